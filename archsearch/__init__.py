@@ -1,0 +1,60 @@
+"""archsearch: the best network of the residual family for your images, within your budget.
+
+`import archsearch` is cheap: every name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archsearch import zoo
+    from archsearch.architecture.cost import Cost, cost
+    from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
+    from archsearch.network import build
+    from archsearch.reading.errors import InputError
+    from archsearch.space import load_space
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Architecture": "archsearch.architecture.spec",
+    "Block": "archsearch.architecture.spec",
+    "Cost": "archsearch.architecture.cost",
+    "Head": "archsearch.architecture.spec",
+    "InputError": "archsearch.reading.errors",
+    "Stage": "archsearch.architecture.spec",
+    "Stem": "archsearch.architecture.spec",
+    "Survival": "archsearch.architecture.spec",
+    "build": "archsearch.network",
+    "cost": "archsearch.architecture.cost",
+    "load_space": "archsearch.space",
+    "zoo": "archsearch.zoo",
+}
+
+__all__ = [
+    "Architecture",
+    "Block",
+    "Cost",
+    "Head",
+    "InputError",
+    "Stage",
+    "Stem",
+    "Survival",
+    "build",
+    "cost",
+    "load_space",
+    "zoo",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'archsearch' has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    return home if name == "zoo" else getattr(home, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

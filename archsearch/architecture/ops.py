@@ -1,0 +1,200 @@
+"""The ops that networks are made of: each with its shape and its cost, as data.
+
+Primitive ops are what torch calls layers. Two ops hold others: `Sequence`, one after another, and `Unit`,
+the slots of a residual unit. All readings (cost, module, digest, drawing, source) walk the same ops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from archsearch.architecture.cost import Cost, Shape
+from archsearch.reading.errors import refuse
+
+Parts = tuple[tuple[str, "Op", Shape], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Op:
+    """Base of all ops. A primitive one says its shape and its cost; one that holds others says its parts."""
+
+    def shape(self, x: Shape) -> Shape:
+        """What comes out where `x` goes in; unchanged unless an op says otherwise."""
+        return x
+
+    def cost(self, x: Shape) -> Cost:
+        """What a primitive op costs on `x`, by fvcore's rules; nothing unless an op says otherwise."""
+        return Cost()
+
+    def parts(self, x: Shape) -> Parts:
+        """Name, op and input of each op inside; empty for a primitive one."""
+        return ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conv(Op):
+    """A square convolution that keeps the resolution but for its stride: padding is kernel // 2."""
+
+    out: int
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+    bias: bool = False
+
+    def shape(self, x: Shape) -> Shape:
+        """ceil(size / stride), for odd kernels."""
+        return Shape(self.out, -(-x.height // self.stride), -(-x.width // self.stride))
+
+    def cost(self, x: Shape) -> Cost:
+        """out * (in / groups) * kernel^2 weights, each used once a position."""
+        y = self.shape(x)
+        weights = self.out * (x.channels // self.groups) * self.kernel**2
+        return Cost(
+            params=weights + self.out * self.bias,
+            conv=weights * y.height * y.width,
+            activations=y.elements,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Norm(Op):
+    """Batch norm with a scale and a shift a channel."""
+
+    def cost(self, x: Shape) -> Cost:
+        """Two multiply-adds an element: fvcore's count of an affine batch norm in eval mode."""
+        return Cost(params=2 * x.channels, batch_norm=2 * x.elements)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relu(Op):
+    """max(x, 0)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MaxPool(Op):
+    """The ImageNet stem's pool: 3x3, stride 2, padding 1."""
+
+    def shape(self, x: Shape) -> Shape:
+        """Half the resolution, rounded up."""
+        return Shape(x.channels, -(-x.height // 2), -(-x.width // 2))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AvgPool(Op):
+    """Average over windows of stride x stride that do not overlap; a rest at the edge is left out."""
+
+    stride: int
+
+    def shape(self, x: Shape) -> Shape:
+        """floor(size / stride). Raises InputError where nothing would be left."""
+        y = Shape(x.channels, x.height // self.stride, x.width // self.stride)
+        if not y.height or not y.width:
+            raise refuse(
+                f"a transition has {x.height}x{x.width} pixels left to pool by {self.stride}",
+                hint="fewer stages, a smaller stride or larger images",
+            )
+        return y
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GlobalPool(Op):
+    """The mean over all positions. `adaptive` takes torch's adaptive pool, which fvcore counts."""
+
+    adaptive: bool = True
+
+    def shape(self, x: Shape) -> Shape:
+        """One number a channel."""
+        return Shape(x.channels, 1, 1)
+
+    def cost(self, x: Shape) -> Cost:
+        """fvcore counts the input elements of adaptive pooling, and nothing for a mean."""
+        return Cost(adaptive_avg_pool2d=x.elements if self.adaptive else 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Linear(Op):
+    """A linear layer with bias, on a vector."""
+
+    out: int
+
+    def shape(self, x: Shape) -> Shape:
+        """A vector of `out` numbers."""
+        return Shape(self.out, 1, 1)
+
+    def cost(self, x: Shape) -> Cost:
+        """in * out weights; the bias costs no multiply-add."""
+        return Cost(params=x.elements * self.out + self.out, linear=x.elements * self.out, activations=self.out)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PadShortcut(Op):
+    """Shortcut option A (He 2015): every stride-th pixel, then channels of zeros behind (or cut off)."""
+
+    out: int
+    stride: int = 1
+
+    def shape(self, x: Shape) -> Shape:
+        """ceil(size / stride): the same pixels as a strided 1x1 convolution sees."""
+        return Shape(self.out, -(-x.height // self.stride), -(-x.width // self.stride))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sequence(Op):
+    """Ops one after another, each with a name that is unique in its sequence."""
+
+    steps: tuple[tuple[str, Op], ...] = ()
+
+    def shape(self, x: Shape) -> Shape:
+        """The last op's output."""
+        for _, op in self.steps:
+            x = op.shape(x)
+        return x
+
+    def parts(self, x: Shape) -> Parts:
+        """Each op with what the one before it emits."""
+        parts = []
+        for name, op in self.steps:
+            parts.append((name, op, x))
+            x = op.shape(x)
+        return tuple(parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit(Op):
+    """A residual unit: x -> after(join(shortcut(s), gain * branch(s))), with s = shared(x).
+
+    join is `replace` (no shortcut: plain), `add` (residual) or `concat` (dense). Where `shared` is empty
+    both sides read x itself. While training, the branch is kept with probability `survival`, drawn once a
+    batch or once a sample; to make up for it, it is scaled by `survival` at test or divided by it in training.
+    """
+
+    branch: Sequence
+    shared: Sequence = Sequence()
+    shortcut: Sequence = Sequence()
+    after: Sequence = Sequence()
+    join: Literal["replace", "add", "concat"] = "add"
+    survival: float = 1.0
+    survival_per: Literal["batch", "sample"] = "batch"
+    survival_rescale: Literal["test", "train"] = "test"
+
+    def joined(self, x: Shape) -> Shape:
+        """What the join emits: the branch's shape, with the shortcut's channels before it if concatenated."""
+        s = self.shared.shape(x)
+        y = self.branch.shape(s)
+        return y if self.join != "concat" else y._replace(channels=y.channels + self.shortcut.shape(s).channels)
+
+    def shape(self, x: Shape) -> Shape:
+        """What `after` makes of the join."""
+        return self.after.shape(self.joined(x))
+
+    def parts(self, x: Shape) -> Parts:
+        """The slots that are filled."""
+        s = self.shared.shape(x)
+        slots: Parts = (
+            ("shared", self.shared, x),
+            ("branch", self.branch, s),
+            ("shortcut", self.shortcut, s),
+            ("after", self.after, self.joined(x)),
+        )
+        return tuple(slot for slot in slots if slot[1] != Sequence())

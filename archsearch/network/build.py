@@ -1,0 +1,100 @@
+"""Ops -> nn.Module: the module has the plan's names, so `stage1.block2.branch.conv1` is both."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from archsearch.architecture.cost import Shape
+from archsearch.architecture.ops import (
+    AvgPool,
+    Conv,
+    GlobalPool,
+    Linear,
+    MaxPool,
+    Norm,
+    Op,
+    PadShortcut,
+    Relu,
+    Sequence,
+    Unit,
+)
+from archsearch.architecture.plan import plan
+from archsearch.architecture.spec import Architecture
+from archsearch.network.initialise import initialise
+from archsearch.network.layers import GlobalMean, ResidualUnit, ZeroPadShortcut
+
+
+class Network(nn.Sequential):
+    """A built architecture: images (N, C, H, W), float -> scores (N, classes)."""
+
+    architecture: Architecture
+
+    def seed_stochastic_depth(self, generator: torch.Generator | None) -> None:
+        """From now on this CPU generator decides which blocks are dropped while training."""
+        for module in self.modules():
+            if isinstance(module, ResidualUnit):
+                module.draws = generator
+
+
+def build(architecture: Architecture | str, *, seed: int = 0, device: str | torch.device = "cpu") -> Network:
+    """The network of an architecture, or of a name from the zoo, initialised from `seed`.
+
+    Built on the meta device and filled once, so that no global random state is read or changed.
+    Raises InputError for an unknown name, or where the image runs out.
+    """
+    if isinstance(architecture, str):
+        from archsearch.zoo import get
+
+        architecture = get(architecture)
+    sequence, x = plan(architecture), Shape(*architecture.input)
+    with torch.device("meta"):
+        network = Network()
+        for name, op, into in sequence.parts(x):
+            network.add_module(name, module(op, into))
+    network.architecture = architecture
+    network.to_empty(device=device)
+    initialise(network, torch.Generator().manual_seed(seed))
+    return network
+
+
+def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
+    """The module of one op that reads `x`; `overwrites` where nobody else reads it and ReLU may reuse its memory."""
+    match op:
+        case Conv():
+            return nn.Conv2d(
+                x.channels,
+                op.out,
+                op.kernel,
+                stride=op.stride,
+                padding=op.kernel // 2,
+                groups=op.groups,
+                bias=op.bias,
+            )
+        case Norm():
+            return nn.BatchNorm2d(x.channels)
+        case Relu():
+            return nn.ReLU(inplace=overwrites)
+        case MaxPool():
+            return nn.MaxPool2d(3, stride=2, padding=1)
+        case AvgPool():
+            return nn.AvgPool2d(op.stride)
+        case GlobalPool():
+            return GlobalMean(op.adaptive)
+        case Linear():
+            return nn.Linear(x.elements, op.out)
+        case PadShortcut():
+            return ZeroPadShortcut(x.channels, op.out, op.stride)
+        case Sequence():
+            sequence, before = nn.Sequential(), None
+            for name, part, into in op.parts(x):
+                # A norm's output is its own: its backward keeps its input. A unit's input is also its shortcut's.
+                sequence.add_module(name, module(part, into, overwrites=isinstance(before, Norm)))
+                before = part
+            return sequence
+        case Unit():
+            slots = {name: module(part, into) for name, part, into in op.parts(x)}
+            return ResidualUnit(op, slots, growth=op.branch.shape(op.shared.shape(x)).channels)
+        case _:
+            raise NotImplementedError(f"no module for {type(op).__name__}")
+

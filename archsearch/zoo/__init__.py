@@ -1,0 +1,46 @@
+"""The literature's networks as values of the grammar, with their sources and published figures."""
+
+from __future__ import annotations
+
+import difflib
+
+from archsearch.architecture.spec import Architecture
+from archsearch.reading.errors import refuse
+from archsearch.zoo import cifar, imagenet
+from archsearch.zoo.entry import Entry
+
+__all__ = ["Entry", "entries", "entry", "get", "names"]
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every listed network. CIFAR names beyond the list work too: see `entry`."""
+    listed = (cifar.entry(name) for name in cifar.NAMES)
+    return (*(found for found in listed if found), *imagenet.entries())
+
+
+def names() -> tuple[str, ...]:
+    """The listed names."""
+    return tuple(found.name for found in entries())
+
+
+def entry(name: str) -> Entry:
+    """A listed network, or one whose name follows a CIFAR family's rule (`resnet74_cifar`, `wrn22_6_cifar`).
+
+    Raises InputError, with the nearest names, for any other name.
+    """
+    for found in imagenet.entries():
+        if found.name == name:
+            return found
+    if found := cifar.entry(name):
+        return found
+    near = difflib.get_close_matches(name, names(), n=3)
+    raise refuse(
+        f"no network is called {name!r}",
+        allowed="a name that `archsearch zoo` lists, or the path of a YAML file",
+        hint=f"did you mean {' or '.join(near)}?" if near else "",
+    )
+
+
+def get(name: str) -> Architecture:
+    """The architecture of a name. Raises InputError for a name that is not known."""
+    return entry(name).architecture

@@ -1,0 +1,162 @@
+"""The literature's networks for 32x32 images, and the rules that their names follow."""
+
+from __future__ import annotations
+
+import re
+
+from archsearch.architecture.spec import Block, Placement
+from archsearch.reading.errors import refuse
+from archsearch.zoo.entry import HE_2015, HE_2016, Entry, cifar
+
+BOTTLENECK_WIDTHS = (64, 128, 256)
+ZAGORUYKO = "Zagoruyko & Komodakis 2016, arXiv:1605.07146, table 5"
+HUANG = "Huang et al. 2017, arXiv:1608.06993, table 2"
+XIE = "Xie et al. 2017, arXiv:1611.05431, table 7"
+
+PLACEMENTS: dict[str, Placement] = {
+    "bn_after_addition": "norm_after_addition",
+    "relu_before_addition": "relu_before_addition",
+    "relu_only_preact": "relu_only_pre",
+}
+PUBLISHED = {
+    "resnet20_cifar": 8.75,
+    "resnet32_cifar": 7.51,
+    "resnet44_cifar": 7.17,
+    "resnet56_cifar": 6.97,
+    "resnet110_cifar": 6.43,
+    "resnet1202_cifar": 7.93,
+    "resnet164_cifar": 5.93,
+    "resnet1001_cifar": 7.61,
+    "resnet110_option_c_cifar": 12.22,
+    "resnet110_bn_after_addition_cifar": 8.17,
+    "resnet164_bn_after_addition_cifar": 6.5,
+    "resnet110_relu_before_addition_cifar": 7.84,
+    "resnet164_relu_before_addition_cifar": 6.14,
+    "resnet110_relu_only_preact_cifar": 6.71,
+    "resnet164_relu_only_preact_cifar": 5.91,
+    "preact_resnet110_cifar": 6.37,
+    "preact_resnet164_cifar": 5.46,
+    "preact_resnet1001_cifar": 4.92,
+    "wrn28_10_cifar": 4.0,
+    "wrn16_4_cifar": 5.02,
+    "wrn16_8_cifar": 4.27,
+    "wrn22_8_cifar": 4.38,
+    "wrn40_1_cifar": 6.85,
+    "wrn40_2_cifar": 5.33,
+    "wrn40_4_cifar": 4.53,
+    "wrn40_10_cifar": 3.8,
+    "resnext29_8x64d_cifar": 3.65,
+    "resnext29_16x64d_cifar": 3.58,
+    "densenet40_12_cifar": 5.24,
+    "densenet100_12_cifar": 4.1,
+    "densenet100_24_cifar": 3.74,
+    "densenet_bc100_12_cifar": 4.51,
+    "densenet_bc190_40_cifar": 3.46,
+    "densenet_bc250_24_cifar": 3.62,
+}
+UNPUBLISHED = (
+    *(f"plain{depth}_cifar" for depth in (20, 32, 44, 56, 110)),
+    *(f"resnet{depth}_option_b_cifar" for depth in (20, 56, 110)),
+    "preact_resnet110_option_b_cifar",
+)
+NAMES = (*UNPUBLISHED, *PUBLISHED)
+
+
+def entry(name: str) -> Entry | None:
+    """The network of any name that follows a family's rule, listed or not (`resnet74_cifar`); None for others.
+
+    Raises InputError where the rule is met and the depth cannot be: ResNets have 6n + 2 layers (9n + 2 with
+    bottlenecks), Wide ResNets 6n + 4, ResNeXts 9n + 2, DenseNets 3n + 4 (6n + 4 with bottlenecks).
+    """
+    for pattern, make in RULES:
+        if match := re.fullmatch(pattern, name):
+            return make(name, **match.groupdict())
+    return None
+
+
+def _blocks(name: str, depth: str, per_block: int, rest: int) -> int:
+    blocks, left = divmod(int(depth) - rest, 3 * per_block)
+    if left or not 1 <= blocks <= 1024:
+        raise refuse(f"{name}: no such depth", allowed=f"{3 * per_block}n + {rest} layers, n = 1 to 1024")
+    return blocks
+
+
+def _resnet(name: str, family: str, depth: str, option: str | None = None, placement: str | None = None) -> Entry:
+    """He 2016 builds ResNet-164 and -1001 of bottlenecks; so are all depths that are 9n + 2 and not 6n + 2."""
+    bottleneck = family != "plain" and (depth == "164" or (int(depth) - 2) % 6 != 0)
+    activation: Placement = PLACEMENTS[placement] if placement else "pre" if family == "preact_resnet" else "post"
+    block = Block(
+        kind="bottleneck" if bottleneck else "basic",
+        link="plain" if family == "plain" else "residual",
+        activation=activation,
+        shortcut=option.upper() if option else "B" if bottleneck else "A",  # type: ignore[arg-type]
+        stride_at="conv1x1" if bottleneck else "conv3x3",
+    )
+    blocks = _blocks(name, depth, 3 if bottleneck else 2, 2)
+    widths = BOTTLENECK_WIDTHS if bottleneck else (16, 32, 64)
+    label = {"plain": "plain", "resnet": "resnet_v1", "preact_resnet": "resnet_v2"}[family]
+    return Entry(
+        name=name,
+        family="resnet_activation_placement" if placement else label,
+        architecture=cifar(name, blocks, block, widths),
+        published_error_percent=PUBLISHED.get(name),
+        source=HE_2016 if placement or activation == "pre" or bottleneck or option == "c" else HE_2015,
+    )
+
+
+def _wide(name: str, depth: str, factor: str) -> Entry:
+    k = int(factor)
+    return Entry(
+        name=name,
+        family="wide_resnet",
+        architecture=cifar(
+            name, _blocks(name, depth, 2, 4), Block(activation="pre"), (16 * k, 32 * k, 64 * k)
+        ),
+        published_error_percent=PUBLISHED.get(name),
+        source=ZAGORUYKO,
+    )
+
+
+def _resnext(name: str, depth: str, groups: str, base: str) -> Entry:
+    """Inner width groups * base in the first stage, whose output stays 256."""
+    cardinality = int(groups)
+    block = Block(
+        kind="bottleneck", cardinality=cardinality, bottleneck_ratio=cardinality * int(base) / 256
+    )
+    return Entry(
+        name=name,
+        family="resnext",
+        architecture=cifar(name, _blocks(name, depth, 3, 2), block, (256, 512, 1024), stem=64),
+        published_error_percent=PUBLISHED.get(name),
+        source=XIE,
+    )
+
+
+def _densenet(name: str, depth: str, growth: str, bc: str | None) -> Entry:
+    """Stem 16, or 2k with bottlenecks and compression (BC)."""
+    k = int(growth)
+    block = Block(kind="bottleneck" if bc else "basic", link="dense", activation="pre", growth_rate=k)
+    return Entry(
+        name=name,
+        family="densenet",
+        architecture=cifar(
+            name,
+            _blocks(name, depth, 2 if bc else 1, 4),
+            block,
+            stem=2 * k if bc else 16,
+            compression=0.5 if bc else 1.0,
+        ),
+        published_error_percent=PUBLISHED.get(name),
+        source=HUANG,
+    )
+
+
+RULES = (
+    (
+        rf"(?P<family>plain|preact_resnet|resnet)(?P<depth>\d+)(_option_(?P<option>[abc])|_(?P<placement>{'|'.join(PLACEMENTS)}))?_cifar",
+        _resnet,
+    ),
+    (r"wrn(?P<depth>\d+)_(?P<factor>\d+)_cifar", _wide),
+    (r"resnext(?P<depth>\d+)_(?P<groups>\d+)x(?P<base>\d+)d_cifar", _resnext),
+    (r"densenet(?P<bc>_bc)?(?P<depth>\d+)_(?P<growth>\d+)_cifar", _densenet),
+)

@@ -1,0 +1,102 @@
+"""Architectures as data: round trips, digests, and what is refused."""
+
+import pytest
+
+from archsearch.architecture.cost import cost
+from archsearch.architecture.plan import plan
+from archsearch.architecture.spec import Architecture, Block, Stage, Stem, Survival
+from archsearch.reading.errors import InputError
+from tests.sampling import sampled
+
+SAMPLES = sampled(200)
+
+
+def one_stage(**words: object) -> Architecture:
+    return Architecture(stages=(Stage(depth=2, width=16, stride=1, block=Block(**words)),))
+
+
+def test_yaml_and_dict_round_trips() -> None:
+    for architecture in SAMPLES:
+        assert Architecture.from_yaml(architecture.to_yaml()) == architecture
+        assert Architecture.from_dict(architecture.to_dict()) == architecture
+
+
+def test_the_same_network_has_the_same_digest() -> None:
+    for architecture in SAMPLES:
+        again = Architecture.from_yaml(architecture.to_yaml()).model_copy(update={"name": "another"})
+        assert again.digest == architecture.digest
+
+
+def test_different_plans_have_different_digests() -> None:
+    plans: dict[str, object] = {}
+    for architecture in sampled(2000, seed=1):
+        found = plan(architecture), architecture.input
+        assert plans.setdefault(architecture.digest, found) == found
+    assert len(plans) > 1900
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (one_stage(cardinality=8), one_stage()),
+        (one_stage(bottleneck_ratio=0.5), one_stage()),
+        (one_stage(growth_rate=24), one_stage()),
+        (one_stage(stride_at="conv1x1"), one_stage()),
+        (one_stage(shortcut="A"), one_stage()),
+        (one_stage(link="plain", shortcut="C"), one_stage(link="plain")),
+        (one_stage(kind="bottleneck", stride_at="conv1x1"), one_stage(kind="bottleneck")),
+        (
+            one_stage().model_copy(update={"survival": Survival(schedule="linear", last=1.0)}),
+            one_stage().model_copy(update={"survival": Survival(last=0.9)}),
+        ),
+        (one_stage().model_copy(update={"stem": Stem(norm=True)}), one_stage()),
+    ],
+)
+def test_words_that_change_nothing_do_not_count(one: Architecture, other: Architecture) -> None:
+    assert one != other
+    assert one.digest == other.digest
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"kind": "bottleneck"},
+        {"link": "dense"},
+        {"link": "plain"},
+        {"activation": "pre"},
+        {"shortcut": "C"},
+        {"kind": "bottleneck", "cardinality": 2},
+    ],
+)
+def test_words_that_change_the_network_count(words: dict[str, object]) -> None:
+    assert one_stage(**words).digest != one_stage().digest
+
+
+def test_digests_of_yesterday_stay() -> None:
+    from archsearch import zoo
+
+    assert zoo.get("resnet20_cifar").digest == "e752cec463f2fc2b"
+    assert zoo.get("resnet50").digest == "2fb9d8e73fd3b825"
+    assert zoo.get("densenet_bc100_12_cifar").digest == "8a80f26189c1d31c"
+
+
+def test_an_image_that_runs_out_is_refused() -> None:
+    dense = Block(link="dense")
+    stages = tuple(Stage(depth=1, stride=1 if i == 0 else 2, block=dense) for i in range(4))
+    with pytest.raises(InputError, match="left to pool"):
+        cost(Architecture(input=(1, 4, 4), stages=stages))
+
+
+def test_the_inner_width_is_a_multiple_of_the_cardinality() -> None:
+    for architecture in SAMPLES:
+        for _, section, _ in plan(architecture).parts(_shape(architecture)):
+            for _, unit, x in section.parts(_shape(architecture)):
+                for _, op, into in getattr(unit, "branch", section).parts(x):
+                    groups = getattr(op, "groups", 1)
+                    assert groups == 1 or op.out % groups == into.channels % groups == 0
+
+
+def _shape(architecture: Architecture):
+    from archsearch.architecture.cost import Shape
+
+    return Shape(*architecture.input)

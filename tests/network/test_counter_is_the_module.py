@@ -1,0 +1,92 @@
+"""The counter and the module read the same ops: checked against torch and fvcore on sampled networks."""
+
+import logging
+
+import pytest
+import torch
+from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+
+from archsearch.architecture.cost import Shape, cost, layers
+from archsearch.architecture.ops import Norm
+from archsearch.architecture.plan import plan
+from archsearch.architecture.spec import Architecture
+from archsearch.network import build
+from tests.sampling import sampled
+
+SAMPLES = sampled(200)
+
+
+@pytest.fixture(autouse=True)
+def quiet_fvcore():
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+
+
+def images(architecture: Architecture, count: int = 2) -> torch.Tensor:
+    return torch.randn(count, *architecture.input, generator=torch.Generator().manual_seed(0))
+
+
+def test_parameters_flops_and_activations_equal_torch_and_fvcore() -> None:
+    for architecture in SAMPLES:
+        network, counted = build(architecture).eval(), cost(architecture)
+        assert counted.params == sum(p.numel() for p in network.parameters())
+        analysis = FlopCountAnalysis(network, images(architecture, 1)).unsupported_ops_warnings(False)
+        by_operator = {name: int(n) for name, n in analysis.by_operator().items() if n}
+        assert counted.by_operator() == by_operator, architecture.to_yaml()
+        assert counted.flops == analysis.total()
+        acts = ActivationCountAnalysis(network, images(architecture, 1)).unsupported_ops_warnings(False)
+        assert counted.activations == acts.total(), architecture.to_yaml()
+
+
+def test_every_layer_has_the_path_and_the_shape_of_its_module() -> None:
+    for architecture in SAMPLES[:60]:
+        network = build(architecture).eval()
+        seen: dict[str, torch.Size] = {}
+        for name, module in network.named_modules():
+            module.register_forward_hook(lambda m, i, o, name=name: seen.__setitem__(name, o.shape[1:]))
+        network(images(architecture, 1))
+        for layer in layers(plan(architecture), Shape(*architecture.input)):
+            shape = seen[layer.path]
+            assert tuple(shape) == (tuple(layer.output) if len(shape) == 3 else (layer.output.channels,)), layer
+
+
+def test_every_parameter_gets_a_finite_gradient_in_training() -> None:
+    for architecture in SAMPLES:
+        # Stochastic depth may drop a block for the whole batch, which then rightly has no gradient.
+        always = architecture.model_copy(
+            update={"survival": architecture.survival.model_copy(update={"last": 1.0})}
+        )
+        network = build(always, seed=1).train()
+        scores = network(images(always, 3))
+        assert torch.isfinite(scores).all()
+        scores.square().sum().backward()
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_networks_run_at_other_resolutions_in_both_modes() -> None:
+    for architecture in SAMPLES[:60]:
+        network = build(architecture)
+        network.seed_stochastic_depth(torch.Generator().manual_seed(0))
+        for size in (architecture.input[1] + 5, 2 * architecture.input[1]):
+            x = torch.randn(2, architecture.input[0], size, size)
+            assert network.train()(x).shape == network.eval()(x).shape == (2, architecture.classes)
+
+
+def test_building_neither_reads_nor_changes_torchs_global_random_state() -> None:
+    before = torch.get_rng_state()
+    first = build(SAMPLES[0], seed=3).state_dict()
+    torch.manual_seed(99)
+    second = build(SAMPLES[0], seed=3).state_dict()
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    torch.set_rng_state(before)
+    build(SAMPLES[0], seed=4)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_norms_are_modules_where_the_plan_has_them() -> None:
+    for architecture in SAMPLES[:60]:
+        planned = sum(isinstance(layer.op, Norm) for layer in layers(plan(architecture), Shape(*architecture.input)))
+        built = sum(isinstance(module, torch.nn.BatchNorm2d) for module in build(architecture).modules())
+        assert planned == built

@@ -1,0 +1,51 @@
+"""The literature's counts, exactly."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from archsearch import zoo
+from archsearch.architecture.cost import cost
+from archsearch.reading.errors import InputError
+
+REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_counts_families_and_errors_are_the_references(name: str) -> None:
+    entry, expected = zoo.entry(name), REFERENCE[name]
+    assert (entry.family, entry.published_error_percent) == (expected["family"], expected["published_error_percent"])
+    if "params" in expected:
+        counted = cost(entry.architecture)
+        assert counted.by_operator() == expected["fvcore_by_operator"]
+        assert (counted.params, counted.macs, counted.flops) == tuple(
+            expected[key] for key in ("params", "macs", "flops")
+        )
+
+
+def test_names_beyond_the_list_follow_the_families_rules() -> None:
+    # Each block more adds the same: from 3 blocks a stage (ResNet-20) and 9 (ResNet-56) to 12.
+    three, nine = (REFERENCE[f"resnet{depth}_cifar"]["params"] for depth in (20, 56))
+    assert cost(zoo.get("resnet74_cifar")).params == nine + (nine - three) // 2
+    assert zoo.get("wrn22_6_cifar").stages[2].width == 384
+    assert zoo.get("densenet_bc64_16_cifar").stem.width == 32
+
+
+@pytest.mark.parametrize("name", ["resnet51", "resnet21_cifar", "wrn27_10_cifar", "densenet_bc101_12_cifar", ""])
+def test_an_unknown_name_is_refused_with_what_is_allowed(name: str) -> None:
+    with pytest.raises(InputError) as error:
+        zoo.get(name)
+    assert error.value.problems[0].allowed
+
+
+def test_a_near_name_is_offered() -> None:
+    with pytest.raises(InputError, match="resnet50"):
+        zoo.get("resnet-50")
+
+
+def test_every_listed_network_has_its_own_digest() -> None:
+    digests = {}
+    for entry in zoo.entries():
+        digests.setdefault(entry.architecture.digest, []).append(entry.name)
+    assert [names for names in digests.values() if len(names) > 1] == []
