@@ -3,7 +3,17 @@
 import random
 from typing import get_args
 
-from archsearch.architecture.spec import Architecture, Block, Head, Kind, Link, Placement, Stage, Stem, Survival
+from archsearch.architecture.spec import (
+    Architecture,
+    Block,
+    Head,
+    Kind,
+    Link,
+    Placement,
+    Stage,
+    Stem,
+    Survival,
+)
 
 
 def random_block(draw: random.Random) -> Block:

@@ -31,10 +31,10 @@ class Shape(NamedTuple):
 class Cost:
     """Costs of one image's forward pass in eval mode, one multiply-add = 1.
 
-    The four operator fields are fvcore's names and its rules: a convolution or linear layer its
+    The four operator fields have fvcore's names and follow its rules: a convolution or linear layer its
     multiply-adds, an affine batch norm two per element, adaptive pooling one per input element; max and
     average pooling, additions and activations nothing. `activations` counts the elements that
-    convolutions and linear layers emit (RegNet, Radosavovic 2020).
+    convolutions and linear layers emit (RegNet, Radosavovic 2020, arXiv:2003.13678).
     """
 
     params: int = 0
@@ -64,7 +64,12 @@ class Cost:
 
     def to_dict(self) -> dict[str, int]:
         """The JSON fields that people script against."""
-        return {"params": self.params, "flops": self.flops, "macs": self.macs, "activations": self.activations}
+        return {
+            "params": self.params,
+            "flops": self.flops,
+            "macs": self.macs,
+            "activations": self.activations,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -124,7 +124,9 @@ class Linear(Op):
 
     def cost(self, x: Shape) -> Cost:
         """in * out weights; the bias costs no multiply-add."""
-        return Cost(params=x.elements * self.out + self.out, linear=x.elements * self.out, activations=self.out)
+        return Cost(
+            params=x.elements * self.out + self.out, linear=x.elements * self.out, activations=self.out
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,7 +168,8 @@ class Unit(Op):
 
     join is `replace` (no shortcut: plain), `add` (residual) or `concat` (dense). Where `shared` is empty
     both sides read x itself. While training, the branch is kept with probability `survival`, drawn once a
-    batch or once a sample; to make up for it, it is scaled by `survival` at test or divided by it in training.
+    batch or once a sample; to make up for it, it is scaled by `survival` at test, or divided by it in
+    training.
     """
 
     branch: Sequence
@@ -182,7 +185,9 @@ class Unit(Op):
         """What the join emits: the branch's shape, with the shortcut's channels before it if concatenated."""
         s = self.shared.shape(x)
         y = self.branch.shape(s)
-        return y if self.join != "concat" else y._replace(channels=y.channels + self.shortcut.shape(s).channels)
+        return (
+            y if self.join != "concat" else y._replace(channels=y.channels + self.shortcut.shape(s).channels)
+        )
 
     def shape(self, x: Shape) -> Shape:
         """What `after` makes of the join."""

@@ -36,10 +36,19 @@ def plan(architecture: Architecture) -> Sequence:
     survivals = _survivals(architecture)
     for index, stage in enumerate(architecture.stages):
         following = architecture.stages[index + 1].block if index + 1 < len(architecture.stages) else None
-        section = _stage(stage, x, survivals, index == 0 and not _has_norm(architecture.stem, first), index, following)
+        section = _stage(
+            stage, x, survivals, index == 0 and not _has_norm(architecture.stem, first), index, following
+        )
         x = section.shape(x)
         parts.append((f"stage{index + 1}", section))
-    parts.append(("head", named(GlobalPool(adaptive=architecture.head.pool == "adaptive"), Linear(out=architecture.classes))))
+    parts.append(
+        (
+            "head",
+            named(
+                GlobalPool(adaptive=architecture.head.pool == "adaptive"), Linear(out=architecture.classes)
+            ),
+        )
+    )
     return Sequence(steps=tuple(parts))
 
 
@@ -85,7 +94,12 @@ def _survivals(architecture: Architecture) -> Iterator[Survival]:
 
 
 def _stage(
-    stage: Stage, x: Shape, survivals: Iterator[Survival], splits_first: bool, index: int, following: Block | None
+    stage: Stage,
+    x: Shape,
+    survivals: Iterator[Survival],
+    splits_first: bool,
+    index: int,
+    following: Block | None,
 ) -> Sequence:
     """Entry (a dense stage's transition), blocks, exit (the norm and ReLU that end a run of pre-activation)."""
     block, stride = stage.block, stage.stride
@@ -131,7 +145,9 @@ def _convs(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
             )
 
 
-def _placed(convs: tuple[Conv, ...], placement: Placement) -> tuple[tuple[Op, ...], tuple[Op, ...], tuple[Op, ...]]:
+def _placed(
+    convs: tuple[Conv, ...], placement: Placement
+) -> tuple[tuple[Op, ...], tuple[Op, ...], tuple[Op, ...]]:
     """(before the first convolution, the rest of the branch, after the join): He 2016, figure 4."""
     match placement:
         case "post":

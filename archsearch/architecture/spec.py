@@ -47,13 +47,19 @@ class Block(Words):
         "ResNeXt-50 0.5), taken to the nearest multiple of the cardinality.",
     )
     cardinality: int = Field(
-        1, ge=1, le=256, description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). Nothing to a basic block."
+        1,
+        ge=1,
+        le=256,
+        description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). Nothing to a basic block.",
     )
     growth_rate: int = Field(
         12, ge=1, le=1024, description="Channels that each dense block adds (DenseNet's k)."
     )
     dense_bottleneck: int = Field(
-        4, ge=1, le=16, description="A dense bottleneck's 1x1 emits this many times the growth rate (DenseNet-B: 4)."
+        4,
+        ge=1,
+        le=16,
+        description="A dense bottleneck's 1x1 emits this many times the growth rate (DenseNet-B: 4).",
     )
     activation: Placement = Field(
         "post",
@@ -76,7 +82,10 @@ class Stage(Words):
 
     depth: int = Field(ge=1, le=1024, description="Blocks in the stage.")
     width: int = Field(
-        16, ge=1, le=8192, description="Channels that each block emits. Nothing to dense blocks, which emit growth_rate."
+        16,
+        ge=1,
+        le=8192,
+        description="Channels that each block emits. Nothing to dense blocks, which emit growth_rate.",
     )
     stride: int = Field(2, ge=1, le=4, description="Down-sampling at the stage's entry.")
     compression: float = Field(
@@ -91,13 +100,17 @@ class Stage(Words):
 class Stem(Words):
     """The layers before the first stage."""
 
-    kernel: int = Field(3, ge=1, le=11, description="Kernel of the first convolution (CIFAR 3, ImageNet 7); odd.")
+    kernel: int = Field(
+        3, ge=1, le=11, description="Kernel of the first convolution (CIFAR 3, ImageNet 7); odd."
+    )
     stride: int = Field(1, ge=1, le=4, description="Its stride (CIFAR 1, ImageNet 2).")
     width: int = Field(16, ge=1, le=8192, description="Channels that it emits.")
     norm: bool | None = Field(
         None, description="Norm and ReLU behind it. Left out: yes, unless the first stage is pre-activated."
     )
-    pool: Literal["none", "max"] = Field("none", description="max: a 3x3 max pool of stride 2 behind it (ImageNet).")
+    pool: Literal["none", "max"] = Field(
+        "none", description="max: a 3x3 max pool of stride 2 behind it (ImageNet)."
+    )
 
     @model_validator(mode="after")
     def _odd_kernel(self) -> Self:
@@ -116,17 +129,20 @@ class Head(Words):
 
 
 class Survival(Words):
-    """Stochastic depth (Huang 2016, arXiv:1603.09382): block l of L is kept with probability p_l while training."""
+    """Stochastic depth (Huang 2016, arXiv:1603.09382): in training, block l of L is kept with probability p_l."""
 
     schedule: Literal["none", "uniform", "linear"] = Field(
-        "none", description="none: every block is kept; uniform: p_l = last; linear: p_l = 1 - (l / L)(1 - last)."
+        "none",
+        description="none: every block is kept; uniform: p_l = last; linear: p_l = 1 - (l / L)(1 - last).",
     )
     last: float = Field(0.5, gt=0, le=1, description="Survival probability of the last block.")
     per: Literal["batch", "sample"] = Field(
-        "batch", description="batch: one draw a block and batch, a dropped block's work is skipped; sample: one draw an image."
+        "batch",
+        description="batch: one draw a block and batch, a dropped block's work is skipped; sample: one draw an image.",
     )
     rescale: Literal["test", "train"] = Field(
-        "test", description="test: the branch times p_l at test (the paper); train: divided by p_l while training (inverted)."
+        "test",
+        description="test: the branch times p_l at test (the paper); train: divided by p_l while training (inverted).",
     )
 
 
@@ -147,7 +163,10 @@ class Architecture(Words):
     def _lists_are_tuples(cls, data: Any) -> Any:
         """YAML and JSON know lists only; strict models want tuples."""
         if isinstance(data, dict):
-            return {k: tuple(v) if isinstance(v, list) and k in ("input", "stages") else v for k, v in data.items()}
+            return {
+                k: tuple(v) if isinstance(v, list) and k in ("input", "stages") else v
+                for k, v in data.items()
+            }
         return data
 
     @property
@@ -173,9 +192,16 @@ class Architecture(Words):
         return validate(cls, read(source))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"archsearch": self.archsearch, **super().to_dict(), "input": list(self.input), "classes": self.classes}
+        """Version, image and classes, and whatever differs from its default: plain JSON values."""
+        return {
+            "archsearch": self.archsearch,
+            **super().to_dict(),
+            "input": list(self.input),
+            "classes": self.classes,
+        }
 
     def to_yaml(self) -> str:
-        import yaml
+        """What `from_yaml` reads back to an equal architecture."""
+        from archsearch.reading.yaml import write
 
-        return yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None, width=110)
+        return write(self.to_dict())

@@ -53,9 +53,18 @@ def build(architecture: Architecture | str, *, seed: int = 0, device: str | torc
         for name, op, into in sequence.parts(x):
             network.add_module(name, module(op, into))
     network.architecture = architecture
-    network.to_empty(device=device)
+    _allocate(network, device)
     initialise(network, torch.Generator().manual_seed(seed))
     return network
+
+
+def _allocate(network: nn.Module, device: str | torch.device) -> None:
+    """Memory for what stands on the meta device. `Module.to_empty` does the same, after importing sympy for 4 s."""
+    for part in network.modules():
+        for name, parameter in part.named_parameters(recurse=False):
+            setattr(part, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype, device=device)))
+        for name, buffer in part.named_buffers(recurse=False):
+            setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype, device=device))
 
 
 def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
@@ -97,4 +106,3 @@ def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
             return ResidualUnit(op, slots, growth=op.branch.shape(op.shared.shape(x)).channels)
         case _:
             raise NotImplementedError(f"no module for {type(op).__name__}")
-

@@ -21,7 +21,9 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
             match module:
                 case nn.Conv2d():
                     fan = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
-                    drawn = torch.empty(module.weight.shape).normal_(0, math.sqrt(2 / fan), generator=generator)
+                    drawn = torch.empty(module.weight.shape).normal_(
+                        0, math.sqrt(2 / fan), generator=generator
+                    )
                     module.weight.copy_(drawn)
                     if module.bias is not None:
                         module.bias.zero_()
@@ -29,5 +31,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
                     module.reset_parameters()
                 case nn.Linear():
                     bound = 1 / math.sqrt(module.in_features)
-                    module.weight.copy_(torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator))
+                    module.weight.copy_(
+                        torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator)
+                    )
                     module.bias.zero_()

@@ -81,10 +81,14 @@ def _blocks(name: str, depth: str, per_block: int, rest: int) -> int:
     return blocks
 
 
-def _resnet(name: str, family: str, depth: str, option: str | None = None, placement: str | None = None) -> Entry:
+def _resnet(
+    name: str, family: str, depth: str, option: str | None = None, placement: str | None = None
+) -> Entry:
     """He 2016 builds ResNet-164 and -1001 of bottlenecks; so are all depths that are 9n + 2 and not 6n + 2."""
     bottleneck = family != "plain" and (depth == "164" or (int(depth) - 2) % 6 != 0)
-    activation: Placement = PLACEMENTS[placement] if placement else "pre" if family == "preact_resnet" else "post"
+    activation: Placement = (
+        PLACEMENTS[placement] if placement else "pre" if family == "preact_resnet" else "post"
+    )
     block = Block(
         kind="bottleneck" if bottleneck else "basic",
         link="plain" if family == "plain" else "residual",
@@ -120,9 +124,7 @@ def _wide(name: str, depth: str, factor: str) -> Entry:
 def _resnext(name: str, depth: str, groups: str, base: str) -> Entry:
     """Inner width groups * base in the first stage, whose output stays 256."""
     cardinality = int(groups)
-    block = Block(
-        kind="bottleneck", cardinality=cardinality, bottleneck_ratio=cardinality * int(base) / 256
-    )
+    block = Block(kind="bottleneck", cardinality=cardinality, bottleneck_ratio=cardinality * int(base) / 256)
     return Entry(
         name=name,
         family="resnext",

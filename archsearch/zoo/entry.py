@@ -25,7 +25,9 @@ class Entry:
     source: str
 
 
-def stages(depths: tuple[int, ...], widths: tuple[int, ...], block: Block, compression: float = 1.0) -> tuple[Stage, ...]:
+def stages(
+    depths: tuple[int, ...], widths: tuple[int, ...], block: Block, compression: float = 1.0
+) -> tuple[Stage, ...]:
     """Stages of one kind of block: the first keeps the resolution, each other one halves it."""
     return tuple(
         Stage(depth=depth, width=width, stride=1 if i == 0 else 2, compression=compression, block=block)

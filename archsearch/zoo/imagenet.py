@@ -24,14 +24,18 @@ def entries() -> tuple[Entry, ...]:
     return (*_resnets(), *_resnexts(), *_wide(), *_densenets())
 
 
-def _bottleneck(name: str, depth: int, ratio: float = 0.25, cardinality: int = 1, pool: str = "adaptive", **words: str) -> Architecture:
+def _bottleneck(
+    name: str, depth: int, ratio: float = 0.25, cardinality: int = 1, pool: str = "adaptive", **words: str
+) -> Architecture:
     block = Block(kind="bottleneck", bottleneck_ratio=ratio, cardinality=cardinality, **words)  # type: ignore[arg-type]
     return imagenet(name, DEPTHS[depth], WIDTHS, block, pool=pool)
 
 
 def _entry(family: str, source: str, architecture: Architecture, error: float | None = None) -> Entry:
     name = architecture.name or ""
-    return Entry(name=name, family=family, architecture=architecture, published_error_percent=error, source=source)
+    return Entry(
+        name=name, family=family, architecture=architecture, published_error_percent=error, source=source
+    )
 
 
 def _resnets() -> tuple[Entry, ...]:
@@ -50,7 +54,9 @@ def _resnets() -> tuple[Entry, ...]:
         _entry("resnet_v1", FB_RESNET, basic("resnet18", 18, "adaptive"), 30.43),
         _entry("resnet_v1", FB_RESNET, basic("resnet34", 34, "adaptive"), 26.73),
         *(
-            _entry("resnet_v1", HE_2015, _bottleneck(f"resnet{d}_v1", d, pool="mean", stride_at="conv1x1"), error)
+            _entry(
+                "resnet_v1", HE_2015, _bottleneck(f"resnet{d}_v1", d, pool="mean", stride_at="conv1x1"), error
+            )
             for d, error in ((50, 22.85), (101, 21.75), (152, 21.43))
         ),
         *(
@@ -77,9 +83,13 @@ def _wide() -> tuple[Entry, ...]:
 
 
 def _densenets() -> tuple[Entry, ...]:
-    def dense(name: str, depths: tuple[int, int, int, int], error: float, k: int = 32, stem: Stem = DENSE_STEM) -> Entry:
+    def dense(
+        name: str, depths: tuple[int, int, int, int], error: float, k: int = 32, stem: Stem = DENSE_STEM
+    ) -> Entry:
         block = Block(kind="bottleneck", link="dense", activation="pre", growth_rate=k)
-        return _entry("densenet", HUANG, imagenet(name, depths, (16,) * 4, block, stem=stem, compression=0.5), error)
+        return _entry(
+            "densenet", HUANG, imagenet(name, depths, (16,) * 4, block, stem=stem, compression=0.5), error
+        )
 
     return (
         dense("densenet121", (6, 12, 24, 16), 25.02),

@@ -43,11 +43,13 @@ def test_every_layer_has_the_path_and_the_shape_of_its_module() -> None:
         network = build(architecture).eval()
         seen: dict[str, torch.Size] = {}
         for name, module in network.named_modules():
-            module.register_forward_hook(lambda m, i, o, name=name: seen.__setitem__(name, o.shape[1:]))
+            module.register_forward_hook(lambda m, i, o, name=name, seen=seen: seen.__setitem__(name, o.shape[1:]))
         network(images(architecture, 1))
         for layer in layers(plan(architecture), Shape(*architecture.input)):
             shape = seen[layer.path]
-            assert tuple(shape) == (tuple(layer.output) if len(shape) == 3 else (layer.output.channels,)), layer
+            assert tuple(shape) == (tuple(layer.output) if len(shape) == 3 else (layer.output.channels,)), (
+                layer
+            )
 
 
 def test_every_parameter_gets_a_finite_gradient_in_training() -> None:
@@ -87,6 +89,8 @@ def test_building_neither_reads_nor_changes_torchs_global_random_state() -> None
 
 def test_norms_are_modules_where_the_plan_has_them() -> None:
     for architecture in SAMPLES[:60]:
-        planned = sum(isinstance(layer.op, Norm) for layer in layers(plan(architecture), Shape(*architecture.input)))
+        planned = sum(
+            isinstance(layer.op, Norm) for layer in layers(plan(architecture), Shape(*architecture.input))
+        )
         built = sum(isinstance(module, torch.nn.BatchNorm2d) for module in build(architecture).modules())
         assert planned == built

@@ -42,7 +42,9 @@ def test_a_block_dropped_for_the_batch_does_not_compute_its_branch() -> None:
 def test_both_conventions_keep_the_expectation() -> None:
     unit = network(schedule="uniform", last=0.5, per="sample")
     for rescale in ("test", "train"):
-        architecture = unit.model_copy(update={"survival": unit.survival.model_copy(update={"rescale": rescale})})
+        architecture = unit.model_copy(
+            update={"survival": unit.survival.model_copy(update={"rescale": rescale})}
+        )
         first = units(architecture)[0]
         x = torch.randn(1, first.branch[0].in_channels, 8, 8).expand(4000, -1, -1, -1)
         for module in first.modules():
@@ -69,6 +71,7 @@ def test_survival_one_is_no_stochastic_depth() -> None:
 def test_plain_blocks_are_never_dropped() -> None:
     stage = Stage(depth=2, width=8, stride=1, block=Block(link="plain"))
     mixed = Architecture(
-        stages=(stage, stage.model_copy(update={"block": Block()})), survival=Survival(schedule="linear", last=0.5)
+        stages=(stage, stage.model_copy(update={"block": Block()})),
+        survival=Survival(schedule="linear", last=0.5),
     )
     assert [unit.survival for unit in units(mixed)] == [1.0, 1.0, 0.75, 0.5]

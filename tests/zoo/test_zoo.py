@@ -15,7 +15,10 @@ REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
 @pytest.mark.parametrize("name", zoo.names())
 def test_counts_families_and_errors_are_the_references(name: str) -> None:
     entry, expected = zoo.entry(name), REFERENCE[name]
-    assert (entry.family, entry.published_error_percent) == (expected["family"], expected["published_error_percent"])
+    assert (entry.family, entry.published_error_percent) == (
+        expected["family"],
+        expected["published_error_percent"],
+    )
     if "params" in expected:
         counted = cost(entry.architecture)
         assert counted.by_operator() == expected["fvcore_by_operator"]
@@ -32,7 +35,9 @@ def test_names_beyond_the_list_follow_the_families_rules() -> None:
     assert zoo.get("densenet_bc64_16_cifar").stem.width == 32
 
 
-@pytest.mark.parametrize("name", ["resnet51", "resnet21_cifar", "wrn27_10_cifar", "densenet_bc101_12_cifar", ""])
+@pytest.mark.parametrize(
+    "name", ["resnet51", "resnet21_cifar", "wrn27_10_cifar", "densenet_bc101_12_cifar", ""]
+)
 def test_an_unknown_name_is_refused_with_what_is_allowed(name: str) -> None:
     with pytest.raises(InputError) as error:
         zoo.get(name)

@@ -1,0 +1,22 @@
+"""What happened in a search: the ledger, its records, and the folder they live in."""
+
+from archsearch.experiment.files import write_atomically
+from archsearch.experiment.folder import DriverRunning, ExperimentFolder, find, list_experiments
+from archsearch.experiment.ledger import IllegalTransition, Ledger
+from archsearch.experiment.records import Counts, Epoch, Event, Rejection, Trial, TrialState
+
+__all__ = [
+    "Counts",
+    "DriverRunning",
+    "Epoch",
+    "Event",
+    "ExperimentFolder",
+    "IllegalTransition",
+    "Ledger",
+    "Rejection",
+    "Trial",
+    "TrialState",
+    "find",
+    "list_experiments",
+    "write_atomically",
+]

@@ -1,0 +1,203 @@
+"""An experiment's folder: what lies where in it, who drives it, and finding it again."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from archsearch.experiment.records import trial_id
+from archsearch.reading.errors import refuse
+
+EXPERIMENTS = Path("experiments")
+_LONGEST_NAME = 128  # bytes
+_LONGEST_PATH = 1024  # bytes: well below the system's 4096, for the files of trials lie deeper
+_PATIENCE = 0.2  # seconds: `is_driven` holds the lock for microseconds, and must not look like a driver
+# What a crash before the ledger was made may leave.
+_OURS = frozenset({"space.yaml", "driver.lock", "trials", "tracking.log"})
+
+
+class DriverRunning(RuntimeError):
+    """Another driver holds the experiment. `pid` is 0 where it has not written its name yet."""
+
+    def __init__(self, folder: Path, *, pid: int, host: str, since: float) -> None:
+        when = time.strftime("%F %T", time.localtime(since))
+        super().__init__(f"{folder} is driven by {f'process {pid} on {host} since {when}' if pid else 'another'}")
+        self.folder, self.pid, self.host, self.since = folder, pid, host, since
+
+
+@dataclass(frozen=True)
+class ExperimentFolder:
+    """The places in an experiment's folder. Making one touches no disk; `create` does."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What `find` knows it by."""
+        return self.path.absolute().name
+
+    @property
+    def space_yaml(self) -> Path:
+        """The search space, as resolved."""
+        return self.path / "space.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        """See `Ledger`."""
+        return self.path / "ledger.sqlite"
+
+    @property
+    def best_yaml(self) -> Path:
+        """The best architecture."""
+        return self.path / "best.yaml"
+
+    @property
+    def report(self) -> Path:
+        """The search's report."""
+        return self.path / "report.html"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the driver; says who that is."""
+        return self.path / "driver.lock"
+
+    @property
+    def outbox(self) -> Path:
+        """How far tracking has followed the ledger."""
+        return self.path / "outbox.sqlite"
+
+    @property
+    def tracking_log(self) -> Path:
+        """What the tracking process has to say."""
+        return self.path / "tracking.log"
+
+    def trial(self, number: int) -> Path:
+        """trials/t0001 for trial 1; the caller makes it."""
+        return self.path / "trials" / trial_id(number)
+
+    def create(self) -> Self:
+        """Makes the folder (0700), its parents and `trials/`. Raises InputError where it may not."""
+        self._check_name()
+        if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
+            raise self._refusal("is no folder, but a file or a link", hint="another --output")
+        try:
+            if self.ledger.exists():
+                hint = f"archsearch resume {self.path} goes on with it; another --output starts anew"
+                raise self._refusal("holds an experiment already", hint=hint)
+            if self.path.exists() and {entry.name for entry in self.path.iterdir()} - _OURS:
+                allowed = "a new or an empty folder"
+                raise self._refusal("holds other files", allowed=allowed, hint="another --output")
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.path.chmod(0o700)
+            (self.path / "trials").mkdir(exist_ok=True, mode=0o700)
+            probe = self.path / f".{os.getpid()}.probe"  # root's mkdir may pass where writing does not
+            probe.touch(exist_ok=False)
+            probe.unlink()
+        except OSError as error:
+            why = f"cannot be written: {error.strerror or error}"
+            raise self._refusal(why, hint="another --output") from error
+        return self
+
+    def is_driven(self) -> bool:
+        """Whether a driver lives. Never blocks. The ledger cannot tell: a killed driver leaves `running`."""
+        try:
+            handle = os.open(self.lock, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            # Shared: two readers that look at the same time do not take each other for a driver.
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    @contextmanager
+    def driver_lock(self) -> Iterator[None]:
+        """Held by one driver; the system frees it however that ends. Raises DriverRunning in a moment.
+
+        A process forked without exec would keep the lock alive: drivers start theirs with exec.
+        """
+        handle = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._take(handle)
+            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(holder).encode(), 0)
+            try:
+                yield
+            finally:
+                # Only while it is still ours: the next holder's name must stay.
+                with suppress(OSError):
+                    os.ftruncate(handle, 0)
+        finally:
+            os.close(handle)
+
+    def _take(self, handle: int) -> None:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    break
+                time.sleep(0.01)
+        try:
+            holder = json.loads(self.lock.read_text())
+            raise DriverRunning(self.path, pid=holder["pid"], host=holder["host"], since=holder["since"])
+        except (ValueError, KeyError, TypeError):
+            raise DriverRunning(self.path, pid=0, host="", since=0.0) from None
+
+    def _check_name(self) -> None:
+        if not str(self.path).isprintable() or not self.name:
+            raise self._refusal("cannot be a folder's name", allowed="printable characters")
+        if len(os.fsencode(self.name)) > _LONGEST_NAME:
+            raise self._refusal("has too long a name", allowed=f"{_LONGEST_NAME} bytes")
+        if len(os.fsencode(self.path.absolute())) > _LONGEST_PATH:
+            raise self._refusal("is too long a path", allowed=f"{_LONGEST_PATH} bytes")
+
+    def _refusal(self, what: str, *, allowed: str = "", hint: str = "") -> Exception:
+        shown = str(self.path)
+        if not shown.isprintable():
+            shown = shown.encode("unicode_escape").decode()
+        return refuse(f"the folder {shown} {what}", allowed=allowed, hint=hint, file="--output")
+
+
+def list_experiments(root: Path = EXPERIMENTS) -> list[ExperimentFolder]:
+    """The experiments right below `root`, the newest first."""
+    try:
+        found = [ExperimentFolder(entry) for entry in root.iterdir() if (entry / "ledger.sqlite").is_file()]
+        return sorted(found, key=lambda folder: folder.ledger.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
+
+
+def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder:
+    """The experiment of that name below `root`, or at that path. The InputError says what there is."""
+    import difflib
+
+    given = str(name_or_path)
+    for path in (root / given, Path(given)):
+        folder = ExperimentFolder(path)
+        with suppress(OSError, ValueError):
+            if folder.ledger.is_file():
+                return folder
+    names = [folder.name for folder in list_experiments(root)]
+    close = difflib.get_close_matches(given, names, n=1)
+    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    raise refuse(
+        f"no experiment {given!r}",
+        allowed=shown or f"a folder with a ledger (there is none in {root})",
+        hint=f"did you mean {close[0]}?" if close else "",
+        file="EXPERIMENT",
+    )

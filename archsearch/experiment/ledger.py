@@ -1,0 +1,218 @@
+"""The ledger: what happened in a search, in one SQLite file, durable before anything is built on it.
+
+An append-only list of events is the truth. The tables of trials and epochs are what the events add up to,
+kept in the same transaction, so that a crash at any point leaves both or neither. One driver writes (see
+`ExperimentFolder.driver_lock`), from the thread that opened the ledger; any number of processes read.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import sqlite3
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from archsearch.experiment.queries import Queries
+from archsearch.experiment.records import Scalar, Trial, TrialState, trial_id
+from archsearch.experiment.schema import connect, create_file, dumps, translated
+
+# Kinds that change what the ledger says: `note` may not write them.
+_OURS = frozenset({"began", "ended", "proposed", "rejected", "started", "epoch", "requeued"}) | frozenset(
+    state.value for state in TrialState
+)
+
+
+class IllegalTransition(RuntimeError):
+    """A trial was asked to go where its state does not lead. The ledger is as it was."""
+
+
+class Ledger(Queries):
+    """Made by `create`, `open` or `read`; a context manager that closes the file.
+
+    Every writing method is one durable transaction. A full disk raises OSError (ENOSPC) and changes nothing.
+    """
+
+    def __init__(self, db: sqlite3.Connection, path: Path, clock: Callable[[], float]) -> None:
+        self._db, self.path, self._clock = db, path, clock
+
+    @classmethod
+    def create(cls, path: Path, meta: Mapping[str, Any], *, clock: Callable[[], float] = time.time) -> Self:
+        """A new ledger; `meta` is any JSON. Raises InputError where a file stands or none can be written.
+
+        Of `meta` tracking reads `space` (the search space's name) and `name` (the experiment's).
+        """
+        create_file(path, {**meta, "id": uuid.uuid4().hex, "created": clock()})
+        return cls.open(path, clock=clock)
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Callable[[], float] = time.time) -> Self:
+        """For the driver: reads and writes. Raises InputError."""
+        return cls(connect(path, writable=True), path, clock)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """For everybody else: reads, also while a driver writes or when one was killed. Raises InputError."""
+        return cls(connect(path, writable=False), path, time.time)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Every write was durable already."""
+        self._db.close()
+
+    # ---- the search
+
+    def begin(self, data: Mapping[str, Any] | None = None) -> None:
+        """A driver begins a session: the first, or a resumed one."""
+        with self.transaction():
+            self._append("began", None, data or {})
+
+    def end(self, state: Literal["finished", "interrupted", "failed"], data: Mapping[str, Any] | None = None) -> None:
+        """The driver's session ends."""
+        if state not in ("finished", "interrupted", "failed"):
+            raise ValueError(f"a session ends finished, interrupted or failed, not {state!r}")
+        with self.transaction():
+            self._append("ended", None, {**(data or {}), "state": state})
+
+    def note(self, kind: str, data: Mapping[str, Any], trial: int | None = None) -> None:
+        """Anything else worth keeping, such as `tested`. Raises ValueError for a kind of the ledger's own."""
+        if kind in _OURS or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", kind):
+            raise ValueError(f"{kind!r} is no kind of note")
+        with self.transaction():
+            self._append(kind, trial, data)
+
+    # ---- proposals
+
+    def propose(
+        self,
+        *,
+        choices: Mapping[str, Scalar],
+        architecture: Mapping[str, Any],
+        digest: str,
+        cost: Mapping[str, int],
+        seed: int,
+    ) -> Trial:
+        """A new trial, waiting. Numbers count from 1 without a gap."""
+        if not -(2**63) <= seed < 2**63:
+            raise ValueError(f"seed {seed} does not fit 64 bits")
+        with self.transaction():
+            number = self._db.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM trials").fetchone()[0]
+            words = {"choices": choices, "architecture": architecture, "digest": digest}
+            now = self._append("proposed", number, {**words, "cost": cost, "seed": seed})
+            self._db.execute(
+                "INSERT INTO trials (number, state, seed, choices, architecture, digest, cost, created) "
+                "VALUES (?, 'waiting', ?, ?, ?, ?, ?, ?)",
+                (number, seed, dumps(choices), dumps(architecture), digest, dumps(cost), now),
+            )
+            return self.trial(number)
+
+    def reject(
+        self, *, choices: Mapping[str, Scalar], violations: Mapping[str, float], cost: Mapping[str, int]
+    ) -> None:
+        """A proposal out of budget; never a trial. Many at once belong in one `transaction`."""
+        with self.transaction():
+            self._append("rejected", None, {"choices": choices, "violations": violations, "cost": cost})
+
+    # ---- a trial's life; all raise IllegalTransition
+
+    def start(self, number: int, *, resume_epoch: int = 0) -> None:
+        """waiting -> running. Epochs of an earlier attempt after `resume_epoch` are superseded: dropped."""
+        with self.transaction():
+            self._expect(number, TrialState.WAITING, to=TrialState.RUNNING)
+            now = self._append("started", number, {"resume_epoch": resume_epoch})
+            self._supersede(number, resume_epoch)
+            # The first attempt's start stays the trial's: its cost in time includes what was lost.
+            running = "state = 'running', attempts = attempts + 1, started = COALESCE(started, ?)"
+            self._set(number, running, now)
+
+    def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
+        """One epoch (from 1) of a running trial. A metric that is not finite is stored as null."""
+        if epoch < 1:
+            raise ValueError(f"epoch {epoch}: epochs count from 1")
+        said = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
+        with self.transaction():
+            self._expect(number, TrialState.RUNNING, to=TrialState.RUNNING)
+            now = self._append("epoch", number, {"epoch": epoch, "metrics": said})
+            self._supersede(number, epoch - 1)
+            self._db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (number, epoch, dumps(said), now))
+            self._set(number, "epochs = ?", epoch)
+
+    def finish(self, number: int, value: float) -> None:
+        """running -> finished. Raises ValueError for a value that is not finite: such a trial has failed."""
+        self._close_trial(number, TrialState.FINISHED, _finite(value), None)
+
+    def stop(self, number: int, value: float, reason: str) -> None:
+        """running -> stopped: a rung let it go. Raises ValueError for a value that is not finite."""
+        self._close_trial(number, TrialState.STOPPED, _finite(value), reason)
+
+    def fail(self, number: int, reason: str) -> None:
+        """running or waiting -> failed."""
+        self._close_trial(number, TrialState.FAILED, None, reason)
+
+    def requeue(self, number: int, reason: str) -> None:
+        """running -> waiting: its worker died, or the driver did. Its epochs stay until it starts again."""
+        with self.transaction():
+            self._expect(number, TrialState.RUNNING, to=TrialState.WAITING)
+            self._append("requeued", number, {"reason": reason})
+            self._set(number, "state = 'waiting', reason = ?", reason)
+
+    # ---- writing
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Makes every write inside it one: all or none, with a single fsync."""
+        if self._db.in_transaction:
+            yield
+            return
+        with translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                # SQLite itself rolls back on some errors, a full disk among them.
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _append(self, kind: str, trial: int | None, data: Mapping[str, Any]) -> float:
+        now = self._clock()
+        row = (now, kind, trial, dumps(data))
+        self._db.execute("INSERT INTO events (time, kind, trial, data) VALUES (?, ?, ?, ?)", row)
+        return now
+
+    def _expect(self, number: int, *states: TrialState, to: TrialState) -> None:
+        row = self._db.execute("SELECT state FROM trials WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            raise IllegalTransition(f"there is no trial {number}")
+        if row["state"] not in states:
+            raise IllegalTransition(f"{trial_id(number)} is {row['state']}: it cannot become {to}")
+
+    def _close_trial(self, number: int, to: TrialState, value: float | None, reason: str | None) -> None:
+        early = (TrialState.WAITING,) if to is TrialState.FAILED else ()
+        with self.transaction():
+            self._expect(number, TrialState.RUNNING, *early, to=to)
+            now = self._append(to.value, number, {"value": value, "reason": reason})
+            self._set(number, "state = ?, value = ?, reason = ?, ended = ?", to.value, value, reason, now)
+
+    def _supersede(self, number: int, keep: int) -> None:
+        self._db.execute("DELETE FROM epochs WHERE trial = ? AND epoch > ?", (number, keep))
+        self._set(number, "epochs = MIN(epochs, ?)", keep)
+
+    def _set(self, number: int, columns: str, *values: object) -> None:
+        self._db.execute(f"UPDATE trials SET {columns} WHERE number = ?", (*values, number))
+
+
+def _finite(value: float) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"a trial's value must be finite, not {value}: it has failed")
+    return float(value)

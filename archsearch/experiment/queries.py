@@ -1,0 +1,110 @@
+"""What a ledger answers: the reading half of `Ledger`."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, cast
+
+from archsearch.experiment.records import (
+    Counts,
+    Epoch,
+    Event,
+    Mode,
+    Rejection,
+    SearchState,
+    Trial,
+    TrialState,
+)
+
+
+class Queries:
+    """Questions to an open ledger. Each answer is one statement's, hence consistent in itself."""
+
+    _db: sqlite3.Connection
+
+    @cached_property
+    def meta(self) -> Mapping[str, Any]:
+        """What `create` was given, with `id` (of the experiment, hex) and `created`."""
+        return {row["key"]: json.loads(row["value"]) for row in self._db.execute("SELECT * FROM meta")}
+
+    @property
+    def id(self) -> str:
+        """The experiment's, for ever: 32 hex digits."""
+        return cast(str, self.meta["id"])
+
+    @property
+    def state(self) -> SearchState:
+        """As last recorded: a driver that was killed leaves `running` (see `ExperimentFolder.is_driven`)."""
+        last = self.last_session()
+        if last is None:
+            return "interrupted"
+        return "running" if last.kind == "began" else cast(SearchState, last.data["state"])
+
+    def last_session(self) -> Event | None:
+        """The newest `began` or `ended`."""
+        found = self._events("id = (SELECT MAX(id) FROM events WHERE kind IN ('began', 'ended'))", ())
+        return found[0] if found else None
+
+    def trials(self, state: TrialState | None = None) -> list[Trial]:
+        """In the order of their numbers."""
+        where, arguments = ("", ()) if state is None else (" WHERE state = ?", (state.value,))
+        rows = self._db.execute(f"SELECT * FROM trials{where} ORDER BY number", arguments)
+        return [_trial(row) for row in rows]
+
+    def trial(self, number: int) -> Trial:
+        """Raises KeyError where there is none."""
+        row = self._db.execute("SELECT * FROM trials WHERE number = ?", (number,)).fetchone()
+        if row is None:
+            raise KeyError(number)
+        return _trial(row)
+
+    def epochs(self, number: int | None = None) -> list[Epoch]:
+        """Of one trial, or of all; superseded ones are not among them."""
+        where, arguments = ("", ()) if number is None else (" WHERE trial = ?", (number,))
+        rows = self._db.execute(f"SELECT * FROM epochs{where} ORDER BY trial, epoch", arguments)
+        return [
+            Epoch(trial=r["trial"], epoch=r["epoch"], metrics=json.loads(r["metrics"]), time=r["time"]) for r in rows
+        ]
+
+    def rejections(self) -> list[Rejection]:
+        """Proposals out of budget, oldest first."""
+        return [Rejection(time=event.time, **event.data) for event in self._events("kind = 'rejected'", ())]
+
+    def events(self, after: int = 0, limit: int | None = None) -> list[Event]:
+        """Events with an id above `after`, oldest first."""
+        return self._events("id > ?", (after,), limit)
+
+    def last_event(self) -> int:
+        """The id of the newest event; 0 where there is none."""
+        return cast(int, self._db.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
+
+    def counts(self) -> Counts:
+        """Of trials by state, and of rejections."""
+        states = dict(self._db.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
+        rejected = self._db.execute("SELECT COUNT(*) FROM events WHERE kind = 'rejected'").fetchone()[0]
+        return Counts(rejected=rejected, **states)
+
+    def best(self, mode: Mode = "max") -> Trial | None:
+        """The finished trial of the highest (or lowest) value; of equals the earliest. Never NaN."""
+        order = {"max": "DESC", "min": "ASC"}[mode]
+        query = f"SELECT * FROM trials WHERE state = 'finished' ORDER BY value {order}, number LIMIT 1"
+        row = self._db.execute(query).fetchone()
+        return None if row is None else _trial(row)
+
+    def _events(self, where: str, arguments: Sequence[object], limit: int | None = None) -> list[Event]:
+        query = f"SELECT * FROM events WHERE {where} ORDER BY id LIMIT ?"
+        rows = self._db.execute(query, (*arguments, -1 if limit is None else limit))
+        return [
+            Event(id=r["id"], time=r["time"], kind=r["kind"], trial=r["trial"], data=json.loads(r["data"]))
+            for r in rows
+        ]
+
+
+def _trial(row: sqlite3.Row) -> Trial:
+    values = dict(row)
+    for name in ("choices", "architecture", "cost"):
+        values[name] = json.loads(values[name])
+    return Trial(**{**values, "state": TrialState(values["state"])})

@@ -1,0 +1,110 @@
+"""What the ledger hands out: trials, epochs, events, counts. Plain frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Literal
+
+Scalar = str | int | float | bool | None
+Mode = Literal["max", "min"]
+SearchState = Literal["running", "finished", "interrupted", "failed"]
+
+
+class TrialState(StrEnum):
+    """Where a trial stands. `finished`, `stopped` and `failed` are for ever."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more can happen to the trial."""
+        return self in (TrialState.FINISHED, TrialState.STOPPED, TrialState.FAILED)
+
+
+def trial_id(number: int) -> str:
+    """Trial 1 is t0001: the name of its folder."""
+    return f"t{number:04d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One architecture that is, was or will be trained. Times are Unix seconds."""
+
+    number: int
+    state: TrialState
+    seed: int
+    choices: Mapping[str, Scalar]
+    architecture: Mapping[str, Any]
+    digest: str
+    cost: Mapping[str, int]
+    attempts: int
+    created: float
+    started: float | None
+    ended: float | None
+    value: float | None
+    epochs: int
+    reason: str | None
+
+    @property
+    def id(self) -> str:
+        """Such as t0001."""
+        return trial_id(self.number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """What one epoch of a trial measured. A metric that was no finite number is None."""
+
+    trial: int
+    epoch: int
+    metrics: Mapping[str, float | None]
+    time: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One line of the ledger's spine: what happened, to which trial, when."""
+
+    id: int
+    time: float
+    kind: str
+    trial: int | None
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """A proposal that was out of budget, and so never a trial."""
+
+    choices: Mapping[str, Scalar]
+    violations: Mapping[str, float]
+    cost: Mapping[str, int]
+    time: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How many trials are in each state; `rejected` proposals are no trials."""
+
+    waiting: int = 0
+    running: int = 0
+    finished: int = 0
+    stopped: int = 0
+    failed: int = 0
+    rejected: int = 0
+
+    @property
+    def total(self) -> int:
+        """All trials; rejected proposals are none."""
+        return self.waiting + self.running + self.finished + self.stopped + self.failed
+
+    @property
+    def ended(self) -> int:
+        """Trials that nothing more can happen to."""
+        return self.finished + self.stopped + self.failed

@@ -1,0 +1,153 @@
+"""The ledger's tables, and opening its file: created whole, or refused with a clear word."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from archsearch.experiment.files import sync_folder
+from archsearch.reading.errors import InputError, refuse
+
+APPLICATION = 0x41524353  # "ARCS"
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE events (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, kind TEXT NOT NULL, trial INTEGER, data TEXT NOT NULL,
+    FOREIGN KEY (trial) REFERENCES trials (number) DEFERRABLE INITIALLY DEFERRED
+);
+CREATE INDEX events_kind ON events (kind);
+CREATE TRIGGER events_never_change BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER events_never_go BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TABLE trials (
+    number INTEGER PRIMARY KEY,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'finished', 'stopped', 'failed')),
+    seed INTEGER NOT NULL, choices TEXT NOT NULL, architecture TEXT NOT NULL, digest TEXT NOT NULL,
+    cost TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, started REAL, ended REAL,
+    value REAL, epochs INTEGER NOT NULL DEFAULT 0, reason TEXT
+);
+CREATE INDEX trials_state ON trials (state, value);
+CREATE TABLE epochs (
+    trial INTEGER NOT NULL REFERENCES trials (number), epoch INTEGER NOT NULL,
+    metrics TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (trial, epoch)
+) WITHOUT ROWID;
+"""
+
+
+def dumps(value: Any) -> str:
+    """JSON text; a number that is not finite raises ValueError rather than be written as NaN."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON: {value!r}")
+
+
+def create_file(path: Path, meta: Mapping[str, Any]) -> None:
+    """Makes the ledger's file whole under another name, then renames it: a crash leaves none or all of it."""
+    if os.path.lexists(path):
+        hint = "archsearch resume goes on with it; another --output starts anew"
+        raise refuse(f"{path} exists already", hint=hint, file=str(path))
+    half = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with translated(path):
+            db = sqlite3.connect(half, isolation_level=None)
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+                db.execute("PRAGMA synchronous = FULL")
+                numbers = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
+                db.executescript(f"BEGIN; {numbers} {_TABLES}")
+                db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, dumps(v)) for k, v in meta.items()])
+                db.execute("COMMIT")
+            finally:
+                db.close()
+        half.rename(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise refuse(f"cannot write {path}: {error.strerror or error}", file=str(path)) from error
+    finally:
+        for left in (half, *(half.with_name(half.name + end) for end in ("-wal", "-shm"))):
+            left.unlink(missing_ok=True)
+
+
+def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    """Opens the ledger at `path`. Raises InputError where there is none, or none of this version."""
+    if not path.is_file():
+        hint = "archsearch status lists the experiments there are"
+        raise refuse(f"no ledger at {path}", hint=hint, file=str(path))
+    db: sqlite3.Connection | None = None
+    try:
+        db = sqlite3.connect(_uri(path, writable), uri=True, isolation_level=None, timeout=10)
+        application = db.execute("PRAGMA application_id").fetchone()[0]
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        _check(path, application, version)
+        if writable:
+            db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error as error:
+        if db is not None:
+            db.close()
+        raise refuse(f"{path} cannot be read as a ledger: {error}", file=str(path)) from error
+    except InputError:
+        if db is not None:
+            db.close()
+        raise
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _uri(path: Path, writable: bool) -> str:
+    name = f"file:{quote(str(path.absolute()))}"
+    if writable:
+        return f"{name}?mode=rw"
+    # In a folder that may not be written SQLite cannot make the shared memory that a WAL needs. Where there
+    # is no WAL left either, nobody writes, and the file alone is the whole ledger.
+    alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return f"{name}?mode=ro" + ("&immutable=1" if alone else "")
+
+
+def _check(path: Path, application: int, version: int) -> None:
+    if application != APPLICATION:
+        raise refuse(f"{path} is a database, but no ledger of archsearch", file=str(path))
+    if version != VERSION:
+        age, hint = (
+            ("a newer", "use the archsearch that wrote it, or a later one")
+            if version > VERSION
+            else ("an older", "use the archsearch that wrote it")
+        )
+        raise refuse(
+            f"{path} was written by {age} archsearch: its format is {version}",
+            allowed=str(VERSION),
+            hint=hint,
+            file=str(path),
+        )
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's word for a full or broken disk becomes the system's: OSError, with ENOSPC or EIO."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        match error.sqlite_errorcode & 0xFF:
+            case sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+            case sqlite3.SQLITE_IOERR:
+                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from error
+            case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
+                raise OSError(errno.EROFS, "the ledger cannot be written", str(path)) from error
+        raise

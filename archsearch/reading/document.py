@@ -1,0 +1,111 @@
+"""A document that was read: plain values, and the place of each for error messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from archsearch.reading.errors import InputError, Problem
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a value was written. Line and column count from 1; 0 where there is no line to speak of."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """Plain values and the place of each. A `loc` is a path of keys and indices from the top."""
+
+    data: Any
+    file: str
+    values: Mapping[Loc, Place] = field(default_factory=dict, repr=False, compare=False)
+    keys: Mapping[Loc, Place] = field(default_factory=dict, repr=False, compare=False)
+
+    def place(self, loc: Loc, *, key: bool = False) -> Place:
+        """The place of a value, or of its key; of the nearest one around it where that was never written."""
+        if key and loc in self.keys:
+            return self.keys[loc]
+        for end in range(len(loc), -1, -1):
+            if (found := self.values.get(loc[:end])) is not None:
+                return found
+        return Place(file=self.file)
+
+    def position(self, loc: Loc) -> tuple[int, int]:
+        """Line and column of a value, from 1."""
+        place = self.place(loc)
+        return place.line, place.column
+
+    def key_position(self, loc: Loc) -> tuple[int, int]:
+        """Line and column of the key that holds a value, from 1."""
+        place = self.place(loc, key=True)
+        return place.line, place.column
+
+    def problem(self, loc: Loc, found: str, *, allowed: str = "", hint: str = "", key: bool = False) -> Problem:
+        """A Problem at the place of a value, or of its key."""
+        place = self.place(loc, key=key)
+        return Problem(found=found, allowed=allowed, hint=hint, file=place.file, line=place.line, column=place.column)
+
+    def with_value(self, loc: Loc, value: Any, origin: str) -> Document:
+        """This document with one value set from elsewhere; errors about it name `origin` as the file.
+
+        Mappings on the way are made where they are missing. Raises InputError where a key would have to go
+        into something that is no mapping.
+        """
+        place = Place(file=origin)
+        data = dict(self.data) if isinstance(self.data, dict) else {}
+        inner = data
+        values, keys = _without(self.values, loc), _without(self.keys, loc)
+        for depth, key in enumerate(loc[:-1], start=1):
+            below = inner.get(key, {})
+            if not isinstance(below, dict):
+                path = ".".join(map(str, loc[:depth]))
+                raise InputError(
+                    Problem(
+                        found=f"{path} is {shorten(below)}, which has no words below it",
+                        allowed="words that hold a mapping",
+                        hint=f"set {path} as a whole",
+                        file=origin,
+                    )
+                )
+            if key not in inner:
+                values[loc[:depth]] = keys[loc[:depth]] = place
+            inner[key] = dict(below)
+            inner = inner[key]
+        inner[loc[-1]] = value
+        values[loc] = keys[loc] = place
+        return replace(self, data=data, values=values, keys=keys)
+
+
+def shorten(value: Any, limit: int = 60, depth: int = 2) -> str:
+    """A value as one short line for an error message, written much as YAML writes it."""
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "true" if value else "false"
+        case dict():
+            pairs = list(value.items())[:6] if depth else []
+            inner = ", ".join(f"{k!s:.20}: {shorten(v, 20, depth - 1)}" for k, v in pairs)
+            text = "{" + (inner or "..." * bool(value)) + "}"
+        case list() | tuple():
+            inner = ", ".join(shorten(v, 20, depth - 1) for v in (list(value)[:12] if depth else []))
+            text = "[" + (inner or "..." * bool(value)) + "]"
+        case str():
+            text = repr(value[:limit])
+        case int() | float():
+            text = str(value) if isinstance(value, float) or abs(value) < 2**64 else "a huge integer"
+        case _:
+            text = f"a Python object of type {type(value).__name__}"
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _without(places: Mapping[Loc, Place], loc: Loc) -> dict[Loc, Place]:
+    return {at: place for at, place in places.items() if at[: len(loc)] != loc}

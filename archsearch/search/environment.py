@@ -1,0 +1,28 @@
+"""What Ray reads from the environment when it is imported, and not again: set before that."""
+
+from __future__ import annotations
+
+import os
+import secrets
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # no reports home
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the log
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the driver's
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nothing is ever restored from Tune's own snapshots
+    "TUNE_WARN_THRESHOLD_S": "3600",
+}
+
+
+def prepare(address: str | None) -> None:
+    """Settles Ray's environment, leaving what the user has set. Before the first `import ray`.
+
+    A Ray of our own (no `address`) asks for a token that only its processes know: other users of the
+    machine reach its loopback too. At an address, the user's own RAY_AUTH_MODE and token hold.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if address is None and "RAY_AUTH_MODE" not in os.environ:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))

@@ -1,0 +1,212 @@
+"""Ray Tune runs the trials: the only file that imports Ray (after environment.py has settled what it reads).
+
+Tune schedules one long-lived trainable (a lane) for each trial that may run at once, places it, and starts
+it anew, here or on another node, when it dies. A lane imports torch and receives the images once, then trains
+trial after trial, an epoch a step. The search's instructions reach it through the desk, a small actor, because
+Tune's own way to give a worker new work (reusing its actor for another Tune trial) costs 0.2 s a trial.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train
+from archsearch.search.objective import TrialWorker
+
+if TYPE_CHECKING:
+    from archsearch.search.search import Search
+    from archsearch.space.settings import ResourceSettings
+    from archsearch.training.images import ImageSet
+
+
+@contextmanager
+def cluster(address: str | None, *, object_bytes: int) -> Iterator[None]:
+    """A Ray of our own on this machine's loopback, or the running one at `address`; left behind as it was."""
+    common = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
+    if address is None:
+        ray.init(
+            address="local",
+            _node_ip_address="127.0.0.1",
+            num_cpus=os.cpu_count(),
+            object_store_memory=2 * object_bytes + 2**28,
+            **common,
+        )
+    else:
+        common.pop("include_dashboard")
+        ray.init(address=address, **common)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
+    """How many trials run at once on what the cluster has; at least one."""
+    have = ray.cluster_resources()
+    fits = int(have.get("CPU", 1) // resources.cpus_per_trial)
+    if resources.gpus_per_trial:
+        fits = min(fits, int(have.get("GPU", 0) / resources.gpus_per_trial))
+    return max(1, min(fits, trials, resources.max_concurrent or fits))
+
+
+def run_trials(search: Search, images: ImageSet) -> None:
+    """Runs until every lane rests. Needs a `cluster`. KeyboardInterrupt passes through."""
+    settings, resources = search.space.training, search.space.resources
+    desk = Desk.options(num_cpus=0).remote()
+    conductor = Conductor(search=search, desk=desk)
+    storage = tempfile.mkdtemp(prefix="archsearch-tune-")
+    lane = tune.with_resources(
+        tune.with_parameters(
+            Lane, desk=desk, images=images, settings=settings, threads=resources.cpus_per_trial
+        ),
+        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
+    )
+    try:
+        Tuner(
+            lane,
+            tune_config=TuneConfig(
+                num_samples=lanes_that_fit(resources, search.space.search.trials),
+                scheduler=Schedule(conductor),
+            ),
+            run_config=RunConfig(
+                storage_path=storage,
+                verbose=0,
+                callbacks=[Losses(conductor)],
+                failure_config=FailureConfig(max_failures=-1),
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+
+
+@ray.remote
+class Desk:
+    """Where instructions wait for their lane, and weights for the driver."""
+
+    def __init__(self) -> None:
+        self._instructions: dict[str, asyncio.Queue[Instruction]] = {}
+        self._weights: dict[int, bytes] = {}
+
+    async def give(self, lane: str, instruction: Instruction, *, anew: bool = False) -> None:
+        """The lane's next instruction; `anew` forgets what a dead lane has not read."""
+        if anew or lane not in self._instructions:
+            self._instructions[lane] = asyncio.Queue()
+        self._instructions[lane].put_nowait(instruction)
+
+    async def take(self, lane: str) -> Instruction:
+        """Waits for the lane's next instruction."""
+        return await self._instructions.setdefault(lane, asyncio.Queue()).get()
+
+    async def deliver(self, number: int, weights: bytes) -> None:
+        """A trial's weights, from its lane."""
+        self._weights[number] = weights
+
+    async def collect(self, number: int) -> bytes:
+        """The weights, which the desk then forgets."""
+        return self._weights.pop(number)
+
+
+class Lane(tune.Trainable):
+    """One worker: takes an instruction, carries it out, reports. Tune calls `step` again and again."""
+
+    def setup(self, config: dict[str, Any], desk: Any, images: ImageSet, settings: Any, threads: int) -> None:
+        """Once for each process."""
+        self._desk = desk
+        self._worker = TrialWorker(images, settings, threads=threads)
+
+    def step(self) -> dict[str, Any]:
+        """One instruction, in general one epoch. Weights go by the desk, not through Tune's results."""
+        report = self._worker.carry_out(ray.get(self._desk.take.remote(self.trial_id)))
+        if report.weights is not None:
+            ray.get(self._desk.deliver.remote(report.number, report.weights))
+        return {"report": replace(report, weights=None)}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Tune asks when a lane ends; the ledger keeps what matters."""
+        return {}
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """A lane that is started anew begins empty."""
+
+
+@dataclass(kw_only=True)
+class Conductor:
+    """Between Tune's events, which all come in the driver's one thread, and the search."""
+
+    search: Search
+    desk: Any
+    doing: dict[str, int] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles whatever it is given, for a restore that never comes: the ledger is what a search
+        goes on from."""
+        return {}
+
+    def begin(self, lane: str) -> None:
+        """A lane that is ready: for the first time, or anew."""
+        self._instruct(lane, self.search.respond(Report(kind="ready")), anew=True)
+
+    def follow(self, lane: str, report: Report) -> bool:
+        """The lane's next instruction; False where there is none."""
+        if report.kind == "weights":
+            weights = ray.get(self.desk.collect.remote(report.number))
+            report = Report(kind="weights", number=report.number, weights=weights)
+        instruction = self.search.respond(report)
+        if isinstance(instruction, Rest):
+            self.doing.pop(lane, None)
+            return False
+        self._instruct(lane, instruction)
+        return True
+
+    def lost(self, lane: str) -> None:
+        """The lane's process is gone; Tune starts another."""
+        self.search.lost(self.doing.pop(lane, 0), "its worker died")
+        self.begin(lane)
+
+    def _instruct(self, lane: str, instruction: Instruction, *, anew: bool = False) -> None:
+        match instruction:
+            case Train() | Test() | GoOn() | HandOver():
+                self.doing[lane] = instruction.number
+            case Rest():
+                self.doing.pop(lane, None)
+        self.desk.give.remote(lane, instruction, anew=anew)
+
+
+class Schedule(FIFOScheduler):
+    """Tune's scheduler: whatever a lane reports, the search answers."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        super().__init__()
+        self._conductor = conductor
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """A new lane: its first instruction is on the desk before its process is up."""
+        self._conductor.begin(trial.trial_id)
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """The lane goes on, or rests for good."""
+        goes_on = self._conductor.follow(trial.trial_id, result["report"])
+        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+
+
+class Losses(Callback):
+    """Tune's word that a lane died and is being started anew."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Its trial waits for a lane; this one begins with another."""
+        self._conductor.lost(trial.trial_id)

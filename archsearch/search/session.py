@@ -1,0 +1,113 @@
+"""One driver's session: lock, ledger, tracking, data, Ray, and an honest end whatever happens."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
+from archsearch.experiment.summary import summarise
+from archsearch.search.environment import prepare
+from archsearch.space import SearchSpace, load_space
+from archsearch.tracking import drain, resolve_tracking_uri, start_follower
+
+if TYPE_CHECKING:
+    from archsearch.search.search import Watcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """How a search is run: `address` of a running Ray (None: one of its own), where MLflow is (None: the default)."""
+
+    folder: ExperimentFolder
+    watcher: Watcher
+    address: str | None = None
+    tracking_uri: str | None = None
+
+
+def create(space: SearchSpace, folder: ExperimentFolder, *, name: str) -> None:
+    """The experiment's folder with the space as resolved and an empty ledger. Raises InputError."""
+    folder.create()
+    write_atomically(folder.space_yaml, space.to_yaml())
+    meta = {"name": name, "space": space.name, "trials": space.search.trials, "seed": space.search.seed}
+    Ledger.create(folder.ledger, meta).close()
+
+
+def drive(session: Session) -> dict[str, Any]:
+    """Runs or goes on with the folder's search until it ends; the summary of `summarise`.
+
+    Raises DriverRunning where another driver holds the experiment, InputError for data that cannot be had,
+    and KeyboardInterrupt once what ran is saved for `resume`.
+    """
+    with session.folder.driver_lock():
+        space = load_space(session.folder.space_yaml)
+        with Ledger.open(session.folder.ledger) as ledger:
+            _search(session, space, ledger)
+    return summarise(session.folder)
+
+
+def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
+    """The imports are here because each costs seconds, and bad input should not wait for them."""
+    from archsearch.training.datasets import load_images
+
+    watcher = session.watcher
+    watcher.phase(f"loading {space.data.name}")
+    images = load_images(space.data)
+    ledger.begin({"data": images.digest, "python": sys.version.split()[0]})
+    with _tracked(session), _ends(ledger), _terminable():
+        watcher.phase("starting Ray")
+        prepare(session.address)
+        from archsearch.search.executor import cluster, run_trials
+        from archsearch.search.search import Search
+
+        search = Search(space=space, folder=session.folder, ledger=ledger, watcher=watcher)
+        with cluster(session.address, object_bytes=images.nbytes):
+            watcher.phase("starting the workers")
+            try:
+                run_trials(search, images)
+            except BaseException:
+                search.interrupted()
+                raise
+        ledger.end("finished" if ledger.best() else "failed")
+
+
+@contextmanager
+def _tracked(session: Session) -> Iterator[None]:
+    """MLflow follows from a process of its own; what it could not send in time, `archsearch sync` sends later."""
+    follower = start_follower(session.folder, resolve_tracking_uri(session.tracking_uri))
+    try:
+        yield
+    finally:
+        session.watcher.phase("writing the rest to MLflow")
+        drain(follower, timeout=60)
+
+
+@contextmanager
+def _ends(ledger: Ledger) -> Iterator[None]:
+    """The ledger's last word on a session that does not reach its end."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        ledger.end("interrupted")
+        raise
+    except BaseException as error:
+        ledger.end("failed", {"reason": f"{type(error).__name__}: {error}"[:500]})
+        raise
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM is taken like one Ctrl-C."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,106 @@
+"""How words depend on one another: `when`, the order of asking, and what a space must say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from archsearch.reading.document import Document
+from archsearch.reading.errors import Problem
+from archsearch.reading.validation import unknown_word
+from archsearch.space.choices import Scalar
+from archsearch.space.domains import Domain
+from archsearch.space.words import Word, allowed_for, check_value, per_stage_values, vocabulary
+
+
+def connect(document: Document, words: dict[str, Word]) -> tuple[dict[str, Word], list[Problem]]:
+    """The words with their conditions resolved, in an order in which each can be asked; and what is wrong.
+
+    A word comes after those that its `when` names; otherwise the vocabulary's order holds, whatever the file's,
+    so that the same seed draws the same networks from the file as written and as resolved.
+    """
+    problems: list[Problem] = []
+    resolved = {name: _resolve(document, word, problems) for name, word in words.items()}
+    if problems:
+        return resolved, problems
+    ordered: dict[str, Word] = {}
+    for name in vocabulary():
+        if cycle := _visit(name, resolved, ordered, ()):
+            at = (*resolved[cycle[0]].term.loc, "when")
+            found = f"these words depend on one another in a circle: {' -> '.join(cycle)}"
+            return resolved, [document.problem(at, found, allowed="conditions that end at a word without when")]
+    return ordered, _missing(document, ordered) + _lengths(document, ordered)
+
+
+def most_stages(word: Word) -> int:
+    """The largest number of stages that the word `stages` can give."""
+    value: Any = max(probe for probe in _values(word) if isinstance(probe, int))
+    return int(value)
+
+
+def _values(word: Word) -> tuple[Scalar, ...]:
+    return word.value.probes() if isinstance(word.value, Domain) else (word.value,)
+
+
+def _resolve(document: Document, word: Word, problems: list[Problem]) -> Word:
+    conditions = []
+    domain = word.domain
+    for name, values in (domain.when if domain else {}).items():
+        loc = (*word.term.loc, "when", name)
+        # Within a group a bare name means the group's own word first.
+        known = [full for full in (f"{word.term.group}.{name}", name) if full in vocabulary()]
+        if not known:
+            problems.append(unknown_word(document, loc, list(vocabulary())))
+            continue
+        written = document.data
+        for key in loc:
+            written = written[key]
+        for index, value in enumerate(values):
+            at = (*loc, index) if isinstance(written, list) else loc
+            if problem := check_value(document, vocabulary()[known[0]], value, at):
+                problems.append(problem)
+        conditions.append((known[0], values))
+    return replace(word, conditions=tuple(conditions))
+
+
+def _visit(name: str, words: dict[str, Word], ordered: dict[str, Word], path: tuple[str, ...]) -> tuple[str, ...]:
+    """Depth first; adds a word after those it depends on. Returns a circle where it meets one."""
+    if name in path:
+        return (*path[path.index(name) :], name)
+    if name in words and name not in ordered:
+        for needed, _ in words[name].conditions:
+            if cycle := _visit(needed, words, ordered, (*path, name)):
+                return cycle
+        ordered[name] = words[name]
+    return ()
+
+
+def _missing(document: Document, words: dict[str, Word]) -> list[Problem]:
+    link = words.get("link")
+    all_dense = link is not None and not link.conditions and set(_values(link)) == {"dense"}
+    needed = ["stages", "depth", *([] if all_dense else ["width"])]
+    return [
+        document.problem(
+            ("space",),
+            f"the word {name} is missing in space",
+            allowed=f"{name}: {allowed_for(vocabulary()[name])}, or a domain of such values",
+            key=True,
+        )
+        for name in needed
+        if name not in words
+    ]
+
+
+def _lengths(document: Document, words: dict[str, Word]) -> list[Problem]:
+    if "stages" not in words:
+        return []
+    most = most_stages(words["stages"])
+    return [
+        document.problem(
+            (*word.term.loc, "values"),
+            f"{word.name} has {count} values",
+            allowed=f"{most} values, one for each stage that there can be",
+        )
+        for word in words.values()
+        if (count := per_stage_values(word)) is not None and count != most
+    ]

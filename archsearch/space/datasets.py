@@ -1,0 +1,63 @@
+"""What a search must know of a data set before any image is read: its shape, its classes, its size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from archsearch.reading.errors import InputError, Problem
+from archsearch.space.settings import DataSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """An image's (channels, height, width), the number of classes, and of training images where it is known.
+
+    The training images are those that `validation` is taken from.
+    """
+
+    input: tuple[int, int, int]
+    classes: int
+    images: int | None = None
+
+
+def facts(data: DataSettings) -> DataFacts:
+    """What is known of the data that the settings name. Raises InputError for a folder without classes."""
+    match data.name:
+        case "digits":
+            return DataFacts(input=(1, 8, 8), classes=10, images=1438)
+        case "cifar10":
+            return DataFacts(input=(3, 32, 32), classes=10, images=50_000)
+        case "fashion_mnist":
+            return DataFacts(input=(1, 28, 28), classes=10, images=60_000)
+        case "folder":
+            return DataFacts(input=(3, data.size, data.size), classes=len(class_folders(data.root)))
+
+
+def class_folders(root: str | Path) -> tuple[str, ...]:
+    """The classes of a folder of images, sorted: the sub-folders of ROOT/train, or of ROOT where there is none.
+
+    Raises InputError for a folder that is missing, unreadable, or has fewer than two of them.
+    """
+    place = Path(root)
+    try:
+        top = place / "train" if (place / "train").is_dir() else place
+        if not top.is_dir():
+            raise _refusal(place, "no such folder")
+        names = tuple(sorted(path.name for path in top.iterdir() if path.is_dir() and path.name[0] != "."))
+    except OSError as error:
+        raise _refusal(place, f"it cannot be read: {error.strerror or error}") from None
+    if len(names) < 2:
+        raise _refusal(top, "no sub-folder" if not names else "a single sub-folder")
+    return names
+
+
+def _refusal(place: Path, found: str) -> InputError:
+    return InputError(
+        Problem(
+            file=str(place),
+            found=f"data.root: {found}",
+            allowed="a folder with one sub-folder of images a class, two classes at least, or with these in train/",
+            hint="name another folder: --set data.root=DIR",
+        )
+    )

@@ -1,0 +1,139 @@
+"""A search-space file -> SearchSpace, with every problem at its line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from archsearch.architecture.spec import Words
+from archsearch.reading.document import Document
+from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.validation import ordered, try_validate
+from archsearch.reading.yaml import read
+from archsearch.space.budget import Budget
+from archsearch.space.choices import RandomChoices
+from archsearch.space.conditions import connect
+from archsearch.space.datasets import facts
+from archsearch.space.overrides import apply
+from archsearch.space.reach import refuse_if_unreachable
+from archsearch.space.settings import NAME, DataSettings, ResourceSettings, SearchSettings, TrainingSettings
+from archsearch.space.space import FORMAT, SearchSpace
+from archsearch.space.words import Word, read_words
+
+SHARE = 0.15
+PROBES = 8
+
+
+class SpaceFile(Words):
+    """A search-space file."""
+
+    archsearch: Literal[1] = Field(description="Version of this format.")
+    name: str = Field(pattern=NAME, description="The experiment's name, and its folder's.")
+    data: DataSettings = Field(
+        default_factory=lambda: DataSettings.model_validate({}), description="Which images, and how they are split."
+    )
+    space: dict[str, Any] = Field(description="The words of the architectures, each fixed or varied.")
+    budget: Budget = Field(default_factory=lambda: Budget.model_validate({}), description="What a network may cost.")
+    search: SearchSettings = Field(
+        default_factory=lambda: SearchSettings.model_validate({}), description="What is sought, by whom, for how long."
+    )
+    training: TrainingSettings = Field(
+        default_factory=lambda: TrainingSettings.model_validate({}), description="The recipe of every trial."
+    )
+    resources: ResourceSettings = Field(
+        default_factory=lambda: ResourceSettings.model_validate({}), description="What one trial gets of the machine."
+    )
+
+
+def load_space(path: str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
+    """The space that a file describes, with `key=value` overrides set first.
+
+    Raises InputError with all problems at once: whatever is no YAML, no known word or out of range, data that
+    is missing, and a budget that no network of the space can keep.
+    """
+    document = apply(read(Path(path)), overrides)
+    _check_version(document)
+    file, problems = try_validate(SpaceFile, document)
+    words: dict[str, Word] = {}
+    if isinstance(document.data, dict) and isinstance(document.data.get("space"), dict):
+        words, found = read_words(document)
+        if not found:
+            words, found = connect(document, words)
+        problems = [*problems, *found]
+    if file is None or problems:
+        raise InputError(*ordered(problems))
+    space = _resolve(file, words, document)
+    for seed in range(PROBES):
+        space.sample(RandomChoices(seed))
+    refuse_if_unreachable(space)
+    return space
+
+
+def _check_version(document: Document) -> None:
+    version = document.data.get("archsearch", FORMAT) if isinstance(document.data, dict) else FORMAT
+    if version == FORMAT and not isinstance(version, bool | float):
+        return
+    newer = isinstance(version, int) and version > FORMAT
+    raise InputError(
+        document.problem(
+            ("archsearch",),
+            f"a file of format version {version!r:.40}",
+            allowed=f"archsearch: {FORMAT}, the version that this program reads",
+            hint="a newer archsearch wrote it; update the program" if newer else "",
+        )
+    )
+
+
+def _resolve(file: SpaceFile, words: dict[str, Word], document: Document) -> SearchSpace:
+    data, notes = _settled(file.data, document)
+    known = _located_facts(data, document)
+    return SearchSpace(
+        name=file.name,
+        words=words,
+        input=known.input,
+        classes=known.classes,
+        budget=file.budget,
+        data=data,
+        search=file.search,
+        training=file.training,
+        resources=file.resources,
+        file=document.file,
+        notes=notes,
+        document=document,
+    )
+
+
+def _located_facts(data: DataSettings, document: Document) -> Any:
+    try:
+        return facts(data)
+    except InputError as error:
+        told = error.problems[0]
+        found = f"{told.found} ({told.file})"
+        loc = ("data", "root")
+        problem: Problem = document.problem(loc, found, allowed=told.allowed, hint=told.hint)
+        raise InputError(problem) from None
+
+
+def _settled(data: DataSettings, document: Document) -> tuple[DataSettings, tuple[str, ...]]:
+    """A number of validation images is meant for the file's own data; with smaller data a share stands in."""
+    if data.validation >= 1 and not isinstance(data.validation, int):
+        raise InputError(
+            document.problem(
+                ("data", "validation"),
+                f"data.validation is {data.validation}",
+                allowed="a whole number of images, or a share below 1",
+            )
+        )
+    images = facts(data).images if data.name != "folder" else None
+    if images is None or data.validation < images / 2:
+        return data, ()
+    if data.validation < 1:
+        return data, ()
+    note = (
+        f"data.validation: {data.validation:,} of {data.name}'s {images:,} training images is half of them or more; "
+        f"{SHARE:.0%} are taken instead"
+    )
+    return data.model_copy(update={"validation": SHARE}), (note,)

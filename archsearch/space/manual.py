@@ -1,0 +1,120 @@
+"""The Markdown reference of every word of a search-space file, generated from the models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from archsearch.architecture.spec import Words
+from archsearch.reading.allowed import describe, fields_of, of_field, step_into
+from archsearch.reading.document import shorten
+from archsearch.space.budget import Bound, Budget
+from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
+from archsearch.space.loading import SpaceFile
+from archsearch.space.settings import (
+    DataSettings,
+    EarlyStopping,
+    ResourceSettings,
+    SearchSettings,
+    TrainingSettings,
+)
+from archsearch.space.words import Term, allowed_for, groups, vocabulary
+
+_INTRODUCTION = """\
+# Search-space files: every word
+
+Generated from the models by `archsearch.space.reference()`; do not edit by hand.
+
+A file is YAML 1.2 without aliases, tags and repeated keys. Only `true` and `false` are booleans. Counts may be
+written 600k, 40M or 1.2G. Any value can be set from the command line: `--set search.trials=8`,
+`--set 'space.depth={int: [1, 3]}'`.
+"""
+
+_SPACE = """\
+Every word is either fixed by a plain value (`block: basic`) or varied by a domain (`block: {choice: [basic,
+bottleneck]}`). Words of the stages and blocks hold for the whole network, or with `each: stage` for every stage on
+its own. `stages` and `depth` must be given, and `width` unless `link` is fixed to dense. A stride that is not given
+is 1 in the first stage and 2 in the others.
+"""
+
+_DOMAINS = (
+    (Choice, "{choice: [basic, bottleneck]}"),
+    (Integers, "{int: [1, 18], each: stage}"),
+    (Reals, "{float: [0.5, 1.0], step: 0.1}"),
+    (PerStage, "{each: stage, values: [16, 32, 64]}"),
+)
+
+_WHEN = """\
+A word of a stage or block is asked in the stages where its `when` holds, once for all of them without `each: stage`.
+A word of the whole network is asked where it holds in some stage. The names of another group's words are dotted, as
+`survival.schedule`; within a group the bare name is enough.
+"""
+
+
+def reference() -> str:
+    """The reference, for docs/search-space.md."""
+    parts = [_INTRODUCTION, "## The file\n", _table(fields_of(step_into(SpaceFile, ())))]
+    parts += ["## space: the architectures\n", _SPACE]
+    top = [term for term in vocabulary().values() if not term.group]
+    parts += [_terms(top)]
+    for group, model in groups().items():
+        parts += [f"### {group}\n", f"{_first_line(model)}\n"]
+        parts += [_terms([term for term in vocabulary().values() if term.group == group])]
+    parts += ["## Domains\n"]
+    for kind, example in _DOMAINS:
+        parts += [f"### `{example}`\n", f"{_first_line(kind)}\n", _table(_own_words(kind))]
+    parts += ["### each, when, order\n", _WHEN, _table(list(Domain.model_fields.items()))]
+    parts += ["## budget\n", f"{_first_line(Budget)}\n", _table(fields_of(step_into(Budget, ())))]
+    parts += ["Each of these takes\n", _table(fields_of(step_into(Bound, ())))]
+    for name, model in (
+        ("data", DataSettings),
+        ("search", SearchSettings),
+        ("search.early_stopping", EarlyStopping),
+        ("training", TrainingSettings),
+        ("resources", ResourceSettings),
+    ):
+        parts += [f"## {name}\n", f"{_first_line(model)}\n", _table(fields_of(step_into(model, ())))]
+    return "\n".join(parts)
+
+
+def _own_words(kind: type[Domain]) -> list[tuple[str, FieldInfo]]:
+    return [(name, info) for name, info in fields_of(step_into(kind, ())) if name not in Domain.model_fields]
+
+
+def _terms(terms: Iterable[Term]) -> str:
+    rows = []
+    for term in terms:
+        default = "required" if term.required and term.name != "stages" else shorten(term.default())
+        if term.name == "stages":
+            default = "required"
+        elif term.name == "stride":
+            default = "1, then 2"
+        rows.append((term.field if term.group else term.name, allowed_for(term), default, term.info.description))
+    return _rows(rows)
+
+
+def _table(fields: Iterable[tuple[str, FieldInfo]]) -> str:
+    rows = []
+    for name, info in fields:
+        if info.is_required():
+            default = "required"
+        elif info.default is PydanticUndefined or isinstance(info.default, Words):
+            default = ""
+        else:
+            default = "" if info.default is None else shorten(info.default)
+        rows.append((name, describe(of_field(info)), default, info.description))
+    return _rows(rows)
+
+
+def _rows(rows: Iterable[tuple[str, str, str, str | None]]) -> str:
+    lines = ["| word | allowed | default | what |", "|---|---|---|---|"]
+    for name, allowed, default, what in rows:
+        cells = (f"`{name}`", allowed, default.strip("'"), what or "")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _first_line(model: type[Words]) -> str:
+    return (model.__doc__ or "").strip().split("\n")[0]

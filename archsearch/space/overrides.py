@@ -1,0 +1,43 @@
+"""`--set key=value`: one value of a search-space file, set from the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from archsearch.reading.document import Document, Place
+from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.yaml import read
+
+_KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
+
+
+def apply(document: Document, overrides: Sequence[str]) -> Document:
+    """The document with every `key=value` set, in order; values are YAML. Errors about them name the override.
+
+    Raises InputError for text that is no `key=value`, a value that is no YAML, and a key below a plain value.
+    """
+    for text in overrides:
+        document = _apply(document, text)
+    return document
+
+
+def _apply(document: Document, text: str) -> Document:
+    origin = f"--set {text}"
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or not _KEY.fullmatch(key):
+        raise InputError(Problem(found=f"{text!r:.80}", allowed="key=value, as search.trials=8", file="--set"))
+    try:
+        parsed = read(value)
+    except InputError as error:
+        raise InputError(*(replace(p, file=origin, line=0, column=0) for p in error.problems)) from None
+    if document.data is not None and not isinstance(document.data, dict):
+        return document
+    loc = tuple(key.split("."))
+    changed = document.with_value(loc, parsed.data, origin)
+    place = Place(file=origin)
+    inner = {(*loc, *at): place for at in parsed.values}
+    inner_keys = {(*loc, *at): place for at in parsed.keys}
+    return replace(changed, values={**changed.values, **inner}, keys={**changed.keys, **inner_keys})

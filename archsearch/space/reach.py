@@ -1,0 +1,222 @@
+"""The least and the most that a space's networks cost, so that a budget that nothing fits is refused at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archsearch.architecture.cost import Cost, cost
+from archsearch.architecture.spec import Architecture
+from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.numbers import format_count
+from archsearch.space.choices import Choices, RandomChoices, Recorder, Scalar
+
+if TYPE_CHECKING:
+    from archsearch.space.space import SearchSpace
+
+Counted = tuple[Architecture, Cost]
+
+MAX_EXACT = 600
+DRAWS = 24
+STARTS = 2
+SWEEPS = 4
+MAX_TRIES = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extreme:
+    """The cheapest network found for one count, or the dearest; `exact` where the whole space was counted."""
+
+    architecture: Architecture
+    cost: Cost
+    exact: bool
+
+
+def smallest(space: SearchSpace, count: str = "flops") -> Extreme:
+    """The space's network with the least of `count`: flops, params, macs or activations.
+
+    Small spaces are counted in full. In larger ones every word is moved on its own until nothing gets smaller,
+    from several starts. Raises InputError where no network of the space can be built.
+    """
+    return _extreme(space, count, sign=1)
+
+
+def largest(space: SearchSpace, count: str = "flops") -> Extreme:
+    """The space's network with the most of `count`; see `smallest`."""
+    return _extreme(space, count, sign=-1)
+
+
+def refuse_if_unreachable(space: SearchSpace) -> None:
+    """Raises InputError, at the budget's line, where no network of the space keeps the budget.
+
+    Found exactly in small spaces; in larger ones a bound is refused that lies beyond the extreme found.
+    """
+    bounds = list(space.budget.bounds())
+    if not bounds or any(space.budget.admits(drawn) for _, drawn in _drawn(space, DRAWS)):
+        return
+    problems = []
+    for name, bound in bounds:
+        if bound.high is not None and (least := smallest(space, name)) and _of(least, name) > bound.high:
+            problems.append(_problem(space, name, "max", bound.high, least))
+        if bound.low is not None and (most := largest(space, name)) and _of(most, name) < bound.low:
+            problems.append(_problem(space, name, "min", bound.low, most))
+    if problems:
+        raise InputError(*problems)
+    everything = _everything(space)
+    if everything is not None and not any(space.budget.admits(counted) for _, counted in everything):
+        raise InputError(
+            space.document.problem(
+                ("budget",),
+                f"no network of the space keeps all of the budget: {space.budget}",
+                allowed="bounds that some network keeps together",
+                hint="widen a bound, or let more words vary",
+            )
+        )
+
+
+def _problem(space: SearchSpace, name: str, end: str, limit: int, extreme: Extreme) -> Problem:
+    bound = getattr(space.budget, name)
+    about = "" if extreme.exact else "about "
+    reach = _of(extreme, name)
+    what, hint = (
+        ("smallest", "raise the bound, or let depth, width or stages go lower")
+        if end == "max"
+        else ("largest", "lower the bound, or let depth, width or stages go higher")
+    )
+    word = "at most" if end == "max" else "at least"
+    return space.document.problem(
+        ("budget", name, "between" if bound.between else end),
+        f"budget.{name} is {word} {format_count(limit)}, and the {what} that this space can reach is "
+        f"{about}{format_count(reach)}",
+        allowed=f"{reach} or {'more' if end == 'max' else 'less'}",
+        hint=hint,
+    )
+
+
+def _of(extreme: Extreme, name: str) -> int:
+    value: int = getattr(extreme.cost, name)
+    return value
+
+
+def _extreme(space: SearchSpace, name: str, *, sign: int) -> Extreme:
+    def key(item: Counted) -> int:
+        return sign * int(getattr(item[1], name))
+
+    everything = _everything(space)
+    if everything is not None:
+        best = min(everything, key=key, default=None)
+    else:
+        found = [_descend(space, start, key) for start in _starts(space)]
+        best = min((item for item in found if item is not None), key=key, default=None)
+    if best is None:
+        raise InputError(
+            space.document.problem(
+                ("space",), "no network of the space can be built", hint="try fewer stages or smaller strides"
+            )
+        )
+    return Extreme(architecture=best[0], cost=best[1], exact=everything is not None)
+
+
+def _count(space: SearchSpace, choices: Choices) -> Counted | None:
+    """A drawn network and its cost; None for one whose image runs out."""
+    try:
+        architecture = space.sample(choices)
+        return architecture, cost(architecture)
+    except InputError:
+        return None
+
+
+def _drawn(space: SearchSpace, number: int) -> Iterator[Counted]:
+    counted = (_count(space, RandomChoices(seed)) for seed in range(number))
+    return (item for item in counted if item is not None)
+
+
+def _everything(space: SearchSpace) -> list[Counted] | None:
+    """Every network of a small space with its cost; None for a larger one."""
+    if not space.extent().exact or space.size() > MAX_EXACT:
+        return None
+    found: list[Counted] = []
+    indices: list[int] | None = []
+    for _ in range(4 * MAX_EXACT):
+        walk = _Walk(indices or [])
+        if (item := _count(space, walk)) is not None:
+            found.append(item)
+        if (indices := walk.next()) is None:
+            return found
+    return None  # sorted stages repeat combinations
+
+
+def _starts(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
+    yield {}
+    for seed in range(1, STARTS):
+        recorder = Recorder(RandomChoices(seed))
+        if _count(space, recorder) is not None:
+            yield recorder.taken
+
+
+def _descend(space: SearchSpace, start: Mapping[str, Scalar], key: Callable[[Counted], int]) -> Counted | None:
+    """Moves one answer at a time to whatever lowers `key`, until no single move does."""
+    taken = dict(start)
+    first = _Answers(taken)
+    best = _count(space, first)
+    for _ in range(SWEEPS):
+        before = best
+        for name, options in list(first.options.items()):
+            for option in options:
+                trial = _Answers({**taken, name: option})
+                item = _count(space, trial)
+                if item is not None and (best is None or key(item) < key(best)):
+                    best, taken, first = item, {**taken, name: option}, trial
+        if best is before:
+            break
+    return best
+
+
+class _Answers:
+    """Choices that give the answers they have, and the first option elsewhere; notes what could be answered."""
+
+    def __init__(self, answers: Mapping[str, Scalar]) -> None:
+        self._answers = answers
+        self.options: dict[str, tuple[Scalar, ...]] = {}
+
+    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
+        self.options[name] = tuple(options[:MAX_TRIES])
+        return self._answers.get(name, options[0])
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        self.options[name] = (low, high)
+        return int(self._answers.get(name, low) or 0)
+
+    def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+        self.options[name] = (low, high)
+        return float(self._answers.get(name, low) or 0)
+
+
+class _Walk:
+    """Choices that count through every combination, as an odometer does; for domains that are finite."""
+
+    def __init__(self, indices: Sequence[int]) -> None:
+        self._indices = list(indices)
+        self._counts: list[int] = []
+
+    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
+        return options[self._index(len(options))]
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return low + step * self._index((high - low) // step + 1)
+
+    def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+        return low + step * self._index(round((high - low) / step) + 1) if step else low
+
+    def next(self) -> list[int] | None:
+        """The indices of the next walk; None after the last."""
+        now = [*self._indices, *[0] * len(self._counts)][: len(self._counts)]
+        while now and now[-1] + 1 == self._counts[len(now) - 1]:
+            now.pop()
+        return [*now[:-1], now[-1] + 1] if now else None
+
+    def _index(self, count: int) -> int:
+        self._counts.append(count)
+        place = len(self._counts) - 1
+        return self._indices[place] if place < len(self._indices) else 0

@@ -1,0 +1,167 @@
+"""How many combinations of choices a space holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, product
+from typing import Any
+
+from archsearch.space.choices import Scalar
+from archsearch.space.conditions import most_stages
+from archsearch.space.domains import Domain
+from archsearch.space.drawing import Values, holds
+from archsearch.space.words import Word
+
+MAX_CASES = 5_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """A number of combinations; an upper bound where it is not exact."""
+
+    count: int | float
+    exact: bool
+
+    def __str__(self) -> str:
+        if self.count == math.inf:
+            return "infinitely many"
+        number = f"{self.count:,}" if self.count < 10**9 else f"{float(self.count):.2e}"
+        return number if self.exact else f"at most {number}"
+
+
+class _TooMany(Exception):
+    """More cases than are worth telling apart."""
+
+
+def measure(words: Mapping[str, Word]) -> Size:
+    """The distinct combinations; stages that are sorted count once however they were drawn.
+
+    Only words that others' `when` names are told apart case by case, and of those only the values that are
+    named; every other word multiplies. Exact up to 5,000 such cases, an upper bound (no `when`) beyond.
+    """
+    try:
+        return Size(count=_whole(_Counter(words).count()), exact=True)
+    except _TooMany:
+        most = most_stages(words["stages"])
+        count: float = _options(words["stages"])
+        for word in words.values():
+            if word.name != "stages":
+                count *= _combinations(word, most)
+        return Size(count=_whole(count), exact=False)
+
+
+class _Counter:
+    def __init__(self, words: Mapping[str, Word]) -> None:
+        self._words = list(words.values())
+        self._named: dict[str, list[Scalar]] = {}
+        self._cases = 0
+        for word in self._words:
+            for name, values in word.conditions:
+                self._named.setdefault(name, []).extend(values)
+
+    def count(self) -> float:
+        first, *rest = self._words
+        assert first.name == "stages"
+        options = first.value.probes() if isinstance(first.value, Domain) else (first.value,)
+        return sum(self._rest(rest, stages, {"stages": stages}) for stages in options if isinstance(stages, int))
+
+    def _rest(self, words: list[Word], stages: int, values: Values) -> float:
+        if not words:
+            self._cases += 1
+            if self._cases > MAX_CASES:
+                raise _TooMany
+            return 1
+        word, *rest = words
+        term = word.term
+        if term.per_stage:
+            active = [i for i in range(stages) if holds(word, values, i)]
+        else:
+            active = [0] if holds(word, values, None) else []
+        if word.name not in self._named:
+            return _combinations(word, len(active)) * self._rest(rest, stages, values)
+        total: float = 0
+        for own, weight in self._cases_of(word, active):
+            if term.per_stage:
+                filled: list[Scalar] = [term.default(i) for i in range(stages)]
+                for index, value in zip(active, own, strict=True):
+                    filled[index] = value
+                values[word.name] = filled
+            else:
+                values[word.name] = own[0] if own else term.default()
+            total += weight * self._rest(rest, stages, values)
+        return total
+
+    def _cases_of(self, word: Word, active: list[int]) -> Iterator[tuple[tuple[Scalar, ...], float]]:
+        """The values of the active stages, those that no condition names taken together, and how many they are."""
+        if not isinstance(word.value, Domain):
+            yield (word.value,) * len(active), 1
+            return
+        domain = word.value
+        if word.each and domain.count() == 1:
+            yield tuple(domain.ask(f"stage{i + 1}.{word.name}", _First()) for i in active), 1
+        elif domain.order and word.each:
+            if domain.count() > MAX_CASES or _combinations(word, len(active)) > MAX_CASES:
+                raise _TooMany
+            options = sorted(domain.probes(), key=_number, reverse=domain.order == "decreasing")
+            yield from ((own, 1) for own in combinations_with_replacement(options, len(active)))
+        else:
+            groups = self._grouped(word.name, domain)
+            drawn = len(active) if word.each else min(len(active), 1)
+            for own in product(groups, repeat=drawn):
+                values = [value for value, _ in own]
+                weight = math.prod(weight for _, weight in own)
+                yield tuple(values if word.each else values * len(active)), weight
+
+    def _grouped(self, name: str, domain: Domain) -> list[tuple[Scalar, float]]:
+        distinct: list[Scalar] = []
+        for value in self._named[name]:
+            if value not in distinct and domain.holds(value):
+                distinct.append(value)
+        others = domain.count() - len(distinct)
+        unnamed: Any = _Unnamed()
+        return [(value, 1) for value in distinct] + ([(unnamed, others)] if others > 0 else [])
+
+
+class _Unnamed:
+    """Stands for every value that no condition names; equal to none."""
+
+
+class _First:
+    """Choices for domains that hold one value."""
+
+    def choice(self, name: str, options: Any) -> Scalar:
+        first: Scalar = options[0]
+        return first
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        return low
+
+    def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+        return low
+
+
+def _options(word: Word) -> float:
+    return word.domain.count() if word.domain else 1
+
+
+def _combinations(word: Word, stages: int) -> float:
+    options = _options(word)
+    if options == 1 or not stages:
+        return 1
+    if not word.each:
+        return options
+    if options == math.inf:
+        return math.inf
+    order = word.domain.order if word.domain else None
+    return math.comb(int(options) + stages - 1, stages) if order else options**stages
+
+
+def _number(value: Scalar) -> float:
+    assert isinstance(value, int | float)
+    return value
+
+
+def _whole(count: float) -> int | float:
+    return count if count == math.inf else int(count)

@@ -1,0 +1,93 @@
+"""SearchSpace: every network that a file allows, and how one is drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from archsearch.architecture.spec import Architecture
+from archsearch.reading.document import Document
+from archsearch.space.budget import Budget
+from archsearch.space.choices import Choices
+from archsearch.space.conditions import most_stages
+from archsearch.space.domains import Domain, PerStage
+from archsearch.space.drawing import build, draw
+from archsearch.space.settings import DataSettings, ResourceSettings, SearchSettings, TrainingSettings
+from archsearch.space.size import Size, measure
+from archsearch.space.words import Word
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """A search-space file as resolved. `words` stand in an order in which each can be asked.
+
+    `notes` tells what was settled otherwise than the file says, for people; `document` knows the file's lines.
+    """
+
+    name: str
+    words: Mapping[str, Word]
+    input: tuple[int, int, int]
+    classes: int
+    budget: Budget
+    data: DataSettings
+    search: SearchSettings
+    training: TrainingSettings
+    resources: ResourceSettings
+    file: str = field(default="", compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    document: Document = field(default_factory=lambda: Document(data={}, file=""), compare=False, repr=False)
+
+    def sample(self, choices: Choices) -> Architecture:
+        """The architecture that `choices` picks.
+
+        Names are dotted paths: `block`, `stage1.depth`, `survival.schedule`. A word whose `when` does not hold
+        is not asked. Raises InputError where the choices allow words that do not go together.
+        """
+        stages, values = draw(self.words, choices)
+        return build(stages, values, image=self.input, classes=self.classes, file=self.file)
+
+    def dimensions(self) -> Iterator[tuple[str, Domain]]:
+        """Every question that a sample may ask, in order: its name, and its domain."""
+        most = most_stages(self.words["stages"])
+        for word in self.words.values():
+            if word.domain is None or isinstance(word.domain, PerStage):
+                continue
+            names = [f"stage{i + 1}.{word.name}" for i in range(most)] if word.each else [word.name]
+            yield from ((name, word.domain) for name in names)
+
+    def size(self) -> int | float:
+        """How many distinct combinations of choices there are, inf with a continuous word.
+
+        Exact, or an upper bound where `extent().exact` is false.
+        """
+        return self.extent().count
+
+    def extent(self) -> Size:
+        """The size, and whether it is exact."""
+        return measure(self.words)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As a file holds it, every setting written out, so that other defaults later do not change it."""
+        space: dict[str, Any] = {}
+        for word in self.words.values():
+            into = space.setdefault(word.term.group, {}) if word.term.group else space
+            into[word.term.field if word.term.group else word.name] = word.to_data()
+        return {
+            "archsearch": FORMAT,
+            "name": self.name,
+            "data": self.data.model_dump(mode="json"),
+            "space": space,
+            "budget": self.budget.to_data(),
+            "search": self.search.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json"),
+            "resources": self.resources.model_dump(mode="json"),
+        }
+
+    def to_yaml(self) -> str:
+        """The resolved file; it loads back to an equal space."""
+        from archsearch.reading.yaml import write
+
+        return write(self.to_dict())

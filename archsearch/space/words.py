@@ -1,0 +1,240 @@
+"""The flat words of `space:`, derived from the models of architecture/spec.py, and what a file says of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from archsearch.architecture.spec import Architecture, Block, Stage, Words
+from archsearch.reading.allowed import describe, step_into
+from archsearch.reading.document import Document, Loc, shorten
+from archsearch.reading.errors import Problem
+from archsearch.reading.validation import did_you_mean, try_validate, unknown_word, wrong_value
+from archsearch.space.choices import Scalar
+from archsearch.space.domains import Domain, PerStage, kind_of
+
+DOMAINS_ALLOWED = (
+    "a plain value, {choice: [...]}, {int: [low, high]}, {float: [low, high]}, or {each: stage, values: [...]}"
+)
+
+_MOST_STAGES = next(c.max_length for c in Architecture.model_fields["stages"].metadata if hasattr(c, "max_length"))
+
+
+class _Net(Words):
+    """The word that counts the stages; an Architecture lists them instead."""
+
+    stages: int = Field(ge=1, le=_MOST_STAGES, description="Number of stages.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Term:
+    """A word that a space may use: the field of a model of architecture/spec.py that it sets."""
+
+    name: str
+    owner: type[Words]
+    field: str
+    group: str = ""
+    per_stage: bool = False
+
+    @property
+    def loc(self) -> Loc:
+        """Where it stands in a file."""
+        return ("space", *self.name.split("."))
+
+    @property
+    def info(self) -> FieldInfo:
+        """The field's description, default and constraints."""
+        return self.owner.model_fields[self.field]
+
+    def default(self, stage: int = 0) -> Scalar:
+        """Its value where a space does not set it; `stage` counts from 0. The first stage keeps its input's size."""
+        if self.owner is Stage and self.field == "stride" and stage == 0:
+            return 1
+        value: Scalar = None if self.info.default is PydanticUndefined else self.info.default
+        return value
+
+    @property
+    def required(self) -> bool:
+        """Whether the model has no default for it."""
+        return self.info.is_required()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Word:
+    """A word as a space sets it: a plain value or a domain, and the conditions under which it is asked."""
+
+    term: Term
+    value: Scalar | Domain
+    conditions: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The term's name."""
+        return self.term.name
+
+    @property
+    def domain(self) -> Domain | None:
+        """The domain, where there is one."""
+        return self.value if isinstance(self.value, Domain) else None
+
+    @property
+    def each(self) -> bool:
+        """Whether every stage has a value of its own."""
+        return self.domain is not None and self.domain.each is not None
+
+    def to_data(self) -> Any:
+        """As a file writes it."""
+        return self.value.model_dump(mode="json") if isinstance(self.value, Domain) else self.value
+
+
+@cache
+def vocabulary() -> Mapping[str, Term]:
+    """Every word by its name; those of a group are dotted, as survival.schedule."""
+    terms = [Term(name="stages", owner=_Net, field="stages")]
+    terms += [Term(name=f, owner=Stage, field=f, per_stage=True) for f in Stage.model_fields if f != "block"]
+    terms += [
+        Term(name="block" if f == "kind" else f, owner=Block, field=f, per_stage=True) for f in Block.model_fields
+    ]
+    for group, model in groups().items():
+        terms += [Term(name=f"{group}.{f}", owner=model, field=f, group=group) for f in model.model_fields]
+    return {term.name: term for term in terms}
+
+
+@cache
+def groups() -> Mapping[str, type[Words]]:
+    """The groups of words that belong to no stage: stem, head, survival."""
+    return {
+        name: info.annotation
+        for name, info in Architecture.model_fields.items()
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Words)
+    }
+
+
+def read_words(document: Document) -> tuple[dict[str, Word], list[Problem]]:
+    """What a file's `space:` says, each word checked against its own constraints; and what is wrong with it."""
+    words: dict[str, Word] = {}
+    problems: list[Problem] = []
+    space = document.data["space"]
+    if not isinstance(space, dict):
+        found = f"space is {shorten(space)}"
+        return {}, [document.problem(("space",), found, allowed="a mapping of words, such as depth: 3")]
+    top = [name for name in vocabulary() if "." not in name]
+    for key, value in space.items():
+        if key in groups():
+            _read_group(document, key, value, words, problems)
+        elif key in top:
+            _read_word(document, vocabulary()[key], value, words, problems)
+        else:
+            problem = unknown_word(document, ("space", key), [*top, *groups()])
+            problems.append(problem)
+    return words, problems
+
+
+def _read_group(document: Document, group: str, value: Any, words: dict[str, Word], problems: list[Problem]) -> None:
+    known = list(groups()[group].model_fields)
+    if not isinstance(value, dict):
+        allowed = f"a mapping of the words {', '.join(known)}"
+        problems.append(document.problem(("space", group), f"{group} is {shorten(value)}", allowed=allowed))
+        return
+    for key, member in value.items():
+        if key in known:
+            _read_word(document, vocabulary()[f"{group}.{key}"], member, words, problems)
+        else:
+            problems.append(unknown_word(document, ("space", group, key), known))
+
+
+def _read_word(document: Document, term: Term, value: Any, words: dict[str, Word], problems: list[Problem]) -> None:
+    result, found = _read_domain(document, term, value) if isinstance(value, dict) else (value, [])
+    if isinstance(value, list):
+        options = shorten(value)
+        hint = f"write {{choice: {options}}} to search" + (
+            f", or {{each: stage, values: {options}}} to fix one a stage" if term.per_stage else ""
+        )
+        found = [document.problem(term.loc, f"{term.name} is a list", allowed=DOMAINS_ALLOWED, hint=hint)]
+    if not found:
+        found = _check_values(document, term, result)
+    problems.extend(found)
+    if not found:
+        words[term.name] = Word(term=term, value=result)
+
+
+def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple[Any, list[Problem]]:
+    kind = kind_of(value)
+    if kind is None:
+        hint = next((h for key in value if (h := did_you_mean(key, ["choice", "int", "float", "values"]))), "")
+        found = f"{term.name} is {shorten(value)}"
+        return None, [document.problem(term.loc, found, allowed=DOMAINS_ALLOWED, hint=hint)]
+    domain, problems = try_validate(kind, document, term.loc)
+    if domain is None:
+        return None, problems
+    if domain.each and not term.per_stage:
+        what = "a word for the whole network; its domain has no each"
+        return None, [
+            document.problem((*term.loc, "each"), f"{term.name} is {what}", allowed="a domain without each", key=True)
+        ]
+    if domain.when and term.required:
+        found = f"{term.name} has no default, so it cannot depend on other words"
+        return None, [document.problem((*term.loc, "when"), found, allowed="a domain without when", key=True)]
+    return domain, []
+
+
+def _check_values(document: Document, term: Term, value: Any) -> list[Problem]:
+    match value:
+        case Domain():
+            source = next(k for k in ("choice", "int", "float", "values") if k in _data(document, term.loc))
+            loc = (*term.loc, source)
+            for index, probe in enumerate(value.probes()):
+                inside = source in ("choice", "values")
+                at: Loc = (*loc, index) if inside else (*loc, 0 if index == 0 else 1)
+                if problem := check_value(document, term, probe, at):
+                    return [problem]
+            if value.order and not all(_is_number(probe) for probe in value.probes()):
+                found = f"{term.name} has an order, and values that are no numbers"
+                return [document.problem((*term.loc, "order"), found, allowed="order among numbers")]
+            return []
+        case _:
+            problem = check_value(document, term, value, term.loc)
+            return [problem] if problem else []
+
+
+def check_value(document: Document, term: Term, value: Any, loc: Loc) -> Problem | None:
+    """What keeps a word from having a value, by its own constraints; None where nothing does."""
+    try:
+        term.owner.model_validate({term.field: value})
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            if detail["loc"][:1] == (term.field,):
+                return wrong_value(document, loc, value, step_into(term.owner, (term.field,)))
+            # A stage's or block's words may only be wrong together, which `when` can rule out.
+            if detail["loc"] == () and term.group:
+                told = str(detail.get("ctx", {}).get("error", detail["msg"]))
+                found, _, allowed = told.partition("; allowed: ")
+                return document.problem(loc, found, allowed=allowed or allowed_for(term))
+    return None
+
+
+def _is_number(value: Scalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def allowed_for(term: Term) -> str:
+    """What the word takes, in words."""
+    return describe(step_into(term.owner, (term.field,)))
+
+
+def _data(document: Document, loc: Loc) -> Any:
+    data = document.data
+    for key in loc:
+        data = data[key]
+    return data
+
+
+def per_stage_values(word: Word) -> int | None:
+    """How many stages a word with fixed values names; None for every other word."""
+    return len(word.value.values) if isinstance(word.value, PerStage) else None

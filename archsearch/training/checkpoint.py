@@ -1,0 +1,165 @@
+"""Checkpoints: safetensors and JSON with a SHA-256 manifest, and no pickle.
+
+A checkpoint is a folder. It is written under a temporary name, fsynced and renamed, so that it is whole or
+absent; the one before stays beside it as NAME.before until the next is written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+WEIGHTS, EXTRA, MANIFEST = "weights.safetensors", "extra.json", "manifest.json"
+FORMAT = 1
+
+
+class CheckpointDamaged(ValueError):
+    """A checkpoint or weights that are not what was written: missing parts, other bytes, no tensors."""
+
+
+def save_checkpoint(folder: Path, model_state: dict[str, Tensor], extra: dict[str, Any]) -> None:
+    """Writes the checkpoint `folder`; `extra` holds JSON values. What `folder` held becomes NAME.before.
+
+    Raises OSError (a full disk); `folder` or NAME.before is whole at every moment.
+    """
+    contents = {WEIGHTS: weights_to_bytes(model_state), EXTRA: json.dumps(extra).encode()}
+    files = {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in contents.items()}
+    contents[MANIFEST] = json.dumps({"format": FORMAT, "files": files}).encode()
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in folder.parent.glob(f".{folder.name}.new-*"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))  # mode 0700
+    try:
+        for name, data in contents.items():
+            _write_synced(new / name, data)
+        _sync_folder(new)
+        load_checkpoint(new)
+        if folder.exists():
+            # A damaged one is no "one before": the last good one must not make room for it.
+            if _is_whole(folder):
+                shutil.rmtree(_before(folder), ignore_errors=True)
+                folder.rename(_before(folder))
+            else:
+                shutil.rmtree(folder)
+        new.rename(folder)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
+    _sync_folder(folder.parent)
+
+
+def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """(tensors, extra) of this folder alone. Raises CheckpointDamaged."""
+    try:
+        manifest = json.loads(_read(folder / MANIFEST))
+        files = {name: manifest["files"][name] for name in (WEIGHTS, EXTRA)}
+        contents = {name: _read(folder / name) for name in files}
+        sound = manifest["format"] == FORMAT and all(
+            (len(data), _sha256(data)) == (files[name]["bytes"], files[name]["sha256"])
+            for name, data in contents.items()
+        )
+        extra = json.loads(contents[EXTRA]) if sound else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointDamaged(f"{folder}: {error}") from error
+    if not isinstance(extra, dict):
+        raise CheckpointDamaged(f"{folder}: its files are not those of its manifest")
+    return weights_from_bytes(contents[WEIGHTS]), extra
+
+
+def load_latest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The checkpoint, or the one before where it is damaged or absent, or None where neither can be used."""
+    for place in (folder, _before(folder)):
+        try:
+            return load_checkpoint(place)
+        except CheckpointDamaged:
+            continue
+    return None
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """The checkpoint, and the one before."""
+    for place in (folder, _before(folder)):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def weights_to_bytes(state: dict[str, Tensor]) -> bytes:
+    """Tensors as safetensors, from any device and memory format: how a worker hands weights to its driver."""
+    from safetensors.torch import save
+
+    plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    # safetensors refuses tensors that share memory, as tied weights do.
+    seen: set[int] = set()
+    for name, value in plain.items():
+        pointer = value.untyped_storage().data_ptr()
+        if pointer in seen and value.numel():
+            plain[name] = value.clone()
+        seen.add(pointer)
+    return save(plain)
+
+
+def weights_from_bytes(data: bytes) -> dict[str, Tensor]:
+    """The inverse of `weights_to_bytes`. Raises CheckpointDamaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointDamaged(f"weights: {error}") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """The file is the old one or the new one, never a part of either, through a power cut too."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    os.close(handle)
+    try:
+        _write_synced(Path(name), data)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _before(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.before")
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        load_checkpoint(folder)
+    except CheckpointDamaged:
+        return False
+    return True
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read(path: Path) -> bytes:
+    """No symbolic link is followed: what is read lies in the folder itself."""
+    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+        return file.read()
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

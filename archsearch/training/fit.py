@@ -1,0 +1,113 @@
+"""One architecture trained to the end and written down: what `archsearch train` does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from archsearch.architecture.spec import Architecture
+from archsearch.reading.errors import refuse
+from archsearch.space.settings import TrainingSettings
+from archsearch.training.checkpoint import (
+    load_latest,
+    remove_checkpoint,
+    save_checkpoint,
+    weights_to_bytes,
+    write_atomically,
+)
+from archsearch.training.images import ImageSet
+from archsearch.training.loop import EpochMetrics, Precision, Training
+
+CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
+
+
+def train_architecture(
+    architecture: Architecture,
+    images: ImageSet,
+    settings: TrainingSettings,
+    *,
+    seed: int,
+    folder: Path,
+    on_epoch: Callable[[EpochMetrics], None] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+    threads: int | None = None,
+    precision: Precision | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> dict[str, Any]:
+    """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
+
+    The folder gets model.yaml, weights.safetensors and result.json. Where an earlier call with the same
+    architecture, data, settings and seed was interrupted in this folder, it goes on from its checkpoint.
+    Raises InputError where the images are not the architecture's, Diverged, OSError.
+    """
+    from archsearch.network import build
+
+    _fits(architecture, images)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    checkpoint = folder / "checkpoint"
+    model = build(architecture, seed=seed)
+    training = Training(model, images, settings, seed=seed, threads=threads, precision=precision, on_step=on_step)
+    identity = _identity(architecture, images, training)
+    history = _restored(training, checkpoint, identity)
+    write_atomically(folder / "model.yaml", architecture.to_yaml().encode())
+    saved = time.monotonic()
+    for metrics in training:
+        history.append(metrics.to_dict())
+        if time.monotonic() - saved >= checkpoint_seconds:
+            tensors, extra = training.state()
+            save_checkpoint(checkpoint, tensors, {**extra, "identity": identity, "history": history})
+            saved = time.monotonic()
+        if on_epoch is not None:
+            on_epoch(metrics)
+    test = training.evaluate("test")
+    weights = weights_to_bytes(model.state_dict())
+    write_atomically(folder / "weights.safetensors", weights)
+    result = {
+        "name": architecture.name,
+        "digest": architecture.digest,
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "folder": str(folder),
+        "data": {"name": images.name, "digest": images.digest, "classes": list(images.classes),
+                 "mean": list(images.mean), "std": list(images.std)},
+        "seed": seed,
+        "epochs": settings.epochs,
+        "device": str(training.device),
+        "precision": training.precision,
+        "seconds": sum(epoch["seconds"] for epoch in history),
+        "validation": {key: history[-1][f"validation_{key}"] for key in ("loss", "accuracy")},
+        "test": test.to_dict(),
+        "weights": {"file": "weights.safetensors", "sha256": hashlib.sha256(weights).hexdigest()},
+        "history": history,
+    }  # fmt: skip
+    write_atomically(folder / "result.json", json.dumps(result, indent=1).encode())
+    remove_checkpoint(checkpoint)
+    return result
+
+
+def _fits(architecture: Architecture, images: ImageSet) -> None:
+    if tuple(architecture.input) != images.shape or architecture.classes != len(images.classes):
+        raise refuse(
+            f"the architecture takes images {tuple(architecture.input)} of {architecture.classes} classes; "
+            f"{images.name} has {images.shape} of {len(images.classes)}",
+            allowed="the data set's own shape and classes",
+            hint=f"set input: {list(images.shape)} and classes: {len(images.classes)} in the architecture",
+        )
+
+
+def _identity(architecture: Architecture, images: ImageSet, training: Training) -> str:
+    """Two trainings with the same words go through the same states."""
+    words = [architecture.to_dict(), images.digest, training.settings.to_dict(), training.seed]
+    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+
+
+def _restored(training: Training, checkpoint: Path, identity: str) -> list[dict[str, Any]]:
+    """The epochs so far; none where there is no checkpoint of this very training."""
+    found = load_latest(checkpoint)
+    if found is None or found[1].get("identity") != identity:
+        return []
+    training.restore(*found)
+    return list(found[1]["history"])

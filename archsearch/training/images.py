@@ -1,0 +1,114 @@
+"""Images in memory: three splits of uint8 arrays, with what is needed to normalise them. NumPy only.
+
+Plain arrays in a plain dataclass: Ray's object store shares them between workers without a copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+SplitName = Literal["train", "validation", "test"]
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Images (N, C, H, W), uint8, contiguous; labels (N,), int64. Raises ValueError for anything else."""
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 4 or not images.flags.c_contiguous:
+            found = f"{images.dtype} {images.shape}"
+            raise ValueError(f"images are {found}; allowed: contiguous uint8 (N, C, H, W)")
+        if labels.dtype != np.int64 or labels.shape != images.shape[:1] or not len(labels):
+            found = f"{labels.dtype} {labels.shape}"
+            raise ValueError(f"labels are {found}; allowed: int64, one for each image, not empty")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """A data set, split. `mean` and `std` are of the training split's channels, on a scale of 0 to 1."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @classmethod
+    def of(cls, *, name: str, classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> ImageSet:
+        """With the mean and the deviation of `train`. Raises ValueError where splits or labels do not fit."""
+        shapes = {split.images.shape[1:] for split in (train, validation, test)}
+        if len(shapes) > 1:
+            raise ValueError(f"splits have images of several shapes: {sorted(shapes)}")
+        for split in (train, validation, test):
+            if split.labels.min() < 0 or split.labels.max() >= len(classes):
+                raise ValueError(f"labels reach from {split.labels.min()} to {split.labels.max()}, "
+                                 f"but there are {len(classes)} classes")  # fmt: skip
+        mean, std = moments(train.images)
+        return cls(name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images and labels."""
+        return sum(s.images.nbytes + s.labels.nbytes for s in (self.train, self.validation, self.test))
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hex digits, equal for the same classes, images, labels and splits."""
+        sha = hashlib.sha256(repr((self.name, self.classes)).encode())
+        for split in (self.train, self.validation, self.test):
+            sha.update(repr(split.images.shape).encode())
+            sha.update(split.images.data)
+            sha.update(np.ascontiguousarray(split.labels).astype("<i8").data)
+        return sha.hexdigest()[:16]
+
+    def split(self, name: SplitName) -> Split:
+        """The split of that name."""
+        match name:
+            case "train":
+                return self.train
+            case "validation":
+                return self.validation
+            case "test":
+                return self.test
+            case _:
+                raise ValueError(f"no split {name!r}; allowed: train, validation, test")
+
+
+def moments(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of each channel, on a scale of 0 to 1, exact: from counts of the 256 values.
+
+    A constant channel gets a deviation of 1, so that normalising it gives zeros.
+    """
+    counts = np.zeros((images.shape[1], 256), np.int64)
+    for start in range(0, len(images), 1024):  # bincount takes eight bytes a pixel: not all at once
+        part = images[start : start + 1024]
+        for channel in range(images.shape[1]):
+            counts[channel] += np.bincount(part[:, channel].ravel(), minlength=256)
+    values = np.arange(256) / 255
+    mean = (counts * values).sum(1) / counts.sum(1)
+    variance = (counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1)
+    std = np.where(variance > 0, np.sqrt(variance), 1.0)
+    return tuple(mean.tolist()), tuple(std.tolist())

@@ -1,0 +1,72 @@
+"""Counts: 40M, 1.2G, 600k, exactly."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from archsearch.reading import InputError, format_count, parse_count
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        ("40M", 40_000_000),
+        ("1.2G", 1_200_000_000),
+        ("600k", 600_000),
+        ("600K", 600_000),
+        ("41000000", 41_000_000),
+        (41_000_000, 41_000_000),
+        (4e7, 40_000_000),
+        ("4.089184256G", 4_089_184_256),
+        ("0.3 M", 300_000),
+        ("2T", 2 * 10**12),
+        (0, 0),
+    ],
+)
+def test_a_count_is_exact(written: object, count: int) -> None:
+    assert parse_count(written) == count
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("1.2345k", ""),
+        ("-1M", ""),
+        (-1, ""),
+        (1.5, ""),
+        (True, ""),
+        (None, ""),
+        ("", ""),
+        ("M", ""),
+        ("40MB", ""),
+        ("1e6", ""),
+        ([1], ""),
+        ("9" * 19, ""),
+        ("999999999T", ""),
+        ("40m", "40M"),
+        ("1.2B", "1.2G"),
+        ("1,000", "1000"),
+        ("1_000", "1000"),
+    ],
+)
+def test_anything_else_is_refused_with_what_is_allowed(written: object, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_count(written)
+    (problem,) = caught.value.problems
+    assert "40M" in problem.allowed
+    assert hint in problem.hint
+
+
+@given(st.integers(0, 10**15))
+def test_a_formatted_count_reads_back(count: int) -> None:
+    assert parse_count(format_count(count)) == count
+
+
+def test_a_round_count_is_short() -> None:
+    assert [format_count(n) for n in (40_000_000, 1_200_000_000, 600_000, 812_345, 0)] == [
+        "40M",
+        "1.2G",
+        "600k",
+        "812345",
+        "0",
+    ]
