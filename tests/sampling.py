@@ -3,17 +3,7 @@
 import random
 from typing import get_args
 
-from archsearch.architecture.spec import (
-    Architecture,
-    Block,
-    Head,
-    Kind,
-    Link,
-    Placement,
-    Stage,
-    Stem,
-    Survival,
-)
+from archsearch.architecture.spec import Architecture, Block, Head, Kind, Link, Placement, Stage, Stem, Survival
 
 
 def random_block(draw: random.Random) -> Block:
@@ -25,8 +15,18 @@ def random_block(draw: random.Random) -> Block:
         growth_rate=draw.choice([4, 5, 8, 12]),
         dense_bottleneck=draw.choice([1, 2, 4]),
         activation=draw.choice(get_args(Placement)),
-        shortcut=draw.choice(["A", "B", "C"]),
+        norm=draw.choice(["batch", "batch", "none"]),
+        shortcut=draw.choice(["A", "A_pool", "B", "C"]),
+        shortcut_scale=draw.choice([1.0, 1.0, 0.5]),
+        shortcut_dropout=draw.choice([0.0, 0.0, 0.5]),
+        branch_scale=draw.choice([1.0, 1.0, 0.5]),
+        gate=draw.choice(["none", "none", "exclusive", "shortcut"]),
+        gate_bias=draw.choice([None, -1.0]),
         stride_at=draw.choice(["conv1x1", "conv3x3"]),
+        attention=draw.choice(["none", "none", "se", "cbam", "eca"]),
+        attention_reduction=draw.choice([2, 4, 16]),
+        dropout=draw.choice([0.0, 0.0, 0.3]),
+        learned_gain=draw.choice([False, False, True]),
     )
 
 
@@ -40,7 +40,9 @@ def random_architecture(draw: random.Random) -> Architecture:
             stride=draw.choice([1, 2]),
             width=draw.choice([4, 8, 9]),
             norm=draw.choice([None, True, False]),
-            pool=draw.choice(["none", "max"]),
+            padded=draw.choice([True, True, False]),
+            pool=draw.choice(["none", "none", "max"]),
+            preactivates=draw.choice([False, False, True]),
         ),
         stages=tuple(
             Stage(
@@ -48,11 +50,16 @@ def random_architecture(draw: random.Random) -> Architecture:
                 width=draw.choice([4, 8, 12, 16]),
                 stride=draw.choice([1, 2]),
                 compression=draw.choice([0.5, 1.0]),
+                entry=draw.choice(["block", "block", "conv", "pool", "pool_conv"]),
                 block=random_block(draw),
             )
             for _ in range(draw.randint(1, 2))
         ),
-        head=Head(pool=draw.choice(["mean", "adaptive"])),
+        head=Head(
+            width=draw.choice([None, None, 6]),
+            pool=draw.choice(["mean", "adaptive", "max"]),
+            classifier=draw.choice(["linear", "linear", "conv"]),
+        ),
         survival=Survival(
             schedule=draw.choice(["none", "uniform", "linear"]),
             last=draw.choice([0.5, 0.8, 1.0]),
@@ -63,5 +70,16 @@ def random_architecture(draw: random.Random) -> Architecture:
 
 
 def sampled(count: int, seed: int = 0) -> list[Architecture]:
-    draw = random.Random(seed)
-    return [random_architecture(draw) for _ in range(count)]
+    """Those whose image does not run out on the way."""
+    from archsearch.architecture.cost import cost
+    from archsearch.reading.errors import InputError
+
+    draw, found = random.Random(seed), []
+    while len(found) < count:
+        architecture = random_architecture(draw)
+        try:
+            cost(architecture)
+        except InputError:
+            continue
+        found.append(architecture)
+    return found

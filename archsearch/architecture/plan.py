@@ -1,77 +1,75 @@
 """The grammar: Architecture -> ops. This is the only place where it is written.
 
-    unit:  after( join( shortcut(s), gain * branch(s) ) ),  s = shared(x)
+    unit:  after( join( shortcut(s), gain * attention(branch(s)) ) ),  s = shared(x)
 
 `plan` lays the stem, the stages and the head out as one Sequence; `_unit` fills the slots of one block.
+What a block's branch, shortcut and attention are made of is in slots.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from archsearch.architecture.cost import Shape
 from archsearch.architecture.ops import (
-    AvgPool,
     Conv,
+    Dropout,
+    Flatten,
+    Gain,
     GlobalPool,
     Linear,
-    MaxPool,
-    Norm,
     Op,
-    PadShortcut,
+    Pool,
     Relu,
     Sequence,
+    Sigmoid,
+    StemPool,
     Unit,
+    named,
 )
-from archsearch.architecture.spec import Architecture, Block, Placement, Stage, Stem, Survival
-
-NORM_ACT = (Norm(), Relu())
+from archsearch.architecture.slots import attention, branch, norm_act, placed, shortcut
+from archsearch.architecture.spec import Architecture, Block, Stage, Survival
 
 
 def plan(architecture: Architecture) -> Sequence:
     """The ops of a network, named `stem`, `stage1`, ..., `head`. Raises InputError where its image runs out."""
-    first = architecture.stages[0].block.activation
-    parts: list[tuple[str, Op]] = [("stem", _stem(architecture.stem, first))]
-    x = parts[0][1].shape(Shape(*architecture.input))
+    stem = _stem(architecture)
+    x = stem.shape(Shape(*architecture.input))
+    steps: list[tuple[str, Op]] = [("stem", stem)]
     survivals = _survivals(architecture)
-    for index, stage in enumerate(architecture.stages):
-        following = architecture.stages[index + 1].block if index + 1 < len(architecture.stages) else None
-        section = _stage(
-            stage, x, survivals, index == 0 and not _has_norm(architecture.stem, first), index, following
-        )
-        x = section.shape(x)
-        parts.append((f"stage{index + 1}", section))
-    parts.append(
-        (
-            "head",
-            named(
-                GlobalPool(adaptive=architecture.head.pool == "adaptive"), Linear(out=architecture.classes)
-            ),
-        )
-    )
-    return Sequence(steps=tuple(parts))
+    for index in range(len(architecture.stages)):
+        stage = _stage(architecture, index, x, survivals)
+        x = stage.shape(x)
+        steps.append((f"stage{index + 1}", stage))
+    return Sequence(steps=(*steps, ("head", _head(architecture))))
 
 
-def named(*ops: Op) -> Sequence:
-    """Ops in order, named by what they are: conv1, norm1, relu1, conv2, ..."""
-    counts: dict[str, int] = {}
-    steps = []
-    for op in ops:
-        kind = type(op).__name__.lower()
-        counts[kind] = counts.get(kind, 0) + 1
-        steps.append((f"{kind}{counts[kind]}", op))
-    return Sequence(steps=tuple(steps))
-
-
-def _has_norm(stem: Stem, first: Placement) -> bool:
+def _stem_has_norm(architecture: Architecture) -> bool:
     """Pre-activated blocks bring a norm of their own; all others want the stem to end in one."""
-    return stem.norm if stem.norm is not None else first != "pre"
+    given = architecture.stem.norm
+    return given if given is not None else architecture.stages[0].block.activation != "pre"
 
 
-def _stem(stem: Stem, first: Placement) -> Sequence:
-    norm = NORM_ACT if _has_norm(stem, first) else ()
-    pool = (MaxPool(),) if stem.pool == "max" else ()
-    return named(Conv(out=stem.width, kernel=stem.kernel, stride=stem.stride), *norm, *pool)
+def _stem(architecture: Architecture) -> Sequence:
+    stem, block = architecture.stem, architecture.stages[0].block
+    conv = Conv(out=stem.width, kernel=stem.kernel, stride=stem.stride, bias=block.norm == "none", padded=stem.padded)
+    after = norm_act(block) if _stem_has_norm(architecture) else ()
+    return named(conv, *after, *((StemPool(),) if stem.pool == "max" else ()))
+
+
+def _head(architecture: Architecture) -> Sequence:
+    head, classes = architecture.head, architecture.classes
+    conv = (Conv(out=head.width, bias=True), Relu()) if head.width else ()
+    linear = head.classifier == "linear"
+    match head.pool:
+        case "max":
+            pool: tuple[Op, ...] = (Pool(stride=2, kind="max"), Flatten())
+        case _:
+            pool = (GlobalPool(adaptive=head.pool == "adaptive", flat=linear),)
+    if linear or head.pool == "max":
+        return named(*conv, *pool, Linear(out=classes))
+    return named(*conv, *pool, Conv(out=classes, bias=True), Flatten())
 
 
 def _survivals(architecture: Architecture) -> Iterator[Survival]:
@@ -79,120 +77,112 @@ def _survivals(architecture: Architecture) -> Iterator[Survival]:
     without its branch nothing would be left, so it does not count among the L either."""
     survival = architecture.survival
     can_drop = [stage.block.link != "plain" for stage in architecture.stages for _ in range(stage.depth)]
-    blocks, last = sum(can_drop), survival.last
-    position = 0
+    blocks, position = sum(can_drop), 0
     for drops in can_drop:
         position += drops
         match survival.schedule if drops else "none":
             case "none":
                 kept = 1.0
             case "uniform":
-                kept = last
+                kept = survival.last
             case "linear":
-                kept = 1 - position / blocks * (1 - last)
+                kept = 1 - position / blocks * (1 - survival.last)
         yield survival.model_copy(update={"last": kept})
 
 
-def _stage(
-    stage: Stage,
-    x: Shape,
-    survivals: Iterator[Survival],
-    splits_first: bool,
-    index: int,
-    following: Block | None,
-) -> Sequence:
-    """Entry (a dense stage's transition), blocks, exit (the norm and ReLU that end a run of pre-activation)."""
+def _stage(architecture: Architecture, index: int, x: Shape, survivals: Iterator[Survival]) -> Sequence:
+    """Entry (a dense stage's transition, or a convolution or pool of its own), blocks, and exit: the norm and
+    ReLU that end a run of pre-activated blocks."""
+    stage = architecture.stages[index]
     block, stride = stage.block, stage.stride
     steps: list[tuple[str, Op]] = []
-    if block.link == "dense" and (index > 0 or stride > 1):
-        transition = _transition(stage, x)
-        steps.append(("transition", transition))
-        x, stride = transition.shape(x), 1
+    if entry := _entry(stage, x, first=index == 0):
+        section = named(*entry)
+        steps.append(("entry", section))
+        x, stride = section.shape(x), 1
     for number in range(stage.depth):
-        unit = _unit(block, x, stage.width, stride, next(survivals), splits_first and number == 0)
+        opens = index == number == 0 and not (_stem_has_norm(architecture) and not architecture.stem.preactivates)
+        unit = _unit(stage, x, stride, next(survivals), first=number == 0, opens=opens)
+        if opens and architecture.stem.preactivates:
+            unit = _preactivated_by_the_stem(unit)
         steps.append((f"block{number + 1}", unit))
         x, stride = unit.shape(x), 1
+    following = architecture.stages[index + 1].block if index + 1 < len(architecture.stages) else None
     if block.activation == "pre" and (following is None or following.activation != "pre"):
-        steps.append(("exit", named(*NORM_ACT)))
+        steps.append(("exit", named(*norm_act(block))))
     return Sequence(steps=tuple(steps))
 
 
-def _transition(stage: Stage, x: Shape) -> Sequence:
-    """DenseNet's: 1x1 convolution to floor(compression * channels), average pool (Huang 2017, section 3)."""
-    conv = Conv(out=max(1, int(stage.compression * x.channels)))
-    pool = (AvgPool(stride=stage.stride),) if stage.stride > 1 else ()
-    return named(*NORM_ACT, conv, *pool) if stage.block.activation == "pre" else named(conv, *NORM_ACT, *pool)
-
-
-def _convs(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
-    """The branch's convolutions, without what stands between them."""
-    match block.link, block.kind:
-        case "dense", "basic":
-            return (Conv(out=block.growth_rate, kernel=3, stride=stride),)
-        case "dense", "bottleneck":
-            inner = block.dense_bottleneck * block.growth_rate
-            return Conv(out=inner, stride=stride), Conv(out=block.growth_rate, kernel=3)
-        case _, "basic":
-            return Conv(out=width, kernel=3, stride=stride), Conv(out=width, kernel=3)
+def _entry(stage: Stage, x: Shape, *, first: bool) -> tuple[Op, ...]:
+    """What stands before a stage's first block; nothing where that block itself changes the shape."""
+    block, stride = stage.block, stage.stride
+    pool = Pool(stride=stride, kind="max")
+    dropout = (Dropout(p=block.dropout),) if block.dropout and block.kind == "single" else ()
+    if block.link == "dense":
+        return _transition(stage, x) if not first or stride > 1 else ()
+    if stage.entry == "block" or (stride == 1 and (stage.entry == "pool" or x.channels == stage.width)):
+        return ()
+    match stage.entry:
+        case "pool":
+            return pool, *dropout
+        case "conv":
+            conv = Conv(out=stage.width, kernel=3, stride=stride, bias=block.norm == "none")
+            return conv, *norm_act(block)
         case _:
-            groups = block.cardinality
-            inner = groups * max(1, round(width * block.bottleneck_ratio / groups))
-            first, second = (stride, 1) if block.stride_at == "conv1x1" else (1, stride)
-            return (
-                Conv(out=inner, stride=first),
-                Conv(out=inner, kernel=3, stride=second, groups=groups),
-                Conv(out=width),
-            )
+            conv = Conv(out=stage.width, kernel=3, bias=block.norm == "none")
+            return *((pool,) if stride > 1 else ()), *dropout, conv, *norm_act(block)
 
 
-def _placed(
-    convs: tuple[Conv, ...], placement: Placement
-) -> tuple[tuple[Op, ...], tuple[Op, ...], tuple[Op, ...]]:
-    """(before the first convolution, the rest of the branch, after the join): He 2016, figure 4."""
-    match placement:
-        case "post":
-            return (), (*_between(convs, NORM_ACT), Norm()), (Relu(),)
-        case "norm_after_addition":
-            return (), _between(convs, NORM_ACT), NORM_ACT
-        case "relu_before_addition":
-            return (), (*_between(convs, NORM_ACT), *NORM_ACT), ()
-        case "relu_only_pre":
-            return (Relu(),), (*_between(convs, NORM_ACT), Norm()), ()
-        case "pre":
-            return NORM_ACT, _between(convs, NORM_ACT), ()
+def _transition(stage: Stage, x: Shape) -> tuple[Op, ...]:
+    """DenseNet's: 1x1 convolution to floor(compression * channels), average pool (Huang 2017, section 3)."""
+    block = stage.block
+    conv = Conv(out=max(1, int(stage.compression * x.channels)), bias=block.norm == "none")
+    pool = (Pool(stride=stage.stride),) if stage.stride > 1 else ()
+    return (*norm_act(block), conv, *pool) if block.activation == "pre" else (conv, *norm_act(block), *pool)
 
 
-def _between(convs: tuple[Conv, ...], ops: tuple[Op, ...]) -> tuple[Op, ...]:
-    first, *rest = convs
-    return (first, *(op for conv in rest for op in (*ops, conv)))
-
-
-def _unit(block: Block, x: Shape, width: int, stride: int, survival: Survival, splits_first: bool) -> Unit:
-    """One block. Where the shapes change, or behind a stem without a norm, the pre-activation feeds both
-    sides (He 2016, appendix); elsewhere, and in dense blocks, the branch alone."""
-    before, rest, after = _placed(_convs(block, width, stride), block.activation)
-    changes = block.link != "dense" and (stride > 1 or x.channels != width)
-    both = bool(before) and block.link == "residual" and (changes or splits_first)
-    shortcut = _shortcut(block, width, stride, changes) if block.link == "residual" else ()
+def _unit(stage: Stage, x: Shape, stride: int, survival: Survival, *, first: bool, opens: bool) -> Unit:
+    """One block. Where the shapes change, or behind a stem without a norm (`opens`), the pre-activation feeds
+    both sides of a residual block (He 2016, appendix); elsewhere, and in other links, the branch alone."""
+    block, width = stage.block, stage.width
+    if block.link == "dual_path" and block.growth_rate == 0:
+        block = block.model_copy(update={"link": "residual"})
+    link, adds = block.link, block.link in ("residual", "highway")
+    before, rest, after = placed(block, branch(block, width, stride))
+    changes = link not in ("plain", "dense") and (stride > 1 or x.channels != width)
+    both = bool(before) and adds and (changes or opens)
+    h = shortcut(block, width, stride, changes if link != "dual_path" else first)
+    gated = "both" if link == "highway" or (adds and block.gate == "exclusive") else "none"
+    gated = "shortcut" if link == "residual" and block.gate == "shortcut" else gated
+    emitted = branch(block, width, stride)[-1].out
+    weights = attention(block, emitted)
+    drops = survival.last < 1
     return Unit(
         shared=named(*before) if both else Sequence(),
-        branch=named(*rest) if both else named(*before, *rest),
-        shortcut=named(*shortcut),
-        after=named(*after) if block.link != "dense" else Sequence(),
-        join={"plain": "replace", "residual": "add", "dense": "concat"}[block.link],  # type: ignore[arg-type]
+        branch=named(*(() if both else before), *rest, *weights),
+        shortcut=named(*h),
+        gate=_gate(block, width, stride) if gated != "none" else Sequence(),
+        gain=named(Gain()) if block.learned_gain and link != "plain" else Sequence(),
+        after=named(*after) if link != "dense" else Sequence(),
+        join="replace" if link == "plain" else "add" if adds else "concat",
+        residual=width if link == "dual_path" else 0,
+        gated=gated,  # type: ignore[arg-type]
+        shortcut_scale=block.shortcut_scale if link != "plain" else 1.0,
+        branch_scale=block.branch_scale if link != "plain" else 1.0,
         survival=survival.last,
-        survival_per=survival.per if survival.last < 1 else "batch",
-        survival_rescale=survival.rescale if survival.last < 1 else "test",
+        survival_per=survival.per if drops else "batch",
+        survival_rescale=survival.rescale if drops else "test",
     )
 
 
-def _shortcut(block: Block, width: int, stride: int, changes: bool) -> tuple[Op, ...]:
-    """Options A, B, C (He 2015, section 3.3). Projections have a norm, but for pre-activated blocks."""
-    match block.shortcut:
-        case "A" if changes:
-            return (PadShortcut(out=width, stride=stride),)
-        case "A" | "B" if not changes:
-            return ()
-        case _:
-            norm = () if block.activation in ("pre", "relu_only_pre") else (Norm(),)
-            return Conv(out=width, stride=stride), *norm
+def _preactivated_by_the_stem(unit: Unit) -> Unit:
+    """The first block of fb.resnet.torch's preresnet: the stem ends in norm and ReLU, so the block has none."""
+    return replace(unit, shared=Sequence())
+
+
+def _gate(block: Block, width: int, stride: int) -> Sequence:
+    """A highway's gate has its branch's 3x3 kernel (Srivastava 2015), those of He 2016 are 1x1."""
+    highway = block.link == "highway"
+    bias = block.gate_bias if block.gate_bias is not None else -2.0 if highway else -6.0
+    conv = Conv(out=width, kernel=3 if highway else 1, stride=stride, bias=True, bias_init=bias)
+    return named(conv, Sigmoid())

@@ -8,12 +8,13 @@ it (see plan.py). Every field's description is also the text of the search-space
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Kind = Literal["basic", "bottleneck"]
-Link = Literal["plain", "residual", "dense"]
+Size = Annotated[int, Field(ge=1, le=4096)]
+Kind = Literal["single", "basic", "bottleneck"]
+Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
 Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
 
 
@@ -32,12 +33,13 @@ class Block(Words):
 
     kind: Kind = Field(
         "basic",
-        description="basic: two 3x3 convolutions; bottleneck: 1x1, 3x3, 1x1 (He 2015, figure 5). "
-        "With dense links: one 3x3, or 1x1 and 3x3 (Huang 2017).",
+        description="single: one 3x3 convolution (Highway); basic: two; bottleneck: 1x1, 3x3, 1x1 (He 2015, figure 5). "
+        "With dense links single and basic are one 3x3, bottleneck a 1x1 and a 3x3 (Huang 2017).",
     )
     link: Link = Field(
         "residual",
-        description="plain: no shortcut; residual: addition (He 2015); dense: concatenation (Huang 2017).",
+        description="plain: no shortcut; residual: addition (He 2015); dense: concatenation (Huang 2017); dual_path: "
+        "both (Chen 2017); highway: T * F + (1 - T) * x with a learned gate T (Srivastava 2015).",
     )
     bottleneck_ratio: float = Field(
         0.25,
@@ -47,34 +49,68 @@ class Block(Words):
         "ResNeXt-50 0.5), taken to the nearest multiple of the cardinality.",
     )
     cardinality: int = Field(
-        1,
-        ge=1,
-        le=256,
-        description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). Nothing to a basic block.",
+        1, ge=1, le=256, description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). Nothing to other blocks."
     )
     growth_rate: int = Field(
-        12, ge=1, le=1024, description="Channels that each dense block adds (DenseNet's k)."
+        12,
+        ge=0,
+        le=1024,
+        description="Channels that each dense or dual-path block adds (DenseNet's k). A dual path that grows by 0 is "
+        "residual.",
     )
     dense_bottleneck: int = Field(
-        4,
-        ge=1,
-        le=16,
-        description="A dense bottleneck's 1x1 emits this many times the growth rate (DenseNet-B: 4).",
+        4, ge=1, le=16, description="A dense bottleneck's 1x1 emits this many times the growth rate (DenseNet-B: 4)."
     )
     activation: Placement = Field(
         "post",
         description="Where norm and ReLU stand, He 2016 figure 4: post (v1), pre (v2, full pre-activation), "
         "norm_after_addition, relu_before_addition, relu_only_pre.",
     )
-    shortcut: Literal["A", "B", "C"] = Field(
+    norm: Literal["batch", "none"] = Field(
+        "batch", description="none: no norms, and convolutions have biases instead (Highway)."
+    )
+    shortcut: Literal["A", "A_pool", "B", "C"] = Field(
         "B",
-        description="Where shapes change (He 2015): A subsamples and pads with zero channels, B projects by a 1x1; "
-        "C projects every shortcut.",
+        description="Where shapes change (He 2015): A subsamples and pads with zero channels, A_pool averages and pads "
+        "(Huang 2016's code), B projects by a 1x1; C projects every shortcut (He 2016's 1x1 conv shortcut).",
+    )
+    shortcut_scale: float = Field(1.0, ge=-2, le=2, description="A constant on the shortcut (He 2016: 0, 0.5).")
+    shortcut_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the shortcut (He 2016: 0.5).")
+    branch_scale: float = Field(1.0, ge=-2, le=2, description="A constant on the branch (He 2016: 0.5).")
+    gate: Literal["none", "exclusive", "shortcut"] = Field(
+        "none",
+        description="A 1x1 sigmoid gate g (He 2016, section 3.1): exclusive: g * F + (1 - g) * x; shortcut: "
+        "F + (1 - g) * x.",
+    )
+    gate_bias: float | None = Field(
+        None, ge=-20, le=20, description="The gate's first bias. Left out: -2 for highway links, -6 for other gates."
     )
     stride_at: Literal["conv1x1", "conv3x3"] = Field(
         "conv3x3",
         description="Which convolution of a bottleneck carries the stride: the first 1x1 (v1) or the 3x3 (v1.5).",
     )
+    attention: Literal["none", "se", "cbam", "eca"] = Field(
+        "none",
+        description="On the branch, before the join: se (Hu 2018), cbam (Woo 2018), eca (Wang 2020).",
+    )
+    attention_reduction: int = Field(16, ge=1, le=256, description="Channels over the hidden ones of se and cbam.")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Before the last of a branch's convolutions (Wide ResNet: 0.3), behind it with dense links "
+        "(DenseNet: 0.2), at the stage's entry for single blocks (Highway: 0.2).",
+    )
+    learned_gain: bool = Field(
+        False,
+        description="The branch times a learned number that starts at 0 and is kept in (-1, 1) (Shen & Zeng 2016).",
+    )
+
+    @model_validator(mode="after")
+    def _dense_blocks_grow(self) -> Self:
+        if self.link == "dense" and self.growth_rate == 0:
+            raise ValueError("a dense block adds growth_rate channels; allowed: 1 to 1024")
+        return self
 
 
 class Stage(Words):
@@ -94,22 +130,31 @@ class Stage(Words):
         le=1,
         description="Share of channels that the transition before a dense stage keeps, floored (DenseNet-C: 0.5).",
     )
+    entry: Literal["block", "conv", "pool", "pool_conv"] = Field(
+        "block",
+        description="Who changes the shape at the stage's entry: its first block; a 3x3 convolution of its own (Shen & "
+        "Zeng 2016); a max pool, for the resolution alone; or a max pool and a 3x3 convolution (Highway). Dense stages "
+        "have their transition instead.",
+    )
     block: Block = Block()
 
 
 class Stem(Words):
     """The layers before the first stage."""
 
-    kernel: int = Field(
-        3, ge=1, le=11, description="Kernel of the first convolution (CIFAR 3, ImageNet 7); odd."
-    )
+    kernel: int = Field(3, ge=1, le=11, description="Kernel of the first convolution (CIFAR 3, ImageNet 7); odd.")
     stride: int = Field(1, ge=1, le=4, description="Its stride (CIFAR 1, ImageNet 2).")
     width: int = Field(16, ge=1, le=8192, description="Channels that it emits.")
     norm: bool | None = Field(
         None, description="Norm and ReLU behind it. Left out: yes, unless the first stage is pre-activated."
     )
-    pool: Literal["none", "max"] = Field(
-        "none", description="max: a 3x3 max pool of stride 2 behind it (ImageNet)."
+    padded: bool = Field(
+        True, description="Zeros around the image, so that the resolution stays (Highway on MNIST: no)."
+    )
+    pool: Literal["none", "max"] = Field("none", description="max: a 3x3 max pool of stride 2 behind it (ImageNet).")
+    preactivates: bool = Field(
+        False,
+        description="The stem's norm and ReLU are the first block's pre-activation too (fb.resnet.torch's preresnet).",
     )
 
     @model_validator(mode="after")
@@ -120,11 +165,21 @@ class Stem(Words):
 
 
 class Head(Words):
-    """The layers behind the last stage: global average pool and classifier."""
+    """The layers behind the last stage: a pool to a vector, and the classifier."""
 
-    pool: Literal["mean", "adaptive"] = Field(
+    width: int | None = Field(
+        None,
+        ge=1,
+        le=8192,
+        description="Channels of a 1x1 convolution and ReLU before the pool (Highway, CIFAR: 100).",
+    )
+    pool: Literal["mean", "adaptive", "max"] = Field(
         "adaptive",
-        description="How the average is taken. The outputs are equal; fvcore counts adaptive pooling, and not a mean.",
+        description="mean, adaptive: the global average; the outputs are equal, and fvcore counts adaptive pooling but "
+        "no mean. max: a 2x2 max pool, then all that is left as one vector (Highway, MNIST).",
+    )
+    classifier: Literal["linear", "conv"] = Field(
+        "linear", description="conv: a 1x1 convolution with bias, as timm's resnetv2 and dpn have it. Equal outputs."
     )
 
 
@@ -151,7 +206,7 @@ class Architecture(Words):
 
     archsearch: Literal[1] = Field(1, description="Version of this format.")
     name: str | None = Field(None, description="A name for people; no part of the network.")
-    input: tuple[int, int, int] = Field((3, 32, 32), description="Channels, height and width of an image.")
+    input: tuple[Size, Size, Size] = Field((3, 32, 32), description="Channels, height and width of an image.")
     classes: int = Field(10, ge=1, le=100_000, description="Scores that the network emits.")
     stem: Stem = Stem()
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=16)
@@ -163,10 +218,7 @@ class Architecture(Words):
     def _lists_are_tuples(cls, data: Any) -> Any:
         """YAML and JSON know lists only; strict models want tuples."""
         if isinstance(data, dict):
-            return {
-                k: tuple(v) if isinstance(v, list) and k in ("input", "stages") else v
-                for k, v in data.items()
-            }
+            return {k: tuple(v) if isinstance(v, list) and k in ("input", "stages") else v for k, v in data.items()}
         return data
 
     @property
@@ -193,12 +245,9 @@ class Architecture(Words):
 
     def to_dict(self) -> dict[str, Any]:
         """Version, image and classes, and whatever differs from its default: plain JSON values."""
-        return {
-            "archsearch": self.archsearch,
-            **super().to_dict(),
-            "input": list(self.input),
-            "classes": self.classes,
-        }
+        words = super().to_dict()
+        first = {"archsearch": self.archsearch, "name": self.name, "input": list(self.input), "classes": self.classes}
+        return {key: value for key, value in {**first, **words, **first}.items() if value is not None}
 
     def to_yaml(self) -> str:
         """What `from_yaml` reads back to an equal architecture."""

@@ -7,22 +7,39 @@ from torch import nn
 
 from archsearch.architecture.cost import Shape
 from archsearch.architecture.ops import (
-    AvgPool,
+    ChannelConv,
+    ChannelMlp,
+    ChannelStatistics,
     Conv,
+    Dropout,
+    Flatten,
+    Gain,
     GlobalPool,
     Linear,
-    MaxPool,
     Norm,
     Op,
     PadShortcut,
+    Pool,
     Relu,
+    Reweight,
     Sequence,
+    Sigmoid,
+    StemPool,
     Unit,
 )
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture
 from archsearch.network.initialise import initialise
-from archsearch.network.layers import GlobalMean, ResidualUnit, ZeroPadShortcut
+from archsearch.network.layers import (
+    AcrossChannels,
+    ChannelWeights,
+    GlobalMean,
+    LearnedGain,
+    MaxAndMean,
+    ResidualUnit,
+    Reweighted,
+    ZeroPadShortcut,
+)
 
 
 class Network(nn.Sequential):
@@ -35,6 +52,12 @@ class Network(nn.Sequential):
         for module in self.modules():
             if isinstance(module, ResidualUnit):
                 module.draws = generator
+
+    def project(self) -> None:
+        """After each optimiser step: learned gains back into (-1, 1)."""
+        for module in self.modules():
+            if isinstance(module, LearnedGain):
+                module.project()
 
 
 def build(architecture: Architecture | str, *, seed: int = 0, device: str | torch.device = "cpu") -> Network:
@@ -71,29 +94,49 @@ def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
     """The module of one op that reads `x`; `overwrites` where nobody else reads it and ReLU may reuse its memory."""
     match op:
         case Conv():
-            return nn.Conv2d(
+            conv = nn.Conv2d(
                 x.channels,
                 op.out,
                 op.kernel,
                 stride=op.stride,
-                padding=op.kernel // 2,
+                padding=op.kernel // 2 if op.padded else 0,
                 groups=op.groups,
                 bias=op.bias,
             )
+            conv.bias_init = op.bias_init  # type: ignore[assignment]
+            return conv
         case Norm():
             return nn.BatchNorm2d(x.channels)
         case Relu():
             return nn.ReLU(inplace=overwrites)
-        case MaxPool():
+        case Sigmoid():
+            return nn.Sigmoid()
+        case Dropout():
+            return nn.Dropout(op.p)
+        case StemPool():
             return nn.MaxPool2d(3, stride=2, padding=1)
-        case AvgPool():
+        case Pool(kind="max"):
+            return nn.MaxPool2d(op.stride)
+        case Pool():
             return nn.AvgPool2d(op.stride)
         case GlobalPool():
-            return GlobalMean(op.adaptive)
+            return GlobalMean(op.adaptive, op.flat)
+        case Flatten():
+            return nn.Flatten()
         case Linear():
             return nn.Linear(x.elements, op.out)
         case PadShortcut():
-            return ZeroPadShortcut(x.channels, op.out, op.stride)
+            return ZeroPadShortcut(x.channels, op.out, op.stride, op.pooled)
+        case Gain():
+            return LearnedGain()
+        case ChannelMlp():
+            return ChannelWeights(x.channels, op.hidden)
+        case ChannelStatistics():
+            return MaxAndMean()
+        case ChannelConv():
+            return AcrossChannels(op.kernel)
+        case Reweight():
+            return Reweighted(module(op.weights, x))
         case Sequence():
             sequence, before = nn.Sequential(), None
             for name, part, into in op.parts(x):
@@ -103,6 +146,7 @@ def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
             return sequence
         case Unit():
             slots = {name: module(part, into) for name, part, into in op.parts(x)}
-            return ResidualUnit(op, slots, growth=op.branch.shape(op.shared.shape(x)).channels)
+            grown = op.branch.shape(op.shared.shape(x)).channels - op.residual
+            return ResidualUnit(op, slots, growth=grown)
         case _:
             raise NotImplementedError(f"no module for {type(op).__name__}")

@@ -8,7 +8,6 @@ Tune's own way to give a worker new work (reusing its actor for another Tune tri
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from ray import tune
 from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from archsearch.search.desk import Desk
 from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train
 from archsearch.search.objective import TrialWorker
 
@@ -64,7 +64,7 @@ def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
 def run_trials(search: Search, images: ImageSet) -> None:
     """Runs until every lane rests. Needs a `cluster`. KeyboardInterrupt passes through."""
     settings, resources = search.space.training, search.space.resources
-    desk = Desk.options(num_cpus=0).remote()
+    desk = ray.remote(num_cpus=0)(Desk).remote()
     conductor = Conductor(search=search, desk=desk)
     storage = tempfile.mkdtemp(prefix="archsearch-tune-")
     lane = tune.with_resources(
@@ -89,33 +89,6 @@ def run_trials(search: Search, images: ImageSet) -> None:
         ).fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
-
-
-@ray.remote
-class Desk:
-    """Where instructions wait for their lane, and weights for the driver."""
-
-    def __init__(self) -> None:
-        self._instructions: dict[str, asyncio.Queue[Instruction]] = {}
-        self._weights: dict[int, bytes] = {}
-
-    async def give(self, lane: str, instruction: Instruction, *, anew: bool = False) -> None:
-        """The lane's next instruction; `anew` forgets what a dead lane has not read."""
-        if anew or lane not in self._instructions:
-            self._instructions[lane] = asyncio.Queue()
-        self._instructions[lane].put_nowait(instruction)
-
-    async def take(self, lane: str) -> Instruction:
-        """Waits for the lane's next instruction."""
-        return await self._instructions.setdefault(lane, asyncio.Queue()).get()
-
-    async def deliver(self, number: int, weights: bytes) -> None:
-        """A trial's weights, from its lane."""
-        self._weights[number] = weights
-
-    async def collect(self, number: int) -> bytes:
-        """The weights, which the desk then forgets."""
-        return self._weights.pop(number)
 
 
 class Lane(tune.Trainable):

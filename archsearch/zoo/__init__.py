@@ -6,7 +6,7 @@ import difflib
 
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import refuse
-from archsearch.zoo import cifar, imagenet
+from archsearch.zoo import cifar, highway, imagenet
 from archsearch.zoo.entry import Entry
 
 __all__ = ["Entry", "entries", "entry", "get", "names"]
@@ -15,7 +15,7 @@ __all__ = ["Entry", "entries", "entry", "get", "names"]
 def entries() -> tuple[Entry, ...]:
     """Every listed network. CIFAR names beyond the list work too: see `entry`."""
     listed = (cifar.entry(name) for name in cifar.NAMES)
-    return (*(found for found in listed if found), *imagenet.entries())
+    return (*(found for found in listed if found), *highway.entries(), *imagenet.entries())
 
 
 def names() -> tuple[str, ...]:
@@ -28,9 +28,9 @@ def entry(name: str) -> Entry:
 
     Raises InputError, with the nearest names, for any other name.
     """
-    for found in imagenet.entries():
-        if found.name == name:
-            return found
+    for listed in (*imagenet.entries(), *highway.entries()):
+        if listed.name == name:
+            return listed
     if found := cifar.entry(name):
         return found
     near = difflib.get_close_matches(name, names(), n=3)

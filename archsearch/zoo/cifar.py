@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from archsearch.architecture.spec import Block, Placement
+from archsearch.architecture.spec import Block, Placement, Survival
 from archsearch.reading.errors import refuse
 from archsearch.zoo.entry import HE_2015, HE_2016, Entry, cifar
 
@@ -18,7 +18,23 @@ PLACEMENTS: dict[str, Placement] = {
     "relu_before_addition": "relu_before_addition",
     "relu_only_preact": "relu_only_pre",
 }
+SHORTCUTS: dict[str, Block] = {
+    "scaled_0_1": Block(shortcut="A", shortcut_scale=0.0),
+    "scaled_05_1": Block(shortcut="A", shortcut_scale=0.5),
+    "scaled_05_05": Block(shortcut="A", shortcut_scale=0.5, branch_scale=0.5),
+    "exclusive_gate": Block(shortcut="A", gate="exclusive", gate_bias=-6.0),
+    "only_gate": Block(shortcut="A", gate="shortcut", gate_bias=-6.0),
+    "conv1x1": Block(shortcut="C"),
+    "dropout": Block(shortcut="A", shortcut_dropout=0.5),
+}
 PUBLISHED = {
+    "resnet110_shortcut_scaled_05_05_cifar": 12.35,
+    "resnet110_shortcut_exclusive_gate_cifar": 8.7,
+    "resnet110_shortcut_only_gate_cifar": 6.91,
+    "resnet110_shortcut_conv1x1_cifar": 12.22,
+    "stochastic_depth_resnet110_cifar": 5.25,
+    "stochastic_depth_resnet1202_cifar": 4.91,
+    "weighted_resnet1192_cifar": 5.1,
     "resnet20_cifar": 8.75,
     "resnet32_cifar": 7.51,
     "resnet44_cifar": 7.17,
@@ -55,6 +71,8 @@ PUBLISHED = {
     "densenet_bc250_24_cifar": 3.62,
 }
 UNPUBLISHED = (
+    *(f"resnet110_shortcut_{name}_cifar" for name in ("scaled_0_1", "scaled_05_1", "dropout")),
+    "weighted_resnet118_cifar",
     *(f"plain{depth}_cifar" for depth in (20, 32, 44, 56, 110)),
     *(f"resnet{depth}_option_b_cifar" for depth in (20, 56, 110)),
     "preact_resnet110_option_b_cifar",
@@ -81,14 +99,10 @@ def _blocks(name: str, depth: str, per_block: int, rest: int) -> int:
     return blocks
 
 
-def _resnet(
-    name: str, family: str, depth: str, option: str | None = None, placement: str | None = None
-) -> Entry:
+def _resnet(name: str, family: str, depth: str, option: str | None = None, placement: str | None = None) -> Entry:
     """He 2016 builds ResNet-164 and -1001 of bottlenecks; so are all depths that are 9n + 2 and not 6n + 2."""
     bottleneck = family != "plain" and (depth == "164" or (int(depth) - 2) % 6 != 0)
-    activation: Placement = (
-        PLACEMENTS[placement] if placement else "pre" if family == "preact_resnet" else "post"
-    )
+    activation: Placement = PLACEMENTS[placement] if placement else "pre" if family == "preact_resnet" else "post"
     block = Block(
         kind="bottleneck" if bottleneck else "basic",
         link="plain" if family == "plain" else "residual",
@@ -113,9 +127,7 @@ def _wide(name: str, depth: str, factor: str) -> Entry:
     return Entry(
         name=name,
         family="wide_resnet",
-        architecture=cifar(
-            name, _blocks(name, depth, 2, 4), Block(activation="pre"), (16 * k, 32 * k, 64 * k)
-        ),
+        architecture=cifar(name, _blocks(name, depth, 2, 4), Block(activation="pre"), (16 * k, 32 * k, 64 * k)),
         published_error_percent=PUBLISHED.get(name),
         source=ZAGORUYKO,
     )
@@ -145,6 +157,7 @@ def _densenet(name: str, depth: str, growth: str, bc: str | None) -> Entry:
             name,
             _blocks(name, depth, 2 if bc else 1, 4),
             block,
+            (16, 16, 16),
             stem=2 * k if bc else 16,
             compression=0.5 if bc else 1.0,
         ),
@@ -153,7 +166,46 @@ def _densenet(name: str, depth: str, growth: str, bc: str | None) -> Entry:
     )
 
 
+def _shortcut(name: str, depth: str, shortcut: str) -> Entry:
+    """He 2016, table 1: the alternative stands in all units."""
+    return Entry(
+        name=name,
+        family="resnet_shortcut_alternative",
+        architecture=cifar(name, _blocks(name, depth, 2, 2), SHORTCUTS[shortcut]),
+        published_error_percent=PUBLISHED.get(name),
+        source=f"{HE_2016}, table 1 (ResNet-110, median of 5)",
+    )
+
+
+def _stochastic_depth(name: str, depth: str) -> Entry:
+    survival = Survival(schedule="linear", last=0.5, per="batch", rescale="test")
+    return Entry(
+        name=name,
+        family="stochastic_depth",
+        architecture=cifar(name, _blocks(name, depth, 2, 2), Block(shortcut="A_pool"), survival=survival),
+        published_error_percent=PUBLISHED.get(name),
+        source="Huang et al. 2016, arXiv:1603.09382",
+    )
+
+
+def _weighted(name: str, depth: str) -> Entry:
+    """The paper gives no layer table: 6n + 4 layers, a convolution of its own where the shape changes."""
+    block = Block(activation="relu_before_addition", learned_gain=True)
+    network = cifar(name, _blocks(name, depth, 2, 4), block)
+    entered = tuple(stage.model_copy(update={"entry": "conv"}) for stage in network.stages)
+    return Entry(
+        name=name,
+        family="weighted_residual",
+        architecture=network.model_copy(update={"stages": entered}),
+        published_error_percent=PUBLISHED.get(name),
+        source="Shen & Zeng 2016, arXiv:1605.08831 (abstract); re-implementations",
+    )
+
+
 RULES = (
+    (rf"resnet(?P<depth>\d+)_shortcut_(?P<shortcut>{'|'.join(SHORTCUTS)})_cifar", _shortcut),
+    (r"stochastic_depth_resnet(?P<depth>\d+)_cifar", _stochastic_depth),
+    (r"weighted_resnet(?P<depth>\d+)_cifar", _weighted),
     (
         rf"(?P<family>plain|preact_resnet|resnet)(?P<depth>\d+)(_option_(?P<option>[abc])|_(?P<placement>{'|'.join(PLACEMENTS)}))?_cifar",
         _resnet,

@@ -66,6 +66,7 @@ def imagenet(
     stem: Stem = IMAGENET_STEM,
     compression: float = 1.0,
     pool: str = "adaptive",
+    classifier: str = "linear",
 ) -> Architecture:
     """Four stages on 3x224x224 images (He 2015, table 1)."""
     return Architecture(
@@ -74,5 +75,5 @@ def imagenet(
         classes=1000,
         stem=stem,
         stages=stages(depths, widths, block, compression),
-        head=Head(pool="mean" if pool == "mean" else "adaptive"),
+        head=Head(pool=pool, classifier=classifier),  # type: ignore[arg-type]
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archsearch.architecture.spec import Architecture, Block, Stem
-from archsearch.zoo.entry import FB_RESNET, HE_2015, IMAGENET_STEM, TORCHVISION, Entry, imagenet
+from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem
+from archsearch.zoo.entry import FB_RESNET, HE_2015, HE_2016, IMAGENET_STEM, TORCHVISION, Entry, imagenet
 
 BASIC_WIDTHS = (64, 128, 256, 512)
 WIDTHS = (256, 512, 1024, 2048)
@@ -13,6 +13,7 @@ DEPTHS: dict[int, tuple[int, int, int, int]] = {
     50: (3, 4, 6, 3),
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
 }
 DENSE_STEM = IMAGENET_STEM.model_copy(update={"norm": True})
 XIE = "Xie et al. 2017, arXiv:1611.05431, table 5"
@@ -21,21 +22,27 @@ HUANG = "Huang et al. 2017, arXiv:1608.06993, table 3; torchvision"
 
 def entries() -> tuple[Entry, ...]:
     """All of them, family by family."""
-    return (*_resnets(), *_resnexts(), *_wide(), *_densenets())
+    return (*_resnets(), *_resnexts(), *_wide(), *_densenets(), *_preactivated(), *_attentive(), *_dual_paths())
 
 
 def _bottleneck(
-    name: str, depth: int, ratio: float = 0.25, cardinality: int = 1, pool: str = "adaptive", **words: str
+    name: str,
+    depth: int,
+    ratio: float = 0.25,
+    cardinality: int = 1,
+    *,
+    pool: str = "adaptive",
+    stem: Stem = IMAGENET_STEM,
+    classifier: str = "linear",
+    **words: str,
 ) -> Architecture:
     block = Block(kind="bottleneck", bottleneck_ratio=ratio, cardinality=cardinality, **words)  # type: ignore[arg-type]
-    return imagenet(name, DEPTHS[depth], WIDTHS, block, pool=pool)
+    return imagenet(name, DEPTHS[depth], WIDTHS, block, stem=stem, pool=pool, classifier=classifier)
 
 
 def _entry(family: str, source: str, architecture: Architecture, error: float | None = None) -> Entry:
     name = architecture.name or ""
-    return Entry(
-        name=name, family=family, architecture=architecture, published_error_percent=error, source=source
-    )
+    return Entry(name=name, family=family, architecture=architecture, published_error_percent=error, source=source)
 
 
 def _resnets() -> tuple[Entry, ...]:
@@ -54,9 +61,7 @@ def _resnets() -> tuple[Entry, ...]:
         _entry("resnet_v1", FB_RESNET, basic("resnet18", 18, "adaptive"), 30.43),
         _entry("resnet_v1", FB_RESNET, basic("resnet34", 34, "adaptive"), 26.73),
         *(
-            _entry(
-                "resnet_v1", HE_2015, _bottleneck(f"resnet{d}_v1", d, pool="mean", stride_at="conv1x1"), error
-            )
+            _entry("resnet_v1", HE_2015, _bottleneck(f"resnet{d}_v1", d, pool="mean", stride_at="conv1x1"), error)
             for d, error in ((50, 22.85), (101, 21.75), (152, 21.43))
         ),
         *(
@@ -87,13 +92,96 @@ def _densenets() -> tuple[Entry, ...]:
         name: str, depths: tuple[int, int, int, int], error: float, k: int = 32, stem: Stem = DENSE_STEM
     ) -> Entry:
         block = Block(kind="bottleneck", link="dense", activation="pre", growth_rate=k)
-        return _entry(
-            "densenet", HUANG, imagenet(name, depths, (16,) * 4, block, stem=stem, compression=0.5), error
-        )
+        return _entry("densenet", HUANG, imagenet(name, depths, (16,) * 4, block, stem=stem, compression=0.5), error)
 
     return (
         dense("densenet121", (6, 12, 24, 16), 25.02),
         dense("densenet161", (6, 12, 36, 24), 22.2, 48, DENSE_STEM.model_copy(update={"width": 96})),
         dense("densenet169", (6, 12, 32, 32), 23.8),
         dense("densenet201", (6, 12, 48, 32), 22.58),
+    )
+
+
+def _preactivated() -> tuple[Entry, ...]:
+    """fb.resnet.torch's end the stem in norm, ReLU and pool, and leave the first block's pre-activation to it;
+    timm's stem is a convolution and the pool, and its classifier a 1x1 convolution."""
+    fb = IMAGENET_STEM.model_copy(update={"norm": True, "preactivates": True})
+    timm = IMAGENET_STEM.model_copy(update={"norm": False})
+    source = f"{HE_2016}, table 5; facebook/fb.resnet.torch, preresnet.lua"
+    return (
+        *(
+            _entry(
+                "resnet_v2",
+                source,
+                _bottleneck(f"preact_resnet{depth}", depth, pool="mean", stem=fb, activation="pre"),
+                error,
+            )
+            for depth, error in ((50, None), (152, 21.1), (200, 20.7))
+        ),
+        *(
+            _entry(
+                "resnet_v2",
+                "timm",
+                _bottleneck(f"resnetv2_{depth}", depth, stem=timm, classifier="conv", activation="pre"),
+            )
+            for depth in (50, 101, 152)
+        ),
+    )
+
+
+def _attentive() -> tuple[Entry, ...]:
+    hu = "Hu et al. 2018, arXiv:1709.01507, table 2"
+    woo = "Woo et al. 2018, arXiv:1807.06521, table 4; Jongchan/attention-module"
+    return (
+        _entry("se", "timm", _bottleneck("seresnet50", 50, attention="se")),
+        _entry("se", hu, _bottleneck("seresnet50_v1", 50, attention="se", stride_at="conv1x1"), 23.29),
+        _entry("se", hu, _bottleneck("seresnext50_32x4d", 50, 0.5, 32, attention="se"), 21.1),
+        _entry("cbam", woo, _bottleneck("cbam_resnet50", 50, pool="mean", attention="cbam")),
+        _entry(
+            "cbam", woo, _bottleneck("cbam_resnet50_v1", 50, pool="mean", attention="cbam", stride_at="conv1x1"), 22.66
+        ),
+    )
+
+
+def _dual_paths() -> tuple[Entry, ...]:
+    """Blocks, then inner width, residual channels and growth of each stage (Chen 2017, table 1)."""
+
+    def dual(
+        name: str, error: float, stem: Stem, groups: int, blocks: tuple[int, ...], inner: int, growth: tuple[int, ...]
+    ) -> Entry:
+        first = 64 if name == "dpn68" else 256
+        network = Architecture(
+            name=name,
+            input=(3, 224, 224),
+            classes=1000,
+            stem=stem.model_copy(update={"norm": True}),
+            stages=tuple(
+                Stage(
+                    depth=depth,
+                    width=first * 2**i,
+                    stride=1 if i == 0 else 2,
+                    block=Block(
+                        kind="bottleneck",
+                        link="dual_path",
+                        activation="pre",
+                        bottleneck_ratio=inner / first,
+                        cardinality=groups,
+                        growth_rate=grows,
+                    ),
+                )
+                for i, (depth, grows) in enumerate(zip(blocks, growth, strict=True))
+            ),
+            head=Head(classifier="conv"),
+        )
+        return _entry("dual_path", "Chen et al. 2017, arXiv:1707.01629; cypw/DPNs", network, error)
+
+    def stem(width: int, kernel: int = 7) -> Stem:
+        return IMAGENET_STEM.model_copy(update={"width": width, "kernel": kernel})
+
+    return (
+        dual("dpn68", 23.57, stem(10, 3), 32, (3, 4, 12, 3), 128, (16, 32, 32, 64)),
+        dual("dpn92", 20.73, stem(64), 32, (3, 4, 20, 3), 96, (16, 32, 24, 128)),
+        dual("dpn98", 20.15, stem(96), 40, (3, 6, 20, 3), 160, (16, 32, 32, 128)),
+        dual("dpn107", 19.75, stem(128), 50, (4, 8, 20, 3), 200, (20, 64, 64, 128)),
+        dual("dpn131", 19.93, stem(128), 40, (4, 8, 28, 3), 160, (16, 32, 32, 128)),
     )

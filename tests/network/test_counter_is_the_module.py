@@ -47,17 +47,13 @@ def test_every_layer_has_the_path_and_the_shape_of_its_module() -> None:
         network(images(architecture, 1))
         for layer in layers(plan(architecture), Shape(*architecture.input)):
             shape = seen[layer.path]
-            assert tuple(shape) == (tuple(layer.output) if len(shape) == 3 else (layer.output.channels,)), (
-                layer
-            )
+            assert tuple(shape) == (tuple(layer.output) if len(shape) == 3 else (layer.output.channels,)), layer
 
 
 def test_every_parameter_gets_a_finite_gradient_in_training() -> None:
     for architecture in SAMPLES:
         # Stochastic depth may drop a block for the whole batch, which then rightly has no gradient.
-        always = architecture.model_copy(
-            update={"survival": architecture.survival.model_copy(update={"last": 1.0})}
-        )
+        always = architecture.model_copy(update={"survival": architecture.survival.model_copy(update={"last": 1.0})})
         network = build(always, seed=1).train()
         scores = network(images(always, 3))
         assert torch.isfinite(scores).all()
@@ -69,6 +65,8 @@ def test_every_parameter_gets_a_finite_gradient_in_training() -> None:
 
 def test_networks_run_at_other_resolutions_in_both_modes() -> None:
     for architecture in SAMPLES[:60]:
+        if architecture.head.pool == "max":  # a vector of all that is left: one resolution only
+            continue
         network = build(architecture)
         network.seed_stochastic_depth(torch.Generator().manual_seed(0))
         for size in (architecture.input[1] + 5, 2 * architecture.input[1]):
@@ -89,8 +87,6 @@ def test_building_neither_reads_nor_changes_torchs_global_random_state() -> None
 
 def test_norms_are_modules_where_the_plan_has_them() -> None:
     for architecture in SAMPLES[:60]:
-        planned = sum(
-            isinstance(layer.op, Norm) for layer in layers(plan(architecture), Shape(*architecture.input))
-        )
+        planned = sum(isinstance(layer.op, Norm) for layer in layers(plan(architecture), Shape(*architecture.input)))
         built = sum(isinstance(module, torch.nn.BatchNorm2d) for module in build(architecture).modules())
         assert planned == built

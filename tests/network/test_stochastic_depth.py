@@ -18,13 +18,13 @@ def units(architecture: Architecture) -> list[ResidualUnit]:
 
 
 def test_the_linear_schedule_falls_from_the_input_to_the_last_block() -> None:
-    kept = [unit.survival for unit in units(network(schedule="linear", last=0.5))]
+    kept = [unit.unit.survival for unit in units(network(schedule="linear", last=0.5))]
     assert kept == [1 - position / 12 * 0.5 for position in range(1, 13)]
 
 
 def test_the_uniform_schedule_is_the_same_everywhere_and_none_keeps_all() -> None:
-    assert {unit.survival for unit in units(network(schedule="uniform", last=0.7))} == {0.7}
-    assert {unit.survival for unit in units(network(schedule="none", last=0.7))} == {1.0}
+    assert {unit.unit.survival for unit in units(network(schedule="uniform", last=0.7))} == {0.7}
+    assert {unit.unit.survival for unit in units(network(schedule="none", last=0.7))} == {1.0}
 
 
 def test_a_block_dropped_for_the_batch_does_not_compute_its_branch() -> None:
@@ -42,9 +42,7 @@ def test_a_block_dropped_for_the_batch_does_not_compute_its_branch() -> None:
 def test_both_conventions_keep_the_expectation() -> None:
     unit = network(schedule="uniform", last=0.5, per="sample")
     for rescale in ("test", "train"):
-        architecture = unit.model_copy(
-            update={"survival": unit.survival.model_copy(update={"rescale": rescale})}
-        )
+        architecture = unit.model_copy(update={"survival": unit.survival.model_copy(update={"rescale": rescale})})
         first = units(architecture)[0]
         x = torch.randn(1, first.branch[0].in_channels, 8, 8).expand(4000, -1, -1, -1)
         for module in first.modules():
@@ -74,4 +72,4 @@ def test_plain_blocks_are_never_dropped() -> None:
         stages=(stage, stage.model_copy(update={"block": Block()})),
         survival=Survival(schedule="linear", last=0.5),
     )
-    assert [unit.survival for unit in units(mixed)] == [1.0, 1.0, 0.75, 0.5]
+    assert [unit.unit.survival for unit in units(mixed)] == [1.0, 1.0, 0.75, 0.5]

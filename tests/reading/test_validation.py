@@ -28,7 +28,7 @@ def test_an_unknown_word_is_placed_at_its_key_with_a_guess() -> None:
     ((line, column, found, allowed, hint),) = problems("stages:\n  - {depth: 2, widht: 8}")
     assert (line, column) == (2, 16)
     assert "'widht' in stages[0]" in found
-    assert allowed == "depth, width, stride, compression, block"
+    assert allowed == "depth, width, stride, compression, entry, block"
     assert hint == "did you mean width?"
 
 
@@ -37,7 +37,7 @@ def test_a_literal_lists_its_values_with_a_guess() -> None:
     ((line, column, found, allowed, hint),) = problems(text)
     assert (line, column) == (3, 41)
     assert found == "stages[1].block.kind is 'bottelneck'"
-    assert (allowed, hint) == ("basic, bottleneck", "did you mean bottleneck?")
+    assert (allowed, hint) == ("single, basic, bottleneck", "did you mean bottleneck?")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_literal_lists_its_values_with_a_guess() -> None:
         ("stem: {norm: yes}", "true or false or null", "true or false"),
         ("stem: {kernel: 4}", "odd kernels, 1 to 11", ""),
         ("input: [3, 32]", "a list of 3, each an integer", ""),
-        ("head: [mean]", "a mapping of the words pool", ""),
+        ("head: [mean]", "a mapping of the words width, pool, classifier", ""),
         ("archsearch: 2", "1", ""),
     ],
 )

@@ -1,0 +1,127 @@
+"""What fills a unit's slots: the branch's convolutions, where norms and ReLUs stand, shortcut, attention."""
+
+from __future__ import annotations
+
+import math
+
+from archsearch.architecture.ops import (
+    ChannelConv,
+    ChannelMlp,
+    ChannelStatistics,
+    Conv,
+    Dropout,
+    GlobalPool,
+    Norm,
+    Op,
+    PadShortcut,
+    Relu,
+    Reweight,
+    Sigmoid,
+    named,
+)
+from archsearch.architecture.spec import Block
+
+Ops = tuple[Op, ...]
+
+
+def norm(block: Block) -> Ops:
+    """A norm, unless the block has none."""
+    return (Norm(),) if block.norm == "batch" else ()
+
+
+def norm_act(block: Block) -> Ops:
+    """A norm and a ReLU, or the ReLU alone."""
+    return (*norm(block), Relu())
+
+
+def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
+    """The branch's convolutions, without what stands between them. A dual path's last one emits the residual
+    channels and those it adds."""
+    bias, growth = block.norm == "none", block.growth_rate
+    out = width + growth if block.link == "dual_path" else width
+    match block.link, block.kind:
+        case "dense", "bottleneck":
+            inner = block.dense_bottleneck * growth
+            return Conv(out=inner, stride=stride, bias=bias), Conv(out=growth, kernel=3, bias=bias)
+        case "dense", _:
+            return (Conv(out=growth, kernel=3, stride=stride, bias=bias),)
+        case _, "single":
+            return (Conv(out=out, kernel=3, stride=stride, bias=bias),)
+        case _, "basic":
+            return Conv(out=width, kernel=3, stride=stride, bias=bias), Conv(out=out, kernel=3, bias=bias)
+        case _:
+            groups = block.cardinality
+            inner = groups * max(1, round(width * block.bottleneck_ratio / groups))
+            first, second = (stride, 1) if block.stride_at == "conv1x1" else (1, stride)
+            return (
+                Conv(out=inner, stride=first, bias=bias),
+                Conv(out=inner, kernel=3, stride=second, groups=groups, bias=bias),
+                Conv(out=out, bias=bias),
+            )
+
+
+def placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:
+    """(before the first convolution, the rest of the branch, after the join): He 2016, figure 4."""
+    between, middle = norm_act(block), _between(block, convs)
+    match block.activation:
+        case "post":
+            return (), (*middle, *norm(block)), (Relu(),)
+        case "norm_after_addition":
+            return (), middle, between
+        case "relu_before_addition":
+            return (), (*middle, *between), ()
+        case "relu_only_pre":
+            return (Relu(),), (*middle, *norm(block)), ()
+        case "pre":
+            return between, middle, ()
+
+
+def _between(block: Block, convs: tuple[Conv, ...]) -> Ops:
+    """The convolutions with norm and ReLU between them, and dropout before the last (Wide ResNet), or behind it
+    in a dense block (Huang 2017)."""
+    ops: list[Op] = [convs[0]]
+    dropout = (Dropout(p=block.dropout),) if block.dropout else ()
+    for number, conv in enumerate(convs[1:], start=2):
+        last = number == len(convs) and block.link != "dense"
+        ops += (*norm_act(block), *(dropout if last else ()), conv)
+    return (*ops, *dropout) if block.link == "dense" else tuple(ops)
+
+
+def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
+    """Options A, B, C (He 2015, section 3.3). Projections have a norm, but for pre-activated blocks. A dual
+    path's, in the first block of a stage, has a norm and ReLU of its own before it (Chen 2017)."""
+    if block.link in ("plain", "dense"):
+        return ()
+    dropout = (Dropout(p=block.shortcut_dropout),) if block.shortcut_dropout else ()
+    if block.link == "dual_path":
+        projection = Conv(out=width + 2 * block.growth_rate, stride=stride, bias=block.norm == "none")
+        before = norm_act(block) if block.activation in ("pre", "relu_only_pre") else ()
+        after = norm(block) if not before else ()
+        return (*before, projection, *after, *dropout) if changes else dropout
+    option = block.shortcut
+    if option in ("A", "A_pool") and changes:
+        return (PadShortcut(out=width, stride=stride, pooled=option == "A_pool" and stride > 1), *dropout)
+    if option != "C" and not changes:
+        return dropout
+    after = () if block.activation in ("pre", "relu_only_pre") else norm(block)
+    return (Conv(out=width, stride=stride, bias=block.norm == "none"), *after, *dropout)
+
+
+def attention(block: Block, channels: int) -> Ops:
+    """Squeeze-and-excitation (Hu 2018), CBAM (Woo 2018) or ECA (Wang 2020), on the branch's output."""
+    hidden = max(1, channels // block.attention_reduction)
+    pool = GlobalPool(adaptive=False, flat=False)
+    match block.attention:
+        case "none":
+            return ()
+        case "se":
+            squeezed = Conv(out=hidden, bias=True), Relu(), Conv(out=channels, bias=True)
+            return (Reweight(weights=named(pool, *squeezed, Sigmoid())),)
+        case "cbam":
+            positions = ChannelStatistics(), Conv(out=1, kernel=7), Norm(), Sigmoid()
+            return Reweight(weights=named(ChannelMlp(hidden=hidden))), Reweight(weights=named(*positions))
+        case "eca":
+            # Equation 12 of the paper: the nearest odd number to log2(C) / 2 + 1 / 2, rounded as its code does.
+            kernel = int(abs(math.log2(channels) / 2 + 0.5))
+            kernel += 1 - kernel % 2
+            return (Reweight(weights=named(pool, ChannelConv(kernel=kernel), Sigmoid())),)

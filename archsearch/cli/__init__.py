@@ -1,0 +1,44 @@
+"""The command line: one file a verb, no logic. Only the verb that is asked for is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from archsearch.cli.verbs import VERBS, find, overview
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the verb that `argv` (sys.argv's by default) names; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = os.environ.get("ARCHSEARCH_DEBUG", "") not in ("", "0")
+    if "--debug" in arguments:
+        arguments, debug = [word for word in arguments if word != "--debug"], True
+    first, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if first in ("--help", "-h"):
+        print(overview(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
+        return 0
+    if first == "--version":
+        import archsearch
+
+        print(f"archsearch {archsearch.__version__}")
+        return 0
+    verb = find(first)
+    if verb is None:
+        return _unknown(first)
+    from archsearch.cli.dispatch import dispatch
+
+    return dispatch(verb, rest, debug=debug)
+
+
+def _unknown(word: str) -> int:
+    from difflib import get_close_matches
+
+    words = [verb.word for verb in VERBS]
+    near = get_close_matches(word, words, n=1)
+    hint = f"did you mean archsearch {near[0]}?" if near else "archsearch --help says what each does"
+    print(f"archsearch: no verb {word!r:.60}; allowed: {', '.join(words)}\n  hint: {hint}", file=sys.stderr)
+    return 2

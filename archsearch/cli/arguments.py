@@ -1,0 +1,53 @@
+"""What the verbs' arguments stand for: ARCH, an image's shape, EXPERIMENT's best."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archsearch.reading.errors import refuse
+
+if TYPE_CHECKING:
+    from archsearch.architecture.spec import Architecture
+    from archsearch.experiment import ExperimentFolder
+
+LARGEST_SIDE = 65_536
+
+
+def architecture(given: str) -> Architecture:
+    """The network of a name in the zoo, or of a YAML file. Raises InputError."""
+    from archsearch import zoo
+    from archsearch.architecture.spec import Architecture
+
+    path = Path(given)
+    if path.is_file() or path.suffix in (".yaml", ".yml") or "/" in given:
+        read = Architecture.from_yaml(path)
+        return read if read.name else read.model_copy(update={"name": path.stem})
+    return zoo.get(given)
+
+
+def shape(given: str) -> tuple[int, int, int]:
+    """3x32x32 -> (3, 32, 32). Raises InputError."""
+    if re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}x[1-9]\d{0,4}", given):
+        channels, height, width = (int(number) for number in given.split("x"))
+        if max(height, width) <= LARGEST_SIDE:
+            return channels, height, width
+    raise refuse(f"the shape {given!r:.40}", allowed="CHANNELSxHEIGHTxWIDTH, such as 3x32x32", file="--input")
+
+
+def best_of(folder: ExperimentFolder) -> Architecture:
+    """The best network of an experiment so far, named after it. Raises InputError where no trial has finished."""
+    from archsearch.architecture.spec import Architecture
+    from archsearch.experiment.summary import summarise
+
+    summary = summarise(folder)
+    if (best := summary["best"]) is None:
+        raise refuse(
+            f"no trial of {summary['experiment']} has finished",
+            allowed="an experiment that has a best network",
+            hint=f"archsearch resume {folder.path} goes on with it",
+            file="EXPERIMENT",
+        )
+    found = Architecture.from_dict(best["architecture"])
+    return found.model_copy(update={"name": f"{summary['experiment']}-{best['trial']}"})

@@ -1,0 +1,101 @@
+"""What `run` and `resume` share: drive the search, show it, take Ctrl-C, print what came of it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from archsearch.cli.board import Board
+from archsearch.cli.dispatch import DONE, FAILED, INTERRUPTED
+from archsearch.cli.live import paints, watching
+from archsearch.cli.printing import print_json, stdout_to_stderr, tell
+from archsearch.cli.summary import show
+from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.space import SearchSpace
+
+SHOW_CURSOR = b"\033[?25h\n"  # the live table hides it
+
+
+def drive_and_show(
+    space: SearchSpace,
+    folder: ExperimentFolder,
+    *,
+    address: str | None,
+    tracking_uri: str | None,
+    as_json: bool,
+) -> int:
+    """The exit code. Raises what `archsearch.search.session.drive` raises, but for KeyboardInterrupt."""
+    from archsearch.search.session import Session, drive
+
+    with Ledger.read(folder.ledger) as ledger:
+        before, name = ledger.trials(), str(ledger.meta.get("name", folder.name))
+    board = Board(name=name, planned=space.search.trials, epochs=space.training.epochs)
+    board.restore(before)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(stdout_to_stderr())
+            stack.enter_context(_quiet())
+            stack.enter_context(_second_interrupt_leaves(board))
+            watcher = stack.enter_context(watching(board))
+            session = Session(folder=folder, watcher=watcher, address=address, tracking_uri=tracking_uri)
+            summary = drive(session)
+    except KeyboardInterrupt:
+        tell(f"archsearch: interrupted and saved; go on with:\n  archsearch resume {shlex.quote(known_as(folder))}")
+        return INTERRUPTED
+    report(summary, as_json=as_json)
+    return DONE if summary["state"] == "finished" else FAILED
+
+
+def report(summary: dict[str, Any], *, as_json: bool) -> None:
+    """The summary on stdout."""
+    if as_json:
+        print_json(summary)
+    else:
+        show(summary)
+
+
+def known_as(folder: ExperimentFolder) -> str:
+    """The shortest word that `find` knows the folder by."""
+    from archsearch.experiment.folder import EXPERIMENTS
+
+    return folder.name if folder.path.parent == EXPERIMENTS else str(folder.path)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Libraries' warnings to each other are nothing that the person can act on."""
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # workers inherit it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def _second_interrupt_leaves(board: Board) -> Iterator[None]:
+    """The first Ctrl-C saves, which may take seconds; the next one leaves at once. The ledger is whole anyway."""
+    asked = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            if paints():
+                os.write(2, SHOW_CURSOR)
+            os._exit(INTERRUPTED)
+        asked = True
+        board.notice = "interrupted: saving (Ctrl-C again leaves at once)"
+        if not paints():
+            tell(f"archsearch: {board.notice}")
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sys.stderr.flush()

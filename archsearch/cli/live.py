@@ -1,0 +1,199 @@
+"""The view of a search in progress: a live table on a terminal, plain lines elsewhere. Both write to stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from archsearch.cli.board import Board
+from archsearch.cli.printing import duration, percent, short
+from archsearch.experiment import Trial, TrialState
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from archsearch.search.search import Watcher
+
+RUNNING_ROWS = 6
+LATEST_ROWS = 5
+BAR = 24
+STYLES: Mapping[TrialState, str] = {
+    TrialState.FINISHED: "green",
+    TrialState.STOPPED: "yellow",
+    TrialState.FAILED: "red",
+}
+
+
+def paints() -> bool:
+    """Whether stderr is a terminal that can redraw."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def watching(board: Board) -> Iterator[Watcher]:
+    """Shows the board on stderr until the block ends."""
+    if not paints():
+        yield Lines(board, sys.stderr)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    # A handle of its own: what libraries write to stderr meanwhile must not break the table.
+    with os.fdopen(os.dup(2), "w") as terminal:
+        console = Console(file=terminal, force_terminal=True, highlight=False)
+        with Live(
+            console=console,
+            get_renderable=lambda: render(board, console),
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ):
+            yield Painted(board)
+
+
+class Painted:
+    """A watcher that only keeps the board up to date: rich's thread draws it four times a second."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def phase(self, text: str) -> None:
+        """See Watcher."""
+        self._board.enter(text)
+
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
+        """See Watcher."""
+        self._board.take(trial, metrics)
+
+
+class Lines:
+    """A watcher that prints a line a phase and a line an ended trial."""
+
+    def __init__(self, board: Board, stream: TextIO) -> None:
+        self._board, self._stream = board, stream
+
+    def phase(self, text: str) -> None:
+        """See Watcher."""
+        self._board.enter(text)
+        self._say(text)
+
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
+        """See Watcher."""
+        board = self._board
+        board.take(trial, metrics)
+        if not trial.state.ended:
+            return
+        best = f"; best {board.best.id} {percent(board.best.value)}" if board.best else ""
+        self._say(f"{trial.id} {describe(trial)}; {board.ended} of {board.planned}{best}")
+
+    def _say(self, text: str) -> None:
+        print(f"{duration(self._board.elapsed):>7}  {text}", file=self._stream, flush=True)
+
+
+def describe(trial: Trial) -> str:
+    """How an ended trial ended, what it reached and what it costs."""
+    size = f"{short(trial.cost['params'])} params, {short(trial.cost['flops'])} FLOPs"
+    epochs = f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}"
+    if trial.state is TrialState.FAILED:
+        return f"failed after {epochs} ({size}): {trial.reason}"
+    return f"{trial.state.value} after {epochs}: accuracy {percent(trial.value)} ({size})"
+
+
+def render(board: Board, console: Console) -> RenderableType:
+    """At most twenty lines, and no more than the terminal has."""
+    from rich.console import Group
+    from rich.text import Text
+
+    room = max(2, min(20, console.height - 1) - 6)
+    running = board.running
+    shown = running[: min(RUNNING_ROWS, room - 1)]
+    parts: list[RenderableType] = [*_head(board)]
+    if shown:
+        parts += [Text(), _running(board, shown)]
+    if len(running) > len(shown):
+        parts.append(Text(f"  and {len(running) - len(shown)} more running", style="dim"))
+    latest = board.latest(min(LATEST_ROWS, room - len(shown) - 2))
+    if latest:
+        parts += [Text(), _latest(latest)]
+    return Group(*parts)
+
+
+def _head(board: Board) -> list[RenderableType]:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    title = Text.assemble((board.name, "bold"), "  ", (board.phase, "cyan"), f"  {duration(board.elapsed)}")
+    if board.notice:
+        title.append(f"  {board.notice}", style="yellow")
+    elif (left := board.remaining) is not None:
+        title.append(f"  about {duration(left)} left", style="dim")
+    progress = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=board.planned, completed=board.ended, width=2 * BAR)
+    progress.add_row(bar, Text(f"{board.ended} of {board.planned} trials"))
+    counts = Text("  ").join(
+        Text.assemble((str(count), STYLES.get(state, "cyan") if count else "dim"), (f" {word}", "dim"))
+        for state, word in (
+            (TrialState.FINISHED, "finished"),
+            (TrialState.STOPPED, "stopped early"),
+            (TrialState.FAILED, "failed"),
+            (TrialState.RUNNING, "running"),
+        )
+        for count in (board.count(state),)
+    )
+    best = Text("best  none yet", style="dim")
+    if board.best is not None:
+        cost = board.best.cost
+        size = f"{short(cost['params'])} params  {short(cost['flops'])} FLOPs"
+        best = Text.assemble(
+            ("best  ", "dim"), f"{board.best.id}  ", (percent(board.best.value), "bold green"), f"  {size}"
+        )
+    return [title, progress, counts, best]
+
+
+def _columns(*justify: str) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for side in justify:
+        table.add_column(justify="right" if side == "right" else "left", no_wrap=True)
+    return table
+
+
+def _running(board: Board, running: list[Trial]) -> RenderableType:
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    rows = _columns("left", "left", "right", "right", "right", "right")
+    for trial in running:
+        metrics = board.metrics.get(trial.number) or {}
+        epoch = int(metrics.get("epoch", 0))
+        rows.add_row(
+            Text(trial.id, style="cyan"),
+            ProgressBar(total=board.epochs, completed=epoch, width=BAR),
+            f"epoch {epoch}/{board.epochs}",
+            percent(metrics.get("validation_accuracy")),
+            f"{short(trial.cost['params'])} params",
+            f"{short(trial.cost['flops'])} FLOPs",
+        )
+    return rows
+
+
+def _latest(latest: list[Trial]) -> RenderableType:
+    from rich.text import Text
+
+    rows = _columns("left", "left", "right", "right", "right", "right")
+    for trial in latest:
+        rows.add_row(
+            Text(trial.id, style="dim"),
+            Text(trial.state.value, style=STYLES.get(trial.state, "")),
+            f"{trial.epochs} ep",
+            percent(trial.value) if trial.value is not None else Text((trial.reason or "")[:32], style="red"),
+            f"{short(trial.cost['params'])} params",
+            f"{short(trial.cost['flops'])} FLOPs",
+        )
+    return rows

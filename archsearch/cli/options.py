@@ -1,0 +1,42 @@
+"""Options that several verbs share: the same word means the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE.yaml", show_default=False, help="A search-space file.")]
+Experiment = Annotated[
+    str, typer.Argument(metavar="EXPERIMENT", show_default=False, help="An experiment's name, or its folder.")
+]
+OptionalExperiment = Annotated[
+    str | None,
+    typer.Argument(metavar="[EXPERIMENT]", show_default=False, help="An experiment's name, or its folder."),
+]
+Network = Annotated[
+    str,
+    typer.Argument(metavar="ARCH", show_default=False, help="A name that `archsearch zoo` lists, or a YAML file."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Sets a word of the file, as training.epochs=3; may be repeated."),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="JSON on stdout, an architecture a line.")]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="RAY", show_default=False, help="A running Ray (HOST:PORT); left out: one of its own."),
+]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URI",
+        show_default=False,
+        help="MLflow's store; left out: MLFLOW_TRACKING_URI, or mlruns/mlflow.db.",
+    ),
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Left out: stdout.")
+]

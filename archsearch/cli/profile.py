@@ -1,0 +1,114 @@
+"""`archsearch profile`: what a network costs, and where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from archsearch.cli import arguments
+from archsearch.cli.dispatch import DONE, FAILED, app_of, command
+from archsearch.cli.options import Json, Network
+from archsearch.cli.printing import print_json, table, tell
+
+if TYPE_CHECKING:
+    from archsearch.architecture.cost import Cost
+    from archsearch.architecture.spec import Architecture
+
+app = app_of("profile")
+
+
+@command(app)
+def profile(
+    arch: Network,
+    *,
+    image: Annotated[
+        str | None, typer.Option("--input", metavar="CxHxW", help="Another image's shape, as 3x32x32.")
+    ] = None,
+    counter: Annotated[
+        Literal["analytic", "fvcore"],
+        typer.Option(help="fvcore: build the network and count its trace; exit code 1 if the two differ."),
+    ] = "analytic",
+    depth: Annotated[Literal["stage", "layer"], typer.Option(help="A row of the table is a stage, or a layer.")] = (
+        "stage"
+    ),
+    as_json: Json = False,
+) -> int:
+    """Parameters, FLOPs and activations of a network, for one image in eval mode.
+
+    One multiply-add is one FLOP. flops is fvcore's total, norms and pooling included; macs is convolutions and
+    linear layers alone, the figure that papers quote; activations are what those layers emit.
+    """
+    from archsearch.architecture.cost import cost
+    from archsearch.architecture.spec import Architecture
+
+    network = arguments.architecture(arch)
+    if image is not None:
+        network = Architecture.from_dict({**network.to_dict(), "input": list(arguments.shape(image))})
+    analytic = cost(network)
+    counted = analytic if counter == "analytic" else _by_fvcore(network)
+    document: dict[str, Any] = {
+        "name": network.name or arch,
+        "digest": network.digest,
+        "input": list(network.input),
+        "classes": network.classes,
+        **counted.to_dict(),
+        "by_operator": counted.by_operator(),
+        "counter": counter,
+    }
+    if as_json:
+        print_json(document)
+    else:
+        _print_table(network, document, depth)
+    if counted != analytic:
+        tell(f"archsearch: fvcore counts {counted.to_dict()}, the plan {analytic.to_dict()}")
+        return FAILED
+    return DONE
+
+
+def _print_table(network: Architecture, document: dict[str, Any], depth: str) -> None:
+    from archsearch.architecture.cost import Shape, layers, total
+    from archsearch.architecture.plan import plan
+
+    planned, x = plan(network), Shape(*network.input)
+    if depth == "layer":
+        parts = [(layer.path, layer.output, layer.cost) for layer in layers(planned, x)]
+    else:
+        parts = [(name, part.shape(into), total(part, into)) for name, part, into in planned.parts(x)]
+    rows = [_row(path, str(out), counted) for path, out, counted in parts]
+    head = (depth, "output", "params", "FLOPs", "MACs", "activations")
+    whole = _row("total", "", total(planned, x))
+    print(table(head, [*rows, whole], left=(0, 1)))
+    print(f"\n{document['name']}, digest {document['digest']}, input {x}, {network.classes} classes")
+    shares = (f"{name} {count:,}" for name, count in document["by_operator"].items())
+    print(f"FLOPs by operator ({document['counter']}): {', '.join(shares)}")
+
+
+def _row(path: str, output: str, counted: Cost) -> tuple[str, ...]:
+    counts = (counted.params, counted.flops, counted.macs, counted.activations)
+    return (path, output, *(f"{count:,}" for count in counts))
+
+
+def _by_fvcore(network: Architecture) -> Cost:
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")  # torch's and fvcore's, about each other
+    import torch
+    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+
+    from archsearch.architecture.cost import Cost
+    from archsearch.network import build
+
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
+    model = build(network).eval()
+    image = torch.zeros(1, *network.input)
+    flops, activations = FlopCountAnalysis(model, image), ActivationCountAnalysis(model, image)
+    for analysis in (flops, activations):
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    return Cost(
+        params=sum(parameter.numel() for parameter in model.parameters()),
+        activations=int(activations.total()),
+        **{name: int(count) for name, count in flops.by_operator().items() if count},
+    )

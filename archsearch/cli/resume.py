@@ -1,0 +1,30 @@
+"""`archsearch resume`: goes on where a search was interrupted."""
+
+from __future__ import annotations
+
+from archsearch.cli.dispatch import DONE, app_of, command
+from archsearch.cli.options import Address, Experiment, Json, TrackingUri
+from archsearch.cli.printing import tell
+
+app = app_of("resume")
+
+
+@command(app)
+def resume(
+    experiment: Experiment, *, address: Address = None, tracking_uri: TrackingUri = None, as_json: Json = False
+) -> int:
+    """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished stays as it is."""
+    from archsearch.cli.driving import drive_and_show, report
+    from archsearch.experiment import find
+    from archsearch.experiment.summary import summarise
+    from archsearch.space import load_space
+
+    folder = find(experiment)
+    summary = summarise(folder)
+    if summary["state"] == "finished":
+        tell(f"archsearch: {summary['experiment']} is finished; there is nothing to go on with")
+        report(summary, as_json=as_json)
+        return DONE
+    return drive_and_show(
+        load_space(folder.space_yaml), folder, address=address, tracking_uri=tracking_uri, as_json=as_json
+    )

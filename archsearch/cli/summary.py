@@ -1,0 +1,95 @@
+"""What came of a search, as a person reads it: a panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from archsearch.cli.printing import duration, percent, short
+
+
+def show(summary: dict[str, Any]) -> None:
+    """The search's figures and what to do next, on stdout."""
+    lines, commands = _lines(summary), _next(summary)
+    title = f"{summary['experiment']}: {summary['state']}"
+    if sys.stdout.isatty():
+        _panel(title, lines, commands)
+        return
+    print(title)
+    for word, text in lines:
+        print(f"  {word:<12}{text}")
+    print("next:")
+    for line in commands:
+        print(f"  {line}")
+
+
+def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    trials, best = summary["trials"], summary["best"]
+    counts = ", ".join(f"{trials[word]} {word}" for word in ("finished", "stopped", "failed", "running"))
+    lines = [
+        ("trials", f"{trials['total']} of {trials['planned'] or '?'}: {counts}".replace("stopped", "stopped early")),
+        ("time", duration(summary["seconds"])),
+    ]
+    if best is None:
+        return [("best", "no trial has finished"), *lines]
+    tested = best["test_accuracy"]
+    accuracy = f"{percent(best['value'])} on validation"
+    accuracy += f", {percent(tested)} on test (looked at once)" if tested is not None else ", not tested"
+    return [
+        ("best", f"trial {best['trial']}, digest {best['digest']}"),
+        ("accuracy", accuracy),
+        ("cost", f"{best['params']:,} parameters ({short(best['params'])}), {best['flops']:,} FLOPs "
+                 f"({short(best['flops'])}), {best['macs']:,} MACs"),
+        *lines,
+        ("written to", str(Path(summary["folder"]) / "best.yaml")),
+    ]  # fmt: skip
+
+
+def _next(summary: dict[str, Any]) -> list[str]:
+    """Commands that can be pasted."""
+    import shlex
+
+    folder = Path(summary["folder"])
+    what = shlex.quote(summary["folder"] if folder.parent != Path("experiments") else folder.name)
+    best = shlex.quote(str(folder / "best.yaml"))
+    commands = []
+    if summary["state"] in ("interrupted", "failed"):
+        commands.append(f"archsearch resume {what}")
+    if summary["best"] is not None:
+        commands += [
+            f"archsearch train {best} --data {_data(folder)}",
+            f"archsearch profile {best}",
+            f"archsearch export {what} --format config -o best.yaml",
+        ]
+    return [*commands, f"archsearch status {what}", f"archsearch ui {what}"]
+
+
+def _data(folder: Path) -> str:
+    """What `train` has to be told, from the space as resolved."""
+    import shlex
+
+    from archsearch.reading import read
+    from archsearch.reading.errors import InputError
+
+    try:
+        words = read(folder / "space.yaml").data
+        data, epochs = words["data"], words["training"]["epochs"]
+        root = "" if data["name"] == "digits" else f" --root {shlex.quote(str(data['root']))}"
+        return f"{data['name']}{root} --epochs {epochs}"
+    except (InputError, KeyError, TypeError):
+        return "NAME"
+
+
+def _panel(title: str, lines: list[tuple[str, str]], commands: list[str]) -> None:
+    from rich.console import Console, Group
+    from rich.panel import Panel
+    from rich.table import Table
+    from rich.text import Text
+
+    figures = Table.grid(padding=(0, 2))
+    for word, text in lines:
+        figures.add_row(Text(word, style="dim"), Text(text))
+    follow = Text("\n".join(f"  {line}" for line in commands), style="cyan")
+    body = Group(figures, Text("\nnext", style="dim"), follow)
+    Console(highlight=False).print(Panel(body, title=Text(title, style="bold"), title_align="left", expand=False))

@@ -1,0 +1,36 @@
+"""The desk: where instructions wait for their worker. Ray runs it as a small actor of its own.
+
+It imports neither Ray nor torch: an actor's process imports the file that its class stands in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from archsearch.search.messages import Instruction
+
+
+class Desk:
+    """Where instructions wait for their lane, and weights for the driver."""
+
+    def __init__(self) -> None:
+        self._instructions: dict[str, asyncio.Queue[Instruction]] = {}
+        self._weights: dict[int, bytes] = {}
+
+    async def give(self, lane: str, instruction: Instruction, *, anew: bool = False) -> None:
+        """The lane's next instruction; `anew` forgets what a dead lane has not read."""
+        if anew or lane not in self._instructions:
+            self._instructions[lane] = asyncio.Queue()
+        self._instructions[lane].put_nowait(instruction)
+
+    async def take(self, lane: str) -> Instruction:
+        """Waits for the lane's next instruction."""
+        return await self._instructions.setdefault(lane, asyncio.Queue()).get()
+
+    async def deliver(self, number: int, weights: bytes) -> None:
+        """A trial's weights, from its lane."""
+        self._weights[number] = weights
+
+    async def collect(self, number: int) -> bytes:
+        """The weights, which the desk then forgets."""
+        return self._weights.pop(number)

@@ -1,0 +1,285 @@
+"""MLflow follows the ledger: events after a cursor become runs, points, tags and states, each exactly once.
+
+Exactly once, because the points carry the ledger's times (MLflow keeps one of two equal points), because a
+run is looked for by its tags before it is created, and because the cursor moves only after its batch was taken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import math
+import time
+from collections.abc import Iterator
+
+from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.store import Store, lasting
+from archsearch.tracking.translate import (
+    BEST_TAG,
+    EXPERIMENT_TAG,
+    PARENT_STATUS,
+    SEARCH,
+    STATE_TAG,
+    TRIAL_TAG,
+    Point,
+    Update,
+    costs,
+    milliseconds,
+    shared_view,
+    updates,
+    words,
+)
+
+_log = logging.getLogger("archsearch.tracking")
+_BATCH = 1000  # events
+_POLL = 0.5  # seconds
+_ORPHAN_PATIENCE = 15.0  # seconds of failures after which a follower without a driver gives up
+_STATUS_OF = {
+    TrialState.FINISHED: "FINISHED",
+    TrialState.STOPPED: "KILLED",
+    TrialState.FAILED: "FAILED",
+    TrialState.RUNNING: "RUNNING",
+    TrialState.WAITING: "SCHEDULED",
+}
+
+
+class TrackingError(RuntimeError):
+    """The tracking store could not be reached or would not take the search. `sync` may be tried again."""
+
+
+class Sender:
+    """Sends one search's events to one store. Made anew after every failure, for it looks at what is there."""
+
+    def __init__(self, folder: ExperimentFolder, ledger: Ledger, outbox: Outbox, store: Store) -> None:
+        self._folder, self._ledger, self._outbox, self._store = folder, ledger, outbox, store
+        self._name = str(ledger.meta.get("name") or folder.name)
+        space = ledger.meta.get("space")
+        self._experiment = store.experiment(space if isinstance(space, str) and space else self._name)
+        if outbox.parent is not None and not store.exists(outbox.parent):
+            _log.warning("the store has lost the search: everything is sent again")
+            outbox.forget()
+        self._adopt()
+        sent = (e for e in ledger.events() if e.id <= outbox.cursor and e.kind == "finished")
+        self._top = max((e.data["value"] for e in sent), default=-math.inf)
+
+    def send(self) -> int:
+        """One batch of events; how many it held."""
+        events = self._ledger.events(self._outbox.cursor, _BATCH)
+        for update in [*updates(events), *self._records(events)]:
+            self._deliver(update)
+        if events:
+            self._outbox.cursor = events[-1].id
+        return len(events)
+
+    def _records(self, events: list[Event]) -> list[Update]:
+        """The curve of the best so far, over the trials' numbers."""
+        points = []
+        for event in events:
+            if event.kind == "finished" and event.data["value"] > self._top:
+                self._top = event.data["value"]
+                at, number = milliseconds(event.time), event.trial or 0
+                points.append(Point(key="best_accuracy", value=self._top, milliseconds=at, step=number))
+        return [Update(trial=SEARCH, points=points)] if points else []
+
+    def settle(self, *, driven: bool) -> None:
+        """Nobody goes on: the best is marked, files are kept, and no run is left RUNNING."""
+        state = self._ledger.state
+        if state == "running" and not driven:
+            state = "interrupted"
+        best = self._ledger.best()
+        trials = {trial.number: trial for trial in self._ledger.trials()}
+        self._adopt(best)
+        for found in list(self._store.runs(self._experiment, self._ledger.id)):
+            if found.trial == SEARCH:
+                self._settle_search(state, best)
+            elif found.trial in trials:
+                self._settle_trial(found.run, found.status, trials[found.trial], found.tags, best)
+
+    # ---- one run
+
+    def _deliver(self, update: Update) -> None:
+        try:
+            if update.trial == SEARCH:
+                run = self._parent
+                self._store.log(run, points=update.points, tags=update.tags)
+            else:
+                run = self._log_trial(update)
+            if update.status is not None:
+                self._store.status(run, update.status, update.ended)
+        except Exception as error:
+            if not lasting(error):
+                raise
+            _log.warning("the store refuses what trial %d has to say: %s", update.trial, error)
+
+    def _log_trial(self, update: Update) -> str:
+        """Logs into the trial's run, which is created and described when it is not yet."""
+        known = self._outbox.run(update.trial)
+        if known is not None and known[1]:
+            self._store.log(known[0], points=update.points, tags=update.tags)
+            return known[0]
+        trial = self._ledger.trial(update.trial)
+        run = known[0] if known is not None else self._create(trial)
+        if trial.number == 1:
+            self._show(trial)
+        points = [*costs(trial), *update.points]
+        self._store.log(run, points=points, params=words(trial), tags=update.tags)
+        self._store.text(run, _yaml(trial), "architecture.yaml")
+        self._outbox.keep(trial.number, run, described=True)
+        return run
+
+    def _create(self, trial: Trial) -> str:
+        tags = {EXPERIMENT_TAG: self._ledger.id, TRIAL_TAG: str(trial.number), "mlflow.parentRunId": self._parent}
+        started = milliseconds(trial.started or trial.created)
+        run = self._store.create(self._experiment, trial.id, started, tags)
+        self._outbox.keep(trial.number, run, described=False)
+        return run
+
+    # ---- the whole
+
+    def _adopt(self, best: Trial | None = None) -> None:
+        """Finds the search's runs by their tags, creates the parent where there is none, bins second ones.
+
+        A second one can only come of a request that seemed lost and was done after all.
+        """
+        parent = self._outbox.parent
+        for found in list(self._store.runs(self._experiment, self._ledger.id)):
+            known = parent if found.trial == SEARCH else (self._outbox.run(found.trial) or (None,))[0]
+            if known is not None and known != found.run:
+                if found.trial == SEARCH or self._store.exists(known):
+                    _log.warning("run %s is trial %d a second time: deleted", found.run, found.trial)
+                    self._store.delete(found.run)
+                    continue
+                known = None
+            if found.trial == SEARCH:
+                parent = found.run
+            elif known is None:
+                self._outbox.keep(found.trial, found.run, described=False)
+        if parent is None:
+            tags = {EXPERIMENT_TAG: self._ledger.id, TRIAL_TAG: str(SEARCH)}
+            started = milliseconds(self._ledger.meta["created"])
+            parent = self._store.create(self._experiment, self._name, started, tags)
+        self._parent = parent
+        if self._outbox.parent != parent:
+            self._show(best)
+            if self._folder.space_yaml.is_file():
+                self._store.text(parent, self._folder.space_yaml.read_text(), "space.yaml")
+            self._outbox.place(self._experiment, parent)
+
+    def _show(self, example: Trial | None) -> None:
+        """The search's view: its columns are those that a trial has."""
+        view = shared_view(self._ledger.id, self._parent, example, self._name, time.time())
+        self._store.tag_experiment(self._experiment, f"mlflow.sharedViewState.{self._ledger.id}", view)
+
+    def _settle_trial(self, run: str, status: str, trial: Trial, tags: object, best: Trial | None) -> None:
+        wanted = _STATUS_OF[trial.state] if trial.state.ended else "KILLED"
+        marked = isinstance(tags, dict) and BEST_TAG in tags
+        if status != wanted:
+            self._store.status(run, wanted, milliseconds(trial.ended or time.time()))
+        if not trial.state.ended:
+            self._store.log(run, tags={STATE_TAG: "interrupted"})
+        is_best = best is not None and best.number == trial.number
+        if is_best and not marked:
+            self._store.log(run, tags={BEST_TAG: "true"})
+        elif marked and not is_best:
+            self._store.untag(run, BEST_TAG)
+
+    def _settle_search(self, state: str, best: Trial | None) -> None:
+        counts, last = self._ledger.counts(), self._ledger.last_event()
+        now = milliseconds(self._ledger.events(last - 1, 1)[0].time) if last else 0
+        figures: dict[str, float] = {
+            "trials": counts.total,
+            "finished": counts.finished,
+            "stopped": counts.stopped,
+            "failed": counts.failed,
+            "rejected": counts.rejected,
+        }
+        tags = {STATE_TAG: state}
+        if best is not None and best.value is not None:
+            figures |= {"best_accuracy": best.value, **{f"best_{k}": v for k, v in best.cost.items()}}
+            tags |= {"archsearch.best_trial": best.id, "archsearch.best_digest": best.digest}
+        points = [Point(key=k, value=float(v), milliseconds=now, step=counts.total) for k, v in figures.items()]
+        self._store.log(self._parent, points=points, tags=tags)
+        for file in (self._folder.best_yaml, self._folder.space_yaml):
+            if file.is_file():
+                self._store.text(self._parent, file.read_text(), file.name)
+        self._show(best)
+        self._store.status(self._parent, PARENT_STATUS.get(state, "RUNNING"), now)
+
+
+def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, since: int = 0) -> None:
+    """Sends the ledger's events to the store.
+
+    until_end: until the session ends (an `ended` event with an id above `since`) or its driver is gone, trying
+    for ever while the driver lives. Otherwise: what there is now. Raises TrackingError after three failures, or
+    15 s of them without a driver.
+    """
+    with _alone(folder, None if until_end else 10.0), Ledger.read(folder.ledger) as ledger:
+        delay, failures, failing_since = 0.5, 0, 0.0
+        while folder.ledger.exists():
+            try:
+                _pass(folder, tracking_uri, ledger, until_end=until_end, since=since)
+                return
+            except Exception as error:
+                failures += 1
+                failing_since = failing_since if failures > 1 else time.monotonic()
+                _log.warning("%s: %s", type(error).__name__, str(error).strip().split("\n")[0][:300])
+                if not until_end and failures >= 3:
+                    raise TrackingError(f"the tracking store does not answer: {error}") from error
+                orphan = not folder.is_driven() and time.monotonic() - failing_since > _ORPHAN_PATIENCE
+                if until_end and orphan:
+                    raise TrackingError("given up: the driver is gone, the store does not answer") from error
+            time.sleep(delay)
+            delay = min(delay * 2, 15.0)
+
+
+def sync(folder: ExperimentFolder, tracking_uri: str | None = None) -> None:
+    """Sends what is not sent yet, now and in this process. Raises TrackingError."""
+    from archsearch.tracking.store import resolve_tracking_uri
+
+    follow(folder, resolve_tracking_uri(tracking_uri), until_end=False)
+
+
+def _pass(folder: ExperimentFolder, tracking_uri: str, ledger: Ledger, *, until_end: bool, since: int) -> None:
+    """From opening the store to the end, or to the first failure."""
+    with Outbox(folder.outbox, tracking_uri) as outbox:
+        sender = Sender(folder, ledger, outbox, Store(tracking_uri))
+        while True:
+            # Asked before the events are read: what a driver wrote last is then among them.
+            driven = folder.is_driven()
+            if sender.send():
+                continue
+            over = not until_end or not driven or _ended(ledger, since)
+            if over:
+                if not driven or ledger.state != "running":
+                    sender.settle(driven=driven)
+                return
+            time.sleep(_POLL)
+
+
+def _ended(ledger: Ledger, since: int) -> bool:
+    last = ledger.last_session()
+    return last is not None and last.kind == "ended" and last.id > since
+
+
+@contextlib.contextmanager
+def _alone(folder: ExperimentFolder, patience: float | None) -> Iterator[None]:
+    """One sender an experiment: two would each create the run that neither has found."""
+    with (folder.path / "tracking.lock").open("a") as file:
+        until = None if patience is None else time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if until is not None and time.monotonic() > until:
+                    raise TrackingError("another process is sending this experiment") from None
+                time.sleep(0.2)
+        yield
+
+
+def _yaml(trial: Trial) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(trial.architecture), sort_keys=False, default_flow_style=None, width=110)

@@ -1,0 +1,91 @@
+"""How far tracking has followed the ledger: one small SQLite file in the experiment's folder.
+
+What it holds can be found again in the tracking store, by tags. Losing it costs time, never a second run.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS targets (
+    uri TEXT PRIMARY KEY, cursor INTEGER NOT NULL DEFAULT 0, experiment TEXT, parent TEXT
+);
+CREATE TABLE IF NOT EXISTS runs (
+    uri TEXT NOT NULL, trial INTEGER NOT NULL, run TEXT NOT NULL, described INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (uri, trial)
+) WITHOUT ROWID;
+"""
+
+
+class Outbox:
+    """The cursor and the runs of one tracking store; other stores' lines are left alone."""
+
+    def __init__(self, path: Path, tracking_uri: str) -> None:
+        self._uri = without_password(tracking_uri)
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.executescript(_TABLES)
+        self._db.execute("INSERT OR IGNORE INTO targets (uri) VALUES (?)", (self._uri,))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    @property
+    def cursor(self) -> int:
+        """Id of the last event that was sent."""
+        return int(self._target("cursor") or 0)
+
+    @cursor.setter
+    def cursor(self, event: int) -> None:
+        self._db.execute("UPDATE targets SET cursor = ? WHERE uri = ?", (event, self._uri))
+
+    @property
+    def experiment(self) -> str | None:
+        """MLflow's id of the experiment that holds the search."""
+        return self._target("experiment")
+
+    @property
+    def parent(self) -> str | None:
+        """Id of the search's own run."""
+        return self._target("parent")
+
+    def place(self, experiment: str, parent: str) -> None:
+        """Remembers where the search lives in the store."""
+        self._db.execute(
+            "UPDATE targets SET experiment = ?, parent = ? WHERE uri = ?", (experiment, parent, self._uri)
+        )
+
+    def run(self, trial: int) -> tuple[str, bool] | None:
+        """The trial's run, and whether its words and cost were sent."""
+        row = self._db.execute(
+            "SELECT run, described FROM runs WHERE uri = ? AND trial = ?", (self._uri, trial)
+        ).fetchone()
+        return None if row is None else (row[0], bool(row[1]))
+
+    def keep(self, trial: int, run: str, *, described: bool) -> None:
+        """Remembers the trial's run."""
+        self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (self._uri, trial, run, described))
+
+    def forget(self) -> None:
+        """Back to the start: the store has lost what was sent."""
+        self._db.execute("DELETE FROM runs WHERE uri = ?", (self._uri,))
+        self._db.execute("INSERT OR REPLACE INTO targets (uri) VALUES (?)", (self._uri,))
+
+    def _target(self, column: str) -> str | None:
+        row = self._db.execute(f"SELECT {column} FROM targets WHERE uri = ?", (self._uri,)).fetchone()
+        return None if row is None else row[0]
+
+
+def without_password(uri: str) -> str:
+    """The URI as it may stand in a file or a log: without user and password."""
+    parts = urlsplit(uri)
+    if "@" not in parts.netloc:
+        return uri
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

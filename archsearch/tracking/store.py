@@ -1,0 +1,161 @@
+"""The few things archsearch asks of MLflow, each safe to ask twice."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from archsearch.tracking.translate import EXPERIMENT_TAG, SEARCH, TRIAL_TAG, Point
+
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the follower has its own patience
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+# Asking again cannot help: the run was deleted by hand, or the store does not take the value.
+_FOR_EVER = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, with MLflow quiet and quick to give up; what the user set wins."""
+    return {**_ENVIRONMENT, **os.environ}
+
+
+def resolve_tracking_uri(explicit: str | None = None) -> str:
+    """Explicit, or MLFLOW_TRACKING_URI, or mlruns/mlflow.db below the working directory (which is made)."""
+    uri = explicit or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlruns/mlflow.db"
+    database = database_path(uri)
+    if database is None:
+        return uri
+    # Absolute: the follower and the server are other processes, and may stand elsewhere.
+    return f"sqlite:///{database.absolute()}"
+
+
+def database_path(uri: str) -> Path | None:
+    """The file of an SQLite store; None for any other store."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def lasting(error: Exception) -> bool:
+    """Whether MLflow would refuse the same request for ever."""
+    return getattr(error, "error_code", None) in _FOR_EVER
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRun:
+    """A run of this search, as the store has it."""
+
+    run: str
+    trial: int
+    status: str
+    tags: Mapping[str, str]
+
+
+class Store:
+    """An MLflow tracking store. Every method may raise what MLflow raises when the store is not there."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        os.environ.update(environment())
+        from mlflow.tracking import MlflowClient
+
+        for noisy in ("alembic", "mlflow"):  # its import sets them to INFO, on the terminal
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        self._database = database_path(tracking_uri)
+        if self._database is not None:
+            self._database.parent.mkdir(parents=True, exist_ok=True)
+        self._client = MlflowClient(tracking_uri)
+
+    def experiment(self, name: str) -> str:
+        """The id of the active experiment of that name; one that was deleted is left so, and name-2 is used."""
+        from mlflow.exceptions import MlflowException
+
+        wanted, count = name, 1
+        while found := self._client.get_experiment_by_name(wanted):
+            if found.lifecycle_stage == "active":
+                return str(found.experiment_id)
+            count += 1
+            wanted = f"{name}-{count}"
+        place = None if self._database is None else (self._database.absolute().parent / "artifacts").as_uri()
+        try:
+            return str(self._client.create_experiment(wanted, artifact_location=place))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            return str(self._client.get_experiment_by_name(wanted).experiment_id)  # another search was quicker
+
+    def exists(self, run: str) -> bool:
+        """Whether the run is there, and not deleted."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return bool(self._client.get_run(run).info.lifecycle_stage == "active")
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+
+    def runs(self, experiment: str, search: str) -> Iterator[FoundRun]:
+        """Every active run of the search, oldest first."""
+        page = None
+        wanted = f"tags.`{EXPERIMENT_TAG}` = '{search}'"
+        while True:
+            found = self._client.search_runs(
+                [experiment], wanted, max_results=1000, order_by=["attributes.start_time"], page_token=page
+            )
+            for run in found:
+                trial = int(run.data.tags.get(TRIAL_TAG, SEARCH))
+                yield FoundRun(run=run.info.run_id, trial=trial, status=run.info.status, tags=run.data.tags)
+            page = found.token
+            if not page:
+                return
+
+    def create(self, experiment: str, name: str, started: int, tags: Mapping[str, str]) -> str:
+        """A new run. The one request that is not safe to ask twice: look for the run first."""
+        created = self._client.create_run(experiment, start_time=started, tags=dict(tags), run_name=name)
+        return str(created.info.run_id)
+
+    def log(
+        self,
+        run: str,
+        *,
+        points: Sequence[Point] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Points, params and tags, in as few requests as MLflow takes."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        metrics = [Metric(p.key, p.value, p.milliseconds, p.step) for p in points]
+        words = [Param(key, value) for key, value in (params or {}).items()]
+        marks = [RunTag(key, value) for key, value in (tags or {}).items()]
+        while metrics or words or marks:
+            self._client.log_batch(run, metrics=metrics[:800], params=words[:100], tags=marks[:100])
+            metrics, words, marks = metrics[800:], words[100:], marks[100:]
+
+    def status(self, run: str, status: str, ended: int | None) -> None:
+        """RUNNING, SCHEDULED, FINISHED, KILLED or FAILED; `ended` in milliseconds."""
+        if ended is None:
+            self._client.update_run(run, status=status)
+        else:
+            self._client.set_terminated(run, status=status, end_time=ended)
+
+    def text(self, run: str, text: str, name: str) -> None:
+        """A text as an artifact of the run."""
+        self._client.log_text(run, text, name)
+
+    def tag_experiment(self, experiment: str, key: str, value: str) -> None:
+        """Tags an experiment, unless it says so already."""
+        self._client.set_experiment_tag(experiment, key, value)
+
+    def untag(self, run: str, key: str) -> None:
+        """Takes a tag from a run that has it."""
+        self._client.delete_tag(run, key)
+
+    def delete(self, run: str) -> None:
+        """Moves a run to MLflow's bin."""
+        self._client.delete_run(run)

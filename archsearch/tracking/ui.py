@@ -1,0 +1,137 @@
+"""MLflow's pages on this machine, opened at the search."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Self
+
+from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.reading.errors import refuse
+from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.store import database_path, environment, resolve_tracking_uri
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """A page to open. The server behind it ends with `stop`, with the `with` block, or with this process."""
+
+    url: str
+    process: subprocess.Popen[bytes] | None
+
+    def wait(self) -> int:
+        """Until the server ends; 0 where it is somebody else's."""
+        return 0 if self.process is None else self.process.wait()
+
+    def stop(self) -> None:
+        """Ends the server."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def serve(
+    folder: ExperimentFolder | None,
+    tracking_uri: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 5000,
+    *,
+    timeout: float = 180,
+) -> View:
+    """Starts MLflow's server on a loopback address and returns when it answers (tens of seconds on a small machine).
+
+    A store that is a server itself is only linked to. `folder` None links to all experiments. Raises
+    InputError for an address that is not loopback (MLflow asks nobody for a password) or a port in use, and
+    RuntimeError, with the server's last words, where it does not come up.
+    """
+    uri = resolve_tracking_uri(tracking_uri)
+    if uri.startswith(("http://", "https://")):
+        return View(url=uri.rstrip("/") + _page(folder, uri), process=None)
+    _check_address(host, port)
+    database = database_path(uri)
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "archsearch.tracking.server", host, str(port), str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**environment(), "MLFLOW_TRACKING_URI": uri},
+        )
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        view = View(url=address + _page(folder, uri), process=process)
+        try:
+            up = _answers(f"{address}/health", process, timeout)
+        except BaseException:
+            view.stop()
+            raise
+        if not up:
+            view.stop()
+            log.seek(0)
+            said = log.read().decode(errors="replace").strip().split("\n")[-5:]
+            raise RuntimeError("MLflow's server does not come up:\n" + "\n".join(said))
+    return view
+
+
+def _page(folder: ExperimentFolder | None, uri: str) -> str:
+    if folder is None or not folder.outbox.is_file():
+        return "/#/experiments"
+    with Outbox(folder.outbox, uri) as outbox, Ledger.read(folder.ledger) as ledger:
+        if outbox.experiment is None:
+            return "/#/experiments"
+        return f"/#/experiments/{outbox.experiment}/runs?viewStateShareKey={ledger.id}"
+
+
+def _check_address(host: str, port: int) -> None:
+    try:
+        local = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise refuse(
+            f"MLflow would be open to everybody on {host}: it asks for no password",
+            allowed="a loopback address, such as 127.0.0.1",
+            hint="reach it through an SSH tunnel",
+            file="--host",
+        )
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise refuse(
+                f"port {port} cannot be used: {error.strerror}", hint="another --port", file="--port"
+            ) from error
+
+
+def _answers(url: str, process: subprocess.Popen[bytes], timeout: float) -> bool:
+    until = time.monotonic() + timeout
+    while process.poll() is None and time.monotonic() < until:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    return False

@@ -1,0 +1,60 @@
+"""Highway networks (Srivastava et al. 2015, arXiv:1507.06228, table 2; structure from the released prototxts)."""
+
+from __future__ import annotations
+
+from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem
+from archsearch.zoo.entry import Entry
+
+SOURCE = "Srivastava et al. 2015, arXiv:1507.06228, table 2"
+
+
+def entries() -> tuple[Entry, ...]:
+    """Layers of one 3x3 convolution and its gate, without norms."""
+    return (
+        _entry(_cifar(), 7.54),
+        _entry(_mnist("highway10_32_mnist", 32), 0.45),
+        _entry(_mnist("highway10_16_mnist", 16), 0.57),
+    )
+
+
+def _entry(architecture: Architecture, error: float) -> Entry:
+    name = architecture.name or ""
+    return Entry(name=name, family="highway", architecture=architecture, published_error_percent=error, source=SOURCE)
+
+
+def _block(bias: float) -> Block:
+    return Block(
+        kind="single",
+        link="highway",
+        norm="none",
+        activation="relu_before_addition",
+        gate_bias=bias,
+        dropout=0.2,
+    )
+
+
+def _cifar() -> Architecture:
+    """Stages open with a max pool, dropout and a plain convolution; a 1x1 convolution closes the last."""
+    widths = ((4, 32), (5, 80), (5, 128))
+    return Architecture(
+        name="highway19_cifar",
+        stem=Stem(width=32),
+        stages=tuple(
+            Stage(depth=depth, width=width, stride=1 if i == 0 else 2, entry="pool_conv", block=_block(-2.0))
+            for i, (depth, width) in enumerate(widths)
+        ),
+        head=Head(width=100, pool="mean"),
+    )
+
+
+def _mnist(name: str, width: int) -> Architecture:
+    return Architecture(
+        name=name,
+        input=(1, 28, 28),
+        stem=Stem(kernel=5, width=width, padded=False),
+        stages=tuple(
+            Stage(depth=depth, width=width, stride=1 if i == 0 else 2, entry="pool", block=_block(-1.0))
+            for i, depth in enumerate((2, 3, 3))
+        ),
+        head=Head(pool="max"),
+    )

@@ -1,0 +1,108 @@
+"""What the command line says of itself, and what that may cost."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+
+from archsearch.cli import main
+from archsearch.cli.verbs import VERBS
+
+HEAVY = ("torch", "ray", "optuna", "mlflow", "pydantic", "typer", "rich", "yaml", "numpy")
+WORDS = [verb.word for verb in VERBS]
+
+SURFACE = {
+    "check": {"SPACE.yaml", "--set", "--samples", "--json"},
+    "sample": {"SPACE.yaml", "-n", "--number", "--seed", "--set", "--json"},
+    "run": {
+        "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--set", "--address", "--tracking-uri",
+        "--dry-run", "--json",
+    },
+    "resume": {"EXPERIMENT", "--address", "--tracking-uri", "--json"},
+    "status": {"[EXPERIMENT]", "--json"},
+    "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
+    "zoo": {"--json"},
+    "profile": {"ARCH", "--input", "--counter", "--depth", "--json"},
+    "train": {
+        "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
+        "--output", "--json",
+    },
+    "export": {"EXPERIMENT|ARCH", "--format", "-o", "--output"},
+    "doctor": {"--json"},
+    "schema": {"-o", "--output"},
+}  # fmt: skip
+
+
+def loaded_by(code: str) -> set[str]:
+    listed = f"import sys\n{code}\nsys.stderr.write(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stderr.split()}
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["--version"], ["nonsense"]])
+def test_help_and_version_load_the_standard_library_alone(words: list[str]) -> None:
+    loaded = loaded_by(f"import contextlib, io\nfrom archsearch.cli import main\n"
+                       f"with contextlib.redirect_stderr(io.StringIO()): main({words})")  # fmt: skip
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_the_verbs_modules_load_nothing_heavy() -> None:
+    loaded = loaded_by("\n".join(f"import archsearch.cli.{word}" for word in WORDS))
+    assert loaded.isdisjoint({"torch", "ray", "optuna", "mlflow", "pydantic", "rich", "numpy"})
+
+
+def test_import_archsearch_loads_nothing_heavy() -> None:
+    assert loaded_by("import archsearch").isdisjoint(HEAVY)
+
+
+def test_the_module_runs_as_the_command_does() -> None:
+    done = subprocess.run([sys.executable, "-m", "archsearch"], capture_output=True, text=True, check=True)
+    for word in WORDS:
+        assert f"  {word} " in done.stdout
+    assert done.stderr == ""
+    assert "\033" not in done.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=WORDS)
+def test_every_verbs_help_shows_its_example(verb, capsys) -> None:
+    assert main([verb.word, "--help"]) == 0
+    assert verb.example in capsys.readouterr().out
+
+
+def test_the_surface_is_frozen() -> None:
+    from importlib import import_module
+
+    found = {}
+    for word in WORDS:
+        command = typer.main.get_command(import_module(f"archsearch.cli.{word}").app)
+        options = {
+            text for p in command.params if p.param_type_name == "option" for text in (*p.opts, *p.secondary_opts)
+        }
+        arguments = {p.metavar for p in command.params if p.param_type_name == "argument"}
+        found[word] = options | arguments
+    assert found == SURFACE
+
+
+def test_an_unknown_verb_is_bad_input_with_the_nearest_word(capsys) -> None:
+    assert main(["profil"]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "did you mean archsearch profile?" in said.err
+
+
+def test_an_unknown_option_is_bad_input_with_an_example(capsys) -> None:
+    assert main(["zoo", "--jsn"]) == 2
+    said = capsys.readouterr().err
+    assert "--jsn" in said
+    assert "archsearch zoo" in said
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = f"{sys.executable} -m archsearch zoo | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=env, check=False)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert done.stdout.startswith("name")

@@ -1,0 +1,91 @@
+"""What a person sees of a search in progress."""
+
+import io
+
+import pytest
+
+from archsearch.cli.board import Board
+from archsearch.cli.live import Lines, render
+from archsearch.experiment import Trial, TrialState
+
+COST = {"params": 27_874, "flops": 452_704, "macs": 442_016, "activations": 1}
+
+
+def trial(
+    number: int, state: TrialState, value: float | None = None, epochs: int = 1, reason: str | None = None
+) -> Trial:
+    return Trial(
+        number=number, state=state, seed=0, choices={}, architecture={}, digest="d" * 16, cost=COST, attempts=1,
+        created=0.0, started=0.0, ended=None, value=value, epochs=epochs, reason=reason,
+    )  # fmt: skip
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(name="digits", planned=10, epochs=9, clock=Clock())
+
+
+def end(board: Board, number: int, state: TrialState, value: float | None) -> None:
+    board.take(trial(number, TrialState.RUNNING), None)
+    board.take(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": value or 0.0})
+    board.take(trial(number, state, value), None)
+
+
+def test_only_finished_trials_can_be_the_best(board: Board) -> None:
+    end(board, 1, TrialState.FINISHED, 0.8)
+    end(board, 2, TrialState.STOPPED, 0.9)
+    end(board, 3, TrialState.FAILED, None)
+    assert board.best is not None
+    assert board.best.number == 1
+    assert (board.ended, board.count(TrialState.STOPPED), board.running) == (3, 1, [])
+    assert [t.number for t in board.latest(2)] == [3, 2]
+
+
+def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:
+    board.restore([trial(number, TrialState.FINISHED, 0.5) for number in (1, 2, 3)])
+    for number in (4, 5, 6):
+        board.take(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5})
+        assert board.remaining is None
+        board.clock.now += 10
+        board.take(trial(number, TrialState.STOPPED, 0.5), None)
+    assert board.remaining == pytest.approx(4 * 10)
+
+
+def test_lines_are_one_a_phase_and_one_an_ended_trial(board: Board) -> None:
+    stream = io.StringIO()
+    lines = Lines(board, stream)
+    lines.phase("starting Ray")
+    lines.trial(trial(1, TrialState.RUNNING), None)
+    lines.trial(trial(1, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.9})
+    lines.trial(trial(1, TrialState.FINISHED, 0.9, epochs=9), None)
+    lines.trial(trial(2, TrialState.FAILED, reason="oom"), None)
+    first, second, third = stream.getvalue().splitlines()
+    assert "starting Ray" in first
+    assert "t0001 finished after 9 epochs: accuracy 90.00 % (27.9k params, 453k FLOPs); 1 of 10" in second
+    assert "t0002 failed after 1 epoch" in third
+    assert "oom" in third
+
+
+@pytest.mark.parametrize(("height", "most"), [(50, 20), (16, 16), (9, 9)])
+def test_the_live_table_keeps_to_its_room(board: Board, height: int, most: int) -> None:
+    from rich.console import Console
+
+    for number in range(1, 9):
+        end(board, number, TrialState.FINISHED, number / 10)
+    for number in range(9, 41):
+        board.take(trial(number, TrialState.RUNNING), {"epoch": 3, "validation_accuracy": 0.5})
+    console = Console(file=io.StringIO(), width=100, height=height, force_terminal=True, record=True)
+    console.print(render(board, console))
+    text = console.export_text()
+    assert len(text.splitlines()) <= most
+    assert "8 of 10 trials" in text
+    assert "t0008" in text
+    assert "t0009" in text
+    assert "more running" in text

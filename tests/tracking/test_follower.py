@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+from urllib.request import url2pathname
+
+import pytest
+
+from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.tracking import TrackingError, drain, follow, resolve_tracking_uri, start_follower, sync
+from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.store import Store
+from tests.experiment import fill
+
+
+@pytest.fixture(scope="session")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One store for all: making its tables takes seconds. Each test has a space, hence an experiment, of its own."""
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    Store(uri).experiment("warm")
+    return uri
+
+
+@pytest.fixture
+def space(request: pytest.FixtureRequest) -> str:
+    return request.node.name
+
+
+def a_search(path: Path, space: str, trials: int = 7, epochs: int = 3) -> ExperimentFolder:
+    folder = ExperimentFolder(path)
+    with fill.new(folder, space=space) as ledger:
+        ledger.begin()
+        ledger.reject(choices={"block": "basic"}, violations={"flops": 0.5}, cost={"flops": 9})
+        for _ in range(trials):
+            fill.trial(ledger, epochs)
+        ledger.note("tested", {"trial": 5, "accuracy": 0.61, "split": "test"})
+        ledger.end("finished")
+    folder.best_yaml.write_text("best: 5\n")
+    return folder
+
+
+def a_copy(uri: str, path: Path) -> str:
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as source, sqlite3.connect(path) as target:
+        source.backup(target)
+    source.close()
+    target.close()
+    return f"sqlite:///{path}"
+
+
+def seen(uri: str, space: str) -> dict[int, dict]:
+    """Every active run by its trial (0: the search), with all that a person could see of it but its id."""
+    from mlflow.tracking import MlflowClient
+
+    client, db = MlflowClient(uri), sqlite3.connect(uri.removeprefix("sqlite:///"))
+    experiment = client.get_experiment_by_name(space)
+    runs: dict[int, dict] = {}
+    found = client.search_runs([experiment.experiment_id], max_results=1000)
+    parents = {run.info.run_id for run in found if "mlflow.parentRunId" not in run.data.tags}
+    for run in found:
+        trial = int(run.data.tags["archsearch.trial"])
+        assert trial not in runs, f"trial {trial} has two runs"
+        assert run.data.tags.pop("mlflow.parentRunId", None) in ({None} if trial == 0 else parents)
+        # From the tables, for asking the client for each metric takes most of a test's time.
+        query = "SELECT key, step, value, timestamp FROM metrics WHERE run_uuid = ? ORDER BY key, step, timestamp"
+        history: dict[str, list] = {}
+        for key, *point in db.execute(query, (run.info.run_id,)):
+            history.setdefault(key, []).append(tuple(point))
+        artifacts = {p.name: p.read_text() for p in Path(url2pathname(run.info.artifact_uri[7:])).iterdir()}
+        runs[trial] = {
+            "name": run.info.run_name,
+            "status": run.info.status,
+            "times": (run.info.start_time, run.info.end_time),
+            "params": run.data.params,
+            "tags": run.data.tags,
+            "metrics": history,
+            "artifacts": artifacts,
+        }
+    db.close()
+    return runs
+
+
+def test_a_search_becomes_a_run_with_a_child_a_trial(tmp_path: Path, uri: str, space: str, capfd) -> None:
+    folder = a_search(tmp_path / "söhne", space)
+    sync(folder, uri)
+    assert capfd.readouterr() == ("", ""), "the terminal belongs to the driver"
+    runs = seen(uri, space)
+    assert sorted(runs) == list(range(8))
+    with Ledger.read(folder.ledger) as ledger:
+        for trial in ledger.trials():
+            run = runs[trial.number]
+            wanted = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}[trial.state]
+            assert (run["status"], run["tags"]["archsearch.state"]) == (wanted, trial.state)
+            assert run["times"] == (round(trial.started * 1000), round(trial.ended * 1000))
+            assert run["name"] == trial.id
+            assert run["params"]["stage1.depth"] == str(trial.number) and run["params"]["digest"] == trial.digest
+            assert {key: run["metrics"][key][0][1] for key in trial.cost} == trial.cost
+            assert run["metrics"]["val_accuracy"] == [
+                (e.epoch, e.metrics["val_accuracy"], round(e.time * 1000)) for e in ledger.epochs(trial.number)
+            ]
+            assert [p[1] for p in run["metrics"].get("final_accuracy", [])] == [trial.value][: trial.value is not None]
+            assert "depth" in run["artifacts"]["architecture.yaml"]
+    parent = runs[0]
+    assert (parent["status"], parent["name"]) == ("FINISHED", "a-search")
+    assert [p[:2] for p in parent["metrics"]["best_accuracy"]] == [
+        (1, 0.531),
+        (2, 0.532),
+        (4, 0.534),
+        (5, 0.535),
+        (7, 0.535),
+    ]
+    assert {k: v[-1][1] for k, v in parent["metrics"].items() if k in ("trials", "rejected", "tested_accuracy")} == {
+        "trials": 7,
+        "rejected": 1,
+        "tested_accuracy": 0.61,
+    }
+    assert parent["tags"]["archsearch.best_trial"] == "t0005"
+    assert [n for n, run in runs.items() if run["tags"].get("archsearch.best")] == [5]
+    assert set(parent["artifacts"]) == {"space.yaml", "best.yaml"}
+
+
+def test_sending_again_changes_nothing_even_when_the_outbox_is_lost(tmp_path: Path, uri: str, space: str) -> None:
+    folder = a_search(tmp_path / "search", space)
+    sync(folder, uri)
+    before = seen(uri, space)
+    sync(folder, uri)
+    folder.outbox.unlink()
+    sync(folder, uri)
+    assert seen(uri, space) == before
+
+
+def test_a_killed_follower_sends_everything_exactly_once(tmp_path: Path, uri: str, space: str) -> None:
+    folder = a_search(tmp_path / "search", space, trials=12, epochs=5)
+    whole, uri = a_copy(uri, tmp_path / "whole.db"), a_copy(uri, tmp_path / "killed.db")
+    # Forked, so that the seconds of MLflow's import are spent once; the engine is each child's own.
+    fork = multiprocessing.get_context("fork")
+    draw, killed, start = random.Random(0), 0, time.monotonic()
+    while killed < 8:
+        process = fork.Process(target=follow, args=(folder, uri), kwargs={"until_end": False})
+        process.start()
+        process.join(draw.uniform(0.05, 0.6))
+        if process.is_alive():
+            process.kill()
+            killed += 1
+        process.join()
+        with Outbox(folder.outbox, uri) as outbox, Ledger.read(folder.ledger) as ledger:
+            if outbox.cursor == ledger.last_event() and killed >= 3:
+                break
+    assert killed >= 3, "it was never hit"
+    sync(folder, uri)
+    shutil.copytree(folder.path, tmp_path / "again")
+    (tmp_path / "again" / "outbox.sqlite").unlink()
+    sync(ExperimentFolder(tmp_path / "again"), whole)
+    assert seen(uri, space) == seen(whole, space)
+    assert len(seen(uri, space)) == 13 and time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_an_answer_that_is_lost_makes_no_second_run(
+    tmp_path: Path, uri: str, space: str, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    folder, create, calls = a_search(tmp_path / "search", space, trials=3), Store.create, []
+
+    def unsure(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 2 and lost == "before":
+            raise ConnectionError("lost on the way there")
+        run = create(self, *arguments)
+        if len(calls) == 2:
+            raise ConnectionError("lost on the way back")
+        return run
+
+    monkeypatch.setattr(Store, "create", unsure)
+    sync(folder, uri)
+    assert sorted(seen(uri, space)) == [0, 1, 2, 3]
+    assert len(calls) == (5 if lost == "before" else 4)
+
+
+def test_a_request_done_late_leaves_one_run(tmp_path: Path, uri: str, space: str) -> None:
+    folder = a_search(tmp_path / "search", space, trials=2)
+    sync(folder, uri)
+    before = seen(uri, space)
+    with Ledger.read(folder.ledger) as ledger:
+        tags = {"archsearch.experiment_id": ledger.id, "archsearch.trial": "2"}
+        Store(uri).create(Store(uri).experiment(space), "t0002", 1, tags)
+    sync(folder, uri)
+    assert seen(uri, space) == before
+
+
+def test_a_resumed_search_goes_on_in_its_runs_and_moves_the_best(tmp_path: Path, uri: str, space: str) -> None:
+    folder = ExperimentFolder(tmp_path / "search")
+    with fill.new(folder, space=space) as ledger:
+        ledger.begin()
+        fill.trial(ledger)
+        fill.propose(ledger, 2)
+        fill.train(ledger, 2, 2)
+    sync(folder, uri)  # the driver is dead: nothing may be left RUNNING
+    runs = seen(uri, space)
+    assert {n: (r["status"], r["tags"]["archsearch.state"]) for n, r in runs.items()} == {
+        0: ("KILLED", "interrupted"),
+        1: ("FINISHED", "finished"),
+        2: ("KILLED", "interrupted"),
+    }
+    assert runs[1]["tags"]["archsearch.best"] == "true"
+    with Ledger.open(folder.ledger) as ledger, folder.driver_lock():
+        ledger.begin()
+        ledger.requeue(2, "driver died")
+        ledger.finish(2, fill.train(ledger, 2, 4))
+        follow(folder, uri, until_end=False)
+        assert seen(uri, space)[0]["status"] == "RUNNING"
+        ledger.end("finished")
+    sync(folder, uri)
+    runs = seen(uri, space)
+    assert {n: (r["status"], r["tags"]["archsearch.state"]) for n, r in runs.items()} == {
+        0: ("FINISHED", "finished"),
+        1: ("FINISHED", "finished"),
+        2: ("FINISHED", "finished"),
+    }
+    assert "archsearch.best" not in runs[1]["tags"] and runs[2]["tags"]["archsearch.best"] == "true"
+    assert {step for step, *_ in runs[2]["metrics"]["val_accuracy"]} == {1, 2, 3, 4}
+
+
+def test_a_store_that_was_thrown_away_is_filled_again(tmp_path: Path, uri: str, space: str) -> None:
+    folder = a_search(tmp_path / "search", space, trials=3)
+    sync(folder, uri)
+    before = seen(uri, space)
+    other = a_copy(uri, tmp_path / "other.db")
+    with sqlite3.connect(other.removeprefix("sqlite:///")) as db:
+        for table in ("metrics", "latest_metrics", "params", "tags", "runs"):
+            db.execute(f"DELETE FROM {table}")
+    db.close()
+    with Outbox(folder.outbox, uri) as old, Outbox(folder.outbox, other) as new:
+        new.place(old.experiment, old.parent)  # it remembers runs that this store has not
+        new.cursor = old.cursor
+    sync(folder, other)
+    assert {n: r["metrics"] for n, r in seen(other, space).items()} == {n: r["metrics"] for n, r in before.items()}
+
+
+def test_a_run_that_a_person_deleted_holds_nothing_up(tmp_path: Path, uri: str, space: str) -> None:
+    folder = ExperimentFolder(tmp_path / "search")
+    with fill.new(folder, space=space) as ledger, folder.driver_lock():
+        ledger.begin()
+        fill.propose(ledger)
+        accuracy = fill.train(ledger, 1, 2)
+        follow(folder, uri, until_end=False)
+        with Outbox(folder.outbox, uri) as outbox:
+            Store(uri).delete(outbox.run(1)[0])
+        ledger.finish(1, accuracy)
+        fill.trial(ledger)
+        ledger.end("finished")
+    sync(folder, uri)
+    assert sorted(seen(uri, space)) == [0, 2]
+
+
+def test_searches_of_one_space_share_an_experiment_and_a_deleted_one_is_left_deleted(
+    tmp_path: Path, uri: str, space: str
+) -> None:
+    from mlflow.tracking import MlflowClient
+
+    store, client = Store(uri), MlflowClient(uri)
+    first = store.experiment(space)
+    assert store.experiment(space) == first
+    client.delete_experiment(first)
+    assert client.get_experiment(store.experiment(space)).name == f"{space}-2"
+    assert client.get_experiment(first).lifecycle_stage == "deleted"
+
+
+def test_a_server_that_does_not_answer_is_an_error_of_syncs_and_nobody_elses(tmp_path: Path, space: str) -> None:
+    folder = a_search(tmp_path / "search", space, trials=1)
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    try:
+        with pytest.raises(TrackingError, match="does not answer"):
+            sync(folder, "http://user:secret@127.0.0.1:9")
+    finally:
+        del os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"]
+    assert b"secret" not in folder.outbox.read_bytes()
+
+
+def test_the_view_names_the_searchs_own_columns(tmp_path: Path, uri: str, space: str) -> None:
+    from mlflow.tracking import MlflowClient
+
+    folder = a_search(tmp_path / "search", space, trials=2)
+    sync(folder, uri)
+    with Ledger.read(folder.ledger) as ledger:
+        tags = MlflowClient(uri).get_experiment_by_name(space).tags
+        saved = json.loads(tags[f"mlflow.sharedViewState.{ledger.id}"])
+        state = json.loads(saved["state"])
+        assert ledger.id in state["searchFilter"]
+    assert {"metrics.`final_accuracy`", "metrics.`flops`", "params.`block`"} <= set(state["selectedColumns"])
+    assert state["orderByKey"] == "metrics.`final_accuracy`" and state["orderByAsc"] is False
+
+
+def test_a_follower_beside_a_driver_sends_all_and_ends_with_it(
+    tmp_path: Path, uri: str, space: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = ExperimentFolder(Path("experiments/search"))
+    with fill.new(folder, space=space) as ledger, folder.driver_lock():
+        process = start_follower(folder, uri)
+        assert os.getsid(process.pid) != os.getsid(0), "Ctrl-C would reach it"
+        ledger.begin()
+        until = time.monotonic() + 90
+        while not folder.outbox.exists() and time.monotonic() < until:
+            time.sleep(0.1)
+        for _ in range(4):
+            fill.trial(ledger)
+        assert process.poll() is None
+        ledger.end("finished")
+        assert drain(process, 120), folder.tracking_log.read_text()
+    assert sorted(seen(uri, space)) == [0, 1, 2, 3, 4]
+    assert {r["status"] for n, r in seen(uri, space).items() if n in (0, 1, 2, 4)} == {"FINISHED"}
+
+
+def test_the_store_is_the_arguments_or_the_environments_or_mlruns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert resolve_tracking_uri() == f"sqlite:///{tmp_path}/mlruns/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert resolve_tracking_uri() == "http://127.0.0.1:5000"
+    assert resolve_tracking_uri("sqlite:////elsewhere/m.db") == "sqlite:////elsewhere/m.db"
