@@ -66,6 +66,8 @@ class Conv(Op):
 class Norm(Op):
     """Batch norm with a scale and a shift a channel."""
 
+    eps: float = 1e-5
+
     def cost(self, x: Shape) -> Cost:
         """Two multiply-adds an element: fvcore's count of an affine batch norm in eval mode."""
         return Cost(params=2 * x.channels, batch_norm=2 * x.elements)

@@ -9,7 +9,7 @@ What a block's branch, shortcut and attention are made of is in slots.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from archsearch.architecture.cost import Shape
 from archsearch.architecture.ops import (
@@ -19,6 +19,7 @@ from archsearch.architecture.ops import (
     Gain,
     GlobalPool,
     Linear,
+    Norm,
     Op,
     Pool,
     Relu,
@@ -42,7 +43,21 @@ def plan(architecture: Architecture) -> Sequence:
         stage = _stage(architecture, index, x, survivals)
         x = stage.shape(x)
         steps.append((f"stage{index + 1}", stage))
-    return Sequence(steps=(*steps, ("head", _head(architecture))))
+    steps.append(("head", _head(architecture)))
+    if architecture.norm_eps != Norm().eps:
+        steps = [(name, _with_eps(step, architecture.norm_eps)) for name, step in steps]
+    return Sequence(steps=tuple(steps))
+
+
+def _with_eps(op: Op, eps: float) -> Op:
+    """The same op, in which every norm has this eps."""
+    match op:
+        case Norm():
+            return replace(op, eps=eps)
+        case Sequence():
+            return replace(op, steps=tuple((name, _with_eps(step, eps)) for name, step in op.steps))
+    inside = {field.name: getattr(op, field.name) for field in fields(op)}
+    return replace(op, **{name: _with_eps(part, eps) for name, part in inside.items() if isinstance(part, Op)})
 
 
 def _stem_has_norm(architecture: Architecture) -> bool:

@@ -212,6 +212,9 @@ class Architecture(Words):
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=16)
     head: Head = Head()
     survival: Survival = Survival()
+    norm_eps: float = Field(
+        1e-5, ge=1e-8, le=0.1, description="What each norm adds to the variance (torchvision 1e-5, dual paths 1e-3)."
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -96,15 +96,15 @@ def _gpus() -> Finding:
     """torch takes seconds to import, so it is asked only where the system has a GPU at all."""
     if not Path("/dev/nvidiactl").exists() and not Path("/proc/driver/nvidia").exists():
         return Finding("gpu", "ok", "none: trials run on the CPU")
+    from archsearch.training.devices import gpus
+
     try:
-        import torch
+        found = gpus()
     except ImportError as error:
         return Finding("gpu", "problem", f"torch cannot be imported: {error}", "install torch")
-    if not torch.cuda.is_available():
+    if found is None:
         return Finding("gpu", "warn", "there is one, but torch cannot use it", "install the driver and torch for CUDA")
-    devices = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
-    listed = ", ".join(f"{device.name} {device.total_memory / GIB:.0f} GiB" for device in devices)
-    return Finding("gpu", "ok", f"{listed}; CUDA {torch.version.cuda}")
+    return Finding("gpu", "ok", ", ".join(found))
 
 
 def _cores() -> Finding:

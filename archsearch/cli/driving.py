@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from archsearch.cli.live import paints, watching
 from archsearch.cli.printing import print_json, stdout_to_stderr, tell
 from archsearch.cli.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.reading.errors import refuse
 from archsearch.space import SearchSpace
 
 SHOW_CURSOR = b"\033[?25h\n"  # the live table hides it
@@ -50,6 +53,22 @@ def drive_and_show(
         return INTERRUPTED
     report(summary, as_json=as_json)
     return DONE if summary["state"] == "finished" else FAILED
+
+
+def refuse_if_silent(address: str | None) -> None:
+    """Raises InputError, in seconds, where nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    match = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d{1,5})", address or "")
+    if match is None:
+        return
+    try:
+        socket.create_connection((match[1], int(match[2])), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise refuse(
+            f"no Ray answers at {address}: {error}",
+            allowed="the address that `ray start --head` prints",
+            hint="without --address archsearch starts a Ray of its own",
+            file="--address",
+        ) from None
 
 
 def report(summary: dict[str, Any], *, as_json: bool) -> None:

@@ -46,7 +46,11 @@ def profile(
     if image is not None:
         network = Architecture.from_dict({**network.to_dict(), "input": list(arguments.shape(image))})
     analytic = cost(network)
-    counted = analytic if counter == "analytic" else _by_fvcore(network)
+    counted = analytic
+    if counter == "fvcore":
+        from archsearch.network.oracle import counted_by_fvcore
+
+        counted = counted_by_fvcore(network)
     document: dict[str, Any] = {
         "name": network.name or arch,
         "digest": network.digest,
@@ -87,28 +91,3 @@ def _print_table(network: Architecture, document: dict[str, Any], depth: str) ->
 def _row(path: str, output: str, counted: Cost) -> tuple[str, ...]:
     counts = (counted.params, counted.flops, counted.macs, counted.activations)
     return (path, output, *(f"{count:,}" for count in counts))
-
-
-def _by_fvcore(network: Architecture) -> Cost:
-    import logging
-    import warnings
-
-    warnings.simplefilter("ignore")  # torch's and fvcore's, about each other
-    import torch
-    from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-
-    from archsearch.architecture.cost import Cost
-    from archsearch.network import build
-
-    logging.getLogger("fvcore").setLevel(logging.ERROR)
-    logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
-    model = build(network).eval()
-    image = torch.zeros(1, *network.input)
-    flops, activations = FlopCountAnalysis(model, image), ActivationCountAnalysis(model, image)
-    for analysis in (flops, activations):
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    return Cost(
-        params=sum(parameter.numel() for parameter in model.parameters()),
-        activations=int(activations.total()),
-        **{name: int(count) for name, count in flops.by_operator().items() if count},
-    )

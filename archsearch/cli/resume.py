@@ -14,7 +14,7 @@ def resume(
     experiment: Experiment, *, address: Address = None, tracking_uri: TrackingUri = None, as_json: Json = False
 ) -> int:
     """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished stays as it is."""
-    from archsearch.cli.driving import drive_and_show, report
+    from archsearch.cli.driving import drive_and_show, refuse_if_silent, report
     from archsearch.experiment import find
     from archsearch.experiment.summary import summarise
     from archsearch.space import load_space
@@ -25,6 +25,7 @@ def resume(
         tell(f"archsearch: {summary['experiment']} is finished; there is nothing to go on with")
         report(summary, as_json=as_json)
         return DONE
+    refuse_if_silent(address)
     return drive_and_show(
         load_space(folder.space_yaml), folder, address=address, tracking_uri=tracking_uri, as_json=as_json
     )

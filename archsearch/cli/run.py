@@ -57,8 +57,10 @@ def run(
     if dry_run:
         _show_plan(loaded, folder, as_json=as_json)
         return DONE
+    from archsearch.cli.driving import drive_and_show, refuse_if_silent
+
+    refuse_if_silent(address)
     _have_data(loaded)
-    from archsearch.cli.driving import drive_and_show
     from archsearch.search.session import create
 
     create(loaded, folder, name=name or folder.name)

@@ -30,8 +30,14 @@ def ui(
     from archsearch.tracking import serve
 
     folder = find(experiment) if experiment is not None else None
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+
+    def leave(*_: object) -> None:
+        raise KeyboardInterrupt
+
     try:
+        # Both, explicitly: a shell's background job begins with Ctrl-C ignored.
+        signal.signal(signal.SIGINT, leave)
+        signal.signal(signal.SIGTERM, leave)
         if folder is not None:
             _catch_up(folder, tracking_uri)
         tell("starting MLflow (about 15 s); Ctrl-C ends it")

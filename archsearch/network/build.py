@@ -70,14 +70,19 @@ def build(architecture: Architecture | str, *, seed: int = 0, device: str | torc
         from archsearch.zoo import get
 
         architecture = get(architecture)
-    sequence, x = plan(architecture), Shape(*architecture.input)
-    with torch.device("meta"):
-        network = Network()
-        for name, op, into in sequence.parts(x):
-            network.add_module(name, module(op, into))
-    network.architecture = architecture
+    network = skeleton(architecture)
     _allocate(network, device)
     initialise(network, torch.Generator().manual_seed(seed))
+    return network
+
+
+def skeleton(architecture: Architecture) -> Network:
+    """The network on the meta device: names and shapes, no memory. Raises InputError where the image runs out."""
+    with torch.device("meta"):
+        network = Network()
+        for name, op, into in plan(architecture).parts(Shape(*architecture.input)):
+            network.add_module(name, module(op, into))
+    network.architecture = architecture
     return network
 
 
@@ -106,7 +111,7 @@ def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
             conv.bias_init = op.bias_init  # type: ignore[assignment]
             return conv
         case Norm():
-            return nn.BatchNorm2d(x.channels)
+            return nn.BatchNorm2d(x.channels, eps=op.eps)
         case Relu():
             return nn.ReLU(inplace=overwrites)
         case Sigmoid():

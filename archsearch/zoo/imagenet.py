@@ -172,6 +172,7 @@ def _dual_paths() -> tuple[Entry, ...]:
                 for i, (depth, grows) in enumerate(zip(blocks, growth, strict=True))
             ),
             head=Head(classifier="conv"),
+            norm_eps=1e-3,
         )
         return _entry("dual_path", "Chen et al. 2017, arXiv:1707.01629; cypw/DPNs", network, error)
 

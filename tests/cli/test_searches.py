@@ -137,6 +137,12 @@ def test_a_run_without_its_data_leaves_no_folder(small: Path, capsys) -> None:
     assert not (small.parent / "experiments").exists()
 
 
+def test_an_address_where_nobody_listens_is_refused_before_there_is_a_folder(small: Path, capsys) -> None:
+    assert main(["run", str(small), "--address", "127.0.0.1:1"]) == 2
+    assert "no Ray answers at 127.0.0.1:1" in capsys.readouterr().err
+    assert not (small.parent / "experiments").exists()
+
+
 def test_status_tells_the_contracts_fields(small: Path, capsys) -> None:
     experiment(small.parent, "one")
     experiment(small.parent, "two", state=None)

@@ -1,0 +1,212 @@
+"""A network as a picture: SVG text from the plan alone, without torch or a plotting library."""
+
+from __future__ import annotations
+
+from archsearch.analysis.outline import Column, Part, linked, outline, short
+from archsearch.analysis.svg import (
+    HAIR,
+    INK,
+    SOFT,
+    Piece,
+    arrow,
+    document,
+    element,
+    path,
+    rect,
+    shorten,
+    text,
+    text_width,
+)
+from archsearch.analysis.units import LOOKS, SAID, SHORTCUT, Kind, detail, kinds
+from archsearch.architecture.cost import Cost, Shape
+from archsearch.architecture.ops import Unit
+from archsearch.architecture.spec import Architecture
+
+MARGIN, GAP, PAD = 24, 14, 12
+TOP, FLOW, SIZES = 84, 168, 20  # the title's height, the flow's, and that of the sizes under it
+TALLEST, THICKEST = 96, 54
+TINT, SOLID, SIDE, ADDED = "#f5f7fa", "#a9cbee", "#86b0dc", "#f3c48d"
+FLOPS, PARAMS = "#2c649f", "#c8792b"
+
+
+def draw(architecture: Architecture) -> str:
+    """The network as one SVG file's text: its flow on top, every different unit in detail, and what each part costs.
+
+    Equal blocks in a row are drawn once. The same architecture gives the same text. Raises InputError where the
+    image runs out on the way.
+    """
+    parts = outline(architecture)
+    whole = sum((part.cost for part in parts), Cost())
+    scale = _Scale(architecture, parts)
+    panels = [_panel(part, scale, whole) for part in parts]
+    deepest = max(panel.height for panel in panels)
+    image = Piece(width=74, height=0, body="")
+
+    x, body = MARGIN + image.width + GAP, ""
+    middle = TOP + 46 + FLOW / 2
+    body += _image(architecture, scale, middle)
+    for part, panel in zip(parts, panels, strict=True):
+        body += rect(x, TOP, panel.width, deepest, TINT, stroke=HAIR, rx=8)
+        body += panel.at(x, TOP) + _bars(part, whole, x + PAD, TOP + deepest - 50, panel.width - 2 * PAD)
+        x += panel.width + GAP
+    legend = _legend({kind for part in parts for column in part.columns for kind in kinds(column)}, parts, x - GAP)
+    body += legend.at(MARGIN, TOP + deepest + 20)
+    width = max(x - GAP + MARGIN, MARGIN * 2 + legend.width)
+    name = architecture.name or "a network"
+    body += _title(architecture, name, whole, width)
+    return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {architecture.digest}", body)
+
+
+def _title(architecture: Architecture, name: str, whole: Cost, width: float) -> str:
+    shape = Shape(*architecture.input)
+    facts = (
+        f"{short(whole.params)} parameters, {short(whole.macs)} MACs, {short(whole.flops)} FLOPs for an image of "
+        f"{_size(shape)}, {architecture.classes} classes; digest {architecture.digest}"
+    )
+    said = text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24), size=24, anchor="start", font_weight="600")
+    return said + text(MARGIN, 63, facts, size=13, anchor="start", fill=SOFT)
+
+
+class _Scale:
+    """Heights and thicknesses, as square roots: 7 pixels and 16 channels stay visible beside 224 and 2048."""
+
+    def __init__(self, architecture: Architecture, parts: tuple[Part, ...]) -> None:
+        columns = [column.left for part in parts[:-1] for column in part.columns]
+        self.pixels = max(architecture.input[1:])
+        self.channels = max(shape.channels for shape in columns)
+
+    def height(self, shape: Shape) -> float:
+        """Of the front; the longer side counts."""
+        return max(8, TALLEST * (max(shape.height, shape.width) / self.pixels) ** 0.5)
+
+    def thickness(self, channels: int) -> float:
+        """Of the front, left to right."""
+        return min(THICKEST, max(3, THICKEST * (channels / self.channels) ** 0.5))
+
+
+def _size(shape: Shape) -> str:
+    return f"{shape.channels}" + (f" x {shape.height} x {shape.width}" if shape.height * shape.width > 1 else "")
+
+
+def _volume(x: float, middle: float, shape: Shape, scale: _Scale, entered: int = 0) -> str:
+    """A box in oblique view, centred on x. Channels that a block adds to the `entered` ones are in another colour."""
+    height, thick = scale.height(shape), scale.thickness(shape.channels)
+    dx, dy = height * 0.22, height * 0.16
+    left, top = x - (thick + dx) / 2, middle - (height - dy) / 2
+    line = {"stroke": "#2c649f", "width": 0.9}
+    right, bottom = left + thick, top + height
+    body = path(("M", left, top, "l", dx, -dy, "h", thick, "l", -dx, dy, "Z"), fill="#d3e4f6", **line)  # type: ignore[arg-type]
+    body += path(("M", right, top, "l", dx, -dy, "v", height, "L", right, bottom, "Z"), fill=SIDE, **line)  # type: ignore[arg-type]
+    body += rect(left, top, thick, height, SOLID, stroke="#2c649f", stroke_width=0.9)
+    if 0 < entered < shape.channels:
+        old = scale.thickness(entered)
+        body += rect(left + old, top, thick - old, height, ADDED, stroke="#2c649f", stroke_width=0.9)
+    return body
+
+
+def _image(architecture: Architecture, scale: _Scale, middle: float) -> str:
+    shape, x = Shape(*architecture.input), MARGIN + 37
+    body = _volume(x, middle, shape, scale) + text(x, TOP + 22, "image", size=14, font_weight="600")
+    body += text(x, middle + FLOW / 2 + 14, _size(shape), size=10.5)
+    return body + path(("M", x + 22, middle, "H", x + 37))
+
+
+def _panel(part: Part, scale: _Scale, whole: Cost) -> Piece:
+    """A part's title, its volumes, and its columns in detail; room is left for the bars at the bottom."""
+    details = [detail(column) for column in part.columns]
+    wide = [max(piece.width, text_width(_size(column.left), 10.5)) for piece, column in zip(details, part.columns, strict=True)]
+    inner = sum(wide) + GAP * (len(wide) - 1)
+    said = _about(part)
+    width = max(inner, text_width(said, 11), text_width(f"params under 0.1 %, {short(whole.flops)}", 10.5) + 4, 118) + 2 * PAD
+    body = text(width / 2, 22, part.title, size=14, font_weight="600") + text(width / 2, 38, said, fill=SOFT)
+    x, middle, below = (width - inner) / 2, 46 + FLOW / 2, 46 + FLOW + SIZES
+    centres = []
+    for piece, column, lane in zip(details, part.columns, wide, strict=True):
+        centre = x + lane / 2
+        centres.append(centre)
+        grows = isinstance(column.op, Unit) and column.op.join == "concat"
+        body += _volume(centre, middle, column.left, scale, column.entered.channels if grows else 0)
+        body += _links(column, centre, middle, scale)
+        body += text(centre, middle + FLOW / 2 + 14, _size(column.left), size=10.5, font_weight="600")
+        body += piece.at(centre - piece.width / 2, below)
+        x += lane + GAP
+    reaches = [_reach(column, scale) + 3 for column in part.columns]
+    starts = (-GAP, *(centre + reach for centre, reach in zip(centres, reaches, strict=True)))
+    for start, centre, reach in zip(starts, centres, reaches, strict=False):
+        body += arrow(start, middle, centre - reach, middle)
+    if part.title != "head":
+        body += path(("M", starts[-1], middle, "H", width))
+    return Piece(width=width, height=below + max(piece.height for piece in details) + 72, body=body)
+
+
+def _reach(column: Column, scale: _Scale) -> float:
+    """Half the width of a column's volume."""
+    return (scale.thickness(column.left.channels) + scale.height(column.left) * 0.22) / 2
+
+
+def _links(column: Column, x: float, middle: float, scale: _Scale) -> str:
+    """The shortcuts over a volume: an arc adds, several arcs concatenate; above it how often the unit stands."""
+    top = middle - scale.height(column.left) * 0.58
+    body = ""
+    if isinstance(column.op, Unit) and column.op.join != "replace":
+        half = _reach(column, scale) + 9
+        for arc in range(3 if column.op.join == "concat" else 1):
+            end, rise = half - arc * half * 0.55, 20 - 4 * arc
+            d = ("M", x - half, middle - 4, "C", x - half, top - rise, x + end, top - rise, x + end, middle - 4)
+            body += path(d, stroke=SHORTCUT, width=1.3)
+        top -= 14
+    return body + (text(x, top - 6, f"x {column.repeats}", font_weight="600") if column.repeats > 1 else "")
+
+
+def _about(part: Part) -> str:
+    units = [column for column in part.columns if isinstance(column.op, Unit)]
+    if not units:
+        return ""
+    blocks = sum(column.repeats for column in units)
+    words = dict.fromkeys(linked(column.op) for column in units if isinstance(column.op, Unit))
+    return f"{blocks} {' and '.join(words)} block{'s' if blocks > 1 else ''}"
+
+
+def _bars(part: Part, whole: Cost, x: float, y: float, room: float) -> str:
+    """What a part takes of the network's FLOPs and parameters; a full bar is all of them, equally long in all parts."""
+    full = min(room, 118.0)
+    x += (room - full) / 2
+    body = ""
+    for number, (name, count, sum_, fill) in enumerate(
+        (("FLOPs", part.cost.flops, whole.flops, FLOPS), ("params", part.cost.params, whole.params, PARAMS))
+    ):
+        share, top = count / max(1, sum_), y + number * 23
+        percent = "under 0.1" if share < 0.001 else f"{100 * share:.1f}"
+        body += text(x, top, f"{name} {percent} %, {short(count)}", size=10.5, anchor="start", fill=SOFT)
+        body += rect(x, top + 4, full, 6, "#e3e8ee", rx=2) + rect(x, top + 4, max(1.0, full * share), 6, fill, rx=2)
+    return body
+
+
+def _legend(used: set[Kind], parts: tuple[Part, ...], width: float) -> Piece:
+    """Swatches of what this drawing holds, in lines."""
+    said: list[tuple[str, str]] = []
+    for kind, (fill, stroke) in LOOKS.items():
+        if kind in used:
+            dash = {"stroke-dasharray": "3 2"} if kind in ("pad", "dropout") else {}
+            thin = kind in ("norm", "relu", "sigmoid")
+            box = {"x": 0, "y": -8 if thin else -11, "width": 22, "height": 6 if thin else 13, "rx": 2}
+            said.append((element("rect", {**box, "fill": fill, "stroke": stroke, **dash}), SAID[kind]))
+    units = [column.op for part in parts for column in part.columns if isinstance(column.op, Unit)]
+    joins = {unit.join for unit in units}
+    if joins & {"add", "concat"}:
+        said.append((path(("M", 0, -4, "H", 22), stroke=SHORTCUT, width=2), "shortcut"))
+    if any(unit.join == "add" and unit.gated == "none" for unit in units):
+        said.append(("", "+ addition"))
+    if "concat" in joins:
+        said.append(("", "‖ concatenation; added channels orange"))
+    if any(unit.gated != "none" for unit in units):
+        said.append(("", "g: gate, F: branch, h: shortcut"))
+    said.append(("", "height: resolution, thickness: channels (square roots)"))
+    x, y, body = 0.0, 10.0, ""
+    for swatch, words in said:
+        room = text_width(words) + (28 if swatch else 0)
+        if x and x + room > width - MARGIN:
+            x, y = 0.0, y + 20
+        body += Piece(width=0, height=0, body=swatch + text(28 if swatch else 0, 0, words, anchor="start", fill=INK)).at(x, y)
+        x += room + 18
+    return Piece(width=min(width - MARGIN, 900), height=y + 6, body=body)

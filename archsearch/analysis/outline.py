@@ -1,0 +1,183 @@
+"""What a drawing shows of a plan: its parts in columns, equal blocks in a row as one column, and labels for ops."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from archsearch.architecture.cost import Cost, Shape, total
+from archsearch.architecture.ops import (
+    ChannelConv,
+    ChannelMlp,
+    ChannelStatistics,
+    Conv,
+    Dropout,
+    Flatten,
+    Gain,
+    GlobalPool,
+    Linear,
+    Norm,
+    Op,
+    PadShortcut,
+    Pool,
+    Relu,
+    Reweight,
+    Sequence,
+    Sigmoid,
+    StemPool,
+    Unit,
+)
+from archsearch.architecture.plan import plan
+from archsearch.architecture.spec import Architecture
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """A unit that stands `repeats` times, or a section; what enters the first and what leaves the last."""
+
+    title: str
+    op: Unit | Sequence
+    entered: Shape
+    left: Shape
+    repeats: int = 1
+    survival: tuple[float, float] = (1.0, 1.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """The stem, a stage or the head."""
+
+    title: str
+    columns: tuple[Column, ...]
+    left: Shape
+    cost: Cost
+
+
+def outline(architecture: Architecture) -> tuple[Part, ...]:
+    """A network's parts, from its plan. Raises InputError where its image runs out."""
+    planned = plan(architecture)
+    parts = []
+    for name, op, into in planned.parts(Shape(*architecture.input)):
+        assert isinstance(op, Sequence)
+        stage = name.startswith("stage")
+        left = op.shape(into)
+        columns = _columns(op, into) if stage else (Column(title="", op=op, entered=into, left=left),)
+        title = f"stage {name.removeprefix('stage')}" if stage else name
+        parts.append(Part(title=title, columns=columns, left=left, cost=total(op, into)))
+    return tuple(parts)
+
+
+def _columns(stage: Sequence, x: Shape) -> tuple[Column, ...]:
+    columns: list[Column] = []
+    number = 0
+    for name, op, into in stage.parts(x):
+        out = op.shape(into)
+        if not isinstance(op, Unit):
+            assert isinstance(op, Sequence)
+            columns.append(Column(title=name, op=op, entered=into, left=out))
+            continue
+        number += 1
+        last = columns[-1] if columns else None
+        same = replace(op, survival=1.0, survival_per="batch", survival_rescale="test")
+        if last is not None and last.op == same:
+            first = number - last.repeats
+            columns[-1] = replace(
+                last,
+                title=f"blocks {first}-{number}",
+                left=out,
+                repeats=last.repeats + 1,
+                survival=(last.survival[0], op.survival),
+            )
+        else:
+            kept = (op.survival, op.survival)
+            columns.append(Column(title=f"block {number}", op=same, entered=into, left=out, survival=kept))
+    return tuple(columns)
+
+
+def label(op: Op) -> str:
+    """What a small box says of an op: "3x3, 64", "3x3, 128, g32, /2", "pad 32, /2"."""
+    match op:
+        case Conv():
+            groups = f", g{op.groups}" if op.groups > 1 else ""
+            return f"{op.kernel}x{op.kernel}, {op.out}{groups}{_by(op.stride)}{'' if op.padded else ', unpadded'}"
+        case Norm():
+            return "norm"
+        case Relu():
+            return "ReLU"
+        case Sigmoid():
+            return "sigmoid"
+        case Dropout():
+            return f"dropout {op.p:g}"
+        case StemPool():
+            return "max pool 3x3, /2"
+        case Pool():
+            return f"{op.kind} pool{_by(op.stride)}"
+        case GlobalPool():
+            return "global mean"
+        case Flatten():
+            return "flatten"
+        case Linear():
+            return f"linear, {op.out}"
+        case PadShortcut():
+            return f"{'mean, ' if op.pooled else ''}pad {op.out}{_by(op.stride)}"
+        case Gain():
+            return "learned gain"
+        case Reweight():
+            return _attention(op)
+    return type(op).__name__
+
+
+def _by(stride: int) -> str:
+    return f", /{stride}" if stride > 1 else ""
+
+
+def _attention(op: Reweight) -> str:
+    ops = [inner for _, inner in op.weights.steps]
+    for inner in ops:
+        match inner:
+            case ChannelMlp():
+                return f"CBAM channels, {inner.hidden}"
+            case ChannelStatistics():
+                return "CBAM positions, 7x7"
+            case ChannelConv():
+                return f"ECA, {inner.kernel}"
+            case _:
+                continue
+    return next((f"SE, {inner.out}" for inner in ops if isinstance(inner, Conv)), "attention")
+
+
+def linked(unit: Unit) -> str:
+    """How a unit joins its two sides, in one word."""
+    match unit.join:
+        case "replace":
+            return "plain"
+        case "add":
+            return "residual" if unit.gated == "none" else "gated"
+        case "concat":
+            return "dual path" if unit.residual else "dense"
+
+
+def join_formula(unit: Unit) -> str:
+    """What the join computes, from the branch F and the shortcut h."""
+    f = "F" if unit.branch_scale == 1 else f"{unit.branch_scale:g} F"
+    f = f"w {f}" if unit.gain.steps else f
+    h = "h" if unit.shortcut_scale == 1 else f"{unit.shortcut_scale:g} h"
+    match unit.join, unit.gated:
+        case "replace", _:
+            return f
+        case "concat", _:
+            return f"{h} ‖ {f}" if not unit.residual else f"first {unit.residual}: {h} + {f}; rest: {h} ‖ {f}"
+        case _, "none":
+            return f"{h} + {f}"
+        case _, "both":
+            return f"g {f} + (1 - g) {h}"
+        case _:
+            return f"{f} + (1 - g) {h}"
+
+
+def short(count: float) -> str:
+    """Three digits and a letter: 25.6M, 4.11G, 812k."""
+    for power, letter in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        scaled = count / 10**power
+        if round(scaled, 2) >= 1:
+            return f"{scaled:.{max(0, 2 - (scaled >= 9.995) - (scaled >= 99.95))}f}{letter}"
+    return f"{count:g}"

@@ -1,0 +1,265 @@
+"""One column of a drawing in detail: a unit with its slots, or a section's ops one under another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from archsearch.analysis.outline import Column, join_formula, label
+from archsearch.analysis.svg import HAIR, INK, PAPER, SOFT, Piece, arrow, element, path, rect, text, text_width
+from archsearch.architecture.ops import (
+    Conv,
+    Dropout,
+    Gain,
+    Linear,
+    Norm,
+    Op,
+    PadShortcut,
+    Relu,
+    Reweight,
+    Sequence,
+    Sigmoid,
+    Unit,
+)
+
+Kind = Literal["conv1x1", "conv", "grouped", "norm", "relu", "sigmoid", "dropout", "attention", "pad", "scale", "other"]
+# Fill and border. Told apart by lightness too, for print and for eyes that see fewer hues.
+LOOKS: dict[Kind, tuple[str, str]] = {
+    "conv1x1": ("#dbe9f8", "#3f78b5"),
+    "conv": ("#a9cbee", "#2c649f"),
+    "grouped": ("#cfd3f4", "#4d50a8"),
+    "norm": ("#f0a63c", "#f0a63c"),
+    "relu": ("#3d9a5f", "#3d9a5f"),
+    "sigmoid": ("#8e5bb5", "#8e5bb5"),
+    "dropout": ("#eceff2", "#7b8794"),
+    "attention": ("#f8d9e4", "#b8436f"),
+    "pad": ("#ffffff", "#b4571f"),
+    "scale": ("#fff4cf", "#a07b0a"),
+    "other": ("#eceff2", "#7b8794"),
+}
+SAID: dict[Kind, str] = {
+    "conv1x1": "1x1 convolution",
+    "conv": "convolution: kernel, channels, /stride",
+    "grouped": "grouped convolution",
+    "norm": "norm",
+    "relu": "ReLU",
+    "sigmoid": "sigmoid",
+    "dropout": "dropout",
+    "attention": "attention",
+    "pad": "zero padding",
+    "scale": "number on a path",
+    "other": "pool, classifier",
+}
+SHORTCUT = "#b4571f"
+BAR, BOX, NARROWEST, GROWTH = 6, 22, 50, 38
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """A box or a bar in a lane."""
+
+    kind: Kind
+    said: str
+    channels: int = 0
+
+    @property
+    def bar(self) -> bool:
+        """Norms and non-linearities are thin bars, which the legend explains."""
+        return self.kind in ("norm", "relu", "sigmoid")
+
+    @property
+    def height(self) -> float:
+        """With the gap above it."""
+        return BAR + 3 if self.bar else BOX + 8
+
+    def width(self, most: int) -> float:
+        """Wide enough for its text; a convolution's grows with its share of the unit's `most` channels."""
+        grown = NARROWEST + GROWTH * (self.channels / most) ** 0.5 if self.channels else NARROWEST
+        return NARROWEST if self.bar else max(grown, text_width(self.said, 10.5) + 8)
+
+
+def item(op: Op) -> Item:
+    """An op as it is drawn."""
+    match op:
+        case Conv():
+            kind: Kind = "grouped" if op.groups > 1 else "conv1x1" if op.kernel == 1 else "conv"
+            return Item(kind=kind, said=label(op), channels=op.out)
+        case Norm():
+            return Item(kind="norm", said=label(op))
+        case Relu():
+            return Item(kind="relu", said=label(op))
+        case Sigmoid():
+            return Item(kind="sigmoid", said=label(op))
+        case Dropout():
+            return Item(kind="dropout", said=label(op))
+        case Reweight():
+            return Item(kind="attention", said=label(op))
+        case PadShortcut():
+            return Item(kind="pad", said=label(op))
+        case Gain():
+            return Item(kind="scale", said="times learned w")
+        case Linear():
+            return Item(kind="conv1x1", said=label(op))
+        case _:
+            return Item(kind="other", said=label(op))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lane:
+    """Items one under another."""
+
+    items: tuple[Item, ...]
+    most: int
+
+    @property
+    def width(self) -> float:
+        """The widest item's."""
+        return max((each.width(self.most) for each in self.items), default=0)
+
+    @property
+    def height(self) -> float:
+        """All items and their gaps."""
+        return sum(each.height for each in self.items)
+
+    def at(self, x: float, y: float) -> str:
+        """The items, centred on x, from y downwards."""
+        drawn = []
+        for each in self.items:
+            fill, stroke = LOOKS[each.kind]
+            width, height = each.width(self.most), BAR if each.bar else BOX
+            y += each.height
+            left, top = x - width / 2, y - height
+            hover = element("title", {}, each.said)
+            if each.bar:
+                drawn.append(f"<g>{hover}{rect(left, top, width, height, fill, rx=2)}</g>")
+                continue
+            more: dict[str, str | float] = {"rx": 3, "stroke_width": 1.1}
+            if each.kind in ("pad", "dropout"):
+                more["dash"] = "3 2"
+            if each.kind == "scale":
+                more["rx"] = BOX / 2
+            drawn.append(rect(left, top, width, height, fill, stroke=stroke, **more))
+            drawn.append(text(x, top + 15, each.said, size=10.5))
+        return "".join(drawn)
+
+
+def lane(ops: Sequence, most: int, *more: Item) -> Lane:
+    """A slot's ops, and what else stands on their path."""
+    return Lane(items=(*(item(op) for _, op in ops.steps), *more), most=most)
+
+
+def kinds(column: Column) -> set[Kind]:
+    """What the legend has to explain of a column."""
+    if isinstance(column.op, Sequence):
+        return {item(op).kind for _, op in column.op.steps}
+    return {each.kind for each in _items(column.op)}
+
+
+def _items(unit: Unit) -> Iterable[Item]:
+    for slot in (unit.shared, unit.branch, unit.shortcut, unit.gate, unit.gain, unit.after):
+        yield from (item(op) for _, op in slot.steps)
+    if (unit.shortcut_scale, unit.branch_scale) != (1, 1):
+        yield _scale(0)
+
+
+def _scale(by: float) -> Item:
+    return Item(kind="scale", said=f"times {by:g}")
+
+
+def detail(column: Column) -> Piece:
+    """The column's frame with its title; behind it more frames where the unit repeats."""
+    inner = _unit(column.op) if isinstance(column.op, Unit) else _section(column.op)
+    lines = [column.title] if column.title else []
+    notes = [f"x {column.repeats}"] if column.repeats > 1 else []
+    first, last = column.survival
+    if min(first, last) < 1:
+        notes += [f"kept: p = {first:.3g}" + (f" to {last:.3g}" if f"{last:.3g}" != f"{first:.3g}" else "")]
+    head = 34
+    wide = max(inner.width + 12, *(text_width(line) for line in lines), text_width("  ".join(notes), 10.5), 66)
+    left = (wide - inner.width) / 2
+    body = "".join(text(wide / 2, 12, line, font_weight="600") for line in lines)
+    body += text(wide / 2, 27, "   ".join(notes), size=10.5, fill=SOFT)
+    copies = min(column.repeats - 1, 2)
+    for copy in range(copies, -1, -1):
+        at = left + 4 * copy, head - 4 * copy + 8
+        body += rect(*at, inner.width, inner.height, PAPER, stroke=SOFT if copies else HAIR, rx=6, stroke_width=0.9)
+    body += inner.at(left, head + 8)
+    return Piece(width=wide + 4 * copies, height=head + 8 + inner.height, body=body)
+
+
+def _section(ops: Sequence) -> Piece:
+    column = lane(ops, max((op.out for _, op in ops.steps if isinstance(op, Conv)), default=1))
+    width, height = column.width + 20, column.height + 28
+    flow = arrow(width / 2, 0, width / 2, height)
+    return Piece(width=width, height=height, body=flow + column.at(width / 2, 8))
+
+
+def _unit(unit: Unit) -> Piece:
+    """Gate, branch and shortcut in lanes from left to right, between the fork and the join."""
+    convs = [op for slot in (unit.branch, unit.shortcut, unit.gate) for _, op in slot.steps if isinstance(op, Conv)]
+    most = max((op.out for op in convs), default=1)
+    shared, after = lane(unit.shared, most), lane(unit.after, most)
+    scaled = (_scale(unit.branch_scale),) if unit.branch_scale != 1 else ()
+    gains = tuple(item(op) for _, op in unit.gain.steps)
+    branch = lane(unit.branch, most, *gains, *scaled)
+    gate = lane(unit.gate, most)
+    shortcut = lane(unit.shortcut, most, *((_scale(unit.shortcut_scale),) if unit.shortcut_scale != 1 else ()))
+    joined, formula = unit.join != "replace", _said_of(unit)
+
+    middle = max(shared.width, branch.width, after.width)
+    left = gate.width + 14 if gate.items else 6
+    right = (shortcut.width + 14 if shortcut.items else 18) if joined else 6
+    width = 12 + left + middle + right
+    spare = max(0.0, text_width(formula, 10) + 12 - width)
+    x, width = 6 + left + middle / 2 + spare / 2, width + spare
+    fork = 10 + shared.height + (8 if shared.items else 0)
+    span = max(branch.height, shortcut.height, gate.height) + (16 if joined else 6)
+    join = fork + span + (12 if joined else 0)
+    bottom = join + (10 if joined else 0) + (14 if formula else 0)
+    height = bottom + after.height + 20
+
+    body = arrow(x, 0, x, height)
+    if joined:
+        side = x + middle / 2 + (right if not shortcut.items else 8 + shortcut.width / 2) - (6 if not shortcut.items else 0)
+        body += _around(x, side, fork, join, SHORTCUT, dashed=any(i.kind == "pad" for i in shortcut.items))
+        body += shortcut.at(side, fork + (join - fork - shortcut.height) / 2 - 4)
+    if gate.items:
+        side = x - middle / 2 - 8 - gate.width / 2
+        body += _around(x, side, fork, join, LOOKS["sigmoid"][1])
+        body += gate.at(side, fork + (join - fork - gate.height) / 2 - 4)
+    body += shared.at(x, 6) + branch.at(x, fork + (span - branch.height) / 2 - (2 if joined else 0))
+    if joined:
+        body += _symbol(x, join, unit)
+        if formula:
+            body += rect(x - text_width(formula, 10) / 2, join + 11, text_width(formula, 10), 12, PAPER)
+            body += text(x, join + 21, formula, size=10, fill=SOFT)
+    return Piece(width=width, height=height, body=body + after.at(x, bottom - 2))
+
+
+def _said_of(unit: Unit) -> str:
+    if unit.gated != "none":
+        return join_formula(unit)
+    return f"{unit.residual} added, rest joined" if unit.join == "concat" and unit.residual else ""
+
+
+def _around(x: float, side: float, top: float, bottom: float, stroke: str, *, dashed: bool = False) -> str:
+    """From the fork to the side, down, and into the join."""
+    turn = 8 if side > x else -8
+    d = ("M", x, top, "H", side - turn, "Q", side, top, side, top + 8, "V", bottom - 8)
+    more = {"stroke_dasharray": "5 3"} if dashed else {}
+    return path((*d, "Q", side, bottom, side - turn, bottom, "H", x), stroke=stroke, width=2, **more)
+
+
+def _symbol(x: float, y: float, unit: Unit) -> str:
+    """+ adds, two bars concatenate, both do both; g weighs the two sides by a gate."""
+    circle = element("circle", {"cx": x, "cy": y, "r": 10, "fill": PAPER, "stroke": INK, "stroke-width": 1.4})
+    if unit.gated != "none":
+        return circle + text(x, y + 4, "g", size=13, font_weight="600", font_style="italic")
+    plus = ("M", x - 5, y, "H", x + 5, "M", x, y - 5, "V", y + 5)
+    bars = ("M", x - 2.5, y - 5, "V", y + 5, "M", x + 2.5, y - 5, "V", y + 5)
+    if unit.join == "concat" and unit.residual:
+        plus = ("M", x - 7, y, "H", x - 1, "M", x - 4, y - 3, "V", y + 3)
+        bars = ("M", x + 2, y - 5, "V", y + 5, "M", x + 5, y - 5, "V", y + 5)
+        return circle + path((*plus, *bars), stroke=INK, width=1.6)
+    return circle + path(plus if unit.join == "add" else bars, stroke=INK, width=1.8)

@@ -1,0 +1,163 @@
+"""The main job as a user runs it: the command line, a real Ray, a real MLflow store; killed and resumed."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SPACES = Path(__file__).parent.parent.parent / "search_spaces"
+COMMAND = [sys.executable, "-m", "archsearch"]
+DIGITS = str(SPACES / "digits.yaml")
+
+
+def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]", *, within: float = 240) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=within)
+    return process.returncode, out, err
+
+
+def rows(file: Path, query: str) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
+        return db.execute(query).fetchall()
+
+
+def ended(folder: Path) -> int:
+    ledger = folder / "ledger.sqlite"
+    query = "SELECT COUNT(*) FROM trials WHERE state IN ('finished', 'stopped', 'failed')"
+    return rows(ledger, query)[0][0] if ledger.exists() else 0
+
+
+def wait_for(condition: Any, *, within: float, process: "subprocess.Popen[str]") -> None:
+    until = time.monotonic() + within
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until, "nothing happened in time"
+        time.sleep(0.05)
+
+
+def lanes_of(driver: int) -> list[int]:
+    """Ray's worker processes that train, below this driver's Ray."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            name = (entry / "cmdline").read_text() if entry.name.isdigit() else ""
+        except OSError:
+            continue
+        if name.startswith("ray::Lane") and _descends(int(entry.name), driver):
+            found.append(int(entry.name))
+    return found
+
+
+def _descends(pid: int, ancestor: int) -> bool:
+    while pid > 1:
+        if pid == ancestor:
+            return True
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, IndexError):
+            return False
+    return False
+
+
+def check_whole(folder: Path, store: Path, trials: int) -> None:
+    """As many trials as planned, each ended once, each one child in MLflow, nothing left running there."""
+    ledger = folder / "ledger.sqlite"
+    assert Counter(state for (state,) in rows(ledger, "SELECT state FROM trials")).total() == trials
+    assert ended(folder) == trials
+    ends = rows(ledger, "SELECT trial FROM events WHERE kind IN ('finished', 'stopped', 'failed')")
+    assert sorted(trial for (trial,) in ends) == list(range(1, trials + 1))
+    digests = [digest for (digest,) in rows(ledger, "SELECT digest FROM trials")]
+    assert len(set(digests)) == trials
+    statuses = dict(rows(store, "SELECT r.run_uuid, r.status FROM runs r WHERE r.lifecycle_stage = 'active'"))
+    children = rows(store, "SELECT run_uuid, value FROM tags WHERE key = 'mlflow.parentRunId'")
+    assert len(children) == trials
+    assert len({parent for _, parent in children}) == 1
+    assert len(statuses) == trials + 1
+    assert "RUNNING" not in statuses.values()
+
+
+def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    process = start(tmp_path, "run", DIGITS, "--json", "--trials", "8", "--output", str(folder))
+    wait_for(lambda: ended(folder) >= 1, within=200, process=process)
+    second = subprocess.run(
+        [*COMMAND, "resume", str(folder)], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False
+    )
+    assert second.returncode == 4, second.stderr
+    assert len(second.stderr.splitlines()) <= 10
+    code, out, err = finish(process)
+    assert code == 0, err
+    document = json.loads(out)  # one document, and nothing else on stdout
+    assert {"experiment", "folder", "state", "trials", "best"} <= set(document)
+    assert document["state"] == "finished"
+    assert document["trials"]["total"] == 8
+    assert document["trials"]["running"] == 0
+    best = document["best"]
+    assert {"trial", "value", "architecture", "params", "flops"} <= set(best)
+    assert 0.5 < best["value"] <= 1
+    assert 0.5 < best["test_accuracy"] <= 1
+    assert best["flops"] <= 700_000
+    assert best["params"] <= 60_000
+    check_whole(folder, tmp_path / "mlruns" / "mlflow.db", 8)
+    profiled = subprocess.run(
+        [*COMMAND, "profile", str(folder / "best.yaml"), "--json"],
+        cwd=tmp_path, text=True, capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    profile = json.loads(profiled.stdout)
+    assert (profile["params"], profile["flops"], profile["digest"]) == (best["params"], best["flops"], best["digest"])
+    values = [value for (value,) in rows(folder / "ledger.sqlite", "SELECT value FROM trials WHERE state = 'finished'")]
+    assert best["value"] == max(values)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds Ray's workers in /proc")
+def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path) -> None:
+    folder, store = tmp_path / "out", tmp_path / "mlruns" / "mlflow.db"
+    process = start(tmp_path, "run", DIGITS, "--trials", "10", "--output", str(folder))
+    wait_for(lambda: ended(folder) >= 1, within=200, process=process)
+    os.kill(process.pid, signal.SIGINT)
+    code, _, err = finish(process, within=90)
+    assert code == 3, err
+    assert f"archsearch resume {folder}" in err
+    assert "Traceback" not in err
+    before = rows(folder / "ledger.sqlite", "SELECT number, digest, value, ended FROM trials WHERE value IS NOT NULL")
+
+    process = start(tmp_path, "resume", str(folder))
+    reached = ended(folder)
+    wait_for(lambda: ended(folder) >= reached + 1, within=200, process=process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    status = subprocess.run(
+        [*COMMAND, "status", str(folder), "--json"], text=True, capture_output=True, timeout=60, check=True
+    )
+    assert json.loads(status.stdout)["state"] == "interrupted"
+
+    process = start(tmp_path, "resume", str(folder), "--json")
+    wait_for(lambda: lanes_of(process.pid), within=200, process=process)
+    reached = ended(folder)
+    wait_for(lambda: ended(folder) > reached, within=200, process=process)
+    if victims := lanes_of(process.pid):
+        os.kill(victims[0], signal.SIGKILL)
+    code, out, err = finish(process)
+    assert code == 0, err
+    assert json.loads(out)["trials"]["total"] == 10
+    check_whole(folder, store, 10)
+    after = rows(folder / "ledger.sqlite", "SELECT number, digest, value, ended FROM trials WHERE value IS NOT NULL")
+    assert set(before) <= set(after), "a trial that had ended was run again"
