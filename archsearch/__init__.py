@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from archsearch.architecture.cost import Cost, cost
     from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
     from archsearch.network import build
+    from archsearch.network.published import convert_weights
     from archsearch.reading.errors import InputError
     from archsearch.space import load_space
 
@@ -28,6 +29,7 @@ _HOMES = {
     "Stem": "archsearch.architecture.spec",
     "Survival": "archsearch.architecture.spec",
     "build": "archsearch.network",
+    "convert_weights": "archsearch.network.published",
     "cost": "archsearch.architecture.cost",
     "load_space": "archsearch.space",
     "zoo": "archsearch.zoo",
@@ -43,6 +45,7 @@ __all__ = [
     "Stem",
     "Survival",
     "build",
+    "convert_weights",
     "cost",
     "load_space",
     "zoo",

@@ -15,7 +15,7 @@ TIERS = {
     "network": 2,
     "space": 2,
     "zoo": 2,
-    "analysis": 2,
+    "analysis": 3,
     "tracking": 2,
     "training": 3,
     "export": 3,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from archsearch.analysis.outline import Column, Part, linked, outline, short
 from archsearch.analysis.svg import (
     HAIR,
-    INK,
     SOFT,
     Piece,
     arrow,
@@ -24,7 +25,7 @@ from archsearch.architecture.spec import Architecture
 
 MARGIN, GAP, PAD = 24, 14, 12
 TOP, FLOW, SIZES = 84, 168, 20  # the title's height, the flow's, and that of the sizes under it
-TALLEST, THICKEST = 96, 54
+TALLEST, THICKEST, BAR = 96, 54, 118
 TINT, SOLID, SIDE, ADDED = "#f5f7fa", "#a9cbee", "#86b0dc", "#f3c48d"
 FLOPS, PARAMS = "#2c649f", "#c8792b"
 
@@ -49,26 +50,28 @@ def draw(architecture: Architecture) -> str:
         body += rect(x, TOP, panel.width, deepest, TINT, stroke=HAIR, rx=8)
         body += panel.at(x, TOP) + _bars(part, whole, x + PAD, TOP + deepest - 50, panel.width - 2 * PAD)
         x += panel.width + GAP
+    x = max(x, 760)
     legend = _legend({kind for part in parts for column in part.columns for kind in kinds(column)}, parts, x - GAP)
     body += legend.at(MARGIN, TOP + deepest + 20)
     width = max(x - GAP + MARGIN, MARGIN * 2 + legend.width)
     name = architecture.name or "a network"
-    body += _title(architecture, name, whole, width)
-    return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {architecture.digest}", body)
+    digest = architecture.digest
+    body += _title(architecture, name, whole, f"digest {digest}", width)
+    return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {digest}", body)
 
 
-def _title(architecture: Architecture, name: str, whole: Cost, width: float) -> str:
+def _title(architecture: Architecture, name: str, whole: Cost, digest: str, width: float) -> str:
     shape = Shape(*architecture.input)
     facts = (
         f"{short(whole.params)} parameters, {short(whole.macs)} MACs, {short(whole.flops)} FLOPs for an image of "
-        f"{_size(shape)}, {architecture.classes} classes; digest {architecture.digest}"
+        f"{_size(shape)}, {architecture.classes} classes; {digest}"
     )
-    said = text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24), size=24, anchor="start", font_weight="600")
+    said = text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24 * 1.2), size=24, anchor="start", font_weight="600")
     return said + text(MARGIN, 63, facts, size=13, anchor="start", fill=SOFT)
 
 
 class _Scale:
-    """Heights and thicknesses, as square roots: 7 pixels and 16 channels stay visible beside 224 and 2048."""
+    """Heights and thicknesses, as roots: 7 pixels and 16 channels stay visible beside 224 and 2048."""
 
     def __init__(self, architecture: Architecture, parts: tuple[Part, ...]) -> None:
         columns = [column.left for part in parts[:-1] for column in part.columns]
@@ -77,11 +80,11 @@ class _Scale:
 
     def height(self, shape: Shape) -> float:
         """Of the front; the longer side counts."""
-        return max(8, TALLEST * (max(shape.height, shape.width) / self.pixels) ** 0.5)
+        return max(8.0, TALLEST * math.pow(max(shape.height, shape.width) / self.pixels, 0.4))
 
     def thickness(self, channels: int) -> float:
         """Of the front, left to right."""
-        return min(THICKEST, max(3, THICKEST * (channels / self.channels) ** 0.5))
+        return min(THICKEST, max(3.0, THICKEST * math.sqrt(channels / self.channels)))
 
 
 def _size(shape: Shape) -> str:
@@ -108,16 +111,19 @@ def _image(architecture: Architecture, scale: _Scale, middle: float) -> str:
     shape, x = Shape(*architecture.input), MARGIN + 37
     body = _volume(x, middle, shape, scale) + text(x, TOP + 22, "image", size=14, font_weight="600")
     body += text(x, middle + FLOW / 2 + 14, _size(shape), size=10.5)
-    return body + path(("M", x + 22, middle, "H", x + 37))
+    half = (scale.thickness(shape.channels) + scale.height(shape) * 0.22) / 2
+    return body + path(("M", x + half + 3, middle, "H", MARGIN + 74))
 
 
 def _panel(part: Part, scale: _Scale, whole: Cost) -> Piece:
     """A part's title, its volumes, and its columns in detail; room is left for the bars at the bottom."""
     details = [detail(column) for column in part.columns]
-    wide = [max(piece.width, text_width(_size(column.left), 10.5)) for piece, column in zip(details, part.columns, strict=True)]
+    sizes = [text_width(_size(column.left), 10.5) for column in part.columns]
+    wide = [max(piece.width, size) for piece, size in zip(details, sizes, strict=True)]
     inner = sum(wide) + GAP * (len(wide) - 1)
     said = _about(part)
-    width = max(inner, text_width(said, 11), text_width(f"params under 0.1 %, {short(whole.flops)}", 10.5) + 4, 118) + 2 * PAD
+    shares = text_width(f"params under 0.1 %, {short(whole.flops)}", 10.5)
+    width = max(inner, text_width(said), shares, BAR) + 2 * PAD
     body = text(width / 2, 22, part.title, size=14, font_weight="600") + text(width / 2, 38, said, fill=SOFT)
     x, middle, below = (width - inner) / 2, 46 + FLOW / 2, 46 + FLOW + SIZES
     centres = []
@@ -169,8 +175,7 @@ def _about(part: Part) -> str:
 
 def _bars(part: Part, whole: Cost, x: float, y: float, room: float) -> str:
     """What a part takes of the network's FLOPs and parameters; a full bar is all of them, equally long in all parts."""
-    full = min(room, 118.0)
-    x += (room - full) / 2
+    x += (room - BAR) / 2
     body = ""
     for number, (name, count, sum_, fill) in enumerate(
         (("FLOPs", part.cost.flops, whole.flops, FLOPS), ("params", part.cost.params, whole.params, PARAMS))
@@ -178,7 +183,7 @@ def _bars(part: Part, whole: Cost, x: float, y: float, room: float) -> str:
         share, top = count / max(1, sum_), y + number * 23
         percent = "under 0.1" if share < 0.001 else f"{100 * share:.1f}"
         body += text(x, top, f"{name} {percent} %, {short(count)}", size=10.5, anchor="start", fill=SOFT)
-        body += rect(x, top + 4, full, 6, "#e3e8ee", rx=2) + rect(x, top + 4, max(1.0, full * share), 6, fill, rx=2)
+        body += rect(x, top + 4, BAR, 6, "#e3e8ee", rx=2) + rect(x, top + 4, max(1.0, BAR * share), 6, fill, rx=2)
     return body
 
 
@@ -199,14 +204,17 @@ def _legend(used: set[Kind], parts: tuple[Part, ...], width: float) -> Piece:
         said.append(("", "+ addition"))
     if "concat" in joins:
         said.append(("", "‖ concatenation; added channels orange"))
+    if any(unit.join == "concat" and unit.residual for unit in units):
+        said.append(("", "n added: the first n channels"))
     if any(unit.gated != "none" for unit in units):
         said.append(("", "g: gate, F: branch, h: shortcut"))
-    said.append(("", "height: resolution, thickness: channels (square roots)"))
+    said.append(("", "height: resolution, thickness: channels (as roots, not to scale)"))
     x, y, body = 0.0, 10.0, ""
     for swatch, words in said:
         room = text_width(words) + (28 if swatch else 0)
         if x and x + room > width - MARGIN:
             x, y = 0.0, y + 20
-        body += Piece(width=0, height=0, body=swatch + text(28 if swatch else 0, 0, words, anchor="start", fill=INK)).at(x, y)
+        entry = swatch + text(28 if swatch else 0, 0, words, anchor="start")
+        body += Piece(width=room, height=20, body=entry).at(x, y)
         x += room + 18
     return Piece(width=min(width - MARGIN, 900), height=y + 6, body=body)

@@ -54,13 +54,18 @@ def element(tag: str, attributes: Mapping[str, str | float], content: str | None
     return f"<{tag}{words}/>" if content is None else f"<{tag}{words}>{content}</{tag}>"
 
 
-def text(x: float, y: float, said: str, *, size: float = 11, fill: str = INK, anchor: str = "middle", **more: str) -> str:
+def text(
+    x: float, y: float, said: str, *, size: float = 11, fill: str = INK, anchor: str = "middle", **more: str
+) -> str:
     """A line of text with its baseline at y."""
     extra = {key.replace("_", "-"): value for key, value in more.items()}
-    return element("text", {"x": x, "y": y, "font-size": size, "fill": fill, "text-anchor": anchor, **extra}, clean(said))
+    place: dict[str, str | float] = {"x": x, "y": y, "font-size": size, "fill": fill, "text-anchor": anchor}
+    return element("text", {**place, **extra}, clean(said))
 
 
-def rect(x: float, y: float, width: float, height: float, fill: str, *, stroke: str = "none", **more: str | float) -> str:
+def rect(
+    x: float, y: float, width: float, height: float, fill: str, *, stroke: str = "none", **more: str | float
+) -> str:
     """A rectangle; `rx` rounds its corners, `dash` breaks its border."""
     extra = {"stroke-dasharray" if key == "dash" else key.replace("_", "-"): value for key, value in more.items()}
     return element("rect", {"x": x, "y": y, "width": width, "height": height, "fill": fill, "stroke": stroke, **extra})
@@ -84,7 +89,7 @@ def arrow(x1: float, y1: float, x2: float, y2: float, stroke: str = SOFT) -> str
 
 def document(width: float, height: float, title: str, body: str) -> str:
     """A whole file: its own background, so that it reads on a dark page too, and nothing from elsewhere."""
-    attributes = {
+    attributes: dict[str, str | float] = {
         "xmlns": "http://www.w3.org/2000/svg",
         "viewBox": f"0 0 {_n(width)} {_n(height)}",
         "width": width,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from archsearch.analysis.outline import Column, join_formula, label
+from archsearch.analysis.outline import Column, label
 from archsearch.analysis.svg import HAIR, INK, PAPER, SOFT, Piece, arrow, element, path, rect, text, text_width
 from archsearch.architecture.ops import (
     Conv,
@@ -171,15 +171,13 @@ def detail(column: Column) -> Piece:
     """The column's frame with its title; behind it more frames where the unit repeats."""
     inner = _unit(column.op) if isinstance(column.op, Unit) else _section(column.op)
     lines = [column.title] if column.title else []
-    notes = [f"x {column.repeats}"] if column.repeats > 1 else []
-    first, last = column.survival
-    if min(first, last) < 1:
-        notes += [f"kept: p = {first:.3g}" + (f" to {last:.3g}" if f"{last:.3g}" != f"{first:.3g}" else "")]
+    first, last = (f"{p:.3g}" for p in column.survival)
+    note = f"kept with p = {first}" + (f" to {last}" if last != first else "") if min(column.survival) < 1 else ""
     head = 34
-    wide = max(inner.width + 12, *(text_width(line) for line in lines), text_width("  ".join(notes), 10.5), 66)
+    wide = max(inner.width + 12, *(text_width(line) for line in lines), text_width(note, 10.5), 66)
     left = (wide - inner.width) / 2
     body = "".join(text(wide / 2, 12, line, font_weight="600") for line in lines)
-    body += text(wide / 2, 27, "   ".join(notes), size=10.5, fill=SOFT)
+    body += text(wide / 2, 27, note, size=10.5, fill=SOFT) if note else ""
     copies = min(column.repeats - 1, 2)
     for copy in range(copies, -1, -1):
         at = left + 4 * copy, head - 4 * copy + 8
@@ -216,12 +214,12 @@ def _unit(unit: Unit) -> Piece:
     fork = 10 + shared.height + (8 if shared.items else 0)
     span = max(branch.height, shortcut.height, gate.height) + (16 if joined else 6)
     join = fork + span + (12 if joined else 0)
-    bottom = join + (10 if joined else 0) + (14 if formula else 0)
+    bottom = join + (10 if joined else 0) + (18 if formula else 0)
     height = bottom + after.height + 20
 
     body = arrow(x, 0, x, height)
     if joined:
-        side = x + middle / 2 + (right if not shortcut.items else 8 + shortcut.width / 2) - (6 if not shortcut.items else 0)
+        side = x + middle / 2 + (8 + shortcut.width / 2 if shortcut.items else 12)
         body += _around(x, side, fork, join, SHORTCUT, dashed=any(i.kind == "pad" for i in shortcut.items))
         body += shortcut.at(side, fork + (join - fork - shortcut.height) / 2 - 4)
     if gate.items:
@@ -232,15 +230,16 @@ def _unit(unit: Unit) -> Piece:
     if joined:
         body += _symbol(x, join, unit)
         if formula:
-            body += rect(x - text_width(formula, 10) / 2, join + 11, text_width(formula, 10), 12, PAPER)
-            body += text(x, join + 21, formula, size=10, fill=SOFT)
+            centre = max(x, text_width(formula, 10) / 2 + 4)
+            body += rect(x - 4, join + 11, 8, 13, PAPER) + text(centre, join + 21, formula, size=10, fill=SOFT)
     return Piece(width=width, height=height, body=body + after.at(x, bottom - 2))
 
 
 def _said_of(unit: Unit) -> str:
+    """F and h are what reaches the join: what scales them is drawn on their way."""
     if unit.gated != "none":
-        return join_formula(unit)
-    return f"{unit.residual} added, rest joined" if unit.join == "concat" and unit.residual else ""
+        return "g F + (1 - g) h" if unit.gated == "both" else "F + (1 - g) h"
+    return f"{unit.residual} added" if unit.join == "concat" and unit.residual else ""
 
 
 def _around(x: float, side: float, top: float, bottom: float, stroke: str, *, dashed: bool = False) -> str:

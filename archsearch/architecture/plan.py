@@ -29,7 +29,7 @@ from archsearch.architecture.ops import (
     Unit,
     named,
 )
-from archsearch.architecture.slots import attention, branch, norm_act, placed, shortcut
+from archsearch.architecture.slots import attention, branch, gate_bias, norm_act, placed, shortcut
 from archsearch.architecture.spec import Architecture, Block, Stage, Survival
 
 
@@ -198,6 +198,5 @@ def _preactivated_by_the_stem(unit: Unit) -> Unit:
 def _gate(block: Block, width: int, stride: int) -> Sequence:
     """A highway's gate has its branch's 3x3 kernel (Srivastava 2015), those of He 2016 are 1x1."""
     highway = block.link == "highway"
-    bias = block.gate_bias if block.gate_bias is not None else -2.0 if highway else -6.0
-    conv = Conv(out=width, kernel=3 if highway else 1, stride=stride, bias=True, bias_init=bias)
+    conv = Conv(out=width, kernel=3 if highway else 1, stride=stride, bias=True, bias_init=gate_bias(block))
     return named(conv, Sigmoid())

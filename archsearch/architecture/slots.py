@@ -125,3 +125,8 @@ def attention(block: Block, channels: int) -> Ops:
             kernel = int(abs(math.log2(channels) / 2 + 0.5))
             kernel += 1 - kernel % 2
             return (Reweight(weights=named(pool, ChannelConv(kernel=kernel), Sigmoid())),)
+
+
+def gate_bias(block: Block) -> float:
+    """Where the gate starts: below zero, so that a network begins near its shortcuts."""
+    return block.gate_bias if block.gate_bias is not None else -2.0 if block.link == "highway" else -6.0

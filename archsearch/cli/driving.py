@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archsearch.cli.board import Board
 from archsearch.cli.dispatch import DONE, FAILED, INTERRUPTED
@@ -21,6 +21,9 @@ from archsearch.cli.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import refuse
 from archsearch.space import SearchSpace
+
+if TYPE_CHECKING:
+    from archsearch.training.images import ImageSet
 
 SHOW_CURSOR = b"\033[?25h\n"  # the live table hides it
 
@@ -32,6 +35,7 @@ def drive_and_show(
     address: str | None,
     tracking_uri: str | None,
     as_json: bool,
+    images: ImageSet | None = None,
 ) -> int:
     """The exit code. Raises what `archsearch.search.session.drive` raises, but for KeyboardInterrupt."""
     from archsearch.search.session import Session, drive
@@ -46,7 +50,7 @@ def drive_and_show(
             stack.enter_context(_quiet())
             stack.enter_context(_second_interrupt_leaves(board))
             watcher = stack.enter_context(watching(board))
-            session = Session(folder=folder, watcher=watcher, address=address, tracking_uri=tracking_uri)
+            session = Session(folder=folder, watcher=watcher, address=address, tracking_uri=tracking_uri, images=images)
             summary = drive(session)
     except KeyboardInterrupt:
         tell(f"archsearch: interrupted and saved; go on with:\n  archsearch resume {shlex.quote(known_as(folder))}")

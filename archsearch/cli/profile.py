@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import DONE, FAILED, app_of, command
 from archsearch.cli.options import Json, Network
-from archsearch.cli.printing import print_json, table, tell
+from archsearch.cli.printing import deliver, print_json, table, tell
 
 if TYPE_CHECKING:
     from archsearch.architecture.cost import Cost
@@ -32,6 +33,10 @@ def profile(
     depth: Annotated[Literal["stage", "layer"], typer.Option(help="A row of the table is a stage, or a layer.")] = (
         "stage"
     ),
+    drawing: Annotated[
+        Path | None,
+        typer.Option("--draw", metavar="FILE.svg", show_default=False, help="A picture of the network, as SVG."),
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Parameters, FLOPs and activations of a network, for one image in eval mode.
@@ -60,6 +65,9 @@ def profile(
         "by_operator": counted.by_operator(),
         "counter": counter,
     }
+    if drawing is not None:
+        _draw(network, drawing)
+        document["drawing"] = str(drawing)
     if as_json:
         print_json(document)
     else:
@@ -68,6 +76,19 @@ def profile(
         tell(f"archsearch: fvcore counts {counted.to_dict()}, the plan {analytic.to_dict()}")
         return FAILED
     return DONE
+
+
+def _draw(network: Architecture, file: Path) -> None:
+    from archsearch.analysis.drawing import draw
+    from archsearch.reading.errors import refuse
+
+    if file.suffix.lower() != ".svg":
+        raise refuse(f"the file {str(file)!r:.200}", allowed="a name that ends in .svg", file="--draw")
+    try:
+        deliver(draw(network), file)
+    except OSError as error:
+        allowed = "a file in a folder that exists and can be written"
+        raise refuse(f"{str(file)!r:.200}: {error.strerror}", allowed=allowed, file="--draw") from None
 
 
 def _print_table(network: Architecture, document: dict[str, Any], depth: str) -> None:

@@ -60,12 +60,14 @@ def run(
     from archsearch.cli.driving import drive_and_show, refuse_if_silent
 
     refuse_if_silent(address)
-    _have_data(loaded)
+    from archsearch.training.datasets import load_images
+
+    images = load_images(loaded.data, progress=tell)  # before there is a folder: it may not be there
     from archsearch.search.session import create
 
     create(loaded, folder, name=name or folder.name)
     tell(f"experiment {folder.name} in {folder.path}")
-    return drive_and_show(loaded, folder, address=address, tracking_uri=tracking_uri, as_json=as_json)
+    return drive_and_show(loaded, folder, images=images, address=address, tracking_uri=tracking_uri, as_json=as_json)
 
 
 def _folder(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:
@@ -92,17 +94,6 @@ def _refuse_taken(folder: ExperimentFolder) -> ExperimentFolder:
         hint = f"archsearch resume {folder.name} goes on with it; another --name starts anew"
         raise refuse(f"the experiment {folder.name} is there already", hint=hint, file="--name")
     return folder
-
-
-def _have_data(space: SearchSpace) -> None:
-    """Raises InputError for data that cannot be had, before there is a folder.
-
-    A folder of images was looked at when the space was loaded; to decode all of it takes too long to do twice.
-    """
-    from archsearch.training.datasets import load_images
-
-    if space.data.name != "folder":
-        load_images(space.data, progress=tell)
 
 
 def _show_plan(space: SearchSpace, folder: ExperimentFolder, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,19 @@ def train(
     batch_size: Annotated[int | None, typer.Option(show_default=False, help="training.batch_size")] = None,
     learning_rate: Annotated[float | None, typer.Option(show_default=False, help="training.learning_rate")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the weights, the order and the draws.")] = 0,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Weights to start from: .safetensors of `train`, or .pth of torchvision or timm. A classifier of "
+            "other classes starts anew.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        Literal["none", "trunk", "bn"],
+        typer.Option(help="trunk: the classifier alone trains; bn: the norms keep their scales and statistics."),
+    ] = "none",
     sets: Set = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", show_default=False, help="Left out: trained/NETWORK-DATA.")
@@ -55,12 +68,16 @@ def train(
     network = arguments.architecture(arch)
     folder = _folder(network, words.data, output)
     with stdout_to_stderr():
-        result = _train(network, words.data, words.training, seed, folder)
+        result = _train(network, words.data, words.training, seed=seed, folder=folder, weights=weights, freeze=freeze)
     if as_json:
         print_json(result)
         return
     print(f"{result['name']}: {percent(result['validation']['accuracy'])} on validation, "
           f"{percent(result['test']['accuracy'])} on test, {result['params']:,} parameters")  # fmt: skip
+    if start := result["start"]:
+        anew = f", anew: {', '.join(start['replaced'])}" if start["replaced"] else ""
+        print(f"started from {start['file']} ({start['source']}): {start['loaded']} tensors{anew}; "
+              f"{result['frozen']['parameters']:,} parameters frozen")  # fmt: skip
     print(f"written to {folder}: model.yaml, weights.safetensors, result.json")
 
 
@@ -81,23 +98,19 @@ def _folder(network: Architecture, settings: DataSettings, output: Path | None) 
     return folder
 
 
-def _train(
-    network: Architecture, settings: DataSettings, recipe: TrainingSettings, seed: int, folder: Path
-) -> dict[str, Any]:
+def _train(network: Architecture, settings: DataSettings, recipe: TrainingSettings, **given: Any) -> dict[str, Any]:
     from archsearch.training.datasets import load_images
 
     images = load_images(settings, progress=tell)
     network = _adapted(network, images)
-    tell(f"training {network.name or network.digest} in {folder}")
+    tell(f"training {network.name or network.digest} in {given['folder']}")
     from archsearch.cli.bars import epochs_shown
     from archsearch.training.fit import train_architecture
     from archsearch.training.loop import Diverged
 
     try:
         with epochs_shown(recipe.epochs, sys.stderr) as shown:
-            return train_architecture(
-                network, images, recipe, seed=seed, folder=folder, on_epoch=shown.epoch, on_step=shown.step
-            )
+            return train_architecture(network, images, recipe, on_epoch=shown.epoch, on_step=shown.step, **given)
     except KeyboardInterrupt:
         tell("archsearch: the same command goes on from the last checkpoint")
         raise

@@ -133,9 +133,7 @@ class ResidualUnit(nn.Module):
         """The branch times its gain, or None where it is dropped for the whole batch."""
         unit, scale = self.unit, self.unit.branch_scale
         if unit.survival == 1.0 or not self.training:
-            return _scaled(
-                self.gain(self.branch(s)), scale * (unit.survival if unit.survival_rescale == "test" else 1)
-            )
+            return _scaled(self.gain(self.branch(s)), scale * (unit.survival if unit.survival_rescale == "test" else 1))
         if unit.survival_rescale == "train":
             scale /= unit.survival
         if unit.survival_per == "batch":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
@@ -44,9 +44,7 @@ class Place:
     block: int = 0
 
 
-def convert_weights(
-    state_dict: Mapping[str, Tensor], name: str, source: str = "torchvision"
-) -> dict[str, Tensor]:
+def convert_weights(state_dict: Mapping[str, Tensor], name: str, source: str = "torchvision") -> dict[str, Tensor]:
     """torchvision's or timm's weights of the network `name` as the state dict of `archsearch.build(name)`.
 
     The tensors are the given ones, not copies. Files from before torch 0.4.1 count no batches: those counts are 0.
@@ -70,9 +68,7 @@ def layout_of(name: str, source: str) -> Layout:
     raise refuse(f"{source} has no weights for {name!r} that could be converted", allowed=known, file="name")
 
 
-def converted(
-    state: Mapping[str, Tensor], architecture: Architecture, name: str, source: str
-) -> dict[str, Tensor]:
+def converted(state: Mapping[str, Tensor], architecture: Architecture, name: str, source: str) -> dict[str, Tensor]:
     """`convert_weights` for an architecture that differs from the zoo's by its image or its classes alone."""
     theirs = dict(places(architecture, layout_of(name, source)))
     given = {_today(key): value for key, value in state.items()}
@@ -84,8 +80,7 @@ def converted(
             ours[key] = given.pop(found)
         elif tensor == "num_batches_tracked":
             ours[key] = torch.zeros(expected.shape, dtype=expected.dtype)
-    left = {key: value for key, value in given.items()}
-    check(ours, architecture, what=f"{source}'s {name}", left=left, name_of=lambda key: _renamed(key, theirs))
+    check(ours, architecture, what=f"{source}'s {name}", left=given, name_of=lambda key: _renamed(key, theirs))
     return ours
 
 
@@ -94,7 +89,7 @@ def check(
     architecture: Architecture,
     *,
     what: str,
-    left: Collection[str] = (),
+    left: Iterable[str] = (),
     name_of: Callable[[str], str] = str,
 ) -> None:
     """Every tensor of the architecture, in its shape, and nothing besides. Raises InputError with the first keys

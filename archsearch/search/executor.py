@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from archsearch.search.desk import Desk
-from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train
+from archsearch.search.messages import Report, ReportIn, Rest
 from archsearch.search.objective import TrialWorker
 
 if TYPE_CHECKING:
@@ -31,25 +31,47 @@ if TYPE_CHECKING:
     from archsearch.training.images import ImageSet
 
 
+LOSSES = 10
+
+
+class RayFailed(RuntimeError):
+    """Ray did not start, or nobody answers at the address."""
+
+
 @contextmanager
 def cluster(address: str | None, *, object_bytes: int) -> Iterator[None]:
-    """A Ray of our own on this machine's loopback, or the running one at `address`; left behind as it was."""
-    common = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
-    if address is None:
-        ray.init(
-            address="local",
-            _node_ip_address="127.0.0.1",
-            num_cpus=os.cpu_count(),
-            object_store_memory=2 * object_bytes + 2**28,
-            **common,
-        )
-    else:
-        common.pop("include_dashboard")
-        ray.init(address=address, **common)
+    """A Ray of our own on this machine's loopback, or the running one at `address`; left behind as it was.
+
+    Raises RayFailed. On a busy machine Ray's own processes may miss their deadlines: it is tried twice.
+    """
+    for attempt in (1, 2):
+        try:
+            _connect(address, object_bytes)
+            break
+        except Exception as error:
+            ray.shutdown()
+            if attempt == 2:
+                reason = str(error).strip().split("\n")[0][:200]
+                raise RayFailed(f"Ray did not start: {type(error).__name__}: {reason}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _connect(address: str | None, object_bytes: int) -> None:
+    if address is not None:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        return
+    ray.init(
+        address="local",
+        _node_ip_address="127.0.0.1",
+        num_cpus=os.cpu_count(),
+        object_store_memory=2 * object_bytes + 2**28,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
 
 
 def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
@@ -61,16 +83,15 @@ def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
     return max(1, min(fits, trials, resources.max_concurrent or fits))
 
 
-def run_trials(search: Search, images: ImageSet) -> None:
-    """Runs until every lane rests. Needs a `cluster`. KeyboardInterrupt passes through."""
+def run_trials(search: Search, images: ImageSet, *, workers_are_up: Callable[[], None]) -> None:
+    """Runs until every lane rests; `workers_are_up` is called once, at the first report. Needs a `cluster`.
+    KeyboardInterrupt passes through."""
     settings, resources = search.space.training, search.space.resources
     desk = ray.remote(num_cpus=0)(Desk).remote()
-    conductor = Conductor(search=search, desk=desk)
+    conductor = Conductor(search=search, desk=desk, workers_are_up=workers_are_up)
     storage = tempfile.mkdtemp(prefix="archsearch-tune-")
     lane = tune.with_resources(
-        tune.with_parameters(
-            Lane, desk=desk, images=images, settings=settings, threads=resources.cpus_per_trial
-        ),
+        tune.with_parameters(Lane, desk=desk, images=images, settings=settings, threads=resources.cpus_per_trial),
         {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
     )
     try:
@@ -120,7 +141,10 @@ class Conductor:
 
     search: Search
     desk: Any
+    workers_are_up: Callable[[], None]
+    up: bool = False
     doing: dict[str, int] = field(default_factory=dict)
+    losses: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles whatever it is given, for a restore that never comes: the ledger is what a search
@@ -128,33 +152,33 @@ class Conductor:
         return {}
 
     def begin(self, lane: str) -> None:
-        """A lane that is ready: for the first time, or anew."""
-        self._instruct(lane, self.search.respond(Report(kind="ready")), anew=True)
+        """A lane that Tune is about to start; what a dead one has not read is forgotten."""
+        self.desk.give.remote(lane, ReportIn(), anew=True)
 
     def follow(self, lane: str, report: Report) -> bool:
-        """The lane's next instruction; False where there is none."""
+        """Answers a lane's report; False where nothing is left for it."""
+        self.losses = 0
+        if not self.up:
+            self.up = True
+            self.workers_are_up()
         if report.kind == "weights":
             weights = ray.get(self.desk.collect.remote(report.number))
-            report = Report(kind="weights", number=report.number, weights=weights)
+            report = replace(report, weights=weights)
         instruction = self.search.respond(report)
         if isinstance(instruction, Rest):
             self.doing.pop(lane, None)
             return False
-        self._instruct(lane, instruction)
+        self.doing[lane] = getattr(instruction, "number", 0)
+        self.desk.give.remote(lane, instruction)
         return True
 
     def lost(self, lane: str) -> None:
-        """The lane's process is gone; Tune starts another."""
+        """The lane's process is gone; Tune starts another. Raises RayFailed where none lives long enough to report."""
+        self.losses += 1
+        if self.losses > LOSSES:
+            raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
         self.search.lost(self.doing.pop(lane, 0), "its worker died")
         self.begin(lane)
-
-    def _instruct(self, lane: str, instruction: Instruction, *, anew: bool = False) -> None:
-        match instruction:
-            case Train() | Test() | GoOn() | HandOver():
-                self.doing[lane] = instruction.number
-            case Rest():
-                self.doing.pop(lane, None)
-        self.desk.give.remote(lane, instruction, anew=anew)
 
 
 class Schedule(FIFOScheduler):
@@ -165,7 +189,7 @@ class Schedule(FIFOScheduler):
         self._conductor = conductor
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """A new lane: its first instruction is on the desk before its process is up."""
+        """A new lane."""
         self._conductor.begin(trial.trial_id)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:

@@ -41,11 +41,16 @@ class Test:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportIn:
+    """Say that you are there. A trial is given only to a worker that is: no trial waits for one to start."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Rest:
     """Nothing is left to do."""
 
 
-Instruction = Train | GoOn | HandOver | Test | Rest
+Instruction = ReportIn | Train | GoOn | HandOver | Test | Rest
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from archsearch.architecture.spec import Architecture
-from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train
+from archsearch.search.messages import GoOn, HandOver, Instruction, Report, ReportIn, Rest, Test, Train
 from archsearch.space.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TrialWorker:
                     return self._hand_over()
                 case Test():
                     return self._test(instruction)
-                case Rest():
+                case ReportIn() | Rest():
                     return Report(kind="ready")
         except Exception as error:
             self._training = None
@@ -52,9 +52,7 @@ class TrialWorker:
 
         self._training = None  # Frees the last trial's memory before the next one's is taken.
         network = build(Architecture.from_dict(dict(train.architecture)), seed=train.seed)
-        self._training = Training(
-            network, self._images, self._settings, seed=train.seed, threads=self._threads
-        )
+        self._training = Training(network, self._images, self._settings, seed=train.seed, threads=self._threads)
         self._number, self._epochs = train.number, iter(self._training)
 
     def _next_epoch(self) -> Report:

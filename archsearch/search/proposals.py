@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from optuna.trial import TrialState as OptunaState
 from archsearch.architecture.cost import Cost, cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment.records import Epoch, Rejection, Trial, TrialState
+from archsearch.reading.errors import InputError
 from archsearch.space import RandomChoices, Recorder, SearchSpace
 
 ASKS = 32  # Suggestions that a model may miss before a random admitted candidate is taken instead.
@@ -84,20 +85,33 @@ class Proposals:
         for attempt in range(0 if self._space.search.sampler == "random" else ASKS):
             self._study.sampler = self._sampler(number, attempt)
             asked, candidate = self._ask()
-            if not self._space.budget.admits(candidate.cost):
-                self._study.tell(asked, state=OptunaState.PRUNED)
-                refused.append(candidate)
-            elif candidate.digest in self._seen:
+            if candidate is not None and self._is_new(candidate):
+                return self._hand_out(number, asked, candidate, refused)
+            if candidate is None or candidate.digest in self._seen:
                 self._study.tell(asked, state=OptunaState.FAIL)
             else:
+                self._study.tell(asked, state=OptunaState.PRUNED)
+                refused.append(candidate)
+        for candidate in self._draws(number):
+            if self._is_new(candidate):
+                asked, _ = self._ask(candidate.choices)
                 return self._hand_out(number, asked, candidate, refused)
+        return None
+
+    def _is_new(self, candidate: Candidate) -> bool:
+        return self._space.budget.admits(candidate.cost) and candidate.digest not in self._seen
+
+    def _draws(self, number: int) -> Iterator[Candidate]:
+        """Random candidates, until there have been very many or every combination of a small space was among them."""
         choices = RandomChoices(random.Random(derived_seed(self._space.search.seed, number, "random")))
+        extent, drawn = self._space.extent(), set[tuple[tuple[str, Any], ...]]()
         for _ in range(DRAWS):
             recorder = Recorder(choices)
-            architecture = self._space.sample(recorder)
-            if self._space.budget.admits(cost(architecture)) and architecture.digest not in self._seen:
-                return self._hand_out(number, *self._ask(recorder.taken), refused)
-        return None
+            if candidate := self._candidate(recorder):
+                yield candidate
+            drawn.add(tuple(recorder.taken.items()))
+            if extent.exact and len(drawn) >= extent.count:
+                return
 
     def learn(self, trial: Trial, epochs: Iterable[Epoch]) -> None:
         """What became of a trial. One that was stopped early stays a stopped one: its curve up to there."""
@@ -117,23 +131,29 @@ class Proposals:
     def _sampler(self, number: int, attempt: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.TPESampler(seed=derived_seed(self._space.search.seed, number, attempt))
 
-    def _ask(self, choices: Mapping[str, Any] | None = None) -> tuple[optuna.Trial, Candidate]:
+    def _ask(self, choices: Mapping[str, Any] | None = None) -> tuple[optuna.Trial, Candidate | None]:
         """The sampler's suggestion, or these choices: the study then knows them as if it had made them."""
         if choices is not None:
             self._study.enqueue_trial(dict(choices))
         asked = self._study.ask()
-        recorder = Recorder(_Suggestions(asked))
-        architecture = self._space.sample(recorder)
-        counted = cost(architecture)
-        for name, amount in self._space.budget.violations(counted).items():
-            asked.set_constraint(name, amount)
-        return asked, Candidate(
+        candidate = self._candidate(Recorder(_Suggestions(asked)))
+        if candidate is not None:
+            for name, amount in self._space.budget.violations(candidate.cost).items():
+                asked.set_constraint(name, amount)
+        return asked, candidate
+
+    def _candidate(self, recorder: Recorder) -> Candidate | None:
+        """None where the image runs out on the way, or the choices do not go together."""
+        try:
+            architecture = self._space.sample(recorder)
+            counted = cost(architecture)
+        except InputError:
+            return None
+        return Candidate(
             choices=dict(recorder.taken), architecture=architecture, cost=counted, digest=architecture.digest
         )
 
-    def _hand_out(
-        self, number: int, asked: optuna.Trial, candidate: Candidate, refused: list[Candidate]
-    ) -> Proposal:
+    def _hand_out(self, number: int, asked: optuna.Trial, candidate: Candidate, refused: list[Candidate]) -> Proposal:
         self._seen.add(candidate.digest)
         self._asked[number] = asked
         return Proposal(candidate=candidate, refused=tuple(refused))
@@ -151,7 +171,5 @@ class _Suggestions:
     def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
         return self._trial.suggest_int(name, low, high, step=step, log=log)
 
-    def real(
-        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
-    ) -> float:
+    def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
         return self._trial.suggest_float(name, low, high, step=step, log=log)

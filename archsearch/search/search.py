@@ -155,9 +155,7 @@ class Search:
             self.ledger.start(trial.number)
             trial = self.ledger.trial(trial.number)
             self.watcher.trial(trial, None)
-            return Train(
-                number=trial.number, attempt=trial.attempts, architecture=trial.architecture, seed=trial.seed
-            )
+            return Train(number=trial.number, attempt=trial.attempts, architecture=trial.architecture, seed=trial.seed)
         return self._test_winner() or Rest()
 
     def _propose(self) -> Trial | None:

@@ -6,7 +6,8 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
@@ -17,16 +18,20 @@ from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
 if TYPE_CHECKING:
     from archsearch.search.search import Watcher
+    from archsearch.training.images import ImageSet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """How a search is run: `address` of a running Ray (None: one of its own), where MLflow is (None: the default)."""
+    """How a search is run: `address` of a running Ray (None: one of its own), where MLflow is (None: the default),
+    and the images, where somebody has loaded them already."""
 
     folder: ExperimentFolder
     watcher: Watcher
     address: str | None = None
     tracking_uri: str | None = None
+    images: ImageSet | None = None
+    followers: list[Popen[bytes]] = field(default_factory=list)
 
 
 def create(space: SearchSpace, folder: ExperimentFolder, *, name: str) -> None:
@@ -56,9 +61,9 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
 
     watcher = session.watcher
     watcher.phase(f"loading {space.data.name}")
-    images = load_images(space.data)
+    images = session.images or load_images(space.data)
     ledger.begin({"data": images.digest, "python": sys.version.split()[0]})
-    with _tracked(session), _ends(ledger), _terminable():
+    with _ends(session, ledger), _terminable():
         watcher.phase("starting Ray")
         prepare(session.address)
         from archsearch.search.executor import cluster, run_trials
@@ -68,27 +73,22 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
         with cluster(session.address, object_bytes=images.nbytes):
             watcher.phase("starting the workers")
             try:
-                run_trials(search, images)
+                run_trials(search, images, workers_are_up=lambda: _follow(session))
             except BaseException:
                 search.interrupted()
                 raise
         ledger.end("finished" if ledger.best() else "failed")
 
 
-@contextmanager
-def _tracked(session: Session) -> Iterator[None]:
-    """MLflow follows from a process of its own; what it could not send in time, `archsearch sync` sends later."""
-    follower = start_follower(session.folder, resolve_tracking_uri(session.tracking_uri))
-    try:
-        yield
-    finally:
-        session.watcher.phase("writing the rest to MLflow")
-        drain(follower, timeout=60)
+def _follow(session: Session) -> None:
+    """MLflow's import takes seconds of CPU that the workers need to start: it begins after them."""
+    session.followers.append(start_follower(session.folder, resolve_tracking_uri(session.tracking_uri)))
 
 
 @contextmanager
-def _ends(ledger: Ledger) -> Iterator[None]:
-    """The ledger's last word on a session that does not reach its end."""
+def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
+    """The ledger's last word on the session, and then MLflow's: what it cannot take in time is sent later, by
+    the next `resume` or `ui`."""
     try:
         yield
     except KeyboardInterrupt:
@@ -97,6 +97,12 @@ def _ends(ledger: Ledger) -> Iterator[None]:
     except BaseException as error:
         ledger.end("failed", {"reason": f"{type(error).__name__}: {error}"[:500]})
         raise
+    finally:
+        if ledger.counts().total and not session.followers:
+            _follow(session)
+        session.watcher.phase("writing the rest to MLflow")
+        for follower in session.followers:
+            drain(follower, timeout=60)
 
 
 @contextmanager

@@ -42,9 +42,7 @@ Condition = Annotated[
     dict[str, tuple[Plain, ...]],
     BeforeValidator(_as_tuples),
     Says("a mapping of words to a value, or to a list of values"),
-    WithJsonSchema(
-        {"type": "object", "additionalProperties": {"anyOf": [_PLAIN, {"type": "array", "items": _PLAIN}]}}
-    ),
+    WithJsonSchema({"type": "object", "additionalProperties": {"anyOf": [_PLAIN, {"type": "array", "items": _PLAIN}]}}),
 ]
 
 
@@ -166,9 +164,7 @@ class Reals(Domain):
     bounds: Annotated[tuple[float, float], BeforeValidator(_as_tuple), Says("a list of two numbers [low, high]")] = (
         Field(alias="float", description="Lowest and highest value.")
     )
-    step: float | None = Field(
-        None, gt=0, description="Distance of neighbouring values; left out: any number between."
-    )
+    step: float | None = Field(None, gt=0, description="Distance of neighbouring values; left out: any number between.")
     log: bool = Field(False, description="Draw by the logarithm.")
 
     @model_validator(mode="after")

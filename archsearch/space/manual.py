@@ -25,7 +25,7 @@ from archsearch.space.words import Term, allowed_for, groups, vocabulary
 _INTRODUCTION = """\
 # Search-space files: every word
 
-Generated from the models by `archsearch.space.reference()`; do not edit by hand.
+Generated from the models: `python -m archsearch.space.manual > docs/search-space.md` writes it anew.
 
 A file is YAML 1.2 without aliases, tags and repeated keys. Only `true` and `false` are booleans. Counts may be
 written 600k, 40M or 1.2G. Any value can be set from the command line: `--set search.trials=8`,
@@ -118,3 +118,7 @@ def _rows(rows: Iterable[tuple[str, str, str, str | None]]) -> str:
 
 def _first_line(model: type[Words]) -> str:
     return (model.__doc__ or "").strip().split("\n")[0]
+
+
+if __name__ == "__main__":
+    print(reference(), end="")

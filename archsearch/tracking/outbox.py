@@ -58,9 +58,7 @@ class Outbox:
 
     def place(self, experiment: str, parent: str) -> None:
         """Remembers where the search lives in the store."""
-        self._db.execute(
-            "UPDATE targets SET experiment = ?, parent = ? WHERE uri = ?", (experiment, parent, self._uri)
-        )
+        self._db.execute("UPDATE targets SET experiment = ?, parent = ? WHERE uri = ?", (experiment, parent, self._uri))
 
     def run(self, trial: int) -> tuple[str, bool] | None:
         """The trial's run, and whether its words and cost were sent."""

@@ -19,8 +19,10 @@ from archsearch.training.checkpoint import (
     weights_to_bytes,
     write_atomically,
 )
+from archsearch.training.freezing import Freeze
 from archsearch.training.images import ImageSet
 from archsearch.training.loop import EpochMetrics, Precision, Training
+from archsearch.training.pretrained import read_weights, start_from
 
 CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
 
@@ -37,21 +39,30 @@ def train_architecture(
     threads: int | None = None,
     precision: Precision | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    weights: Path | None = None,
+    freeze: Freeze = "none",
 ) -> dict[str, Any]:
     """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
 
     The folder gets model.yaml, weights.safetensors and result.json. Where an earlier call with the same
     architecture, data, settings and seed was interrupted in this folder, it goes on from its checkpoint.
-    Raises InputError where the images are not the architecture's, Diverged, OSError.
+    `weights` is a file to start from (see pretrained.py), of which `freeze` holds a part as it is.
+    Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
     """
     from archsearch.network import build
 
     _fits(architecture, images)
+    if freeze != "none" and weights is None:
+        raise refuse(f"--freeze {freeze} without weights to keep", allowed="--freeze with --weights FILE")
+    given = read_weights(weights) if weights is not None else None
+    model = build(architecture, seed=seed)
+    start = start_from(given, model) if given is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint"
-    model = build(architecture, seed=seed)
-    training = Training(model, images, settings, seed=seed, threads=threads, precision=precision, on_step=on_step)
-    identity = _identity(architecture, images, training)
+    training = Training(
+        model, images, settings, seed=seed, threads=threads, precision=precision, on_step=on_step, freeze=freeze
+    )
+    identity = _identity(architecture, images, training, start)
     history = _restored(training, checkpoint, identity)
     write_atomically(folder / "model.yaml", architecture.to_yaml().encode())
     saved = time.monotonic()
@@ -64,8 +75,8 @@ def train_architecture(
         if on_epoch is not None:
             on_epoch(metrics)
     test = training.evaluate("test")
-    weights = weights_to_bytes(model.state_dict())
-    write_atomically(folder / "weights.safetensors", weights)
+    trained = weights_to_bytes(model.state_dict())
+    write_atomically(folder / "weights.safetensors", trained)
     result = {
         "name": architecture.name,
         "digest": architecture.digest,
@@ -73,6 +84,8 @@ def train_architecture(
         "folder": str(folder),
         "data": {"name": images.name, "digest": images.digest, "classes": list(images.classes),
                  "mean": list(images.mean), "std": list(images.std)},
+        "start": start,
+        "frozen": training.frozen.to_dict(),
         "seed": seed,
         "epochs": settings.epochs,
         "device": str(training.device),
@@ -80,7 +93,7 @@ def train_architecture(
         "seconds": sum(epoch["seconds"] for epoch in history),
         "validation": {key: history[-1][f"validation_{key}"] for key in ("loss", "accuracy")},
         "test": test.to_dict(),
-        "weights": {"file": "weights.safetensors", "sha256": hashlib.sha256(weights).hexdigest()},
+        "weights": {"file": "weights.safetensors", "sha256": hashlib.sha256(trained).hexdigest()},
         "history": history,
     }  # fmt: skip
     write_atomically(folder / "result.json", json.dumps(result, indent=1).encode())
@@ -98,9 +111,10 @@ def _fits(architecture: Architecture, images: ImageSet) -> None:
         )
 
 
-def _identity(architecture: Architecture, images: ImageSet, training: Training) -> str:
-    """Two trainings with the same words go through the same states."""
+def _identity(architecture: Architecture, images: ImageSet, training: Training, start: dict[str, Any] | None) -> str:
+    """Two trainings with the same words and the same start go through the same states."""
     words = [architecture.to_dict(), images.digest, training.settings.to_dict(), training.seed]
+    words += [start["sha256"] if start else "", training.frozen.freeze]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
 

@@ -17,6 +17,7 @@ from archsearch.reading.errors import refuse
 from archsearch.space.settings import TrainingSettings
 from archsearch.training import recipe
 from archsearch.training.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.freezing import Freeze, Frozen
 from archsearch.training.images import ImageSet, SplitName
 from archsearch.training.optimizer import Optimizer
 
@@ -79,7 +80,7 @@ class Training:
     a generator of its own, seeded by (seed, purpose, epoch), so that a restored training goes on exactly as
     it would have; torch's global state is left as it was found.
     `threads` sets torch's threads, for the process. `precision` is float32 on a CPU, and bfloat16 (autocast)
-    on a GPU that has it. `on_step(done, steps)` is called after every step.
+    on a GPU that has it. `on_step(done, steps)` is called after every step. `freeze` says what does not train.
     Raises InputError for a device that is not there, Diverged for a loss that is no finite number.
     """
 
@@ -94,6 +95,7 @@ class Training:
         threads: int | None = None,
         precision: Precision | None = None,
         on_step: Callable[[int, int], None] | None = None,
+        freeze: Freeze = "none",
     ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -101,6 +103,7 @@ class Training:
         self.precision = precision or _usual_precision(self.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images, self.settings, self.seed, self.on_step = images, settings, seed, on_step
+        self.frozen = Frozen(self.model, freeze)
         self.optimizer = Optimizer(self.model, settings)
         self.epoch = 0
         self.batch_size = min(settings.batch_size, len(images.train))
@@ -148,6 +151,7 @@ class Training:
         project = getattr(model, "project", None)
         losses, right, rate = *self._sums(), 0.0
         model.train()
+        self.frozen.keep()
         for step in range(self.steps):
             part = slice(step * size, (step + 1) * size)
             rate = recipe.learning_rate(settings, epoch * self.steps + step, settings.epochs * self.steps)

@@ -24,7 +24,7 @@ SURFACE = {
     "status": {"[EXPERIMENT]", "--json"},
     "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
     "zoo": {"--json"},
-    "profile": {"ARCH", "--input", "--counter", "--depth", "--json"},
+    "profile": {"ARCH", "--input", "--counter", "--depth", "--draw", "--json"},
     "train": {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
         "--output", "--json",

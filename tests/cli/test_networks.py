@@ -122,3 +122,24 @@ def test_train_without_its_data_says_the_ways_out(tmp_path: Path, monkeypatch, c
     assert main(["train", "resnet20_cifar", "--data", "cifar10"]) == 2
     assert "data.root=DIR" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_profile_draws_the_network_and_says_where(tmp_path: Path, capsys) -> None:
+    import xml.etree.ElementTree as ET
+
+    file = tmp_path / "net.svg"
+    found = document(capsys, "profile", "resnet20_cifar", "--draw", str(file), "--json")
+    assert found["drawing"] == str(file)
+    assert "resnet20_cifar" in "".join(ET.fromstring(file.read_bytes()).itertext())
+    assert main(["profile", "resnet20_cifar", "--draw", str(file)]) == 0
+    assert str(file) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["missing/net.svg", "folder.svg", "net.png"])
+def test_a_drawing_that_cannot_be_written_is_bad_input(name: str, tmp_path: Path, capsys) -> None:
+    (tmp_path / "folder.svg").mkdir()
+    assert main(["profile", "resnet20_cifar", "--draw", str(tmp_path / name)]) == 2
+    said = capsys.readouterr()
+    assert "--draw" in said.err
+    assert said.out == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.svg"]

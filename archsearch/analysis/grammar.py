@@ -1,0 +1,118 @@
+"""docs/grammar.md: each family of the literature as the slots of one unit, in tables made from the plan.
+
+`python -m archsearch.analysis.grammar > docs/grammar.md` writes the page anew.
+"""
+
+from __future__ import annotations
+
+from archsearch.analysis.lineage import Specimen, families
+from archsearch.analysis.outline import Column, join_formula, label
+from archsearch.architecture.ops import Conv, Sequence
+from archsearch.architecture.slots import gate_bias
+from archsearch.architecture.spec import Block
+
+TITLE = """\
+# The grammar: every family as slots of one unit
+
+Made from the code, tables and all: `python -m archsearch.analysis.grammar > docs/grammar.md` writes it anew, and a
+test fails where the page and the code differ. `archsearch profile NAME --draw NAME.svg` draws what is said here.
+
+## The unit
+
+A network is a stem, stages of blocks, and a head. Every block of every family is one unit:
+
+    unit(x) = after( join( h(s), w F(s) ) ),   s = shared(x)
+
+| slot | what stands there |
+|---|---|
+| `shared` s | norm and ReLU that feed both sides; empty where both read x itself |
+| `branch` F | convolutions with norms and ReLUs, then attention |
+| `shortcut` h | empty (identity), zero padding, a 1x1 projection, dropout |
+| `gate` g | a convolution and a sigmoid, where a gate weighs the two sides |
+| `gain` w | one learned number |
+| join | `replace`: F; `add`: h + F, or with a gate g F + (1 - g) h or F + (1 - g) h; `concat`: h and F side by side \
+(‖), the first r channels added where r > 0 |
+| `after` | what the sum still goes through |
+
+Constants may stand on both sides, and stochastic depth keeps the branch with a probability p while training.
+He et al. (arXiv:1603.05027) write y = h(x) + F(x), x' = f(y): the same, with `after` for f.
+
+Below, `3x3, 64` is a convolution with 64 channels, `g32` its groups, `/2` its stride; `pad` is option A. What is shown
+is a stage that halves the resolution: its entry where it has one, the block that changes the shape, and the others.
+Words that are not shown have their defaults (docs/search-space.md lists them all).
+"""
+
+START = """\
+## Where training starts
+
+- **Convolutions**: He initialisation (arXiv:1502.01852), normal with variance 2 / (kernel² · out / groups), which keeps
+  the gradient's scale. ECA's convolution over channels: uniform within 1 / sqrt(kernel).
+- **Norms**: scale 1, shift 0. **Linear layers**: uniform within 1 / sqrt(in). **Biases**: 0.
+- **Gates**: their bias is `gate_bias`; left out, {highway:g} for highway links and {gated:g} for the gates of He 2016,
+  so that a network starts near its shortcuts.
+- **Learned gains**: 0. Each block starts as its shortcut, and the gain is kept in (-1, 1).
+
+All weights are drawn on the CPU from one seeded generator, in the modules' order.
+"""
+
+NEW = """\
+## What a new paper has to touch
+
+The grammar is two files of a few screens, `architecture/plan.py` (which slot gets what) and `architecture/slots.py`
+(what stands in a slot). Shapes, costs, modules, digests, drawings and this page are walks over the ops that they give.
+
+1. **A word**: a field of `Block`, `Stage`, `Stem`, `Head` or `Survival` in `architecture/spec.py`, with a range, a
+   description, and a default that leaves all known networks as they are. Files, errors, the schema and the reference
+   of search spaces follow from it.
+2. **Its slot**: a case in `slots.py`, or in `plan.py` where it moves what stands beside the branch.
+3. Only for a layer that none of the ops is: an op in `architecture/ops.py` (its shape and its cost), its module in
+   `network/` (`build.py` maps ops to modules), and its label in `analysis/outline.py`.
+4. **A network of the paper** in `zoo/`, with the published figures, which the tests then hold; and a line in
+   `analysis/lineage.py`.
+"""
+
+
+def page() -> str:
+    """The page, for docs/grammar.md."""
+    parts = [TITLE]
+    for family in families():
+        parts += [f"## {family.title}\n", f"{family.prose}\n"]
+        for specimen in family.specimens:
+            name = f"`{specimen.name}`" if specimen.name else "In words alone"
+            parts += [f"{name}: {specimen.words()}\n", _table(specimen)]
+    highway, gated = gate_bias(Block(kind="single", link="highway")), gate_bias(Block(gate="exclusive"))
+    return "\n".join([*parts, START.format(highway=highway, gated=gated), NEW])
+
+
+def _table(specimen: Specimen) -> str:
+    """A column for the entry, the first block and the others, a row for each slot that one of them fills."""
+    columns = specimen.columns()
+    rows = [_cells(column) for column in columns]
+    lines = ["| | " + " | ".join(column.title for column in columns) + " |", "|---|" + "---|" * len(columns)]
+    for slot in ("layers", "shared", "branch", "shortcut", "gate", "gain", "join", "after", "training"):
+        if any(slot in cells for cells in rows):
+            lines.append(f"| {slot} | " + " | ".join(cells.get(slot, "") for cells in rows) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(column: Column) -> dict[str, str]:
+    unit = column.op
+    if isinstance(unit, Sequence):
+        return {"layers": _said(unit)}
+    slots = ("shared", "branch", "shortcut", "gate", "gain", "after")
+    cells = {slot: _said(getattr(unit, slot)) for slot in slots if getattr(unit, slot).steps}
+    if unit.join != "replace" and "shortcut" not in cells:
+        cells["shortcut"] = "identity"
+    cells["join"] = join_formula(unit)
+    if min(column.survival) < 1:
+        cells["training"] = "kept with p = " + " to ".join(dict.fromkeys(f"{p:.2f}" for p in column.survival))
+    return cells
+
+
+def _said(ops: Sequence) -> str:
+    biases = (f" (bias {op.bias_init:g})" if isinstance(op, Conv) and op.bias_init else "" for _, op in ops.steps)
+    return "; ".join(label(op) + bias for (_, op), bias in zip(ops.steps, biases, strict=True))
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,125 @@
+"""The families of the literature, each by a few networks of the zoo, in the order of their papers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from archsearch import zoo
+from archsearch.analysis.outline import Column, outline
+from archsearch.architecture.spec import Architecture
+from archsearch.zoo.cifar import SHORTCUTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Specimen:
+    """A network whose second stage shows its family's unit. One without a name is in no paper's table."""
+
+    name: str = ""
+    network: Architecture
+
+    def columns(self) -> tuple[Column, ...]:
+        """The stage's entry, where it has one, and its blocks."""
+        return tuple(column for column in outline(self.network)[2].columns if column.title != "exit")
+
+    def words(self) -> str:
+        """What has to be written to get it."""
+        stage = self.network.stages[1].to_dict()
+        said: dict[str, Any] = stage.get("block", {})
+        said |= {word: stage[word] for word in ("entry", "compression") if word in stage}
+        said |= {f"survival.{word}": value for word, value in self.network.survival.to_dict().items()}
+        if self.network.norm_eps != type(self.network).model_fields["norm_eps"].default:
+            said["norm_eps"] = self.network.norm_eps
+        shown = (f"`{word}: {str(value).lower() if value is True else value}`" for word, value in said.items())
+        return ", ".join(shown) or "the defaults"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A section of the page."""
+
+    title: str
+    prose: str
+    specimens: tuple[Specimen, ...]
+
+
+def families() -> tuple[Family, ...]:
+    """The lineage."""
+    return tuple(
+        Family(title=title, prose=prose, specimens=tuple(specimen(name) for name in names))
+        for title, prose, names in SECTIONS
+    )
+
+
+def specimen(name: str) -> Specimen:
+    """A network of the zoo; `eca` is ResNet-50 with ECA, which the zoo does not have."""
+    if name != "eca":
+        return Specimen(name=name, network=zoo.get(name))
+    network = zoo.get("seresnet50")
+    words = network.to_dict()
+    for stage in words["stages"]:
+        stage["block"]["attention"] = "eca"
+    return Specimen(network=Architecture.from_dict(words))
+
+
+SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
+    (
+        "Highway",
+        "A gate T weighs the layer against its input: T F + (1 - T) x (Srivastava 2015). No norms.",
+        ("highway19_cifar",),
+    ),
+    ("Plain networks", "The control: no shortcut at all (He 2015).", ("plain20_cifar",)),
+    (
+        "ResNet",
+        "The shortcut is an identity. Where the shapes change: option A pads with zeros, B projects; C projects every "
+        "shortcut (He 2015). `stride_at` tells v1 from v1.5.",
+        ("resnet20_cifar", "resnet20_option_b_cifar", "resnet110_option_c_cifar", "resnet50_v1", "resnet50"),
+    ),
+    (
+        "Other shortcuts",
+        "What else was put on the shortcut of ResNet-110 (He 2016, table 1); none was better than nothing.",
+        tuple(f"resnet110_shortcut_{name}_cifar" for name in SHORTCUTS),
+    ),
+    (
+        "Other places of norm and ReLU",
+        "He 2016, figure 4. A pre-activated block that changes shape feeds both sides from `shared`; behind the last "
+        "one stand a norm and a ReLU.",
+        (
+            "resnet110_bn_after_addition_cifar",
+            "resnet110_relu_before_addition_cifar",
+            "resnet110_relu_only_preact_cifar",
+            "preact_resnet110_cifar",
+        ),
+    ),
+    ("Wide ResNet", "Pre-activated, few and wide (Zagoruyko & Komodakis 2016).", ("wrn28_10_cifar",)),
+    ("ResNeXt", "A bottleneck whose 3x3 has groups (Xie 2017).", ("resnext29_8x64d_cifar",)),
+    (
+        "DenseNet",
+        "The branch's channels stand beside the block's input; a transition of its own opens a stage (Huang 2017). "
+        "B: a 1x1 before each 3x3; C: transitions that compress.",
+        ("densenet40_12_cifar", "densenet_bc100_12_cifar"),
+    ),
+    (
+        "Dual path",
+        "The first r channels are added, the others concatenated (Chen 2017): ResNeXt and DenseNet at once.",
+        ("dpn92",),
+    ),
+    (
+        "Weighted residuals",
+        "The branch times one learned number (Shen & Zeng 2016); a convolution of its own changes the shape.",
+        ("weighted_resnet118_cifar",),
+    ),
+    (
+        "Stochastic depth",
+        "ResNet, whose branches are dropped at random while training; the last block of all is kept with "
+        "`survival.last` (Huang 2016).",
+        ("stochastic_depth_resnet110_cifar",),
+    ),
+    (
+        "Attention",
+        "On the branch, before the join: squeeze-and-excitation (Hu 2018), CBAM (Woo 2018), ECA (Wang 2020; not in the "
+        "zoo). Any other unit takes them too.",
+        ("seresnet50", "cbam_resnet50", "eca"),
+    ),
+)

@@ -1,0 +1,88 @@
+"""A file of weights -> the start of a training. Nothing in a file is run: safetensors, or pickles of tensors alone."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archsearch.network import Network
+from archsearch.network.pretrained import load_pretrained
+from archsearch.reading.errors import InputError, refuse
+from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
+
+KINDS = "a .safetensors file of `archsearch train`, or a .pth file of torchvision or timm"
+# What torch.load raises for bytes that are no checkpoint: it has no error of its own for them.
+UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, OSError, AssertionError)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
+    """The tensors of a file, under the names that they have there, and the SHA-256 of its bytes."""
+
+    path: Path
+    sha256: str
+    tensors: dict[str, Tensor]
+
+
+def read_weights(path: Path) -> WeightsFile:
+    """Reads .safetensors, .pth and .pt. Raises InputError for a file that is absent, damaged, or more than tensors."""
+    if path.suffix not in (".safetensors", ".pth", ".pt"):
+        raise refuse(f"weights with the ending {path.suffix!r}", allowed=KINDS, file=str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise refuse(f"the weights cannot be read: {error.strerror}", allowed=KINDS, file=str(path)) from error
+    tensors = _safetensors(path, data) if path.suffix == ".safetensors" else _pickled(path, data)
+    return WeightsFile(path=path, sha256=hashlib.sha256(data).hexdigest(), tensors=tensors)
+
+
+def start_from(file: WeightsFile, network: Network) -> dict[str, Any]:
+    """Loads the weights into the network; the JSON fields of what was loaded and what started anew.
+
+    Raises InputError, under the file's name, for weights of another network.
+    """
+    try:
+        start = load_pretrained(network, file.tensors)
+    except InputError as error:
+        raise InputError(*(replace(problem, file=str(file.path)) for problem in error.problems)) from error
+    return {
+        "file": str(file.path),
+        "sha256": file.sha256,
+        "source": start.source,
+        "loaded": start.loaded,
+        "replaced": list(start.replaced),
+    }
+
+
+def _safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
+    try:
+        return weights_from_bytes(data)
+    except CheckpointDamaged as error:
+        raise refuse(f"these are no safetensors ({error})", allowed=KINDS, file=str(path)) from error
+
+
+def _pickled(path: Path, data: bytes) -> dict[str, Tensor]:
+    try:
+        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise refuse(
+            "a pickle that is damaged, or holds more than tensors; it was not run",
+            allowed="a state dict, as torch.save(model.state_dict(), FILE) writes it",
+            file=str(path),
+        ) from error
+    except UNREADABLE as error:
+        raise refuse("the file is damaged: torch cannot read it", allowed=KINDS, file=str(path)) from error
+    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise refuse(
+            f"the file holds {type(found).__name__}, and no state dict of tensors alone",
+            allowed="a state dict, as torch.save(model.state_dict(), FILE) writes it",
+            file=str(path),
+        )
+    return {str(key): value for key, value in found.items()}

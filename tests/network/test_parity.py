@@ -1,0 +1,153 @@
+"""Our networks against the real torchvision and timm: equal outputs, equal gradients, every weight in its place.
+
+Differences are relative: the largest difference over the largest number of the library's tensor. Weights, norms'
+statistics and images are drawn; 64x64 images, two at a time.
+"""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import archsearch
+from archsearch import InputError, zoo
+from archsearch.network.build import Network, skeleton
+from archsearch.network.published import DENSENETS, PUBLISHED, RESNETS, convert_weights
+from tests.network.published import published
+
+COMPARED = [
+    *((name, "torchvision") for name in (*RESNETS, *DENSENETS)),
+    *((name, "timm") for name in ("seresnet50", "resnetv2_50", "dpn68", "dpn92")),
+]
+CONVERTED = [(name, source) for source, rows in PUBLISHED.items() for names, _ in rows for name in names]
+LARGE = {"resnet152", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2", "densenet161", "densenet201"}
+TRAINED = [
+    pytest.param(*each, marks=pytest.mark.slow) if each[0] in LARGE else pytest.param(*each) for each in COMPARED
+]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def difference(ours: Tensor, theirs: Tensor) -> float:
+    assert ours.shape == theirs.shape and torch.isfinite(theirs).all() and theirs.abs().max() > 0
+    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
+def drawn(*shape: int, seed: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def ours_of(model: nn.Module, name: str, source: str) -> Network:
+    network = skeleton(zoo.get(name))
+    converted = convert_weights(model.state_dict(), name, source)
+    network.load_state_dict({key: value.clone() for key, value in converted.items()}, assign=True)
+    return network
+
+
+@pytest.mark.parametrize(("name", "source"), COMPARED)
+def test_parity_of_outputs_in_eval_mode(name: str, source: str) -> None:
+    theirs = published(name, source)
+    ours, x = ours_of(theirs, name, source).eval(), drawn(2, 3, 64, 64, seed=1)
+    with torch.no_grad():
+        wanted = theirs.eval()(x)
+        assert difference(ours(x), wanted) < 1e-5
+    assert wanted.std() > 0.01, "outputs that say nothing"
+
+
+@pytest.mark.parametrize(("name", "source"), TRAINED)
+def test_parity_of_gradients_and_statistics_in_train_mode(name: str, source: str) -> None:
+    """Of every parameter, and of the images; then the norms' running statistics."""
+    theirs = published(name, source).train()
+    ours = ours_of(theirs, name, source).train()
+    weights, images = drawn(2, 1000, seed=2), []
+    for model in (theirs, ours):
+        x = drawn(2, 3, 64, 64, seed=1).requires_grad_()
+        (model(x) * weights).sum().backward()
+        images.append(x.grad)
+    assert difference(images[1], images[0]) < 1e-4
+    gradients = {key: parameter.grad for key, parameter in theirs.named_parameters()}
+    wanted = convert_weights({**theirs.state_dict(), **gradients}, name, source)
+    found = {**ours.state_dict(), **{key: parameter.grad for key, parameter in ours.named_parameters()}}
+    assert len(gradients) > 60
+    for key, value in found.items():
+        if value.is_floating_point():
+            assert difference(value, wanted[key]) < 1e-4, key
+
+
+@pytest.mark.parametrize(("name", "source"), CONVERTED)
+def test_parity_of_names_each_weight_of_theirs_is_one_of_ours(name: str, source: str) -> None:
+    with torch.device("meta"):
+        state = published_shapes(name, source)
+    converted = convert_weights(state, name, source)
+    assert {id(value) for value in converted.values()} == {id(value) for value in state.values()}
+    assert len(converted) == len(state)
+    expected = skeleton(zoo.get(name)).state_dict()
+    assert list(converted) == list(expected)
+
+
+def published_shapes(name: str, source: str) -> dict[str, Tensor]:
+    if source == "timm":
+        import timm
+
+        return timm.create_model(name, pretrained=False).state_dict()
+    import torchvision
+
+    return torchvision.models.get_model(name, weights=None).state_dict()
+
+
+def test_parity_of_files_of_2017_whose_dense_layers_have_other_names_and_no_counts() -> None:
+    today = published("densenet121", "torchvision").state_dict()
+    old = {}
+    for key, value in today.items():
+        if "denselayer" in key:
+            for kind in ("norm1", "norm2", "conv1", "conv2"):
+                key = key.replace(f".{kind}.", f".{kind[:-1]}.{kind[-1]}.")
+        if "num_batches_tracked" not in key:
+            old[key] = value
+    assert "features.denseblock1.denselayer1.norm.1.weight" in old
+    new, wanted = (convert_weights(state, "densenet121") for state in (old, today))
+    assert list(new) == list(wanted)
+    for key, value in new.items():
+        assert torch.equal(value, wanted[key]) or (key.endswith("num_batches_tracked") and value == 0), key
+
+
+def test_parity_is_for_the_network_that_build_gives() -> None:
+    state = published("resnet18", "torchvision").state_dict()
+    network = archsearch.build("resnet18", seed=3)
+    network.load_state_dict(archsearch.convert_weights(state, "resnet18"))
+    assert torch.equal(network.stem.conv1.weight, state["conv1.weight"])
+    assert torch.equal(network.stage2.block1.shortcut.norm1.running_var, state["layer2.0.downsample.1.running_var"])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda state: state.pop("layer1.0.bn1.weight"), r"1 missing \(layer1\.0\.bn1\.weight\)$"),
+        (lambda state: state.update({"fc.weight": torch.zeros(10, 512)}), r"fc\.weight is \(10, 512\) and not \(1000"),
+        (lambda state: state.update({f"more{n}": torch.zeros(1) for n in range(5)}), r"5 left over \(more0, more1, "),
+    ],
+)
+def test_parity_is_refused_where_a_weight_does_not_fit(spoil, said: str) -> None:
+    state = dict(published("resnet18", "torchvision").state_dict())
+    spoil(state)
+    with pytest.raises(InputError, match=said.rstrip("$")):
+        convert_weights(state, "resnet18")
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "allowed"),
+    [
+        ("resnet18", "keras", "torchvision or timm"),
+        ("dpn68", "torchvision", "resnet18, .*densenet201"),
+        ("resnet50_v1", "timm", "resnet18, .*dpn131"),
+        ("nothing", "timm", "resnet18"),
+    ],
+)
+def test_parity_that_nobody_publishes_is_refused_with_what_is(name: str, source: str, allowed: str) -> None:
+    with pytest.raises(InputError, match=allowed):
+        convert_weights({}, name, source)
