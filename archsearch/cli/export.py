@@ -9,8 +9,8 @@ import typer
 
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import app_of, command
-from archsearch.cli.options import OutputFile
-from archsearch.cli.printing import deliver
+from archsearch.cli.options import Json, OutputFile
+from archsearch.cli.printing import deliver, print_json
 from archsearch.reading.errors import InputError, refuse
 
 if TYPE_CHECKING:
@@ -28,11 +28,19 @@ def export(
     *,
     form: Annotated[str, typer.Option("--format", help="config: a YAML file that every ARCH may name.")] = "config",
     output: OutputFile = None,
+    as_json: Json = False,
 ) -> None:
     """Writes a network, or the best of an experiment, to a file."""
     if form != "config":
         raise refuse(f"the format {form!r:.40}", allowed="config, in this version", file="--format")
-    deliver(_network(source).to_yaml(), output)
+    network = _network(source)
+    if as_json:
+        if output is not None:
+            deliver(network.to_yaml(), output)
+        written = None if output is None else str(output)
+        print_json({"format": form, "file": written, "digest": network.digest, "architecture": network.to_dict()})
+    else:
+        deliver(network.to_yaml(), output)
 
 
 def _network(source: str) -> Architecture:

@@ -98,6 +98,6 @@ def _is_the_zoos(architecture: Architecture, name: str) -> bool:
 
 def _own(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
     """Our own names, checked."""
-    left = sorted(state.keys() - skeleton(architecture).state_dict().keys())
-    check(state, architecture, what=architecture.name or architecture.digest, left=left)
+    expected = skeleton(architecture).state_dict()
+    check(state, expected, what=architecture.name or architecture.digest, left=state.keys() - expected.keys())
     return dict(state)

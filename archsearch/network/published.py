@@ -72,29 +72,28 @@ def converted(state: Mapping[str, Tensor], architecture: Architecture, name: str
     """`convert_weights` for an architecture that differs from the zoo's by its image or its classes alone."""
     theirs = dict(places(architecture, layout_of(name, source)))
     given = {_today(key): value for key, value in state.items()}
-    ours = {}
-    for key, expected in skeleton(architecture).state_dict().items():
+    ours, wanted = {}, skeleton(architecture).state_dict()
+    for key, expected in wanted.items():
         module, _, tensor = key.rpartition(".")
         found = f"{theirs[module]}.{tensor}"
         if found in given:
             ours[key] = given.pop(found)
         elif tensor == "num_batches_tracked":
             ours[key] = torch.zeros(expected.shape, dtype=expected.dtype)
-    check(ours, architecture, what=f"{source}'s {name}", left=given, name_of=lambda key: _renamed(key, theirs))
+    check(ours, wanted, what=f"{source}'s {name}", left=given, name_of=lambda key: _renamed(key, theirs))
     return ours
 
 
 def check(
     ours: Mapping[str, Tensor],
-    architecture: Architecture,
+    expected: Mapping[str, Tensor],
     *,
     what: str,
     left: Iterable[str] = (),
     name_of: Callable[[str], str] = str,
 ) -> None:
-    """Every tensor of the architecture, in its shape, and nothing besides. Raises InputError with the first keys
+    """All tensors that are expected, in their shapes, and nothing besides. Raises InputError with the first keys
     that are wrong, under the names that the file has (`name_of`)."""
-    expected = skeleton(architecture).state_dict()
     missing = [name_of(key) for key in expected if key not in ours]
     shapes = [
         f"{name_of(key)} is {tuple(ours[key].shape)} and not {tuple(expected[key].shape)}"

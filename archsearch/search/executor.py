@@ -74,6 +74,24 @@ def _connect(address: str | None, object_bytes: int) -> None:
     )
 
 
+def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings, list[str]]:
+    """What a trial gets of what there is, and what was settled otherwise than asked, in words.
+
+    A trial that asks for more than any machine has would wait for ever. On a Ray of our own it gets what this
+    machine has; of somebody's cluster too little is an error (RayFailed).
+    """
+    have, changes, notes = ray.cluster_resources(), dict[str, float](), []
+    if resources.gpus_per_trial and not have.get("GPU"):
+        changes["gpus_per_trial"] = 0.0
+        notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial:g}; trials run on the CPU")
+    if resources.cpus_per_trial > have.get("CPU", 1):
+        changes["cpus_per_trial"] = max(1, int(have.get("CPU", 1)))
+        notes.append(f"{changes['cpus_per_trial']:g} cores for cpus_per_trial: {resources.cpus_per_trial}")
+    if notes and not ours:
+        raise RayFailed(f"the cluster has {'; '.join(notes)}; set resources.gpus_per_trial and cpus_per_trial to fit")
+    return resources.model_copy(update=changes), notes
+
+
 def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
     """How many trials run at once on what the cluster has; at least one."""
     have = ray.cluster_resources()
@@ -83,10 +101,12 @@ def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
     return max(1, min(fits, trials, resources.max_concurrent or fits))
 
 
-def run_trials(search: Search, images: ImageSet, *, workers_are_up: Callable[[], None]) -> None:
+def run_trials(
+    search: Search, images: ImageSet, resources: ResourceSettings, *, workers_are_up: Callable[[], None]
+) -> None:
     """Runs until every lane rests; `workers_are_up` is called once, at the first report. Needs a `cluster`.
     KeyboardInterrupt passes through."""
-    settings, resources = search.space.training, search.space.resources
+    settings = search.space.training
     desk = ray.remote(num_cpus=0)(Desk).remote()
     conductor = Conductor(search=search, desk=desk, workers_are_up=workers_are_up)
     storage = tempfile.mkdtemp(prefix="archsearch-tune-")

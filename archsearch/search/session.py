@@ -66,14 +66,17 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
     with _ends(session, ledger), _terminable():
         watcher.phase("starting Ray")
         prepare(session.address)
-        from archsearch.search.executor import cluster, run_trials
+        from archsearch.search.executor import cluster, run_trials, settle
         from archsearch.search.search import Search
 
         search = Search(space=space, folder=session.folder, ledger=ledger, watcher=watcher)
-        with cluster(session.address, object_bytes=images.nbytes):
+        with cluster(session.address, object_bytes=images.nbytes), _terminable():
+            resources, notes = settle(space.resources, ours=session.address is None)
+            for note in notes:
+                watcher.phase(note)
             watcher.phase("starting the workers")
             try:
-                run_trials(search, images, workers_are_up=lambda: _follow(session))
+                run_trials(search, images, resources, workers_are_up=lambda: _follow(session))
             except BaseException:
                 search.interrupted()
                 raise
@@ -107,7 +110,7 @@ def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM is taken like one Ctrl-C."""
+    """SIGTERM is taken like one Ctrl-C. Ray takes the signal for itself when it starts, so it is said again then."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

@@ -16,7 +16,7 @@ def main() -> None:
     parser.add_argument("--tracking-uri", default=None)
     parser.add_argument("--since", type=int, default=0, help="an end recorded up to this event is an older one")
     given = parser.parse_args()
-    os.nice(10)
+    os.nice(19)  # below the trials: Ray runs its workers at 15
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 
     from archsearch.experiment import ExperimentFolder

@@ -53,7 +53,7 @@ def train_architecture(
 
     _fits(architecture, images)
     if freeze != "none" and weights is None:
-        raise refuse(f"--freeze {freeze} without weights to keep", allowed="--freeze with --weights FILE")
+        raise refuse(f"{freeze} without weights to keep", allowed="none, or weights to start from", file="--freeze")
     given = read_weights(weights) if weights is not None else None
     model = build(architecture, seed=seed)
     start = start_from(given, model) if given is not None else None

@@ -27,9 +27,8 @@ SURFACE = {
     "profile": {"ARCH", "--input", "--counter", "--depth", "--draw", "--json"},
     "train": {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
-        "--output", "--json",
-    },
-    "export": {"EXPERIMENT|ARCH", "--format", "-o", "--output"},
+        "--output", "--json", "--weights", "--freeze"},
+    "export": {"EXPERIMENT|ARCH", "--format", "-o", "--output", "--json"},
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip

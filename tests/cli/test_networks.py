@@ -143,3 +143,10 @@ def test_a_drawing_that_cannot_be_written_is_bad_input(name: str, tmp_path: Path
     assert "--draw" in said.err
     assert said.out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["folder.svg"]
+
+
+def test_an_export_as_json_names_what_was_written(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "net.yaml"
+    found = document(capsys, "export", "resnet20_cifar", "--format", "config", "-o", str(file), "--json")
+    assert found["file"] == str(file)
+    assert Architecture.from_yaml(file).digest == found["digest"] == zoo.get("resnet20_cifar").digest

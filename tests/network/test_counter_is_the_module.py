@@ -1,5 +1,6 @@
 """The counter and the module read the same ops: checked against torch and fvcore on sampled networks."""
 
+import pytest
 import torch
 
 from archsearch.architecture.cost import Shape, cost, layers
@@ -19,6 +20,12 @@ def images(architecture: Architecture, count: int = 2) -> torch.Tensor:
 
 def test_parameters_flops_and_activations_equal_torch_and_fvcore() -> None:
     for architecture in SAMPLES:
+        assert cost(architecture) == counted_by_fvcore(architecture), architecture.to_yaml()
+
+
+@pytest.mark.slow
+def test_a_thousand_more_networks_equal_fvcores_count() -> None:
+    for architecture in sampled(1000, seed=1):
         assert cost(architecture) == counted_by_fvcore(architecture), architecture.to_yaml()
 
 

@@ -61,7 +61,7 @@ def lanes_of(driver: int) -> list[int]:
             name = (entry / "cmdline").read_text() if entry.name.isdigit() else ""
         except OSError:
             continue
-        if name.startswith("ray::Lane") and _descends(int(entry.name), driver):
+        if name.startswith(("ray::Lane", "ray::ResourceTrainable")) and _descends(int(entry.name), driver):
             found.append(int(entry.name))
     return found
 
@@ -153,11 +153,15 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
     wait_for(lambda: lanes_of(process.pid), within=200, process=process)
     reached = ended(folder)
     wait_for(lambda: ended(folder) > reached, within=200, process=process)
-    if victims := lanes_of(process.pid):
-        os.kill(victims[0], signal.SIGKILL)
+    victim = lanes_of(process.pid)[0]
+    os.kill(victim, signal.SIGKILL)
     code, out, err = finish(process)
     assert code == 0, err
     assert json.loads(out)["trials"]["total"] == 10
+    died = rows(
+        folder / "ledger.sqlite", "SELECT trial FROM events WHERE kind = 'requeued' AND data LIKE '%worker died%'"
+    )
+    assert len(died) == 1
     check_whole(folder, store, 10)
     after = rows(folder / "ledger.sqlite", "SELECT number, digest, value, ended FROM trials WHERE value IS NOT NULL")
     assert set(before) <= set(after), "a trial that had ended was run again"
