@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from archsearch.architecture.cost import Cost, Shape
+from archsearch.architecture.quantities import Cost, Shape
 from archsearch.reading.errors import refuse
 
 Parts = tuple[tuple[str, "Op", Shape], ...]

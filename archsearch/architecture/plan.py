@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
-from archsearch.architecture.cost import Shape
 from archsearch.architecture.ops import (
     Conv,
     Dropout,
@@ -29,6 +28,7 @@ from archsearch.architecture.ops import (
     Unit,
     named,
 )
+from archsearch.architecture.quantities import Shape
 from archsearch.architecture.slots import attention, branch, gate_bias, norm_act, placed, shortcut
 from archsearch.architecture.spec import Architecture, Block, Stage, Survival
 

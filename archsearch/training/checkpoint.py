@@ -16,6 +16,8 @@ from typing import Any
 
 from torch import Tensor
 
+from archsearch.experiment.files import sync_folder
+
 WEIGHTS, EXTRA, MANIFEST = "weights.safetensors", "extra.json", "manifest.json"
 FORMAT = 1
 
@@ -39,7 +41,7 @@ def save_checkpoint(folder: Path, model_state: dict[str, Tensor], extra: dict[st
     try:
         for name, data in contents.items():
             _write_synced(new / name, data)
-        _sync_folder(new)
+        sync_folder(new)
         load_checkpoint(new)
         if folder.exists():
             # A damaged one is no "one before": the last good one must not make room for it.
@@ -52,7 +54,7 @@ def save_checkpoint(folder: Path, model_state: dict[str, Tensor], extra: dict[st
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -115,19 +117,6 @@ def weights_from_bytes(data: bytes) -> dict[str, Tensor]:
         raise CheckpointDamaged(f"weights: {error}") from error
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """The file is the old one or the new one, never a part of either, through a power cut too."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    os.close(handle)
-    try:
-        _write_synced(Path(name), data)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
 def _before(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.before")
 
@@ -155,11 +144,3 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

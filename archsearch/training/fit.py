@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.architecture.spec import Architecture
+from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.checkpoint import (
@@ -17,7 +18,6 @@ from archsearch.training.checkpoint import (
     remove_checkpoint,
     save_checkpoint,
     weights_to_bytes,
-    write_atomically,
 )
 from archsearch.training.freezing import Freeze
 from archsearch.training.images import ImageSet
@@ -64,7 +64,7 @@ def train_architecture(
     )
     identity = _identity(architecture, images, training, start)
     history = _restored(training, checkpoint, identity)
-    write_atomically(folder / "model.yaml", architecture.to_yaml().encode())
+    write_atomically(folder / "model.yaml", architecture.to_yaml())
     saved = time.monotonic()
     for metrics in training:
         history.append(metrics.to_dict())
@@ -96,7 +96,7 @@ def train_architecture(
         "weights": {"file": "weights.safetensors", "sha256": hashlib.sha256(trained).hexdigest()},
         "history": history,
     }  # fmt: skip
-    write_atomically(folder / "result.json", json.dumps(result, indent=1).encode())
+    write_atomically(folder / "result.json", json.dumps(result, indent=1))
     remove_checkpoint(checkpoint)
     return result
 
