@@ -27,6 +27,7 @@ def random_block(draw: random.Random) -> Block:
         attention_reduction=draw.choice([2, 4, 16]),
         dropout=draw.choice([0.0, 0.0, 0.3]),
         learned_gain=draw.choice([False, False, True]),
+        zero_init=draw.choice([False, False, True]),
     )
 
 

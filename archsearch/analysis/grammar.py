@@ -46,8 +46,10 @@ START = """\
 ## Where training starts
 
 - **Convolutions**: He initialisation (arXiv:1502.01852), normal with variance 2 / (kernel² · out / groups), which keeps
-  the gradient's scale. ECA's convolution over channels: uniform within 1 / sqrt(kernel).
-- **Norms**: scale 1, shift 0. **Linear layers**: uniform within 1 / sqrt(in). **Biases**: 0.
+  the gradient's scale; the released DenseNets and Wide ResNets have the same. ECA's convolution over channels: uniform
+  within 1 / sqrt(kernel).
+- **Norms**: scale 1, shift 0; with `zero_init` the norm that ends a branch starts with scale 0 (Goyal 2017).
+  **Linear layers**: uniform within 1 / sqrt(in). **Biases**: 0.
 - **Gates**: their bias is `gate_bias`; left out, {highway:g} for highway links and {gated:g} for the gates of He 2016,
   so that a network starts near its shortcuts.
 - **Learned gains**: 0. Each block starts as its shortcut, and the gain is kept in (-1, 1).

@@ -67,6 +67,7 @@ class Norm(Op):
     """Batch norm with a scale and a shift a channel."""
 
     eps: float = 1e-5
+    scale_init: float = 1.0
 
     def cost(self, x: Shape) -> Cost:
         """Two multiply-adds an element: fvcore's count of an affine batch norm in eval mode."""

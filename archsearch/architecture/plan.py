@@ -178,7 +178,7 @@ def _unit(stage: Stage, x: Shape, stride: int, survival: Survival, *, first: boo
         shortcut=named(*h),
         gate=_gate(block, width, stride) if gated != "none" else Sequence(),
         gain=named(Gain()) if block.learned_gain and link != "plain" else Sequence(),
-        after=named(*after) if link != "dense" else Sequence(),
+        after=named(*after),
         join="replace" if link == "plain" else "add" if adds else "concat",
         residual=width if link == "dual_path" else 0,
         gated=gated,  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from archsearch.architecture.ops import (
     ChannelConv,
@@ -61,19 +62,33 @@ def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
 
 
 def placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:
-    """(before the first convolution, the rest of the branch, after the join): He 2016, figure 4."""
+    """(before the first convolution, the rest of the branch, after the join): He 2016, figure 4.
+
+    What a dense block emits stays as it is for all later ones, so what stands after a join ends its branch.
+    """
+    before, rest, after = _placed(block, convs)
+    return (before, (*rest, *after), ()) if block.link == "dense" else (before, rest, after)
+
+
+def _placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:
     between, middle = norm_act(block), _between(block, convs)
     match block.activation:
         case "post":
-            return (), (*middle, *norm(block)), (Relu(),)
+            return (), (*middle, *_last_norm(block)), (Relu(),)
         case "norm_after_addition":
             return (), middle, between
         case "relu_before_addition":
             return (), (*middle, *between), ()
         case "relu_only_pre":
-            return (Relu(),), (*middle, *norm(block)), ()
+            return (Relu(),), (*middle, *_last_norm(block)), ()
         case "pre":
             return between, middle, ()
+
+
+def _last_norm(block: Block) -> Ops:
+    """The norm that ends a branch. Behind a ReLU a scale of 0 would pass no gradient, so others never start there."""
+    zero = block.zero_init and block.link not in ("plain", "dense")
+    return tuple(replace(op, scale_init=0.0) if zero and isinstance(op, Norm) else op for op in norm(block))
 
 
 def _between(block: Block, convs: tuple[Conv, ...]) -> Ops:

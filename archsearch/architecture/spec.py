@@ -106,6 +106,12 @@ class Block(Words):
         description="The branch times a learned number that starts at 0 and is kept in (-1, 1) (Shen & Zeng 2016).",
     )
 
+    zero_init: bool = Field(
+        False,
+        description="The scale of the norm that ends a branch (post, relu_only_pre) starts at 0, so that each block "
+        "starts as its shortcut (Goyal 2017, arXiv:1706.02677). Nothing to plain and dense blocks.",
+    )
+
     @model_validator(mode="after")
     def _dense_blocks_grow(self) -> Self:
         if self.link == "dense" and self.growth_rate == 0:

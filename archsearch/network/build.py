@@ -111,7 +111,9 @@ def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
             conv.bias_init = op.bias_init  # type: ignore[assignment]
             return conv
         case Norm():
-            return nn.BatchNorm2d(x.channels, eps=op.eps)
+            norm = nn.BatchNorm2d(x.channels, eps=op.eps)
+            norm.scale_init = op.scale_init  # type: ignore[assignment]
+            return norm
         case Relu():
             return nn.ReLU(inplace=overwrites)
         case Sigmoid():

@@ -15,8 +15,8 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     network has the same weights on every device.
 
     Convolutions: normal with variance 2 / (kernel^2 * out / groups), which keeps the gradient's scale
-    (torchvision's choice for ResNets). Norms: scale 1, shift 0. Linear: uniform within 1 / sqrt(in),
-    as torch does. Biases: 0, or what the grammar says of a gate. Learned gains: 0.
+    (torchvision's choice for ResNets). Norms: scale 1 (0 where `zero_init` says so), shift 0. Linear: uniform
+    within 1 / sqrt(in), as torch does. Biases: 0, or what the grammar says of a gate. Learned gains: 0.
     """
     with torch.no_grad():
         for module in network.modules():
@@ -34,6 +34,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
                     module.value.zero_()
                 case nn.BatchNorm2d():
                     module.reset_parameters()
+                    module.weight.fill_(getattr(module, "scale_init", 1.0))
                 case nn.Linear():
                     bound = 1 / math.sqrt(module.in_features)
                     module.weight.copy_(torch.empty(module.weight.shape).uniform_(-bound, bound, generator=generator))

@@ -1,12 +1,14 @@
 """Architectures as data: round trips, digests, and what is refused."""
 
+from typing import get_args
+
 import pytest
 
 from archsearch import zoo
 from archsearch.architecture.cost import Shape, cost, layers
-from archsearch.architecture.ops import Conv
+from archsearch.architecture.ops import Conv, Relu, Sequence, Unit
 from archsearch.architecture.plan import plan
-from archsearch.architecture.spec import Architecture, Block, Stage, Stem, Survival
+from archsearch.architecture.spec import Architecture, Block, Kind, Placement, Stage, Stem, Survival
 from archsearch.reading.errors import InputError
 from tests.sampling import sampled
 
@@ -107,3 +109,26 @@ def test_a_dual_path_that_does_not_grow_is_residual() -> None:
 
 def test_the_1x1_conv_shortcut_of_he_2016_is_option_c() -> None:
     assert zoo.get("resnet110_shortcut_conv1x1_cifar").digest == zoo.get("resnet110_option_c_cifar").digest
+
+
+def test_no_branch_of_any_kind_is_linear() -> None:
+    """A dense block emits its features for good: its ReLU has to stand in the branch, before they are joined."""
+    for activation in get_args(Placement):
+        for kind in get_args(Kind):
+            dense = one_stage(link="dense", kind=kind, activation=activation)
+            x = Shape(*dense.input)
+            blocks = [op for _, section, _ in plan(dense).parts(x) for _, op in getattr(section, "steps", ())]
+            units = [op for op in blocks if isinstance(op, Unit)]
+            assert len(units) == 2
+            for unit in units:
+                assert any(isinstance(op, Relu) for _, op in unit.branch.steps), (activation, kind)
+                assert unit.after == Sequence()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_digests_tell_all_plans_apart() -> None:
+    plans: dict[str, object] = {}
+    for architecture in sampled(100_000, seed=2):
+        found = hash((plan(architecture), architecture.input))
+        assert plans.setdefault(architecture.digest, found) == found
+    assert len(set(plans.values())) == len(plans)

@@ -1,0 +1,84 @@
+"""Where one family's words are set to a limit, another family comes out, exactly."""
+
+import torch
+from torch import nn
+
+from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.network import build
+from archsearch.network.layers import LearnedGain, ResidualUnit
+
+
+def unit(**words: object) -> ResidualUnit:
+    """The second block of a stage: the shape does not change in it."""
+    stage = Stage(depth=2, width=16, stride=1, block=Block(**words))
+    network = build(Architecture(input=(3, 8, 8), stages=(stage,)), seed=1)
+    return [module for module in network.modules() if isinstance(module, ResidualUnit)][1]
+
+
+IMAGES = torch.randn(4, 16, 8, 8, generator=torch.Generator().manual_seed(0)).relu()
+
+
+def test_a_highway_whose_gate_is_held_open_is_the_identity() -> None:
+    highway = unit(kind="single", link="highway", norm="none", activation="relu_before_addition")
+    gate = highway.gate[0]
+    assert isinstance(gate, nn.Conv2d)
+    assert gate.bias is not None
+    assert torch.equal(gate.bias, torch.full_like(gate.bias, -2.0))
+    with torch.no_grad():
+        gate.bias.fill_(-1e6)
+        assert torch.equal(highway(IMAGES), IMAGES)
+        gate.bias.fill_(1e6)
+        assert torch.equal(highway(IMAGES), highway.branch(IMAGES))
+
+
+def test_he_2016s_gates_open_the_shortcut_where_their_bias_is_very_negative() -> None:
+    with torch.no_grad():
+        only = unit(gate="shortcut", activation="relu_before_addition").eval()
+        only.gate[0].bias.fill_(-1e6)
+        assert torch.equal(only(IMAGES), IMAGES + only.branch(IMAGES))
+        exclusive = unit(gate="exclusive", activation="relu_before_addition").eval()
+        exclusive.gate[0].bias.fill_(-1e6)
+        assert torch.equal(exclusive(IMAGES), IMAGES)
+
+
+def test_a_weighted_residual_starts_as_its_shortcut_and_stays_within_one() -> None:
+    weighted = unit(activation="relu_before_addition", learned_gain=True)
+    gain = weighted.gain[0]
+    assert isinstance(gain, LearnedGain)
+    assert torch.equal(weighted(IMAGES), IMAGES)
+    with torch.no_grad():
+        gain.value.fill_(-3.0)
+    gain.project()
+    assert -1 < gain.value.item() < -0.999
+
+
+def test_a_shortcut_scaled_to_nothing_is_a_plain_block() -> None:
+    scaled, plain = unit(shortcut_scale=0.0).eval(), unit(link="plain").eval()
+    plain.load_state_dict(scaled.state_dict())
+    with torch.no_grad():
+        assert torch.equal(scaled(IMAGES), plain(IMAGES))
+
+
+def test_a_dual_path_adds_its_first_channels_and_joins_the_rest() -> None:
+    stage = Stage(
+        depth=2, width=16, stride=1, block=Block(kind="bottleneck", link="dual_path", growth_rate=4, activation="pre")
+    )
+    network = build(Architecture(input=(3, 8, 8), stages=(stage,)), seed=1).eval()
+    dual = [module for module in network.modules() if isinstance(module, ResidualUnit)][1]
+    x = torch.randn(2, 16 + 3 * 4, 8, 8)
+    with torch.no_grad():
+        out, branch = dual(x), dual.branch(x)
+    assert out.shape[1] == 16 + 4 * 4
+    assert torch.equal(out[:, :16], x[:, :16] + branch[:, :16])
+    assert torch.equal(out[:, 16:28], x[:, 16:])
+    assert torch.equal(out[:, 28:], branch[:, 16:])
+
+
+def test_zero_init_starts_each_block_as_its_shortcut_and_still_learns() -> None:
+    block = unit(zero_init=True).train()
+    assert torch.equal(block(IMAGES), IMAGES)  # the images are not negative, so the last ReLU changes nothing
+    block(IMAGES).square().sum().backward()
+    last = block.branch[-1]
+    assert isinstance(last, nn.BatchNorm2d)
+    assert last.weight.grad is not None
+    assert last.weight.grad.abs().max() > 0
