@@ -66,19 +66,24 @@ def _next(summary: dict[str, Any]) -> list[str]:
 
 
 def _data(folder: Path) -> str:
-    """What `train` has to be told, from the space as resolved."""
+    """What `train` has to be told to train as the search did, from the space as resolved."""
+    import json
     import shlex
 
-    from archsearch.reading import read
+    from archsearch.reading import read, validate
     from archsearch.reading.errors import InputError
+    from archsearch.space.settings import DataSettings, TrainingSettings
 
     try:
         words = read(folder / "space.yaml").data
-        data, epochs = words["data"], words["training"]["epochs"]
-        root = "" if data["name"] == "digits" else f" --root {shlex.quote(str(data['root']))}"
-        return f"{data['name']}{root} --epochs {epochs}"
+        data, training = validate(DataSettings, words["data"]), validate(TrainingSettings, words["training"])
     except (InputError, KeyError, TypeError):
         return "NAME"
+    said = [data.name, *(["--root", data.root] if data.name != "digits" else []), "--epochs", str(training.epochs)]
+    others = {f"data.{word}": value for word, value in data.to_dict().items() if word not in ("name", "root")}
+    others |= {f"training.{word}": value for word, value in training.to_dict().items() if word != "epochs"}
+    said += [word for key, value in others.items() for word in ("--set", f"{key}={json.dumps(value).strip(chr(34))}")]
+    return shlex.join(said)
 
 
 def _panel(title: str, lines: list[tuple[str, str]], commands: list[str]) -> None:
