@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from archsearch.architecture.ops import Op
 from archsearch.architecture.plan import plan
@@ -34,12 +34,28 @@ def layers(op: Op, x: Shape, path: str = "") -> Iterator[Layer]:
 
 
 def total(op: Op, x: Shape) -> Cost:
-    """The cost of all layers inside `op`."""
-    sums = dict.fromkeys((f.name for f in fields(Cost)), 0)
-    for layer in layers(op, x):
-        for name in sums:
-            sums[name] += getattr(layer.cost, name)
-    return Cost(**sums)
+    """The cost of all layers inside `op`. Ops that stand more than once, on the same shape, are counted once."""
+    return _total(op, x, {})
+
+
+def _total(op: Op, x: Shape, known: dict[tuple[int, Shape], Cost]) -> Cost:
+    """`known` lives as long as the ops do, so an op's id is its own."""
+    key = (id(op), x)
+    if key not in known:
+        parts = op.parts(x)
+        known[key] = _sum([_total(part, into, known) for _, part, into in parts]) if parts else op.cost(x)
+    return known[key]
+
+
+def _sum(costs: list[Cost]) -> Cost:
+    return Cost(
+        params=sum(cost.params for cost in costs),
+        conv=sum(cost.conv for cost in costs),
+        batch_norm=sum(cost.batch_norm for cost in costs),
+        linear=sum(cost.linear for cost in costs),
+        adaptive_avg_pool2d=sum(cost.adaptive_avg_pool2d for cost in costs),
+        activations=sum(cost.activations for cost in costs),
+    )
 
 
 def cost(architecture: Architecture) -> Cost:

@@ -115,9 +115,13 @@ def _stage(architecture: Architecture, index: int, x: Shape, survivals: Iterator
         section = named(*entry)
         steps.append(("entry", section))
         x, stride = section.shape(x), 1
+    made: dict[tuple[bool, ...], Unit] = {}
     for number in range(stage.depth):
         opens = index == number == 0 and not (_stem_has_norm(architecture) and not architecture.stem.preactivates)
-        unit = _unit(stage, x, stride, next(survivals), first=number == 0, opens=opens)
+        alike = (number == 0, x.channels == stage.width)  # blocks that agree in this are the same ops: made once
+        if alike not in made:
+            made[alike] = _unit(stage, x, stride, first=number == 0, opens=opens)
+        unit = _kept(made[alike], next(survivals))
         if opens and architecture.stem.preactivates:
             unit = _preactivated_by_the_stem(unit)
         steps.append((f"block{number + 1}", unit))
@@ -156,7 +160,7 @@ def _transition(stage: Stage, x: Shape) -> tuple[Op, ...]:
     return (*norm_act(block), conv, *pool) if block.activation == "pre" else (conv, *norm_act(block), *pool)
 
 
-def _unit(stage: Stage, x: Shape, stride: int, survival: Survival, *, first: bool, opens: bool) -> Unit:
+def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> Unit:
     """One block. Where the shapes change, or behind a stem without a norm (`opens`), the pre-activation feeds
     both sides of a residual block (He 2016, appendix); elsewhere, and in other links, the branch alone."""
     block, width = stage.block, stage.width
@@ -171,7 +175,6 @@ def _unit(stage: Stage, x: Shape, stride: int, survival: Survival, *, first: boo
     gated = "shortcut" if link == "residual" and block.gate == "shortcut" else gated
     emitted = branch(block, width, stride)[-1].out
     weights = attention(block, emitted)
-    drops = survival.last < 1
     return Unit(
         shared=named(*before) if both else Sequence(),
         branch=named(*(() if both else before), *rest, *weights),
@@ -184,10 +187,14 @@ def _unit(stage: Stage, x: Shape, stride: int, survival: Survival, *, first: boo
         gated=gated,  # type: ignore[arg-type]
         shortcut_scale=block.shortcut_scale if link != "plain" else 1.0,
         branch_scale=block.branch_scale if link != "plain" else 1.0,
-        survival=survival.last,
-        survival_per=survival.per if drops else "batch",
-        survival_rescale=survival.rescale if drops else "test",
     )
+
+
+def _kept(unit: Unit, survival: Survival) -> Unit:
+    """The block with its survival probability; a block that is always kept says nothing about the rest."""
+    if survival.last == 1:
+        return unit
+    return replace(unit, survival=survival.last, survival_per=survival.per, survival_rescale=survival.rescale)
 
 
 def _preactivated_by_the_stem(unit: Unit) -> Unit:
