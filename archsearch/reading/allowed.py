@@ -132,7 +132,7 @@ def describe(annotation: Annotation | None) -> str:
         case origin if origin in (tuple, list):
             return f"a list{_length(annotation.constraints)}, each {describe(Annotation(kind=args[0]))}"
         case origin if origin is dict:
-            return f"a mapping {describe(Annotation(kind=args[0]))}: {describe(Annotation(kind=args[1]))}"
+            return f"a mapping of {describe(Annotation(kind=args[0]))} to {describe(Annotation(kind=args[1]))}"
     return "any value"
 
 
