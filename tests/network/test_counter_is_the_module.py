@@ -18,14 +18,13 @@ def images(architecture: Architecture, count: int = 2) -> torch.Tensor:
     return torch.randn(count, *architecture.input, generator=torch.Generator().manual_seed(0))
 
 
-def test_parameters_flops_and_activations_equal_torch_and_fvcore() -> None:
-    for architecture in SAMPLES:
-        assert cost(architecture) == counted_by_fvcore(architecture), architecture.to_yaml()
+@pytest.fixture(params=[pytest.param(200, id="200"), pytest.param(1000, id="1000", marks=pytest.mark.slow)])
+def networks(request: pytest.FixtureRequest) -> list[Architecture]:
+    return SAMPLES if request.param == 200 else sampled(request.param, seed=1)
 
 
-@pytest.mark.slow
-def test_a_thousand_more_networks_equal_fvcores_count() -> None:
-    for architecture in sampled(1000, seed=1):
+def test_parameters_flops_and_activations_equal_torch_and_fvcore(networks: list[Architecture]) -> None:
+    for architecture in networks:
         assert cost(architecture) == counted_by_fvcore(architecture), architecture.to_yaml()
 
 
@@ -41,8 +40,8 @@ def test_every_layer_has_the_path_and_the_shape_of_its_module() -> None:
             assert tuple(shape) == (tuple(layer.output) if len(shape) == 3 else (layer.output.channels,)), layer
 
 
-def test_every_parameter_gets_a_finite_gradient_in_training() -> None:
-    for architecture in SAMPLES:
+def test_every_parameter_gets_a_finite_gradient_in_training(networks: list[Architecture]) -> None:
+    for architecture in networks:
         # Stochastic depth may drop a block for the whole batch, which then rightly has no gradient.
         always = architecture.model_copy(update={"survival": architecture.survival.model_copy(update={"last": 1.0})})
         network = build(always, seed=1).train()
@@ -54,15 +53,17 @@ def test_every_parameter_gets_a_finite_gradient_in_training() -> None:
             assert torch.isfinite(parameter.grad).all(), name
 
 
-def test_networks_run_at_other_resolutions_in_both_modes() -> None:
-    for architecture in SAMPLES[:60]:
+def test_networks_run_at_other_and_odd_resolutions_in_both_modes(networks: list[Architecture]) -> None:
+    for architecture in networks:
         if architecture.head.pool == "max":  # a vector of all that is left: one resolution only
             continue
         network = build(architecture)
         network.seed_stochastic_depth(torch.Generator().manual_seed(0))
         for size in (architecture.input[1] + 5, 2 * architecture.input[1]):
             x = torch.randn(2, architecture.input[0], size, size)
-            assert network.train()(x).shape == network.eval()(x).shape == (2, architecture.classes)
+            for scores in (network.train()(x), network.eval()(x)):
+                assert scores.shape == (2, architecture.classes)
+                assert torch.isfinite(scores).all()
 
 
 def test_building_neither_reads_nor_changes_torchs_global_random_state() -> None:
