@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
+from archsearch import __version__
 from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
 from archsearch.experiment.summary import summarise
 from archsearch.search.environment import prepare
@@ -38,7 +39,13 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str) -> None:
     """The experiment's folder with the space as resolved and an empty ledger. Raises InputError."""
     folder.create()
     write_atomically(folder.space_yaml, space.to_yaml())
-    meta = {"name": name, "space": space.name, "trials": space.search.trials, "seed": space.search.seed}
+    meta = {
+        "name": name,
+        "space": space.name,
+        "trials": space.search.trials,
+        "seed": space.search.seed,
+        "archsearch": __version__,
+    }
     Ledger.create(folder.ledger, meta).close()
 
 
