@@ -16,6 +16,7 @@ import pytest
 SPACES = Path(__file__).parent.parent.parent / "search_spaces"
 COMMAND = [sys.executable, "-m", "archsearch"]
 DIGITS = str(SPACES / "digits.yaml")
+PATIENCE = 420.0  # seconds: generous, for a busy machine; nothing here is a claim about speed
 
 
 def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
@@ -29,7 +30,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
     )
 
 
-def finish(process: "subprocess.Popen[str]", *, within: float = 240) -> tuple[int, str, str]:
+def finish(process: "subprocess.Popen[str]", *, within: float = PATIENCE) -> tuple[int, str, str]:
     out, err = process.communicate(timeout=within)
     return process.returncode, out, err
 
@@ -97,7 +98,7 @@ def check_whole(folder: Path, store: Path, trials: int) -> None:
 def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     process = start(tmp_path, "run", DIGITS, "--json", "--trials", "8", "--output", str(folder))
-    wait_for(lambda: ended(folder) >= 1, within=200, process=process)
+    wait_for(lambda: ended(folder) >= 1, within=PATIENCE, process=process)
     second = subprocess.run(
         [*COMMAND, "resume", str(folder)], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False
     )
@@ -131,9 +132,9 @@ def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
 def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path) -> None:
     folder, store = tmp_path / "out", tmp_path / "mlruns" / "mlflow.db"
     process = start(tmp_path, "run", DIGITS, "--trials", "10", "--output", str(folder))
-    wait_for(lambda: ended(folder) >= 1, within=200, process=process)
+    wait_for(lambda: ended(folder) >= 1, within=PATIENCE, process=process)
     os.kill(process.pid, signal.SIGINT)
-    code, _, err = finish(process, within=90)
+    code, _, err = finish(process)
     assert code == 3, err
     assert f"archsearch resume {folder}" in err
     assert "Traceback" not in err
@@ -141,7 +142,7 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
 
     process = start(tmp_path, "resume", str(folder))
     reached = ended(folder)
-    wait_for(lambda: ended(folder) >= reached + 1, within=200, process=process)
+    wait_for(lambda: ended(folder) >= reached + 1, within=PATIENCE, process=process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     status = subprocess.run(
@@ -150,9 +151,9 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
     assert json.loads(status.stdout)["state"] == "interrupted"
 
     process = start(tmp_path, "resume", str(folder), "--json")
-    wait_for(lambda: lanes_of(process.pid), within=200, process=process)
+    wait_for(lambda: lanes_of(process.pid), within=PATIENCE, process=process)
     reached = ended(folder)
-    wait_for(lambda: ended(folder) > reached, within=200, process=process)
+    wait_for(lambda: ended(folder) > reached, within=PATIENCE, process=process)
     victim = lanes_of(process.pid)[0]
     os.kill(victim, signal.SIGKILL)
     code, out, err = finish(process)
