@@ -167,17 +167,16 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
     if block.link == "dual_path" and block.growth_rate == 0:
         block = block.model_copy(update={"link": "residual"})
     link, adds = block.link, block.link in ("residual", "highway")
-    before, rest, after = placed(block, branch(block, width, stride))
+    convs = branch(block, width, stride)
+    before, rest, after = placed(block, convs)
     changes = link not in ("plain", "dense") and (stride > 1 or x.channels != width)
     both = bool(before) and adds and (changes or opens)
     h = shortcut(block, width, stride, changes if link != "dual_path" else first)
     gated = "both" if link == "highway" or (adds and block.gate == "exclusive") else "none"
     gated = "shortcut" if link == "residual" and block.gate == "shortcut" else gated
-    emitted = branch(block, width, stride)[-1].out
-    weights = attention(block, emitted)
     return Unit(
         shared=named(*before) if both else Sequence(),
-        branch=named(*(() if both else before), *rest, *weights),
+        branch=named(*(() if both else before), *rest, *attention(block, convs[-1].out)),
         shortcut=named(*h),
         gate=_gate(block, width, stride) if gated != "none" else Sequence(),
         gain=named(Gain()) if block.learned_gain and link != "plain" else Sequence(),
