@@ -1,16 +1,20 @@
-"""What a network costs: a walk over the plan's ops, one layer at a time."""
+"""What a network costs: a walk over the plan's ops, one layer at a time, each part of a network counted once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from typing import Any
 
-from archsearch.architecture.ops import Op
-from archsearch.architecture.plan import plan
+from archsearch.architecture.memory import kept, largest, unit_kept
+from archsearch.architecture.ops import Op, Unit
+from archsearch.architecture.plan import Place, grows, head_ops, places, stage_ops, stem_ops
 from archsearch.architecture.quantities import Cost, Shape
-from archsearch.architecture.spec import Architecture
+from archsearch.architecture.spec import Architecture, Stage
 
-__all__ = ["Cost", "Layer", "Shape", "cost", "layers", "total"]
+__all__ = ["Cost", "Layer", "Shape", "cost", "layers", "stage_cost", "total"]
+
+MANY = 200_000  # parts that are remembered
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,30 +38,94 @@ def layers(op: Op, x: Shape, path: str = "") -> Iterator[Layer]:
 
 
 def total(op: Op, x: Shape) -> Cost:
-    """The cost of all layers inside `op`. Ops that stand more than once, on the same shape, are counted once."""
-    return _total(op, x, {})
+    """The cost of all layers inside `op`, and what training keeps of them. Channels may be arrays."""
+    parts = op.parts(x)
+    if not parts:
+        return op.cost(x) + Cost(kept=kept(op, x), largest=largest(op, x))
+    found = Cost(kept=unit_kept(op, x)) if isinstance(op, Unit) else Cost()
+    for _, part, into in parts:
+        found += total(part, into)
+    return found
 
 
-def _total(op: Op, x: Shape, known: dict[tuple[int, Shape], Cost]) -> Cost:
-    """`known` lives as long as the ops do, so an op's id is its own."""
-    key = (id(op), x)
-    if key not in known:
-        parts = op.parts(x)
-        known[key] = _sum([_total(part, into, known) for _, part, into in parts]) if parts else op.cost(x)
-    return known[key]
+def stage_cost(stage: Stage, place: Place, x: Shape) -> tuple[Cost, Shape]:
+    """A stage's cost and what it emits. All blocks but the first are alike, unless they grow: counted once.
+
+    The stage's and its block's numbers, and the channels of `x`, may be arrays.
+    """
+    if grows(stage.block):
+        return _growing_cost(stage, place, x)
+    ops = stage_ops(stage.model_copy(update={"depth": 2}), place, x)
+    first, rest = Cost(), Cost()
+    for name, op, into in ops.parts(x):
+        if name == "block2":
+            rest = total(op, into)
+        else:
+            first += total(op, into)
+    return first + rest.times(stage.depth - 1), ops.shape(x)
 
 
-def _sum(costs: list[Cost]) -> Cost:
-    return Cost(
-        params=sum(cost.params for cost in costs),
-        conv=sum(cost.conv for cost in costs),
-        batch_norm=sum(cost.batch_norm for cost in costs),
-        linear=sum(cost.linear for cost in costs),
-        adaptive_avg_pool2d=sum(cost.adaptive_avg_pool2d for cost in costs),
-        activations=sum(cost.activations for cost in costs),
-    )
+def _growing_cost(stage: Stage, place: Place, x: Shape) -> tuple[Cost, Shape]:
+    """Each block's input has more channels than the one before: they are counted one by one, up to the deepest."""
+    depth: Any = stage.depth
+    ops = stage_ops(stage.model_copy(update={"depth": int(getattr(depth, "max", lambda: depth)())}), place, x)
+    found, blocks, after = Cost(), 0, x
+    for name, op, into in ops.parts(x):
+        if name == "exit":
+            found += total(op, after)
+        elif name == "entry":
+            found, after = total(op, into), op.shape(into)
+        else:
+            blocks += 1
+            found += total(op, into).times((depth >= blocks) * 1)
+            y = op.shape(into)
+            more = (y.channels - after.channels) * (depth >= blocks)
+            after = y._replace(channels=after.channels + more)
+    return found, after
+
+
+Part = tuple[tuple[int, ...], Shape]  # a part's counts, in the order of Cost's fields, and what it emits
+_known: dict[Any, Part] = {}
 
 
 def cost(architecture: Architecture) -> Cost:
-    """The exact cost of a network, without building it. Raises InputError where its image runs out."""
-    return total(plan(architecture), Shape(*architecture.input))
+    """The exact cost of a network, without building it. Raises InputError where its image runs out.
+
+    Parts that were counted before, in whatever network, are remembered: what is left to do is to add.
+    """
+    stem, stages, head = architecture.stem, architecture.stages, architecture.head
+    first, shape = stages[0].block, Shape(*architecture.input)
+    key: Any = ("stem", *stem.__dict__.values(), first.norm, first.activation, shape)
+    counts, x = _known.get(key) or _remember(key, stem_ops(stem, first), shape)
+    sums = [counts]
+    before: Any = (stem.norm, stem.preactivates)
+    for index, stage in enumerate(stages):
+        following = stages[index + 1].block.activation if index + 1 < len(stages) else None
+        # A model's __dict__ holds its fields in the order of their definition; the block is among them.
+        words, block = (*stage.__dict__.values(),), (*stage.block.__dict__.values(),)
+        key = (words[:-1], block, before, following, x)
+        known = _known.get(key)
+        if known is None:
+            found, after = stage_cost(stage, places(architecture)[index], x)
+            known = _keep(key, found, after)
+        counts, x = known
+        sums.append(counts)
+        before = None
+    key = ("head", *head.__dict__.values(), architecture.classes, x)
+    counts, _ = _known.get(key) or _remember(key, head_ops(head, architecture.classes), x)
+    sums.append(counts)
+    columns = list(zip(*sums, strict=True))
+    params, conv, norms, linear, pooled, activations, depth, kept, _ = map(sum, columns)
+    return Cost(params=params, conv=conv, batch_norm=norms, linear=linear, adaptive_avg_pool2d=pooled,
+                activations=activations, layers=depth, kept=kept, largest=max(columns[-1]))  # fmt: skip
+
+
+def _remember(key: Any, op: Op, x: Shape) -> Part:
+    return _keep(key, total(op, x), op.shape(x))
+
+
+def _keep(key: Any, found: Cost, shape: Shape) -> Part:
+    if len(_known) >= MANY:
+        _known.clear()
+    _known[key] = part = (astuple(found), shape)
+    return part

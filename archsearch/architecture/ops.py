@@ -56,9 +56,7 @@ class Conv(Op):
         y = self.shape(x)
         weights = self.out * (x.channels // self.groups) * self.kernel**2
         return Cost(
-            params=weights + self.out * self.bias,
-            conv=weights * y.height * y.width,
-            activations=y.elements,
+            params=weights + self.out * self.bias, conv=weights * y.height * y.width, activations=y.elements, layers=1
         )
 
 
@@ -156,7 +154,8 @@ class Linear(Op):
 
     def cost(self, x: Shape) -> Cost:
         """in * out weights; the bias costs no multiply-add."""
-        return Cost(params=x.elements * self.out + self.out, linear=x.elements * self.out, activations=self.out)
+        weights = x.elements * self.out
+        return Cost(params=weights + self.out, linear=weights, activations=self.out, layers=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

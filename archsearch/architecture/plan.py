@@ -3,13 +3,16 @@
     unit:  after( join( shortcut(s), gain * attention(branch(s)) ) ),  s = shared(x)
 
 `plan` lays the stem, the stages and the head out as one Sequence; `_unit` fills the slots of one block.
-What a block's branch, shortcut and attention are made of is in slots.py.
+What a block's branch, shortcut and attention are made of is in slots.py. Each part depends on the others by its
+input's shape and its `Place` alone, so that parts are counted once, and for many networks at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from itertools import repeat
+from typing import NamedTuple
 
 from archsearch.architecture.ops import (
     Conv,
@@ -28,25 +31,60 @@ from archsearch.architecture.ops import (
     Unit,
     named,
 )
-from archsearch.architecture.quantities import Shape
+from archsearch.architecture.quantities import Shape, agree, floored
 from archsearch.architecture.slots import attention, branch, gate_bias, norm_act, placed, shortcut
-from archsearch.architecture.spec import Architecture, Block, Stage, Survival
+from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
+
+
+class Place(NamedTuple):
+    """What a stage's ops depend on beyond its own words and its input.
+
+    `opens`: its first block stands behind a stem without a norm; `preactivated`: the stem's norm and ReLU are
+    that block's pre-activation; `ends`: no pre-activated stage follows.
+    """
+
+    first: bool
+    opens: bool
+    preactivated: bool
+    ends: bool
 
 
 def plan(architecture: Architecture) -> Sequence:
     """The ops of a network, named `stem`, `stage1`, ..., `head`. Raises InputError where its image runs out."""
-    stem = _stem(architecture)
+    stem = stem_ops(architecture.stem, architecture.stages[0].block)
     x = stem.shape(Shape(*architecture.input))
     steps: list[tuple[str, Op]] = [("stem", stem)]
     survivals = _survivals(architecture)
-    for index in range(len(architecture.stages)):
-        stage = _stage(architecture, index, x, survivals)
-        x = stage.shape(x)
-        steps.append((f"stage{index + 1}", stage))
-    steps.append(("head", _head(architecture)))
+    for index, (stage, place) in enumerate(zip(architecture.stages, places(architecture), strict=True)):
+        ops = stage_ops(stage, place, x, survivals)
+        x = ops.shape(x)
+        steps.append((f"stage{index + 1}", ops))
+    steps.append(("head", head_ops(architecture.head, architecture.classes)))
     if architecture.norm_eps != Norm().eps:
         steps = [(name, _with_eps(step, architecture.norm_eps)) for name, step in steps]
     return Sequence(steps=tuple(steps))
+
+
+def places(architecture: Architecture) -> list[Place]:
+    """Each stage's."""
+    stem = architecture.stem
+    return placed_stages(
+        tuple(stage.block.activation for stage in architecture.stages), norm=stem.norm, preactivates=stem.preactivates
+    )
+
+
+def placed_stages(activations: tuple[str, ...], *, norm: bool | None, preactivates: bool) -> list[Place]:
+    """Each stage's place, by the stages' activation placements and the stem's words."""
+    opens = not (_ends_in_norm(norm, activations[0]) and not preactivates)
+    return [
+        Place(
+            first=index == 0,
+            opens=index == 0 and opens,
+            preactivated=index == 0 and preactivates,
+            ends=following != "pre",
+        )
+        for index, following in enumerate((*activations[1:], ""))
+    ]
 
 
 def _with_eps(op: Op, eps: float) -> Op:
@@ -60,21 +98,20 @@ def _with_eps(op: Op, eps: float) -> Op:
     return replace(op, **{name: _with_eps(part, eps) for name, part in inside.items() if isinstance(part, Op)})
 
 
-def _stem_has_norm(architecture: Architecture) -> bool:
+def _ends_in_norm(norm: bool | None, activation: str) -> bool:
     """Pre-activated blocks bring a norm of their own; all others want the stem to end in one."""
-    given = architecture.stem.norm
-    return given if given is not None else architecture.stages[0].block.activation != "pre"
+    return norm if norm is not None else activation != "pre"
 
 
-def _stem(architecture: Architecture) -> Sequence:
-    stem, block = architecture.stem, architecture.stages[0].block
+def stem_ops(stem: Stem, block: Block) -> Sequence:
+    """The stem before a first stage of such blocks."""
     conv = Conv(out=stem.width, kernel=stem.kernel, stride=stem.stride, bias=block.norm == "none", padded=stem.padded)
-    after = norm_act(block) if _stem_has_norm(architecture) else ()
+    after = norm_act(block) if _ends_in_norm(stem.norm, block.activation) else ()
     return named(conv, *after, *((StemPool(),) if stem.pool == "max" else ()))
 
 
-def _head(architecture: Architecture) -> Sequence:
-    head, classes = architecture.head, architecture.classes
+def head_ops(head: Head, classes: int) -> Sequence:
+    """The head: perhaps a convolution, the pool, the classifier."""
     conv = (Conv(out=head.width, bias=True), Relu()) if head.width else ()
     linear = head.classifier == "linear"
     match head.pool:
@@ -105,31 +142,41 @@ def _survivals(architecture: Architecture) -> Iterator[Survival]:
         yield survival.model_copy(update={"last": kept})
 
 
-def _stage(architecture: Architecture, index: int, x: Shape, survivals: Iterator[Survival]) -> Sequence:
+def stage_ops(stage: Stage, place: Place, x: Shape, survivals: Iterator[Survival] | None = None) -> Sequence:
     """Entry (a dense stage's transition, or a convolution or pool of its own), blocks, and exit: the norm and
-    ReLU that end a run of pre-activated blocks."""
-    stage = architecture.stages[index]
+    ReLU that end a run of pre-activated blocks. Without `survivals` every block is kept."""
     block, stride = stage.block, stage.stride
+    survivals = survivals or repeat(Survival())
     steps: list[tuple[str, Op]] = []
-    if entry := _entry(stage, x, first=index == 0):
+    if entry := _entry(stage, x, first=place.first):
         section = named(*entry)
         steps.append(("entry", section))
         x, stride = section.shape(x), 1
     made: dict[tuple[bool, ...], Unit] = {}
     for number in range(stage.depth):
-        opens = index == number == 0 and not (_stem_has_norm(architecture) and not architecture.stem.preactivates)
-        alike = (number == 0, x.channels == stage.width)  # blocks that agree in this are the same ops: made once
+        first = number == 0
+        opens = place.opens and first
+        alike = (first, _changes(stage, x, stride))  # blocks that agree in this are the same ops: made once
         if alike not in made:
-            made[alike] = _unit(stage, x, stride, first=number == 0, opens=opens)
+            made[alike] = _unit(stage, x, stride, first=first, opens=opens)
         unit = _kept(made[alike], next(survivals))
-        if opens and architecture.stem.preactivates:
+        if opens and place.preactivated:
             unit = _preactivated_by_the_stem(unit)
         steps.append((f"block{number + 1}", unit))
         x, stride = unit.shape(x), 1
-    following = architecture.stages[index + 1].block if index + 1 < len(architecture.stages) else None
-    if block.activation == "pre" and (following is None or following.activation != "pre"):
+    if block.activation == "pre" and place.ends:
         steps.append(("exit", named(*norm_act(block))))
     return Sequence(steps=tuple(steps))
+
+
+def grows(block: Block) -> bool:
+    """Whether each block adds channels, so that no two of a stage cost the same."""
+    return block.link == "dense" or (block.link == "dual_path" and block.growth_rate > 0)
+
+
+def _changes(stage: Stage, x: Shape, stride: int) -> bool:
+    """Whether a block whose shortcut carries the stage's width changes the shape."""
+    return stage.block.link not in ("plain", "dense") and (stride > 1 or not agree(x.channels, stage.width))
 
 
 def _entry(stage: Stage, x: Shape, *, first: bool) -> tuple[Op, ...]:
@@ -139,7 +186,7 @@ def _entry(stage: Stage, x: Shape, *, first: bool) -> tuple[Op, ...]:
     dropout = (Dropout(p=block.dropout),) if block.dropout and block.kind == "single" else ()
     if block.link == "dense":
         return _transition(stage, x) if not first or stride > 1 else ()
-    if stage.entry == "block" or (stride == 1 and (stage.entry == "pool" or x.channels == stage.width)):
+    if stage.entry == "block" or (stride == 1 and (stage.entry == "pool" or agree(x.channels, stage.width))):
         return ()
     match stage.entry:
         case "pool":
@@ -155,7 +202,7 @@ def _entry(stage: Stage, x: Shape, *, first: bool) -> tuple[Op, ...]:
 def _transition(stage: Stage, x: Shape) -> tuple[Op, ...]:
     """DenseNet's: 1x1 convolution to floor(compression * channels), average pool (Huang 2017, section 3)."""
     block = stage.block
-    conv = Conv(out=max(1, int(stage.compression * x.channels)), bias=block.norm == "none")
+    conv = Conv(out=floored(stage.compression * x.channels), bias=block.norm == "none")
     pool = (Pool(stride=stage.stride),) if stage.stride > 1 else ()
     return (*norm_act(block), conv, *pool) if block.activation == "pre" else (conv, *norm_act(block), *pool)
 
@@ -169,7 +216,7 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
     link, adds = block.link, block.link in ("residual", "highway")
     convs = branch(block, width, stride)
     before, rest, after = placed(block, convs)
-    changes = link not in ("plain", "dense") and (stride > 1 or x.channels != width)
+    changes = _changes(stage, x, stride)
     both = bool(before) and adds and (changes or opens)
     h = shortcut(block, width, stride, changes if link != "dual_path" else first)
     gated = "both" if link == "highway" or (adds and block.gate == "exclusive") else "none"

@@ -1,9 +1,13 @@
-"""The two quantities that every op states: the shape that it emits, and what it costs."""
+"""The two quantities that every op states: the shape that it emits, and what it costs.
+
+Channels, and whatever follows from them, may be NumPy arrays of integers: one plan then counts many networks at once
+(archsearch/space/counting.py). The functions at the end are all that the grammar needs for that; NumPy is not imported.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 
 class Shape(NamedTuple):
@@ -29,7 +33,9 @@ class Cost:
     The four operator fields have fvcore's names and follow its rules: a convolution or linear layer its
     multiply-adds, an affine batch norm two per element, adaptive pooling one per input element; max and
     average pooling, additions and activations nothing. `activations` counts the elements that
-    convolutions and linear layers emit (RegNet, Radosavovic 2020, arXiv:2003.13678).
+    convolutions and linear layers emit (RegNet, Radosavovic 2020, arXiv:2003.13678), `layers` these ops themselves.
+    `kept` counts the elements that training keeps for the backward pass and `largest` those of the largest tensor,
+    both an image (see memory.py).
     """
 
     params: int = 0
@@ -38,6 +44,9 @@ class Cost:
     linear: int = 0
     adaptive_avg_pool2d: int = 0
     activations: int = 0
+    layers: int = field(default=0, compare=False)
+    kept: int = field(default=0, compare=False)
+    largest: int = field(default=0, compare=False)
 
     @property
     def macs(self) -> int:
@@ -50,7 +59,31 @@ class Cost:
         return self.conv + self.linear + self.batch_norm + self.adaptive_avg_pool2d
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(Cost)})
+        return Cost(
+            params=self.params + other.params,
+            conv=self.conv + other.conv,
+            batch_norm=self.batch_norm + other.batch_norm,
+            linear=self.linear + other.linear,
+            adaptive_avg_pool2d=self.adaptive_avg_pool2d + other.adaptive_avg_pool2d,
+            activations=self.activations + other.activations,
+            layers=self.layers + other.layers,
+            kept=self.kept + other.kept,
+            largest=larger(self.largest, other.largest),
+        )
+
+    def times(self, count: int) -> Cost:
+        """Of so many parts alike, one after another; none where `count` is 0."""
+        return Cost(
+            params=self.params * count,
+            conv=self.conv * count,
+            batch_norm=self.batch_norm * count,
+            linear=self.linear * count,
+            adaptive_avg_pool2d=self.adaptive_avg_pool2d * count,
+            activations=self.activations * count,
+            layers=self.layers * count,
+            kept=self.kept * count,
+            largest=self.largest * (count > 0),
+        )
 
     def by_operator(self) -> dict[str, int]:
         """FLOPs under fvcore's operator names, without those that are zero."""
@@ -65,3 +98,41 @@ class Cost:
             "macs": self.macs,
             "activations": self.activations,
         }
+
+
+class Mixed(ValueError):
+    """Networks were planned together of which some change their channels here and some do not."""
+
+
+def agree(one: int, other: int) -> bool:
+    """Whether two counts are equal. Raises Mixed where arrays are equal in some places only."""
+    found: Any = one == other
+    if isinstance(found, bool):
+        return found
+    if found.all():
+        return True
+    if found.any():
+        raise Mixed
+    return False
+
+
+def floored(value: Any) -> int:
+    """The whole number at or below a positive one, at least 1."""
+    whole: int = value.astype("int64").clip(1) if hasattr(value, "astype") else max(1, int(value))
+    return whole
+
+
+def nearest(value: Any) -> int:
+    """The nearest whole number (of two the even one), at least 1."""
+    whole: int = value.round().astype("int64").clip(1) if hasattr(value, "astype") else max(1, round(value))
+    return whole
+
+
+def log2_floor(value: int) -> int:
+    """floor(log2(value)) for 1 <= value < 2^24."""
+    return sum((value >= 2**power) * 1 for power in range(1, 24))
+
+
+def larger(one: int, other: int) -> int:
+    """The larger of two."""
+    return one + (other - one) * (other > one)

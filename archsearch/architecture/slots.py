@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from archsearch.architecture.ops import (
@@ -20,6 +19,7 @@ from archsearch.architecture.ops import (
     Sigmoid,
     named,
 )
+from archsearch.architecture.quantities import floored, log2_floor, nearest
 from archsearch.architecture.spec import Block
 
 Ops = tuple[Op, ...]
@@ -52,7 +52,7 @@ def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
             return Conv(out=width, kernel=3, stride=stride, bias=bias), Conv(out=out, kernel=3, bias=bias)
         case _:
             groups = block.cardinality
-            inner = groups * max(1, round(width * block.bottleneck_ratio / groups))
+            inner = groups * nearest(width * block.bottleneck_ratio / groups)
             first, second = (stride, 1) if block.stride_at == "conv1x1" else (1, stride)
             return (
                 Conv(out=inner, stride=first, bias=bias),
@@ -124,7 +124,7 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
 
 def attention(block: Block, channels: int) -> Ops:
     """Squeeze-and-excitation (Hu 2018), CBAM (Woo 2018) or ECA (Wang 2020), on the branch's output."""
-    hidden = max(1, channels // block.attention_reduction)
+    hidden = floored(channels // block.attention_reduction)
     pool = GlobalPool(adaptive=False, flat=False)
     match block.attention:
         case "none":
@@ -137,7 +137,7 @@ def attention(block: Block, channels: int) -> Ops:
             return Reweight(weights=named(ChannelMlp(hidden=hidden))), Reweight(weights=named(*positions))
         case "eca":
             # Equation 12 of the paper: the nearest odd number to log2(C) / 2 + 1 / 2, rounded as its code does.
-            kernel = int(abs(math.log2(channels) / 2 + 0.5))
+            kernel = (log2_floor(channels) + 1) // 2
             kernel += 1 - kernel % 2
             return (Reweight(weights=named(pool, ChannelConv(kernel=kernel), Sigmoid())),)
 

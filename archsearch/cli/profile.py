@@ -10,7 +10,7 @@ import typer
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import DONE, FAILED, app_of, command
 from archsearch.cli.options import Json, Network
-from archsearch.cli.printing import deliver, print_json, table, tell
+from archsearch.cli.printing import deliver, print_json, short, table, tell
 
 if TYPE_CHECKING:
     from archsearch.architecture.cost import Cost
@@ -37,12 +37,20 @@ def profile(
         Path | None,
         typer.Option("--draw", metavar="FILE.svg", show_default=False, help="A picture of the network, as SVG."),
     ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Images of the training step that memory is of.")] = (
+        128
+    ),
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Build the network and measure its latency on this machine.")
+    ] = False,
+    latency_batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Images at once, for --latency.")] = 1,
     as_json: Json = False,
 ) -> int:
-    """Parameters, FLOPs and activations of a network, for one image in eval mode.
+    """Parameters, FLOPs and activations of a network, for one image in eval mode; the memory that training it needs.
 
     One multiply-add is one FLOP. flops is fvcore's total, norms and pooling included; macs is convolutions and
-    linear layers alone, the figure that papers quote; activations are what those layers emit.
+    linear layers alone, the figure that papers quote; activations are what those layers emit. memory is foretold:
+    bytes at the peak of a training step of --batch images, with SGD in float32, the data set not among them.
     """
     from archsearch.architecture.cost import cost
     from archsearch.architecture.spec import Architecture
@@ -64,18 +72,35 @@ def profile(
         **counted.to_dict(),
         "by_operator": counted.by_operator(),
         "counter": counter,
+        "memory": _training_bytes(network, analytic, batch),
+        "batch": batch,
     }
     if drawing is not None:
         _draw(network, drawing)
         document["drawing"] = str(drawing)
+    if latency:
+        from archsearch.training.latency import measure
+
+        measured = measure(network, batch=latency_batch)
+        document["latency"] = measured.to_dict()
     if as_json:
         print_json(document)
     else:
         _print_table(network, document, depth)
+        if latency:
+            print(f"latency: {measured}")
     if counted != analytic:
         tell(f"archsearch: fvcore counts {counted.to_dict()}, the plan {analytic.to_dict()}")
         return FAILED
     return DONE
+
+
+def _training_bytes(network: Architecture, counted: Cost, batch: int) -> int:
+    from archsearch.architecture.cost import Shape
+    from archsearch.architecture.memory import training_bytes
+
+    image = Shape(*network.input).elements
+    return training_bytes(params=counted.params, kept=counted.kept, largest=counted.largest, batch=batch, image=image)
 
 
 def _draw(network: Architecture, file: Path) -> None:
@@ -107,6 +132,7 @@ def _print_table(network: Architecture, document: dict[str, Any], depth: str) ->
     print(f"\n{document['name']}, digest {document['digest']}, input {x}, {network.classes} classes")
     shares = (f"{name} {count:,}" for name, count in document["by_operator"].items())
     print(f"FLOPs by operator ({document['counter']}): {', '.join(shares)}")
+    print(f"training memory: {short(document['memory'])}B foretold, batch {document['batch']}, SGD, float32")
 
 
 def _row(path: str, output: str, counted: Cost) -> tuple[str, ...]:

@@ -1,14 +1,18 @@
-"""What a network may cost: bounds on its exact counts, known before anything is built."""
+"""What a network may cost: bounds on exact counts, known before anything is built, on the memory that training is
+predicted to take, and on the latency that is measured before a trial starts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Protocol, Self
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from archsearch.architecture.spec import Words
 from archsearch.reading.allowed import Says
+from archsearch.reading.errors import InputError, Problem
 from archsearch.reading.numbers import COUNT_ALLOWED, COUNT_PATTERN, format_count, parse_count
 
 
@@ -39,6 +43,32 @@ Window = Annotated[
 ]
 
 
+_TIME = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?(us|ms|s)")
+TIME_ALLOWED = "milliseconds as a number, or a time such as 500us, 2.5ms, 1s"
+
+
+def parse_milliseconds(value: object) -> float:
+    """A number is of milliseconds: "500us" -> 0.5. Raises InputError for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**9:
+        return float(value)
+    if isinstance(value, str) and (found := _TIME.fullmatch(value.strip())):
+        return float(found[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[found[2]]
+    raise InputError(Problem(found=f"the time {value!r:.40}", allowed=TIME_ALLOWED))
+
+
+Milliseconds = Annotated[
+    float,
+    BeforeValidator(parse_milliseconds),
+    Says(TIME_ALLOWED),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_TIME.pattern}$"}]}),
+]
+TimeWindow = Annotated[
+    tuple[Milliseconds, Milliseconds],
+    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    Says("a list of two times [low, high]"),
+]
+
+
 class Bound(Words):
     """The range that one count must lie in; both ends are within it."""
 
@@ -57,8 +87,7 @@ class Bound(Words):
             raise ValueError("an upper end of 0; allowed: an upper end of at least 1")
         if low is not None and high is not None and low > high:
             raise ValueError(
-                f"the lowest count {format_count(low)} is above the highest {format_count(high)}; "
-                "allowed: lowest <= highest"
+                f"the lowest count {self.text(low)} is above the highest {self.text(high)}; allowed: lowest <= highest"
             )
         return self
 
@@ -71,6 +100,44 @@ class Bound(Words):
     def high(self) -> int | None:
         """The upper end."""
         return self.between[1] if self.between else self.max
+
+    @staticmethod
+    def text(value: float) -> str:
+        """A value of this bound as people write it."""
+        return format_count(int(value))
+
+
+class Latency(Bound):
+    """The range that the measured latency of one forward pass must lie in, and how it is measured."""
+
+    min: Milliseconds | None = Field(None, description="At least this long.")  # type: ignore[assignment]
+    max: Milliseconds | None = Field(None, description="At most this long.")  # type: ignore[assignment]
+    between: TimeWindow | None = Field(None, description="A window [low, high].")  # type: ignore[assignment]
+    batch: int = Field(1, ge=1, le=65_536, description="Images a forward pass.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="What is computed in.")
+
+    @staticmethod
+    def text(value: float) -> str:
+        """Such as 2.5 ms."""
+        return f"{value:g} ms"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Price:
+    """What a network costs by every name that a budget may bound. `memory`: bytes that training is predicted to take at
+    its peak, at the file's batch size; `latency`: milliseconds, None until it was measured."""
+
+    params: int
+    flops: int
+    macs: int
+    activations: int
+    memory: int
+    latency: float | None = None
+
+    def to_dict(self) -> dict[str, int | float]:
+        """What the ledger keeps."""
+        counts = {"params": self.params, "flops": self.flops, "macs": self.macs, "activations": self.activations}
+        return {**counts, "memory": self.memory} | ({} if self.latency is None else {"latency": self.latency})
 
 
 class Budget(Words):
@@ -87,9 +154,26 @@ class Budget(Words):
         None, description="Elements that convolutions and linear layers emit (RegNet, Radosavovic 2020)."
     )
 
+    memory: Bound | None = Field(
+        None, description="Bytes that training is predicted to need at its peak, at the file's batch size."
+    )
+    latency: Latency | None = Field(
+        None, description="Milliseconds of a forward pass, measured on the trials' device before a trial starts."
+    )
+
     def admits(self, cost: Costs) -> bool:
-        """Whether a network of this cost keeps every bound."""
+        """Whether a network of this cost keeps every bound; a latency that is not measured yet keeps it."""
         return all(over <= 0 for over in self.violations(cost).values())
+
+    def admits_many(self, counts: Mapping[str, Any]) -> Any:
+        """The same for arrays of counts by name: an array of truth values (True where none is bounded)."""
+        admitted: Any = True
+        for name, bound in self.bounds():
+            if name in counts:
+                low, high = bound.low, bound.high
+                admitted = admitted & (True if low is None else counts[name] >= low)
+                admitted = admitted & (True if high is None else counts[name] <= high)
+        return admitted
 
     def violations(self, cost: Costs) -> dict[str, float]:
         """By which share each bound is exceeded: cost / high - 1, or 1 - cost / low; at most 0 where it is kept.
@@ -98,7 +182,9 @@ class Budget(Words):
         """
         found: dict[str, float] = {}
         for name, bound in self.bounds():
-            count = getattr(cost, name)
+            count = getattr(cost, name, None)
+            if count is None:
+                continue
             if bound.low:
                 found[f"{name}.min"] = 1 - count / bound.low
             if bound.high is not None:
@@ -118,7 +204,7 @@ class Budget(Words):
     def __str__(self) -> str:
         parts = []
         for name, bound in self.bounds():
-            low = f"{format_count(bound.low)} <= " if bound.low else ""
-            high = f" <= {format_count(bound.high)}" if bound.high is not None else ""
+            low = f"{bound.text(bound.low)} <= " if bound.low else ""
+            high = f" <= {bound.text(bound.high)}" if bound.high is not None else ""
             parts.append(f"{low}{name}{high}")
         return ", ".join(parts) or "no budget"

@@ -175,7 +175,7 @@ class Reals(Domain):
     def ask(self, name: str, choices: Choices) -> float:
         """Asks for a number; on a grid it is the decimal that a person would write, 0.8 and not 0.79999."""
         drawn = choices.real(name, *self.bounds, step=self.step, log=self.log)
-        return drawn if self.step is None else self._snapped(drawn)
+        return drawn if self.step is None else self.snapped(drawn)
 
     def count(self) -> float:
         """The points of the grid, or inf."""
@@ -189,16 +189,17 @@ class Reals(Domain):
         low, high = self.bounds
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             return False
-        return self.step is None or math.isclose(self._snapped(value), value, rel_tol=1e-9, abs_tol=1e-12)
+        return self.step is None or math.isclose(self.snapped(value), value, rel_tol=1e-9, abs_tol=1e-12)
 
     def probes(self) -> tuple[Scalar, ...]:
         """The grid up to a thousand points; otherwise both ends."""
         low, high = self.bounds
         if self.step is None or self.count() > MAX_OPTIONS:
             return (low, high)
-        return tuple(self._snapped(low + self.step * i) for i in range(int(self.count())))
+        return tuple(self.snapped(low + self.step * i) for i in range(int(self.count())))
 
-    def _snapped(self, value: float) -> float:
+    def snapped(self, value: float) -> float:
+        """The nearest point of the grid, as a person would write it."""
         low, step = self.bounds[0], self.step
         assert step is not None
         return float(Decimal(repr(low)) + round((value - low) / step) * Decimal(repr(step)))

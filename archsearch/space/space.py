@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from archsearch.architecture.cost import Cost
+from archsearch.architecture.memory import training_bytes
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.document import Document
-from archsearch.space.budget import Budget
+from archsearch.space.budget import Budget, Price
 from archsearch.space.choices import Choices
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import Domain, PerStage
@@ -48,6 +51,18 @@ class SearchSpace:
         """
         stages, values = draw(self.words, choices)
         return build(stages, values, image=self.input, classes=self.classes, file=self.file)
+
+    def price(self, cost: Cost) -> Price:
+        """What a network of this cost costs by every name that a budget may bound, but for its latency."""
+        return Price(**cost.to_dict(), memory=self.training_bytes(cost.params, cost.kept, cost.largest))
+
+    def training_bytes(self, params: int, kept: int, largest: int) -> int:
+        """Bytes that training a network of these counts is predicted to take, by this file's recipe. Arrays may be
+        given for counts."""
+        return training_bytes(
+            params=params, kept=kept, largest=largest, image=math.prod(self.input),
+            batch=self.training.batch_size, optimizer=self.training.optimizer,
+        )  # fmt: skip
 
     def dimensions(self) -> Iterator[tuple[str, Domain]]:
         """Every question that a sample may ask, in order: its name, and its domain."""

@@ -81,7 +81,10 @@ class Training:
     it would have; torch's global state is left as it was found.
     `threads` sets torch's threads, for the process. `precision` is float32 on a CPU, and bfloat16 (autocast)
     on a GPU that has it. `on_step(done, steps)` is called after every step. `freeze` says what does not train.
-    Raises InputError for a device that is not there, Diverged for a loss that is no finite number.
+    At each of `rungs` (epochs, rising; those beyond the last do nothing) the learning rate has fallen to zero
+    and starts anew, weights and momentum going on: a score taken there is that of a whole, shorter training.
+    Raises InputError for a device that is not there, Diverged for a loss that is no finite number, ValueError
+    for rungs that do not rise.
     """
 
     def __init__(
@@ -96,7 +99,9 @@ class Training:
         precision: Precision | None = None,
         on_step: Callable[[int, int], None] | None = None,
         freeze: Freeze = "none",
+        rungs: tuple[int, ...] = (),
     ) -> None:
+        self.rungs = recipe.checked_rungs(rungs)
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = resolve_device(device or settings.device)
@@ -150,11 +155,12 @@ class Training:
         labels = self._labels[order]
         project = getattr(model, "project", None)
         losses, right, rate = *self._sums(), 0.0
+        first, end = recipe.segment(epoch, settings.epochs, self.rungs)
         model.train()
         self.frozen.keep()
         for step in range(self.steps):
             part = slice(step * size, (step + 1) * size)
-            rate = recipe.learning_rate(settings, epoch * self.steps + step, settings.epochs * self.steps)
+            rate = recipe.learning_rate(settings, (epoch - first) * self.steps + step, (end - first) * self.steps)
             with self._autocast():
                 scores = model(self._windows.batch(order[part], draws[part]))
             loss = recipe.loss(scores, labels[part], settings.label_smoothing)

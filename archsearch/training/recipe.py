@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import Tensor
 from torch.nn import functional
@@ -26,6 +28,24 @@ def learning_rate(settings: TrainingSettings, step: int, total: int) -> float:
         case "constant":
             falling = 1.0
     return settings.learning_rate * rising * falling
+
+
+def checked_rungs(rungs: Sequence[int]) -> tuple[int, ...]:
+    """The epochs at which a schedule ends and starts anew. Raises ValueError unless they rise from 1 or more."""
+    if any(later <= sooner for sooner, later in pairwise((0, *rungs))):
+        raise ValueError(f"rungs are epochs that rise from 1 or more, not {tuple(rungs)}")
+    return tuple(rungs)
+
+
+def segment(epoch: int, epochs: int, rungs: Sequence[int]) -> tuple[int, int]:
+    """(first, end) of the epochs, counted from 0, that share a schedule with `epoch`; the end is not among them.
+
+    Each rung below `epochs` ends a whole schedule, as does the last epoch: warm restarts (Loshchilov & Hutter
+    2017, arXiv:1608.03983, section 3), so that a network as it is at a rung was trained to the end.
+    """
+    ends = [rung for rung in rungs if rung < epochs]
+    first = max((end for end in ends if end <= epoch), default=0)
+    return first, min((end for end in ends if end > epoch), default=epochs)
 
 
 def loss(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:

@@ -47,6 +47,25 @@ def test_constant_stays():
     assert set(rates("constant", 0.0)) == {0.4}
 
 
+@pytest.mark.parametrize(
+    ("rungs", "segments"),
+    [
+        ((), [(0, 9)] * 9),
+        ((1, 3), [(0, 1)] + [(1, 3)] * 2 + [(3, 9)] * 6),
+        ((3, 9, 27), [(0, 3)] * 3 + [(3, 9)] * 6),
+        ((8,), [(0, 8)] * 8 + [(8, 9)]),
+    ],
+)
+def test_each_rung_ends_a_schedule_and_so_does_the_last_epoch(rungs, segments):
+    assert [recipe.segment(epoch, 9, rungs) for epoch in range(9)] == segments
+
+
+@pytest.mark.parametrize("rungs", [(3, 1), (1, 1), (0, 1), (-1,)])
+def test_rungs_that_do_not_rise_from_one_are_refused(rungs):
+    with pytest.raises(ValueError, match="rungs are epochs that rise"):
+        recipe.checked_rungs(rungs)
+
+
 def test_smoothing_spreads_its_mass_over_all_classes():
     scores, labels = torch.tensor([[2.0, 0.0, -1.0]]), torch.tensor([0])
     target = torch.tensor([[0.9 + 0.1 / 3, 0.1 / 3, 0.1 / 3]])

@@ -10,6 +10,7 @@ from torch import nn
 
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
+from archsearch.training import recipe
 from archsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from archsearch.training.datasets import load_images
 from archsearch.training.loop import Diverged, Training, resolve_device
@@ -19,6 +20,7 @@ RECIPE = TrainingSettings(epochs=6)
 AUGMENTED = TrainingSettings(
     epochs=3, crop_padding=1, flip=True, cutout=2, label_smoothing=0.1, schedule="cosine", device="cpu"
 )
+STEPS = AUGMENTED.model_copy(update={"batch_size": 32})  # several an epoch, of the few images
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,44 @@ def test_a_training_restored_from_disk_goes_on_as_it_would_have(few, tmp_path, o
     again = Training(tiny(9, dropout=0.2), few, settings, seed=3, device="cpu")
     again.restore(*load_checkpoint(tmp_path / "c"))
     assert begun + [lasting(m) for m in again] == uninterrupted
+
+
+def test_the_rate_at_a_rung_has_fallen_as_far_as_at_the_end_of_a_training_of_that_length(few):
+    rates = [m["learning_rate"] for m in run(few, STEPS.model_copy(update={"epochs": 6}), rungs=(1, 3))]
+    for epochs, part in ((1, rates[:1]), (2, rates[1:3]), (3, rates[3:])):
+        whole = run(few, STEPS.model_copy(update={"epochs": epochs}))
+        assert part == [m["learning_rate"] for m in whole]
+
+
+def test_until_its_first_rung_a_training_is_a_whole_shorter_one(few):
+    shorter = run(few, STEPS.model_copy(update={"epochs": 2}))
+    longer = run(few, STEPS, rungs=(2,))
+    assert [m | {"epochs": 2} for m in longer[:2]] == shorter
+    assert longer[:2] != run(few, STEPS)[:2]
+
+
+@pytest.mark.parametrize("rungs", [(), (3,), (9, 27)])
+def test_without_a_rung_before_the_end_the_schedule_is_one(few, rungs):
+    plain, total = run(few, STEPS), STEPS.epochs * (len(few.train) // STEPS.batch_size)
+    rates = [recipe.learning_rate(STEPS, step, total) for step in range(total)]
+    assert run(few, STEPS, rungs=rungs) == plain
+    assert [m["learning_rate"] for m in plain] == rates[total // 3 - 1 :: total // 3]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 3, 4])
+def test_a_training_stopped_at_a_rung_or_between_two_goes_on_as_it_would_have(few, tmp_path, stop):
+    settings = STEPS.model_copy(update={"epochs": 5})
+    first = Training(tiny(1), few, settings, seed=3, device="cpu", rungs=(1, 3))
+    begun = [lasting(next(first)) for _ in range(stop)]
+    save_checkpoint(tmp_path / "c", *first.state())
+    again = Training(tiny(9), few, settings, seed=3, device="cpu", rungs=(1, 3))
+    again.restore(*load_checkpoint(tmp_path / "c"))
+    assert begun + [lasting(m) for m in again] == run(few, settings, rungs=(1, 3))
+
+
+def test_rungs_out_of_order_are_refused(few):
+    with pytest.raises(ValueError, match=r"not \(3, 1\)"):
+        Training(tiny(1), few, AUGMENTED, seed=3, device="cpu", rungs=(3, 1))
 
 
 def test_a_state_of_another_network_or_seed_is_refused(few):

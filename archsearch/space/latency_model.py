@@ -1,0 +1,99 @@
+"""Latency foretold from counts, so that networks that would break a bound are seldom built and measured.
+
+    milliseconds = c0 + sum_i c_i * count_i,  every c >= 0
+
+fitted to the relative error. A device does nothing in negative time: with coefficients that cannot be negative, ten
+measurements are enough to say something of networks unlike the measured ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+MOST_COUNTS = 8
+FOLDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyModel:
+    """`names` and `slopes` (milliseconds a count), `start` (milliseconds of a network of no counts), and `errors`:
+    measured / predicted - 1 of the measurements, each predicted by a model that has not seen it, sorted."""
+
+    names: tuple[str, ...]
+    slopes: tuple[float, ...]
+    start: float
+    errors: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, costs: Mapping[str, npt.ArrayLike], medians: npt.ArrayLike) -> Self:
+        """From the counts of n measured networks, (n,) each, and their latencies in milliseconds, (n,).
+
+        Raises ValueError for fewer than two, for more than eight counts, or for latencies that are not above zero.
+        """
+        names, measured = tuple(costs), np.asarray(medians, np.float64)
+        if len(measured) < 2 or not 1 <= len(names) <= MOST_COUNTS:
+            raise ValueError(f"{len(measured)} measurements of {len(names)} counts: at least 2, of 1 to {MOST_COUNTS}")
+        if not (np.isfinite(measured).all() and (measured > 0).all()):
+            raise ValueError("a latency that is not above zero")
+        counts = _columns(costs, names)
+        if len(counts) != len(measured):
+            raise ValueError(f"{len(measured)} latencies of {len(counts)} networks")
+        found = _not_negative(counts, measured)
+        fold, unseen = np.arange(len(measured)) % min(FOLDS, len(measured)), np.empty(len(measured))
+        for number in range(fold.max() + 1):
+            out = fold == number
+            unseen[out] = counts[out] @ _not_negative(counts[~out], measured[~out])
+        errors = np.sort(measured / np.maximum(unseen, 1e-9) - 1)
+        return cls(names=names, slopes=tuple(found[1:].tolist()), start=float(found[0]), errors=tuple(errors.tolist()))
+
+    def predict(self, costs: Mapping[str, npt.ArrayLike]) -> Floats:
+        """Milliseconds, (n,). Counts that the model does not know are passed over; KeyError where it lacks one."""
+        found: Floats = _columns(costs, self.names) @ np.array([self.start, *self.slopes])
+        return found
+
+    @property
+    def error(self) -> float:
+        """The median of |measured / predicted - 1| on networks that the model had not seen."""
+        return float(np.median(np.abs(self.errors)))
+
+    def within(
+        self, costs: Mapping[str, npt.ArrayLike], *, low: float = 0.0, high: float = np.inf, least: float = 0.5
+    ) -> npt.NDArray[np.bool_]:
+        """Which networks will keep a bound in milliseconds with a probability of `least` or more, if errors stay as
+        they were: (n,)."""
+        errors, foretold = np.array(self.errors), self.predict(costs)[:, None]
+        likely = foretold * (1 + errors)
+        return np.asarray(((likely >= low) & (likely <= high)).mean(axis=1) >= least)
+
+
+def _columns(costs: Mapping[str, npt.ArrayLike], names: tuple[str, ...]) -> Floats:
+    counts = [np.atleast_1d(np.asarray(costs[name], np.float64)) for name in names]
+    return np.stack([np.ones_like(counts[0]), *counts], axis=1)
+
+
+def _not_negative(counts: Floats, measured: Floats) -> Floats:
+    """The coefficients, none negative, of the least relative squared error: the best of the ordinary solutions over
+    subsets of the columns that have no negative coefficient, which is the exact solution (Lawson & Hanson 1974)."""
+    relative = counts / measured[:, None]
+    scale = np.maximum(np.abs(relative).max(axis=0), 1e-300)
+    columns, ones = relative / scale, np.ones(len(measured))
+    gram, aims = columns.T @ columns, columns.T @ ones
+    best, least = np.zeros(counts.shape[1]), float(ones @ ones)
+    for size in range(1, counts.shape[1] + 1):
+        for chosen in map(list, combinations(range(counts.shape[1]), size)):
+            found: Any = np.linalg.lstsq(gram[np.ix_(chosen, chosen)], aims[chosen], rcond=1e-12)[0]
+            if (found < 0).any():
+                continue
+            residual = columns[:, chosen] @ found - 1
+            if residual @ residual < least * (1 - 1e-9):
+                best, least = np.zeros(counts.shape[1]), float(residual @ residual)
+                best[chosen] = found
+    unscaled: Floats = best / scale
+    return unscaled

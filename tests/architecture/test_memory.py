@@ -1,0 +1,156 @@
+"""What training keeps, counted by hand for small plans, and the bytes of a step."""
+
+import numpy as np
+import pytest
+
+from archsearch import Architecture, cost, zoo
+from archsearch.architecture.memory import kept, training_bytes, unit_kept
+from archsearch.architecture.ops import (
+    Conv,
+    Dropout,
+    Gain,
+    Norm,
+    PadShortcut,
+    Pool,
+    Relu,
+    Reweight,
+    Sigmoid,
+    Unit,
+    named,
+)
+from archsearch.architecture.quantities import Shape
+from archsearch.architecture.spec import Block, Stage, Stem
+from tests.sampling import sampled
+
+X = Shape(4, 6, 6)
+E = X.elements
+
+
+def whole(unit: Unit, x: Shape) -> int:
+    """A unit with its ops."""
+
+    def walk(op, x):
+        parts = op.parts(x)
+        return sum(walk(part, into) for _, part, into in parts) if parts else kept(op, x)
+
+    return unit_kept(unit, x) + walk(unit, x)
+
+
+def conv(out: int = 4, **words) -> Conv:
+    return Conv(out=out, kernel=3, **words)
+
+
+@pytest.mark.parametrize(
+    ("op", "elements"),
+    [
+        (conv(), E),  # its norm reads it
+        (conv(8, stride=2), 8 * 9),
+        (conv(bias=True), 0),  # no norm follows
+        (Norm(), 0),  # overwritten by its ReLU
+        (Relu(), E),
+        (Sigmoid(), E),
+        (Dropout(p=0.5), 2 * E),  # the mask, and what the next convolution reads
+        (Pool(stride=2), E // 4),
+        (Pool(stride=2, kind="max"), 3 * E // 4),  # two for an index of eight bytes
+        (Gain(), 0),
+        (PadShortcut(out=8), 0),
+    ],
+)
+def test_an_ops_own(op, elements) -> None:
+    assert kept(op, X) == elements
+
+
+def test_the_units_of_the_papers_keep_what_their_backward_passes_read() -> None:
+    post = named(conv(), Norm(), Relu(), conv(), Norm())
+    pre = named(Norm(), Relu(), conv(), Norm(), Relu(), conv())
+    # He 2016 (v1): conv, ReLU, conv, and the ReLU behind the sum.
+    assert whole(Unit(branch=post, after=named(Relu())), X) == 4 * E
+    # v2: ReLU, conv, ReLU, and the sum, which the next unit's norm reads; the branch's last output goes.
+    assert whole(Unit(branch=pre), X) == 4 * E
+    # A projection's norm reads its convolution's output; without a norm nobody does.
+    assert whole(Unit(branch=post, shortcut=named(conv(), Norm()), after=named(Relu())), X) == 5 * E
+    assert whole(Unit(branch=named(conv(), Norm(), Relu(), conv()), shared=named(Norm(), Relu()),
+                      shortcut=named(conv())), X) == 4 * E  # fmt: skip
+    # Plain: the last ReLU. DenseNet: ReLU, and the concatenation.
+    assert whole(Unit(branch=post, after=named(Relu()), join="replace"), X) == 4 * E
+    dense = Unit(branch=named(Norm(), Relu(), conv(3)), join="concat")
+    assert whole(dense, X) == E + 7 * 36
+
+
+def test_attention_gates_and_scales_keep_their_factors() -> None:
+    post, after = named(conv(), Norm()), named(Relu())
+    weights = named(Conv(out=4, bias=True), Sigmoid())
+    base = whole(Unit(branch=post, after=after), X)
+    # The product's two factors: what the branch emits, and the weights.
+    reweighted = named(conv(), Norm(), Reweight(weights=weights))
+    assert whole(Unit(branch=reweighted, after=after), X) == base + 2 * E
+    assert whole(Unit(branch=post, gain=named(Gain()), after=after), X) == base + E
+    # F, T, 1 - T; the unit's own input is what h is, and is kept as the branch's input.
+    gated = Unit(branch=post, gate=named(conv(bias=True), Sigmoid()), gated="both", after=after)
+    assert whole(gated, X) == base + 3 * E
+    # A number keeps nothing, unless a gate then multiplies what it scaled.
+    assert whole(Unit(branch=post, branch_scale=0.5, shortcut_scale=0.5, after=after), X) == base
+    scaled = Unit(branch=post, gate=gated.gate, gated="shortcut", shortcut_scale=0.5, after=after)
+    assert whole(scaled, X) == base + 3 * E
+
+
+def test_whole_networks_add_up() -> None:
+    found = cost(zoo.get("plain20_cifar"))
+    # Stem and 18 convolutions with a ReLU each: 14 tensors of 16x32x32, then 12 of half and 12 of a quarter that size.
+    first = 16 * 32 * 32
+    assert found.kept == 2 * first * 7 + 2 * (first // 2) * 6 + 2 * (first // 4) * 6 + 64 + 10
+    assert found.largest == first
+
+
+def test_deeper_wider_and_denser_networks_keep_more() -> None:
+    def net(depth: int, width: int, link: str) -> int:
+        stages = (Stage(depth=depth, width=width, block=Block(link=link, growth_rate=8)),)
+        return cost(Architecture(stem=Stem(width=width), stages=stages)).kept
+
+    for link in ("plain", "residual", "dense", "dual_path"):
+        assert net(2, 16, link) < net(3, 16, link) < net(3, 24, link)
+    growth = [net(depth + 1, 16, "dense") - net(depth, 16, "dense") for depth in (1, 2, 3)]
+    assert growth[0] < growth[1] < growth[2]  # every concatenation is kept: quadratic (Pleiss 2017, arXiv:1707.06990)
+
+
+def test_channels_may_be_arrays() -> None:
+    def units(width) -> list[Unit]:
+        before, inner = (Norm(), Relu()), conv(width // 2)
+        se = Reweight(weights=named(Conv(out=width, bias=True), Sigmoid()))
+        return [
+            Unit(branch=named(*before, inner, Norm(), Relu(), conv(width)), shortcut=named(conv(width))),
+            Unit(branch=named(inner, Norm(), Relu(), conv(width), Norm(), se), after=named(Relu()), gain=named(Gain())),
+            Unit(branch=named(*before, inner), join="concat"),
+        ]
+
+    widths = (4, 16)
+    for number, many in enumerate(units(np.array(widths))):
+        found = whole(many, Shape(np.array(widths), 6, 6))
+        assert found.tolist() == [whole(units(width)[number], Shape(width, 6, 6)) for width in widths]
+
+
+def test_every_kind_of_network_keeps_something_and_no_tensor_is_larger_than_all() -> None:
+    for architecture in sampled(100, seed=4):
+        found = cost(architecture)
+        assert found.largest > 0
+        assert found.kept > 0
+        assert isinstance(found.kept, int)
+
+
+def test_the_bytes_of_a_step() -> None:
+    sgd = training_bytes(params=1000, kept=500, largest=100, batch=32, image=10)
+    activations = 32 * 4 * (500 + 100 + 10)
+    assert sgd == 4 * 2000 + activations + 4 * 1000 // 2
+    assert training_bytes(params=1000, kept=500, largest=100, batch=32, image=10, optimizer="adamw") == sgd + 4000
+    half = training_bytes(params=1000, kept=500, largest=100, batch=32, image=10, precision="bfloat16")
+    assert sgd / 2 < half < sgd
+    # Where the batch is small the gradients are the peak.
+    assert training_bytes(params=10**6, kept=1, largest=0, batch=1) == 4 * (3 * 10**6) + 2
+
+
+def test_the_bytes_of_many_networks_at_once() -> None:
+    params, kept_each, large = np.array([10, 10**6]), np.array([500, 5]), np.array([7, 1])
+    found = training_bytes(params=params, kept=kept_each, largest=large, batch=8)
+    each = [training_bytes(params=int(p), kept=int(k), largest=int(n), batch=8)
+            for p, k, n in zip(params, kept_each, large, strict=True)]  # fmt: skip
+    assert found.tolist() == each

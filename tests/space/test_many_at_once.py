@@ -1,0 +1,174 @@
+"""Grid, Counter and Feasible say of many candidates what sampling and counting one says."""
+
+from collections import Counter as Tally
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from archsearch.architecture.cost import cost
+from archsearch.reading.errors import InputError
+from archsearch.space import RecordedChoices, SearchSpace, load_space
+from archsearch.space.counting import Counter
+from archsearch.space.feasible import Feasible
+from archsearch.space.grid import Grid
+from archsearch.space.parts import NAMES
+
+SPACES = Path(__file__).parents[2] / "search_spaces"
+
+# Everything that a rule can hang on: stages that come and go, conditions on stages, on the network and on one another,
+# sorted words both ways, options that are not in order, continuous words, fixed values a stage.
+ODD = """
+archsearch: 1
+name: odd
+data: {name: digits}
+space:
+  stem: {width: {choice: [16, 4, 8]}, norm: {choice: [true, false]}, kernel: {choice: [3, 5]}}
+  stages: {int: [1, 3]}
+  depth: {int: [1, 4], each: stage}
+  width: {choice: [24, 8, 16], each: stage, order: decreasing, when: {link: [plain, residual, dual_path, highway]}}
+  stride: {each: stage, values: [1, 2, 1]}
+  block: {choice: [basic, bottleneck, single], each: stage}
+  bottleneck_ratio: {float: [0.25, 1.0], when: {block: bottleneck}}
+  cardinality: {choice: [1, 3, 4], each: stage, when: {block: bottleneck}}
+  link: {choice: [plain, residual, dense, dual_path, highway], each: stage}
+  growth_rate: {int: [4, 12], step: 4, each: stage, order: increasing, when: {link: [dense, dual_path]}}
+  compression: {choice: [0.5, 1.0], when: {link: dense}}
+  entry: {choice: [block, conv, pool, pool_conv], each: stage}
+  activation: {choice: [post, pre, norm_after_addition, relu_only_pre], each: stage}
+  norm: {choice: [batch, none]}
+  shortcut: {choice: [A, B, C], when: {link: residual, activation: [post, pre]}}
+  attention: {choice: [none, se, eca, cbam], each: stage}
+  learned_gain: {choice: [false, true]}
+  head: {width: {choice: [null, 32]}, pool: {choice: [adaptive, mean]}}
+  survival: {schedule: {choice: [none, linear]}, last: {float: [0.5, 0.9], step: 0.2, when: {schedule: linear}}}
+search: {trials: 3}
+"""
+
+SMALL = """
+archsearch: 1
+name: small
+data: {name: digits}
+space:
+  stem: {width: 4}
+  stages: {int: [1, 2]}
+  depth: {int: [1, 2], each: stage}
+  width: {choice: [4, 6, 8], each: stage, order: increasing}
+  block: {choice: [basic, bottleneck]}
+  bottleneck_ratio: {choice: [0.5, 1.0], when: {block: bottleneck}}
+budget: {flops: {between: [20k, 160k]}}
+search: {trials: 3}
+"""
+
+
+@pytest.fixture(params=["odd", "digits", "resnet_cifar", "resnet_fashion"])
+def space(request: pytest.FixtureRequest, tmp_path: Path) -> SearchSpace:
+    return odd(tmp_path, ODD) if request.param == "odd" else load_space(SPACES / f"{request.param}.yaml")
+
+
+def odd(folder: Path, text: str) -> SearchSpace:
+    (folder / "space.yaml").write_text(text)
+    return load_space(folder / "space.yaml")
+
+
+def test_counts_are_those_of_the_network_that_the_choices_make(space: SearchSpace) -> None:
+    grid = Grid(space.words)
+    counter = Counter(grid, image=space.input, classes=space.classes)
+    rows = grid.draw(150, np.random.default_rng(0))
+    counts, possible = counter.count(rows)
+    for row, found, there in zip(rows, counts, possible, strict=True):
+        choices = grid.choices(row)
+        try:
+            counted = cost(space.sample(RecordedChoices(choices)))
+        except InputError:
+            assert not there, choices
+            assert counter.one(row.tolist()) is None
+            continue
+        wanted = [getattr(counted, name) for name in NAMES]
+        assert there, choices
+        assert found.tolist() == wanted, choices
+        assert list(counter.one(row.tolist()) or ()) == wanted
+        assert list(counter.one(row.tolist()) or ()) == wanted, "from what it remembers"
+    assert possible.any()
+
+
+def test_rows_are_canonical_and_their_choices_lead_back_to_them(space: SearchSpace) -> None:
+    grid = Grid(space.words)
+    rng = np.random.default_rng(1)
+    rows = grid.draw(200, rng)
+    assert (grid.settle(rows.copy(), rng) == rows).all()
+    for row in rows[:60]:
+        found = grid.codes(grid.choices(row), rng)
+        assert found is not None
+        assert (found == row).all()
+
+
+def test_everything_is_what_drawing_for_long_enough_finds(tmp_path: Path) -> None:
+    grid = Grid(odd(tmp_path, SMALL).words)
+    everything = grid.everything(1000)
+    assert everything is not None
+    drawn = np.unique(grid.draw(20_000, np.random.default_rng(0)), axis=0)
+    assert sorted(map(tuple, everything.tolist())) == sorted(map(tuple, drawn.tolist()))
+    assert grid.everything(len(everything) - 1) is None
+    logs = grid.log_weights(everything)
+    assert np.exp(logs).sum() == pytest.approx(1.0), "the probabilities of all rows"
+
+
+def test_draws_are_uniform_over_the_feasible_candidates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chi-square at 0.001 over all candidates of a small space, with conditions, sorted words and a window."""
+    space = odd(tmp_path, SMALL)
+    whole = Feasible(space, seed=0)
+    assert whole.everything is not None
+    candidates = {row.tobytes() for row in whole.everything}
+    assert len(candidates) > 25
+    rng = np.random.default_rng(2)
+    tally = Tally(whole.draw(1, rng)[0].tobytes() for _ in range(3000))
+    assert tally.keys() <= candidates, "nothing outside the feasible set"
+    assert chisquare([tally[row] for row in candidates]).pvalue > 0.001, tally
+
+    # A larger space is not enumerated: its candidates come in a sequence, where each is as likely as any other.
+    monkeypatch.setattr("archsearch.space.feasible.SMALL", 0)
+    monkeypatch.setattr("archsearch.space.feasible.PATIENCE", 1 << 17)
+    drawn = Feasible(space, seed=1)
+    assert {row.tobytes() for row in drawn.draw(10_000, rng)} == candidates
+    tally = Tally(row.tobytes() for row in np.concatenate([drawn._block() for _ in range(8)]))
+    assert tally.keys() >= candidates
+    assert chisquare([tally[row] for row in candidates]).pvalue > 0.001, tally
+
+
+def test_every_candidate_is_handed_out_once_and_keeps_the_budget(tmp_path: Path) -> None:
+    space = odd(tmp_path, SMALL)
+    feasible, rng = Feasible(space, seed=3), np.random.default_rng(0)
+    assert feasible.everything is not None
+    seen = set()
+    while len(row := feasible.draw(1, rng)):
+        assert row[0].tobytes() not in seen
+        seen.add(row[0].tobytes())
+        feasible.use(row[0])
+        assert 20_000 <= feasible.costs(row)["flops"][0] <= 160_000
+    assert len(seen) == len(feasible.everything)
+    feasible.release(row := feasible.everything[0])
+    assert (feasible.draw(5, rng) == row).all()
+
+
+def test_draws_depend_on_what_is_used_and_not_on_what_was_asked_before() -> None:
+    space = load_space(SPACES / "digits.yaml")
+    one, other = Feasible(space, seed=0), Feasible(space, seed=0)
+    one.draw(700, np.random.default_rng(9))
+    first, again = (f.draw(20, np.random.default_rng(1)) for f in (one, other))
+    assert (first == again).all()
+
+
+def test_neighbours_differ_in_one_choice_and_keep_the_budget() -> None:
+    space = load_space(SPACES / "digits.yaml")
+    feasible, rng = Feasible(space, seed=0), np.random.default_rng(0)
+    for row in feasible.draw(10, rng):
+        near = feasible.neighbours(row, 100, rng)
+        assert len(near)
+        assert space.budget.admits_many(feasible.costs(near)).all()
+        both = (near >= 0) & (row >= 0)
+        # Sorting may move a changed width past its neighbours', which changes two of the sorted values.
+        assert ((both & (near != row)).sum(1) <= 2).all()
+        feasible.use(near[0])
+        assert not (feasible.neighbours(row, 100, rng) == near[0]).all(1).any()

@@ -1,0 +1,107 @@
+"""The survey says of a space what counting its networks one by one says."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from archsearch.architecture.cost import cost
+from archsearch.space import RecordedChoices, SearchSpace, load_space
+from archsearch.space.grid import Grid
+from archsearch.space.survey import COSTS, survey
+from tests.space.spaces import space_of
+
+WORDS = """
+    stem: {width: 4}
+    stages: {int: [1, 2]}
+    depth: {int: [1, 3], each: stage}
+    width: {choice: [4, 8, 16], each: stage, order: increasing}
+    block: {choice: [basic, bottleneck]}
+    bottleneck_ratio: {choice: [0.5, 1.0], when: {block: bottleneck}}
+"""
+BUDGET = "data: {name: digits}\nbudget: {flops: {max: 150k}, params: {between: [1k, 4k]}}\n"
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> SearchSpace:
+    return space_of(tmp_path, WORDS, BUDGET)
+
+
+def test_a_small_space_is_looked_at_whole_and_every_number_is_exact(space: SearchSpace) -> None:
+    grid = Grid(space.words)
+    everything = grid.everything(1000)
+    assert everything is not None
+    prices = [space.price(cost(space.sample(RecordedChoices(grid.choices(row))))) for row in everything]
+    flops_kept = [price.flops <= 150_000 for price in prices]
+    params_kept = [1_000 <= price.params <= 4_000 for price in prices]
+    found = survey(space)
+    assert found.whole
+    assert found.looked == len(prices) == space.size()
+    within = [both for both in map(lambda a, b: a and b, flops_kept, params_kept)]
+    assert found.within == sum(within)
+    by_name = {bound.name: bound for bound in found.bounds}
+    assert by_name["flops"].kept == by_name["params"].others_kept == sum(flops_kept)
+    assert by_name["params"].kept == by_name["flops"].others_kept == sum(params_kept)
+    assert by_name["params"].below == sum(price.params < 1_000 for price in prices)
+    assert by_name["params"].above == sum(price.params > 4_000 for price in prices)
+    assert found.hardest == ("flops" if sum(params_kept) > sum(flops_kept) else "params")
+    for name in COSTS:
+        assert sum(row["count"] for row in found.histograms[name]) == len(prices)
+        assert sum(row["within_budget"] for row in found.histograms[name]) == sum(within)
+        costs = sorted(getattr(price, name) for price in prices)
+        assert found.quantiles[name]["all"][0] == costs[0]
+        assert found.quantiles[name]["all"][3] == costs[(len(costs) - 1) // 2]
+        assert found.quantiles[name]["all"][-1] == costs[-1]
+
+
+def test_values_out_of_reach_are_those_that_no_network_within_the_budget_has(space: SearchSpace) -> None:
+    grid = Grid(space.words)
+    everything = grid.everything(1000)
+    assert everything is not None
+    had = set()
+    for row in everything:
+        choices = grid.choices(row)
+        if space.budget.admits(cost(space.sample(RecordedChoices(choices)))):
+            had |= set(choices.items())
+    wanted = {(column.name, value) for column in grid.columns for value in column.values} - had
+    assert wanted, "a test that could not fail"
+    found = survey(space)
+    assert found.unreachable is not None
+    assert {(one.word, one.value) for one in found.unreachable} == wanted
+    # The same space, looked at by too few draws to see it whole: led towards the budget they tell the same values.
+    few = survey(space, samples=40)
+    assert not few.whole
+    assert few.unreachable is not None
+    assert {(one.word, one.value) for one in few.unreachable} == wanted
+    assert all(one.tried >= 10 for one in few.unreachable)
+
+
+def test_draws_are_as_the_file_declares_them_and_the_same_by_their_seed(space: SearchSpace) -> None:
+    exact, one, other = survey(space), survey(space, samples=180, seed=1), survey(space, samples=180, seed=2)
+    assert exact.looked > 180
+    assert one.to_dict() == survey(space, samples=180, seed=1).to_dict()
+    assert one.quantiles != other.quantiles
+    # Free draws give short networks as often as long ones, of which there are many more.
+    rows = Grid(space.words).draw(4000, np.random.default_rng(0))
+    assert abs(float((rows[:, 0] == 0).mean()) - 0.5) < 0.05
+
+
+def test_images_that_run_out_of_pixels_are_told_and_never_fit(tmp_path: Path) -> None:
+    space = space_of(
+        tmp_path,
+        "stem: {kernel: 7, padding: 0, width: 4}\nstages: 1\ndepth: {int: [1, 2]}\nwidth: 4"
+        if False
+        else "stem: {kernel: {choice: [3, 7]}, pool: {choice: [none, max]}, width: 4}\nstages: 1\ndepth: 1\nwidth: 4",
+        "data: {name: digits}\n",
+    )
+    found = survey(space)
+    assert found.looked == found.within + found.impossible
+
+
+def test_where_nothing_fits_nothing_is_said_of_values() -> None:
+    space = load_space(Path(__file__).parents[2] / "search_spaces" / "digits.yaml",
+                       ["budget.flops={between: [150001, 150002]}"])  # fmt: skip
+    found = survey(space, samples=50)
+    assert found.within == 0
+    assert found.unreachable is None
+    assert found.hardest == "flops"

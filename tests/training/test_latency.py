@@ -1,0 +1,146 @@
+"""Latency: how it is timed, when it is steady, and the book that keeps it."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from archsearch import Architecture
+from archsearch.architecture.spec import Stage, Stem
+from archsearch.reading.errors import InputError
+from archsearch.training.latency import Latency, measure, timed, unsettled
+from archsearch.training.latency_book import LatencyBook, Terms
+
+TINY = Architecture(input=(1, 8, 8), stem=Stem(width=4), stages=(Stage(depth=1, width=4),))
+QUICK = {"seconds": 0.05, "warmup": 1, "repeats": 3}
+
+
+def test_a_measurement_says_what_it_is_of() -> None:
+    before = torch.get_num_threads()
+    found = measure(TINY, device="cpu", batch=2, threads=1, **QUICK)
+    low, high = found.iqr_ms
+    assert 0 < low <= high
+    assert 0 < found.median_ms < 1000
+    assert (found.batch, found.device, found.dtype, found.threads, found.warmup) == (2, "cpu", "float32", 1, 1)
+    assert found.repeats >= 3
+    assert found.device_name
+    assert found.clock == "thread"
+    assert measure(TINY, device="cpu", threads=2, **QUICK).clock == "wall"
+    assert torch.get_num_threads() == before
+    assert Latency.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert f"{found.median_ms:.3g} ms" in str(found)
+    assert "batch 2" in str(found)
+
+
+def test_bfloat16_is_measured_as_such() -> None:
+    assert measure(TINY, device="cpu", threads=1, precision="bfloat16", **QUICK).dtype == "bfloat16"
+
+
+@pytest.mark.parametrize("words", [{"batch": 0}, {"repeats": 0}, {"threads": 0}, {"warmup": -1}])
+def test_counts_below_one_are_refused(words) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        measure(TINY, device="cpu", **words)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_gpu_that_is_not_there_is_bad_input() -> None:
+    with pytest.raises(InputError):
+        measure(TINY, device="cuda")
+
+
+def test_runs_are_counted_and_a_slow_network_is_not_run_for_ever() -> None:
+    calls: list[float] = []
+
+    def run() -> None:
+        calls.append(time.perf_counter())
+        time.sleep(0.05)
+
+    rounds, steady = timed(run, warmup=2, repeats=1000, seconds=0.1)
+    assert not steady
+    assert 3 <= sum(map(len, rounds)) == len(calls) - 3  # less the warm-up's, and the one that sets a round's length
+    assert all((each >= 0.05).all() for each in rounds)
+
+
+def test_a_single_threads_clock_stands_while_it_waits() -> None:
+    def run() -> None:
+        time.sleep(0.02)
+
+    waited, _ = timed(run, warmup=0, repeats=3, seconds=0.05, clock=time.thread_time)
+    assert all((each < 0.015).all() for each in waited)
+
+
+def test_rounds_that_agree_are_steady_and_a_few_disturbed_ones_do_not_move_the_median() -> None:
+    rng = np.random.default_rng(1)
+    calm = [rng.normal(1.0, 0.02, 20) for _ in range(15)]
+    disturbed = [each * (3 if number % 5 == 0 else 1) for number, each in enumerate(calm)]
+    wild = [rng.lognormal(0, 1, 1) for _ in range(15)]
+    assert unsettled(calm) < 0.01
+    assert unsettled(disturbed) < 0.02
+    assert unsettled(wild) > 0.05
+    medians = [float(np.median([np.median(each) for each in rounds])) for rounds in (calm, disturbed)]
+    assert medians[1] == pytest.approx(medians[0], rel=0.02)
+
+
+def test_a_wide_spread_is_told() -> None:
+    words = measure(TINY, device="cpu", threads=1, **QUICK).to_dict()
+    calm = Latency.from_dict({**words, "median_ms": 1.0, "iqr_ms": [0.95, 1.05], "steady": True})
+    assert not calm.noisy
+    assert "busy" not in str(calm)
+    for other in ({"iqr_ms": [0.8, 1.2]}, {"steady": False}):
+        noisy = Latency.from_dict({**calm.to_dict(), **other})
+        assert noisy.noisy
+        assert "busy" in str(noisy)
+
+
+def test_a_network_is_measured_once_however_it_is_written(tmp_path: Path) -> None:
+    book, terms = LatencyBook(tmp_path / "latency.jsonl"), Terms(device="cpu", threads=1)
+    first = book.measured(TINY, terms, seconds=0.02)
+    renamed = TINY.model_copy(update={"name": "other"})
+    assert book.measured(renamed, terms, seconds=0.02) is first
+    assert book.get(TINY.digest, terms) is first
+    again = LatencyBook(book.path)
+    assert again.measured(TINY, terms, seconds=0.02) == first  # to the last digit: read, not measured
+    assert len(book.path.read_text().splitlines()) == 1
+    other = Terms(device="cpu", threads=1, batch=2)
+    assert again.get(TINY.digest, other) is None
+    assert again.measured(TINY, other, seconds=0.02).batch == 2
+    assert len(again) == 2
+    book.refresh()
+    assert book.entries() == again.entries()
+
+
+@pytest.mark.parametrize("remains", ['{"digest": "ab', '{"digest": "ab"}\n', "[]\n", "\n"])
+def test_what_a_crash_left_is_passed_over(tmp_path: Path, remains: str) -> None:
+    path, terms = tmp_path / "latency.jsonl", Terms(device="cpu", threads=1)
+    first = LatencyBook(path).measured(TINY, terms, seconds=0.02)
+    with path.open("a") as file:
+        file.write(remains)
+    book = LatencyBook(path)
+    assert len(book) == 1
+    wide = TINY.model_copy(update={"stem": Stem(width=8)})
+    second = book.measured(wide, terms, seconds=0.02)
+    assert list(LatencyBook(path).entries().values()) == [first, second]
+
+
+def test_several_at_once_measure_a_network_once(tmp_path: Path) -> None:
+    path, terms, found = tmp_path / "latency.jsonl", Terms(device="cpu", threads=1), []
+
+    def one() -> None:
+        found.append(LatencyBook(path).measured(TINY, terms, seconds=0.02))
+
+    workers = [threading.Thread(target=one) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(set(found)) == 1
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="missing"):
+        LatencyBook(tmp_path / "missing" / "latency.jsonl").measured(TINY, Terms(device="cpu"))
