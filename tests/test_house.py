@@ -26,7 +26,7 @@ TIERS = {
 BESIDE = {("architecture", "reading"), ("experiment", "reading"), ("network", "zoo")}
 HOMES = {
     "ray": {"search/executor.py"},
-    "optuna": {"search/proposals.py"},
+    "optuna": {"search/samplers/optuna_adaptor.py"},
     "mlflow": {"tracking"},
     "torch": {"network", "training", "export", "search/objective.py"},
     "torchvision": {"training"},
@@ -83,7 +83,7 @@ def test_files_are_about_three_hundred_lines_at_most(file: Path) -> None:
 
 def test_every_room_has_a_tier_and_says_what_it_is() -> None:
     rooms = {path.parent.relative_to(PACKAGE).as_posix() for path in FILES} - {"."}
-    assert rooms <= set(TIERS)
+    assert {room.split("/")[0] for room in rooms} <= set(TIERS)
     for room in rooms:
         first = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
         assert first, f"{room}/__init__.py has no docstring"

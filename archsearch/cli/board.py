@@ -5,13 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from archsearch.experiment import Trial, TrialState
 
 
 @dataclass(kw_only=True)
 class Board:
-    """A search's trials and phase. `trials` may hold those of earlier sessions; `order` ends with the latest ended."""
+    """A search's trials and phase. `trials` may hold those of earlier sessions.
+
+    A trial is settled once it has ended, or while it is paused at a rung; `order` ends with the latest settled.
+    """
 
     name: str
     planned: int
@@ -25,7 +29,7 @@ class Board:
     best: Trial | None = None
     _began: float = field(init=False)
     _searching: float | None = None
-    _ended_now: int = 0
+    _settled_now: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._began = self.clock()
@@ -50,10 +54,12 @@ class Board:
             self.metrics[trial.number] = metrics
         elif trial.state is TrialState.RUNNING:
             self.metrics.pop(trial.number, None)
-        elif trial.state.ended:
+        elif _is_settled(trial):
             self.metrics.pop(trial.number, None)
+            if trial.number in self._settled_now:
+                self.order.remove(trial.number)
             self.order.append(trial.number)
-            self._ended_now += 1
+            self._settled_now.add(trial.number)
             self._compare(trial)
 
     def _compare(self, trial: Trial) -> None:
@@ -67,9 +73,9 @@ class Board:
         return sum(trial.state is state for trial in list(self.trials.values()))
 
     @property
-    def ended(self) -> int:
-        """Trials that nothing more can happen to."""
-        return sum(trial.state.ended for trial in list(self.trials.values()))
+    def settled(self) -> int:
+        """Trials that have ended, or are paused."""
+        return sum(_is_settled(trial) for trial in list(self.trials.values()))
 
     @property
     def running(self) -> list[Trial]:
@@ -78,8 +84,9 @@ class Board:
         return sorted(running, key=lambda trial: trial.number)
 
     def latest(self, number: int) -> list[Trial]:
-        """The trials that ended last in this session, the newest first."""
-        return [self.trials[trial] for trial in reversed(self.order[-number:])] if number > 0 else []
+        """The trials that were settled last in this session, and are so still, the newest first."""
+        settled = (self.trials[trial] for trial in reversed(list(self.order)))
+        return list(islice(filter(_is_settled, settled), max(0, number)))
 
     @property
     def elapsed(self) -> float:
@@ -88,7 +95,12 @@ class Board:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds that the rest will take at this session's pace; None before three trials have ended."""
-        if self._searching is None or self._ended_now < 3 or self.ended >= self.planned:
+        """Seconds that the rest will take at this session's pace; None before three trials were settled."""
+        settled, now = self.settled, len(self._settled_now)
+        if self._searching is None or now < 3 or settled >= self.planned:
             return None
-        return (self.clock() - self._searching) / self._ended_now * (self.planned - self.ended)
+        return (self.clock() - self._searching) / now * (self.planned - settled)
+
+
+def _is_settled(trial: Trial) -> bool:
+    return trial.state.ended or trial.state is TrialState.PAUSED

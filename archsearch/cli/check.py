@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archsearch.cli.dispatch import app_of, command
-from archsearch.cli.draws import draws
 from archsearch.cli.options import Json, Set, SpaceFile
-from archsearch.cli.printing import percent, print_json, short, tell
+from archsearch.cli.page import page
+from archsearch.cli.printing import print_json, tell
+from archsearch.reading.errors import InputError
 
 if TYPE_CHECKING:
-    from archsearch.architecture.cost import Cost
+    from archsearch.architecture.spec import Architecture
     from archsearch.space import SearchSpace
-    from archsearch.space.budget import Bound
 
 app = app_of("check")
-BINS = 12
-BAR = 40
+FORETOLD = 96  # networks within the budget that stand for those that will be proposed
+PROBED = 6  # of them are timed
+PROBE_SECONDS = 8.0
 
 
 @command(app)
@@ -30,31 +31,38 @@ def check(
     space: SpaceFile,
     *,
     sets: Set = None,
-    samples: Annotated[int, typer.Option(min=1, max=1_000_000, help="Random networks to draw.")] = 2000,
+    samples: Annotated[int, typer.Option(min=1, max=1_000_000, help="Random networks to count.")] = 20_000,
+    no_probe: Annotated[bool, typer.Option("--no-probe", help="Times no training: no hours are foretold.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Whether a search space is valid, how large it is, what share of it fits the budget, and what it costs."""
+    """Whether a space is valid, how large it is, what its budget leaves of it, and how long a search will take.
+
+    A few of its networks are trained for a moment on this machine, on synthetic images: no data is needed.
+    """
     from archsearch.space import load_space
 
     loaded = load_space(space, sets or ())
-    tell(f"drawing {samples:,} random networks")
+    tell(f"counting {samples:,} random networks")
     document = _document(loaded, space, samples)
+    document["probe"], document["forecast"], document["not_foretold"] = None, None, "--no-probe"
+    if not no_probe:
+        document.update(_foretold(loaded, document))
     if as_json:
         print_json(document)
     else:
-        _print(loaded, document)
+        print(page(loaded, document))
 
 
 def _document(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
     from archsearch.space import facts, largest, smallest
+    from archsearch.space.survey import survey
 
     start = time.perf_counter()
-    drawn = list(itertools.islice(draws(space, 0), samples))
-    seconds = (time.perf_counter() - start) / samples
-    costs = [item[1] for item in drawn if item is not None]
-    fits = [counted for counted in costs if space.budget.admits(counted)]
+    looked = survey(space, samples=samples)
+    seconds = (time.perf_counter() - start) / looked.looked
+    found = looked.to_dict()
     extent, images = space.extent(), facts(space.data).images
-    median = sorted(c.flops for c in fits)[len(fits) // 2] if fits else None
+    median = found["quantiles"]["flops"]["within_budget"].get("0.5")
     forward = 3 * (images or 0) * space.search.trials * space.training.epochs
     return {
         "file": str(file),
@@ -64,11 +72,15 @@ def _document(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
         "size": None if extent.count == math.inf else extent.count,
         "size_exact": extent.exact,
         "budget": space.budget.to_data(),
-        "samples": samples,
-        "within_budget": len(fits),
-        "share_within_budget": len(fits) / samples,
+        "samples": looked.looked,
+        "every_network": looked.whole,
+        "impossible": looked.impossible,
+        "within_budget": looked.within,
+        "share_within_budget": looked.share,
         "seconds_per_sample": seconds,
-        "flops_histogram": _histogram(costs, fits),
+        **{name: found[name] for name in ("bounds", "hardest", "unmeasured", "unreachable", "passed_over")},
+        "flops_histogram": found["histograms"]["flops"],
+        **{name: found[name] for name in ("histograms", "quantiles")},
         "cheapest": smallest(space).cost.to_dict(),
         "dearest": largest(space).cost.to_dict(),
         "median_flops_within_budget": median,
@@ -80,53 +92,34 @@ def _document(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
     }
 
 
-def _histogram(costs: list[Cost], fits: list[Cost]) -> list[dict[str, int]]:
-    """Bins of equal width in the logarithm."""
-    if not costs:
-        return []
-    low, high = min(c.flops for c in costs), max(c.flops for c in costs)
-    step = math.log((high + 1) / low) / BINS if low else 1.0
+def _foretold(space: SearchSpace, found: dict[str, Any]) -> dict[str, Any]:
+    """The probe and the forecast, or why there is none."""
+    if found["training_images"] is None:
+        return {"not_foretold": "the number of images is not known before they are read"}
+    networks = _networks(space)
+    if len(networks) < 2:
+        return {"not_foretold": "fewer than two networks within the budget were found"}
+    tell(f"training {min(PROBED, len(networks))} of its networks for a moment")
+    from archsearch.search.forecast import forecast, images_of, setting
+    from archsearch.training.probe import probe, spread
 
-    def bins(some: list[Cost]) -> list[int]:
-        counts = [0] * BINS
-        for counted in some:
-            counts[min(BINS - 1, int(math.log(counted.flops / low) / step))] += 1
-        return counts
+    place = setting(space)
+    try:
+        timings = probe(spread(networks, PROBED), space.training, device=place.device, threads=place.threads,
+                        seconds=PROBE_SECONDS)  # fmt: skip
+    except InputError as error:  # the file asks for a GPU, and this machine has none
+        return {"not_foretold": error.problems[0].found}
+    train, validation = images_of(space, found["training_images"])
+    said = forecast(space, timings, networks, train=train, validation=validation, gpus=place.gpus)
+    return {"probe": timings.to_dict(), "forecast": said.to_dict(), "not_foretold": None}
 
-    edges = [round(low * math.exp(i * step)) for i in range(BINS + 1)]
+
+def _networks(space: SearchSpace) -> list[Architecture]:
+    """Uniform over what fits, the same at each call."""
+    from archsearch.space import RecordedChoices
+    from archsearch.space.feasible import Feasible
+
+    feasible = Feasible(space, seed=0)
     return [
-        {"from": start, "to": end, "count": count, "within_budget": within}
-        for start, end, count, within in zip(edges, edges[1:], bins(costs), bins(fits), strict=False)
+        space.sample(RecordedChoices(feasible.grid.choices(row))) for row in itertools.islice(iter(feasible), FORETOLD)
     ]
-
-
-def _print(space: SearchSpace, found: dict[str, Any]) -> None:
-    print(f"{found['file']}: valid")
-    for note in found["notes"]:
-        print(f"note        {note}")
-    print(f"space       {found['name']}: {space.extent()} combinations")
-    print(f"budget      {_budget(space)}")
-    print(f"fits        {percent(found['share_within_budget'])} of {found['samples']:,} random networks, "
-          f"{1e3 * found['seconds_per_sample']:.2f} ms each")  # fmt: skip
-    for word in ("cheapest", "dearest"):
-        counted = found[word]
-        print(f"{word:<12}{short(counted['flops'])} FLOPs, {short(counted['params'])} parameters")
-    print(f"search      {found['trials']} trials of at most {found['epochs']} epochs on {space.data.name}")
-    if found["search_flops_at_most"]:
-        print(f"work        at most {short(found['search_flops_at_most'])} multiply-adds "
-              "(median network, forward and backward); early stopping leaves a part of it")  # fmt: skip
-    print("\nFLOPs of random networks (# within the budget, . beyond)")
-    most = max((row["count"] for row in found["flops_histogram"]), default=1) or 1
-    for row in found["flops_histogram"]:
-        within = round(BAR * row["within_budget"] / most)
-        beyond = round(BAR * row["count"] / most) - within
-        label = f"{short(row['from']):>6} to {short(row['to']):>6}"
-        print(f"  {label}  {row['count']:>6}  {'#' * within}{'.' * beyond}".rstrip())
-
-
-def _budget(space: SearchSpace) -> str:
-    def text(name: str, bound: Bound) -> str:
-        low = f"{short(bound.low)} <= " if bound.low else ""
-        return f"{low}{name}" + (f" <= {short(bound.high)}" if bound.high is not None else "")
-
-    return ", ".join(text(name, bound) for name, bound in space.budget.bounds()) or "none"

@@ -23,6 +23,7 @@ LATEST_ROWS = 5
 BAR = 24
 STYLES: Mapping[TrialState, str] = {
     TrialState.FINISHED: "green",
+    TrialState.PAUSED: "blue",
     TrialState.STOPPED: "yellow",
     TrialState.FAILED: "red",
 }
@@ -71,7 +72,7 @@ class Painted:
 
 
 class Lines:
-    """A watcher that prints a line a phase and a line an ended trial."""
+    """A watcher that prints a line a phase and a line a trial that has ended or paused."""
 
     def __init__(self, board: Board, stream: TextIO) -> None:
         self._board, self._stream = board, stream
@@ -85,17 +86,17 @@ class Lines:
         """See Watcher."""
         board = self._board
         board.take(trial, metrics)
-        if not trial.state.ended:
-            return
+        if metrics is not None or trial.state not in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
+            return  # a stopped one was told of when it paused
         best = f"; best {board.best.id} {percent(board.best.value)}" if board.best else ""
-        self._say(f"{trial.id} {describe(trial)}; {board.ended} of {board.planned}{best}")
+        self._say(f"{trial.id} {describe(trial)}; {board.settled} of {board.planned}{best}")
 
     def _say(self, text: str) -> None:
         print(f"{duration(self._board.elapsed):>7}  {text}", file=self._stream, flush=True)
 
 
 def describe(trial: Trial) -> str:
-    """How an ended trial ended, what it reached and what it costs."""
+    """How a trial ended or that it paused, what it reached and what it costs."""
     size = f"{short(trial.cost['params'])} params, {short(trial.cost['flops'])} FLOPs"
     epochs = f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}"
     if trial.state is TrialState.FAILED:
@@ -133,12 +134,13 @@ def _head(board: Board) -> list[RenderableType]:
     elif (left := board.remaining) is not None:
         title.append(f"  about {duration(left)} left", style="dim")
     progress = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=board.planned, completed=board.ended, width=2 * BAR)
-    progress.add_row(bar, Text(f"{board.ended} of {board.planned} trials"))
+    bar = ProgressBar(total=board.planned, completed=board.settled, width=2 * BAR)
+    progress.add_row(bar, Text(f"{board.settled} of {board.planned} trials"))
     counts = Text("  ").join(
         Text.assemble((str(count), STYLES.get(state, "cyan") if count else "dim"), (f" {word}", "dim"))
         for state, word in (
             (TrialState.FINISHED, "finished"),
+            (TrialState.PAUSED, "paused"),
             (TrialState.STOPPED, "stopped early"),
             (TrialState.FAILED, "failed"),
             (TrialState.RUNNING, "running"),

@@ -15,10 +15,11 @@ from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
     from archsearch.experiment import ExperimentFolder
+    from archsearch.search.warm import Carried
     from archsearch.space import SearchSpace
 
 app = app_of("run")
-DRY_SAMPLES = 200
+DRY_SAMPLES = 2000
 DRY_PROPOSALS = 3
 
 
@@ -34,6 +35,15 @@ def run(
     output: Annotated[
         Path | None,
         typer.Option(metavar="DIR", show_default=False, help="Its folder; left out: experiments/NAME."),
+    ] = None,
+    warm_start: Annotated[
+        str | None,
+        typer.Option(
+            "--warm-start",
+            metavar="EXPERIMENT",
+            show_default=False,
+            help="Learn from an earlier experiment on the same data, whose space may have been another.",
+        ),
     ] = None,
     sets: Set = None,
     address: Address = None,
@@ -54,6 +64,7 @@ def run(
     folder = _folder(loaded, name, output)
     for note in loaded.notes:
         tell(f"note: {note}")
+    carried = _carried(loaded, warm_start)
     if dry_run:
         _show_plan(loaded, folder, as_json=as_json)
         return DONE
@@ -65,9 +76,22 @@ def run(
     images = load_images(loaded.data, progress=tell)  # before there is a folder: it may not be there
     from archsearch.search.session import create
 
-    create(loaded, folder, name=name or folder.name)
+    create(loaded, folder, name=name or folder.name, carried=carried)
     tell(f"experiment {folder.name} in {folder.path}")
     return drive_and_show(loaded, folder, images=images, address=address, tracking_uri=tracking_uri, as_json=as_json)
+
+
+def _carried(space: SearchSpace, experiment: str | None) -> Carried | None:
+    """What a warm start brings, told to the user."""
+    if experiment is None:
+        return None
+    from archsearch.experiment.folder import find
+    from archsearch.search.warm import carry_over
+
+    carried = carry_over(space, find(experiment))
+    for line in carried.lines():
+        tell(line)
+    return carried
 
 
 def _folder(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:
@@ -97,24 +121,25 @@ def _refuse_taken(folder: ExperimentFolder) -> ExperimentFolder:
 
 
 def _show_plan(space: SearchSpace, folder: ExperimentFolder, *, as_json: bool) -> None:
-    from archsearch.cli.draws import share_within
     from archsearch.search.proposals import Proposals
+    from archsearch.space.survey import survey
 
     proposals = Proposals(space)
     first = [proposals.propose(number) for number in range(1, min(DRY_PROPOSALS, space.search.trials) + 1)]
-    found = [proposal.candidate for proposal in first if proposal is not None]
-    share, extent = share_within(space, DRY_SAMPLES), space.extent()
+    found = [candidate for candidate in first if candidate is not None]
+    looked, extent = survey(space, samples=DRY_SAMPLES), space.extent()
     if as_json:
-        listed = [{"digest": c.digest, **c.cost.to_dict(), "architecture": c.architecture.to_dict()} for c in found]
+        listed = [{"digest": c.digest, **c.price.to_dict(), "architecture": c.architecture.to_dict()} for c in found]
         document = {"dry_run": True, "experiment": folder.name, "folder": str(folder.path),
                     "trials": space.search.trials, "seed": space.search.seed,
                     "size": extent.count if extent.count != float("inf") else None,
-                    "share_within_budget": share, "proposals": listed}  # fmt: skip
+                    "share_within_budget": looked.share, "proposals": listed}  # fmt: skip
         print_json(document)
         return
+    among = "all of them" if looked.whole else f"{looked.looked:,} random ones"
     print(f"would run   {space.search.trials} trials of at most {space.training.epochs} epochs on {space.data.name}")
     print(f"in          {folder.path}")
-    print(f"space       {extent} combinations; {percent(share)} of {DRY_SAMPLES} random ones within the budget")
+    print(f"space       {extent} combinations; {percent(looked.share)} of {among} within the budget")
     print("\nfirst proposals")
-    rows = [(c.digest, *(short(n) for n in (c.cost.params, c.cost.flops, c.cost.macs))) for c in found]
+    rows = [(c.digest, *(short(n) for n in (c.price.params, c.price.flops, c.price.macs))) for c in found]
     print(table(("digest", "params", "FLOPs", "MACs"), rows))

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archsearch.cli.dispatch import DONE, FAILED, app_of, command
-from archsearch.cli.draws import draws
 from archsearch.cli.options import JsonLines, Set, SpaceFile
 from archsearch.cli.printing import short, tell
 
 if TYPE_CHECKING:
-    from archsearch.architecture.cost import Cost
     from archsearch.architecture.spec import Architecture
     from archsearch.space import SearchSpace
+    from archsearch.space.budget import Price
 
 app = app_of("sample")
-PATIENCE = 10_000  # draws without anything new before the space counts as used up
+PATIENCE = 10_000  # candidates in a row that are other spellings of known networks, before the space counts as used up
 
 
 @command(app)
@@ -31,33 +30,42 @@ def sample(
     sets: Set = None,
     as_json: JsonLines = False,
 ) -> int:
-    """Random architectures of a space: different from one another, and all within its budget."""
+    """Random architectures of a space: different from one another, and all within its budget.
+
+    Every combination of choices within the budget is as likely as any other.
+    """
     from archsearch.space import load_space
 
     found = 0
-    for network, counted in _distinct(load_space(space, sets or ()), number, seed):
+    for digest, network, price in _distinct(load_space(space, sets or ()), number, seed):
         found += 1
         if as_json:
-            print(json.dumps({"digest": network.digest, **counted.to_dict(), "architecture": network.to_dict()}))
+            print(json.dumps({"digest": digest, **price.to_dict(), "architecture": network.to_dict()}))
         else:
-            print(f"{network.digest}  {short(counted.params):>6} params  {short(counted.flops):>6} FLOPs  "
-                  f"{short(counted.macs):>6} MACs  {_shape(network)}")  # fmt: skip
+            print(f"{digest}  {short(price.params):>6} params  {short(price.flops):>6} FLOPs  "
+                  f"{short(price.macs):>6} MACs  {_shape(network)}")  # fmt: skip
     if found < number:
-        tell(f"archsearch: {found} found; {PATIENCE:,} more draws brought nothing new within the budget")
+        tell(f"archsearch: {found} found; the space is used up: nothing else in it keeps the budget and is new")
         return FAILED
     return DONE
 
 
-def _distinct(space: SearchSpace, number: int, seed: int) -> Iterator[tuple[Architecture, Cost]]:
-    seen, misses = set[str](), 0
-    for drawn in draws(space, seed):
-        if len(seen) == number or misses == PATIENCE:
-            return
+def _distinct(space: SearchSpace, number: int, seed: int) -> Iterator[tuple[str, Architecture, Price]]:
+    from archsearch.architecture.cost import cost
+    from archsearch.space import RecordedChoices
+    from archsearch.space.feasible import Feasible
+
+    feasible, seen, misses = Feasible(space, seed=seed), set[str](), 0
+    for row in feasible:
+        network = space.sample(RecordedChoices(feasible.grid.choices(row)))
+        digest = network.digest  # each asking works it out anew
         misses += 1
-        if drawn is not None and space.budget.admits(drawn[1]) and (digest := drawn[0].digest) not in seen:
+        if digest not in seen:
             seen.add(digest)
             misses = 0
-            yield drawn
+            yield digest, network, space.price(cost(network))
+        if len(seen) == number or misses == PATIENCE:
+            return
 
 
 def _shape(network: Architecture) -> str:

@@ -70,12 +70,12 @@ def _line(summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _print_top(folder: ExperimentFolder) -> None:
-    """The best first: finished trials, then those that were stopped."""
+    """The best first: finished trials, then those that wait at a rung or were stopped there."""
     from archsearch.experiment import Ledger
 
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.trials()
-    order = ["finished", "stopped", "running", "waiting", "failed"]
+    order = ["finished", "paused", "stopped", "running", "waiting", "failed"]
     trials.sort(key=lambda trial: (order.index(trial.state), -(trial.value or 0.0), trial.number))
     if not trials:
         return

@@ -26,9 +26,11 @@ def show(summary: dict[str, Any]) -> None:
 
 def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     trials, best = summary["trials"], summary["best"]
-    counts = ", ".join(f"{trials[word]} {word}" for word in ("finished", "stopped", "failed", "running"))
+    words = ("finished", *(["paused"] if trials["paused"] else []), "stopped", "failed", "running")
+    counts = ", ".join(f"{trials[word]} {word}" for word in words)
     lines = [
         ("trials", f"{trials['total']} of {trials['planned'] or '?'}: {counts}".replace("stopped", "stopped early")),
+        *(("rung" if not number else "", _rung(rung)) for number, rung in enumerate(summary["rungs"])),
         ("time", duration(summary["seconds"])),
     ]
     if best is None:
@@ -41,9 +43,29 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("accuracy", accuracy),
         ("cost", f"{best['params']:,} parameters ({short(best['params'])}), {best['flops']:,} FLOPs "
                  f"({short(best['flops'])}), {best['macs']:,} MACs"),
+        *((("pareto" if not number else ""), _member(row)) for number, row in enumerate(summary["pareto"] or ())),
         *lines,
         ("written to", str(Path(summary["folder"]) / "best.yaml")),
     ]  # fmt: skip
+
+
+def _member(row: dict[str, Any]) -> str:
+    """One of the Pareto front's trials."""
+    return (
+        f"trial {row['trial']}: {percent(row['value'])} on validation, {short(row['params'])} parameters, "
+        f"{short(row['flops'])} FLOPs"
+    )
+
+
+def _rung(rung: dict[str, Any]) -> str:
+    """How many reached it and went on, and whether its order is that of the next rung."""
+    place = f"{rung['epochs']} epoch{'s' if rung['epochs'] != 1 else ''}"
+    place += f" (bracket {rung['bracket'] + 1})" if rung["bracket"] else ""
+    text = f"{place}: {rung['trials']} trials, {rung['promoted']} promoted"
+    if rung["correlation"] is None:
+        return text
+    text += f"; rank correlation with the next {rung['correlation']:.2f} (n = {rung['n']})"
+    return text if rung["corrected"] is None else f"{text}, {rung['corrected']:.2f} corrected for the choice"
 
 
 def _next(summary: dict[str, Any]) -> list[str]:

@@ -27,6 +27,8 @@ VERBS = (
          "archsearch resume digits"),
     Verb("status", SEARCH, "all experiments, or how one stands",
          "archsearch status digits --json"),
+    Verb("confirm", SEARCH, "retrain a search's best over new seeds, beside random search and known networks",
+         "archsearch confirm digits --top 5 --seeds 3"),
     Verb("ui", SEARCH, "curves and tables of the trials in MLflow's pages",
          "archsearch ui digits"),
     Verb("zoo", NETWORKS, "the literature's networks, their costs and published errors",

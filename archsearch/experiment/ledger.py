@@ -1,7 +1,7 @@
 """The ledger: what happened in a search, in one SQLite file, durable before anything is built on it.
 
-An append-only list of events is the truth. The tables of trials and epochs are what the events add up to,
-kept in the same transaction, so that a crash at any point leaves both or neither. One driver writes (see
+An append-only list of events is the truth. The tables of trials, epochs and rungs are what the events add up
+to, kept in the same transaction, so that a crash at any point leaves both or neither. One driver writes (see
 `ExperimentFolder.driver_lock`), from the thread that opened the ledger; any number of processes read.
 """
 
@@ -22,9 +22,14 @@ from archsearch.experiment.records import Scalar, Trial, TrialState, trial_id
 from archsearch.experiment.schema import connect, create_file, dumps, translated
 
 # Kinds that change what the ledger says: `note` may not write them.
-_OURS = frozenset({"began", "ended", "proposed", "rejected", "started", "epoch", "requeued"}) | frozenset(
-    state.value for state in TrialState
-)
+_OURS = frozenset(
+    {"began", "ended", "proposed", "rejected", "started", "epoch", "requeued", "promoted", "correlated"}
+) | frozenset(state.value for state in TrialState)
+_CLOSES = {
+    TrialState.FINISHED: (TrialState.RUNNING,),
+    TrialState.STOPPED: (TrialState.PAUSED,),
+    TrialState.FAILED: (TrialState.RUNNING, TrialState.WAITING),
+}
 
 
 class IllegalTransition(RuntimeError):
@@ -98,7 +103,7 @@ class Ledger(Queries):
         choices: Mapping[str, Scalar],
         architecture: Mapping[str, Any],
         digest: str,
-        cost: Mapping[str, int],
+        cost: Mapping[str, float],
         seed: int,
     ) -> Trial:
         """A new trial, waiting. Numbers count from 1 without a gap."""
@@ -150,8 +155,48 @@ class Ledger(Queries):
         """running -> finished. Raises ValueError for a value that is not finite: such a trial has failed."""
         self._close_trial(number, TrialState.FINISHED, _finite(value), None)
 
+    def pause(self, number: int, value: float, *, rung: int, bracket: int = 0, state_digest: str | None = None) -> None:
+        """running -> paused, at the rung of so many epochs; `state_digest` is of the training's state, already on disk.
+
+        Raises ValueError for a value that is not finite.
+        """
+        said = {"value": _finite(value), "rung": rung, "bracket": bracket, "state_digest": state_digest}
+        with self.transaction():
+            self._expect(number, TrialState.RUNNING, to=TrialState.PAUSED)
+            self._append("paused", number, said)
+            columns = "state = 'paused', value = ?, rung = ?, state_digest = ?, reason = NULL"
+            self._set(number, columns, value, rung, state_digest)
+            self._db.execute(
+                "INSERT INTO rungs (bracket, epochs, trials) VALUES (?, ?, 1) "
+                "ON CONFLICT DO UPDATE SET trials = trials + 1",
+                (bracket, rung),
+            )
+
+    def promote(self, number: int, *, bracket: int = 0, data: Mapping[str, Any] | None = None) -> None:
+        """paused -> waiting: the trial goes on above its rung. `data` says why, in JSON."""
+        with self.transaction():
+            self._expect(number, TrialState.PAUSED, to=TrialState.WAITING)
+            rung = self.trial(number).rung
+            self._append("promoted", number, {**(data or {}), "rung": rung, "bracket": bracket})
+            self._set(number, "state = 'waiting', value = NULL")
+            self._db.execute(
+                "UPDATE rungs SET promoted = promoted + 1 WHERE bracket = ? AND epochs = ?", (bracket, rung)
+            )
+
+    def correlate(
+        self, rung: int, correlation: float | None, n: int, *, corrected: float | None = None, bracket: int = 0
+    ) -> None:
+        """How far a rung that trials have reached is in the order of the next one (see `Rung`)."""
+        with self.transaction():
+            said = {"rung": rung, "bracket": bracket, "correlation": correlation, "corrected": corrected, "n": n}
+            self._append("correlated", None, said)
+            self._db.execute(
+                "UPDATE rungs SET correlation = ?, corrected = ?, n = ? WHERE bracket = ? AND epochs = ?",
+                (correlation, corrected, n, bracket, rung),
+            )
+
     def stop(self, number: int, value: float, reason: str) -> None:
-        """running -> stopped: a rung let it go. Raises ValueError for a value that is not finite."""
+        """paused -> stopped: it was never promoted. Raises ValueError for a value that is not finite."""
         self._close_trial(number, TrialState.STOPPED, _finite(value), reason)
 
     def fail(self, number: int, reason: str) -> None:
@@ -198,9 +243,8 @@ class Ledger(Queries):
             raise IllegalTransition(f"{trial_id(number)} is {row['state']}: it cannot become {to}")
 
     def _close_trial(self, number: int, to: TrialState, value: float | None, reason: str | None) -> None:
-        early = (TrialState.WAITING,) if to is TrialState.FAILED else ()
         with self.transaction():
-            self._expect(number, TrialState.RUNNING, *early, to=to)
+            self._expect(number, *_CLOSES[to], to=to)
             now = self._append(to.value, number, {"value": value, "reason": reason})
             self._set(number, "state = ?, value = ?, reason = ?, ended = ?", to.value, value, reason, now)
 

@@ -14,6 +14,7 @@ from archsearch.experiment.records import (
     Event,
     Mode,
     Rejection,
+    Rung,
     SearchState,
     Trial,
     TrialState,
@@ -76,6 +77,21 @@ class Queries:
     def events(self, after: int = 0, limit: int | None = None) -> list[Event]:
         """Events with an id above `after`, oldest first."""
         return self._events("id > ?", (after,), limit)
+
+    def events_of(self, *kinds: str, trial: int | None = None) -> list[Event]:
+        """Events of these kinds alone (of one trial, where it is named), oldest first."""
+        where = f"kind IN ({', '.join('?' * len(kinds))})"
+        return self._events(where + ("" if trial is None else " AND trial = ?"), (*kinds, *filter(None, (trial,))))
+
+    def last_time(self, before: int | None = None) -> float:
+        """When the newest event happened, or the newest with an id below `before`; 0 where there is none."""
+        query = "SELECT time FROM events WHERE id < ? ORDER BY id DESC LIMIT 1"
+        row = self._db.execute(query, (2**62 if before is None else before,)).fetchone()
+        return 0.0 if row is None else cast(float, row["time"])
+
+    def rungs(self) -> list[Rung]:
+        """The rungs that a trial has reached, of each bracket from the lowest up."""
+        return [Rung(**dict(row)) for row in self._db.execute("SELECT * FROM rungs ORDER BY bracket, epochs")]
 
     def last_event(self) -> int:
         """The id of the newest event; 0 where there is none."""

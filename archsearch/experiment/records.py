@@ -13,10 +13,11 @@ SearchState = Literal["running", "finished", "interrupted", "failed"]
 
 
 class TrialState(StrEnum):
-    """Where a trial stands. `finished`, `stopped` and `failed` are for ever."""
+    """Where a trial stands. `finished`, `stopped` and `failed` are for ever; a `paused` one waits at a rung."""
 
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
     FINISHED = "finished"
     STOPPED = "stopped"
     FAILED = "failed"
@@ -34,7 +35,11 @@ def trial_id(number: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One architecture that is, was or will be trained. Times are Unix seconds."""
+    """One architecture that is, was or will be trained. Times are Unix seconds.
+
+    `value` is the score of a finished trial, or of a paused or stopped one at its rung. `rung` is the last rung at
+    which it paused (epochs; 0: none yet), `state_digest` the SHA-256 of the training's state there, where one was kept.
+    """
 
     number: int
     state: TrialState
@@ -50,6 +55,8 @@ class Trial:
     value: float | None
     epochs: int
     reason: str | None
+    rung: int = 0
+    state_digest: str | None = None
 
     @property
     def id(self) -> str:
@@ -89,11 +96,29 @@ class Rejection:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rung:
+    """How many trials reached a rung and were promoted from it, and how far its order is that of the next rung.
+
+    `correlation` is Spearman's, over the `n` trials that have a score at both, and `corrected` an estimate of it
+    over all of the rung's trials, of which those are the better ones. None where there is none.
+    """
+
+    bracket: int
+    epochs: int
+    trials: int
+    promoted: int
+    correlation: float | None
+    corrected: float | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Counts:
     """How many trials are in each state; `rejected` proposals are no trials."""
 
     waiting: int = 0
     running: int = 0
+    paused: int = 0
     finished: int = 0
     stopped: int = 0
     failed: int = 0
@@ -102,7 +127,7 @@ class Counts:
     @property
     def total(self) -> int:
         """All trials; rejected proposals are none."""
-        return self.waiting + self.running + self.finished + self.stopped + self.failed
+        return self.waiting + self.running + self.paused + self.ended
 
     @property
     def ended(self) -> int:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from operator import ge
 from typing import Any
 
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
-from archsearch.experiment.records import SearchState, Trial
+from archsearch.experiment.records import SearchState, Trial, TrialState
 
 
 def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     """What the ledger says, in plain JSON values. Raises InputError where there is no ledger.
 
     `seconds` counts the drivers' sessions; `best` is null until a trial has finished; `test_accuracy` is
-    null until the winner was tested.
+    null until the winner was tested; `rungs` are those that a trial has reached (see `Rung`); `pareto` is null
+    with one objective, else the finished trials that no other beats in every objective, the most accurate first.
     """
     with Ledger.read(folder.ledger) as ledger:
         counts, best = ledger.counts(), ledger.best()
@@ -26,12 +29,15 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
                 "stopped": counts.stopped,
                 "failed": counts.failed,
                 "running": counts.running,
+                "paused": counts.paused,
                 "waiting": counts.waiting,
                 "total": counts.total,
                 "planned": ledger.meta.get("trials"),
             },
             "rejected_before_start": counts.rejected,
             "best": None if best is None else _best(best, ledger),
+            "pareto": _pareto(ledger),
+            "rungs": [asdict(rung) for rung in ledger.rungs()],
             "seconds": round(_seconds(ledger), 1),
         }
 
@@ -42,7 +48,7 @@ def _state(folder: ExperimentFolder, recorded: SearchState) -> SearchState:
 
 
 def _best(best: Trial, ledger: Ledger) -> dict[str, Any]:
-    tested = [event.data for event in ledger.events() if event.kind == "tested" and event.trial == best.number]
+    tested = [event.data for event in ledger.events_of("tested", trial=best.number)]
     return {
         "trial": best.id,
         "value": best.value,
@@ -53,14 +59,26 @@ def _best(best: Trial, ledger: Ledger) -> dict[str, Any]:
     }
 
 
+def _pareto(ledger: Ledger) -> list[dict[str, Any]] | None:
+    objectives = ledger.meta.get("objectives", {"accuracy": "max"})
+    if len(objectives) < 2:
+        return None
+    costs = [name for name in objectives if name != "accuracy"]
+    front: list[tuple[tuple[float, ...], Trial]] = []
+    finished = [trial for trial in ledger.trials(TrialState.FINISHED) if trial.value is not None]
+    scored = [((trial.value or 0.0, *(-trial.cost[name] for name in costs)), trial) for trial in finished]
+    # From the most accurate down: whatever beats a trial stands before it.
+    for score, trial in sorted(scored, key=lambda pair: pair[0], reverse=True):
+        if not any(other != score and all(map(ge, other, score)) for other, _ in front):
+            front.append((score, trial))
+    return [{"trial": t.id, "value": t.value, "digest": t.digest, **t.cost} for _, t in front]
+
+
 def _seconds(ledger: Ledger) -> float:
     """From each session's beginning to its end, or to the last thing that its driver wrote."""
-    spent, began, last = 0.0, None, 0.0
-    for event in ledger.events():
-        if event.kind == "began":
-            spent += last - began if began is not None else 0.0
-            began = event.time
-        last = event.time
-        if event.kind == "ended" and began is not None:
-            spent, began = spent + event.time - began, None
-    return spent + (last - began if began is not None else 0.0)
+    spent, began = 0.0, None
+    for event in ledger.events_of("began", "ended"):
+        if began is not None:
+            spent += (event.time if event.kind == "ended" else ledger.last_time(before=event.id)) - began
+        began = event.time if event.kind == "began" else None
+    return spent + (ledger.last_time() - began if began is not None else 0.0)

@@ -11,11 +11,11 @@ from archsearch.search.messages import Instruction
 
 
 class Desk:
-    """Where instructions wait for their lane, and weights for the driver."""
+    """Where instructions wait for their lane, and weights and states for the driver."""
 
     def __init__(self) -> None:
         self._instructions: dict[str, asyncio.Queue[Instruction]] = {}
-        self._weights: dict[int, bytes] = {}
+        self._parcels: dict[int, bytes] = {}
 
     async def give(self, lane: str, instruction: Instruction, *, anew: bool = False) -> None:
         """The lane's next instruction; `anew` forgets what a dead lane has not read."""
@@ -27,10 +27,10 @@ class Desk:
         """Waits for the lane's next instruction."""
         return await self._instructions.setdefault(lane, asyncio.Queue()).get()
 
-    async def deliver(self, number: int, weights: bytes) -> None:
-        """A trial's weights, from its lane."""
-        self._weights[number] = weights
+    async def deliver(self, number: int, parcel: bytes) -> None:
+        """A trial's weights or state, from its lane."""
+        self._parcels[number] = parcel
 
     async def collect(self, number: int) -> bytes:
-        """The weights, which the desk then forgets."""
-        return self._weights.pop(number)
+        """What was delivered, which the desk then forgets."""
+        return self._parcels.pop(number)

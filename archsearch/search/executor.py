@@ -22,7 +22,7 @@ from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from archsearch.search.desk import Desk
-from archsearch.search.messages import Report, ReportIn, Rest
+from archsearch.search.messages import Instruction, Report, ReportIn, Rest, Wait
 from archsearch.search.objective import TrialWorker
 
 if TYPE_CHECKING:
@@ -141,11 +141,11 @@ class Lane(tune.Trainable):
         self._worker = TrialWorker(images, settings, threads=threads)
 
     def step(self) -> dict[str, Any]:
-        """One instruction, in general one epoch. Weights go by the desk, not through Tune's results."""
+        """One instruction, in general one epoch. Weights and states go by the desk, not through Tune's results."""
         report = self._worker.carry_out(ray.get(self._desk.take.remote(self.trial_id)))
-        if report.weights is not None:
-            ray.get(self._desk.deliver.remote(report.number, report.weights))
-        return {"report": replace(report, weights=None)}
+        if report.parcel is not None:
+            ray.get(self._desk.deliver.remote(report.number, report.parcel))
+        return {"report": replace(report, parcel=None)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Tune asks when a lane ends; the ledger keeps what matters."""
@@ -157,13 +157,17 @@ class Lane(tune.Trainable):
 
 @dataclass(kw_only=True)
 class Conductor:
-    """Between Tune's events, which all come in the driver's one thread, and the search."""
+    """Between Tune's events, which all come in the driver's one thread, and the search.
+
+    A lane for which there is nothing to do yet is left waiting at the desk: it is `idle`.
+    """
 
     search: Search
     desk: Any
     workers_are_up: Callable[[], None]
     up: bool = False
     doing: dict[str, int] = field(default_factory=dict)
+    idle: list[str] = field(default_factory=list)
     losses: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -176,21 +180,32 @@ class Conductor:
         self.desk.give.remote(lane, ReportIn(), anew=True)
 
     def follow(self, lane: str, report: Report) -> bool:
-        """Answers a lane's report; False where nothing is left for it."""
+        """Answers a lane's report, and whoever waited for one; False where nothing is left for the lane."""
         self.losses = 0
         if not self.up:
             self.up = True
             self.workers_are_up()
-        if report.kind == "weights":
-            weights = ray.get(self.desk.collect.remote(report.number))
-            report = replace(report, weights=weights)
+        if report.kind in ("weights", "rung"):
+            report = replace(report, parcel=ray.get(self.desk.collect.remote(report.number)))
         instruction = self.search.respond(report)
-        if isinstance(instruction, Rest):
-            self.doing.pop(lane, None)
-            return False
+        self.doing.pop(lane, None)
+        if not isinstance(instruction, Rest):
+            self._instruct(lane, instruction)
+        self._wake()
+        return not isinstance(instruction, Rest)
+
+    def _instruct(self, lane: str, instruction: Instruction) -> None:
+        if isinstance(instruction, Wait):
+            self.idle.append(lane)
+            return
         self.doing[lane] = getattr(instruction, "number", 0)
         self.desk.give.remote(lane, instruction)
-        return True
+
+    def _wake(self) -> None:
+        """Asks again for the lanes that wait. One that is told to rest reports once more, and is then stopped."""
+        waiting, self.idle = self.idle, []
+        for lane in waiting:
+            self._instruct(lane, self.search.respond(Report(kind="ready")))
 
     def lost(self, lane: str) -> None:
         """The lane's process is gone; Tune starts another. Raises RayFailed where none lives long enough to report."""
@@ -198,7 +213,9 @@ class Conductor:
         if self.losses > LOSSES:
             raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
         self.search.lost(self.doing.pop(lane, 0), "its worker died")
+        self.idle = [other for other in self.idle if other != lane]
         self.begin(lane)
+        self._wake()
 
 
 class Schedule(FIFOScheduler):

@@ -9,12 +9,19 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Begin this trial and train its first epoch."""
+    """Begin this trial, or go on from `state`, and train an epoch.
+
+    The schedule is annealed for each of `rungs` (epochs). At the rung `pause` the trial pauses: its state comes
+    with the report.
+    """
 
     number: int
     attempt: int
     architecture: Mapping[str, Any]
     seed: int
+    rungs: tuple[int, ...] = ()
+    pause: int | None = None
+    state: bytes | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +48,23 @@ class Test:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Measure the latency of this network, before it may become a trial."""
+
+    digest: str
+    architecture: Mapping[str, Any]
+    batch: int
+    precision: Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportIn:
     """Say that you are there. A trial is given only to a worker that is: no trial waits for one to start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wait:
+    """Nothing can be done before another worker has reported; ask again then. Never sent to a worker."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +72,22 @@ class Rest:
     """Nothing is left to do."""
 
 
-Instruction = ReportIn | Train | GoOn | HandOver | Test | Rest
+Instruction = ReportIn | Train | GoOn | HandOver | Test | Measure | Wait | Rest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What came of an instruction. `number` is 0 where a worker has only just started."""
+    """What came of an instruction. `number` is 0 where a worker has only just started.
+
+    `parcel` is the trial's weights ("weights"), or its state after the epoch at which it pauses ("rung").
+    An epoch's `reason` says why the trial began anew though it was given a state. `latency` is what was measured of
+    the network `digest`; None where that failed, for `reason`.
+    """
 
     number: int = 0
-    kind: Literal["ready", "epoch", "weights", "tested", "failed", "lost"]
+    kind: Literal["ready", "epoch", "rung", "weights", "tested", "latency", "failed", "lost"]
     metrics: Mapping[str, float] | None = None
-    weights: bytes | None = None
+    parcel: bytes | None = None
     reason: str | None = None
+    digest: str = ""
+    latency: Mapping[str, Any] | None = None

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
-from archsearch.search.messages import GoOn, HandOver, Instruction, Report, ReportIn, Rest, Test, Train
+from archsearch.search.messages import GoOn, HandOver, Instruction, Measure, Report, ReportIn, Rest, Test, Train, Wait
 from archsearch.space.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from archsearch.training.images import ImageSet
     from archsearch.training.loop import EpochMetrics, Training
+
+EXTRA = "extra.json"  # among a state's tensors: its plain values
 
 
 class TrialWorker:
@@ -21,6 +27,7 @@ class TrialWorker:
     def __init__(self, images: ImageSet, settings: TrainingSettings, *, threads: int) -> None:
         self._images, self._settings, self._threads = images, settings, threads
         self._number = 0
+        self._pause: int | None = None
         self._training: Training | None = None
         self._epochs: Iterator[EpochMetrics] = iter(())
 
@@ -30,8 +37,8 @@ class TrialWorker:
         try:
             match instruction:
                 case Train():
-                    self._begin(instruction)
-                    return self._next_epoch()
+                    began_anew = self._begin(instruction)
+                    return replace(self._next_epoch(), reason=began_anew)
                 case GoOn() | HandOver() if self._training is None or number != self._number:
                     return Report(kind="lost", number=number, reason="the worker was started anew")
                 case GoOn():
@@ -40,31 +47,65 @@ class TrialWorker:
                     return self._hand_over()
                 case Test():
                     return self._test(instruction)
-                case ReportIn() | Rest():
+                case Measure():
+                    return self._measure(instruction)
+                case ReportIn() | Wait() | Rest():
                     return Report(kind="ready")
         except Exception as error:
             self._training = None
             return Report(kind="failed", number=number, reason=classify(error))
 
-    def _begin(self, train: Train) -> None:
+    def _measure(self, asked: Measure) -> Report:
+        from archsearch.training.latency import measure
+
+        self._training = None
+        try:
+            found = measure(
+                Architecture.from_dict(dict(asked.architecture)),
+                device=self._settings.device,
+                batch=asked.batch,
+                precision=asked.precision,
+                threads=self._threads,
+            )
+        except Exception as error:
+            return Report(kind="latency", digest=asked.digest, reason=classify(error))
+        return Report(kind="latency", digest=asked.digest, latency=found.to_dict())
+
+    def _begin(self, train: Train) -> str | None:
+        """Why the state that was given cannot be used: the trial then begins anew."""
+        self._training, why = None, None  # Frees the last trial's memory before the next one's is taken.
+        self._training = self._fresh(train)
+        if train.state is not None:
+            try:
+                self._training.restore(*unpack(train.state))
+            except (ValueError, KeyError) as error:
+                why = f"its state cannot be used: {error}"[:500]
+                self._training = self._fresh(train)  # Half of the state may have been taken.
+        self._number, self._pause, self._epochs = train.number, train.pause, iter(self._training)
+        return why
+
+    def _fresh(self, train: Train) -> Training:
         from archsearch.network import build
         from archsearch.training.loop import Training
 
-        self._training = None  # Frees the last trial's memory before the next one's is taken.
         network = build(Architecture.from_dict(dict(train.architecture)), seed=train.seed)
-        self._training = Training(network, self._images, self._settings, seed=train.seed, threads=self._threads)
-        self._number, self._epochs = train.number, iter(self._training)
+        return Training(
+            network, self._images, self._settings, seed=train.seed, threads=self._threads, rungs=train.rungs
+        )
 
     def _next_epoch(self) -> Report:
         metrics = next(self._epochs)
-        return Report(kind="epoch", number=self._number, metrics=metrics.to_dict())
+        if metrics.epoch != self._pause or self._training is None:
+            return Report(kind="epoch", number=self._number, metrics=metrics.to_dict())
+        state = pack(*self._training.state())
+        return Report(kind="rung", number=self._number, metrics=metrics.to_dict(), parcel=state)
 
     def _hand_over(self) -> Report:
         from archsearch.training.checkpoint import weights_to_bytes
 
         assert self._training is not None
         weights = weights_to_bytes(self._training.model.state_dict())
-        return Report(kind="weights", number=self._number, weights=weights)
+        return Report(kind="weights", number=self._number, parcel=weights)
 
     def _test(self, test: Test) -> Report:
         from archsearch.network import build
@@ -81,6 +122,24 @@ class TrialWorker:
             number=test.number,
             metrics={"test_accuracy": result.accuracy, "test_loss": result.loss, "images": result.images},
         )
+
+
+def pack(tensors: dict[str, Tensor], extra: dict[str, Any]) -> bytes:
+    """A training's state as one safetensors file, the plain values as JSON among its tensors."""
+    import torch
+
+    from archsearch.training.checkpoint import weights_to_bytes
+
+    values = torch.frombuffer(bytearray(json.dumps(extra).encode()), dtype=torch.uint8)
+    return weights_to_bytes({**tensors, EXTRA: values})
+
+
+def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The inverse of `pack`. Raises ValueError (CheckpointDamaged) or KeyError for what is no state."""
+    from archsearch.training.checkpoint import weights_from_bytes
+
+    tensors = weights_from_bytes(data)
+    return tensors, json.loads(bytes(tensors.pop(EXTRA).numpy()))
 
 
 def classify(error: Exception) -> str:

@@ -1,45 +1,44 @@
-"""Who proposes: Optuna's samplers, asked in the driver, with the budget as their constraint.
+"""What is tried next: a sampler's choice among the candidates that the budget admits, none of them twice.
 
-The study lives in memory and is a reading of the ledger: `Proposals` is built anew from it at each start.
+Everything here is a reading of the ledger: `Proposals` is built anew from it at each start, and the random numbers
+of a proposal come from the search's seed and the trial's number.
 """
 
 from __future__ import annotations
 
 import hashlib
-import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import optuna
-from optuna.trial import TrialState as OptunaState
+import numpy as np
+from threadpoolctl import threadpool_limits
 
-from archsearch.architecture.cost import Cost, cost
+from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment.records import Epoch, Rejection, Trial, TrialState
-from archsearch.reading.errors import InputError
-from archsearch.space import RandomChoices, Recorder, SearchSpace
+from archsearch.experiment.records import Epoch, Trial, TrialState
+from archsearch.search.records import Known, Records
+from archsearch.search.rungs import Rungs
+from archsearch.search.samplers.registry import sampler_of
+from archsearch.space import RecordedChoices, SearchSpace
+from archsearch.space.budget import Price
+from archsearch.space.columns import IntArray
+from archsearch.space.feasible import Feasible
 
-ASKS = 32  # Suggestions that a model may miss before a random admitted candidate is taken instead.
-DRAWS = 20_000  # Random candidates before a space counts as used up.
+SPELLINGS = 5_000  # candidates in a row that are networks known already, before the space counts as used up
+REPEATED = 3  # of a warm start's best networks that are trained again
+Chooser = Callable[[Sequence[Architecture]], int]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A point of the space, its network and its cost."""
+    """A point of the space, its network and what it costs."""
 
     choices: dict[str, Any]
     architecture: Architecture
-    cost: Cost
+    price: Price
+    layers: int
     digest: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Proposal:
-    """The next trial's candidate, and the candidates that the budget refused before it."""
-
-    candidate: Candidate
-    refused: tuple[Candidate, ...] = ()
 
 
 def derived_seed(seed: int, *path: object) -> int:
@@ -49,127 +48,126 @@ def derived_seed(seed: int, *path: object) -> int:
 
 
 class Proposals:
-    """Proposes candidates that the budget admits and that were not proposed before."""
+    """Proposes candidates that the budget admits and that were not proposed before.
+
+    `trials` and `epochs` are the ledger's; `prior` are results of other experiments (a warm start); `refused` are
+    the digests and choices that a measured latency ruled out. `choose` picks one of several candidates (a screen).
+    """
 
     def __init__(
         self,
         space: SearchSpace,
         trials: Sequence[Trial] = (),
-        refused: Sequence[Rejection] = (),
         epochs: Sequence[Epoch] = (),
+        *,
+        prior: Sequence[Known] = (),
+        refused: Iterable[tuple[str, Mapping[str, Any]]] = (),
+        choose: Chooser | None = None,
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._space = space
+        self._space, self._choose = space, choose
+        self.feasible = Feasible(space, seed=derived_seed(space.search.seed, "candidates"))
+        word = space.search.sampler
+        objectives = tuple(space.search.objectives)
+        self._sampler = sampler_of(word if isinstance(word, str) else word.to_dict(), objectives=len(objectives))
+        self._records = Records(
+            columns=len(self.feasible.columns),
+            objectives=objectives,
+            rungs=_levels(space),
+            full=space.training.epochs,
+        )
         self._seen = {trial.digest for trial in trials}
-        self._study = optuna.create_study(direction="maximize", sampler=self._sampler(0, 0))
-        self._asked: dict[int, optuna.Trial] = {}
+        carried = [(row, known) for known in prior if (row := self._row(known.choices)) is not None]
+        for row, known in carried:
+            self._records.learn(row, known)
+        self._first = self._to_repeat(carried)
         curves: dict[int, list[Epoch]] = {}
         for epoch in epochs:
             curves.setdefault(epoch.trial, []).append(epoch)
-        history: list[tuple[float, Trial | Rejection]] = [
-            *((trial.created, trial) for trial in trials),
-            *((rejection.time, rejection) for rejection in refused),
-        ]
-        for _, record in sorted(history, key=lambda pair: pair[0]):
-            asked, _ = self._ask(record.choices)
-            if isinstance(record, Rejection):
-                self._study.tell(asked, state=OptunaState.PRUNED)
-            else:
-                self._asked[record.number] = asked
-                if record.state.ended:
-                    self.learn(record, curves.get(record.number, []))
+        for digest, choices in refused:
+            self._seen.add(digest)
+            if (row := self._row(choices)) is not None:
+                self.feasible.use(row)
+        for trial in sorted(trials, key=lambda trial: trial.ended or float("inf")):
+            self.learn(trial, curves.get(trial.number, []))
 
-    def propose(self, number: int) -> Proposal | None:
+    def propose(self, number: int) -> Candidate | None:
         """The candidate of trial `number`, or None where the space holds no new one within the budget."""
-        refused: list[Candidate] = []
-        for attempt in range(0 if self._space.search.sampler == "random" else ASKS):
-            self._study.sampler = self._sampler(number, attempt)
-            asked, candidate = self._ask()
-            if candidate is not None and self._is_new(candidate):
-                return self._hand_out(number, asked, candidate, refused)
-            if candidate is None or candidate.digest in self._seen:
-                self._study.tell(asked, state=OptunaState.FAIL)
+        # A candidate that its latency ruled out leaves its number to the next one, which draws anew.
+        rng = np.random.default_rng(derived_seed(self._space.search.seed, number, len(self._seen)))
+        wanted = self._space.search.screen.of if self._choose and self._space.search.screen else 1
+        found: list[tuple[IntArray, Candidate]] = []
+        for attempt in range(SPELLINGS):
+            if attempt == 0 and number <= len(self._first):
+                row: IntArray | None = self._first[number - 1]
             else:
-                self._study.tell(asked, state=OptunaState.PRUNED)
-                refused.append(candidate)
-        for candidate in self._draws(number):
-            if self._is_new(candidate):
-                asked, _ = self._ask(candidate.choices)
-                return self._hand_out(number, asked, candidate, refused)
-        return None
+                # The trials have the cores: several threads of linear algebra would wait for one another.
+                with threadpool_limits(1):
+                    row = self._sampler.propose(self._records.history(), self.feasible, rng)
+            if row is None:
+                break
+            self.feasible.use(row)
+            candidate = self.candidate(row)
+            if candidate.digest not in self._seen:  # otherwise another spelling of a network that was proposed
+                self._seen.add(candidate.digest)
+                found.append((row, candidate))
+                if len(found) == wanted:
+                    break
+        if not found:
+            return None
+        chosen = self._choose([candidate.architecture for _, candidate in found]) if self._choose and found[1:] else 0
+        for place, (row, candidate) in enumerate(found):
+            if place != chosen:  # what the screen passed over may be proposed again
+                self._seen.discard(candidate.digest)
+                self.feasible.release(row)
+        return found[chosen][1]
 
-    def _is_new(self, candidate: Candidate) -> bool:
-        return self._space.budget.admits(candidate.cost) and candidate.digest not in self._seen
-
-    def _draws(self, number: int) -> Iterator[Candidate]:
-        """Random candidates, until there have been very many or every combination of a small space was among them."""
-        choices = RandomChoices(random.Random(derived_seed(self._space.search.seed, number, "random")))
-        extent, drawn = self._space.extent(), set[tuple[tuple[str, Any], ...]]()
-        for _ in range(DRAWS):
-            recorder = Recorder(choices)
-            if candidate := self._candidate(recorder):
-                yield candidate
-            drawn.add(tuple(recorder.taken.items()))
-            if extent.exact and len(drawn) >= extent.count:
-                return
+    def begins(self, number: int, candidate: Candidate) -> None:
+        """The candidate is trial `number` from now on."""
+        if (row := self._row(candidate.choices)) is not None:
+            self._records.begin(number, row)
 
     def learn(self, trial: Trial, epochs: Iterable[Epoch]) -> None:
-        """What became of a trial. One that was stopped early stays a stopped one: its curve up to there."""
-        asked = self._asked.pop(trial.number)
-        match trial.state:
-            case TrialState.FINISHED:
-                self._study.tell(asked, trial.value)
-            case TrialState.STOPPED:
-                for epoch in epochs:
-                    accuracy = epoch.metrics.get("validation_accuracy")
-                    if accuracy is not None:
-                        asked.report(accuracy, epoch.epoch)
-                self._study.tell(asked, state=OptunaState.PRUNED)
-            case _:
-                self._study.tell(asked, state=OptunaState.FAIL)
+        """What is known of a trial by now: it was proposed, it paused at a rung, or it ended."""
+        row = self._row(trial.choices)
+        if row is None:
+            return
+        self.feasible.use(row)
+        self._seen.add(trial.digest)
+        curve = {e.epoch: score for e in epochs if (score := e.metrics.get("validation_accuracy")) is not None}
+        scored = trial.state in (TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED)
+        known = Known(choices=trial.choices, costs=trial.cost, curve=curve if scored else {})
+        self._records.learn(row, known, number=trial.number, ended=trial.state.ended or bool(known.curve))
 
-    def _sampler(self, number: int, attempt: int) -> optuna.samplers.BaseSampler:
-        return optuna.samplers.TPESampler(seed=derived_seed(self._space.search.seed, number, attempt))
-
-    def _ask(self, choices: Mapping[str, Any] | None = None) -> tuple[optuna.Trial, Candidate | None]:
-        """The sampler's suggestion, or these choices: the study then knows them as if it had made them."""
-        if choices is not None:
-            self._study.enqueue_trial(dict(choices))
-        asked = self._study.ask()
-        candidate = self._candidate(Recorder(_Suggestions(asked)))
-        if candidate is not None:
-            for name, amount in self._space.budget.violations(candidate.cost).items():
-                asked.set_constraint(name, amount)
-        return asked, candidate
-
-    def _candidate(self, recorder: Recorder) -> Candidate | None:
-        """None where the image runs out on the way, or the choices do not go together."""
-        try:
-            architecture = self._space.sample(recorder)
-            counted = cost(architecture)
-        except InputError:
-            return None
+    def candidate(self, row: IntArray) -> Candidate:
+        """The network of a row, with what it costs."""
+        choices = self.feasible.grid.choices(row)
+        architecture = self._space.sample(RecordedChoices(choices))
+        counted = cost(architecture)
         return Candidate(
-            choices=dict(recorder.taken), architecture=architecture, cost=counted, digest=architecture.digest
+            choices=choices,
+            architecture=architecture,
+            price=self._space.price(counted),
+            layers=counted.layers,
+            digest=architecture.digest,
         )
 
-    def _hand_out(self, number: int, asked: optuna.Trial, candidate: Candidate, refused: list[Candidate]) -> Proposal:
-        self._seen.add(candidate.digest)
-        self._asked[number] = asked
-        return Proposal(candidate=candidate, refused=tuple(refused))
+    def _to_repeat(self, carried: Sequence[tuple[IntArray, Known]]) -> list[IntArray]:
+        """The best of a warm start within the budget come first: their weights are elsewhere, and a search must not
+        end behind what was known at its start."""
+        rows = np.array([row for row, _ in carried]).reshape(-1, len(self.feasible.columns))
+        admitted = {row.tobytes() for row in self.feasible.admitted(rows)} if len(rows) else set()
+        # Of equally long trainings the more accurate, and longer ones first.
+        best = sorted(carried, key=lambda pair: max(pair[1].curve.items()), reverse=True)
+        return [row for row, _ in best if row.tobytes() in admitted][:REPEATED]
+
+    def _row(self, choices: Mapping[str, Any]) -> IntArray | None:
+        """None for choices that this space does not hold."""
+        return self.feasible.grid.codes(choices, np.random.default_rng(0))
 
 
-class _Suggestions:
-    """`Choices` that an Optuna trial makes."""
-
-    def __init__(self, trial: optuna.Trial) -> None:
-        self._trial = trial
-
-    def choice(self, name: str, options: Sequence[Any]) -> Any:
-        return self._trial.suggest_categorical(name, tuple(options))
-
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return self._trial.suggest_int(name, low, high, step=step, log=log)
-
-    def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
-        return self._trial.suggest_float(name, low, high, step=step, log=log)
+def _levels(space: SearchSpace) -> tuple[int, ...]:
+    """Every rung that a trial may pause at."""
+    stopping = space.search.early_stopping
+    if stopping.kind == "none":
+        return ()
+    return Rungs(grace=stopping.grace_epochs, reduction=stopping.reduction, epochs=space.training.epochs).brackets[0]

@@ -1,34 +1,245 @@
-"""Asynchronous successive halving (ASHA, Li et al. 2018, arXiv:1810.05934), the stopping variant.
+"""Asynchronous successive halving (ASHA, Li et al. 2018, arXiv:1810.05934, algorithm 2): the promotion kind.
 
-Pure bookkeeping: the ledger's epochs, reported again in their order, bring the same rungs back.
+Every trial pauses at each rung that it reaches. Whenever a worker is free, from the highest rung down, a trial
+among the best share of its rung that was not promoted yet is promoted; only where there is none a new trial
+begins. Decisions follow from the scores and promotions alone, so that the ledger's bring the same rungs back.
+
+The share is 1/reduction while the rungs can be trusted. Spearman's rank correlation between a rung and the next
+says whether they can. It can only be taken over the promoted trials, which are alike, for they are the best; so it
+is corrected for that choice (see `corrected`). From 6 such trials on, as the corrected correlation falls from 0.7
+to 0 the share grows on a line from 1/reduction to 1/2.
 """
 
 from __future__ import annotations
 
 import math
+from bisect import insort
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from archsearch.experiment import Ledger
+    from archsearch.space.settings import EarlyStopping
+
+ENOUGH = 6  # trials with both scores before a correlation counts
+TRUSTED = 0.7
+MOST = 0.5  # the share promoted where the rungs say nothing of each other
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion:
+    """This trial goes on above its rung. `share` of the rung is promoted; 0 where the quota would give none."""
+
+    trial: int
+    bracket: int
+    rung: int
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Correlation:
+    """Spearman's between a rung and the next, over the n trials with both scores; None where it is not defined.
+
+    `corrected` estimates what it would be over all of the rung's trials, had all gone on.
+    """
+
+    bracket: int
+    rung: int
+    value: float | None
+    corrected: float | None
+    n: int
 
 
 class Rungs:
-    """Who goes on. Rungs lie at grace, grace * reduction, grace * reduction^2, ... epochs.
+    """Who goes on. Bracket s has its rungs at grace * reduction^s, grace * reduction^(s+1), ... below `epochs`.
 
-    A trial that reaches a rung goes on while it is among the best ceil(n / reduction) of the n trials
-    that were there so far, itself included; so the first one always does.
+    Trials are dealt to the brackets by their numbers, each to the one furthest behind its weight. The weights are
+    Hyperband's numbers of trials (Li et al. 2018, arXiv:1603.06560, algorithm 1): of b brackets, one with k rungs
+    has ceil(b / (k + 1) * reduction^k), so most trials go to the one that stops soonest. There are no more brackets
+    than leave one without rungs, whose trials are trained in full.
     """
 
-    def __init__(self, *, grace: int, reduction: int, epochs: int) -> None:
-        self.reduction = reduction
-        self.levels = tuple(grace * reduction**k for k in range(64) if grace * reduction**k < epochs)
-        self._scores: dict[int, dict[int, float]] = {level: {} for level in self.levels}
+    def __init__(self, *, grace: int, reduction: int, epochs: int, brackets: int = 1) -> None:
+        levels = _levels(grace, reduction, epochs)
+        count = min(brackets, len(levels) + 1)
+        self.epochs, self.reduction = epochs, reduction
+        self.brackets = tuple(levels[s:] for s in range(count))
+        self._ladders = [{level: _Rung() for level in (*bracket, epochs)} for bracket in self.brackets]
+        self._weights = [math.ceil(count / (len(b) + 1) * reduction ** len(b)) for b in self.brackets]
+        self._dealt: list[int] = []
+        self._hands = [0] * count
 
-    def goes_on(self, trial: int, epoch: int, score: float) -> bool:
-        """Records a score (higher is better) and decides. Reporting the same trial again replaces its score."""
-        rung = self._scores.get(epoch)
-        if rung is None:
-            return True
-        rung[trial] = score
-        better = sum(other > score for other in rung.values())
-        return better < math.ceil(len(rung) / self.reduction)
+    @staticmethod
+    def levels_of(stopping: EarlyStopping, epochs: int) -> tuple[int, ...]:
+        """Every epoch at which a trial may pause."""
+        return _levels(stopping.grace_epochs, stopping.reduction, epochs) if stopping.kind == "asha" else ()
 
-    def sizes(self) -> dict[int, int]:
-        """How many trials reached each rung."""
-        return {level: len(rung) for level, rung in self._scores.items()}
+    @classmethod
+    def of(cls, stopping: EarlyStopping, epochs: int, ledger: Ledger) -> Rungs:
+        """The rungs as the ledger's pauses, promotions and ends left them."""
+        grace = stopping.grace_epochs if stopping.kind == "asha" else epochs
+        rungs = cls(grace=grace, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
+        for event in ledger.events_of("paused", "promoted"):
+            trial, rung = event.trial or 0, event.data["rung"]
+            if rung not in rungs.levels(trial):
+                continue  # the space's file was changed by hand
+            if event.kind == "paused":
+                rungs.record(trial, rung, event.data["value"])
+            else:
+                rungs.promote(trial, rung)
+        for ended in ledger.trials():
+            if ended.state == "finished" and ended.value is not None:
+                rungs.record(ended.number, epochs, ended.value)
+            elif ended.state == "stopped" and ended.rung in rungs.levels(ended.number):
+                rungs.promote(ended.number, ended.rung)  # never again
+        return rungs
+
+    def bracket(self, trial: int) -> int:
+        """The bracket that a trial (numbers count from 1) is dealt to."""
+        while len(self._dealt) < trial:
+            dealt, total = len(self._dealt) + 1, sum(self._weights)
+            behind = [w * dealt / total - hand for w, hand in zip(self._weights, self._hands, strict=True)]
+            chosen = behind.index(max(behind))
+            self._hands[chosen] += 1
+            self._dealt.append(chosen)
+        return self._dealt[trial - 1]
+
+    def levels(self, trial: int) -> tuple[int, ...]:
+        """The rungs (epochs) of a trial's bracket."""
+        return self.brackets[self.bracket(trial)]
+
+    def above(self, trial: int, rung: int) -> int | None:
+        """The next rung above `rung` (0: the lowest) of a trial; None where it trains to the end."""
+        return next((level for level in self.levels(trial) if level > rung), None)
+
+    def record(self, trial: int, rung: int, score: float) -> None:
+        """A score (higher is better) at a rung, or at the last epoch. Recording it again replaces it."""
+        ladder = self._ladders[self.bracket(trial)]
+        ladder[rung].put(trial, score)
+        below = self.below(trial, rung)
+        if below is not None:
+            ladder[below].found = None
+
+    def below(self, trial: int, rung: int) -> int | None:
+        """The rung below `rung` (or below the last epoch) in a trial's bracket."""
+        return max((level for level in self.levels(trial) if level < rung), default=None)
+
+    def promote(self, trial: int, rung: int) -> None:
+        """This trial has left the rung, and is not promoted from it again."""
+        self._ladders[self.bracket(trial)][rung].let_go(trial)
+
+    def correlation(self, bracket: int, rung: int) -> Correlation:
+        """Of a rung with the next one, or with the last epoch."""
+        ladder = self._ladders[bracket]
+        above = ladder[min(level for level in ladder if level > rung)]
+        here = ladder[rung]
+        if here.found is None:
+            both = [trial for trial in above.scores if trial in here.scores]
+            value = spearman(_of(here, both), _of(above, both))
+            whole = None if value is None else corrected(value, list(here.scores.values()), _of(here, both))
+            here.found = Correlation(bracket=bracket, rung=rung, value=value, corrected=whole, n=len(both))
+        return here.found
+
+    def share(self, bracket: int, rung: int) -> float:
+        """Of the rung's trials, how many are promoted: 1/reduction, up to 1/2 where the correlation is low."""
+        found, least = self.correlation(bracket, rung), 1 / self.reduction
+        if found.corrected is None or found.n < ENOUGH:
+            return least
+        return least + (MOST - least) * min(1.0, max(0.0, (TRUSTED - found.corrected) / TRUSTED))
+
+    def promotion(self) -> Promotion | None:
+        """The best trial of the highest rung that has one among its best share."""
+        for bracket, rung, standing in self._from_the_top():
+            share = self.share(bracket, rung)
+            quota = math.floor(len(standing.order) * share + 1e-9)
+            if quota and standing.open and standing.open[0] <= standing.order[quota - 1]:
+                return Promotion(trial=standing.open[0][1], bracket=bracket, rung=rung, share=share)
+        return None
+
+    def last_promotion(self) -> Promotion | None:
+        """For a search with nothing else to do and no trial trained in full: the best of the highest rung reached."""
+        if any(ladder[self.epochs].scores for ladder in self._ladders):
+            return None
+        for bracket, rung, standing in self._from_the_top():
+            if standing.open:
+                return Promotion(trial=standing.open[0][1], bracket=bracket, rung=rung, share=0.0)
+        return None
+
+    def _from_the_top(self) -> Iterator[tuple[int, int, _Rung]]:
+        places = [(rung, -bracket) for bracket, levels in enumerate(self.brackets) for rung in levels]
+        for rung, bracket in sorted(places, reverse=True):
+            yield -bracket, rung, self._ladders[-bracket][rung]
+
+
+@dataclass
+class _Rung:
+    """Scores by trial; in `order` the best come first and, of equals, the earlier trial. `open` are those of them
+    that were not promoted; `found` is the correlation with the next rung, until a score changes."""
+
+    scores: dict[int, float] = field(default_factory=dict)
+    order: list[tuple[float, int]] = field(default_factory=list)
+    open: list[tuple[float, int]] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
+    found: Correlation | None = None
+
+    def put(self, trial: int, score: float) -> None:
+        if trial in self.scores:
+            self.order.remove((-self.scores[trial], trial))
+        was_gone = trial in self.gone
+        self.let_go(trial)
+        self.scores[trial], self.found = score, None
+        insort(self.order, (-score, trial))
+        if not was_gone:
+            self.gone.remove(trial)
+            insort(self.open, (-score, trial))
+
+    def let_go(self, trial: int) -> None:
+        if trial in self.scores and trial not in self.gone:
+            self.open.remove((-self.scores[trial], trial))
+        self.gone.add(trial)
+
+
+def _levels(grace: int, reduction: int, epochs: int) -> tuple[int, ...]:
+    return tuple(grace * reduction**k for k in range(64) if grace * reduction**k < epochs)
+
+
+def _of(rung: _Rung, trials: Sequence[int]) -> list[float]:
+    return [rung.scores[trial] for trial in trials]
+
+
+def ranks(values: Sequence[float]) -> NDArray[np.float64]:
+    """(n,): from 1, equals sharing their mean rank."""
+    import numpy as np
+
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(count) - (count - 1) / 2)[place]
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's rank correlation: Pearson's of the ranks.
+
+    None for fewer than two pairs, or where one side is all equal: then it is not defined.
+    """
+    import numpy as np
+
+    if len(first) < 2 or len(set(first)) == 1 or len(set(second)) == 1:
+        return None
+    here, there = (ranks(values) - (len(first) + 1) / 2 for values in (first, second))
+    return float(np.clip(here @ there / np.sqrt((here @ here) * (there @ there)), -1.0, 1.0))
+
+
+def corrected(value: float, scores: Sequence[float], chosen: Sequence[float]) -> float:
+    """A rank correlation over the `chosen` of all `scores` of a rung, as it would be over all of them.
+
+    Thorndike's correction for a choice by the variable itself (1949, case 2; Pearson 1903), on ranks: with u the
+    spread of all ranks over that of the chosen ones', r u / sqrt(1 - r^2 + r^2 u^2).
+    """
+    import numpy as np
+
+    rank_of = dict(zip(scores, ranks(scores).tolist(), strict=True))
+    u = float(np.std([rank_of[score] for score in scores]) / np.std([rank_of[score] for score in chosen]))
+    return value * u / math.sqrt(1 - value**2 + (value * u) ** 2)

@@ -8,11 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from archsearch.architecture.spec import Architecture
-from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, write_atomically
-from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train
-from archsearch.search.proposals import Proposals, derived_seed
-from archsearch.search.rungs import Rungs
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.search.front import Front
+from archsearch.search.gate import Gate
+from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
+from archsearch.search.proposals import Candidate, Chooser, Proposals, derived_seed
+from archsearch.search.rungs import Promotion, Rungs
+from archsearch.search.states import States
+from archsearch.search.warm import recorded
 from archsearch.space import SearchSpace
 
 OBJECTIVE = "validation_accuracy"
@@ -31,12 +34,13 @@ class Watcher(Protocol):
 
 @dataclass(kw_only=True)
 class Search:
-    """One search in progress; `watcher` is told of every change of a trial."""
+    """One search in progress; `watcher` is told of every change of a trial, `choose` is a screen of candidates."""
 
     space: SearchSpace
     folder: ExperimentFolder
     ledger: Ledger
     watcher: Watcher
+    choose: Chooser | None = None
     _crashes: dict[int, int] = field(default_factory=dict)
     _exhausted: bool = False
     _testing: bool = False
@@ -44,29 +48,32 @@ class Search:
     def __post_init__(self) -> None:
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, "the driver was started anew")
-        trials, epochs = self.ledger.trials(), self.ledger.epochs()
-        self._proposals = Proposals(self.space, trials, self.ledger.rejections(), epochs)
-        stopping = self.space.search.early_stopping
-        self._rungs = Rungs(
-            grace=stopping.grace_epochs if stopping.kind == "asha" else self.space.training.epochs,
-            reduction=stopping.reduction,
-            epochs=self.space.training.epochs,
+        self._gate = Gate(self.space, self.ledger)
+        self._proposals = Proposals(
+            self.space,
+            self.ledger.trials(),
+            self.ledger.epochs(),
+            prior=recorded(self.ledger),
+            refused=self._gate.refused,
+            choose=self.choose,
         )
-        for epoch in sorted(epochs, key=lambda e: e.time):
-            score = epoch.metrics.get(OBJECTIVE)
-            if score is not None:
-                self._rungs.goes_on(epoch.trial, epoch.epoch, score)
+        self._gate.teach(self._proposals.feasible)
+        self._front = Front(self.space, self.folder, self.ledger)
+        self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
+        self._states = States(self.folder)
 
     def respond(self, report: Report) -> Instruction:
         """What the worker that sent this report does next."""
         match report.kind:
-            case "epoch":
+            case "epoch" | "rung":
                 return self._after_epoch(report) or self._next()
             case "weights":
                 self._keep(report)
             case "tested":
                 assert report.metrics is not None
                 self.ledger.note("tested", dict(report.metrics), trial=report.number)
+            case "latency":
+                return self._measured(report) or self._next()
             case "failed":
                 self._failed(report)
             case "lost":
@@ -90,51 +97,61 @@ class Search:
             self.watcher.trial(self.ledger.trial(number), None)
 
     def interrupted(self) -> None:
-        """The driver leaves: what runs waits for `resume`."""
+        """The driver leaves: what runs waits for `resume`, and what is paused stays so."""
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, "interrupted")
 
     def _after_epoch(self, report: Report) -> Instruction | None:
-        """Writes the epoch down and decides; None where the trial has ended."""
+        """Writes the epoch down and decides; None where the trial has paused or ended."""
         assert report.metrics is not None
         number, metrics = report.number, dict(report.metrics)
         epoch, score = int(metrics["epoch"]), metrics[OBJECTIVE]
+        if report.reason is not None:
+            self.ledger.note("state_lost", {"reason": report.reason}, trial=number)
+        if report.parcel is not None:
+            self._pause(number, epoch, metrics, report.parcel)
+            return None
         self.ledger.epoch(number, epoch, metrics)
         self.watcher.trial(self.ledger.trial(number), metrics)
         if epoch >= self.space.training.epochs:
-            best = self.ledger.best()
-            if best is None or best.value is None or score > best.value:
+            if self._front.takes(self.ledger.trial(number), score):
                 return HandOver(number=number)
             self._end(number, lambda: self.ledger.finish(number, score))
             return None
-        if self._rungs.goes_on(number, epoch, score):
-            return GoOn(number=number)
-        self._end(number, lambda: self.ledger.stop(number, score, f"behind at the rung of {epoch} epochs"))
-        return None
+        return GoOn(number=number)
+
+    def _pause(self, number: int, epoch: int, metrics: dict[str, float], state: bytes) -> None:
+        """The trial's state is on disk before the ledger calls it paused, and the one before goes after that."""
+        digest, score = self._states.write(number, epoch, state), metrics[OBJECTIVE]
+        with self.ledger.transaction():
+            self.ledger.epoch(number, epoch, metrics)
+            bracket = self._rungs.bracket(number)
+            self.ledger.pause(number, score, rung=epoch, bracket=bracket, state_digest=digest)
+            self._score(number, epoch, score)
+        self._states.drop(number, keep=epoch)
+        trial = self.ledger.trial(number)
+        self._proposals.learn(trial, self.ledger.epochs(number))
+        self.watcher.trial(trial, metrics)
+        self.watcher.trial(trial, None)
+
+    def _score(self, number: int, epochs: int, score: float) -> None:
+        """A score at a rung or at the end; the ledger keeps the correlations that it changes."""
+        self._rungs.record(number, epochs, score)
+        for rung in (self._rungs.below(number, epochs), epochs):
+            if rung not in self._rungs.levels(number):
+                continue
+            found = self._rungs.correlation(self._rungs.bracket(number), rung)
+            if found.n:
+                self.ledger.correlate(rung, found.value, found.n, corrected=found.corrected, bracket=found.bracket)
 
     def _keep(self, report: Report) -> None:
-        """The best so far: its weights are on disk before the ledger calls it finished."""
-        assert report.weights is not None
-        before, trial = self.ledger.best(), self.ledger.trial(report.number)
+        """Of the best so far: its weights are on disk before the ledger calls it finished."""
+        assert report.parcel is not None
         score = self.ledger.epochs(report.number)[-1].metrics[OBJECTIVE]
         assert score is not None, "only a finite score asks for weights"
-        if before is None or before.value is None or score > before.value:
-            place = self.folder.trial(trial.number)
-            place.mkdir(parents=True, exist_ok=True)
-            write_atomically(place / "weights.safetensors", report.weights)
-            self._write_best(trial, score)
-            if before is not None:
-                with suppress(OSError):
-                    (self.folder.trial(before.number) / "weights.safetensors").unlink()
-        self._end(trial.number, lambda: self.ledger.finish(trial.number, score))
-
-    def _write_best(self, trial: Trial, score: float) -> None:
-        network = Architecture.from_dict(dict(trial.architecture))
-        head = (
-            f"# Best of {self.space.name}: trial {trial.id}, validation accuracy {score:.4f},\n"
-            f"# {trial.cost['params']:,} parameters, {trial.cost['flops']:,} FLOPs (fvcore's total).\n"
-        )
-        write_atomically(self.folder.best_yaml, head + network.to_yaml())
+        self._front.keep(self.ledger.trial(report.number), score, report.parcel)
+        self._end(report.number, lambda: self.ledger.finish(report.number, score))
+        self._front.tidy()
 
     def _failed(self, report: Report) -> None:
         if self._testing and self.ledger.trial(report.number).state.ended:
@@ -143,45 +160,98 @@ class Search:
             self._end(report.number, lambda: self.ledger.fail(report.number, report.reason or "failed"))
 
     def _end(self, number: int, write: Callable[[], None]) -> None:
-        write()
-        trial = self.ledger.trial(number)
+        with self.ledger.transaction():
+            write()
+            trial = self.ledger.trial(number)
+            if trial.state is TrialState.FINISHED and trial.value is not None:
+                self._score(number, self.space.training.epochs, trial.value)
+        self._states.drop(number)
         self._proposals.learn(trial, self.ledger.epochs(number))
         self.watcher.trial(trial, None)
 
     def _next(self) -> Instruction:
+        """What was begun goes first, then what is promoted, then what is new. In the end one trial at least is
+        trained in full, and what is left at the rungs is stopped."""
         waiting = self.ledger.trials(TrialState.WAITING)
-        trial = waiting[0] if waiting else self._propose()
+        trial = waiting[0] if waiting else self._promote(self._rungs.promotion())
+        if trial is None and (new := self._propose()) is not None:
+            return new
+        if trial is None and (self.ledger.trials(TrialState.RUNNING) or self._gate.pending):
+            return Wait()
+        trial = trial or self._promote(self._rungs.last_promotion())
         if trial is not None:
-            self.ledger.start(trial.number)
-            trial = self.ledger.trial(trial.number)
-            self.watcher.trial(trial, None)
-            return Train(number=trial.number, attempt=trial.attempts, architecture=trial.architecture, seed=trial.seed)
+            return self._train(trial)
+        self._stop_the_paused()
         return self._test_winner() or Rest()
 
-    def _propose(self) -> Trial | None:
-        number = self.ledger.counts().total + 1
+    def _promote(self, promotion: Promotion | None) -> Trial | None:
+        if promotion is None:
+            return None
+        number, bracket, rung = promotion.trial, promotion.bracket, promotion.rung
+        why = self._rungs.correlation(bracket, rung)
+        data = {"share": promotion.share, "correlation": why.value, "corrected": why.corrected, "n": why.n}
+        self.ledger.promote(number, bracket=bracket, data=data)
+        self._rungs.promote(number, rung)
+        return self.ledger.trial(number)
+
+    def _train(self, trial: Trial) -> Train:
+        """From its first epoch, or from its last rung where the state there is whole."""
+        number = trial.number
+        state = self._states.read(trial) if trial.rung else None
+        if trial.rung and state is None:
+            self.ledger.note("state_lost", {"rung": trial.rung, "reason": "missing or damaged"}, trial=number)
+        self.ledger.start(number, resume_epoch=0 if state is None else trial.rung)
+        trial = self.ledger.trial(number)
+        self.watcher.trial(trial, None)
+        return Train(
+            number=number,
+            attempt=trial.attempts,
+            architecture=trial.architecture,
+            seed=trial.seed,
+            rungs=self._rungs.levels(number),
+            pause=self._rungs.above(number, trial.rung),
+            state=state,
+        )
+
+    def _stop_the_paused(self) -> None:
+        paused = self.ledger.trials(TrialState.PAUSED)
+        with self.ledger.transaction():
+            for trial in paused:
+                assert trial.value is not None
+                self.ledger.stop(trial.number, trial.value, f"behind at the rung of {trial.rung} epochs")
+        for trial in paused:
+            self._rungs.promote(trial.number, trial.rung)
+            self._states.drop(trial.number)
+            self.watcher.trial(self.ledger.trial(trial.number), None)
+
+    def _propose(self) -> Instruction | None:
+        """A new trial, or the measurement that decides whether a candidate becomes one."""
+        number = self.ledger.counts().total + len(self._gate.pending) + 1
         if number > self.space.search.trials or self._exhausted:
             return None
-        proposal = self._proposals.propose(number)
-        if proposal is None:
+        candidate = self._proposals.propose(number)
+        if candidate is None:
             self._exhausted = True
             self.ledger.note("exhausted", {"trials": number - 1})
             return None
-        with self.ledger.transaction():
-            for refused in proposal.refused:
-                self.ledger.reject(
-                    choices=refused.choices,
-                    violations=self.space.budget.violations(refused.cost),
-                    cost=refused.cost.to_dict(),
-                )
-            candidate = proposal.candidate
-            return self.ledger.propose(
-                choices=candidate.choices,
-                architecture=candidate.architecture.to_dict(),
-                digest=candidate.digest,
-                cost=candidate.cost.to_dict(),
-                seed=derived_seed(self.space.search.seed, number),
-            )
+        return self._gate.ask(candidate) or self._train(self._begin(candidate))
+
+    def _begin(self, candidate: Candidate) -> Trial:
+        number = self.ledger.counts().total + 1
+        self._proposals.begins(number, candidate)
+        return self.ledger.propose(
+            choices=candidate.choices,
+            architecture=candidate.architecture.to_dict(),
+            digest=candidate.digest,
+            cost=candidate.price.to_dict(),
+            seed=derived_seed(self.space.search.seed, number),
+        )
+
+    def _measured(self, report: Report) -> Train | None:
+        """The candidate becomes a trial if its latency keeps the budget."""
+        candidate = self._gate.answer(report)
+        self._gate.teach(self._proposals.feasible)
+        return None if candidate is None else self._train(self._begin(candidate))
 
     def _test_winner(self) -> Test | None:
         """Once nothing runs any more, one worker tests the best; a search tests once in its life."""
@@ -196,4 +266,4 @@ class Search:
 
     def tested(self) -> bool:
         """Whether the test split was touched."""
-        return any(event.kind in ("tested", "test_failed") for event in self.ledger.events())
+        return bool(self.ledger.events_of("tested", "test_failed"))

@@ -18,7 +18,9 @@ from archsearch.space import SearchSpace, load_space
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
 if TYPE_CHECKING:
+    from archsearch.search.proposals import Chooser
     from archsearch.search.search import Watcher
+    from archsearch.search.warm import Carried
     from archsearch.training.images import ImageSet
 
 
@@ -35,8 +37,9 @@ class Session:
     followers: list[Popen[bytes]] = field(default_factory=list)
 
 
-def create(space: SearchSpace, folder: ExperimentFolder, *, name: str) -> None:
-    """The experiment's folder with the space as resolved and an empty ledger. Raises InputError."""
+def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: Carried | None = None) -> None:
+    """The experiment's folder with the space as resolved and an empty ledger, but for what a warm start carries
+    over. Raises InputError."""
     folder.create()
     write_atomically(folder.space_yaml, space.to_yaml())
     meta = {
@@ -44,9 +47,12 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str) -> None:
         "space": space.name,
         "trials": space.search.trials,
         "seed": space.search.seed,
+        "objectives": dict(space.search.objectives),
         "archsearch": __version__,
     }
-    Ledger.create(folder.ledger, meta).close()
+    with Ledger.create(folder.ledger, meta) as ledger:
+        if carried is not None:
+            ledger.note("warm_start", carried.to_data())
 
 
 def drive(session: Session) -> dict[str, Any]:
@@ -76,7 +82,9 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
         from archsearch.search.executor import cluster, run_trials, settle
         from archsearch.search.search import Search
 
-        search = Search(space=space, folder=session.folder, ledger=ledger, watcher=watcher)
+        search = Search(
+            space=space, folder=session.folder, ledger=ledger, watcher=watcher, choose=_screen(space, images)
+        )
         with cluster(session.address, object_bytes=images.nbytes), _terminable():
             resources, notes = settle(space.resources, ours=session.address is None)
             for note in notes:
@@ -88,6 +96,14 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
                 search.interrupted()
                 raise
         ledger.end("finished" if ledger.best() else "failed")
+
+
+def _screen(space: SearchSpace, images: ImageSet) -> Chooser | None:
+    if space.search.screen is None:
+        return None
+    from archsearch.search.screen import Screen
+
+    return Screen(space.search.screen, images, seed=space.search.seed).best
 
 
 def _follow(session: Session) -> None:

@@ -42,6 +42,7 @@ _STATUS_OF = {
     TrialState.FAILED: "FAILED",
     TrialState.RUNNING: "RUNNING",
     TrialState.WAITING: "SCHEDULED",
+    TrialState.PAUSED: "SCHEDULED",
 }
 
 
@@ -61,7 +62,7 @@ class Sender:
             _log.warning("the store has lost the search: everything is sent again")
             outbox.forget()
         self._adopt()
-        sent = (e for e in ledger.events() if e.id <= outbox.cursor and e.kind == "finished")
+        sent = (e for e in ledger.events_of("finished") if e.id <= outbox.cursor)
         self._top = max((e.data["value"] for e in sent), default=-math.inf)
 
     def send(self) -> int:
@@ -178,7 +179,8 @@ class Sender:
         if status != wanted:
             self._store.status(run, wanted, milliseconds(trial.ended or time.time()))
         if not trial.state.ended:
-            self._store.log(run, tags={STATE_TAG: "interrupted"})
+            paused = trial.state is TrialState.PAUSED  # as it would be had nobody interrupted the search
+            self._store.log(run, tags={STATE_TAG: "paused" if paused else "interrupted"})
         is_best = best is not None and best.number == trial.number
         if is_best and not marked:
             self._store.log(run, tags={BEST_TAG: "true"})
@@ -191,6 +193,7 @@ class Sender:
         figures: dict[str, float] = {
             "trials": counts.total,
             "finished": counts.finished,
+            "paused": counts.paused,
             "stopped": counts.stopped,
             "failed": counts.failed,
             "rejected": counts.rejected,

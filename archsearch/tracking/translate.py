@@ -19,6 +19,8 @@ SEARCH = 0  # the parent's place among trial numbers, which count from 1
 _STATUS = {
     "started": ("RUNNING", "running"),
     "requeued": ("SCHEDULED", "waiting"),
+    "paused": ("SCHEDULED", "paused"),
+    "promoted": ("SCHEDULED", "waiting"),
     "finished": ("FINISHED", "finished"),
     "stopped": ("KILLED", "stopped"),
     "failed": ("FAILED", "failed"),
@@ -61,6 +63,8 @@ def updates(events: Iterable[Event]) -> list[Update]:
                 update = found.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH))
                 metrics = event.data["metrics"]
                 update.points += _points(metrics, event.time, step=event.data["epoch"])
+            case "correlated":
+                _correlation(found.setdefault(SEARCH, Update(trial=SEARCH)), event)
             case kind if kind in _STATUS:
                 _life(found.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH)), event)
             case _:
@@ -118,9 +122,20 @@ def _life(update: Update, event: Event) -> None:
     update.ended = milliseconds(event.time) if update.status in _OVER else None
     if event.data.get("reason"):
         update.tags["archsearch.reason"] = str(event.data["reason"])[:4000]
-    if event.data.get("value") is not None:
+    if event.kind == "finished":
         # Its own key: a superseded attempt may have left a later epoch in the metric's history.
         update.points += _points({"final_accuracy": event.data["value"]}, event.time, step=0)
+    elif event.kind == "paused":
+        # Not the same key: what a rung says is no full training's accuracy.
+        update.points += _points({"rung_accuracy": event.data["value"]}, event.time, step=event.data["rung"])
+
+
+def _correlation(update: Update, event: Event) -> None:
+    """Of a rung with the next, over the number of trials that it was taken on."""
+    said, bracket = event.data, event.data["bracket"]
+    prefix = f"rung_{said['rung']}_" + (f"bracket_{bracket}_" if bracket else "")
+    named = {prefix + "correlation": said["correlation"], prefix + "corrected_correlation": said["corrected"]}
+    update.points += _points(named, event.time, step=said["n"])
 
 
 def _points(metrics: Mapping[str, Any], time: float, *, step: int) -> list[Point]:

@@ -1,4 +1,4 @@
-"""One architecture trained to the end and written down: what `archsearch train` does."""
+"""One architecture trained to the end and written down: what `archsearch train` and `confirm` do."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.checkpoint import (
+    CheckpointDamaged,
     load_latest,
     remove_checkpoint,
     save_checkpoint,
+    weights_from_bytes,
     weights_to_bytes,
 )
 from archsearch.training.freezing import Freeze
@@ -41,12 +43,14 @@ def train_architecture(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     weights: Path | None = None,
     freeze: Freeze = "none",
+    test: bool = True,
 ) -> dict[str, Any]:
     """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
 
     The folder gets model.yaml, weights.safetensors and result.json. Where an earlier call with the same
     architecture, data, settings and seed was interrupted in this folder, it goes on from its checkpoint.
     `weights` is a file to start from (see pretrained.py), of which `freeze` holds a part as it is.
+    Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
     """
     from archsearch.network import build
@@ -74,7 +78,7 @@ def train_architecture(
             saved = time.monotonic()
         if on_epoch is not None:
             on_epoch(metrics)
-    test = training.evaluate("test")
+    tested = training.evaluate("test").to_dict() if test else None
     trained = weights_to_bytes(model.state_dict())
     write_atomically(folder / "weights.safetensors", trained)
     result = {
@@ -88,16 +92,42 @@ def train_architecture(
         "frozen": training.frozen.to_dict(),
         "seed": seed,
         "epochs": settings.epochs,
+        "training": settings.model_dump(mode="json"),
         "device": str(training.device),
         "precision": training.precision,
         "seconds": sum(epoch["seconds"] for epoch in history),
         "validation": {key: history[-1][f"validation_{key}"] for key in ("loss", "accuracy")},
-        "test": test.to_dict(),
+        "test": tested,
         "weights": {"file": "weights.safetensors", "sha256": hashlib.sha256(trained).hexdigest()},
         "history": history,
     }  # fmt: skip
     write_atomically(folder / "result.json", json.dumps(result, indent=1))
     remove_checkpoint(checkpoint)
+    return result
+
+
+def evaluate_test(
+    folder: Path, images: ImageSet, settings: TrainingSettings, *, threads: int | None = None
+) -> dict[str, Any]:
+    """Evaluates the test split with the weights that `train_architecture` left in the folder, and writes that into
+    result.json; returns what it then holds. One that holds it already is returned as it is.
+
+    Raises CheckpointDamaged for weights that are not those of the result, InputError, OSError.
+    """
+    from archsearch.network import build
+
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    if result["test"] is not None:
+        return result
+    weights = (folder / "weights.safetensors").read_bytes()
+    if hashlib.sha256(weights).hexdigest() != result["weights"]["sha256"]:
+        raise CheckpointDamaged(f"{folder}: weights.safetensors is not the file that result.json tells of")
+    model = build(Architecture.from_yaml(folder / "model.yaml"))
+    model.load_state_dict(weights_from_bytes(weights))
+    precision: Precision = result["precision"]
+    training = Training(model, images, settings, seed=result["seed"], threads=threads, precision=precision)
+    result["test"] = training.evaluate("test").to_dict()
+    write_atomically(folder / "result.json", json.dumps(result, indent=1))
     return result
 
 

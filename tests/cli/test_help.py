@@ -17,14 +17,17 @@ SURFACE = {
     "check": {"SPACE.yaml", "--set", "--samples", "--json"},
     "sample": {"SPACE.yaml", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
-        "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--set", "--address", "--tracking-uri",
-        "--dry-run", "--json",
+        "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address",
+        "--tracking-uri", "--dry-run", "--json",
     },
     "resume": {"EXPERIMENT", "--address", "--tracking-uri", "--json"},
     "status": {"[EXPERIMENT]", "--json"},
+    "confirm": {"EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--tracking-uri", "--json"},
     "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
     "zoo": {"--json"},
-    "profile": {"ARCH", "--input", "--counter", "--depth", "--draw", "--json"},
+    "profile": {
+        "ARCH", "--input", "--counter", "--depth", "--draw", "--batch", "--latency", "--latency-batch", "--json",
+    },
     "train": {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
         "--output", "--json", "--weights", "--freeze"},

@@ -44,8 +44,26 @@ def test_only_finished_trials_can_be_the_best(board: Board) -> None:
     end(board, 3, TrialState.FAILED, None)
     assert board.best is not None
     assert board.best.number == 1
-    assert (board.ended, board.count(TrialState.STOPPED), board.running) == (3, 1, [])
-    assert [t.number for t in board.latest(2)] == [3, 2]
+    end(board, 4, TrialState.PAUSED, 0.95)
+    assert board.best.number == 1
+    assert (board.settled, board.count(TrialState.STOPPED), board.count(TrialState.PAUSED), board.running) == (
+        4,
+        1,
+        1,
+        [],
+    )
+    assert [t.number for t in board.latest(2)] == [4, 3]
+
+
+def test_a_trial_that_is_promoted_is_settled_again_later_and_listed_once(board: Board) -> None:
+    for number in (1, 2):
+        end(board, number, TrialState.PAUSED, 0.5)
+    board.take(trial(1, TrialState.RUNNING), None)
+    assert (board.settled, [t.number for t in board.latest(5)], [t.number for t in board.running]) == (1, [2], [1])
+    end(board, 1, TrialState.FINISHED, 0.7)
+    assert (board.settled, [t.number for t in board.latest(5)]) == (2, [1, 2])
+    board.take(trial(2, TrialState.STOPPED, 0.5), None)
+    assert (board.settled, [t.number for t in board.latest(1)]) == (2, [2])
 
 
 def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:
@@ -58,7 +76,7 @@ def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:
     assert board.remaining == pytest.approx(4 * 10)
 
 
-def test_lines_are_one_a_phase_and_one_an_ended_trial(board: Board) -> None:
+def test_lines_are_one_a_phase_and_one_a_trial_that_ended_or_paused(board: Board) -> None:
     stream = io.StringIO()
     lines = Lines(board, stream)
     lines.phase("starting Ray")
@@ -66,7 +84,11 @@ def test_lines_are_one_a_phase_and_one_an_ended_trial(board: Board) -> None:
     lines.trial(trial(1, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.9})
     lines.trial(trial(1, TrialState.FINISHED, 0.9, epochs=9), None)
     lines.trial(trial(2, TrialState.FAILED, reason="oom"), None)
-    first, second, third = stream.getvalue().splitlines()
+    lines.trial(trial(3, TrialState.PAUSED, 0.8), {"epoch": 1, "validation_accuracy": 0.8})
+    lines.trial(trial(3, TrialState.PAUSED, 0.8), None)
+    lines.trial(trial(3, TrialState.STOPPED, 0.8), None)
+    first, second, third, fourth = stream.getvalue().splitlines()
+    assert "t0003 paused after 1 epoch: accuracy 80.00 %" in fourth
     assert "starting Ray" in first
     assert "t0001 finished after 9 epochs: accuracy 90.00 % (27.9k params, 453k FLOPs); 1 of 10" in second
     assert "t0002 failed after 1 epoch" in third

@@ -42,7 +42,13 @@ def experiment(root: Path, name: str, state: str | None = "finished") -> Experim
             ledger.propose(digest=f"{number:016x}", seed=number, **words)
             ledger.start(number)
             ledger.epoch(number, 1, {"epoch": 1, "validation_accuracy": value})
+            ledger.pause(number, value, rung=1)
+        for number, value in ((1, 0.5), (2, 0.75)):
+            ledger.promote(number)
+            ledger.start(number, resume_epoch=1)
+            ledger.epoch(number, 2, {"epoch": 2, "validation_accuracy": value})
             ledger.finish(number, value)
+            ledger.correlate(1, 0.5 if number == 2 else None, number, corrected=0.75 if number == 2 else None)
         if state is not None:
             ledger.end(state)
     return folder
@@ -149,7 +155,9 @@ def test_status_tells_the_contracts_fields(small: Path, capsys) -> None:
     assert main(["status", "one", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["experiment"], found["state"]) == ("one", "finished")
-    assert {"finished", "stopped", "failed", "running", "total"} <= set(found["trials"])
+    assert {"finished", "stopped", "failed", "running", "paused", "total"} <= set(found["trials"])
+    rung = {"bracket": 0, "epochs": 1, "trials": 2, "promoted": 2, "correlation": 0.5, "corrected": 0.75, "n": 2}
+    assert found["rungs"] == [rung]
     assert (found["best"]["trial"], found["best"]["value"]) == ("t0002", 0.75)
     assert {"architecture", "params", "flops"} <= set(found["best"])
     assert main(["status", "--json"]) == 0
@@ -160,7 +168,9 @@ def test_status_tells_the_contracts_fields(small: Path, capsys) -> None:
     }
     for words in ([], ["one"]):
         assert main(["status", *words]) == 0
-        assert "75.00 %" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "75.00 %" in said
+        assert ("1 epoch: 2 trials, 2 promoted; rank correlation with the next 0.50 (n = 2)" in said) == bool(words)
 
 
 def test_an_unknown_experiment_is_refused_with_the_nearest(small: Path, capsys) -> None:

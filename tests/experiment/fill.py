@@ -35,12 +35,13 @@ def train(ledger: Ledger, number: int, epochs: int) -> float:
 
 
 def trial(ledger: Ledger, epochs: int = 3) -> int:
-    """A whole trial; every third is stopped, every seventh fails."""
+    """A whole trial; every third pauses at its last epoch and is stopped, every seventh fails."""
     number = propose(ledger, ledger.counts().total + 1).number
     accuracy = train(ledger, number, epochs)
     if number % 7 == 0:
         ledger.fail(number, "diverged")
     elif number % 3 == 0:
+        ledger.pause(number, accuracy, rung=epochs)
         ledger.stop(number, accuracy, "rung 1")
     else:
         ledger.finish(number, accuracy)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.experiment import ExperimentFolder, IllegalTransition, Ledger, Trial, TrialState
+from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError
 from tests.experiment import fill
 
@@ -44,6 +45,8 @@ def replay(ledger: Ledger) -> list[tuple]:
                 epochs[event.trial] = {**kept, epoch: event.data["metrics"]}
             case "requeued":
                 trials[event.trial][0] = "waiting"
+            case "promoted":
+                trials[event.trial][0], trials[event.trial][2] = "waiting", None
             case kind:
                 trials[event.trial][0], trials[event.trial][2] = kind, event.data["value"]
     return [(n, *t, epochs[n], max(epochs[n], default=0)) for n, t in trials.items()]
@@ -78,22 +81,27 @@ def _epochs(ledger: Ledger, number: int) -> dict:
 REACH = {
     TrialState.WAITING: [],
     TrialState.RUNNING: ["start"],
+    TrialState.PAUSED: ["start", "pause"],
     TrialState.FINISHED: ["start", "finish"],
-    TrialState.STOPPED: ["start", "stop"],
+    TrialState.STOPPED: ["start", "pause", "stop"],
     TrialState.FAILED: ["start", "fail"],
 }
 LEGAL = {
     TrialState.WAITING: {"start", "fail"},
-    TrialState.RUNNING: {"epoch", "finish", "stop", "fail", "requeue"},
+    TrialState.RUNNING: {"epoch", "finish", "pause", "fail", "requeue"},
+    TrialState.PAUSED: {"promote", "stop"},
 }
 
 
 def do(ledger: Ledger, what: str, number: int) -> None:
     arguments = {"epoch": (1, {"loss": 1.0}), "finish": (0.5,), "stop": (0.5, "r"), "fail": ("r",), "requeue": ("r",)}
-    getattr(ledger, what)(number, *arguments.get(what, ()))
+    if what == "pause":
+        ledger.pause(number, 0.5, rung=1)
+    else:
+        getattr(ledger, what)(number, *arguments.get(what, ()))
 
 
-@pytest.mark.parametrize("what", ["start", "epoch", "finish", "stop", "fail", "requeue"])
+@pytest.mark.parametrize("what", ["start", "epoch", "finish", "pause", "promote", "stop", "fail", "requeue"])
 @pytest.mark.parametrize("state", list(TrialState))
 def test_only_legal_transitions_pass_and_the_others_change_nothing(
     ledger: Ledger, state: TrialState, what: str
@@ -140,7 +148,7 @@ def test_no_trial_ends_with_a_value_that_is_no_number(ledger: Ledger, value: flo
     with pytest.raises(ValueError, match="finite"):
         ledger.finish(1, value)
     with pytest.raises(ValueError, match="finite"):
-        ledger.stop(1, value, "rung")
+        ledger.pause(1, value, rung=1)
     assert ledger.trial(1).state is TrialState.RUNNING
     ledger.epoch(1, 1, {"val_loss": value, "val_accuracy": 0.1})
     assert ledger.epochs(1)[0].metrics == {"val_loss": None, "val_accuracy": 0.1}
@@ -152,9 +160,11 @@ def test_the_best_is_the_best_finished_trial_and_the_earlier_of_equals(ledger: L
         number = fill.propose(ledger).number
         ledger.start(number)
         ledger.finish(number, value)
-    number = fill.propose(ledger).number
-    ledger.start(number)
-    ledger.stop(number, 0.99, "a stopped trial is not in the race")
+    for _ in range(2):
+        number = fill.propose(ledger).number
+        ledger.start(number)
+        ledger.pause(number, 0.99, rung=1)
+    ledger.stop(number, 0.99, "neither a stopped trial nor a paused one is in the race")
     assert (ledger.best().number, ledger.best("min").number) == (2, 4)
 
 
@@ -169,6 +179,60 @@ def test_counts_rejections_and_states_agree_with_what_was_written(ledger: Ledger
     assert ledger.rejections()[0].violations == {"flops": 0.25}
     assert [t.number for t in ledger.trials(TrialState.STOPPED)] == [3, 6]
     assert as_kept(ledger) == replay(ledger)
+
+
+def test_a_trial_pauses_at_a_rung_goes_on_and_the_rungs_add_up(ledger: Ledger) -> None:
+    for number in (1, 2):
+        fill.propose(ledger, number)
+        value = fill.train(ledger, number, 1)
+        ledger.pause(number, value, rung=1, state_digest=f"{number:064x}")
+    paused = ledger.trial(2)
+    assert (paused.state, paused.value, paused.rung, paused.state_digest) == (TrialState.PAUSED, value, 1, f"{2:064x}")
+    assert not paused.state.ended and paused.ended is None
+    counts = ledger.counts()
+    assert (counts.paused, counts.ended, counts.total) == (2, 0, 2)
+    ledger.promote(2, data={"share": 0.5})
+    assert (ledger.trial(2).state, ledger.trial(2).value) == (TrialState.WAITING, None)
+    ledger.start(2, resume_epoch=1)
+    ledger.epoch(2, 2, {"val_accuracy": 0.7})
+    ledger.requeue(2, "worker died")
+    again = ledger.trial(2)
+    assert (again.rung, again.state_digest, again.epochs) == (1, f"{2:064x}", 2)
+    ledger.start(2, resume_epoch=1)
+    assert [e.epoch for e in ledger.epochs(2)] == [1]
+    ledger.epoch(2, 2, {"val_accuracy": 0.7})
+    ledger.pause(2, 0.7, rung=2, bracket=1)
+    ledger.correlate(1, -0.25, 6)
+    ledger.correlate(1, 0.125, 7, corrected=0.375)
+    told = [(r.bracket, r.epochs, r.trials, r.promoted, r.correlation, r.corrected, r.n) for r in ledger.rungs()]
+    assert told == [(0, 1, 2, 1, 0.125, 0.375, 7), (1, 2, 1, 0, None, None, 0)]
+    assert [e.data for e in ledger.events_of("promoted", trial=2)] == [{"share": 0.5, "rung": 1, "bracket": 0}]
+    assert [e.data["correlation"] for e in ledger.events_of("correlated")] == [-0.25, 0.125]
+    assert as_kept(ledger) == replay(ledger)
+    with pytest.raises(ValueError, match="kind"):
+        ledger.note("promoted", {})
+
+
+def test_a_summary_asks_for_what_it_needs_and_not_for_every_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter(range(1000))
+    folder = ExperimentFolder(tmp_path / "search").create()
+    with Ledger.create(folder.ledger, {"name": "s"}, clock=lambda: float(next(times))) as ledger:
+        ledger.begin()  # 1
+        fill.trial(ledger)
+        ledger.note("tested", {"test_accuracy": 0.25}, trial=1)  # 8: and then it was killed
+        ledger.begin()  # 9
+        ledger.end("interrupted")  # 10
+        ledger.begin()  # 11
+        fill.trial(ledger)
+        ledger.end("finished")  # 18
+    monkeypatch.setattr(Ledger, "events", lambda *_: pytest.fail("it reads every event"))
+    found = summarise(folder)
+    assert found["seconds"] == 7 + 1 + 7
+    assert (found["best"]["trial"], found["best"]["test_accuracy"]) == ("t0002", None)
+    assert {"finished", "stopped", "failed", "running", "paused", "total"} <= set(found["trials"])
+    assert found["rungs"] == []
 
 
 def test_the_session_is_what_was_last_recorded(ledger: Ledger) -> None:
@@ -306,7 +370,7 @@ def test_a_clock_that_jumps_back_changes_no_order(tmp_path: Path) -> None:
         assert ledger.events()[1].time < ledger.events()[0].time
 
 
-@pytest.mark.parametrize(("version", "word"), [(0, "an older"), (2, "a newer")])
+@pytest.mark.parametrize(("version", "word"), [(1, "an older"), (3, "a newer")])
 def test_another_version_is_refused_with_its_number(tmp_path: Path, version: int, word: str) -> None:
     folder = ExperimentFolder(tmp_path / "search")
     with fill.new(folder) as ledger:

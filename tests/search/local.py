@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.messages import Report, Rest
+from archsearch.search.messages import Instruction, Report, Rest, Wait
 from archsearch.search.objective import TrialWorker
 from archsearch.search.search import Search
 from archsearch.search.session import create
@@ -48,13 +48,26 @@ def tiny(folder: Path, *overrides: str) -> tuple[SearchSpace, ExperimentFolder]:
     return space, experiment
 
 
-def drive_locally(space: SearchSpace, folder: ExperimentFolder, *, reports: int | None = None) -> None:
-    """One worker, until it rests or has reported so often; then the driver is gone, as after a SIGKILL."""
-    worker = TrialWorker(load_images(space.data), space.training, threads=1)
+def drive_locally(
+    space: SearchSpace, folder: ExperimentFolder, *, reports: int | None = None, workers: int = 1
+) -> None:
+    """Until every worker rests, or they have reported so often; then the driver is gone, as after a SIGKILL.
+
+    Several workers report in turn; one that must wait asks again after every report.
+    """
+    images, waiting, sent = load_images(space.data), Report(kind="ready"), 0
+    lanes = {n: TrialWorker(images, space.training, threads=1) for n in range(workers)}
     with Ledger.open(folder.ledger) as ledger:
         search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
-        instruction, sent = search.respond(Report(kind="ready")), 0
-        while not isinstance(instruction, Rest):
-            if reports is not None and sent >= reports:
-                return
-            instruction, sent = search.respond(worker.carry_out(instruction)), sent + 1
+        orders: dict[int, Instruction] = {lane: search.respond(waiting) for lane in lanes}
+        while not all(isinstance(order, Rest) for order in orders.values()):
+            assert not all(isinstance(order, Wait | Rest) for order in orders.values()), "everybody waits for nobody"
+            for lane, worker in lanes.items():
+                if isinstance(orders[lane], Wait | Rest):
+                    continue
+                if reports is not None and sent >= reports:
+                    return
+                orders[lane], sent = search.respond(worker.carry_out(orders[lane])), sent + 1
+                for other in lanes:
+                    if isinstance(orders[other], Wait):
+                        orders[other] = search.respond(waiting)

@@ -46,6 +46,18 @@ def ended(folder: Path) -> int:
     return rows(ledger, query)[0][0] if ledger.exists() else 0
 
 
+def reached(folder: Path) -> int:
+    """How often a trial has come to a rung or to its end."""
+    ledger = folder / "ledger.sqlite"
+    query = "SELECT COUNT(*) FROM events WHERE kind IN ('paused', 'finished', 'failed')"
+    return rows(ledger, query)[0][0] if ledger.exists() else 0
+
+
+def states(folder: Path) -> list[Path]:
+    """The states of paused trials on disk."""
+    return sorted(folder.glob("trials/*/rung-*.safetensors"))
+
+
 def wait_for(condition: Any, *, within: float, process: "subprocess.Popen[str]") -> None:
     until = time.monotonic() + within
     while not condition():
@@ -98,7 +110,7 @@ def check_whole(folder: Path, store: Path, trials: int) -> None:
 def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     process = start(tmp_path, "run", DIGITS, "--json", "--trials", "8", "--output", str(folder))
-    wait_for(lambda: ended(folder) >= 1, within=PATIENCE, process=process)
+    wait_for(lambda: reached(folder) >= 1, within=PATIENCE, process=process)
     second = subprocess.run(
         [*COMMAND, "resume", str(folder)], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False
     )
@@ -114,6 +126,10 @@ def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
     best = document["best"]
     assert {"trial", "value", "architecture", "params", "flops"} <= set(best)
     assert 0.5 < best["value"] <= 1
+    assert document["trials"]["paused"] == 0
+    assert [rung["epochs"] for rung in document["rungs"]][:1] == [1]
+    assert document["rungs"][0]["trials"] == 8
+    assert document["rungs"][0]["promoted"] >= 2
     assert 0.5 < best["test_accuracy"] <= 1
     assert best["flops"] <= 700_000
     assert best["params"] <= 60_000
@@ -132,17 +148,18 @@ def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
 def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path) -> None:
     folder, store = tmp_path / "out", tmp_path / "mlruns" / "mlflow.db"
     process = start(tmp_path, "run", DIGITS, "--trials", "10", "--output", str(folder))
-    wait_for(lambda: ended(folder) >= 1, within=PATIENCE, process=process)
+    wait_for(lambda: reached(folder) >= 1, within=PATIENCE, process=process)
     os.kill(process.pid, signal.SIGINT)
     code, _, err = finish(process)
     assert code == 3, err
     assert f"archsearch resume {folder}" in err
     assert "Traceback" not in err
-    before = rows(folder / "ledger.sqlite", "SELECT number, digest, value, ended FROM trials WHERE value IS NOT NULL")
+    kept = "SELECT number, digest, value, ended FROM trials WHERE ended IS NOT NULL"
+    before, paused = rows(folder / "ledger.sqlite", kept), states(folder)
 
     process = start(tmp_path, "resume", str(folder))
-    reached = ended(folder)
-    wait_for(lambda: ended(folder) >= reached + 1, within=PATIENCE, process=process)
+    before_kill = reached(folder)
+    wait_for(lambda: reached(folder) > before_kill, within=PATIENCE, process=process)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     status = subprocess.run(
@@ -152,8 +169,8 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
 
     process = start(tmp_path, "resume", str(folder), "--json")
     wait_for(lambda: lanes_of(process.pid), within=PATIENCE, process=process)
-    reached = ended(folder)
-    wait_for(lambda: ended(folder) > reached, within=PATIENCE, process=process)
+    before_kill = reached(folder)
+    wait_for(lambda: reached(folder) > before_kill, within=PATIENCE, process=process)
     victim = lanes_of(process.pid)[0]
     os.kill(victim, signal.SIGKILL)
     code, out, err = finish(process)
@@ -164,5 +181,7 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
     )
     assert len(died) == 1
     check_whole(folder, store, 10)
-    after = rows(folder / "ledger.sqlite", "SELECT number, digest, value, ended FROM trials WHERE value IS NOT NULL")
-    assert set(before) <= set(after), "a trial that had ended was run again"
+    assert set(before) <= set(rows(folder / "ledger.sqlite", kept)), "a trial that had ended was run again"
+    assert paused, "nothing was paused when it was interrupted"
+    assert not rows(folder / "ledger.sqlite", "SELECT * FROM events WHERE kind = 'state_lost'")
+    assert not states(folder)

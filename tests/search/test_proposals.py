@@ -4,38 +4,114 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.search.proposals import Proposal, Proposals
-from tests.search.local import tiny
+from archsearch.architecture.cost import cost
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.search.proposals import Candidate, Proposals
+from archsearch.search.warm import carry_over, recorded
+from archsearch.space import SearchSpace, load_space
+from tests.search.local import drive_locally, tiny
 
 TIGHT = "budget={flops: {max: 30k}}"  # about one random network in three fits
+WINDOW = "budget={flops: {between: [30k, 40k]}, params: {max: 4k}, memory: {max: 2M}}"
 
 
-def proposed(space: object, count: int) -> list[Proposal]:
+def proposed(space: SearchSpace, count: int) -> list[Candidate]:
     proposals = Proposals(space)
-    found = [proposals.propose(number) for number in range(1, count + 1)]
-    return [proposal for proposal in found if proposal is not None]
+    found = []
+    for number in range(1, count + 1):
+        candidate = proposals.propose(number)
+        if candidate is not None:
+            proposals.begins(number, candidate)
+            found.append(candidate)
+    return found
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_a_tight_budget_is_kept_and_nothing_is_proposed_twice(tmp_path: Path, sampler: str) -> None:
-    space, _ = tiny(tmp_path, TIGHT, f"search.sampler={sampler}")
+@pytest.mark.parametrize(
+    "sampler", ["auto", "random", "tpe", "evolution", "local_search", "nsga2", "{optuna: 'optuna.samplers:TPESampler'}"]
+)
+@pytest.mark.parametrize("budget", [TIGHT, WINDOW])
+def test_budgets_and_windows_are_kept_and_nothing_is_proposed_twice(tmp_path: Path, sampler: str, budget: str) -> None:
+    space, _ = tiny(tmp_path, budget, f"search.sampler={sampler}")
     found = proposed(space, 15)
     assert len(found) == 15
-    assert all(space.budget.admits(proposal.candidate.cost) for proposal in found)
-    assert len({proposal.candidate.digest for proposal in found}) == 15
+    for candidate in found:
+        assert space.budget.admits(space.price(cost(candidate.architecture)))
+        assert candidate.price == space.price(cost(candidate.architecture))
+    assert len({candidate.digest for candidate in found}) == 15
 
 
-def test_what_the_budget_refuses_is_told_and_is_really_out_of_it(tmp_path: Path) -> None:
-    space, _ = tiny(tmp_path, TIGHT)
-    refused = [candidate for proposal in proposed(space, 15) for candidate in proposal.refused]
-    assert len(refused) > 5
-    assert not any(space.budget.admits(candidate.cost) for candidate in refused)
+def test_a_space_that_is_used_up_ends_with_none(tmp_path: Path) -> None:
+    words = "{stages: 1, depth: {int: [1, 3]}, width: {choice: [4, 8]}, block: basic}"
+    space, _ = tiny(tmp_path, f"space={words}", "budget={flops: {max: 10M}}")
+    found = proposed(space, 20)
+    assert len(found) == 6, "three depths of two widths"
+    assert len({candidate.digest for candidate in found}) == 6
+
+
+def test_two_spellings_of_one_network_are_proposed_once(tmp_path: Path) -> None:
+    """A cardinality above the inner width changes nothing where both are taken to the same width."""
+    words = "{stages: 1, depth: 1, width: 4, block: bottleneck, bottleneck_ratio: {choice: [0.25, 0.3]}}"
+    space, _ = tiny(tmp_path, f"space={words}")
+    assert len(proposed(space, 5)) == 1
 
 
 def test_the_same_seed_proposes_the_same_and_another_something_else(tmp_path: Path) -> None:
     space, _ = tiny(tmp_path, TIGHT)
-    digests = [proposal.candidate.digest for proposal in proposed(space, 6)]
-    assert [proposal.candidate.digest for proposal in proposed(space, 6)] == digests
+    digests = [candidate.digest for candidate in proposed(space, 6)]
+    assert [candidate.digest for candidate in proposed(space, 6)] == digests
     (tmp_path / "other").mkdir()
     other, _ = tiny(tmp_path / "other", TIGHT, "search.seed=9")
-    assert [proposal.candidate.digest for proposal in proposed(other, 6)] != digests
+    assert [candidate.digest for candidate in proposed(other, 6)] != digests
+
+
+# ---- warm start
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
+    space, folder = tiny(tmp_path_factory.mktemp("earlier"))
+    drive_locally(space, folder)
+    return folder
+
+
+def test_a_warm_start_carries_results_across_added_and_removed_choices(
+    tmp_path: Path, earlier: ExperimentFolder
+) -> None:
+    before = load_space(earlier.space_yaml)
+    with Ledger.read(earlier.ledger) as ledger:
+        trials = ledger.trials()
+    changes = (
+        "space.width={choice: [4, 8, 16], each: stage, order: increasing}",  # 12 removed, 16 added
+        "space.attention={choice: [none, se]}",  # a new word, which all had at its default
+        "budget={flops: {max: 90k}}",
+    )
+    space, _ = tiny(tmp_path, *changes)
+    carried = carry_over(space, earlier)
+    wide = [t for t in trials if any(s.get("width") == 12 for s in t.architecture["stages"])]
+    dense = [t for t in wide if all(s.get("block", {}).get("link") == "dense" for s in t.architecture["stages"])]
+    assert len(carried.known) == len(trials) - len(wide) + len(dense)
+    if len(wide) > len(dense):
+        assert carried.left["width = 12"] == len(wide) - len(dense)
+    assert carried.lines()[0].startswith(f"warm start from {earlier.name}: {len(carried.known)} of {len(trials)}")
+    proposals = Proposals(space, prior=carried.known)
+    first = proposals.propose(1)
+    assert first is not None
+    assert first.digest in {t.digest for t in trials}, "the best that is known is trained again"
+    assert space.budget.admits(first.price)
+    assert before.budget != space.budget
+
+
+def test_the_new_ledger_keeps_what_was_carried(tmp_path: Path, earlier: ExperimentFolder) -> None:
+    from archsearch.search.session import create
+
+    space, _ = tiny(tmp_path)
+    carried = carry_over(space, earlier)
+    assert not carried.left
+    folder = ExperimentFolder(tmp_path / "warm")
+    create(space, folder, name="warm", carried=carried)
+    with Ledger.read(folder.ledger) as ledger:
+        assert recorded(ledger) == list(carried.known)
+    drive_locally(space, folder)
+    with Ledger.read(folder.ledger) as ledger:
+        assert ledger.counts().total == 8
+        assert all(t.state in (TrialState.FINISHED, TrialState.STOPPED) for t in ledger.trials())

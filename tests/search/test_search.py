@@ -1,18 +1,25 @@
 """The search without Ray: real training, real ledger."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
-from archsearch.search.messages import GoOn, Report, Train
+from archsearch.network import build
+from archsearch.search.messages import GoOn, HandOver, Report, Train
 from archsearch.search.objective import TrialWorker
+from archsearch.search.proposals import Proposals
+from archsearch.search.rungs import corrected, spearman
 from archsearch.search.search import CRASHES, Search
 from archsearch.space import load_space
+from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.datasets import load_images
+from archsearch.training.loop import Training
 from tests.search.local import Silent, drive_locally, tiny
 
 
@@ -43,11 +50,15 @@ def test_it_ends_with_every_trial_ended_in_budget_and_new(whole: ExperimentFolde
         assert len(trials) == 8
         assert all(trial.state.ended for trial in trials)
         assert {TrialState.FINISHED, TrialState.STOPPED} == {trial.state for trial in trials}
+        assert all(
+            trial.reason == f"behind at the rung of {trial.epochs} epochs"
+            for trial in ledger.trials(TrialState.STOPPED)
+        )
         assert len({trial.digest for trial in trials}) == 8
         for trial in trials:
             counted = cost(Architecture.from_dict(dict(trial.architecture)))
             assert budget.admits(counted)
-            assert counted.to_dict() == trial.cost
+            assert load_space(whole.space_yaml).price(counted).to_dict() == trial.cost
         for trial in trials:
             assert trial.epochs == 3 if trial.state is TrialState.FINISHED else trial.epochs < 3
 
@@ -79,7 +90,7 @@ def test_another_seed_gives_another_search(whole: ExperimentFolder, tmp_path: Pa
     assert [row[1] for row in story(folder)] != [row[1] for row in story(whole)[:2]]
 
 
-@pytest.mark.parametrize("reports", [1, 4, 9, 14])
+@pytest.mark.parametrize("reports", [1, 3, 5, 8, 11, 14])
 def test_a_killed_search_resumed_ends_like_one_that_was_not(
     whole: ExperimentFolder, tmp_path: Path, reports: int
 ) -> None:
@@ -137,3 +148,207 @@ def test_a_trial_that_diverges_fails_with_its_reason_and_the_search_goes_on(tmp_
         failed = ledger.trials(TrialState.FAILED)
         assert all((trial.reason or "").startswith("nan") for trial in failed)
         assert all(trial.state.ended for trial in ledger.trials())
+
+
+def test_every_trial_pauses_at_its_rungs_and_the_best_half_goes_on(whole: ExperimentFolder) -> None:
+    with Ledger.read(whole.ledger) as ledger:
+        at = {
+            rung: {e.trial: e.data["value"] for e in ledger.events_of("paused") if e.data["rung"] == rung}
+            for rung in (1, 2)
+        }
+        promoted = {rung: {e.trial for e in ledger.events_of("promoted") if e.data["rung"] == rung} for rung in (1, 2)}
+        finished = {trial.number: trial.value for trial in ledger.trials(TrialState.FINISHED)}
+        shown = summarise(whole)["rungs"]
+    assert set(at[1]) == set(range(1, 9))
+    assert promoted[1] == set(at[2]) and promoted[2] == set(finished)
+    for rung in (1, 2):
+        best = sorted(at[rung], key=lambda trial: (-at[rung][trial], trial))[: len(at[rung]) // 2]
+        assert set(best) <= promoted[rung]  # and those that were among the best when it was decided
+    above = {1: at[2], 2: finished}
+    assert [(r["epochs"], r["trials"], r["promoted"], r["n"]) for r in shown] == [
+        (rung, len(at[rung]), len(promoted[rung]), len(above[rung])) for rung in (1, 2)
+    ]
+    for rung in shown:
+        both = above[rung["epochs"]]
+        wanted = spearman([at[rung["epochs"]][t] for t in both], list(both.values()))
+        assert rung["correlation"] == wanted
+        of_all = corrected(wanted, list(at[rung["epochs"]].values()), [at[rung["epochs"]][t] for t in both])
+        assert rung["corrected"] == pytest.approx(of_all)
+    with Ledger.read(whole.ledger) as ledger:
+        trained = Counter((event.trial, event.data["epoch"]) for event in ledger.events_of("epoch"))
+        assert set(trained.values()) == {1}, "an epoch was trained twice"
+        assert {e.data["resume_epoch"] for e in ledger.events_of("started")} == {0, 1, 2}
+    assert not list(whole.path.glob("trials/*/rung-*")), "a state outlived its trial"
+
+
+def test_a_trial_goes_on_from_its_pause_bit_for_bit(tmp_path: Path) -> None:
+    space, _ = tiny(tmp_path, "training.epochs=4", "training.crop_padding=1")
+    images = load_images(space.data)
+    candidate = Proposals(space).propose(1)
+    network = build(candidate.architecture, seed=5)
+    whole = [m.to_dict() for m in Training(network, images, space.training, seed=5, threads=1, rungs=(1, 2))]
+    other = [m.to_dict() for m in Training(build(candidate.architecture, seed=5), images, space.training, seed=5)]
+    assert whole[1]["train_loss"] != other[1]["train_loss"], "the rungs change nothing"
+
+    def go_on(worker: TrialWorker, pause: int | None, state: bytes | None) -> list[Report]:
+        words = {"number": 1, "attempt": 1, "architecture": candidate.architecture.to_dict(), "seed": 5}
+        reports = [worker.carry_out(Train(**words, rungs=(1, 2), pause=pause, state=state))]
+        while reports[-1].parcel is None and reports[-1].metrics["epoch"] < 4:
+            reports.append(worker.carry_out(GoOn(number=1)))
+        assert all(report.reason is None for report in reports)
+        return reports
+
+    state, epochs = None, []
+    for pause in (1, 2, None):
+        worker = TrialWorker(images, space.training, threads=1)  # another worker each time
+        worker.carry_out(Train(number=7, attempt=1, architecture=candidate.architecture.to_dict(), seed=9))
+        reports = go_on(worker, pause, state)
+        assert [r.kind for r in reports] == ["rung"] if pause else ["epoch", "epoch"]
+        state = reports[-1].parcel
+        epochs += [dict(report.metrics) for report in reports]
+    timed = ("seconds", "images_per_second")
+    assert [{k: v for k, v in e.items() if k not in timed} for e in epochs] == [
+        {k: v for k, v in e.items() if k not in timed} for e in whole
+    ]
+    weights = weights_from_bytes(worker.carry_out(HandOver(number=1)).parcel)
+    assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("harm", ["missing", "cut", "changed"])
+def test_a_trial_whose_state_is_lost_begins_anew_and_says_so(
+    whole: ExperimentFolder, tmp_path: Path, harm: str
+) -> None:
+    space, folder = tiny(tmp_path)
+    drive_locally(space, folder, reports=5)
+    states = sorted(folder.path.glob("trials/*/rung-*.safetensors"))
+    assert len(states) > 1
+    for path in states:
+        data = path.read_bytes()
+        if harm == "missing":
+            path.unlink()
+        else:
+            path.write_bytes(data[:-9] if harm == "cut" else data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    drive_locally(space, folder)
+    assert story(folder) == story(whole)  # what is trained again comes out as it did
+    with Ledger.read(folder.ledger) as ledger:
+        lost = ledger.events_of("state_lost")
+        assert lost and all(event.data["reason"] == "missing or damaged" for event in lost)
+        begun = [e for e in ledger.events_of("started", trial=lost[0].trial) if e.id > lost[0].id]
+        assert begun[0].data == {"resume_epoch": 0}
+
+
+def test_a_worker_that_cannot_use_a_state_begins_anew_and_says_so(tmp_path: Path) -> None:
+    space, _ = tiny(tmp_path)
+    worker = TrialWorker(load_images(space.data), space.training, threads=1)
+    words = {"architecture": Proposals(space).propose(1).architecture.to_dict(), "number": 1, "attempt": 1}
+    sound = worker.carry_out(Train(**words, seed=1, rungs=(1, 2), pause=1))
+    anew = worker.carry_out(Train(**words, seed=2, rungs=(1, 2), pause=2, state=sound.parcel))
+    assert "seed" in anew.reason and anew.metrics["epoch"] == 1
+    assert worker.carry_out(Train(**words, seed=1, rungs=(1, 2), pause=2, state=b"nonsense")).metrics["epoch"] == 1
+    assert worker.carry_out(Train(**words, seed=1, rungs=(1, 2), pause=2, state=sound.parcel)).metrics["epoch"] == 2
+
+
+def test_an_interrupted_search_keeps_its_pauses(whole: ExperimentFolder, tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path)
+    drive_locally(space, folder, reports=7)
+    with Ledger.open(folder.ledger) as ledger:
+        Search(space=space, folder=folder, ledger=ledger, watcher=Silent()).interrupted()
+        counts = ledger.counts()
+        assert (counts.running, counts.stopped) == (0, 0) and counts.paused > 1
+        for trial in ledger.trials(TrialState.PAUSED):
+            assert (folder.trial(trial.number) / f"rung-{trial.rung}.safetensors").is_file()
+            assert ledger.best() is None or ledger.best().number != trial.number
+    assert summarise(folder)["trials"]["paused"] == counts.paused
+    drive_locally(space, folder)
+    assert story(folder) == story(whole)
+
+
+@pytest.mark.parametrize("trials", [1, 2])
+def test_a_search_too_small_for_any_quota_still_trains_one_in_full(tmp_path: Path, trials: int) -> None:
+    space, folder = tiny(tmp_path, f"search.trials={trials}", "search.early_stopping.reduction=3", "training.epochs=4")
+    drive_locally(space, folder)
+    with Ledger.read(folder.ledger) as ledger:
+        best = ledger.best()
+        assert best is not None and best.epochs == 4
+        first = {e.trial: e.data["value"] for e in ledger.events_of("paused") if e.data["rung"] == 1}
+        assert first[best.number] == max(first.values())
+        assert ledger.counts().stopped == trials - 1
+        assert ledger.events_of("tested")
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_with_several_workers_each_trial_ends_once_and_all_go_home(tmp_path: Path, workers: int) -> None:
+    space, folder = tiny(tmp_path)
+    drive_locally(space, folder, workers=workers)
+    with Ledger.read(folder.ledger) as ledger:
+        assert ledger.counts().ended == ledger.counts().total == 8
+        assert ledger.counts().finished >= 2
+        ended = [event.trial for event in ledger.events_of("finished", "stopped", "failed")]
+        assert sorted(ended) == list(range(1, 9))
+        assert len(ledger.events_of("tested")) == 1
+
+
+def test_without_early_stopping_nothing_pauses(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "search.early_stopping.kind=none", "search.trials=3")
+    drive_locally(space, folder)
+    with Ledger.read(folder.ledger) as ledger:
+        assert ledger.counts().finished == 3
+        assert not ledger.events_of("paused", "promoted", "correlated")
+    assert summarise(folder)["rungs"] == []
+
+
+def test_brackets_pause_their_trials_at_their_own_rungs(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "search.early_stopping.brackets=3", "search.trials=9")
+    drive_locally(space, folder)
+    with Ledger.read(folder.ledger) as ledger:
+        first = {}
+        for event in ledger.events_of("paused"):
+            first.setdefault(event.trial, (event.data["bracket"], event.data["rung"]))
+        unpaused = {trial.number for trial in ledger.trials()} - set(first)
+        assert {trial.state for trial in ledger.trials() if trial.number in unpaused} == {TrialState.FINISHED}
+    assert set(first.values()) == {(0, 1), (1, 2)}
+    assert unpaused
+    assert {(r["bracket"], r["epochs"]) for r in summarise(folder)["rungs"]} == {(0, 1), (0, 2), (1, 2)}
+
+
+def test_a_latency_budget_is_measured_before_a_trial_starts(tmp_path: Path) -> None:
+    """The bound is set between the latencies of the space's networks, so that some are refused."""
+    space, folder = tiny(tmp_path, "search.trials=4", "budget={latency: {max: 1000ms}}")
+    drive_locally(space, folder)
+    with Ledger.read(folder.ledger) as ledger:
+        measured = [event.data for event in ledger.events_of("latency")]
+        assert len(measured) == 4
+        assert [trial.cost["latency"] for trial in ledger.trials()] == [n["latency"]["median_ms"] for n in measured]
+    middle = sorted(note["latency"]["median_ms"] for note in measured)[1] * 1.001
+    (tmp_path / "tight").mkdir()
+    space, folder = tiny(tmp_path / "tight", "search.trials=4", f"budget={{latency: {{max: {middle}}}}}")
+    drive_locally(space, folder)
+    with Ledger.read(folder.ledger) as ledger:
+        notes = [event.data for event in ledger.events_of("latency")]
+        assert len({note["digest"] for note in notes}) == len(notes), "each network is measured once"
+        assert all(note["admitted"] == (note["latency"]["median_ms"] <= middle) for note in notes)
+        trials = ledger.trials()
+        assert all(trial.cost["latency"] <= middle for trial in trials)
+        assert [t.digest for t in trials] == [note["digest"] for note in notes if note["admitted"]]
+        assert ledger.counts().rejected == len(notes) - len(trials)
+
+
+def test_with_two_objectives_the_pareto_front_is_kept(tmp_path: Path) -> None:
+    changes = ("search.objectives={accuracy: max, flops: min}", "search.early_stopping={kind: none}")
+    space, folder = tiny(tmp_path, "search.trials=6", "training.epochs=1", *changes)
+    drive_locally(space, folder)
+    with Ledger.read(folder.ledger) as ledger:
+        trials = {t.id: (t.value, -t.cost["flops"]) for t in ledger.trials(TrialState.FINISHED)}
+    front = {
+        name
+        for name, (value, flops) in trials.items()
+        if not any(v >= value and f >= flops and (v, f) != (value, flops) for v, f in trials.values())
+    }
+    kept = {path.parent.name for path in folder.path.glob("trials/*/weights.safetensors")}
+    assert kept == front
+    assert {row["trial"] for row in summarise(folder)["pareto"]} == front
+    for name in front:
+        network = build(Architecture.from_yaml(folder.path / "trials" / name / "model.yaml"))
+        network.load_state_dict(
+            weights_from_bytes((folder.path / "trials" / name / "weights.safetensors").read_bytes())
+        )

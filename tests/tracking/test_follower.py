@@ -103,7 +103,10 @@ def test_a_search_becomes_a_run_with_a_child_a_trial(tmp_path: Path, uri: str, s
             assert run["metrics"]["val_accuracy"] == [
                 (e.epoch, e.metrics["val_accuracy"], round(e.time * 1000)) for e in ledger.epochs(trial.number)
             ]
-            assert [p[1] for p in run["metrics"].get("final_accuracy", [])] == [trial.value][: trial.value is not None]
+            final = [trial.value] if trial.state == "finished" else []
+            assert [p[1] for p in run["metrics"].get("final_accuracy", [])] == final
+            at_rung = [(3, trial.value)] if trial.state == "stopped" else []
+            assert [p[:2] for p in run["metrics"].get("rung_accuracy", [])] == at_rung
             assert "depth" in run["artifacts"]["architecture.yaml"]
     parent = runs[0]
     assert (parent["status"], parent["name"]) == ("FINISHED", "a-search")
@@ -223,6 +226,43 @@ def test_a_resumed_search_goes_on_in_its_runs_and_moves_the_best(tmp_path: Path,
     }
     assert "archsearch.best" not in runs[1]["tags"] and runs[2]["tags"]["archsearch.best"] == "true"
     assert {step for step, *_ in runs[2]["metrics"]["val_accuracy"]} == {1, 2, 3, 4}
+
+
+def test_a_paused_trial_is_followed_through_interrupt_promotion_and_end(tmp_path: Path, uri: str, space: str) -> None:
+    def shown() -> dict[int, tuple[str, str]]:
+        return {n: (r["status"], r["tags"]["archsearch.state"]) for n, r in seen(uri, space).items()}
+
+    folder = ExperimentFolder(tmp_path / "search")
+    with fill.new(folder, space=space) as ledger, folder.driver_lock():
+        ledger.begin()
+        for number in (1, 2):
+            fill.propose(ledger, number)
+            ledger.pause(number, fill.train(ledger, number, 1), rung=1)
+        follow(folder, uri, until_end=False)
+        assert shown() == {0: ("RUNNING", "running"), 1: ("SCHEDULED", "paused"), 2: ("SCHEDULED", "paused")}
+        ledger.end("interrupted")
+    sync(folder, uri)
+    assert shown() == {0: ("KILLED", "interrupted"), 1: ("KILLED", "paused"), 2: ("KILLED", "paused")}
+    with Ledger.open(folder.ledger) as ledger, folder.driver_lock():
+        ledger.begin()
+        ledger.promote(2)
+        follow(folder, uri, until_end=False)
+        assert shown()[2] == ("SCHEDULED", "waiting")
+        ledger.start(2, resume_epoch=1)
+        follow(folder, uri, until_end=False)
+        assert shown() == {0: ("RUNNING", "running"), 1: ("KILLED", "paused"), 2: ("RUNNING", "running")}
+        ledger.epoch(2, 2, {"val_accuracy": 0.75})
+        ledger.finish(2, 0.75)
+        ledger.correlate(1, 0.5, 6, corrected=0.75)
+        ledger.stop(1, 0.511, "behind at the rung of 1 epochs")
+        ledger.end("finished")
+    sync(folder, uri)
+    runs = seen(uri, space)
+    assert shown() == {0: ("FINISHED", "finished"), 1: ("KILLED", "stopped"), 2: ("FINISHED", "finished")}
+    assert [p[:2] for p in runs[0]["metrics"]["rung_1_correlation"]] == [(6, 0.5)]
+    assert [p[:2] for p in runs[0]["metrics"]["rung_1_corrected_correlation"]] == [(6, 0.75)]
+    assert [p[:2] for p in runs[2]["metrics"]["val_accuracy"]] == [(1, 0.512), (2, 0.75)]
+    assert "final_accuracy" not in runs[1]["metrics"] and runs[2]["tags"]["archsearch.best"] == "true"
 
 
 def test_a_store_that_was_thrown_away_is_filled_again(tmp_path: Path, uri: str, space: str) -> None:

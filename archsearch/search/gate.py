@@ -1,0 +1,87 @@
+"""The latency gate: a candidate is measured on a worker's device before it may become a trial.
+
+Measured once for each network and kept in the ledger. From a few measurements on, a model of the exact counts keeps
+candidates from being proposed that would most likely break the bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archsearch.experiment import Ledger
+from archsearch.search.messages import Measure, Report
+from archsearch.space import SearchSpace
+from archsearch.space.latency_model import LatencyModel
+
+if TYPE_CHECKING:
+    from archsearch.search.proposals import Candidate
+    from archsearch.space.feasible import Feasible
+
+KIND = "latency"  # of the ledger's note
+ENOUGH = 6  # measurements before the model speaks
+COUNTS = ("macs", "activations", "params", "layers")
+LIKELY = 0.3  # a candidate of less probability to keep the bound is not proposed
+
+
+class Gate:
+    """`pending` candidates are being measured; `refused` (digest, choices) were, and do not keep the bound."""
+
+    def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
+        self._budget, self._bound, self._ledger = space.budget, space.budget.latency, ledger
+        self.pending: dict[str, Candidate] = {}
+        self._known: list[Mapping[str, Any]] = [event.data for event in ledger.events_of(KIND)]
+
+    @property
+    def refused(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What the bound rules out."""
+        return [(note["digest"], note["choices"]) for note in self._known if not note["admitted"]]
+
+    def ask(self, candidate: Candidate) -> Measure | None:
+        """What a worker is to measure; None where latency does not count."""
+        if self._bound is None:
+            return None
+        self.pending[candidate.digest] = candidate
+        return Measure(
+            digest=candidate.digest,
+            architecture=candidate.architecture.to_dict(),
+            batch=self._bound.batch,
+            precision=self._bound.precision,
+        )
+
+    def answer(self, report: Report) -> Candidate | None:
+        """The candidate with its latency, if it keeps the bound; what was measured is kept in any case."""
+        candidate = self.pending.pop(report.digest)
+        found = report.latency
+        latency = None if found is None else float(found["median_ms"])
+        priced = replace(candidate, price=replace(candidate.price, latency=latency))
+        over = self._budget.violations(priced.price) if latency is not None else {}
+        admitted = latency is not None and all(amount <= 0 for amount in over.values())
+        note = {
+            "digest": candidate.digest,
+            "choices": candidate.choices,
+            "costs": {**candidate.price.to_dict(), "layers": candidate.layers},
+            "latency": dict(found) if found is not None else None,
+            "reason": report.reason,
+            "admitted": admitted,
+        }
+        with self._ledger.transaction():
+            self._ledger.note(KIND, note)
+            if not admitted and latency is not None:
+                cost = {name: int(value) for name, value in candidate.price.to_dict().items()}
+                self._ledger.reject(choices=candidate.choices, violations=over, cost=cost)
+        self._known.append(note)
+        return priced if admitted else None
+
+    def teach(self, feasible: Feasible) -> None:
+        """From now on candidates that would hardly keep the bound are not handed out."""
+        measured = [note for note in self._known if note["latency"] is not None]
+        if self._bound is None or len(measured) < ENOUGH:
+            return
+        costs = {name: np.array([note["costs"][name] for note in measured]) for name in COUNTS}
+        model = LatencyModel.fit(costs, [note["latency"]["median_ms"] for note in measured])
+        low, high = self._bound.low or 0.0, self._bound.high if self._bound.high is not None else np.inf
+        feasible.also = lambda counts: model.within(counts, low=low, high=high, least=LIKELY)

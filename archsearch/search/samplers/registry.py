@@ -1,0 +1,50 @@
+"""From the word in a search-space file to a sampler."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from archsearch.reading.errors import refuse
+from archsearch.search.samplers.bayes import Bayes
+from archsearch.search.samplers.evolution import Evolution
+from archsearch.search.samplers.face import Sampler
+from archsearch.search.samplers.local_search import LocalSearch
+from archsearch.search.samplers.nsga2 import Nsga2
+from archsearch.search.samplers.tpe import Tpe
+from archsearch.search.samplers.uniform import Uniform
+
+KINDS = {
+    "random": Uniform,
+    "tpe": Tpe,
+    "evolution": Evolution,
+    "local_search": LocalSearch,
+    "nsga2": Nsga2,
+    "bayes": Bayes,
+}
+NAMES = ("auto", *KINDS)
+ALLOWED = f"{', '.join(NAMES)}, or a mapping {{optuna: module:Class}}"
+
+
+def sampler_of(word: str | Mapping[str, Any], *, objectives: int) -> Sampler:
+    """The sampler that a name stands for, or `{optuna: "module:Class", options: {...}}`: one of Optuna's.
+
+    `auto` is `bayes`, which was best on both tables of benchmarks/tabular (LOG.md). Raises InputError, with what is
+    allowed, for any other word and for a class that is no sampler.
+    """
+    if isinstance(word, str):
+        if word == "auto":
+            return Bayes()
+        if word not in KINDS:
+            raise refuse(f"the sampler {word!r:.80}", allowed=ALLOWED)
+        return KINDS[word]()
+    options = word.get("options") or {}
+    if (
+        not isinstance(word.get("optuna"), str)
+        or not isinstance(options, Mapping)
+        or word.keys() - {"optuna", "options"}
+    ):
+        raise refuse(f"the sampler {dict(word)!r:.80}", allowed=ALLOWED, hint="options: the class's own arguments")
+    from archsearch.search.samplers.optuna_adaptor import OptunaAdaptor
+
+    return OptunaAdaptor(word["optuna"], options, objectives=objectives)

@@ -1,0 +1,76 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from archsearch.analysis.intervals import mean_interval, paired_difference, student_quantile
+
+
+@pytest.mark.parametrize(
+    ("degrees", "printed"),
+    [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (9, 2.2622), (29, 2.0452), (120, 1.9799)],
+)
+def test_students_quantiles_are_those_of_the_printed_tables(degrees: int, printed: float) -> None:
+    assert round(student_quantile(0.975, degrees), 4) == printed
+
+
+@pytest.mark.parametrize("probability", [0.5, 0.6, 0.9, 0.995, 0.9999])
+@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 10, 37, 200, 1001])
+def test_students_quantiles_are_scipys(probability: float, degrees: int) -> None:
+    wanted = stats.t.ppf(probability, degrees)
+    assert student_quantile(probability, degrees) == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(("probability", "degrees"), [(0.4, 3), (1.0, 3), (0.9, 0), (math.nan, 3)])
+def test_what_is_no_quantile_is_refused(probability: float, degrees: int) -> None:
+    with pytest.raises(ValueError, match="allowed"):
+        student_quantile(probability, degrees)
+
+
+def test_the_interval_of_a_mean_is_scipys() -> None:
+    values = [0.91, 0.94, 0.90, 0.97]
+    found = mean_interval(values)
+    low, high = stats.t.interval(0.95, 3, loc=np.mean(values), scale=stats.sem(values))
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.n == 4
+    assert found.deviation == pytest.approx(stats.tstd(values))
+    assert found.half is not None and found.low == found.mean - found.half
+
+
+def test_nineteen_of_twenty_intervals_hold_the_true_mean() -> None:
+    draws = np.random.default_rng(7).normal(0.9, 0.02, size=(4000, 3))
+    held = [found.low <= 0.9 <= found.high for found in map(mean_interval, draws) if found.low and found.high]
+    assert len(held) == 4000
+    assert np.mean(held) == pytest.approx(0.95, abs=0.012)  # three and a half standard errors
+
+
+def test_one_value_has_a_mean_and_no_interval() -> None:
+    found = mean_interval([0.5])
+    assert (found.mean, found.n, found.low, found.high, found.half, found.deviation) == (0.5, 1, *[None] * 4)
+    assert not found.excludes_zero
+
+
+@pytest.mark.parametrize("values", [[], [0.5, math.nan], [math.inf]])
+def test_what_has_no_mean_is_refused(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        mean_interval(values)
+
+
+def test_differences_are_taken_seed_by_seed() -> None:
+    one = {1: 0.90, 2: 0.80, 3: 0.70, 9: 0.1}
+    other = {3: 0.68, 2: 0.79, 1: 0.87, 4: 0.99}
+    found = paired_difference(one, other)
+    assert found is not None
+    wanted = stats.ttest_rel([0.90, 0.80, 0.70], [0.87, 0.79, 0.68]).confidence_interval(0.95)
+    assert (found.low, found.high, found.n) == (pytest.approx(wanted.low), pytest.approx(wanted.high), 3)
+    # Apart the two spread by 0.2: only the pairing shows a difference of 0.02 that every seed agrees on.
+    spread = mean_interval([0.90, 0.80, 0.70])
+    assert found.half is not None and spread.half is not None and found.half < spread.half / 5
+    assert paired_difference({1: 0.5}, {2: 0.5}) is None
+
+
+def test_a_difference_has_a_sign_where_its_interval_leaves_zero_out() -> None:
+    assert mean_interval([0.01, 0.011, 0.012]).excludes_zero
+    assert mean_interval([-0.01, -0.011, -0.012]).excludes_zero
+    assert not mean_interval([0.01, -0.011, 0.012]).excludes_zero

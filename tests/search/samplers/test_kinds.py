@@ -1,0 +1,91 @@
+"""What single samplers do, beyond what all keep to."""
+
+import numpy as np
+
+from archsearch.search.history import History
+from archsearch.search.samplers.evolution import Evolution
+from archsearch.search.samplers.local_search import LocalSearch
+from archsearch.search.samplers.nsga2 import Nsga2
+from archsearch.search.samplers.standing import order
+from archsearch.search.samplers.tpe import Tpe
+from benchmarks.finite_field import FiniteField
+from tests.search.samplers.small import NAMES, space
+
+
+def drawn(count: int, seed: int = 0) -> tuple[FiniteField, History]:
+    """So many finished trials with random scores."""
+    field, rng = space(), np.random.default_rng(seed)
+    codes = field.draw(count, rng)
+    for row in codes:
+        field.use(row)
+    return field, History(codes, rng.random((count, 1)), np.full(count, 9), 9)
+
+
+def is_near(field: FiniteField, one: np.ndarray, other: np.ndarray) -> bool:
+    both = (one >= 0) & (other >= 0)
+    return int(((one != other) & both).sum()) == 1
+
+
+def test_the_dead_of_evolution_have_no_children() -> None:
+    """The best trial of all is too old to live, so that no child is its neighbour but by way of another."""
+    field, history = drawn(40)
+    history.scores[0] = 5.0
+    sampler = Evolution(population=8, tournament=8)
+    best = history.codes[order(history)[order(history) >= 32][0]]
+    for seed in range(20):
+        child = sampler.propose(history, field, np.random.default_rng(seed))
+        assert child is not None and is_near(field, child, best)
+    assert not is_near(field, best, history.codes[0])
+
+
+def test_a_small_tournament_lets_others_win() -> None:
+    field, history = drawn(40)
+    best = history.codes[order(history)[order(history) >= 20][0]]
+    children = [
+        Evolution(population=20, tournament=2).propose(history, field, np.random.default_rng(s)) for s in range(20)
+    ]
+    assert not all(is_near(field, child, best) for child in children if child is not None)
+
+
+def test_local_search_goes_round_the_best_then_round_the_next_best() -> None:
+    field, history = drawn(12)
+    ranked = order(history)
+    near = field.neighbours(history.codes[ranked[0]], 1000, np.random.default_rng(0))
+    assert len(near) > 3
+    for number in range(len(near)):
+        row = LocalSearch().propose(history, field, np.random.default_rng(number))
+        assert row is not None and is_near(field, row, history.codes[ranked[0]])
+        field.use(row)
+    row = LocalSearch().propose(history, field, np.random.default_rng(99))
+    assert row is not None and is_near(field, row, history.codes[ranked[1]])
+
+
+def test_tpe_takes_what_the_good_ones_share() -> None:
+    field, history = drawn(60)
+    link, width = NAMES.index("link"), NAMES.index("width")
+    dense = history.codes[:, link] == 2
+    history.scores[:] = np.where(dense, 0.9, 0.5)[:, None] + 0.001 * history.codes[:, :1]
+    rows = [Tpe().propose(history, field, np.random.default_rng(seed)) for seed in range(5)]
+    assert all(row is not None and row[link] == 2 and row[width] == -1 for row in rows)
+
+
+def test_tpe_does_not_take_the_budgets_preference_for_a_good_value() -> None:
+    """Where nearly all that is left is dense, and the scores say nothing of the link, dense is not preferred for that:
+    what differs in score decides."""
+    field, history = drawn(60)
+    link, depth = NAMES.index("link"), NAMES.index("stage1.depth")
+    history.scores[:] = np.where(history.codes[:, depth] == 2, 0.9, 0.5)[:, None]
+    field.left &= (field.codes[:, link] == 2) | (field.codes[:, depth] == 2)
+    rows = [Tpe().propose(history, field, np.random.default_rng(seed)) for seed in range(5)]
+    assert all(row is not None and row[depth] == 2 for row in rows)
+
+
+def test_nsga2_takes_its_parents_from_the_front() -> None:
+    """One value is on the front alone, and children of the front have it unless they mutate."""
+    field, history = drawn(80)
+    activation = NAMES.index("activation")
+    pre = history.codes[:, activation] == 1
+    scores = np.random.default_rng(0).random((80, 2)) + np.where(pre, 2.0, 0.0)[:, None]
+    seen = History(history.codes, scores, history.epochs, 9)
+    rows = [Nsga2(population=15).propose(seen, field, np.random.default_rng(seed)) for seed in range(30)]
+    assert np.mean([row is not None and row[activation] == 1 for row in rows]) > 0.75

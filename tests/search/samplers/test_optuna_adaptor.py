@@ -1,0 +1,118 @@
+"""Optuna's samplers behind our face: told what was run, asked through their public interface."""
+
+import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from archsearch.reading.errors import InputError
+from archsearch.search.history import History
+from archsearch.search.samplers.optuna_adaptor import OptunaAdaptor, nearest
+from benchmarks.finite_field import FiniteField
+from tests.search.samplers.small import NAMES, accuracy, search, space
+
+TPE = "optuna.samplers:TPESampler"
+
+
+class Spy(optuna.samplers.RandomSampler):
+    """Keeps what a study knew when it was asked."""
+
+    seen: list[optuna.trial.FrozenTrial] = []  # noqa: RUF012
+
+    def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        Spy.seen = [other for other in study.get_trials(deepcopy=False) if other.number != trial.number]
+
+
+def messy() -> tuple[FiniteField, History]:
+    field = space()
+    codes = field.draw(6, np.random.default_rng(0))
+    for row in codes:
+        field.use(row)
+    scores = np.array([0.5, 0.6, 0.7, np.nan, 0.8, np.nan])[:, None]
+    return field, History(codes, scores, np.array([9, 1, 9, 9, 3, 0]), 9)
+
+
+def test_the_study_hears_what_was_run_and_how_far() -> None:
+    field, history = messy()
+    OptunaAdaptor(f"{__name__}:Spy").propose(history, field, np.random.default_rng(0))
+    told = [trial for trial in Spy.seen if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    assert [trial.state.name for trial in told] == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]
+    assert [trial.value for trial in told if trial.state == TrialState.COMPLETE] == [0.5, 0.7]
+    assert [trial.intermediate_values for trial in told] == [{}, {1: 0.6}, {}, {3: 0.8}]
+    for trial, row in zip(told, history.codes[[0, 1, 2, 4]], strict=True):
+        assert trial.params == {name: code for name, code in zip(NAMES, row.tolist(), strict=True) if code >= 0}
+
+
+@pytest.mark.parametrize("name", ["TPESampler", "RandomSampler", "NSGAIISampler"])
+def test_optunas_own_samplers_search(name: str) -> None:
+    field = space()
+    history = search(OptunaAdaptor(f"optuna.samplers:{name}"), field, 25)
+    assert len(history) == 25
+
+
+def test_tpe_learns_from_what_it_is_told() -> None:
+    tops = {}
+    for name in ("TPESampler", "RandomSampler"):
+        found = [search(OptunaAdaptor(f"optuna.samplers:{name}"), space(), 35, seed) for seed in range(4)]
+        tops[name] = np.mean([accuracy(space(), history.codes).max() for history in found])
+    assert tops["TPESampler"] > tops["RandomSampler"]
+
+
+def test_a_population_forms_although_suggestions_are_moved() -> None:
+    """NSGA-II writes down each trial's generation: beyond the first one, children resemble their parents."""
+    field = space()
+    adaptor = OptunaAdaptor("optuna.samplers:NSGAIISampler", {"population_size": 10})
+    history = search(adaptor, field, 45)
+    adaptor.propose(history, field, np.random.default_rng(0))
+    study = adaptor._study
+    assert study is not None
+    kept = [trial for trial in study.trials if trial.state == TrialState.COMPLETE]
+    generations = [v for trial in kept for k, v in trial.system_attrs.items() if k.endswith(":generation")]
+    assert len(generations) == len(kept) and max(generations) >= 3
+
+
+def test_the_nearest_candidate_changes_the_fewest_choices_and_those_the_least() -> None:
+    field = space()
+    rng = np.random.default_rng(0)
+    wished = np.array([1, 1, 0, 2, 0, 1], np.int32)  # plain: the growth rate does not count
+    found = nearest(wished, field, rng)
+    assert found is not None and found.tolist() == [1, 1, 0, 2, -1, 1]
+    field.use(found)
+    found = nearest(wished, field, rng)
+    assert found is not None
+    assert ((found != wished) & (found >= 0)).sum() == 1
+    field.left[:] = False
+    far = int(field.places(np.array([0, 0, 0, 0, -1, 1])))
+    near = int(field.places(np.array([1, 0, 0, 0, -1, 1])))
+    field.left[[far, near]] = True
+    found = nearest(wished, field, rng)
+    assert found is not None and int(field.places(found)) == near
+    field.left[:] = False
+    assert nearest(wished, field, rng) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("TPESampler", "module:Class"),
+        ("optuna.samplers:", "module:Class"),
+        ("no_such_module_here:TPESampler", "no_such_module_here"),
+        ("optuna.samplers:TPESampeler", "TPESampler"),
+        ("optuna.samplers:intersection_search_space", "no sampler"),
+        ("collections:OrderedDict", "BaseSampler"),
+        ("optuna.samplers:PartialFixedSampler", "cannot be made"),
+        ("optuna.samplers:GridSampler", "counts combinations"),
+        ("optuna.samplers:BruteForceSampler", "counts combinations"),
+    ],
+)
+def test_what_is_no_sampler_is_refused(name: str, said: str) -> None:
+    with pytest.raises(InputError) as refused:
+        OptunaAdaptor(name)
+    assert said in str(refused.value)
+
+
+def test_options_reach_the_constructor_and_wrong_ones_are_refused() -> None:
+    history = search(OptunaAdaptor(TPE, {"multivariate": True, "n_startup_trials": 3}), space(), 8)
+    assert len(history) == 8
+    with pytest.raises(InputError, match="no_such_option"):
+        OptunaAdaptor(TPE, {"no_such_option": 3})

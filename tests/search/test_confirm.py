@@ -1,0 +1,378 @@
+"""Confirming a search: who is compared, how the winner is chosen, what is looked at when, and going on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from archsearch import zoo
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import DriverRunning, ExperimentFolder, Ledger, TrialState
+from archsearch.reading.errors import InputError
+from archsearch.search.confirm import Plan, confirm, new_seeds
+from archsearch.search.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
+from archsearch.search.messages import Report
+from archsearch.search.objective import TrialWorker
+from archsearch.search.random_search import EpochLimit, EpochsSpent, random_space
+from archsearch.search.retraining import Outcome, Retraining, Run, Slots, slots
+from archsearch.search.search import Search
+from archsearch.search.session import create
+from archsearch.search.verdict import Row, choose, differences, ranked
+from archsearch.space import load_space
+from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
+from archsearch.training.datasets import load_images
+from tests.search.local import Silent, drive_locally, tiny
+
+SPACES = Path(__file__).parents[2] / "search_spaces"
+
+
+class Told(Silent):
+    """An audience that keeps what it is told, and interrupts when it has heard enough."""
+
+    def __init__(self, *, interrupt_after: int | None = None) -> None:
+        self.left: int | None = None
+        self.done = 0
+        self.names: Mapping[str, str] = {}
+        self.epochs: list[tuple[str, int, int]] = []
+        self.outcomes: list[Outcome] = []
+        self._enough = interrupt_after
+
+    def comparing(self, names: Mapping[str, str]) -> None:
+        self.names = names
+
+    def planned(self, runs: Sequence[Run], *, done: int) -> None:
+        self.left, self.done = len(runs), done
+
+    def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
+        self.epochs.append((run.digest, run.seed, epoch))
+
+    def ended(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        if self._enough is not None and len(self.outcomes) >= self._enough:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def searching(self, space: object, folder: object) -> Any:
+        yield self
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
+    """A finished search of 2 trials."""
+    space, folder = tiny(tmp_path_factory.mktemp("searched"), "search.trials=2", "training.epochs=2")
+    drive_locally(space, folder)
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.begin()
+        ledger.end("finished")
+    return folder
+
+
+@pytest.fixture
+def made_up(tmp_path: Path) -> ExperimentFolder:
+    """A ledger of an interrupted search: trials that ended in every way, and two that wait to go on."""
+    _, folder = tiny(tmp_path, "training.epochs=9")
+    widths = iter(range(1, 8))
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.begin()
+        for curve, rung, end in (
+            ([0.3, 0.4, 0.5], 3, "stopped"),
+            ([0.1] * 8 + [0.6], 0, "finished"),
+            ([0.9], 1, "stopped"),
+            ([0.1] * 8 + [0.8], 0, "finished"),
+            ([0.3, 0.4, 0.7, 0.1], 3, "waiting"),
+            ([0.99], 0, "failed"),
+            ([0.3, 0.4], 0, "waiting"),
+        ):
+            width = 4 * next(widths)
+            network = Architecture.from_dict(
+                {"input": [1, 8, 8], "stem": {"width": 4}, "stages": [{"depth": 1, "width": width}]}
+            )
+            trial = ledger.propose(
+                choices={}, architecture=network.to_dict(), digest=network.digest, cost={"params": 1}, seed=width // 4
+            )
+            _live(ledger, trial.number, curve, rung, end)
+    return folder
+
+
+def _live(ledger: Ledger, number: int, curve: list[float], rung: int, end: str) -> None:
+    ledger.start(number)
+    for epoch, accuracy in enumerate(curve, 1):
+        ledger.epoch(number, epoch, {"epoch": epoch, "validation_accuracy": accuracy})
+        if epoch == rung:
+            ledger.pause(number, accuracy, rung=rung)
+            if end == "stopped":
+                ledger.stop(number, accuracy, "behind")
+                return
+            ledger.promote(number)
+            ledger.start(number, resume_epoch=rung)
+    match end:
+        case "failed":
+            ledger.fail(number, "nan")
+        case "finished":
+            ledger.finish(number, curve[-1])
+        case "waiting":
+            ledger.requeue(number, "interrupted")
+
+
+# ---- who is compared
+
+
+def test_finished_trials_come_first_and_then_the_highest_rung(made_up: ExperimentFolder) -> None:
+    space = load_space(made_up.space_yaml)
+    with Ledger.read(made_up.ledger) as ledger:
+        found = top_of(ledger, space, 9)
+        assert [c.trial for c in found] == [4, 2, 5, 1, 3], "finished, then the rung of 3, then of 1"
+        assert [c.trial for c in top_of(ledger, space, 2)] == [4, 2]
+        assert [c.score for c in found] == [0.8, 0.6, 0.7, 0.5, 0.9], "at the rung, not behind it"
+        assert [c.note for c in found[:3]] == ["", "", "chosen by its rung of 3 of 9 epochs"]
+        assert spent(ledger.trials()) == 3 + 9 + 1 + 9 + 4 + 1 + 2
+        assert new_seeds(ledger, 3) == [8, 9, 10], "no seed that a trial was trained with"
+
+
+def test_baselines_fit_the_budget_and_come_from_different_families() -> None:
+    space = load_space(SPACES / "resnet_cifar.yaml")
+    found = baselines(space, 0)
+    assert 1 < len(found) <= 3
+    for contender in found:
+        entry = zoo.entry(contender.name)
+        assert contender.within_budget and contender.cost["flops"] <= 40_000_000 and contender.cost["params"] <= 10**6
+        assert contender.digest == entry.architecture.digest, "of the same image and classes: the very network"
+        assert entry.family in FAMILIES
+    assert len({zoo.entry(c.name).family for c in found}) == len(found)
+    flops = [c.cost["flops"] for c in found]
+    assert flops == sorted(flops, reverse=True)
+    assert min(flops) > 20_000_000, "near the budget"
+
+
+def test_baselines_take_the_experiments_image_and_classes(tmp_path: Path) -> None:
+    space = load_space(SPACES / "digits.yaml")
+    found = baselines(space, 0)
+    assert found
+    for contender in found:
+        assert (contender.architecture.input, contender.architecture.classes) == ((1, 8, 8), 10)
+        assert contender.cost["flops"] <= 700_000 and contender.cost["params"] <= 60_000
+        assert contender.note == "made for 3x32x32"
+    assert baselines(load_space(SPACES / "digits.yaml", ["budget.params.max=9k"]), 0) == []
+    over = baseline("resnet20_cifar", zoo.get("resnet20_cifar"), space)
+    assert (over.within_budget, over.note) == (False, "made for 3x32x32, over the budget")
+    with pytest.raises(InputError, match="densenet121 cannot take images of 1x8x8"):
+        baseline("densenet121", zoo.get("densenet121"), space)
+
+
+def test_random_search_is_the_same_search_but_for_sampler_and_seed(searched: ExperimentFolder) -> None:
+    ours, theirs = load_space(searched.space_yaml), random_space(searched, 7)
+    assert (theirs.search.sampler, theirs.search.trials) == ("random", 7)
+    assert theirs.search.seed != ours.search.seed
+    assert theirs.search.early_stopping == ours.search.early_stopping
+    assert (theirs.words, theirs.budget, theirs.training, theirs.data) == (
+        ours.words,
+        ours.budget,
+        ours.training,
+        ours.data,
+    )
+
+
+def test_random_search_ends_when_its_epochs_are_spent_and_goes_on_no_further(tmp_path: Path) -> None:
+    _, experiment = tiny(tmp_path, "training.epochs=2")
+    space, folder = random_space(experiment, 7), ExperimentFolder(tmp_path / "random")
+    create(space, folder, name="tiny-random")
+    worker = TrialWorker(load_images(space.data), space.training, threads=1)
+    with Ledger.open(folder.ledger) as ledger:
+        watcher = EpochLimit(Silent(), 7)
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=watcher)
+        instruction = search.respond(Report(kind="ready"))
+        with pytest.raises(EpochsSpent):
+            while True:
+                instruction = search.respond(worker.carry_out(instruction))
+        search.interrupted()
+        assert watcher.spent == spent(ledger.trials()) == 7
+        best = top_of(ledger, space, 1, kind="random")[0]
+        assert best.kind == "random" and best.name == f"random's best t{best.trial:04d}"
+        assert best.score == max(t.value for t in ledger.trials(TrialState.FINISHED) if t.value is not None)
+        assert not [event for event in ledger.events() if event.kind == "tested"]
+        again = EpochLimit(Silent(), 7, ledger.trials())
+        with pytest.raises(EpochsSpent):
+            Search(space=space, folder=folder, ledger=ledger, watcher=again).respond(Report(kind="ready"))
+
+
+# ---- where it runs
+
+
+def test_as_many_trainings_at_once_as_the_resources_hold() -> None:
+    def given(cores: int, gpus: int, device: str = "auto", **words: Any) -> Slots:
+        return slots(ResourceSettings(**words), device, cores=cores, gpus=lambda: gpus)
+
+    assert given(8, 0, cpus_per_trial=2) == Slots(count=4, threads=2, device="cpu")
+    assert given(2, 0, cpus_per_trial=8) == Slots(count=1, threads=2, device="cpu")
+    assert given(8, 0, cpus_per_trial=1, max_concurrent=3).count == 3
+    assert given(8, 1, cpus_per_trial=1, gpus_per_trial=0.25) == Slots(count=4, threads=1, device="cuda")
+    assert given(8, 1, cpus_per_trial=1, gpus_per_trial=1.0) == Slots(count=1, threads=1, device="cuda")
+    assert given(8, 1, cpus_per_trial=1).device == "cpu", "trials without a share of a GPU ran on the CPU"
+    assert given(8, 0, cpus_per_trial=1, gpus_per_trial=1.0) == Slots(count=8, threads=1, device="cpu")
+
+
+# ---- who wins
+
+
+def row(kind: Any, number: int, validation: list[float], test: list[float], flops: int = 100, failed: int = 0) -> Row:
+    network = Architecture.from_dict({"input": [1, 8, 8], "stages": [{"depth": number}]})
+    contender = Contender(
+        kind=kind,
+        name=f"{kind}{number}",
+        architecture=network,
+        digest=network.digest,
+        cost=MappingProxyType({"params": 1, "flops": flops}),
+        within_budget=True,
+        trial=number if kind == "trial" else None,
+    )
+    results = {
+        seed: {"validation": {"accuracy": one}, "test": {"accuracy": other}}
+        for seed, (one, other) in enumerate(zip(validation, test, strict=True), 1)
+    }
+    return Row(contender=contender, results=results, failed={9 + k: "nan" for k in range(failed)})
+
+
+def test_the_winner_is_the_trial_of_the_highest_mean_validation_accuracy() -> None:
+    rows = [
+        row("trial", 1, [0.80, 0.82], [0.99, 0.99]),
+        row("trial", 2, [0.70, 0.96], [0.10, 0.10]),
+        row("trial", 3, [0.95, 0.95], [0.5, 0.5], failed=1),
+        row("random", 4, [0.9, 0.9], [0.9, 0.9]),
+        row("baseline", 5, [0.5, 0.5], [0.9, 0.9]),
+    ]
+    winner = choose(rows)
+    assert winner is rows[1], "by the mean on validation; test has no part, and a failed seed comes behind"
+    assert [r.contender.name for r in ranked(rows)] == ["random4", "trial2", "trial1", "baseline5", "trial3"]
+    assert winner.best_seed == 2
+    assert winner.accuracies("test") == {}, "unseen until somebody looks"
+    for other in rows:
+        other.seen = True
+    leads = {(d.one.contender.name, d.other.contender.name): d for d in differences(rows, winner)}
+    assert set(leads) == {("trial2", "random4"), ("trial2", "baseline5"), ("trial1", "random4")}
+    lead = leads["trial2", "random4"]
+    assert lead.validation is not None and lead.validation.mean == pytest.approx(-0.07)
+    assert lead.test is not None and lead.test.mean == pytest.approx(-0.8)
+    assert lead.told_apart, "by the test split, where every seed agrees; validation's interval holds zero"
+    assert leads["trial1", "random4"].validation is not None and leads["trial1", "random4"].told_apart
+    assert choose([rows[3]]) is None
+
+
+def test_of_equals_the_cheaper_one_wins() -> None:
+    rows = [row("trial", 1, [0.9], [0.9], flops=200), row("trial", 2, [0.9], [0.9], flops=100)]
+    assert choose(rows) is rows[1]
+
+
+# ---- the whole of it
+
+
+def test_an_interrupted_confirmation_goes_on_with_what_is_whole(searched: ExperimentFolder) -> None:
+    space = load_space(searched.space_yaml)
+    images = load_images(space.data)
+    named = [baseline("densenet7_12_cifar", zoo.get("densenet7_12_cifar"), space)]
+    plan = Plan(folder=searched, top=3, seeds=2, named=named, random=False, processes=1)
+    first = Told(interrupt_after=2)
+    with pytest.raises(KeyboardInterrupt):
+        confirm(plan, images, first)
+    assert (first.left, first.done) == (6, 0)
+    runs = searched.path / "confirm" / "runs"
+    kept = {path: path.stat().st_mtime_ns for path in runs.glob("*/weights.safetensors")}
+    assert len(kept) == 2
+    for path in runs.glob("*/result.json"):
+        assert json.loads(path.read_text())["test"] is None
+    assert not searched.is_driven()
+    damaged, whole = sorted(kept)
+    weights = damaged.read_bytes()
+    damaged.write_bytes(weights[:-1])
+
+    second = Told()
+    document = confirm(plan, images, second)
+    assert (second.left, second.done) == (5, 1)
+    assert whole.stat().st_mtime_ns == kept[whole], "what is there and whole is used"
+    assert damaged.read_bytes() == weights, "the same training, bit for bit"
+    assert {epoch for _, _, epoch in second.epochs} == {1, 2}
+    check(document, searched, images)
+    assert "trials of the search that reached a rung: 2, not 3" in document["notes"]
+    assert not any("has not finished" in note for note in document["notes"])
+    with Ledger.read(searched.ledger) as ledger:
+        noted = [event for event in ledger.events() if event.kind == "confirmed"]
+        assert ledger.state == "finished"
+    assert [event.data["winner"] for event in noted] == [document["winner"]]
+
+    third = Told()
+    assert confirm(plan, images, third) == document
+    assert (third.left, third.done, third.outcomes) == (0, 6, [])
+    with Ledger.read(searched.ledger) as ledger:
+        assert len([event for event in ledger.events() if event.kind == "confirmed"]) == 1, "nothing new: no new note"
+
+
+def check(document: dict[str, Any], folder: ExperimentFolder, images: Any) -> None:
+    """The figures are those of the runs, the winner's alone among the trials is tested, and its files are there."""
+    from archsearch.network import build
+    from archsearch.training.checkpoint import weights_from_bytes
+    from archsearch.training.loop import Training
+
+    place = folder.path / "confirm"
+    assert document == json.loads((place / "confirm.json").read_text())
+    assert (document["state"], document["seeds"]) == ("confirmed", [1, 2])
+    trials = [r for r in document["rows"] if r["kind"] == "trial"]
+    winner = next(r for r in document["rows"] if r["winner"])
+    assert winner["validation"]["mean"] == max(r["validation"]["mean"] for r in trials)
+    for listed in document["rows"]:
+        results = [json.loads((Path(run["folder"]) / "result.json").read_text()) for run in listed["runs"]]
+        assert [result["seed"] for result in results] == [1, 2]
+        accuracies = [result["validation"]["accuracy"] for result in results]
+        assert listed["validation"]["mean"] == pytest.approx(sum(accuracies) / 2)
+        assert listed["validation"]["n"] == 2
+        looked = listed["winner"] or listed["kind"] != "trial"
+        assert [result["test"] is not None for result in results] == [looked, looked]
+        assert (listed["test"] is not None) == looked
+    lead = document["differences"][0]
+    assert (lead["of"], lead["over"]) == (winner["name"], "densenet7_12_cifar")
+    other = next(r for r in document["rows"] if r["name"] == "densenet7_12_cifar")
+    assert lead["test"]["mean"] == pytest.approx(winner["test"]["mean"] - other["test"]["mean"])
+    network = Architecture.from_yaml(place / "best.yaml")
+    assert network.digest == winner["digest"]
+    model = build(network)
+    model.load_state_dict(weights_from_bytes((place / "weights.safetensors").read_bytes()))
+    found = Training(model, images, TrainingSettings(device="cpu"), seed=0, threads=1).evaluate("test")
+    run = next(r for r in winner["runs"] if r["seed"] == document["weights_of_seed"])
+    assert found.accuracy == run["test"]["accuracy"]
+    assert any("at the search's end" in note for note in document["notes"])
+
+
+def test_a_training_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+    data = DataSettings(limit=100)
+    images = load_images(data)
+    settings = TrainingSettings(epochs=2, batch_size=16, learning_rate=100.0, warmup=0.0)
+    runs = []
+    for norm in ("none", "batch"):
+        network = Architecture.from_dict(
+            {"input": [1, 8, 8], "stem": {"width": 4}, "stages": [{"depth": 3, "width": 8, "block": {"norm": norm}}]}
+        )
+        runs.append(Run(digest=network.digest, seed=1, architecture=network, folder=tmp_path / norm))
+    with Retraining(images, settings, Slots(count=1, threads=1, device="cpu"), Told()) as retraining:
+        found = {outcome.run.folder.name: outcome for outcome in retraining.train(runs)}
+    assert (found["none"].failed or "").startswith("nan: the training loss is")
+    assert found["batch"].result is not None
+
+
+def test_an_experiment_that_is_driven_is_left_alone(searched: ExperimentFolder) -> None:
+    plan = Plan(folder=searched, top=1, seeds=1, named=[], random=False)
+    images = load_images(load_space(searched.space_yaml).data)
+    with searched.driver_lock(), pytest.raises(DriverRunning):
+        confirm(plan, images, Told())
+
+
+def test_a_search_without_a_finished_trial_is_refused(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path)
+    plan = Plan(folder=folder, top=1, seeds=1)
+    with pytest.raises(InputError, match="no trial of tiny has finished") as refused:
+        confirm(plan, load_images(space.data), Told())
+    assert "archsearch resume" in str(refused.value)
+    assert not plan.place.exists()
