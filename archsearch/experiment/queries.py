@@ -55,6 +55,18 @@ class Queries:
         rows = self._db.execute(f"SELECT * FROM trials{where} ORDER BY number", arguments)
         return [_trial(row) for row in rows]
 
+    def trials_as_known(self) -> list[Trial]:
+        """In the order in which something was first known of them, at a rung or at the end; the others come last."""
+        first = (
+            "SELECT trial, MIN(id) AS id FROM events WHERE kind IN ('paused', 'finished', 'stopped', 'failed') "
+            "GROUP BY trial"
+        )
+        rows = self._db.execute(
+            f"SELECT t.* FROM trials t LEFT JOIN ({first}) f ON f.trial = t.number "
+            "ORDER BY f.id IS NULL, f.id, t.number"
+        )
+        return [_trial(row) for row in rows]
+
     def trial(self, number: int) -> Trial:
         """Raises KeyError where there is none."""
         row = self._db.execute("SELECT * FROM trials WHERE number = ?", (number,)).fetchone()

@@ -51,7 +51,7 @@ class Search:
         self._gate = Gate(self.space, self.ledger)
         self._proposals = Proposals(
             self.space,
-            self.ledger.trials(),
+            self.ledger.trials_as_known(),
             self.ledger.epochs(),
             prior=recorded(self.ledger),
             refused=self._gate.refused,

@@ -54,24 +54,57 @@ def experiment(root: Path, name: str, state: str | None = "finished") -> Experim
     return folder
 
 
+STABLE = {
+    "file", "name", "valid", "notes", "size", "size_exact", "budget", "samples", "within_budget", "share_within_budget",
+    "seconds_per_sample", "flops_histogram", "cheapest", "dearest", "median_flops_within_budget", "trials", "epochs",
+    "training_images", "search_flops_at_most",
+}  # fmt: skip
+
+
 def test_check_says_size_share_and_extremes(capsys) -> None:
-    assert main(["check", str(DIGITS), "--samples", "200", "--json"]) == 0
+    assert main(["check", str(DIGITS), "--samples", "200", "--no-probe", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
+    assert set(found) >= STABLE
     assert found["valid"] is True
     assert found["size"] == load_space(DIGITS).size()
     assert 0 < found["share_within_budget"] < 1
-    assert sum(row["count"] for row in found["flops_histogram"]) == 200
+    assert sum(row["count"] for row in found["flops_histogram"]) == found["samples"] == 200
     assert found["cheapest"]["flops"] < found["dearest"]["flops"]
-    assert main(["check", str(DIGITS), "--samples", "50"]) == 0
-    assert "valid" in capsys.readouterr().out
+    shares = {bound["name"]: bound for bound in found["bounds"]}
+    assert set(shares) == {"flops", "params"}
+    assert found["hardest"] == "flops"
+    assert shares["flops"]["share_of_others"] == shares["params"]["share"] >= found["share_within_budget"]
+    assert (found["probe"], found["forecast"], found["not_foretold"]) == (None, None, "--no-probe")
+
+
+def test_checks_page_fits_a_terminal_and_warns_of_what_is_out_of_reach(capsys) -> None:
+    words = ["--set", "space.width={choice: [8, 16, 512], each: stage, order: increasing}", "--samples", "300"]
+    assert main(["check", str(DIGITS), *words, "--no-probe"]) == 0
+    page = capsys.readouterr().out
+    assert "valid" in page
+    assert "the hardest bound" in page
+    assert "stage1.width: 512 (no network within the budget found" in page
+    assert max(map(len, page.splitlines())) <= 100
 
 
 def test_check_counts_a_space_of_one_network(small: Path, capsys) -> None:
-    assert main(["check", str(small), "--set", "space.depth=1", "--samples", "20", "--json"]) == 0
+    assert main(["check", str(small), "--set", "space.depth=1", "--samples", "20", "--json", "--no-probe"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["size"] == 1
+    assert (found["size"], found["samples"], found["every_network"], found["within_budget"]) == (1, 1, True, 1)
     assert found["cheapest"] == found["dearest"]
-    assert sum(row["within_budget"] for row in found["flops_histogram"]) == 20
+    assert sum(row["within_budget"] for row in found["flops_histogram"]) == 1
+
+
+def test_check_foretells_hours_from_a_probe(small: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("archsearch.cli.check.PROBE_SECONDS", 0.2)
+    assert main(["check", str(small), "--set", "search.trials=2", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["probe"]["networks"]) == 2
+    said = found["forecast"]
+    assert 0 < said["hours"] <= said["hours_at_most"] * said["at_once"]
+    assert said["trial_epochs"] <= said["trial_epochs_at_most"] == 2 * found["epochs"]
+    assert said["gpu_hours"] is None
+    assert found["not_foretold"] is None
 
 
 def sampled(capsys, *words: str) -> list[dict]:
@@ -87,17 +120,19 @@ def test_sample_draws_distinct_networks_within_the_budget_by_its_seed(capsys) ->
         network = Architecture.from_dict(line["architecture"])
         counted = cost(network)
         assert budget.admits(counted)
-        assert line == {"digest": network.digest, **counted.to_dict(), "architecture": line["architecture"]}
+        price = load_space(DIGITS).price(counted).to_dict()
+        assert line == {"digest": network.digest, **price, "architecture": line["architecture"]}
+    assert set(found[0]) >= {"digest", "params", "flops", "macs", "activations", "architecture"}
     assert sampled(capsys, "-n", "30", "--seed", "4") == found
+    assert sampled(capsys, "-n", "12", "--seed", "4") == found[:12], "a shorter sample is the beginning of a longer"
     assert sampled(capsys, "-n", "30", "--seed", "5") != found
 
 
-def test_sample_gives_what_there_is_and_says_so(small: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("archsearch.cli.sample.PATIENCE", 200)
+def test_sample_gives_what_there_is_and_says_so(small: Path, capsys) -> None:
     assert main(["sample", str(small), "-n", "9", "--json"]) == 1
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 2
-    assert "2 found" in said.err
+    assert "2 found; the space is used up" in said.err
 
 
 BROKEN = {
@@ -125,6 +160,10 @@ def test_a_dry_run_writes_nothing(small: Path, capsys) -> None:
     assert main(["run", str(small), "--trials", "2", "--seed", "3", "--dry-run", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["trials"], found["seed"], len(found["proposals"])) == (2, 3, 2)
+    assert found["share_within_budget"] == 1
+    for line in found["proposals"]:
+        network = Architecture.from_dict(line["architecture"])
+        assert (line["digest"], line["flops"]) == (network.digest, cost(network).flops)
     assert [path.name for path in small.parent.iterdir()] == ["small.yaml"]
 
 

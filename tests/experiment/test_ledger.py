@@ -213,6 +213,21 @@ def test_a_trial_pauses_at_a_rung_goes_on_and_the_rungs_add_up(ledger: Ledger) -
         ledger.note("promoted", {})
 
 
+def test_trials_come_in_the_order_in_which_they_were_first_known(ledger: Ledger) -> None:
+    for number in range(1, 6):
+        fill.propose(ledger, number)
+    for number in (3, 1):
+        ledger.start(number)
+        ledger.pause(number, 0.5, rung=1)
+    ledger.fail(5, "no memory")
+    ledger.promote(1)
+    ledger.start(1, resume_epoch=1)
+    ledger.start(4)
+    ledger.finish(1, 0.6)
+    assert [trial.number for trial in ledger.trials_as_known()] == [3, 1, 5, 2, 4]
+    assert [trial.state.value for trial in ledger.trials_as_known()][:2] == ["paused", "finished"]
+
+
 def test_a_summary_asks_for_what_it_needs_and_not_for_every_event(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

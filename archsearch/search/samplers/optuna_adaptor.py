@@ -16,10 +16,10 @@ from optuna.trial import TrialState
 from archsearch.reading.errors import refuse
 from archsearch.search.history import History
 from archsearch.search.samplers.face import Field
-from archsearch.search.samplers.pool import filled
 from archsearch.space.columns import Column, IntArray
 
 POOL = 512  # feasible candidates drawn where the suggestion itself is none
+MOST = 32  # values of one choice that are looked at
 ALLOWED = "module:Class, such as optuna.samplers:TPESampler"
 Statement = tuple[bytes, int, tuple[float, ...]]  # a trial's row, its epochs, its scores
 
@@ -126,7 +126,6 @@ def nearest(wished: IntArray, feasible: Field, rng: np.random.Generator) -> IntA
     found = np.concatenate([feasible.admitted(_one_away(wished, feasible.columns)), feasible.draw(POOL, rng)])
     if not len(found):
         return None
-    found = np.concatenate([found, feasible.admitted(filled(found, feasible.columns, rng))])
     sizes = np.array([max(len(column.values) - 1, 1) for column in feasible.columns])
     ordered = np.array([column.ordered for column in feasible.columns])
     apart = np.where(found >= 0, np.abs(found - wished), 0)
@@ -135,11 +134,12 @@ def nearest(wished: IntArray, feasible: Field, rng: np.random.Generator) -> IntA
 
 
 def _one_away(row: IntArray, columns: Sequence[Column]) -> IntArray:
-    changed = [(index, code) for index, column in enumerate(columns) for code in range(len(column.values))]
-    rows = np.repeat(row[None], len(changed), axis=0)
-    for place, (index, code) in enumerate(changed):
-        rows[place, index] = code
-    return rows
+    """The row with one choice changed, in every way; of a choice with very many values in some ways from end to end."""
+    changed = []
+    for index, column in enumerate(columns):
+        places = np.linspace(0, len(column.values) - 1, min(len(column.values), MOST)).round().astype(int)
+        changed += [np.where(np.arange(len(row)) == index, place, row) for place in places]
+    return np.array(changed, np.int32)
 
 
 def _distribution(column: Column) -> BaseDistribution:

@@ -1,0 +1,68 @@
+"""Foretold epochs and hours: what the rungs let through, on the machine at hand."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from archsearch.architecture.spec import Architecture
+from archsearch.search.forecast import at_once, forecast, images_of, trial_epochs
+from archsearch.space import SearchSpace, load_space
+from archsearch.space.latency_model import LatencyModel
+from archsearch.space.settings import EarlyStopping, ResourceSettings, SearchSettings
+from archsearch.training.probe import Timings
+
+DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
+NETWORK = Architecture.from_dict({"archsearch": 1, "input": [1, 8, 8], "classes": 10, "stages": [{"depth": 1}]})
+
+
+def search(trials: int, **stopping: object) -> SearchSettings:
+    return SearchSettings(trials=trials, early_stopping=EarlyStopping.model_validate(stopping))
+
+
+def test_without_rungs_every_trial_is_trained_to_the_end() -> None:
+    assert trial_epochs(search(7, kind="none"), 9) == 63
+    assert trial_epochs(search(7, grace_epochs=9), 9) == 63
+
+
+def test_rungs_let_a_share_go_on() -> None:
+    # 900 trials' first epoch; a third's to the third; a ninth's to the ninth: with all promoted in time that is
+    # 900 + 300 * 2 + 100 * 6 = 2,100. Promotions before all are seen let a few more through.
+    found = trial_epochs(search(900, grace_epochs=1, reduction=3), 9)
+    assert 2100 <= found < 1.25 * 2100
+    assert trial_epochs(search(1, grace_epochs=1, reduction=3), 9) == 9, "one trial at least is trained to the end"
+    assert trial_epochs(search(4000, grace_epochs=1), 9) == 2 * trial_epochs(search(2000, grace_epochs=1), 9)
+
+
+def test_trials_at_once_are_those_that_the_executor_would_place() -> None:
+    cores = os.cpu_count() or 1
+    assert at_once(ResourceSettings(cpus_per_trial=1), 1000, gpus=0) == cores
+    assert at_once(ResourceSettings(cpus_per_trial=1024), 1000, gpus=0) == 1
+    assert at_once(ResourceSettings(gpus_per_trial=1.0), 1000, gpus=1) == 1
+    assert at_once(ResourceSettings(gpus_per_trial=0.5), 1000, gpus=0) == cores, "no GPU: trials run on the CPU"
+    assert at_once(ResourceSettings(max_concurrent=1), 1000, gpus=0) == 1
+
+
+def space(*sets: str) -> SearchSpace:
+    return load_space(DIGITS, sets)
+
+
+def test_an_epochs_images_are_those_that_the_splits_leave() -> None:
+    assert images_of(space(), 1438) == (1150, 288)
+    assert images_of(space("data.validation=100"), 1438) == (1338, 100)
+    assert images_of(space("data.limit=50"), 1438) == (50, 288)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_hours_are_epochs_times_seconds_over_the_trials_at_once(device: str) -> None:
+    flat = LatencyModel(names=("macs",), slopes=(0.0,), start=0.01, errors=(0.0,))
+    timings = Timings(networks=(), train=flat, evaluate=flat, device=device, device_name="a", precision="float32",
+                      threads=1, clock="wall", seconds=0.0)  # fmt: skip
+    given = space("search.early_stopping.kind=none", "resources={cpus_per_trial: 1, gpus_per_trial: 0.5, "
+                  "max_concurrent: 2}", "search.trials=40")  # fmt: skip
+    found = forecast(given, timings, [NETWORK] * 3, train=640, validation=256, gpus=1)
+    assert found.epoch_seconds == pytest.approx(10 * 0.01 + 0.01)
+    assert found.trial_epochs == found.trial_epochs_at_most == 40 * 9
+    assert found.hours == pytest.approx(360 * 0.11 / 3600 / found.at_once)
+    assert found.hours_at_most == pytest.approx(found.hours)
+    assert found.gpu_hours == (pytest.approx(360 * 0.11 * 0.5 / 3600) if device == "cuda" else None)

@@ -1,0 +1,72 @@
+"""A probe times real steps and foretells others from them."""
+
+import numpy as np
+import pytest
+import torch
+
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
+from archsearch.reading.errors import InputError
+from archsearch.space.latency_model import LatencyModel
+from archsearch.space.settings import TrainingSettings
+from archsearch.training.probe import Timings, depth, evaluated_at_once, probe, spread, synthetic
+
+
+def network(blocks: int, width: int) -> Architecture:
+    return Architecture.from_dict(
+        {"archsearch": 1, "input": [1, 8, 8], "classes": 10, "stages": [{"depth": blocks, "width": width}]}
+    )
+
+
+def test_a_probe_times_each_network_and_leaves_torch_as_it_was() -> None:
+    before, seeds = torch.get_num_threads(), torch.random.get_rng_state()
+    networks = [network(1, 4), network(2, 8), network(3, 32)]
+    found = probe(networks, TrainingSettings(batch_size=16, learning_rate=5.0), device="cpu", threads=1, seconds=0.3)
+    assert torch.get_num_threads() == before
+    assert torch.equal(torch.random.get_rng_state(), seeds)
+    assert [timing.digest for timing in found.networks] == [one.digest for one in networks]
+    assert [timing.macs for timing in found.networks] == [cost(one).macs for one in networks]
+    assert all(timing.step > 0 and timing.evaluation > 0 and timing.rounds >= 1 for timing in found.networks)
+    assert {(timing.images, timing.evaluated) for timing in found.networks} == {(16, 64)}
+    assert (found.device, found.clock, found.precision) == ("cpu", "thread", "float32")
+    assert found.epoch_seconds(networks[1], train=320, validation=100, batch=16) > 0
+    assert set(found.to_dict()) >= {"seconds", "error", "networks", "device_name", "threads"}
+
+
+def test_an_epoch_is_its_steps_and_its_evaluated_batches() -> None:
+    one, other = (LatencyModel(names=("macs", "activations", "layers"), slopes=slopes, start=start, errors=(0.0,))
+                  for slopes, start in (((1e-9, 2e-9, 1e-4), 1e-3), ((0.0, 0.0, 0.0), 0.5)))  # fmt: skip
+    timings = Timings(networks=(), train=one, evaluate=other, device="cpu", device_name="a", precision="float32",
+                      threads=1, clock="thread", seconds=0.0)  # fmt: skip
+    tried = network(2, 8)
+    found = cost(tried)
+    step = 1e-3 + 1e-9 * 16 * found.macs + 2e-9 * 16 * found.activations + 1e-4 * depth(tried)
+    assert depth(tried) == 7, "the stem, two blocks of two, a projected shortcut, the classifier"
+    # 100 images make 6 whole batches of 16; 130 validation images are evaluated 64 at a time.
+    assert timings.epoch_seconds(tried, train=100, validation=130, batch=16) == pytest.approx(6 * step + 3 * 0.5)
+    # Fewer images than a batch are one smaller step.
+    small = 1e-3 + 1e-9 * 5 * found.macs + 2e-9 * 5 * found.activations + 1e-4 * depth(tried)
+    assert timings.epoch_seconds(tried, train=5, validation=5, batch=16) == pytest.approx(small + 0.5)
+
+
+def test_probed_networks_are_spread_over_the_cost() -> None:
+    networks = [network(1, width) for width in np.random.default_rng(0).permutation(np.arange(4, 45)).tolist()]
+    macs = sorted(cost(one).macs for one in networks)
+    assert [cost(one).macs for one in spread(networks, 3)] == [macs[2], macs[20], macs[38]]
+    assert spread(networks[:2], 3) == sorted(networks[:2], key=lambda one: cost(one).macs)
+
+
+def test_synthetic_images_have_the_shape_and_every_batch_is_as_training_takes_it() -> None:
+    images = synthetic((3, 8, 6), 5, train=20, validation=4)
+    assert (images.shape, len(images.classes), len(images.train), len(images.validation)) == ((3, 8, 6), 5, 20, 4)
+    assert images.train.images.std() > 60, "pixels of all values"
+    assert evaluated_at_once((1, 8, 8), 64) == 256
+    assert evaluated_at_once((3, 1024, 1024), 64) == 1
+
+
+def test_a_line_needs_two_networks_and_a_device_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="needs two"):
+        probe([network(1, 4)], TrainingSettings())
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError):
+        probe([network(1, 4), network(1, 8)], TrainingSettings(), device="cuda")
