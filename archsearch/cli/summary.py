@@ -31,6 +31,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("trials", f"{trials['total']} of {trials['planned'] or '?'}: {counts}".replace("stopped", "stopped early")),
         *(("rung" if not number else "", _rung(rung)) for number, rung in enumerate(summary["rungs"])),
+        *([("space", "used up: no further network within the budget")] if summary["used_up"] else []),
         ("time", duration(summary["seconds"])),
     ]
     if best is None:

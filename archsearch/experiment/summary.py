@@ -15,8 +15,9 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     """What the ledger says, in plain JSON values. Raises InputError where there is no ledger.
 
     `seconds` counts the drivers' sessions; `best` is null until a trial has finished; `test_accuracy` is
-    null until the winner was tested; `rungs` are those that a trial has reached (see `Rung`); `pareto` is null
-    with one objective, else the finished trials that no other beats in every objective, the most accurate first.
+    null until the winner was tested; `rungs` are those that a trial has reached (see `Rung`); `used_up`: the space
+    held no further network within the budget; `pareto` is null with one objective, else the finished trials that no
+    other beats in every objective, the most accurate first.
     """
     with Ledger.read(folder.ledger) as ledger:
         counts, best = ledger.counts(), ledger.best()
@@ -35,6 +36,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
                 "planned": ledger.meta.get("trials"),
             },
             "rejected_before_start": counts.rejected,
+            "used_up": bool(ledger.events_of("exhausted")),
             "best": None if best is None else _best(best, ledger),
             "pareto": _pareto(ledger),
             "rungs": [asdict(rung) for rung in ledger.rungs()],

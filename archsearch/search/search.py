@@ -233,6 +233,7 @@ class Search:
         if candidate is None:
             self._exhausted = True
             self.ledger.note("exhausted", {"trials": number - 1})
+            self.watcher.phase(f"the space is used up: {number - 1} networks within the budget, and no other")
             return None
         return self._gate.ask(candidate) or self._train(self._begin(candidate))
 

@@ -117,6 +117,7 @@ def test_a_space_that_is_used_up_ends_the_search_with_a_word(tmp_path: Path) -> 
     with Ledger.read(folder.ledger) as ledger:
         assert ledger.counts().total == 2
         assert [event.data for event in ledger.events() if event.kind == "exhausted"] == [{"trials": 2}]
+    assert summarise(folder)["used_up"]
 
 
 def test_a_trial_whose_worker_dies_is_tried_again_and_then_failed(tmp_path: Path) -> None:
