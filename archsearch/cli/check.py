@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 app = app_of("check")
 FORETOLD = 96  # networks within the budget that stand for those that will be proposed
-PROBED = 6  # of them are timed
+PROBED = 10  # of them are timed
 PROBE_SECONDS = 8.0
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from archsearch.training.latency import device_name
 from archsearch.training.loop import PIXELS_AT_ONCE, Training, resolve_device
 
 EVALUATED = 4  # an evaluated batch holds so many training batches' images, where they are not too many pixels
-CPU_WORK = 1.5e9  # multiply-adds on a CPU beyond which fewer images are taken: some tenths of a second
+CPU_WORK = 1e9  # multiply-adds on a CPU beyond which fewer images are taken: some tenths of a second
 FEWEST_IMAGES = 16
 STEPS = {"cpu": 2, "cuda": 8}  # timed at once, behind one that is not
 MOST_ROUNDS = 200
@@ -100,7 +100,7 @@ def probe(
     seconds: float = 10.0,
 ) -> Timings:
     """Times each network for its part of about `seconds`, by the recipe of `settings`: rounds of training steps, the
-    first of which is not counted, and an evaluation; one round at least. On a CPU a step of more than 1.5e9
+    first of which is not counted, and an evaluation; one round at least. On a CPU a step of more than 1e9
     multiply-adds takes fewer images than the recipe's batch.
 
     `threads` are torch's, put back after. Raises InputError for a device that is not there, ValueError for fewer than
@@ -123,8 +123,8 @@ def probe(
     images, evaluated = (np.array([getattr(t, name) for t in found]) for name in ("images", "evaluated"))
     return Timings(
         networks=tuple(found),
-        train=LatencyModel.fit(_work(columns, images), [timing.step for timing in found]),
-        evaluate=LatencyModel.fit(_work(columns, evaluated), [timing.evaluation for timing in found]),
+        train=_line(columns, images, np.array([timing.step for timing in found])),
+        evaluate=_line(columns, evaluated, np.array([timing.evaluation for timing in found])),
         device=place.type,
         device_name=device_name(place),
         precision=precision,
@@ -224,6 +224,16 @@ class _Timer:
             if self._place.type == "cuda":
                 torch.cuda.synchronize(self._place)
             self._marks.append(self._clock())
+
+
+def _line(columns: dict[str, Any], images: Any, seconds: Any) -> LatencyModel:
+    """The line of the least relative error falls short on average, the more so the less it fits; so it is raised until
+    it gives the measured networks, which are spread as the space's are, their mean time an image."""
+    work = _work(columns, images)
+    line = LatencyModel.fit(work, seconds)
+    raised = float((seconds / images).sum() / (line.predict(work) / images).sum())
+    slopes = tuple(raised * slope for slope in line.slopes)
+    return replace(line, slopes=slopes, start=raised * line.start)
 
 
 def _work(costs: dict[str, Any], images: Any) -> dict[str, Any]:

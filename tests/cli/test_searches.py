@@ -78,12 +78,12 @@ def test_check_says_size_share_and_extremes(capsys) -> None:
 
 
 def test_checks_page_fits_a_terminal_and_warns_of_what_is_out_of_reach(capsys) -> None:
-    words = ["--set", "space.width={choice: [8, 16, 512], each: stage, order: increasing}", "--samples", "300"]
+    words = ["--set", "space.stem.width={choice: [8, 16, 4096]}", "--samples", "300"]
     assert main(["check", str(DIGITS), *words, "--no-probe"]) == 0
     page = capsys.readouterr().out
     assert "valid" in page
     assert "the hardest bound" in page
-    assert "stage1.width: 512 (no network within the budget found" in page
+    assert "stem.width: 4096 (no network within the budget found" in page
     assert max(map(len, page.splitlines())) <= 100
 
 
