@@ -114,13 +114,12 @@ def by_flop_counter(network: Architecture) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from archsearch.network import build
+    from archsearch.network.build import skeleton
 
-    with torch.device("meta"):
-        module = build(network).to("meta").eval()
-        counted = FlopCounterMode(display=False)
-        with counted, torch.no_grad():
-            module(torch.empty(1, *network.input))
+    module = skeleton(network).eval()
+    counted = FlopCounterMode(display=False)
+    with counted, torch.no_grad():
+        module(torch.empty(1, *network.input, device="meta"))
     return counted.get_total_flops()
 
 

@@ -1,16 +1,17 @@
 """How long training takes on the device at hand: a few networks of a space, a few real steps each, and a line through
 them that foretells the others.
 
-    seconds of a step = c0 + c1 * images * macs + c2 * images * activations + c3 * layers,  every c >= 0
+    seconds an image = c0 + c1 * macs + c2 * activations + c3 * layers,  every c >= 0
 
-(`space/latency_model.py`), once for training steps and once for evaluation. Steps are those of `Training`, on synthetic
-images of the right shape: no data set is needed. A CPU's single thread is timed by its own clock, which stands while
-another process has the core; several threads, and a GPU, by the wall's.
+(`space/latency_model.py`), once for training and once for evaluation, at the recipe's batch. Per image and not per
+step: where dear networks are timed on fewer images, images * macs would be the same for all, and nothing would be
+learned of it. Steps are those of `Training`, on synthetic images of the right shape: no data set is needed. A CPU's
+single thread is timed by its own clock, which stands while another process has the core; several threads, and a GPU, by
+the wall's.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -73,21 +74,17 @@ class Timings:
 
     def epoch_seconds(self, architecture: Architecture, *, train: int, validation: int, batch: int) -> float:
         """Of an epoch on `train` images in batches of `batch`, and the validation images behind it."""
-        found = cost(architecture)
+        found, size = cost(architecture), min(batch, train)
         costs = {"macs": found.macs, "activations": found.activations, "layers": depth(architecture)}
-        size = min(batch, train)
-        held = evaluated_at_once(architecture.input, size)
-        parts = math.ceil(validation / held)
-        steps = train // size
-        trained = self.train.predict(_work(costs, size))[0] * steps
-        return float(trained + self.evaluate.predict(_work(costs, validation / parts))[0] * parts)
+        trained = self.train.predict(costs)[0] * (train // size * size)  # of whole batches alone
+        return float(trained + self.evaluate.predict(costs)[0] * validation)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         words = {name: getattr(self, name) for name in ("device", "device_name", "precision", "threads", "clock")}
         models = {name: {"start": model.start, **dict(zip(model.names, model.slopes, strict=True))}
                   for name, model in (("train", self.train), ("evaluate", self.evaluate))}  # fmt: skip
-        return {**words, "seconds": self.seconds, "error": self.error, "seconds_of_a_step": models,
+        return {**words, "seconds": self.seconds, "error": self.error, "seconds_an_image": models,
                 "networks": [asdict(network) for network in self.networks]}  # fmt: skip
 
 
@@ -120,11 +117,10 @@ def probe(
     finally:
         torch.set_num_threads(before)
     columns = {name: np.array([getattr(t, name) for t in found]) for name in ("macs", "activations", "layers")}
-    images, evaluated = (np.array([getattr(t, name) for t in found]) for name in ("images", "evaluated"))
     return Timings(
         networks=tuple(found),
-        train=_line(columns, images, np.array([timing.step for timing in found])),
-        evaluate=_line(columns, evaluated, np.array([timing.evaluation for timing in found])),
+        train=_line(columns, [timing.step / timing.images for timing in found]),
+        evaluate=_line(columns, [timing.evaluation / timing.evaluated for timing in found]),
         device=place.type,
         device_name=device_name(place),
         precision=precision,
@@ -226,16 +222,9 @@ class _Timer:
             self._marks.append(self._clock())
 
 
-def _line(columns: dict[str, Any], images: Any, seconds: Any) -> LatencyModel:
+def _line(costs: dict[str, Any], seconds: list[float]) -> LatencyModel:
     """The line of the least relative error falls short on average, the more so the less it fits; so it is raised until
-    it gives the measured networks, which are spread as the space's are, their mean time an image."""
-    work = _work(columns, images)
-    line = LatencyModel.fit(work, seconds)
-    raised = float((seconds / images).sum() / (line.predict(work) / images).sum())
-    slopes = tuple(raised * slope for slope in line.slopes)
-    return replace(line, slopes=slopes, start=raised * line.start)
-
-
-def _work(costs: dict[str, Any], images: Any) -> dict[str, Any]:
-    """Of a step on so many images."""
-    return {"macs": costs["macs"] * images, "activations": costs["activations"] * images, "layers": costs["layers"]}
+    it gives the measured networks, which are spread as the space's are, their mean time."""
+    line = LatencyModel.fit(costs, seconds)
+    raised = sum(seconds) / float(line.predict(costs).sum())
+    return replace(line, slopes=tuple(raised * slope for slope in line.slopes), start=raised * line.start)
