@@ -79,7 +79,7 @@ class ScreenSettings(Words):
     """A first screen by a zero-cost proxy: a score of a network at its initialisation."""
 
     proxy: Literal["synflow", "naswot", "grad_norm"] = Field(
-        description="synflow (Tanaka 2020), naswot (Mellor 2021), grad_norm: LOG.md says what they were worth."
+        description="synflow (Tanaka 2020), naswot (Mellor 2021), grad_norm. On our tables all knew less than FLOPs do."
     )
     of: int = Field(4, ge=2, le=64, description="The best of so many of the sampler's candidates is taken.")
 
