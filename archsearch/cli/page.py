@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from archsearch.cli.printing import percent, short, table
@@ -10,7 +12,7 @@ from archsearch.cli.printing import percent, short, table
 if TYPE_CHECKING:
     from archsearch.space import SearchSpace
 
-BAR = 40
+BAR, WIDTH = 40, 100
 ROOM = 14  # of the words on the left
 
 
@@ -29,7 +31,8 @@ def page(space: SearchSpace, found: dict[str, Any]) -> str:
 
 
 def _row(word: str, text: str) -> str:
-    return f"{word:<{ROOM}}{text}"
+    lines = textwrap.wrap(text, WIDTH - ROOM) or [""]
+    return "\n".join(f"{start:<{ROOM}}{line}" for start, line in zip((word, *[""] * len(lines)), lines, strict=False))
 
 
 def _looked_at(found: dict[str, Any]) -> str:
@@ -52,7 +55,7 @@ def _fits(found: dict[str, Any]) -> Iterator[str]:
         yield _row("", f"{found['impossible']:,} are no networks: their images run out of pixels")
     several = len(found["bounds"]) > 1
     for bound in found["bounds"]:
-        hardest = "; the hardest bound" if several and bound["name"] == found["hardest"] else ""
+        hardest = " (the hardest)" if several and bound["name"] == found["hardest"] else ""
         without = f"; without it {percent(bound['share_of_others'])} would fit" if several else ""
         sides = [f"{bound[side]:,} {side}" for side in ("below", "above") if bound[side]]
         sides_text = f" ({', '.join(sides)})" if sides else ""
@@ -69,17 +72,26 @@ def _out_of_reach(found: dict[str, Any]) -> Iterator[str]:
     for one in found["unreachable"]:
         words.setdefault(one["word"], []).append(one)
     for word, ones in words.items():
-        values = ", ".join(str(one["value"]) for one in ones[:8]) + (", ..." if len(ones) > 8 else "")
+        values = ", ".join(_runs([one["value"] for one in ones]))
         least = min(one["tried"] for one in ones)
         if not least and len(ones) == 1:
             why = "is never asked for"
         elif found["every_network"]:
             why = "no network within the budget has it" if len(ones) == 1 else "no network within the budget has these"
         else:
-            why = f"no network within the budget found, in {least:,} with it" + (" or more each" if ones[1:] else "")
+            each = " or more with each" if ones[1:] else " with it"
+            why = f"no network within the budget found, in {least:,}{each}"
         yield _row("out of reach", f"{word}: {values} ({why})")
     for word in found["passed_over"]:
         yield _row("", f"{word} has more than 64 values: none of them was looked for")
+
+
+def _runs(values: Sequence[Any]) -> Iterator[str]:
+    """Whole numbers in a row as first to last."""
+    numbered = [(value - place if type(value) is int else f"{place}", value) for place, value in enumerate(values)]
+    for _, run in groupby(numbered, key=lambda pair: pair[0]):
+        own = [value for _, value in run]
+        yield f"{own[0]} to {own[-1]}" if len(own) > 2 else ", ".join(map(str, own))
 
 
 def _costs(found: dict[str, Any]) -> Iterator[str]:
@@ -110,8 +122,8 @@ def _foretold(space: SearchSpace, found: dict[str, Any]) -> Iterator[str]:
     if said["gpu_hours"] is not None:
         hours += f"; {said['gpu_hours']:.2g} GPU hours"
     yield _row("foretold", f"about {hours}")
-    yield _row("", f"{said['trial_epochs']:.0f} epochs of {said['epoch_seconds']:.3g} s (mean of {said['networks']} "
-                   f"networks that fit), if rungs order trials well")  # fmt: skip
+    mean = f"{_seconds(said['epoch_seconds'])} (mean of {said['networks']} networks that fit)"
+    yield _row("", f"{said['trial_epochs']:.0f} epochs of {mean}, if rungs order trials well")
     if said["trial_epochs"] < said["trial_epochs_at_most"]:
         most = "" if said["gpu_hours_at_most"] is None else f", {said['gpu_hours_at_most']:.2g} GPU hours"
         yield _row("", f"{_long(said['hours_at_most'])}{most} if none is stopped early")
@@ -122,13 +134,20 @@ def _foretold(space: SearchSpace, found: dict[str, Any]) -> Iterator[str]:
     threads = f"{probe['threads']} thread{'s' if probe['threads'] > 1 else ''}"
     yield _row("probe", f"{len(probe['networks'])} networks in {probe['seconds']:.0f} s on {probe['device_name']}, "
                         f"{threads}, {probe['precision']}")  # fmt: skip
+    if probe["busy"]:
+        yield _row("warning", "the machine is busy: by the wall's clock all is too slow, several threads by far. "
+                              "Check again when it is idle")  # fmt: skip
     yield _row("", f"a step is foretold to {100 * probe['error']:.0f} % (median, each network from the others)")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def _long(hours: float) -> str:
     if hours < 1 / 30:
         return f"{3600 * hours:.0f} s"
-    return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.3g} hours"
+    return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:,.1f} hours" if hours < 100 else f"{hours:,.0f} hours"
 
 
 def _bars(bins: list[dict[str, int]]) -> Iterator[str]:

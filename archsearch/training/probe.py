@@ -12,6 +12,7 @@ the wall's.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -36,6 +37,7 @@ CPU_WORK = 1e9  # multiply-adds on a CPU beyond which fewer images are taken: so
 FEWEST_IMAGES = 16
 STEPS = {"cpu": 2, "cuda": 8}  # timed at once, behind one that is not
 MOST_ROUNDS = 200
+FEWEST_NETWORKS, PATIENCE = 4, 2.0  # with so many timed, no more once so many times the seconds are over
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,8 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Timings:
-    """What was measured, on what, and the two lines through it. `seconds` is what the probe itself took."""
+    """What was measured, on what, and the two lines through it. `seconds` is what the probe itself took; `busy`: other
+    processes had the cores too, and the clock was the wall's, so that all is measured too slow."""
 
     networks: tuple[Timing, ...]
     train: LatencyModel
@@ -65,6 +68,7 @@ class Timings:
     precision: str
     threads: int
     clock: str
+    busy: bool
     seconds: float
 
     @property
@@ -81,7 +85,9 @@ class Timings:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        words = {name: getattr(self, name) for name in ("device", "device_name", "precision", "threads", "clock")}
+        words = {
+            name: getattr(self, name) for name in ("device", "device_name", "precision", "threads", "clock", "busy")
+        }
         models = {name: {"start": model.start, **dict(zip(model.names, model.slopes, strict=True))}
                   for name, model in (("train", self.train), ("evaluate", self.evaluate))}  # fmt: skip
         return {**words, "seconds": self.seconds, "error": self.error, "seconds_an_image": models,
@@ -97,8 +103,9 @@ def probe(
     seconds: float = 10.0,
 ) -> Timings:
     """Times each network for its part of about `seconds`, by the recipe of `settings`: rounds of training steps, the
-    first of which is not counted, and an evaluation; one round at least. On a CPU a step of more than 1e9
-    multiply-adds takes fewer images than the recipe's batch.
+    first of which is not counted, and an evaluation; one round at least. Where that takes more than twice the seconds,
+    as on a busy machine, the later networks are left out, but for four. On a CPU a step of more than 1e9 multiply-adds
+    takes fewer images than the recipe's batch.
 
     `threads` are torch's, put back after. Raises InputError for a device that is not there, ValueError for fewer than
     two networks.
@@ -108,9 +115,12 @@ def probe(
     began, place = time.perf_counter(), resolve_device(device)
     before = torch.get_num_threads()
     alone = place.type == "cpu" and threads == 1
-    found, precision = [], "float32"
+    found: list[Timing] = []
+    precision, load = "float32", os.getloadavg()[0]
     try:
-        for network in architectures:
+        for network in _ends_first(architectures):
+            if len(found) >= FEWEST_NETWORKS and time.perf_counter() - began > PATIENCE * seconds:
+                break
             timer = _Timer(network, settings, place, threads, time.thread_time if alone else time.perf_counter)
             found.append(timer.measured(seconds / len(architectures)))
             precision = timer.training.precision
@@ -126,6 +136,7 @@ def probe(
         precision=precision,
         threads=threads,
         clock="thread" if alone else "wall",
+        busy=place.type == "cpu" and not alone and load + threads > 1.5 * (os.cpu_count() or 1),
         seconds=time.perf_counter() - began,
     )
 
@@ -136,6 +147,13 @@ def spread(architectures: Sequence[Architecture], count: int) -> list[Architectu
     if len(ordered) <= count:
         return ordered
     return [ordered[round(q * (len(ordered) - 1))] for q in np.linspace(0.05, 0.95, count)]
+
+
+def _ends_first(architectures: Sequence[Architecture]) -> list[Architecture]:
+    """The first, the last, the middle, then the others: on a slow machine not all of them have their turn."""
+    count = len(architectures)
+    order = dict.fromkeys((0, count - 1, count // 2, *range(1, count, 2), *range(count)))
+    return [architectures[place] for place in order]
 
 
 def depth(architecture: Architecture) -> int:

@@ -55,14 +55,14 @@ def test_an_epochs_images_are_those_that_the_splits_leave() -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_hours_are_epochs_times_seconds_over_the_trials_at_once(device: str) -> None:
-    flat = LatencyModel(names=("macs",), slopes=(0.0,), start=0.01, errors=(0.0,))
+    flat = LatencyModel(names=("macs",), slopes=(0.0,), start=0.001, errors=(0.0,))
     timings = Timings(networks=(), train=flat, evaluate=flat, device=device, device_name="a", precision="float32",
-                      threads=1, clock="wall", seconds=0.0)  # fmt: skip
+                      threads=1, clock="wall", busy=False, seconds=0.0)  # fmt: skip
     given = space("search.early_stopping.kind=none", "resources={cpus_per_trial: 1, gpus_per_trial: 0.5, "
                   "max_concurrent: 2}", "search.trials=40")  # fmt: skip
     found = forecast(given, timings, [NETWORK] * 3, train=640, validation=256, gpus=1)
-    assert found.epoch_seconds == pytest.approx(10 * 0.01 + 0.01)
+    assert found.epoch_seconds == pytest.approx(0.64 + 0.256)
     assert found.trial_epochs == found.trial_epochs_at_most == 40 * 9
-    assert found.hours == pytest.approx(360 * 0.11 / 3600 / found.at_once)
+    assert found.hours == pytest.approx(360 * 0.896 / 3600 / found.at_once)
     assert found.hours_at_most == pytest.approx(found.hours)
-    assert found.gpu_hours == (pytest.approx(360 * 0.11 * 0.5 / 3600) if device == "cuda" else None)
+    assert found.gpu_hours == (pytest.approx(360 * 0.896 * 0.5 / 3600) if device == "cuda" else None)
