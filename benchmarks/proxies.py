@@ -177,24 +177,28 @@ def examine(table: Trained, saved: dict[str, Any], repetitions: int) -> dict[str
 
 
 def correlations(table: Trained, values: list[Floats]) -> dict[str, Any]:
-    """Of scores from several seeds, the mean correlation; the interval is the first's, over networks."""
+    """Each is a mean over the scores from several weights; the interval is of that mean, over networks."""
+    everyone = np.ones(len(table.mean), bool)
     good = table.mean > np.median(table.mean)
+    quarters = np.digitize(table.costs["flops"], np.quantile(table.costs["flops"], [0.25, 0.5, 0.75]))
     draws = np.random.default_rng(0)
     resampled = [draws.integers(len(table.mean), size=len(table.mean)) for _ in range(500)]
-    spread = np.quantile([spearman(values[0][rows], table.mean[rows]) for rows in resampled], [0.025, 0.975])
-    controls = [table.costs["flops"], table.costs["params"]]
+
+    def ranked(rows: np.ndarray) -> float:
+        return float(np.mean([spearman(x[rows], table.mean[rows]) for x in values]))
+
+    def left(rows: np.ndarray) -> float:
+        controls = [table.costs[name][rows] for name in ("flops", "params")]
+        return rounded(np.mean([partial(x[rows], table.mean[rows], controls) for x in values]))
+
     return {
-        "spearman": rounded(np.mean([spearman(x, table.mean) for x in values])),
-        "interval": [rounded(x) for x in spread],
-        "top_half": rounded(np.mean([spearman(x[good], table.mean[good]) for x in values])),
-        "given_flops_and_params": rounded(np.mean([partial(x, table.mean, controls) for x in values])),
-        "top_half_given_flops_and_params": rounded(
-            np.mean([partial(x[good], table.mean[good], [c[good] for c in controls]) for x in values])
-        ),
-        "within_links": {
-            str(link): rounded(np.mean([spearman(x[of], table.mean[of]) for x in values]))
-            for link, of in ((link, table.links == link) for link in np.unique(table.links))
-        },
+        "spearman": rounded(ranked(everyone)),
+        "interval": [rounded(x) for x in np.quantile([ranked(rows) for rows in resampled], [0.025, 0.975])],
+        "top_half": rounded(ranked(good)),
+        "given_flops_and_params": left(everyone),
+        "top_half_given_flops_and_params": left(good),
+        "within_quarters_of_flops": [rounded(ranked(quarters == quarter)) for quarter in range(4)],
+        "within_links": {str(link): rounded(ranked(table.links == link)) for link in np.unique(table.links)},
         "between_weights": rounded(spearman(values[0], values[-1])) if len(values) > 1 else None,
     }
 
