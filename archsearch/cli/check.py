@@ -61,6 +61,7 @@ def _document(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
     looked = survey(space, samples=samples)
     seconds = (time.perf_counter() - start) / looked.looked
     found = looked.to_dict()
+    least, most = smallest(space), largest(space)
     extent, images = space.extent(), facts(space.data).images
     median = found["quantiles"]["flops"]["within_budget"].get("0.5")
     forward = 3 * (images or 0) * space.search.trials * space.training.epochs
@@ -81,8 +82,9 @@ def _document(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
         **{name: found[name] for name in ("bounds", "hardest", "unmeasured", "unreachable", "passed_over")},
         "flops_histogram": found["histograms"]["flops"],
         **{name: found[name] for name in ("histograms", "quantiles")},
-        "cheapest": smallest(space).cost.to_dict(),
-        "dearest": largest(space).cost.to_dict(),
+        "cheapest": least.cost.to_dict(),
+        "dearest": most.cost.to_dict(),
+        "extremes_exact": least.exact and most.exact,
         "median_flops_within_budget": median,
         "trials": space.search.trials,
         "epochs": space.training.epochs,

@@ -105,7 +105,8 @@ def _costs(found: dict[str, Any]) -> Iterator[str]:
     yield table(head, rows)
     for word in ("cheapest", "dearest"):
         counted = found[word]
-        text = f"{short(counted['flops'])} FLOPs, {short(counted['params'])} parameters; of the whole space"
+        about = "" if found["extremes_exact"] else "about "
+        text = f"{about}{short(counted['flops'])} FLOPs, {short(counted['params'])} parameters; of the whole space"
         yield _row(word, text)
 
 

@@ -50,8 +50,9 @@ def derived_seed(seed: int, *path: object) -> int:
 class Proposals:
     """Proposes candidates that the budget admits and that were not proposed before.
 
-    `trials` and `epochs` are the ledger's; `prior` are results of other experiments (a warm start); `refused` are
-    the digests and choices that a measured latency ruled out. `choose` picks one of several candidates (a screen).
+    `trials` (in the order in which they were first known) and `epochs` are the ledger's; `prior` are results of other
+    experiments (a warm start); `refused` are the digests and choices that a measured latency ruled out. `choose`
+    picks one of several candidates (a screen).
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Proposals:
             self._seen.add(digest)
             if (row := self._row(choices)) is not None:
                 self.feasible.use(row)
-        for trial in sorted(trials, key=lambda trial: trial.ended or float("inf")):
+        for trial in trials:
             self.learn(trial, curves.get(trial.number, []))
 
     def propose(self, number: int) -> Candidate | None:
@@ -133,9 +134,12 @@ class Proposals:
             return
         self.feasible.use(row)
         self._seen.add(trial.digest)
-        curve = {e.epoch: score for e in epochs if (score := e.metrics.get("validation_accuracy")) is not None}
-        scored = trial.state in (TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED)
-        known = Known(choices=trial.choices, costs=trial.cost, curve=curve if scored else {})
+        # Of one that goes on above its rung no more is known than it scored there; of one that failed, nothing.
+        running = trial.state in (TrialState.WAITING, TrialState.RUNNING)
+        last = trial.rung if running else 0 if trial.state is TrialState.FAILED else trial.epochs
+        scores = {e.epoch: e.metrics.get("validation_accuracy") for e in epochs if e.epoch <= last}
+        curve = {epoch: score for epoch, score in scores.items() if score is not None}
+        known = Known(choices=trial.choices, costs=trial.cost, curve=curve)
         self._records.learn(row, known, number=trial.number, ended=trial.state.ended or bool(known.curve))
 
     def candidate(self, row: IntArray) -> Candidate:
