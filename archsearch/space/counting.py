@@ -53,15 +53,16 @@ class Counter:
         known = vocabulary()
         self._stage_words = [name for name in parts if known[name].per_stage and len(parts[name].table) > 1]
 
-    def count(self, codes: IntArray) -> tuple[IntArray, BoolArray]:
+    def count(self, codes: IntArray, *, chunk: int = CHUNK) -> tuple[IntArray, BoolArray]:
         """(n, 7) counts in the order of NAMES, and whether each network is possible: (n,).
 
         `codes` are canonical rows. A network whose image runs out of pixels is not possible; its counts say nothing.
+        Where most parts are new yet, a `chunk` of all rows plans each kind of part once.
         """
         counts = np.zeros((len(codes), len(NAMES)), np.int64)
         possible = np.ones(len(codes), bool)
-        for start in range(0, len(codes), CHUNK):
-            part = slice(start, start + CHUNK)
+        for start in range(0, len(codes), max(chunk, 1)):
+            part = slice(start, start + chunk)
             for _, parts, rows, slots in self._walk(self.grid.resolve(codes[part]), possible[part]):
                 _add(counts[part], rows, parts.counts, slots)
         return counts, possible

@@ -168,7 +168,7 @@ class Feasible:
             self._left = np.append(self._left, [row.tobytes() not in self._used for row in fresh])
 
     def _admitted(self, rows: IntArray) -> IntArray:
-        counts, possible = self.counter.count(rows)
+        counts, possible = self.counter.count(rows, chunk=len(rows))
         fits = possible
         if self._budgeted:
             fits = fits & self._space.budget.admits_many(self._named(counts))

@@ -136,7 +136,7 @@ class _Surveyor:
         )
 
     def _counted(self, rows: IntArray) -> tuple[dict[str, IntArray], BoolArray]:
-        counts, possible = self._counter.count(rows)
+        counts, possible = self._counter.count(rows, chunk=len(rows))
         named: dict[str, Any] = dict(zip(NAMES, counts.T, strict=True))
         memory = self._space.training_bytes(named["params"], named.pop("kept"), named.pop("largest"))
         return {**named, "memory": np.asarray(memory)}, possible
