@@ -6,10 +6,10 @@ network, and what random search gains when each trial is the best of k candidate
 on every table, the best of 4 gives a mean regret below plain random search's and below that of each screen by an exact
 cost, with 95 % intervals that do not touch.
 
-Scores are read from benchmarks/results/proxies.json; `--score` makes them anew (minutes), `--quick` makes ten
-networks' scores on digits anew, compares, and repeats the searches 40 times.
+Scores are read from benchmarks/results/proxies.json; a table that has none there is scored (minutes), with `--score`
+any that is named. `--quick` makes ten networks' scores on digits anew, compares, and repeats the searches 40 times.
 
-    python benchmarks/proxies.py [--json] [--quick] [--score] [--root FOLDER_OF_FASHION_MNIST]
+    python benchmarks/proxies.py [--json] [--quick] [--score] [--tables digits fashion] [--root FOLDER_OF_FASHION_MNIST]
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ class Trained:
         table = Table.load(name)
         self.name, self.data = name, table.space.data
         self.costs = {name: np.log(table.costs[name]) for name in COSTS}
-        of = [*table.digests, self.data.model_copy(update={"root": "data"}).model_dump_json()]
+        # Words at their defaults are left out: one that a later version adds changes no score.
+        of = [*table.digests, self.data.model_dump_json(exclude={"root"}, exclude_defaults=True)]
         self.digest = hashlib.sha256("".join(of).encode()).hexdigest()[:16]
         self.accuracies = np.nan_to_num(table.validation[:, :, -1], nan=0.0)  # a diverged run is the worst
         self.mean = self.accuracies.mean(1)
@@ -115,7 +116,7 @@ class Trained:
 
 
 def measure(table: Trained, images: ImageSet) -> dict[str, Any]:
-    """Every proxy of every network, from SEEDS weights, six digits; median processor time of one, in milliseconds."""
+    """Every proxy of every network, from SEEDS weights, to five digits; median processor milliseconds of one."""
     torch.set_num_threads(1)
     scores: dict[str, list[list[float]]] = {}
     milliseconds = {}
@@ -126,7 +127,7 @@ def measure(table: Trained, images: ImageSet) -> dict[str, Any]:
             scores[name].append([])
             for architecture in table.architectures:
                 began = time.process_time()
-                scores[name][-1].append(float(f"{score(name, architecture, *batch, seed):.6g}"))
+                scores[name][-1].append(float(f"{score(name, architecture, *batch, seed):.5g}"))
                 times.append(time.process_time() - began)
         milliseconds[name] = round(median(times) * 1e3, 2)
         print(f"{table.name}: {name}, {milliseconds[name]} ms a network", file=sys.stderr, flush=True)

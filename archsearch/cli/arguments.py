@@ -10,7 +10,6 @@ from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
-    from archsearch.experiment import ExperimentFolder
 
 LARGEST_SIDE = 65_536
 
@@ -34,20 +33,3 @@ def shape(given: str) -> tuple[int, int, int]:
         if max(height, width) <= LARGEST_SIDE:
             return channels, height, width
     raise refuse(f"the shape {given!r:.40}", allowed="CHANNELSxHEIGHTxWIDTH, such as 3x32x32", file="--input")
-
-
-def best_of(folder: ExperimentFolder) -> Architecture:
-    """The best network of an experiment so far, named after it. Raises InputError where no trial has finished."""
-    from archsearch.architecture.spec import Architecture
-    from archsearch.experiment.summary import summarise
-
-    summary = summarise(folder)
-    if (best := summary["best"]) is None:
-        raise refuse(
-            f"no trial of {summary['experiment']} has finished",
-            allowed="an experiment that has a best network",
-            hint=f"archsearch resume {folder.path} goes on with it",
-            file="EXPERIMENT",
-        )
-    found = Architecture.from_dict(best["architecture"])
-    return found.model_copy(update={"name": f"{summary['experiment']}-{best['trial']}"})

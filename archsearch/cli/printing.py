@@ -27,7 +27,10 @@ def deliver(text: str, output: Path | None) -> None:
         print(text, end="" if text.endswith("\n") else "\n")
         return
     from archsearch.experiment import write_atomically
+    from archsearch.reading.errors import refuse
 
+    if output.exists() and not output.is_file():
+        raise refuse(f"{output} is no file", allowed="a file, new or to be replaced", file="-o")
     write_atomically(output, text if text.endswith("\n") else text + "\n")
     tell(f"wrote {output}")
 

@@ -85,6 +85,11 @@ def _next(summary: dict[str, Any]) -> list[str]:
             f"archsearch profile {best}",
             f"archsearch export {what} --format config -o best.yaml",
         ]
+        if members := summary["pareto"]:
+            member = members[min(1, len(members) - 1)]["trial"]  # the first is the best, which needs no --trial
+            commands.append(f"archsearch export {what} --trial {member} --format safetensors -o {member}.safetensors")
+        if summary["state"] == "finished":
+            commands.append(f"archsearch confirm {what} --top 5 --seeds 3")
     return [*commands, f"archsearch status {what}", f"archsearch ui {what}"]
 
 

@@ -38,7 +38,7 @@ VERBS = (
     Verb("train", NETWORKS, "train one network",
          "archsearch train resnet20_cifar --data digits --epochs 5"),
     Verb("export", NETWORKS, "write a network, or an experiment's best, to a file",
-         "archsearch export digits --format config -o best.yaml"),
+         "archsearch export digits --format safetensors -o best.safetensors"),
     Verb("doctor", HELP, "is this machine ready",
          "archsearch doctor"),
     Verb("schema", HELP, "the JSON Schema of search-space files, for editors",
