@@ -61,9 +61,11 @@ def training_bytes(
     image: int = 0,
     optimizer: Literal["sgd", "adamw"] = "sgd",
     precision: Literal["float32", "bfloat16"] = "float32",
+    average: bool = False,
 ) -> int:
-    """Bytes that a training step needs at its peak, on the device: weights, moments (SGD's momentum; AdamW's two), and
-    what autograd keeps, which falls in the backward pass while gradients grow: the larger of both and half the other.
+    """Bytes that a training step needs at its peak, on the device: weights, their moving `average` where there is one,
+    moments (SGD's momentum; AdamW's two), and what autograd keeps, which falls in the backward pass while gradients
+    grow: the larger of both and half the other.
 
     `kept` and `largest` are a Cost's, `image` the elements of one image, which the first convolution keeps. One tensor
     of the largest size comes and goes beside those that are kept. In bfloat16 (autocast) activations have two bytes,
@@ -73,7 +75,7 @@ def training_bytes(
     moments = 1 if optimizer == "sgd" else 2
     forward = batch * (number * (kept + largest) + (4 + copy) * image) + copy * params
     gradients = 4 * params
-    return 4 * (1 + moments) * params + (forward + gradients + larger(forward, gradients)) // 2
+    return 4 * (1 + moments + average) * params + (forward + gradients + larger(forward, gradients)) // 2
 
 
 def _beside(op: Op, x: Shape) -> int:

@@ -125,7 +125,9 @@ def _foretold(space: SearchSpace, found: dict[str, Any]) -> Iterator[str]:
     yield _row("foretold", f"about {hours}")
     mean = f"{_seconds(said['epoch_seconds'])} (mean of {said['networks']} networks that fit)"
     yield _row("", f"{said['trial_epochs']:.0f} epochs of {mean}, if rungs order trials well")
-    if said["trial_epochs"] < said["trial_epochs_at_most"]:
+    if said["wall_hours"] is not None and said["hours"] >= said["wall_hours"]:
+        yield _row("", "the wall time ends it: fewer trials, then the best train on as long as it lasts")
+    elif said["trial_epochs"] < said["trial_epochs_at_most"]:
         most = "" if said["gpu_hours_at_most"] is None else f", {said['gpu_hours_at_most']:.2g} GPU hours"
         yield _row("", f"{_long(said['hours_at_most'])}{most} if none is stopped early")
     if said["at_once"] > 1:

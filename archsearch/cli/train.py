@@ -45,6 +45,9 @@ def train(
         Literal["none", "trunk", "bn"],
         typer.Option(help="trunk: the classifier alone trains; bn: the norms keep their scales and statistics."),
     ] = "none",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Through torch.compile: a minute of compiling, then faster epochs.")
+    ] = False,
     sets: Set = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", show_default=False, help="Left out: trained/NETWORK-DATA.")
@@ -68,7 +71,10 @@ def train(
     network = arguments.architecture(arch)
     folder = _folder(network, words.data, output)
     with stdout_to_stderr():
-        result = _train(network, words.data, words.training, seed=seed, folder=folder, weights=weights, freeze=freeze)
+        result = _train(
+            network, words.data, words.training, seed=seed, folder=folder, weights=weights, freeze=freeze,
+            compiled=compiled,
+        )  # fmt: skip
     if as_json:
         print_json(result)
         return

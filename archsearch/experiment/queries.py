@@ -101,6 +101,15 @@ class Queries:
         row = self._db.execute(query, (2**62 if before is None else before,)).fetchone()
         return 0.0 if row is None else cast(float, row["time"])
 
+    def driven_seconds(self) -> float:
+        """Over all sessions: from each one's beginning to its end, or to the last thing that its driver wrote."""
+        spent, began = 0.0, None
+        for event in self.events_of("began", "ended"):
+            if began is not None:
+                spent += (event.time if event.kind == "ended" else self.last_time(before=event.id)) - began
+            began = event.time if event.kind == "began" else None
+        return spent + (self.last_time() - began if began is not None else 0.0)
+
     def rungs(self) -> list[Rung]:
         """The rungs that a trial has reached, of each bracket from the lowest up."""
         return [Rung(**dict(row)) for row in self._db.execute("SELECT * FROM rungs ORDER BY bracket, epochs")]

@@ -40,7 +40,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "best": None if best is None else _best(best, ledger),
             "pareto": _pareto(ledger),
             "rungs": [asdict(rung) for rung in ledger.rungs()],
-            "seconds": round(_seconds(ledger), 1),
+            "seconds": round(ledger.driven_seconds(), 1),
         }
 
 
@@ -74,13 +74,3 @@ def _pareto(ledger: Ledger) -> list[dict[str, Any]] | None:
         if not any(other != score and all(map(ge, other, score)) for other, _ in front):
             front.append((score, trial))
     return [{"trial": t.id, "value": t.value, "digest": t.digest, **t.cost} for _, t in front]
-
-
-def _seconds(ledger: Ledger) -> float:
-    """From each session's beginning to its end, or to the last thing that its driver wrote."""
-    spent, began = 0.0, None
-    for event in ledger.events_of("began", "ended"):
-        if began is not None:
-            spent += (event.time if event.kind == "ended" else ledger.last_time(before=event.id)) - began
-        began = event.time if event.kind == "began" else None
-    return spent + (ledger.last_time() - began if began is not None else 0.0)

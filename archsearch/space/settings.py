@@ -5,13 +5,27 @@ Every field's description is also the text of the search-space reference.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
 from archsearch.architecture.spec import Words
+from archsearch.reading.allowed import Says
+from archsearch.reading.durations import DURATION_ALLOWED, DURATION_PATTERN, format_duration, parse_duration
+from archsearch.space.recipes import SCHEDULES_WITHOUT_WARMUP, RecipeName, filled
 
+Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Says(DURATION_ALLOWED),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 1}, {"type": "string", "pattern": DURATION_PATTERN}]}),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+]
 
 
 class DataSettings(Words):
@@ -30,6 +44,11 @@ class DataSettings(Words):
         description="Images of the training split kept for validation: a number, or a share below 1.",
     )
     size: int = Field(64, ge=8, le=1024, description="Folder only: images are resized and cropped to this many pixels.")
+    in_memory: Literal["auto", True, False] = Field(
+        "auto",
+        description="Folder only: whether all images are held in memory, or read from disk whenever they are needed; "
+        "auto: held where they take a quarter of the free memory at most.",
+    )
     split_seed: int = Field(0, ge=0, description="Seed of the split, apart from the search's seed.")
     limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick look.")
 
@@ -101,6 +120,11 @@ class SearchSettings(Words):
     )
     screen: ScreenSettings | None = Field(None, description="A first screen of what the sampler proposes.")
     trials: int = Field(24, ge=1, le=1_000_000, description="Trials in all.")
+    wall_time: Duration | None = Field(
+        None,
+        description="The search ends within this time (30m, 8h), all its sessions together: the last part, up to 60 %, "
+        "is kept for the best trials so far, one a lane, which train to the end in as many epochs as fit.",
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="The same seed gives the same search (with one trial at a time).")
     early_stopping: EarlyStopping = Field(
         default_factory=lambda: EarlyStopping.model_validate({}), description="Which trials are stopped early."
@@ -116,25 +140,131 @@ class SearchSettings(Words):
         return self
 
 
+def _rising(milestones: tuple[float, ...]) -> tuple[float, ...]:
+    if any(later <= sooner for sooner, later in pairwise(milestones)):
+        raise ValueError(f"milestones {list(milestones)} do not rise; allowed: {RISING}")
+    return milestones
+
+
+RISING = "a list of 1 to 16 rising shares of the training, each above 0 and below 1"
+Milestones = Annotated[
+    tuple[Annotated[float, Field(gt=0, lt=1), Says("a share of the training, above 0 and below 1")], ...],
+    Field(strict=False, min_length=1, max_length=16),
+    AfterValidator(_rising),
+    Says(RISING),
+]
+
+
 class TrainingSettings(Words):
     """The recipe of every trial."""
 
+    recipe: RecipeName = Field(
+        "none",
+        description="A recipe by name fills the words that are left out: fast, for a few epochs; those of papers, with "
+        "their epochs. What it filled is written out in the file as resolved, where this word is none.",
+    )
     epochs: int = Field(10, ge=1, le=100_000, description="Epochs of a full training.")
     batch_size: int = Field(128, ge=1, le=65_536, description="Images a step.")
-    optimizer: Literal["sgd", "adamw"] = Field("sgd", description="sgd: Nesterov momentum; adamw.")
-    learning_rate: float = Field(0.1, gt=0, le=100, description="The schedule's highest rate.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum.")
-    weight_decay: float = Field(5e-4, ge=0, le=10, description="Decay of weights; norms and biases have none.")
-    schedule: Literal["one_cycle", "cosine", "constant"] = Field(
-        "one_cycle",
-        description="one_cycle: linear up for `warmup`, linear to zero; cosine: up, then half a cosine; constant.",
+    optimizer: Literal["sgd", "adamw"] = Field(
+        "sgd", description="sgd: with momentum; adamw (Loshchilov & Hutter 2019)."
     )
-    warmup: float = Field(0.2, ge=0, lt=1, description="Share of the steps in which the rate rises.")
+    learning_rate: float = Field(0.1, gt=0, le=100, description="The schedule's highest rate.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum; AdamW's first beta.")
+    nesterov: bool = Field(True, description="SGD's momentum is Nesterov's.")
+    weight_decay: float = Field(
+        5e-4, ge=0, le=10, description="Decay of weights; norms and biases have none, but for the word below."
+    )
+    decay_norms_and_biases: bool = Field(False, description="Norms and biases decay too, as in most papers.")
+    clip_norm: float | None = Field(
+        None, gt=0, le=1e6, description="The gradient, all of it as one vector, is no longer than this (Pascanu 2013)."
+    )
+    ema: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Decay of an exponential moving average of the weights, by the step, as 0.995: what is evaluated "
+        "and kept is the average. Early on it remembers less. 0 for none.",
+    )
+    schedule: Literal["one_cycle", "cosine", "linear", "step", "constant"] = Field(
+        "one_cycle",
+        description="one_cycle: linear up for `warmup`, linear to zero (Smith 2018); cosine: up, then half a cosine; "
+        "linear: linear to zero from the first step; step: times `step_factor` at each of `milestones`; constant.",
+    )
+    step_factor: float = Field(0.1, gt=0, lt=1, description="What schedule step multiplies the rate by.")
+    milestones: Milestones = Field((0.5, 0.75), description="Where schedule step does so, as shares of the training.")
+    warmup: float = Field(
+        0.2,
+        ge=0,
+        lt=1,
+        description="Share of the steps in which the rate rises. Left out, it is 0 with the schedules linear and step.",
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Mass spread over all classes.")
+    mixup: float = Field(
+        0.0, ge=0, le=100, description="Two images are blended by a share from Beta(mixup, mixup) (Zhang 2018); 0: no."
+    )
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="A box of another image is pasted, of a share of the area from Beta(cutmix, cutmix) (Yun 2019); "
+        "with mixup too, each batch is changed by one of the two. 0: no.",
+    )
     crop_padding: int = Field(0, ge=0, le=64, description="Random crops after padding by this many pixels (CIFAR 4).")
     flip: bool = Field(False, description="Random horizontal flips.")
+    resized_crop: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Smallest share of the area of random resized crops, ratios 3/4 to 4/3, as torchvision's "
+        "RandomResizedCrop (ImageNet 0.08); 0 for none. It takes the place of `crop_padding`.",
+    )
+    colour_jitter: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Brightness, contrast and saturation change by up to this share, as torchvision's ColorJitter.",
+    )
     cutout: int = Field(0, ge=0, le=512, description="Side of a random square set to the mean; 0 for none.")
+    micro_batch: int | None = Field(
+        None,
+        ge=1,
+        description="Images that go through the network at once, where a whole batch does not fit into memory; "
+        "gradients add up to the batch's. Norms see the smaller batches.",
+    )
+    precision: Literal["auto"] | Precision = Field(
+        "auto",
+        description="bfloat16 is autocast's; auto: whichever a short measurement finds faster on the device, "
+        "bfloat16 by a tenth at least. What was measured is stated, and kept for the device.",
+    )
+    deterministic: bool = Field(
+        False, description="On a GPU: only kernels that give the same bits each time, which are slower."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled(cls, data: Any) -> Any:
+        return filled(data) if isinstance(data, dict) else data
+
+    @model_validator(mode="after")
+    def _is_warm_before_it_steps(self) -> Self:
+        if self.schedule == "step" and self.warmup > self.milestones[0]:
+            raise ValueError(
+                f"a warm-up of {self.warmup:g} of the training lasts beyond the first of milestones, "
+                f"{self.milestones[0]:g}; allowed: a warmup that ends there or before"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _crops_one_way(self) -> Self:
+        if self.resized_crop and self.crop_padding:
+            raise ValueError("resized_crop beside crop_padding; allowed: one of the two, crop_padding: 0 for the other")
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The words that differ from their defaults; the warm-up where its default is the schedule's."""
+        warmup = {"warmup": self.warmup} if self.schedule in SCHEDULES_WITHOUT_WARMUP else {}
+        return {**super().to_dict(), **warmup}
 
 
 class ResourceSettings(Words):

@@ -61,7 +61,10 @@ class SearchSpace:
         given for counts."""
         return training_bytes(
             params=params, kept=kept, largest=largest, image=math.prod(self.input),
-            batch=self.training.batch_size, optimizer=self.training.optimizer,
+            batch=min(self.training.batch_size, self.training.micro_batch or self.training.batch_size),
+            optimizer=self.training.optimizer,
+            precision="bfloat16" if self.training.precision == "bfloat16" else "float32",
+            average=self.training.ema > 0,
         )  # fmt: skip
 
     def dimensions(self) -> Iterator[tuple[str, Domain]]:

@@ -12,7 +12,7 @@ from typing import Any
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
-from archsearch.space.settings import TrainingSettings
+from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training.checkpoint import (
     CheckpointDamaged,
     load_latest,
@@ -23,7 +23,8 @@ from archsearch.training.checkpoint import (
 )
 from archsearch.training.freezing import Freeze
 from archsearch.training.images import ImageSet
-from archsearch.training.loop import EpochMetrics, Precision, Training
+from archsearch.training.loop import EpochMetrics, Training
+from archsearch.training.precision import choose_precision
 from archsearch.training.pretrained import read_weights, start_from
 
 CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
@@ -44,12 +45,14 @@ def train_architecture(
     weights: Path | None = None,
     freeze: Freeze = "none",
     test: bool = True,
+    compiled: bool = False,
 ) -> dict[str, Any]:
     """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
 
     The folder gets model.yaml, weights.safetensors and result.json. Where an earlier call with the same
     architecture, data, settings and seed was interrupted in this folder, it goes on from its checkpoint.
     `weights` is a file to start from (see pretrained.py), of which `freeze` holds a part as it is.
+    `precision` None: the settings', for auto what a short measurement finds. `compiled` trains through torch.compile.
     Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
     """
@@ -63,8 +66,18 @@ def train_architecture(
     start = start_from(given, model) if given is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint"
+    if precision is None and settings.precision == "auto":
+        precision = choose_precision(images.shape, settings, threads=threads).precision
     training = Training(
-        model, images, settings, seed=seed, threads=threads, precision=precision, on_step=on_step, freeze=freeze
+        model,
+        images,
+        settings,
+        seed=seed,
+        threads=threads,
+        precision=precision,
+        on_step=on_step,
+        freeze=freeze,
+        compiled=compiled,
     )
     identity = _identity(architecture, images, training, start)
     history = _restored(training, checkpoint, identity)
@@ -79,7 +92,7 @@ def train_architecture(
         if on_epoch is not None:
             on_epoch(metrics)
     tested = training.evaluate("test").to_dict() if test else None
-    trained = weights_to_bytes(model.state_dict())
+    trained = weights_to_bytes(training.weights())
     write_atomically(folder / "weights.safetensors", trained)
     result = {
         "name": architecture.name,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +10,13 @@ import numpy as np
 
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.space.settings import DataSettings
+from archsearch.training.decoding import SUFFIXES, decoded
 from archsearch.training.images import ImageSet, Progress, Split
 from archsearch.training.splitting import limited, train_and_validation, without_test
+from archsearch.training.streaming import MEASURED, FilesOnDisk, StreamedImages, StreamedSplit
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 TEST_SHARE = 0.15
+HELD_SHARE = 0.25  # of the free memory that images may take by themselves: a training holds them twice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,9 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     """Shorter side resized to `size`, centre cropped, RGB.
 
     ROOT/val (or ROOT/validation) and ROOT/test are used where they are; else they are drawn, before
-    anything is decoded: only what is used is. Raises InputError for no images, an unreadable one, classes
-    that differ, and more than half of the free memory.
+    anything is decoded: only what is used is. What takes more than a quarter of the free memory, or must not be
+    held, is a StreamedImages. Raises InputError for no images, an unreadable one (of streamed ones those are found
+    only when they are read), classes that differ, and, must it be held, more than half of the free memory.
     """
     root = Path(settings.root)
     if not root.is_dir():
@@ -57,12 +58,40 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     else:
         validation = _listed(held, classes, every=False)
         train = train[limited(np.arange(len(train.labels)), train.labels, settings)]
-    _fits(len(train.paths) + len(validation.paths) + len(test.paths), settings.size)
+    found = {"train": train, "validation": validation, "test": test}
+    if not _held(sum(len(files.paths) for files in found.values()), settings, tell):
+        tell(f"measuring up to {MEASURED} training images from {root}")
+        return _streamed(root, classes, found, settings)
     splits = {}
-    for name, files in (("train", train), ("validation", validation), ("test", test)):
+    for name, files in found.items():
         tell(f"reading {len(files.paths)} {name} images from {root}")
-        splits[name] = Split(images=_decoded(files.paths, settings.size), labels=files.labels)
+        splits[name] = Split(images=decoded(files.paths, settings.size), labels=files.labels)
     return ImageSet.of(name=settings.name, classes=classes, **splits)
+
+
+def _held(count: int, settings: DataSettings, tell: Progress) -> bool:
+    """Whether the images are to be held in memory. Raises InputError where they must be and cannot."""
+    needed, free = count * 3 * settings.size**2, free_memory()
+    if settings.in_memory is True and needed > free // 2:
+        raise refuse(
+            f"data: {count} images of {settings.size}x{settings.size} take {needed / 2**30:.1f} GiB; "
+            f"{free / 2**30:.1f} GiB of memory are free",
+            allowed=f"half of the free memory, {free / 2**31:.1f} GiB",
+            hint="read them from disk: --set data.in_memory=auto; smaller images: --set data.size=N; or fewer: "
+            "--set data.limit=N",
+        )
+    if settings.in_memory == "auto" and needed > free * HELD_SHARE:
+        tell(f"{count} images would take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free: read from disk instead")
+        return False
+    return settings.in_memory is not False
+
+
+def _streamed(root: Path, classes: tuple[str, ...], found: dict[str, Files], settings: DataSettings) -> StreamedImages:
+    splits = {
+        name: StreamedSplit(images=FilesOnDisk.of(root, files.paths, settings.size), labels=files.labels)
+        for name, files in found.items()
+    }
+    return StreamedImages.of_files(name=settings.name, classes=classes, **splits)
 
 
 def _given(root: Path, top: Path, name: str) -> bool:
@@ -104,17 +133,6 @@ def _refused(place: Path, what: str) -> InputError:
     )
 
 
-def _fits(count: int, size: int) -> None:
-    needed, free = count * 3 * size * size, free_memory()
-    if needed > free // 2:
-        raise refuse(
-            f"data: {count} images of {size}x{size} take {needed / 2**30:.1f} GiB; "
-            f"{free / 2**30:.1f} GiB of memory are free",
-            allowed=f"half of the free memory, {free / 2**31:.1f} GiB",
-            hint="smaller images: --set data.size=N; or fewer: --set data.limit=N",
-        )
-
-
 def free_memory() -> int:
     """Bytes that may still be used: Linux's own estimate, or the container's limit where that is less."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -126,40 +144,3 @@ def free_memory() -> int:
     if limit.is_file() and (text := limit.read_text().strip()).isdigit():
         free = min(free, int(text))
     return free
-
-
-def _decoded(paths: Sequence[Path], size: int) -> np.ndarray[tuple[int, int, int, int], np.dtype[np.uint8]]:
-    """(N, 3, size, size). Threads pay: Pillow decodes without Python's lock."""
-    images = np.empty((len(paths), 3, size, size), np.uint8)
-
-    def decode(place: int) -> None:
-        images[place] = _pixels(paths[place], size).transpose(2, 0, 1)
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    with ThreadPoolExecutor(cores) as pool:
-        for _ in pool.map(decode, range(len(paths))):
-            pass
-    return images
-
-
-def _pixels(path: Path, size: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (size, size))  # a JPEG decodes at 1/2, 1/4 or 1/8, never below `size`
-            rgb = image.convert("RGB")
-        scale = size / min(rgb.size)
-        width, height = (max(size, round(side * scale)) for side in rgb.size)
-        left, upper = (width - size) // 2, (height - size) // 2
-        resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(resized.crop((left, upper, left + size, upper + size)))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(
-            Problem(
-                file=str(path),
-                found=f"an image that cannot be read ({error})",
-                allowed=", ".join(sorted(SUFFIXES)),
-                hint="mend it or move it away",
-            )
-        ) from error

@@ -21,7 +21,8 @@ import torch
 
 from archsearch.architecture.spec import Architecture
 from archsearch.network.build import build
-from archsearch.training.loop import Precision, resolve_device
+from archsearch.space.settings import Precision
+from archsearch.training.loop import resolve_device
 
 ROUND_SECONDS = 0.02  # long beside the clock's grain, short beside what other processes do
 FEWEST_ROUNDS, FEWEST_RUNS, MOST_RUNS = 10, 3, 10_000

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import torch
 
 from archsearch.architecture.spec import Architecture
+from archsearch.space.settings import Precision
 from archsearch.training.latency import Latency, device_name, measure
-from archsearch.training.loop import Precision, resolve_device
+from archsearch.training.loop import resolve_device
 
 
 class Key(NamedTuple):

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from archsearch.reading.errors import refuse
-from archsearch.space.settings import TrainingSettings
+from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training import recipe
-from archsearch.training.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.course import Course
+from archsearch.training.feed import Feed, feed_of
 from archsearch.training.freezing import Freeze, Frozen
 from archsearch.training.images import ImageSet, SplitName
-from archsearch.training.optimizer import Optimizer
+from archsearch.training.mixing import Mixer
+from archsearch.training.randomness import generator_of, torch_seeded
+from archsearch.training.step import Step
 
-Precision = Literal["float32", "bfloat16"]
 PIXELS_AT_ONCE = 2**20  # of an evaluated batch: 1,024 images of 32x32
 
 
@@ -79,8 +79,9 @@ class Training:
     The same seed gives the same metrics, bit for bit, on a CPU with as many threads. Every kind of draw has
     a generator of its own, seeded by (seed, purpose, epoch), so that a restored training goes on exactly as
     it would have; torch's global state is left as it was found.
-    `threads` sets torch's threads, for the process. `precision` is float32 on a CPU, and bfloat16 (autocast)
-    on a GPU that has it. `on_step(done, steps)` is called after every step. `freeze` says what does not train.
+    `threads` sets torch's threads, for the process. `precision`: None is the settings', or for auto float32 on a CPU
+    and bfloat16 on a GPU that has it (precision.py measures). `on_step(done, steps)` is called after every step.
+    `freeze` says what does not train. `feed` is the images' for this device, where one is at hand.
     At each of `rungs` (epochs, rising; those beyond the last do nothing) the learning rate has fallen to zero
     and starts anew, weights and momentum going on: a score taken there is that of a whole, shorter training.
     Raises InputError for a device that is not there, Diverged for a loss that is no finite number, ValueError
@@ -100,41 +101,38 @@ class Training:
         on_step: Callable[[int, int], None] | None = None,
         freeze: Freeze = "none",
         rungs: tuple[int, ...] = (),
+        feed: Feed | None = None,
+        compiled: bool = False,
     ) -> None:
-        self.rungs = recipe.checked_rungs(rungs)
+        self.course = Course(settings.epochs, rungs)
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = resolve_device(device or settings.device)
-        self.precision = precision or _usual_precision(self.device)
+        self.precision = precision or usual_precision(settings, self.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images, self.settings, self.seed, self.on_step = images, settings, seed, on_step
         self.frozen = Frozen(self.model, freeze)
-        self.optimizer = Optimizer(self.model, settings)
+        self.step = Step(self.model, settings, device=self.device, precision=self.precision, compiled=compiled)
         self.epoch = 0
-        self.batch_size = min(settings.batch_size, len(images.train))
-        self.steps = len(images.train) // self.batch_size
-        self._normalise = Normaliser(images.mean, images.std, self.device)
-        self._windows = Windows(images.train.images, self._normalise, settings, self.device)
-        self._labels = torch.tensor(images.train.labels, device=self.device)
-        self._evaluated: dict[SplitName, tuple[Tensor, Tensor]] = {}
+        self.feed = feed if feed is not None else feed_of(images, settings, self.device)
+        self.batch_size = min(settings.batch_size, self.feed.count)
+        self.steps = self.feed.count // self.batch_size
 
     def __iter__(self) -> Iterator[EpochMetrics]:
         return self
 
     def __next__(self) -> EpochMetrics:
-        if self.epoch >= self.settings.epochs:
+        if self.epoch >= self.course.epochs:
             raise StopIteration
         start = time.perf_counter()
-        with self._environment(self.epoch):
-            loss, accuracy, rate = self._train_epoch(self.epoch)
+        loss, accuracy, rate = self.train_epoch()
         trained = time.perf_counter()
-        self.epoch += 1
         if not math.isfinite(loss):
             raise Diverged(self.epoch, loss)
         validation = self.evaluate("validation")
         return EpochMetrics(
             epoch=self.epoch,
-            epochs=self.settings.epochs,
+            epochs=self.course.epochs,
             train_loss=loss,
             train_accuracy=accuracy,
             validation_loss=validation.loss,
@@ -144,111 +142,70 @@ class Training:
             images_per_second=self.steps * self.batch_size / (trained - start),
         )
 
-    def _train_epoch(self, epoch: int) -> tuple[float, float, float]:
-        """(loss, accuracy, last rate). The device is waited for once, at the end."""
-        model, settings, size = self.model, self.settings, self.batch_size
-        count = self.steps * size
-        order = torch.randperm(len(self._labels), generator=self._generator("order", epoch))[:count]
-        augmentation = self._generator("augmentation", epoch)
-        draws = Draws.draw(count, self.images.shape[1:], settings, augmentation).to(self.device)
-        order = order.to(self.device, non_blocking=True)
-        labels = self._labels[order]
-        project = getattr(model, "project", None)
-        losses, right, rate = *self._sums(), 0.0
-        first, end = recipe.segment(epoch, settings.epochs, self.rungs)
-        model.train()
+    def train_epoch(self) -> tuple[float, float, float]:
+        """An epoch's steps alone: (mean loss, accuracy, last rate). The device is waited for once, at the end."""
+        epoch, count, rate = self.epoch, self.steps * self.batch_size, 0.0
+        seed_depth = getattr(self.model, "seed_stochastic_depth", None)
+        if seed_depth is not None:
+            seed_depth(generator_of(self.seed, "depth", epoch))
+        order = torch.randperm(self.feed.count, generator=generator_of(self.seed, "order", epoch))[:count]
+        batches = self.feed.training(order, generator_of(self.seed, "augmentation", epoch), self.batch_size)
+        mixer = Mixer(self.settings, generator_of(self.seed, "mixing", epoch))
+        self.model.train()
         self.frozen.keep()
-        for step in range(self.steps):
-            part = slice(step * size, (step + 1) * size)
-            rate = recipe.learning_rate(settings, (epoch - first) * self.steps + step, (end - first) * self.steps)
-            with self._autocast():
-                scores = model(self._windows.batch(order[part], draws[part]))
-            loss = recipe.loss(scores, labels[part], settings.label_smoothing)
-            torch.autograd.backward(loss)
-            self.optimizer.step(rate)
-            if project is not None:
-                project()
-            losses += loss.detach()
-            right += (scores.detach().argmax(1) == labels[part]).sum()
-            if self.on_step is not None:
-                self.on_step(step + 1, self.steps)
-        return losses.item() / self.steps, right.item() / count, rate
+        self.step.start()
+        with torch_seeded(self.seed, epoch, self.device, deterministic=self.settings.deterministic):
+            for number, (images, labels) in enumerate(batches):
+                rate = recipe.learning_rate(self.settings, *self.course.place(epoch, number, self.steps))
+                self.step(images, labels, mixer, rate)
+                if self.on_step is not None:
+                    self.on_step(number + 1, self.steps)
+        self.epoch += 1
+        return self.step.losses.item() / self.steps, self.step.right.item() / count, rate
 
-    @torch.inference_mode()
-    def evaluate(self, split_name: SplitName) -> TestMetrics:
-        """The split as it is: no augmentation, no smoothing, the model in eval mode."""
-        pixels, labels = self._held(split_name)
-        size = max(1, min(4 * self.batch_size, PIXELS_AT_ONCE // pixels[0, :, :, 0].numel()))
-        loss, right = self._sums()
+    @torch.no_grad()
+    def evaluate(self, split: SplitName) -> TestMetrics:
+        """The split as it is: no augmentation, no smoothing, the model in eval mode, its average where it has one."""
+        size = max(1, min(4 * self.batch_size, PIXELS_AT_ONCE // math.prod(self.images.shape[1:])))
+        loss, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.int64)
         self.model.eval()
-        for part, wanted in zip(torch.split(pixels, size), torch.split(labels, size), strict=True):
-            with self._autocast():
-                scores = self.model(self._normalise(part))
-            loss += recipe.loss(scores, wanted) * len(wanted)
-            right += (scores.argmax(1) == wanted).sum()
-        count = len(labels)
+        count = 0
+        with self.step.evaluated(), torch.inference_mode():
+            for images, labels in self.feed.evaluation(split, size):
+                with self.step.autocast():
+                    scores = self.model(images)
+                loss += recipe.loss(scores, labels) * len(labels)
+                right += (scores.argmax(1) == labels).sum()
+                count += len(labels)
         return TestMetrics(loss=loss.item() / count, accuracy=right.item() / count, images=count)
+
+    def weights(self) -> dict[str, Tensor]:
+        """What is evaluated and handed over, by the names of the model's state_dict; not copies."""
+        return self.model.state_dict() if self.step.average is None else self.step.average.weights()
+
+    def end_at(self, epochs: int) -> None:
+        """Ends after so many epochs, the rest of the schedule passed through until then (see course.py)."""
+        self.course.end_at(epochs, epoch=self.epoch)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, plain values): all that `restore` needs, as save_checkpoint takes it; between epochs."""
-        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
-        tensors |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
-        return tensors, {"epoch": self.epoch, "seed": self.seed}
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()} | self.step.state()
+        return tensors, {"epoch": self.epoch, "seed": self.seed, "course": self.course.state()}
 
     def restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> Self:
-        """Goes on where `state` was taken. Raises ValueError for a state of another network or seed."""
+        """Goes on where `state` was taken. Raises ValueError for a state of another network, recipe or seed."""
         if extra.get("seed") != self.seed:
             raise ValueError(f"the checkpoint has seed {extra.get('seed')}, this training {self.seed}")
-        model, optimizer = (
-            {name.removeprefix(kind): value for name, value in tensors.items() if name.startswith(kind)}
-            for kind in ("model.", "optimizer.")
-        )
+        model = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         try:
             self.model.load_state_dict(model)
         except RuntimeError as error:
             raise ValueError(f"the checkpoint is of another network: {error}") from error
-        self.optimizer.restore(optimizer)
+        self.step.restore(tensors)
         self.epoch = int(extra["epoch"])
+        if "course" in extra:
+            self.course.restore(extra["course"])
         return self
-
-    def _held(self, name: SplitName) -> tuple[Tensor, Tensor]:
-        """A split's pixels and labels on the device, put there when first asked for."""
-        if name not in self._evaluated:
-            split = self.images.split(name)
-            self._evaluated[name] = (
-                as_pixels(split.images, self.device),
-                torch.tensor(split.labels, device=self.device),
-            )
-        return self._evaluated[name]
-
-    def _sums(self) -> tuple[Tensor, Tensor]:
-        """Of losses and of right answers, kept on the device so that no step waits for it."""
-        return torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.int64)
-
-    def _generator(self, purpose: str, epoch: int) -> torch.Generator:
-        """On the CPU whatever the device, so that a GPU sees the same order and crops."""
-        return torch.Generator().manual_seed(_seed(self.seed, purpose, epoch))
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "float32":
-            return nullcontext()
-        return torch.autocast(self.device.type, dtype=torch.bfloat16)
-
-    @contextmanager
-    def _environment(self, epoch: int) -> Iterator[None]:
-        """Draws inside the model: stochastic depth's generator, and torch's own (dropout), put back after."""
-        seed_depth = getattr(self.model, "seed_stochastic_depth", None)
-        if seed_depth is not None:
-            seed_depth(self._generator("depth", epoch))
-        with ExitStack() as stack:
-            on_gpu = self.device.type == "cuda"
-            stack.enter_context(torch.random.fork_rng(devices=[self.device] if on_gpu else []))
-            torch.default_generator.manual_seed(_seed(self.seed, "model", epoch))
-            if on_gpu:
-                stack.enter_context(torch.cuda.device(self.device))
-                torch.cuda.manual_seed(_seed(self.seed, "model", epoch))
-                stack.enter_context(torch.backends.cudnn.flags(enabled=True, benchmark=True))
-            yield
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
@@ -261,10 +218,8 @@ def resolve_device(name: str | torch.device) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
 
 
-def _usual_precision(device: torch.device) -> Precision:
+def usual_precision(settings: TrainingSettings, device: torch.device) -> Precision:
+    """The settings'; for auto, without a measurement: bfloat16 on a GPU that has it, else float32."""
+    if settings.precision != "auto":
+        return settings.precision
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-
-
-def _seed(seed: int, purpose: str, epoch: int) -> int:
-    digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1

@@ -1,4 +1,4 @@
-"""SGD with Nesterov momentum, and AdamW, as torch's fused steps and nothing else.
+"""SGD, with Nesterov's momentum or plain, and AdamW, as torch's fused steps and nothing else.
 
 torch.optim would do the same arithmetic, but its first use imports torch's compiler: seconds, and a hundred
 megabytes, in every worker. The kernels are the ones that torch.optim calls for `fused=True`.
@@ -15,13 +15,18 @@ BETA2, EPSILON = 0.999, 1e-8
 
 
 class Optimizer:
-    """Steps the parameters that need gradients; those of one dimension (norms, biases) or none do not decay.
+    """Steps the parameters that need gradients. Those of one dimension (norms, biases) or none do not decay, unless
+    `settings.decay_norms_and_biases`; gradients are clipped, all as one vector, to `settings.clip_norm` (Pascanu 2013,
+    algorithm 1). Nothing waits for the device.
 
     A parameter without a gradient, as in a block that stochastic depth drops, is left alone in that step.
     """
 
     def __init__(self, model: nn.Module, settings: TrainingSettings) -> None:
         self.kind, self.momentum, self.decay = settings.optimizer, settings.momentum, settings.weight_decay
+        self.nesterov = settings.nesterov and settings.momentum > 0
+        self.fewest_dimensions = 0 if settings.decay_norms_and_biases else 2
+        self.clip_norm = settings.clip_norm
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.buffers: dict[str, dict[str, Tensor]] = {}
         for name, parameter in self.parameters.items():
@@ -39,8 +44,11 @@ class Optimizer:
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """One step at this learning rate, after which there are no gradients."""
+        stepped = {name: p for name, p in self.parameters.items() if p.grad is not None}
+        if self.clip_norm is not None:
+            nn.utils.clip_grad_norm_(stepped.values(), self.clip_norm)
         for decays in (True, False):
-            names = [n for n, p in self.parameters.items() if p.grad is not None and (p.ndim > 1) == decays]
+            names = [name for name, p in stepped.items() if (p.ndim >= self.fewest_dimensions) == decays]
             if names:
                 self._step(names, rate, self.decay if decays else 0.0)
         for parameter in self.parameters.values():
@@ -60,7 +68,7 @@ class Optimizer:
                     momentum=self.momentum,
                     lr=rate,
                     dampening=0.0,
-                    nesterov=self.momentum > 0,
+                    nesterov=self.nesterov,
                     maximize=False,
                     is_first_step=False,
                 )

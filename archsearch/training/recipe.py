@@ -12,19 +12,22 @@ from torch.nn import functional
 from archsearch.space.settings import TrainingSettings
 
 
-def learning_rate(settings: TrainingSettings, step: int, total: int) -> float:
-    """The rate of step 0 .. total-1: rising * falling * the highest; it would be zero at step `total`.
+def learning_rate(settings: TrainingSettings, step: float, total: int) -> float:
+    """The rate of step 0 .. total-1: rising * falling * the highest. `step` may lie between two.
 
-    one_cycle falls on a line, cosine on half a cosine, constant not at all.
+    one_cycle and linear fall on a line, cosine on half a cosine, so that the rate would be zero at step `total`; step
+    falls by `step_factor` from the steps on that are each of `milestones` of the total; constant does not fall.
     """
     warm = settings.warmup * total
     rising = min(1.0, (step + 1) / warm) if warm else 1.0
     gone = max(0.0, (step + 1 - max(warm, 1)) / (total + 1 - max(warm, 1)))
     match settings.schedule:
-        case "one_cycle":
+        case "one_cycle" | "linear":
             falling = 1 - gone
         case "cosine":
             falling = (1 + math.cos(math.pi * gone)) / 2
+        case "step":
+            falling = settings.step_factor ** sum(step / total >= milestone for milestone in settings.milestones)
         case "constant":
             falling = 1.0
     return settings.learning_rate * rising * falling
@@ -48,6 +51,15 @@ def segment(epoch: int, epochs: int, rungs: Sequence[int]) -> tuple[int, int]:
     return first, min((end for end in ends if end > epoch), default=epochs)
 
 
-def loss(scores: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy, `smoothing` of the mass spread over all classes (Szegedy 2016), in float32."""
-    return functional.cross_entropy(scores.float(), labels, label_smoothing=smoothing)
+def loss(
+    scores: Tensor, labels: Tensor, smoothing: float = 0.0, other: Tensor | None = None, share: float | Tensor = 1.0
+) -> Tensor:
+    """Mean cross-entropy, `smoothing` of the mass spread over all classes (Szegedy 2016), in float32.
+
+    Of mixed images (see mixing.py): `share` of that to `labels`, and the rest of that to `other`.
+    """
+    scores = scores.float()
+    first = functional.cross_entropy(scores, labels, label_smoothing=smoothing)
+    if other is None:
+        return first
+    return share * first + (1 - share) * functional.cross_entropy(scores, other, label_smoothing=smoothing)

@@ -30,8 +30,8 @@ SURFACE = {
     },
     "train": {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
-        "--output", "--json", "--weights", "--freeze"},
-    "export": {"EXPERIMENT|ARCH", "--format", "-o", "--output", "--json"},
+        "--output", "--json", "--weights", "--freeze", "--compile"},
+    "export": {"EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--json"},
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip

@@ -73,3 +73,25 @@ def test_plain_blocks_are_never_dropped() -> None:
         survival=Survival(schedule="linear", last=0.5),
     )
     assert [unit.unit.survival for unit in units(mixed)] == [1.0, 1.0, 0.75, 0.5]
+
+
+def test_a_training_step_runs_fewer_flops_forwards_and_backwards() -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def flops(**survival: object) -> list[int]:
+        model = build(network(**survival), seed=0).train()
+        model.seed_stochastic_depth(torch.Generator().manual_seed(0))
+        found = []
+        for _ in range(20):
+            with FlopCounterMode(display=False) as counter:
+                model(torch.ones(2, 1, 8, 8)).sum().backward()
+            found.append(counter.get_total_flops())
+        return found
+
+    whole, dropped = flops(schedule="none"), flops(schedule="uniform", last=0.5, per="batch")
+    assert len(set(whole)) == 1
+    assert max(dropped) < whole[0] and len(set(dropped)) > 3, "each batch drops other blocks"
+    # Half of the branches go: the stem, the shortcuts and the head, which stay, are a twentieth.
+    assert 0.4 * whole[0] < sum(dropped) / len(dropped) < 0.7 * whole[0]
+    each_image = flops(schedule="uniform", last=0.5, per="sample")
+    assert set(each_image) == set(whole), "dropped image by image, all is computed"

@@ -6,6 +6,8 @@ import torch
 
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.colour import draw_jitter, jittered
+from archsearch.training.resizing import draw_boxes, middle, resized
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.4, 0.5, 0.1), (0.2, 0.3, 0.25)
@@ -88,3 +90,129 @@ def test_the_same_generator_state_gives_the_same_batch():
     windows = Windows(images(), normaliser(), settings, CPU)
     one, same, other = (windows.batch(torch.arange(50), draw(50, settings, seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
+
+
+def test_what_came_later_is_drawn_last():
+    """So the metrics of recipes without it stay what they were."""
+    plain = draw(100, TrainingSettings(flip=True, cutout=3))
+    more = draw(100, TrainingSettings(flip=True, cutout=3, resized_crop=0.3, colour_jitter=0.4))
+    for name in ("rows", "columns", "flipped", "cut_rows", "cut_columns"):
+        assert torch.equal(getattr(plain, name), getattr(more, name))
+    assert plain.boxes is None and plain.factors is None
+    assert more.boxes.shape == (100, 4) and more.factors.shape == more.order.shape == (100, 3)
+
+
+def test_draws_are_cut_and_moved_whole():
+    draws = draw(20, TrainingSettings(resized_crop=0.3, colour_jitter=0.4))
+    part = draws[5:9].to(CPU)
+    assert all(torch.equal(value, vars(draws)[name][5:9]) for name, value in vars(part).items())
+
+
+def test_one_crop_beside_the_other_is_refused():
+    with pytest.raises(ValueError, match="resized_crop beside crop_padding"):
+        TrainingSettings(resized_crop=0.5, crop_padding=4)
+
+
+def differ(one: np.ndarray, other: np.ndarray) -> float:
+    """Two samples of codes against a common distribution: chi-square in deviations from what is expected of it."""
+    codes, where = np.unique(np.concatenate([one, other]), return_inverse=True)
+    table = np.stack([np.bincount(where[: len(one)], minlength=len(codes)),
+                      np.bincount(where[len(one) :], minlength=len(codes))]).astype(float)  # fmt: skip
+    rare = table.sum(0) * min(len(one), len(other)) / table.sum() < 5
+    table = np.concatenate([table[:, ~rare], table[:, rare].sum(1, keepdims=True)], 1)
+    table = table[:, table.sum(0) > 0]
+    assert table.shape[1] > 3
+    expected = table.sum(1, keepdims=True) * table.sum(0) / table.sum()
+    freedom = table.shape[1] - 1
+    return float((((table - expected) ** 2 / expected).sum() - freedom) / np.sqrt(2 * freedom))
+
+
+@pytest.mark.parametrize(
+    ("size", "smallest"), [((12, 12), 0.08), ((12, 12), 0.6), ((9, 30), 0.2), ((30, 9), 0.2), ((8, 8), 1.0)]
+)
+def test_boxes_are_distributed_as_torchvisions(size, smallest):
+    """Rejections and, where the image is no square or the share large, what is taken after ten of them."""
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    height, width = size
+    theirs = v2.RandomResizedCrop(size, scale=(smallest, 1.0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = [theirs.make_params([torch.empty(3, height, width)]) for _ in range(2000)]
+    wanted = np.array([[box[side] for side in ("top", "left", "height", "width")] for box in drawn])
+    ours = draw_boxes(40_000, size, smallest, torch.Generator().manual_seed(1)).numpy()
+    assert (ours[:, :2] >= 0).all() and (ours[:, 2:] > 0).all()
+    assert (ours[:, 0] + ours[:, 2] <= height).all() and (ours[:, 1] + ours[:, 3] <= width).all()
+    whole = [(boxes == middle(size)).all(1).mean() for boxes in (wanted, ours)]
+    assert abs(whole[0] - whole[1]) < 5 * np.sqrt(0.25 / 2000)
+    if smallest < 1:
+        for one, other in ((2, 3), (0, 2), (1, 3)):  # sides jointly; each corner with its side
+            assert differ(wanted[:, one] * 100 + wanted[:, other], ours[:, one] * 100 + ours[:, other]) < 5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_resized_crop_is_torchvisions_of_the_same_box(channels):
+    """With and without antialiasing: a box is only ever enlarged."""
+    functional = pytest.importorskip("torchvision.transforms.v2.functional")
+    data, generator = images(channels=channels), torch.Generator().manual_seed(3)
+    boxes, flipped = draw_boxes(50, (9, 7), 0.1, generator), torch.rand(50, generator=generator) < 0.5
+    index = torch.randperm(50, generator=generator)
+    ours = resized(as_pixels(data, CPU), index, boxes, flipped)
+    assert ours.shape == (50, 9, 7, channels) and 0 < flipped.sum() < 50
+    for place, number in enumerate(index.tolist()):
+        image = torch.from_numpy(data[number]).float()
+        for antialias in (True, False):
+            crop = functional.resized_crop(image, *boxes[place].tolist(), size=[9, 7], antialias=antialias)
+            crop = crop.flip(2) if flipped[place] else crop
+            assert torch.allclose(ours[place].permute(2, 0, 1), crop, atol=2e-3)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colour_is_torchvisions_with_the_same_factors_in_the_same_order(channels):
+    functional = pytest.importorskip("torchvision.transforms.v2.functional")
+    changes = (functional.adjust_brightness, functional.adjust_contrast, functional.adjust_saturation)
+    pixels = as_pixels(images(channels=channels), CPU)
+    factors, order = draw_jitter(50, 0.9, torch.Generator().manual_seed(4))
+    ours = jittered(pixels, factors, order)
+    for place in range(50):
+        image = pixels[place].permute(2, 0, 1).float() / 255
+        for kind in order[place].tolist():
+            image = changes[kind](image, factors[place, kind].item())
+        assert torch.allclose(ours[place].permute(2, 0, 1), image * 255, atol=2e-3)
+
+
+def test_orders_are_as_likely_as_each_other_and_factors_uniform():
+    factors, order = draw_jitter(60_000, 0.4, torch.Generator().manual_seed(5))
+    code = order[:, 0] * 3 + order[:, 1]
+    assert chi_square(torch.unique(code, return_inverse=True)[1], 6) < 5 + 5 * 3.2
+    assert factors.min() >= 0.6 and factors.max() <= 1.4
+    for kind in range(3):
+        assert chi_square(((factors[:, kind] - 0.6) / 0.8 * 20).long().clamp(max=19), 20) < 19 + 5 * 6.2
+
+
+def test_many_batches_have_the_moments_of_torchvisions_transforms():
+    """The same image again and again: mean and variance of each of 192 values, within 5.5 standard errors."""
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    data, few, many = images(1, 3, 8, 8), 1500, 30_000
+    theirs = v2.Compose([v2.RandomResizedCrop((8, 8), scale=(0.3, 1.0)), v2.RandomHorizontalFlip(),
+                         v2.ColorJitter(0.4, 0.4, 0.4)])  # fmt: skip
+    image = torch.from_numpy(data[0]).float() / 255
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(6)
+        wanted = torch.stack([theirs(image) for _ in range(few)]).double()
+    settings = TrainingSettings(resized_crop=0.3, flip=True, colour_jitter=0.4)
+    windows = Windows(data, Normaliser((0.0,) * 3, (1.0,) * 3, CPU), settings, CPU)
+    ours = windows.batch(torch.zeros(many, dtype=torch.int64), draw(many, settings, 7, (8, 8))).double()
+    mean, spread = [x.mean(0) for x in (wanted, ours)], [x.var(0) for x in (wanted, ours)]
+    error = (spread[0] / few + spread[1] / many).sqrt()
+    assert ((mean[0] - mean[1]).abs() / error).max() < 5.5
+    fourth = [((x - x.mean(0)) ** 4).mean(0) for x in (wanted, ours)]
+    error = ((fourth[0] - spread[0] ** 2) / few + (fourth[1] - spread[1] ** 2) / many).sqrt()
+    assert ((spread[0] - spread[1]).abs() / error).max() < 5.5
+
+
+def test_a_batch_with_everything_is_finite_and_channels_last():
+    settings = TrainingSettings(flip=True, cutout=3, resized_crop=0.3, colour_jitter=0.4)
+    windows = Windows(images(), normaliser(), settings, CPU)
+    batch = windows.batch(torch.arange(50), draw(50, settings))
+    assert batch.isfinite().all() and batch.is_contiguous(memory_format=torch.channels_last)
+    assert batch.dtype == torch.float32 and batch.shape == (50, 3, 9, 7)

@@ -10,45 +10,96 @@ from archsearch.space.settings import TrainingSettings
 from archsearch.training.optimizer import Optimizer
 from tests.training.nets import tiny
 
-KINDS = [{"optimizer": "sgd", "momentum": 0.9}, {"optimizer": "sgd", "momentum": 0.0}, {"optimizer": "adamw"}]
+KINDS = [
+    {"optimizer": "sgd", "momentum": 0.9},
+    {"optimizer": "sgd", "momentum": 0.9, "nesterov": False},
+    {"optimizer": "sgd", "momentum": 0.0},
+    {"optimizer": "adamw"},
+]
 
 
-def torchs(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The oracle: torch.optim, unfused."""
+def torchs(model: nn.Module, settings: TrainingSettings, *, fused: bool) -> torch.optim.Optimizer:
+    """The oracle: torch.optim."""
     norms = {id(p) for m in model.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()}
     free = [p for name, p in model.named_parameters() if id(p) in norms or name.endswith("bias")]
     known = {id(p) for p in free}
+    theirs = settings.weight_decay if settings.decay_norms_and_biases else 0.0
     groups = [
         {"params": [p for p in model.parameters() if id(p) not in known], "weight_decay": settings.weight_decay},
-        {"params": free, "weight_decay": 0.0},
+        {"params": free, "weight_decay": theirs},
     ]
+    how = {"fused": True} if fused else {"foreach": False}
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(groups, betas=(settings.momentum, 0.999), foreach=False)
+        return torch.optim.AdamW(groups, betas=(settings.momentum, 0.999), **how)
     momentum = settings.momentum
-    return torch.optim.SGD(groups, lr=0.1, momentum=momentum, nesterov=momentum > 0, foreach=False)
+    return torch.optim.SGD(groups, lr=0.1, momentum=momentum, nesterov=settings.nesterov and momentum > 0, **how)
 
 
-@pytest.mark.parametrize("words", KINDS)
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_steps_are_torchs_own_and_norms_and_biases_do_not_decay(words, layout):
-    settings = TrainingSettings(weight_decay=0.05, **words)
+def stepped_beside(settings: TrainingSettings, layout: torch.memory_format, *, fused: bool) -> tuple[nn.Module, ...]:
+    """Two equal networks after five steps on the same gradients, whose norms lie around 15: ours, torch's."""
     model = tiny().to(memory_format=layout)
     other = copy.deepcopy(model)
-    ours, theirs = Optimizer(model, settings), torchs(other, settings)
+    ours, theirs = Optimizer(model, settings), torchs(other, settings, fused=fused)
     generator = torch.Generator().manual_seed(0)
     for step in range(5):
         rate = 0.1 / (step + 1)
         for one, two in zip(model.parameters(), other.parameters(), strict=True):
-            one.grad = torch.randn(one.shape, generator=generator).contiguous(
+            one.grad = (torch.randn(one.shape, generator=generator) / 4).contiguous(
                 memory_format=layout if one.ndim == 4 else torch.contiguous_format
             )
             two.grad = one.grad.clone()
+        if settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(other.parameters(), settings.clip_norm)
         for group in theirs.param_groups:
             group["lr"] = rate
         ours.step(rate)
         theirs.step()
+    assert all(parameter.grad is None for parameter in model.parameters())
+    return model, other
+
+
+@pytest.mark.parametrize("words", KINDS)
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("papers", [{}, {"decay_norms_and_biases": True}, {"clip_norm": 3.0}, {"clip_norm": 1e5}])
+def test_steps_are_torchs_fused_ones_bit_for_bit_and_decay_what_they_should(words, layout, papers):
+    settings = TrainingSettings(weight_decay=0.05, **words, **papers)
+    model, other = stepped_beside(settings, layout, fused=True)
     for one, two in zip(model.parameters(), other.parameters(), strict=True):
-        assert torch.allclose(one, two, atol=1e-6) and one.grad is None
+        assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("words", KINDS)
+def test_steps_are_those_of_torchs_plain_loop(words):
+    settings = TrainingSettings(weight_decay=0.05, **words)
+    model, other = stepped_beside(settings, torch.contiguous_format, fused=False)
+    for one, two in zip(model.parameters(), other.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"nesterov": False}, {}),
+        ({"decay_norms_and_biases": True}, {}),
+        ({"clip_norm": 3.0}, {}),
+        ({"optimizer": "adamw", "clip_norm": 3.0}, {"optimizer": "adamw"}),
+    ],
+)
+def test_each_word_changes_the_steps(one, two):
+    ends = [
+        stepped_beside(TrainingSettings(weight_decay=0.05, **words), torch.contiguous_format, fused=True)[0]
+        for words in (one, two)
+    ]
+    assert any(not torch.equal(a, b) for a, b in zip(*(end.parameters() for end in ends), strict=True))
+
+
+def test_the_norm_that_is_clipped_is_that_of_all_gradients_together_and_those_that_are_missing_count_nothing():
+    model = nn.ParameterDict({name: nn.Parameter(torch.zeros(2)) for name in ("one", "two", "three")})
+    optimizer = Optimizer(model, TrainingSettings(momentum=0.0, clip_norm=1.0))
+    model["one"].grad, model["two"].grad = torch.tensor([3.0, 0.0]), torch.tensor([0.0, 4.0])
+    optimizer.step(1.0)
+    found = torch.stack([model[name].detach() for name in ("one", "two", "three")])
+    assert torch.allclose(found, -torch.tensor([[0.6, 0.0], [0.0, 0.8], [0.0, 0.0]]), atol=1e-6)
 
 
 @pytest.mark.parametrize("words", KINDS)

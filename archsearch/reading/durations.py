@@ -1,0 +1,39 @@
+"""Spans of time as people write them: 30m, 1h30m, 90s."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from archsearch.reading.errors import InputError, Problem
+
+UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+DURATION_PATTERN = r"^(?=[0-9])([0-9]{1,4}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,9}s)?$"
+DURATION_ALLOWED = "a time such as 90s, 30m, 1h30m, 8h, 2d, or whole seconds; at least a second"
+
+_DURATION = re.compile(DURATION_PATTERN)
+
+
+def parse_duration(value: object) -> float:
+    """Seconds: "1h30m" -> 5400.0; a number is of seconds, one at least. Raises InputError for anything else."""
+    seconds = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        seconds = float(value)
+    elif isinstance(value, str) and (found := _DURATION.fullmatch(value.strip().replace(" ", ""))):
+        seconds = float(sum(int(part[:-1]) * UNITS[part[-1]] for part in found.groups() if part))
+    if 1 <= seconds <= 10**9:
+        return seconds
+    hint = ""
+    if isinstance(value, str) and (other := re.fullmatch(r"([0-9]+) ?(min|minutes?|hours?|M|H)", value.strip())):
+        hint = f"did you mean {other[1]}{other[2][0].lower()}?"
+    raise InputError(Problem(found=f"the time {value!r:.40}", allowed=DURATION_ALLOWED, hint=hint))
+
+
+def format_duration(seconds: float) -> str:
+    """As `parse_duration` reads it back, to the nearest second: 5400 -> 1h30m."""
+    left, text = round(seconds), ""
+    for unit, size in UNITS.items():
+        if left >= size:
+            text += f"{left // size}{unit}"
+            left %= size
+    return text or "0s"

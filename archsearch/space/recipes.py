@@ -1,0 +1,84 @@
+"""Training recipes by name: short for words, so that a file's own words win and only numbers are kept."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+RecipeName = Literal[
+    "none",
+    "fast",
+    "paper_resnet",
+    "paper_wrn",
+    "paper_resnext",
+    "paper_densenet",
+    "paper_stochastic_depth",
+    "paper_imagenet",
+]
+
+# What all of the papers have: SGD from 0.1, steps downwards, and every parameter decays (their code was Caffe's or
+# Torch's, which know no exceptions).
+_PAPER = {
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "nesterov": True,
+    "weight_decay": 1e-4,
+    "decay_norms_and_biases": True,
+    "schedule": "step",
+    "step_factor": 0.1,
+    "milestones": [0.5, 0.75],
+    "warmup": 0.0,
+    "batch_size": 128,
+    "label_smoothing": 0.0,
+    "flip": True,
+}
+# CIFAR's augmentation since Lee 2015: four pixels of padding, a crop, a flip.
+_CIFAR = {**_PAPER, "crop_padding": 4}
+
+RECIPES: dict[str, dict[str, Any]] = {
+    # The defaults' one-cycle schedule (Smith 2018, arXiv:1708.07120), which carries a higher rate; a weight decay that
+    # suits a few epochs; smoothed labels (He 2019, arXiv:1812.01187, section 5.2); the average of the weights (Polyak &
+    # Juditsky 1992), whose scores before the schedule's end are those of a calmer network.
+    "fast": {"optimizer": "sgd", "schedule": "one_cycle", "nesterov": True, "momentum": 0.9, "learning_rate": 0.2,
+             "weight_decay": 1e-3, "label_smoothing": 0.05, "ema": 0.99},
+    # He 2015, section 4.2: 64,000 steps of 128 of 50,000 images are 164 epochs; 32,000 and 48,000 of them the
+    # milestones. Its ResNet-110 began at a rate of 0.01 for about 400 steps: `warmup` stands nearest to that.
+    "paper_resnet": {**_CIFAR, "epochs": 164, "nesterov": False},
+    # Zagoruyko 2016, section 3.
+    "paper_wrn": {
+        **_CIFAR, "epochs": 200, "weight_decay": 5e-4, "step_factor": 0.2, "milestones": [0.3, 0.6, 0.8],
+    },
+    # Xie 2017, section 5.2 (Nesterov in its code).
+    "paper_resnext": {**_CIFAR, "epochs": 300, "weight_decay": 5e-4},
+    # Huang 2017, section 4.2.
+    "paper_densenet": {**_CIFAR, "epochs": 300, "batch_size": 64},
+    # Huang 2016, section 4.
+    "paper_stochastic_depth": {**_CIFAR, "epochs": 500},
+    # fb.resnet.torch, ResNet on ImageNet: a tenth at epochs 30 and 60.
+    "paper_imagenet": {**_PAPER, "epochs": 90, "batch_size": 256, "milestones": [1 / 3, 2 / 3], "resized_crop": 0.08,
+                       "colour_jitter": 0.4},
+}  # fmt: skip
+# A file that says one of a pair has said something of the other.
+EXCLUSIVE = (("crop_padding", "resized_crop"),)
+SCHEDULES_WITHOUT_WARMUP = ("linear", "step")
+
+
+def filled(words: dict[str, Any]) -> dict[str, Any]:
+    """The words of `training:` with those of the recipe that they name where they do not say themselves; the recipe
+    itself is then `none`. A schedule that starts at its top gets no warm-up where none is asked for.
+
+    A name that is no recipe's is left for the validation to refuse. Raises ValueError for a recipe none of whose words
+    is left to fill, as in a file that was resolved before: it would do nothing.
+    """
+    name = words.get("recipe", "none")
+    given = RECIPES.get(name) if isinstance(name, str) else None
+    if given is not None:
+        if given.keys() <= words.keys():
+            raise ValueError(
+                f"recipe {name} fills nothing, for all of its words are set; allowed: fewer words beside it, or none"
+            )
+        beside = {word for pair in EXCLUSIVE for word in pair if any(other in words for other in pair)}
+        words = {**{word: value for word, value in given.items() if word not in beside}, **words, "recipe": "none"}
+    if words.get("schedule") in SCHEDULES_WITHOUT_WARMUP:
+        words = {"warmup": 0.0, **words}
+    return words

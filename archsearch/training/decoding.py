@@ -1,0 +1,64 @@
+"""Image files -> uint8 pixels, by Pillow; a file that cannot be read is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.reading.errors import InputError, Problem
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+
+
+def decoded(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
+    """(N, 3, size, size), as `pixels` makes each. Threads pay: Pillow decodes without Python's lock."""
+    images = np.empty((len(paths), 3, size, size), np.uint8)
+
+    def decode(place: int) -> None:
+        images[place] = pixels(paths[place], size).transpose(2, 0, 1)
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    with ThreadPoolExecutor(cores) as pool:
+        for _ in pool.map(decode, range(len(paths))):
+            pass
+    return images
+
+
+def pixels(path: Path, size: int) -> npt.NDArray[np.uint8]:
+    """(size, size, 3): the shorter side resized to `size`, the middle. Raises InputError for what is no image."""
+    from PIL import Image
+
+    rgb = opened(path, size)
+    scale = size / min(rgb.size)
+    width, height = (max(size, round(side * scale)) for side in rgb.size)
+    left, upper = (width - size) // 2, (height - size) // 2
+    resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(resized.crop((left, upper, left + size, upper + size)))
+
+
+def opened(path: Path, least: int) -> PILImage:
+    """The image in RGB, whole; a JPEG perhaps smaller, its shorter side never below `least`. Raises InputError."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.draft("RGB", (least, least))  # a JPEG decodes at 1/2, 1/4 or 1/8
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(
+            Problem(
+                file=str(path),
+                found=f"an image that cannot be read ({error})",
+                allowed=", ".join(sorted(SUFFIXES)),
+                hint="mend it or move it away",
+            )
+        ) from error

@@ -1,0 +1,51 @@
+"""Where the draws of a training come from, and how torch's global state is kept out of it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+
+def generator_of(seed: int, purpose: str, epoch: int) -> torch.Generator:
+    """Each kind of draw has its own. On the CPU whatever the device, so that a GPU sees the same order and crops."""
+    return torch.Generator().manual_seed(number_of(seed, purpose, epoch))
+
+
+def number_of(seed: int, purpose: str, epoch: int) -> int:
+    """63 bits that (seed, purpose, epoch) decide."""
+    digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@contextmanager
+def torch_seeded(seed: int, epoch: int, device: torch.device, *, deterministic: bool) -> Iterator[None]:
+    """torch's own draws (dropout) are seeded inside, and its state is put back after. On a GPU cuDNN looks for the
+    fastest kernels, or, where `deterministic`, torch takes those alone that give the same bits each time."""
+    with ExitStack() as stack:
+        on_gpu = device.type == "cuda"
+        stack.enter_context(torch.random.fork_rng(devices=[device] if on_gpu else []))
+        torch.default_generator.manual_seed(number_of(seed, "model", epoch))
+        if on_gpu:
+            stack.enter_context(torch.cuda.device(device))
+            torch.cuda.manual_seed(number_of(seed, "model", epoch))
+            stack.enter_context(
+                torch.backends.cudnn.flags(enabled=True, benchmark=not deterministic, deterministic=deterministic)
+            )
+            if deterministic:
+                stack.enter_context(_deterministic())
+        yield
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when cuBLAS is first used
+    before, warned = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before, warn_only=warned)

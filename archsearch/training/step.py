@@ -1,0 +1,94 @@
+"""One step of a training: forward, loss, backward, in parts where a batch is too large, and the weights' move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archsearch.space.settings import Precision, TrainingSettings
+from archsearch.training import recipe
+from archsearch.training.averaging import Average
+from archsearch.training.mixing import Mixer
+from archsearch.training.optimizer import Optimizer
+
+
+class Step:
+    """Steps `model`; its `optimizer` and its `average` (None without `ema`) are part of a training's state.
+
+    `compiled`: the forward pass goes through torch.compile, whose first step takes many seconds.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: TrainingSettings,
+        *,
+        device: torch.device,
+        precision: Precision,
+        compiled: bool = False,
+    ) -> None:
+        self.settings, self.device, self.precision = settings, device, precision
+        self.optimizer = Optimizer(model, settings)
+        self.average = Average(model, settings.ema) if settings.ema else None
+        self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
+        self._project: Callable[[], None] | None = getattr(model, "project", None)
+        self.losses, self.right = torch.zeros(()), torch.zeros(())
+        self.start()
+
+    def start(self) -> None:
+        """An epoch begins: the sums of losses and of right answers, on the device so that no step waits for it."""
+        self.losses = torch.zeros((), device=self.device)
+        self.right = torch.zeros((), device=self.device, dtype=torch.int64)
+
+    def __call__(self, images: Tensor, labels: Tensor, mixer: Mixer, rate: float) -> None:
+        """One step at this rate, on images (N, C, H, W), which may be changed."""
+        images, labels, others, share = mixer(images, labels)
+        size = self.settings.micro_batch or len(labels)
+        for part, wanted, other in zip(*(torch.split(each, size) for each in (images, labels, others)), strict=True):
+            with self.autocast():
+                scores = self._forward(part)
+            smoothing = self.settings.label_smoothing
+            loss = recipe.loss(scores, wanted, smoothing, other if mixer.mixes else None, share)
+            if len(wanted) < len(labels):
+                loss = loss * (len(wanted) / len(labels))
+            torch.autograd.backward(loss)
+            self.losses += loss.detach()
+            self.right += (scores.detach().argmax(1) == wanted).sum()
+        self.optimizer.step(rate)
+        if self._project is not None:
+            self._project()
+        if self.average is not None:
+            self.average.update()
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """What a forward pass runs in."""
+        if self.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def evaluated(self) -> AbstractContextManager[None]:
+        """Inside, the model holds what is evaluated and handed over: the average where there is one."""
+        return nullcontext() if self.average is None else self.average.applied()
+
+    def state(self) -> dict[str, Tensor]:
+        """The optimiser's buffers and the average, for `restore`."""
+        found = {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
+        if self.average is not None:
+            found |= {f"average.{name}": value for name, value in self.average.state().items()}
+        return found
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """The inverse of `state`. Raises ValueError for the state of another network or recipe."""
+
+        def of(kind: str) -> dict[str, Tensor]:
+            return {name.removeprefix(kind): value for name, value in state.items() if name.startswith(kind)}
+
+        self.optimizer.restore(of("optimizer."))
+        if self.average is not None:
+            self.average.restore(of("average."))
+        elif of("average."):
+            raise ValueError("the state holds an average of weights, which this recipe does not take")

@@ -1,0 +1,30 @@
+"""Spans of time as people write them."""
+
+import pytest
+
+from archsearch.reading.durations import format_duration, parse_duration
+from archsearch.reading.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("30m", 1800), ("1h30m", 5400), ("90s", 90), ("2d", 172_800), ("1d 2h 3m 4s", 93_784), (45, 45), (1.5, 1.5)],
+)
+def test_a_time_is_read(text: object, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("value", ["", "m", "30", "30M", "1.5h", "-3m", "3m1h", "0s", 0, -1, True, None, [1], "9" * 30])
+def test_anything_else_is_refused_with_what_is_allowed(value: object) -> None:
+    with pytest.raises(InputError, match="30m, 1h30m"):
+        parse_duration(value)
+
+
+def test_common_slips_get_a_hint() -> None:
+    with pytest.raises(InputError, match="did you mean 30m"):
+        parse_duration("30 min")
+
+
+@pytest.mark.parametrize("seconds", [1, 59, 60, 61, 3600, 5400, 86_399, 86_400, 93_784])
+def test_what_is_written_is_read_back(seconds: int) -> None:
+    assert parse_duration(format_duration(seconds)) == seconds

@@ -1,0 +1,155 @@
+"""The same batches wherever the images lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from archsearch.space.settings import TrainingSettings
+from archsearch.training.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.feed import DeviceFeed, HostFeed, feed_of
+from archsearch.training.images import ImageSet, Split
+
+CPU = torch.device("cpu")
+RECIPES = {
+    "as they are": TrainingSettings(),
+    "flip": TrainingSettings(flip=True),
+    "crop, flip, cutout": TrainingSettings(crop_padding=2, flip=True, cutout=3),
+    "all but that crop": TrainingSettings(flip=True, cutout=3, resized_crop=0.3, colour_jitter=0.4),
+}
+on_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU here")
+
+
+def some_images(channels: int = 3, count: int = 50) -> ImageSet:
+    generator = np.random.default_rng(0)
+
+    def split(many: int) -> Split:
+        pixels = generator.integers(0, 256, (many, channels, 9, 7), dtype=np.uint8)
+        return Split(images=pixels, labels=generator.integers(0, 4, many))
+
+    names = ("a", "b", "c", "d")
+    return ImageSet.of(name="noise", classes=names, train=split(count), validation=split(11), test=split(7))
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def order_of(count: int = 45) -> torch.Tensor:
+    return torch.randperm(50, generator=seeded(9))[:count]
+
+
+def same(one, other) -> bool:
+    one, other = list(one), list(other)
+    return len(one) == len(other) > 0 and all(
+        torch.equal(x, y) for left, right in zip(one, other, strict=True) for x, y in zip(left, right, strict=True)
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_feed_gives_the_windows_of_one_draw_for_the_whole_epoch(recipe, channels):
+    images, settings, order = some_images(channels), RECIPES[recipe], order_of()
+    windows = Windows(images.train.images, Normaliser(images.mean, images.std, CPU), settings, CPU)
+    draws = Draws.draw(45, (9, 7), settings, seeded())
+    wanted = [
+        (windows.batch(order[part], draws[part]), torch.from_numpy(images.train.labels)[order[part]])
+        for part in (slice(0, 16), slice(16, 32), slice(32, 45))
+    ]
+    for feed in (DeviceFeed(images, settings, CPU), HostFeed(images, settings, CPU)):
+        assert feed.count == 50 and same(feed.training(order, seeded(), 16), wanted)
+        assert not same(feed.training(order, seeded(1), 16), wanted) or recipe == "as they are"
+
+
+@pytest.mark.parametrize("kind", [DeviceFeed, HostFeed])
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_evaluation_is_the_split_as_it_is(kind, split):
+    images = some_images()
+    feed = kind(images, RECIPES["all but that crop"], CPU)
+    found, held = list(feed.evaluation(split, 4)), images.split(split)
+    assert [len(labels) for _, labels in found[:-1]] == [4] * (len(found) - 1)
+    wanted = Normaliser(images.mean, images.std, CPU)(as_pixels(held.images, CPU))
+    assert torch.equal(torch.cat([batch for batch, _ in found]), wanted)
+    assert torch.cat([labels for _, labels in found]).tolist() == held.labels.tolist()
+    assert same(feed.evaluation(split, 4), found)  # held now, and not touched
+
+
+@pytest.mark.parametrize("kind", [DeviceFeed, HostFeed])
+def test_batches_are_float_channels_last_and_labels_whole_numbers(kind):
+    batch, labels = next(kind(some_images(), RECIPES["crop, flip, cutout"], CPU).training(order_of(), seeded(), 8))
+    assert batch.dtype == torch.float32 and batch.shape == (8, 3, 9, 7) and labels.dtype == torch.int64
+    assert batch.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("kind", [DeviceFeed, HostFeed])
+def test_a_feed_serves_another_recipe_and_is_left_as_it_was(kind):
+    images = some_images()
+    feeds = {name: kind(images, settings, CPU) for name, settings in RECIPES.items()}
+    for first in RECIPES:
+        for other, settings in RECIPES.items():
+            again = feeds[first].with_recipe(settings)
+            for feed, name in ((again, other), (feeds[first], first)):
+                assert same(feed.training(order_of(), seeded(), 16), feeds[name].training(order_of(), seeded(), 16))
+
+
+def test_another_recipe_with_the_same_padding_shares_the_pixels():
+    feed = DeviceFeed(some_images(), RECIPES["flip"], CPU)
+    shared, copied = (feed.with_recipe(RECIPES[name]) for name in ("all but that crop", "crop, flip, cutout"))
+    assert shared._windows.store is feed._windows.store is not copied._windows.store
+
+
+def test_two_epochs_may_be_read_in_turns():
+    feed, alone = (DeviceFeed(some_images(), RECIPES["crop, flip, cutout"], CPU) for _ in range(2))
+    turns = list(zip(feed.training(order_of(), seeded(1), 9), feed.training(order_of(), seeded(2), 9), strict=True))
+    assert same([one for one, _ in turns], alone.training(order_of(), seeded(1), 9))
+    assert same([other for _, other in turns], alone.training(order_of(), seeded(2), 9))
+
+
+@pytest.mark.parametrize("kind", [DeviceFeed, HostFeed])
+def test_evaluating_first_leaves_a_feed_that_can_be_trained_on(kind):
+    """What is made in inference mode must not reach what is differentiated."""
+    feed, conv = kind(some_images(), RECIPES["crop, flip, cutout"], CPU), torch.nn.Conv2d(3, 2, 3)
+    with torch.inference_mode():
+        list(feed.evaluation("validation", 4))
+        list(feed.evaluation("train", 4))
+    for batch, _ in (*feed.training(order_of(), seeded(), 16), *feed.evaluation("train", 16)):
+        conv(batch).sum().backward()
+    assert conv.weight.grad.isfinite().all()
+
+
+def test_images_that_ray_shares_read_only_are_fed():
+    images = some_images()
+    for split in (images.train, images.validation, images.test):
+        split.images.flags.writeable = split.labels.flags.writeable = False
+    for kind in (DeviceFeed, HostFeed):
+        feed = kind(images, RECIPES["crop, flip, cutout"], CPU)
+        next(feed.training(order_of(), seeded(), 8))
+        next(feed.evaluation("validation", 8))
+
+
+def test_on_a_cpu_images_stay_where_they_are():
+    assert isinstance(feed_of(some_images(), TrainingSettings(), CPU), DeviceFeed)
+
+
+@pytest.mark.gpu
+@on_gpu
+def test_where_images_lie_depends_on_the_free_memory(monkeypatch):
+    images, gpu = some_images(), torch.device("cuda", 0)
+    for free, kind in ((4 * images.nbytes, DeviceFeed), (4 * images.nbytes - 8, HostFeed)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, free))
+        assert isinstance(feed_of(images, TrainingSettings(), gpu), kind)
+
+
+@pytest.mark.gpu
+@on_gpu
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_gpu_is_fed_what_a_cpu_is(recipe):
+    images, settings, gpu = some_images(), RECIPES[recipe], torch.device("cuda", 0)
+    wanted = list(DeviceFeed(images, settings, CPU).training(order_of(), seeded(), 8))
+    for kind in (DeviceFeed, HostFeed):
+        feed = kind(images, settings, gpu)
+        found = list(feed.training(order_of(), seeded(), 8))
+        for (batch, labels), (batch_wanted, labels_wanted) in zip(found, wanted, strict=True):
+            assert batch.device.type == labels.device.type == "cuda"
+            assert torch.allclose(batch.cpu(), batch_wanted, atol=1e-4) and torch.equal(labels.cpu(), labels_wanted)

@@ -1,0 +1,67 @@
+"""In which precision a device trains, as measured and kept."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from archsearch.space.settings import DataSettings, TrainingSettings
+from archsearch.training import precision
+from archsearch.training.datasets import load_images
+from archsearch.training.loop import Training
+from archsearch.training.precision import choose_precision
+from tests.training.nets import tiny
+
+SETTINGS = TrainingSettings(batch_size=16, device="cpu")
+
+
+def test_it_is_measured_once_and_then_read(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "precision.json"
+    first = choose_precision((1, 8, 8), SETTINGS, threads=1, cache=file)
+    assert first.float32_ms > 0 and first.bfloat16_ms > 0
+    faster = first.float32_ms >= precision.WORTH_IT * first.bfloat16_ms
+    assert first.precision == ("bfloat16" if faster else "float32")
+    known = json.loads(file.read_text())
+    (key,) = known
+    known[key]["float32_ms"] = 1234.0
+    file.write_text(json.dumps(known))
+    assert choose_precision((1, 8, 8), SETTINGS, threads=1, cache=file).float32_ms == 1234.0
+    assert str(first).startswith(first.precision) and "times as fast" in str(first)
+
+
+def test_another_image_size_is_another_question(tmp_path: Path) -> None:
+    file = tmp_path / "precision.json"
+    for image in ((1, 8, 8), (3, 3, 2)):
+        choose_precision(image, SETTINGS, threads=1, cache=file)
+    assert len(json.loads(file.read_text())) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"other": 1}'])
+def test_a_damaged_file_is_done_without(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "precision.json"
+    file.write_text(text)
+    assert choose_precision((1, 4, 4), SETTINGS, threads=1, cache=file).threads == 1
+
+
+def test_a_place_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert choose_precision((1, 4, 4), SETTINGS, threads=1, cache=tmp_path / "file" / "precision.json").threads == 1
+
+
+def test_threads_are_put_back(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    choose_precision((1, 4, 4), SETTINGS, threads=before + 1, cache=tmp_path / "p.json")
+    assert torch.get_num_threads() == before
+
+
+def test_the_settings_word_decides_and_bfloat16_learns_as_well() -> None:
+    images = load_images(DataSettings())
+    settings = TrainingSettings(epochs=6, precision="bfloat16", device="cpu")
+    training = Training(tiny(), images, settings, seed=0)
+    history = list(training)
+    assert training.precision == "bfloat16"
+    assert history[-1].validation_accuracy > 0.9
+    assert all(p.dtype == torch.float32 for p in training.model.parameters())
+    again = Training(tiny(), images, settings, seed=0)
+    assert next(again).train_loss == history[0].train_loss
