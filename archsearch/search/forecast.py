@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +27,8 @@ class Forecast:
     all trials together, early stopping as it is when rungs order the trials as later ones do; `at_most`: without it.
 
     Hours are of training and validation alone, with `at_once` trials that do not slow one another. `gpu_hours` is None
-    where no GPU is used.
+    where no GPU is used. `wall_hours` is the file's wall time: a search that would take longer ends then, with fewer
+    trials, and the hours are no more than that.
     """
 
     trials: int
@@ -40,6 +42,7 @@ class Forecast:
     hours_at_most: float
     gpu_hours: float | None
     gpu_hours_at_most: float | None
+    wall_hours: float | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -67,6 +70,9 @@ def forecast(
     # The last trials do not fill all lanes: a search is no shorter than one trial trained to the end.
     hours = max(epochs / lanes, min(epochs, space.training.epochs)) * mean / 3600
     gpu = space.resources.gpus_per_trial if timings.device == "cuda" else 0.0
+    wall = None if space.search.wall_time is None else space.search.wall_time / 3600
+    end = math.inf if wall is None else wall
+    at_most = most / lanes * mean / 3600
     return Forecast(
         trials=trials,
         trial_epochs=epochs,
@@ -75,10 +81,11 @@ def forecast(
         epoch_seconds_quartiles=(low, middle, high),
         networks=len(architectures),
         at_once=lanes,
-        hours=hours,
-        hours_at_most=most / lanes * mean / 3600,
-        gpu_hours=epochs * mean * gpu / 3600 if gpu else None,
-        gpu_hours_at_most=most * mean * gpu / 3600 if gpu else None,
+        hours=min(hours, end),
+        hours_at_most=min(at_most, end),
+        gpu_hours=min(epochs * mean / 3600, end * lanes) * gpu if gpu else None,
+        gpu_hours_at_most=min(most * mean / 3600, end * lanes) * gpu if gpu else None,
+        wall_hours=wall,
     )
 
 

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from archsearch.space.settings import Precision
+
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Begin this trial, or go on from `state`, and train an epoch.
 
     The schedule is annealed for each of `rungs` (epochs). At the rung `pause` the trial pauses: its state comes
-    with the report.
+    with the report. The training ends after `epochs` (None: as many as the settings say).
     """
 
     number: int
@@ -22,13 +24,16 @@ class Train:
     rungs: tuple[int, ...] = ()
     pause: int | None = None
     state: bytes | None = None
+    epochs: int | None = None
+    precision: Precision | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoOn:
-    """Train the trial's next epoch."""
+    """Train the trial's next epoch. The training now ends after `epochs`, where that is said: time runs out."""
 
     number: int
+    epochs: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +50,7 @@ class Test:
     number: int
     architecture: Mapping[str, Any]
     weights: bytes
+    precision: Precision | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +60,14 @@ class Measure:
     digest: str
     architecture: Mapping[str, Any]
     batch: int
-    precision: Literal["float32", "bfloat16"]
+    precision: Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choose:
+    """Find out in which precision this device trains faster on images of this (channels, height, width)."""
+
+    image: tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +77,7 @@ class ReportIn:
 
 @dataclass(frozen=True, kw_only=True)
 class Wait:
-    """Nothing can be done before another worker has reported; ask again then. Never sent to a worker."""
+    """Nothing can be done before another worker has reported; ask again in a while."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +85,7 @@ class Rest:
     """Nothing is left to do."""
 
 
-Instruction = ReportIn | Train | GoOn | HandOver | Test | Measure | Wait | Rest
+Instruction = ReportIn | Choose | Train | GoOn | HandOver | Test | Measure | Wait | Rest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +94,16 @@ class Report:
 
     `parcel` is the trial's weights ("weights"), or its state after the epoch at which it pauses ("rung").
     An epoch's `reason` says why the trial began anew though it was given a state. `latency` is what was measured of
-    the network `digest`; None where that failed, for `reason`.
+    the network `digest`; None where that failed, for `reason`. `precision` is what was found of the device, in the
+    words of training/precision.py. `more` says that this is not the last report of a step: nothing can be changed yet.
     """
 
     number: int = 0
-    kind: Literal["ready", "epoch", "rung", "weights", "tested", "latency", "failed", "lost"]
+    kind: Literal["ready", "epoch", "rung", "weights", "tested", "latency", "precision", "failed", "lost"]
     metrics: Mapping[str, float] | None = None
     parcel: bytes | None = None
     reason: str | None = None
     digest: str = ""
     latency: Mapping[str, Any] | None = None
+    precision: Mapping[str, Any] | None = None
+    more: bool = False

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
-from archsearch.search.messages import GoOn, HandOver, Instruction, Measure, Report, ReportIn, Rest, Test, Train, Wait
+from archsearch.search.messages import (
+    Choose,
+    GoOn,
+    HandOver,
+    Instruction,
+    Measure,
+    Report,
+    ReportIn,
+    Rest,
+    Test,
+    Train,
+    Wait,
+)
 from archsearch.space.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from archsearch.training.feed import Feed
     from archsearch.training.images import ImageSet
     from archsearch.training.loop import EpochMetrics, Training
 
@@ -26,6 +40,7 @@ class TrialWorker:
 
     def __init__(self, images: ImageSet, settings: TrainingSettings, *, threads: int) -> None:
         self._images, self._settings, self._threads = images, settings, threads
+        self._feed: Feed | None = None
         self._number = 0
         self._pause: int | None = None
         self._training: Training | None = None
@@ -41,7 +56,9 @@ class TrialWorker:
                     return replace(self._next_epoch(), reason=began_anew)
                 case GoOn() | HandOver() if self._training is None or number != self._number:
                     return Report(kind="lost", number=number, reason="the worker was started anew")
-                case GoOn():
+                case GoOn(epochs=end):
+                    if end is not None and self._training is not None:
+                        self._training.end_at(end)
                     return self._next_epoch()
                 case HandOver():
                     return self._hand_over()
@@ -49,11 +66,23 @@ class TrialWorker:
                     return self._test(instruction)
                 case Measure():
                     return self._measure(instruction)
+                case Choose():
+                    return self._choose(instruction)
                 case ReportIn() | Wait() | Rest():
                     return Report(kind="ready")
         except Exception as error:
             self._training = None
             return Report(kind="failed", number=number, reason=classify(error))
+
+    def carry_on(self, instruction: Instruction, *, seconds: float) -> list[Report]:
+        """Does what it says and goes on with the trial's next epochs, until somebody has to decide (at a rung, at
+        the end) or so many seconds have passed; the reports in order, at least one."""
+        began = time.monotonic()
+        reports = [self.carry_out(instruction)]
+        while _goes_on(reports[-1]) and time.monotonic() - began < seconds:
+            reports[-1] = replace(reports[-1], more=True)
+            reports.append(self.carry_out(GoOn(number=reports[-1].number)))
+        return reports
 
     def _measure(self, asked: Measure) -> Report:
         from archsearch.training.latency import measure
@@ -71,6 +100,15 @@ class TrialWorker:
             return Report(kind="latency", digest=asked.digest, reason=classify(error))
         return Report(kind="latency", digest=asked.digest, latency=found.to_dict())
 
+    def _choose(self, asked: Choose) -> Report:
+        from archsearch.training.precision import choose_precision
+
+        try:
+            found = choose_precision(asked.image, self._settings, threads=self._threads)
+        except Exception as error:
+            return Report(kind="precision", reason=classify(error))
+        return Report(kind="precision", precision={**found.to_dict(), "text": str(found)})
+
     def _begin(self, train: Train) -> str | None:
         """Why the state that was given cannot be used: the trial then begins anew."""
         self._training, why = None, None  # Frees the last trial's memory before the next one's is taken.
@@ -81,6 +119,8 @@ class TrialWorker:
             except (ValueError, KeyError) as error:
                 why = f"its state cannot be used: {error}"[:500]
                 self._training = self._fresh(train)  # Half of the state may have been taken.
+        if train.epochs is not None:
+            self._training.end_at(train.epochs)
         self._number, self._pause, self._epochs = train.number, train.pause, iter(self._training)
         return why
 
@@ -90,8 +130,24 @@ class TrialWorker:
 
         network = build(Architecture.from_dict(dict(train.architecture)), seed=train.seed)
         return Training(
-            network, self._images, self._settings, seed=train.seed, threads=self._threads, rungs=train.rungs
+            network,
+            self._images,
+            self._settings,
+            seed=train.seed,
+            threads=self._threads,
+            precision=train.precision,
+            rungs=train.rungs,
+            feed=self._images_at_hand(),
         )
+
+    def _images_at_hand(self) -> Feed:
+        """Put on the device once, for all trials."""
+        from archsearch.training.feed import feed_of
+        from archsearch.training.loop import resolve_device
+
+        if self._feed is None:
+            self._feed = feed_of(self._images, self._settings, resolve_device(self._settings.device))
+        return self._feed
 
     def _next_epoch(self) -> Report:
         metrics = next(self._epochs)
@@ -104,7 +160,7 @@ class TrialWorker:
         from archsearch.training.checkpoint import weights_to_bytes
 
         assert self._training is not None
-        weights = weights_to_bytes(self._training.model.state_dict())
+        weights = weights_to_bytes(self._training.weights())
         return Report(kind="weights", number=self._number, parcel=weights)
 
     def _test(self, test: Test) -> Report:
@@ -115,13 +171,33 @@ class TrialWorker:
         self._training = None
         network = build(Architecture.from_dict(dict(test.architecture)))
         network.load_state_dict(weights_from_bytes(test.weights))
-        training = Training(network, self._images, self._settings, seed=0, threads=self._threads)
+        training = Training(
+            network,
+            self._images,
+            self._settings,
+            seed=0,
+            threads=self._threads,
+            precision=test.precision,
+            feed=self._images_at_hand(),
+        )
         result = training.evaluate("test")
         return Report(
             kind="tested",
             number=test.number,
             metrics={"test_accuracy": result.accuracy, "test_loss": result.loss, "images": result.images},
         )
+
+
+def load_trainer() -> None:
+    """Imports what training takes, torch above all, before a trial waits for it."""
+    import archsearch.network
+    import archsearch.training.checkpoint
+    import archsearch.training.loop  # noqa: F401
+
+
+def _goes_on(report: Report) -> bool:
+    """Whether its trial's next epoch follows without a decision."""
+    return report.kind == "epoch" and report.metrics is not None and report.metrics["epoch"] < report.metrics["epochs"]
 
 
 def pack(tensors: dict[str, Tensor], extra: dict[str, Any]) -> bytes:

@@ -65,6 +65,7 @@ def random_words(space: SearchSpace, epochs: int) -> list[str]:
     as could spend that many epochs (EpochLimit ends it)."""
     seed = (space.search.seed + 1) % 2**32
     words = ["search.sampler=random", f"search.seed={seed}", f"search.trials={min(max(1, epochs), MOST_TRIALS)}"]
+    words += ["search.wall_time=null"] if space.search.wall_time is not None else []
     return [*words, "search.screen=null"] if space.search.screen is not None else words
 
 
@@ -106,7 +107,7 @@ def random_best(
         with audience.searching(space, folder) as watcher:
             limit = EpochLimit(watcher, epochs, trials)
             with suppress(EpochsSpent):
-                drive(Session(folder=folder, watcher=limit, tracking_uri=tracking_uri, images=images))
+                drive(Session(folder=folder, watcher=limit, tracking_uri=tracking_uri, images=images, test=False))
     with Ledger.read(folder.ledger) as sub:
         return next(iter(top_of(sub, space, 1, kind="random")), None)
 

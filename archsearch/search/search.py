@@ -3,15 +3,18 @@ and a `Search` made from it anew goes on where the last one was."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.search.deadline import Finalists
 from archsearch.search.front import Front
 from archsearch.search.gate import Gate
 from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
+from archsearch.search.precision import PrecisionChoice
 from archsearch.search.proposals import Candidate, Chooser, Proposals, derived_seed
 from archsearch.search.rungs import Promotion, Rungs
 from archsearch.search.states import States
@@ -34,16 +37,20 @@ class Watcher(Protocol):
 
 @dataclass(kw_only=True)
 class Search:
-    """One search in progress; `watcher` is told of every change of a trial, `choose` is a screen of candidates."""
+    """One search in progress; `watcher` is told of every change of a trial, `choose` is a screen of candidates.
+    Without `test` nobody looks at the test split."""
 
     space: SearchSpace
     folder: ExperimentFolder
     ledger: Ledger
     watcher: Watcher
     choose: Chooser | None = None
+    clock: Callable[[], float] = time.time
+    test: bool = True
     _crashes: dict[int, int] = field(default_factory=dict)
     _exhausted: bool = False
     _testing: bool = False
+    _told: bool = False
 
     def __post_init__(self) -> None:
         for trial in self.ledger.trials(TrialState.RUNNING):
@@ -61,6 +68,8 @@ class Search:
         self._front = Front(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
         self._states = States(self.folder)
+        self._precision = PrecisionChoice(self.space, self.ledger, self.watcher)
+        self._finalists = Finalists(self.space, self.ledger, self._rungs, clock=self.clock)
 
     def respond(self, report: Report) -> Instruction:
         """What the worker that sent this report does next."""
@@ -72,6 +81,8 @@ class Search:
             case "tested":
                 assert report.metrics is not None
                 self.ledger.note("tested", dict(report.metrics), trial=report.number)
+            case "precision":
+                self._precision.found(report.precision, report.reason)
             case "latency":
                 return self._measured(report) or self._next()
             case "failed":
@@ -85,6 +96,7 @@ class Search:
     def lost(self, number: int, reason: str) -> None:
         """The worker of this trial died. The trial waits for another, unless that happened too often."""
         if number == 0:
+            self._precision.lost()
             return
         if self._testing and self.ledger.trial(number).state.ended:
             self.ledger.note("test_failed", {"reason": reason}, trial=number)
@@ -106,6 +118,7 @@ class Search:
         assert report.metrics is not None
         number, metrics = report.number, dict(report.metrics)
         epoch, score = int(metrics["epoch"]), metrics[OBJECTIVE]
+        self._finalists.deadline.saw(number, metrics.get("seconds"))
         if report.reason is not None:
             self.ledger.note("state_lost", {"reason": report.reason}, trial=number)
         if report.parcel is not None:
@@ -113,12 +126,13 @@ class Search:
             return None
         self.ledger.epoch(number, epoch, metrics)
         self.watcher.trial(self.ledger.trial(number), metrics)
-        if epoch >= self.space.training.epochs:
+        end = self._finalists.end(number)
+        if epoch >= end:
             if self._front.takes(self.ledger.trial(number), score):
                 return HandOver(number=number)
             self._end(number, lambda: self.ledger.finish(number, score))
             return None
-        return GoOn(number=number)
+        return GoOn(number=number, epochs=None if report.more else self._finalists.shortened(number, epoch))
 
     def _pause(self, number: int, epoch: int, metrics: dict[str, float], state: bytes) -> None:
         """The trial's state is on disk before the ledger calls it paused, and the one before goes after that."""
@@ -170,23 +184,32 @@ class Search:
         self.watcher.trial(trial, None)
 
     def _next(self) -> Instruction:
-        """What was begun goes first, then what is promoted, then what is new. In the end one trial at least is
-        trained in full, and what is left at the rungs is stopped."""
+        """What was begun goes first, then what is promoted, then what is new, as long as the finalists have their time
+        after it. In the end one trial at least is trained in full, and what is left at the rungs is stopped."""
+        if not self._precision.settled:
+            return self._precision.ask() or Wait()
         waiting = self.ledger.trials(TrialState.WAITING)
-        trial = waiting[0] if waiting else self._promote(self._rungs.promotion())
-        if trial is None and (new := self._propose()) is not None:
+        if waiting:
+            return self._train(waiting[0], final=waiting[0].rung > 0 and not self._finalists.leave_time_for(waiting[0]))
+        promotion = self._rungs.promotion()
+        in_time = promotion is None or self._finalists.leave_time_for(self.ledger.trial(promotion.trial))
+        if promotion is not None and in_time:
+            with self.ledger.transaction():
+                return self._train(self._promote(promotion))
+        for_new = self._finalists.leave_time_for(None)
+        if for_new and (new := self._propose()) is not None:
             return new
-        if trial is None and (self.ledger.trials(TrialState.RUNNING) or self._gate.pending):
+        if not (in_time and for_new) and (finalist := self._finalist()) is not None:
+            return finalist
+        if self.ledger.trials(TrialState.RUNNING) or self._gate.pending:
             return Wait()
-        trial = trial or self._promote(self._rungs.last_promotion())
-        if trial is not None:
-            return self._train(trial)
+        last = self._rungs.last_promotion()
+        if last is not None:
+            return self._train(self._promote(last))
         self._stop_the_paused()
         return self._test_winner() or Rest()
 
-    def _promote(self, promotion: Promotion | None) -> Trial | None:
-        if promotion is None:
-            return None
+    def _promote(self, promotion: Promotion) -> Trial:
         number, bracket, rung = promotion.trial, promotion.bracket, promotion.rung
         why = self._rungs.correlation(bracket, rung)
         data = {"share": promotion.share, "correlation": why.value, "corrected": why.corrected, "n": why.n}
@@ -194,23 +217,40 @@ class Search:
         self._rungs.promote(number, rung)
         return self.ledger.trial(number)
 
-    def _train(self, trial: Trial) -> Train:
-        """From its first epoch, or from its last rung where the state there is whole."""
+    def _finalist(self) -> Train | None:
+        chosen = self._finalists.choose()
+        if chosen is None:
+            return None
+        if not self._told:
+            self._told = True
+            self.watcher.phase("the best so far train to the end in the time that is left")
+        number, rung = chosen.number, chosen.rung
+        data = {"finalist": True, "epochs": self._finalists.deadline.end(number, rung)}
+        self.ledger.promote(number, bracket=self._rungs.bracket(number), data=data)
+        self._rungs.promote(number, rung)
+        return self._train(self.ledger.trial(number), final=True)
+
+    def _train(self, trial: Trial, *, final: bool = False) -> Train:
+        """From its first epoch, or from its last rung where the state there is whole; a `final` one pauses no more."""
         number = trial.number
         state = self._states.read(trial) if trial.rung else None
         if trial.rung and state is None:
             self.ledger.note("state_lost", {"rung": trial.rung, "reason": "missing or damaged"}, trial=number)
-        self.ledger.start(number, resume_epoch=0 if state is None else trial.rung)
+        done = 0 if state is None else trial.rung
+        self.ledger.start(number, resume_epoch=done)
         trial = self.ledger.trial(number)
         self.watcher.trial(trial, None)
+        pause = None if final else self._rungs.above(number, trial.rung)
         return Train(
             number=number,
             attempt=trial.attempts,
             architecture=trial.architecture,
             seed=trial.seed,
-            rungs=self._rungs.levels(number),
-            pause=self._rungs.above(number, trial.rung),
+            rungs=tuple(level for level in self._rungs.levels(number) if not final or level <= trial.rung),
+            pause=pause,
             state=state,
+            precision=self._precision.value,
+            epochs=self._finalists.begins(number, done) if pause is None else None,
         )
 
     def _stop_the_paused(self) -> None:
@@ -235,34 +275,38 @@ class Search:
             self.ledger.note("exhausted", {"trials": number - 1})
             self.watcher.phase(f"the space is used up: {number - 1} networks within the budget, and no other")
             return None
-        return self._gate.ask(candidate) or self._train(self._begin(candidate))
+        return self._gate.ask(candidate) or self._begin(candidate)
 
-    def _begin(self, candidate: Candidate) -> Trial:
+    def _begin(self, candidate: Candidate) -> Train:
+        """A new trial, proposed and started in one transaction: a lane waits for it."""
         number = self.ledger.counts().total + 1
         self._proposals.begins(number, candidate)
-        return self.ledger.propose(
-            choices=candidate.choices,
-            architecture=candidate.architecture.to_dict(),
-            digest=candidate.digest,
-            cost=candidate.price.to_dict(),
-            seed=derived_seed(self.space.search.seed, number),
-        )
+        with self.ledger.transaction():
+            trial = self.ledger.propose(
+                choices=candidate.choices,
+                architecture=candidate.architecture.to_dict(),
+                digest=candidate.digest,
+                cost=candidate.price.to_dict(),
+                seed=derived_seed(self.space.search.seed, number),
+            )
+            return self._train(trial)
 
     def _measured(self, report: Report) -> Train | None:
         """The candidate becomes a trial if its latency keeps the budget."""
         candidate = self._gate.answer(report)
         self._gate.teach(self._proposals.feasible)
-        return None if candidate is None else self._train(self._begin(candidate))
+        return None if candidate is None else self._begin(candidate)
 
     def _test_winner(self) -> Test | None:
         """Once nothing runs any more, one worker tests the best; a search tests once in its life."""
         best = self.ledger.best()
-        if self._testing or best is None or self.ledger.trials(TrialState.RUNNING) or self.tested():
+        if not self.test or self._testing or best is None or self.ledger.trials(TrialState.RUNNING) or self.tested():
             return None
         with suppress(OSError):
             weights = (self.folder.trial(best.number) / "weights.safetensors").read_bytes()
             self._testing = True
-            return Test(number=best.number, architecture=best.architecture, weights=weights)
+            chosen = self._precision.value
+            return Test(number=best.number, architecture=best.architecture, weights=weights, precision=chosen)
         return None
 
     def tested(self) -> bool:

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """How a search is run: `address` of a running Ray (None: one of its own), where MLflow is (None: the default),
-    and the images, where somebody has loaded them already."""
+    and the images, where somebody has loaded them already. Without `test` nobody looks at the test split."""
 
     folder: ExperimentFolder
     watcher: Watcher
     address: str | None = None
     tracking_uri: str | None = None
     images: ImageSet | None = None
+    test: bool = True
     followers: list[Popen[bytes]] = field(default_factory=list)
 
 
@@ -79,23 +80,32 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
     with _ends(session, ledger), _terminable():
         watcher.phase("starting Ray")
         prepare(session.address)
-        from archsearch.search.executor import cluster, run_trials, settle
-        from archsearch.search.search import Search
+        from archsearch.search.cluster import cluster, lanes_that_fit, settle, warm_up
 
-        search = Search(
-            space=space, folder=session.folder, ledger=ledger, watcher=watcher, choose=_screen(space, images)
-        )
         with cluster(session.address, object_bytes=images.nbytes), _terminable():
             resources, notes = settle(space.resources, ours=session.address is None)
             for note in notes:
                 watcher.phase(note)
             watcher.phase("starting the workers")
+            if session.address is None:
+                warm_up(resources, lanes_that_fit(resources, space.search.trials))
+            from archsearch.search.executor import run_trials
+            from archsearch.search.search import Search
+
+            search = Search(
+                space=space,
+                folder=session.folder,
+                ledger=ledger,
+                watcher=watcher,
+                choose=_screen(space, images),
+                test=session.test,
+            )
             try:
                 run_trials(search, images, resources, workers_are_up=lambda: _follow(session))
             except BaseException:
                 search.interrupted()
                 raise
-        ledger.end("finished" if ledger.best() else "failed")
+            ledger.end("finished" if ledger.best() else "failed")  # MLflow ends while Ray does
 
 
 def _screen(space: SearchSpace, images: ImageSet) -> Chooser | None:

@@ -27,7 +27,7 @@ space:
   activation: {choice: [post, pre]}
 budget: {flops: {max: 120k}}
 search: {trials: 8, seed: 3, early_stopping: {kind: asha, grace_epochs: 1, reduction: 2}}
-training: {epochs: 3, batch_size: 32}
+training: {epochs: 3, batch_size: 32, precision: float32}
 """
 
 

@@ -1,0 +1,113 @@
+"""A lane and the driver's side of it, without Ray: the real search, ledger, worker and trainer."""
+
+from pathlib import Path
+
+import pytest
+
+from archsearch.experiment import Ledger, TrialState
+from archsearch.search.executor import LOSSES, Conductor, RayFailed, pause_after
+from archsearch.search.messages import GoOn, ReportIn, Rest, Wait
+from archsearch.search.objective import TrialWorker
+from archsearch.search.search import Search
+from archsearch.space import SearchSpace
+from archsearch.training.datasets import load_images
+from tests.search.local import Silent, drive_locally, tiny
+
+
+def drive_lanes(space: SearchSpace, search: Search, *, lanes: int, seconds: float) -> int:
+    """Lanes that step in turn until each rests; how many steps they took."""
+    conductor = Conductor(search=search, workers_are_up=lambda: None)
+    worker = {name: TrialWorker(load_images(space.data), space.training, threads=1) for name in map(str, range(lanes))}
+    told, steps = dict.fromkeys(worker, ReportIn()), 0
+    while told:
+        for name in list(told):
+            steps += 1
+            told[name] = conductor.follow(name, worker[name].carry_on(told[name], seconds=seconds))
+            if isinstance(told[name], Rest):
+                del told[name]
+        assert not told or not all(isinstance(order, Wait) for order in told.values()), "everybody waits for nobody"
+    return steps
+
+
+def results(ledger: Ledger) -> list[tuple[object, ...]]:
+    return [(t.digest, t.state, t.value, t.epochs, t.rung) for t in ledger.trials()]
+
+
+def test_several_epochs_a_step_change_no_decision_and_save_steps(tmp_path: Path) -> None:
+    one, two, three = (tmp_path / name for name in "abc")
+    for place in (one, two, three):
+        place.mkdir()
+    words = ("training.epochs=6", "search.early_stopping.grace_epochs=2", "search.trials=4", "data.limit=80")
+    space, plain = tiny(one, *words)
+    drive_locally(space, plain)
+    steps, found = {}, {}
+    for place, seconds in ((two, 0.0), (three, 1000.0)):
+        _, folder = tiny(place, *words)
+        with Ledger.open(folder.ledger) as ledger:
+            search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+            steps[seconds] = drive_lanes(space, search, lanes=1, seconds=seconds)
+            found[seconds] = results(ledger), [(e.trial, e.epoch) for e in ledger.epochs()]
+    with Ledger.read(plain.ledger) as ledger:
+        assert found[0.0] == found[1000.0] == (results(ledger), [(e.trial, e.epoch) for e in ledger.epochs()])
+    assert steps[1000.0] < steps[0.0]
+
+
+def test_two_lanes_share_a_search_and_the_idle_one_asks_again(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "search.trials=3")
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        drive_lanes(space, search, lanes=2, seconds=0.5)
+        assert all(trial.state.ended for trial in ledger.trials())
+        assert ledger.trials(TrialState.FINISHED)
+        assert search.tested()
+
+
+def test_a_step_ends_where_somebody_must_decide(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "training.epochs=5", "search.early_stopping.grace_epochs=2")
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        worker = TrialWorker(load_images(space.data), space.training, threads=1)
+        conductor = Conductor(search=search, workers_are_up=lambda: None)
+        begin = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=1000))
+        reports = worker.carry_on(begin, seconds=1000)
+        assert [(report.kind, report.metrics["epoch"]) for report in reports if report.metrics] == [
+            ("epoch", 1),
+            ("rung", 2),
+        ]
+        assert len(worker.carry_on(begin, seconds=0)) == 1
+
+
+def test_a_dead_lanes_trial_goes_to_the_next_one(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path)
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        worker = TrialWorker(load_images(space.data), space.training, threads=1)
+        conductor = Conductor(search=search, workers_are_up=lambda: None)
+        first = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=0))
+        conductor.lost("lane")
+        assert ledger.trial(1).state is TrialState.WAITING
+        again = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=0))
+        assert (again.number, again.attempt, again.architecture) == (1, 2, first.architecture)
+        gone = worker.carry_on(GoOn(number=7), seconds=1000)  # a trial that this process never saw
+        assert [report.kind for report in gone] == ["lost"]
+
+
+def test_workers_that_die_before_they_report_end_the_search(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path)
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        conductor = Conductor(search=search, workers_are_up=lambda: None)
+        for _ in range(LOSSES):
+            conductor.lost("lane")
+        with pytest.raises(RayFailed, match="workers in a row"):
+            conductor.lost("lane")
+
+
+def test_an_idle_lane_waits_a_tenth_of_what_it_has_waited_and_half_a_second_at_most() -> None:
+    pauses = [pause_after(waits) for waits in range(200)]
+    assert pauses[0] == 0.01
+    assert max(pauses) == 0.5
+    waited = 0.0
+    for pause in pauses:
+        assert pause <= 0.0101 + 0.1 * waited
+        waited += pause
