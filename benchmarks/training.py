@@ -55,18 +55,10 @@ def main() -> int:
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     seeds = 2 if asked.quick else min(asked.seeds, max(STUDENT))
-    jobs = {
-        "tiny": {"nets": 1 if asked.quick else 3, "data": {"name": "digits"},
-                 "training": {"epochs": 4 if asked.quick else 9, "batch_size": 64}},
-        "resnet20": {"nets": 1, "data": {"name": "fashion_mnist", "root": asked.root, "validation": 2000,
-                                         "limit": 2560 if asked.quick else 7680},
-                     "training": {"epochs": 1 if asked.quick else 4, "batch_size": 128, "crop_padding": 2,
-                                  "flip": True}},
-    }  # fmt: skip
-    if not list(Path(asked.root).rglob("train-images-idx3-ubyte*")):
-        del jobs["resnet20"]
-    cores = len(os.sched_getaffinity(0))
-    figures = {name: compared(name, job, seeds, cores) for name, job in jobs.items()}
+    figures = {
+        name: compared(name, job, seeds, len(os.sched_getaffinity(0)))
+        for name, job in jobs_of(asked.root, quick=asked.quick).items()
+    }
     met = len(figures) == len(TARGETS) and all(f["ratio"] >= TARGETS[n] and f["equal"] for n, f in figures.items())
     sys.path.insert(0, str(HERE))
     from quickstart import machine
@@ -80,6 +72,21 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "torchvision")},
         "n": seeds,
     }
+
+
+def jobs_of(root: str, *, quick: bool) -> dict[str, dict[str, Any]]:
+    """What is trained; ResNet-20 only where its data is."""
+    jobs = {
+        "tiny": {"nets": 1 if quick else 3, "data": {"name": "digits"},
+                 "training": {"epochs": 4 if quick else 9, "batch_size": 64}},
+        "resnet20": {"nets": 1, "data": {"name": "fashion_mnist", "root": root, "validation": 2000,
+                                         "limit": 2560 if quick else 7680},
+                     "training": {"epochs": 1 if quick else 4, "batch_size": 128, "crop_padding": 2,
+                                  "flip": True}},
+    }  # fmt: skip
+    if not list(Path(root).rglob("train-images-idx3-ubyte*")):
+        del jobs["resnet20"]
+    return jobs
 
 
 def compared(name: str, job: dict[str, Any], seeds: int, cores: int) -> dict[str, Any]:
@@ -122,7 +129,7 @@ def compared(name: str, job: dict[str, Any], seeds: int, cores: int) -> dict[str
 
 def together(words: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each in a process of its own, all at the same time."""
-    threads = str(words[0]["cores"] if words[0]["way"] == "plain" else 1)
+    threads = str(threads_of(words[0]))
     env = {**os.environ, "OMP_NUM_THREADS": threads}
     running = [
         subprocess.Popen([sys.executable, __file__, "--worker", json.dumps(word)], env=env, stdout=subprocess.PIPE)
@@ -132,6 +139,10 @@ def together(words: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if any(process.returncode for process in running):
         raise SystemExit("a training failed")
     return [json.loads(text) for text in said]
+
+
+def threads_of(word: dict[str, Any]) -> int:
+    return word["cores"] if word["way"] == "plain" else word.get("threads", 1)
 
 
 def spread(values: list[float], digits: int) -> dict[str, float]:
@@ -164,7 +175,7 @@ def work(word: dict[str, Any]) -> None:
         network = archsearch.Architecture.from_dict({**words, "input": list(images.shape)})
     model = archsearch.build(network, seed=word["seed"])
     if word["way"] == "ours":
-        found = ours(model, images, settings, word["seed"])
+        found = ours(model, images, settings, word["seed"], threads_of(word))
     else:
         torch.set_num_threads(word["cores"])
         found = plain(model, images, settings, word["seed"])
@@ -185,12 +196,12 @@ def drawn(number: int) -> Any:
     return space.sample(RecordedChoices(feasible.grid.choices(row)))
 
 
-def ours(model: Any, images: Any, settings: Any, seed: int) -> dict[str, Any]:
+def ours(model: Any, images: Any, settings: Any, seed: int, threads: int) -> dict[str, Any]:
     from archsearch.training.loop import Training
     from archsearch.training.precision import choose_precision
 
-    precision = choose_precision(images.shape, settings, threads=1).precision
-    training = Training(model, images, settings, seed=seed, threads=1, precision=precision)
+    precision = choose_precision(images.shape, settings, threads=threads).precision
+    training = Training(model, images, settings, seed=seed, threads=threads, precision=precision)
     curve, spent, began = [], 0.0, time.perf_counter()
     for metrics in training:
         spent += training.steps * training.batch_size / metrics.images_per_second

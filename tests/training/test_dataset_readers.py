@@ -341,7 +341,7 @@ def test_images_that_do_not_fit_in_memory_are_refused_before_they_are_read(tmp_p
     root = write_images(tmp_path, 20)
     (root / "red" / "0.png").write_bytes(b"broken, and never opened")
     with pytest.raises(InputError, match="half of the free memory"):
-        load_images(folder_settings(root))
+        load_images(folder_settings(root, in_memory=True))
 
 
 def test_free_memory_is_what_this_machine_could_have():
