@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from archsearch.cli.printing import duration
 from archsearch.experiment import Trial, TrialState
 
 
@@ -14,12 +15,14 @@ from archsearch.experiment import Trial, TrialState
 class Board:
     """A search's trials and phase. `trials` may hold those of earlier sessions.
 
+    `wall_time`: seconds that are left to the search as this session begins; None: as many as it takes.
     A trial is settled once it has ended, or while it is paused at a rung; `order` ends with the latest settled.
     """
 
     name: str
     planned: int
     epochs: int
+    wall_time: float | None = None
     clock: Callable[[], float] = time.monotonic
     phase: str = "starting"
     notice: str = ""
@@ -95,7 +98,26 @@ class Board:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds that the rest will take at this session's pace; None before three trials were settled."""
+        """Seconds that the rest will take at this session's pace, None before three trials were settled; or until the
+        wall time is over, where that comes first."""
+        left = None if self.wall_time is None else max(0.0, self.wall_time - self.elapsed)
+        paced = self._at_this_pace()
+        return min((each for each in (left, paced) if each is not None), default=None)
+
+    @property
+    def share(self) -> float:
+        """How far the search is, from 0 to 1: in trials, or in its wall time, whichever is further."""
+        passed = 0.0 if self.wall_time is None else self.elapsed / max(self.wall_time, 1e-9)
+        return min(1.0, max(self.settled / max(self.planned, 1), passed))
+
+    @property
+    def progress(self) -> str:
+        """Trials that were settled, of how many or in which time."""
+        if self.wall_time is None:
+            return f"{self.settled} of {self.planned} trials"
+        return f"{self.settled} trials in {duration(self.elapsed)} of {duration(self.wall_time)}"
+
+    def _at_this_pace(self) -> float | None:
         settled, now = self.settled, len(self._settled_now)
         if self._searching is None or now < 3 or settled >= self.planned:
             return None

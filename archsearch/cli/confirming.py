@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from archsearch.search.confirm import Audience
     from archsearch.search.retraining import Outcome, Run
-    from archsearch.search.search import Watcher
+    from archsearch.search.watching import Watcher
     from archsearch.space import SearchSpace
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from archsearch.search.search import Watcher
+    from archsearch.search.watching import Watcher
 
 RUNNING_ROWS = 6
 LATEST_ROWS = 5
@@ -89,7 +89,7 @@ class Lines:
         if metrics is not None or trial.state not in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
             return  # a stopped one was told of when it paused
         best = f"; best {board.best.id} {percent(board.best.value)}" if board.best else ""
-        self._say(f"{trial.id} {describe(trial)}; {board.settled} of {board.planned}{best}")
+        self._say(f"{trial.id} {describe(trial)}; {board.progress}{best}")
 
     def _say(self, text: str) -> None:
         print(f"{duration(self._board.elapsed):>7}  {text}", file=self._stream, flush=True)
@@ -134,8 +134,8 @@ def _head(board: Board) -> list[RenderableType]:
     elif (left := board.remaining) is not None:
         title.append(f"  about {duration(left)} left", style="dim")
     progress = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=board.planned, completed=board.settled, width=2 * BAR)
-    progress.add_row(bar, Text(f"{board.settled} of {board.planned} trials"))
+    bar = ProgressBar(total=1.0, completed=board.share, width=2 * BAR)
+    progress.add_row(bar, Text(board.progress))
     counts = Text("  ").join(
         Text.assemble((str(count), STYLES.get(state, "cyan") if count else "dim"), (f" {word}", "dim"))
         for state, word in (

@@ -14,7 +14,7 @@ from archsearch.space import SearchSpace
 from archsearch.space.settings import Precision
 
 if TYPE_CHECKING:
-    from archsearch.search.search import Watcher
+    from archsearch.search.watching import Watcher
 
 KIND = "precision"  # of the ledger's note
 

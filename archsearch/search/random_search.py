@@ -11,7 +11,7 @@ from archsearch.search.contenders import Contender, spent, top_of
 from archsearch.space import SearchSpace, load_space
 
 if TYPE_CHECKING:
-    from archsearch.search.search import Watcher
+    from archsearch.search.watching import Watcher
     from archsearch.training.images import ImageSet
 
 MOST_TRIALS = 1_000_000  # that search.trials allows

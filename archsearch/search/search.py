@@ -4,10 +4,9 @@ and a `Search` made from it anew goes on where the last one was."""
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.search.deadline import Finalists
@@ -19,20 +18,11 @@ from archsearch.search.proposals import Candidate, Chooser, Proposals, derived_s
 from archsearch.search.rungs import Promotion, Rungs
 from archsearch.search.states import States
 from archsearch.search.warm import recorded
+from archsearch.search.watching import Watcher
 from archsearch.space import SearchSpace
 
 OBJECTIVE = "validation_accuracy"
 CRASHES = 3  # A trial whose worker dies this often has failed.
-
-
-class Watcher(Protocol):
-    """Somebody who shows a search to a person."""
-
-    def phase(self, text: str) -> None:
-        """What the driver does before the first and after the last trial."""
-
-    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """A trial changed; with an epoch's metrics if that was it."""
 
 
 @dataclass(kw_only=True)

@@ -19,8 +19,8 @@ from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
 if TYPE_CHECKING:
     from archsearch.search.proposals import Chooser
-    from archsearch.search.search import Watcher
     from archsearch.search.warm import Carried
+    from archsearch.search.watching import Watcher
     from archsearch.training.images import ImageSet
 
 

@@ -76,6 +76,22 @@ def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:
     assert board.remaining == pytest.approx(4 * 10)
 
 
+def test_with_a_wall_time_that_is_what_is_left_unless_the_trials_end_before() -> None:
+    board = Board(name="digits", planned=10, epochs=9, clock=Clock(), wall_time=60)
+    assert (board.remaining, board.share, board.progress) == (60, 0.0, "0 trials in 0:00 of 1:00")
+    for number in range(1, 6):
+        board.take(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5})
+        board.clock.now += 2
+        board.take(trial(number, TrialState.STOPPED, 0.5), None)
+    assert board.remaining == pytest.approx(5 * 2)
+    assert board.share == 0.5
+    board.clock.now += 45
+    assert board.remaining == pytest.approx(5)
+    assert board.share == pytest.approx(55 / 60)
+    board.clock.now += 45
+    assert (board.remaining, board.share) == (0, 1)
+
+
 def test_lines_are_one_a_phase_and_one_a_trial_that_ended_or_paused(board: Board) -> None:
     stream = io.StringIO()
     lines = Lines(board, stream)
