@@ -44,6 +44,9 @@ def confirm(
     no_random: Annotated[
         bool, typer.Option("--no-random", help="Without the random search at equal cost, which takes as long again.")
     ] = False,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Through torch.compile: a minute of compiling first, then faster epochs.")
+    ] = False,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> int:
@@ -67,6 +70,7 @@ def confirm(
         named=_named(space, baseline),
         random=not no_random,
         tracking_uri=tracking_uri,
+        compiled=compiled,
     )
     try:
         with stdout_to_stderr(), _interruptible():
@@ -75,6 +79,7 @@ def confirm(
         words = ["archsearch", "confirm", known_as(folder), "--top", str(top), "--seeds", str(seeds)]
         words += [word for name in baseline or () for word in ("--baseline", name)]
         words += ["--no-random"] if no_random else []
+        words += ["--compile"] if compiled else []
         words += ["--tracking-uri", tracking_uri] if tracking_uri else []
         tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(words)}")
         return INTERRUPTED

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from itertools import count, islice
 from pathlib import Path
@@ -56,6 +56,7 @@ class Plan:
     random: bool = True
     tracking_uri: str | None = None
     processes: int | None = None
+    compiled: bool = False
 
     @property
     def place(self) -> Path:
@@ -102,7 +103,7 @@ class _Confirmation:
         rows = [Row(contender=contender) for contender in self._contenders()]
         seeds = new_seeds(self.ledger, self.plan.seeds)
         runs = {(row.contender.digest, seed): self._run(row.contender, seed) for seed in seeds for row in rows}
-        given = slots(self.space.resources, self.space.training.device)
+        given = replace(slots(self.space.resources, self.space.training.device), compiled=self.plan.compiled)
         with Retraining(self.images, self.space.training, given, self.audience, self.plan.processes) as retraining:
             self.audience.comparing(_names(rows))
             for outcome in retraining.train(list(runs.values())):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archsearch.search.rungs import Rungs
     from archsearch.space import SearchSpace
 
-FINALISTS_SHARE = 0.7  # of the wall time, at most, is kept for the finalists
+FINALISTS_SHARE = 0.75  # of the wall time, at most, is kept for the finalists
 TAIL, MOST_TAIL = 0.03, 60.0  # of the wall time, seconds: the test, MLflow's last rows and Ray's end
 MARGIN = 1.03  # epochs are taken to be this much slower than they were: validation and a hand-over come on top
 

@@ -21,7 +21,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from archsearch.search.cluster import RayFailed, lanes_that_fit
 from archsearch.search.environment import keep_freed_memory
-from archsearch.search.messages import Instruction, Report, ReportIn, Rest, Wait
+from archsearch.search.messages import Instruction, Measure, Report, ReportIn, Rest, Wait
 from archsearch.search.objective import TrialWorker, load_trainer
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Conductor:
     search: Search
     workers_are_up: Callable[[], None]
     up: bool = False
-    doing: dict[str, int] = field(default_factory=dict)
+    doing: dict[str, Instruction] = field(default_factory=dict)
     losses: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class Conductor:
         instruction: Instruction = Rest()
         for report in reports:
             instruction = self.search.respond(report)
-        self.doing[lane] = getattr(instruction, "number", 0)
+        self.doing[lane] = instruction
         return instruction
 
     def lost(self, lane: str) -> None:
@@ -155,7 +155,11 @@ class Conductor:
         self.losses += 1
         if self.losses > LOSSES:
             raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
-        self.search.lost(self.doing.pop(lane, 0), "its worker died")
+        did = self.doing.pop(lane, None)
+        if isinstance(did, Measure):
+            self.search.not_measured(did.digest, "its worker died")
+        else:
+            self.search.lost(getattr(did, "number", 0), "its worker died")
 
 
 class Schedule(FIFOScheduler):

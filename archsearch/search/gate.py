@@ -28,11 +28,13 @@ LIKELY = 0.3  # a candidate of less probability to keep the bound is not propose
 
 
 class Gate:
-    """`pending` candidates are being measured; `refused` (digest, choices) were, and do not keep the bound."""
+    """`pending` candidates are being measured, or will be `again`, since a worker died over them; `refused` (digest,
+    choices) were, and do not keep the bound."""
 
     def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
         self._budget, self._bound, self._ledger = space.budget, space.budget.latency, ledger
         self.pending: dict[str, Candidate] = {}
+        self.again: list[str] = []
         self._known: list[Mapping[str, Any]] = [event.data for event in ledger.events_of(KIND)]
 
     @property
@@ -45,9 +47,14 @@ class Gate:
         if self._bound is None:
             return None
         self.pending[candidate.digest] = candidate
+        return self.measure(candidate.digest)
+
+    def measure(self, digest: str) -> Measure:
+        """The instruction for a candidate that is pending."""
+        assert self._bound is not None
         return Measure(
-            digest=candidate.digest,
-            architecture=candidate.architecture.to_dict(),
+            digest=digest,
+            architecture=self.pending[digest].architecture.to_dict(),
             batch=self._bound.batch,
             precision=self._bound.precision,
         )

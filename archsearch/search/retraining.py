@@ -89,11 +89,12 @@ class Hears(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """How many trainings run at once, with how many torch threads each, where."""
+    """How many trainings run at once, with how many torch threads each, where; `compiled`: through torch.compile."""
 
     count: int
     threads: int
     device: str
+    compiled: bool = False
 
 
 def slots(
@@ -178,7 +179,7 @@ class Retraining:
                 self._slots.count,
                 mp_context=self._context,
                 initializer=_begin,
-                initargs=(self._images, self.settings, self._slots.threads, self._stop, self._said),
+                initargs=(self._images, self.settings, self._slots, self._stop, self._said),
             )
             waiting = {self._pool.submit(_work, task, run): run for run in runs}
         while waiting:
@@ -222,7 +223,7 @@ class _Place:
 
     images: ImageSet
     settings: TrainingSettings
-    threads: int
+    slots: Slots
     stop: Event
     said: Any
 
@@ -230,8 +231,8 @@ class _Place:
 _place: list[_Place] = []  # one entry, in a process that trains
 
 
-def _begin(images: ImageSet, settings: TrainingSettings, threads: int, stop: Event, said: Any) -> None:
-    _place[:] = [_Place(images=images, settings=settings, threads=threads, stop=stop, said=said)]
+def _begin(images: ImageSet, settings: TrainingSettings, slots: Slots, stop: Event, said: Any) -> None:
+    _place[:] = [_Place(images=images, settings=settings, slots=slots, stop=stop, said=said)]
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
@@ -249,7 +250,7 @@ def _work(task: Task, run: Run) -> Outcome:
 
     place = _place[0]
     if task == "test":
-        result = evaluate_test(run.folder, place.images, place.settings, threads=place.threads)
+        result = evaluate_test(run.folder, place.images, place.settings, threads=place.slots.threads)
         return Outcome(run=run, result=result)
     try:
         result = train_architecture(
@@ -258,7 +259,8 @@ def _work(task: Task, run: Run) -> Outcome:
             place.settings,
             seed=run.seed,
             folder=run.folder,
-            threads=place.threads,
+            threads=place.slots.threads,
+            compiled=place.slots.compiled,
             on_epoch=lambda metrics: place.said.put((str(run.folder), metrics.epoch, metrics.validation_accuracy)),
             on_step=partial(_look_up, place.stop),
             test=False,

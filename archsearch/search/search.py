@@ -37,7 +37,7 @@ class Search:
     choose: Chooser | None = None
     clock: Callable[[], float] = time.time
     test: bool = True
-    _crashes: dict[int, int] = field(default_factory=dict)
+    _crashes: dict[int | str, int] = field(default_factory=dict)
     _exhausted: bool = False
     _testing: bool = False
     _told: bool = False
@@ -97,6 +97,14 @@ class Search:
         else:
             self.ledger.requeue(number, reason)
             self.watcher.trial(self.ledger.trial(number), None)
+
+    def not_measured(self, digest: str, reason: str) -> None:
+        """The worker that measured this candidate died: another one does, unless that happened too often."""
+        self._crashes[digest] = self._crashes.get(digest, 0) + 1
+        if self._crashes[digest] >= CRASHES:
+            self._gate.answer(Report(kind="latency", digest=digest, reason=f"crashed: {reason}"))
+        else:
+            self._gate.again.append(digest)
 
     def interrupted(self) -> None:
         """The driver leaves: what runs waits for `resume`, and what is paused stays so."""
@@ -256,6 +264,8 @@ class Search:
 
     def _propose(self) -> Instruction | None:
         """A new trial, or the measurement that decides whether a candidate becomes one."""
+        if self._gate.again:
+            return self._gate.measure(self._gate.again.pop(0))
         number = self.ledger.counts().total + len(self._gate.pending) + 1
         if number > self.space.search.trials or self._exhausted:
             return None

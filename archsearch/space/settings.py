@@ -122,7 +122,7 @@ class SearchSettings(Words):
     trials: int = Field(24, ge=1, le=1_000_000, description="Trials in all.")
     wall_time: Duration | None = Field(
         None,
-        description="The search ends within this time (30m, 8h), all its sessions together: the last part, up to 70 %, "
+        description="The search ends within this time (30m, 8h), all its sessions together: the last part, up to 75 %, "
         "is kept for the best trials so far, one a lane, which train to the end in as many epochs as fit.",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="The same seed gives the same search (with one trial at a time).")

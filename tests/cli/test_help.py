@@ -22,7 +22,7 @@ SURFACE = {
     },
     "resume": {"EXPERIMENT", "--address", "--tracking-uri", "--json"},
     "status": {"[EXPERIMENT]", "--json"},
-    "confirm": {"EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--tracking-uri", "--json"},
+    "confirm": {"EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--tracking-uri", "--json"},
     "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
     "zoo": {"--json"},
     "profile": {

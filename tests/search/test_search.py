@@ -11,7 +11,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.network import build
-from archsearch.search.messages import GoOn, HandOver, Report, Train
+from archsearch.search.messages import GoOn, HandOver, Measure, Report, Train
 from archsearch.search.objective import TrialWorker
 from archsearch.search.proposals import Proposals
 from archsearch.search.rungs import corrected, spearman
@@ -353,3 +353,19 @@ def test_with_two_objectives_the_pareto_front_is_kept(tmp_path: Path) -> None:
         network.load_state_dict(
             weights_from_bytes((folder.path / "trials" / name / "weights.safetensors").read_bytes())
         )
+
+
+def test_a_candidate_over_which_a_worker_dies_is_measured_again_but_not_for_ever(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "search.trials=4", "budget={latency: {max: 1000ms}}")
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        first = search.respond(Report(kind="ready"))
+        assert isinstance(first, Measure)
+        for _ in range(2):
+            search.not_measured(first.digest, "its worker died")
+            assert search.respond(Report(kind="ready")) == first
+        search.not_measured(first.digest, "its worker died")
+        other = search.respond(Report(kind="ready"))
+        assert isinstance(other, Measure) and other.digest != first.digest
+        (note,) = [event.data for event in ledger.events_of("latency")]
+        assert (note["digest"], note["admitted"], note["reason"]) == (first.digest, False, "crashed: its worker died")
