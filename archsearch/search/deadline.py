@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 FINALISTS_SHARE = 0.75  # of the wall time, at most, is kept for the finalists
 TAIL, MOST_TAIL = 0.03, 60.0  # of the wall time, seconds: the test, MLflow's last rows and Ray's end
+RECENT = 3  # epochs of a trial, by which the next ones are foretold: a machine's speed comes and goes
 MARGIN = 1.03  # epochs are taken to be this much slower than they were: validation and a hand-over come on top
 
 
@@ -32,10 +34,10 @@ class Deadline:
         self.wall_time = math.inf if wall_time is None else wall_time
         tail = 0.0 if wall_time is None else min(MOST_TAIL, TAIL * wall_time)
         self._until = clock() + self.wall_time - tail - ledger.driven_seconds()
-        self._seconds: dict[int, float] = {}
+        self._seconds: dict[int, deque[float]] = {}
         if wall_time is not None:
             for trial in ledger.trials():
-                for epoch in ledger.epochs(trial.number)[-1:]:
+                for epoch in ledger.epochs(trial.number)[-RECENT:]:
                     self.saw(trial.number, epoch.metrics["seconds"])
 
     @property
@@ -46,7 +48,7 @@ class Deadline:
     def saw(self, trial: int, seconds: float | None) -> None:
         """An epoch of this trial took so long, its validation with it."""
         if seconds is not None and math.isfinite(seconds):
-            self._seconds[trial] = seconds
+            self._seconds.setdefault(trial, deque(maxlen=RECENT)).append(seconds)
 
     def left(self) -> float:
         """Seconds; below 0 when the time is over."""
@@ -69,10 +71,11 @@ class Deadline:
         return max(epoch + 1, min(self._epochs, epoch + int(self.left() / seconds)))
 
     def _of(self, trial: int | None) -> float:
-        """Seconds an epoch: the trial's own last, else the median of the others'; 0 before anything was seen."""
+        """Seconds an epoch: the mean of the trial's own last ones, else the median of the other trials'; 0 before
+        anything was seen."""
         if trial in self._seconds:
-            return self._seconds[trial]
-        return statistics.median(self._seconds.values()) if self._seconds else 0.0
+            return statistics.mean(self._seconds[trial])
+        return statistics.median(map(statistics.mean, self._seconds.values())) if self._seconds else 0.0
 
 
 class Finalists:
@@ -114,9 +117,13 @@ class Finalists:
         """The epoch at which the trial ends."""
         return self._ends.get(number, self._epochs)
 
-    def shortened(self, number: int, epoch: int) -> int | None:
-        """An earlier end of a trial that has trained `epoch` epochs, where the time does not last; else None."""
-        if number not in self._ends or (now := self.deadline.end(number, epoch)) >= self._ends[number]:
+    def moved(self, number: int, epoch: int) -> int | None:
+        """Another end of a trial that has trained `epoch` epochs, where the time does not last, or lasts for more; else
+        None. One that has a single epoch left, its rate next to nothing, is not made longer."""
+        if number not in self._ends:
+            return None
+        now, end = self.deadline.end(number, epoch), self._ends[number]
+        if now == end or (now > end and end - epoch < 2):
             return None
         self._ends[number] = now
         return now

@@ -30,7 +30,7 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class GoOn:
-    """Train the trial's next epoch. The training now ends after `epochs`, where that is said: time runs out."""
+    """Train the trial's next epoch. The training now ends after `epochs`, where that is said."""
 
     number: int
     epochs: int | None = None

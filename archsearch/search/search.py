@@ -130,7 +130,7 @@ class Search:
                 return HandOver(number=number)
             self._end(number, lambda: self.ledger.finish(number, score))
             return None
-        return GoOn(number=number, epochs=None if report.more else self._finalists.shortened(number, epoch))
+        return GoOn(number=number, epochs=None if report.more else self._finalists.moved(number, epoch))
 
     def _pause(self, number: int, epoch: int, metrics: dict[str, float], state: bytes) -> None:
         """The trial's state is on disk before the ledger calls it paused, and the one before goes after that."""

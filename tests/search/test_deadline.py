@@ -111,6 +111,15 @@ def test_epochs_that_grow_slower_shorten_the_finalist_which_still_ends_its_sched
         assert last is not None and last < 0.15 * driven.space.training.learning_rate
 
 
+def test_epochs_that_grow_faster_again_lengthen_it(tmp_path: Path) -> None:
+    driven, given = drive(tmp_path, "search.wall_time=10m", "training.epochs=60", slower=0.5, after=400.0)
+    assert 500 < driven.clock.now - 1e9 <= 600
+    ends = [order.epochs for order in given if isinstance(order, GoOn) and order.epochs is not None]
+    assert ends and ends[-1] > ends[0], "what the faster epochs save is trained with"
+    (_, epoch), *_ = trials_of(driven, TrialState.FINISHED)
+    assert epoch == ends[-1]
+
+
 def test_time_is_counted_over_all_sessions(tmp_path: Path) -> None:
     space, experiment = tiny(tmp_path, "search.trials=500", "training.epochs=20", "search.wall_time=10m")
     clock = Clock()
