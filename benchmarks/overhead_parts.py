@@ -86,7 +86,8 @@ def lanes() -> dict[str, float]:
         images = load_images(space.data)
         create(space, folder, name="trivial")
         prepare(None)
-        from archsearch.search.cluster import cluster, warm_up
+        from archsearch.search.cluster import cluster
+        from archsearch.search.prestart import warm_up
 
         with Ledger.open(folder.ledger) as ledger, cluster(None, object_bytes=images.nbytes):
             warm_up(space.resources, 2)

@@ -81,20 +81,3 @@ def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
     if resources.gpus_per_trial:
         fits = min(fits, int(have.get("GPU", 0) / resources.gpus_per_trial))
     return max(1, min(fits, trials, resources.max_concurrent or fits))
-
-
-def warm_up(resources: ResourceSettings, lanes: int) -> None:
-    """Has as many idle workers as there will be lanes import what a lane needs, while the driver imports Ray Tune.
-
-    The lanes then start in these processes. Nobody waits for it, and where it fails nothing is lost but time.
-    """
-    task = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial, max_retries=0)(_import)
-    for _ in range(lanes):
-        task.remote()
-
-
-def _import() -> None:
-    import archsearch.search.executor  # noqa: F401
-    from archsearch.search.objective import load_trainer
-
-    load_trainer()

@@ -1,4 +1,4 @@
-"""Ray Tune runs the trials. Only this file and cluster.py import Ray (after environment.py has settled what it reads).
+"""Ray Tune runs the trials. Beside this file only cluster.py and prestart.py import Ray.
 
 Tune schedules one long-lived trainable (a lane) for each trial that may run at once, places it, and starts
 it anew, here or on another node, when it dies. A lane imports torch and receives the images once, then trains

@@ -80,7 +80,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
     with _ends(session, ledger), _terminable():
         watcher.phase("starting Ray")
         prepare(session.address)
-        from archsearch.search.cluster import cluster, lanes_that_fit, settle, warm_up
+        from archsearch.search.cluster import cluster, lanes_that_fit, settle
+        from archsearch.search.prestart import warm_up
 
         with cluster(session.address, object_bytes=images.nbytes), _terminable():
             resources, notes = settle(space.resources, ours=session.address is None)

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.augmentation import Draws, Normaliser, Store, Windows, as_pixels
+from archsearch.training.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.batches import Batch, ahead, augmented, channels_last, parts
 from archsearch.training.images import ImageSet, SplitName
 from archsearch.training.streaming import StreamedImages
 
-Batch = tuple[Tensor, Tensor]
 DEVICE_SHARE = 0.25  # of a GPU's free memory: networks, and other trials' images, need the rest
 
 
@@ -137,53 +137,3 @@ class HostFeed:
             np.take(held.images, index, 0, out=pixels.numpy(), mode="clip")  # clip: straight into `out`
             np.take(held.labels, index, 0, out=labels.numpy(), mode="clip")
             yield pixels, labels
-
-
-def parts(count: int, size: int) -> Iterator[slice]:
-    """`count` things in runs of `size`, the last one perhaps shorter."""
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
-
-
-def channels_last(pixels: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, H, W, C), contiguous."""
-    return pixels.permute(0, 2, 3, 1).contiguous()
-
-
-def augmented(
-    batches: Iterator[Batch], draws: Draws, normalise: Normaliser, settings: TrainingSettings
-) -> Iterator[Batch]:
-    """Batches of pixels (N, C, H, W) on the device, in the order of `draws`, augmented there."""
-    start = 0
-    for pixels, labels in batches:
-        store = Store.of_batch(pixels.permute(0, 2, 3, 1), settings.crop_padding, normalise.fill)
-        index = torch.arange(len(labels), device=labels.device)
-        windows = Windows(store, normalise, settings, labels.device)
-        yield windows.batch(index, draws[start : start + len(labels)]), labels
-        start += len(labels)
-
-
-def ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
-    """Batches (pinned, where the device is a GPU) on the device, the next one sent while this one is in use."""
-    if device.type != "cuda":
-        yield from batches
-        return
-    beside, waiting = torch.cuda.Stream(device), None  # type: ignore[no-untyped-call]
-    for batch in batches:
-        with torch.cuda.stream(beside):
-            pixels, labels = (tensor.to(device, non_blocking=True) for tensor in batch)
-        sent = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        sent.record(beside)
-        if waiting is not None:
-            yield _arrived(*waiting)
-        waiting = (pixels, labels), sent
-    if waiting is not None:
-        yield _arrived(*waiting)
-
-
-def _arrived(batch: Batch, sent: torch.cuda.Event) -> Batch:
-    """Work that is asked for from here on waits for the copy; the host does not."""
-    now = torch.cuda.current_stream(batch[0].device)
-    now.wait_event(sent)
-    for tensor in batch:
-        tensor.record_stream(now)  # its memory is not used anew before this stream is done with it
-    return batch

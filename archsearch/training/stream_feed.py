@@ -21,8 +21,8 @@ from torch.utils.data import DataLoader, Dataset
 from archsearch.reading.errors import InputError, Problem
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.augmentation import Draws, Normaliser
+from archsearch.training.batches import Batch, ahead, augmented, channels_last, parts
 from archsearch.training.decoding import opened, pixels
-from archsearch.training.feed import Batch, ahead, augmented, channels_last, parts
 from archsearch.training.images import SplitName
 from archsearch.training.resizing import RATIO
 from archsearch.training.streaming import FilesOnDisk, StreamedImages
