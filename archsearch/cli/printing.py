@@ -29,8 +29,8 @@ def deliver(text: str, output: Path | None) -> None:
     from archsearch.experiment import write_atomically
     from archsearch.reading.errors import refuse
 
-    if output.exists() and not output.is_file():
-        raise refuse(f"{output} is no file", allowed="a file, new or to be replaced", file="-o")
+    if output.exists() and not output.is_file() and not output.is_dir():  # a device would be replaced by a file
+        raise refuse("a device or a pipe", allowed="a file, new or to be replaced", file=str(output))
     write_atomically(output, text if text.endswith("\n") else text + "\n")
     tell(f"wrote {output}")
 

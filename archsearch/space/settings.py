@@ -231,7 +231,7 @@ class TrainingSettings(Words):
         description="Images that go through the network at once, where a whole batch does not fit into memory; "
         "gradients add up to the batch's. Norms see the smaller batches.",
     )
-    precision: Literal["auto"] | Precision = Field(
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="bfloat16 is autocast's; auto: whichever a short measurement finds faster on the device, "
         "bfloat16 by a tenth at least. What was measured is stated, and kept for the device.",
