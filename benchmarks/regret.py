@@ -4,8 +4,8 @@ Claim: `auto` reaches in 50 trials or fewer the mean regret that random search r
 
 Each sampler searches each table `--runs` times. Regret: the best network's mean validation accuracy over the
 training seeds, less that of the network that the search would hand over. Two measures: after each trial, all
-trained in full; and after each epoch spent, with the rungs of search/rungs.py. NePS and Syne Tune stand beside where
-they are installed, and the document says where they are not.
+trained in full; and after each epoch spent, with the rungs of search/rungs.py. Syne Tune's searchers stand
+beside where it is installed (the slowest take minutes a run: `--sampler`, `--runs`); the document says what is not.
 
     python benchmarks/regret.py [--json] [--quick] [--runs N] [--table FILE]... [--sampler NAME]... [--plot FOLDER]
 """
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import importlib.util
 import json
 import sys
 import time
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import regret_others
 from quickstart import machine
 from regret_runs import Ground, by_epochs, by_trials, plain_optuna
 from tabular.table import Table
@@ -35,7 +35,6 @@ TARGET = 50
 SHOWN_TRIALS = (10, 25, 50, 75, 100, 150, 200)
 SHOWN_EPOCHS = (45, 90, 180, 300, 450, 600)
 PLAIN = "optuna TPE, plain"
-OTHERS = {"NePS": "neps", "Syne Tune": "syne_tune"}
 Runs = dict[str, np.ndarray]  # a sampler's name -> (runs, steps) regrets
 
 
@@ -52,13 +51,15 @@ def main() -> int:
     distinct = [
         name for name in NAMES if name == "auto" or sampler_of(name, objectives=1) != sampler_of("auto", objectives=1)
     ]
-    names = asked.sampler or (["random", "auto", "tpe"] if asked.quick else [*distinct, PLAIN])
+    names = asked.sampler or (
+        ["random", "auto", "tpe"] if asked.quick else [*distinct, PLAIN, *regret_others.installed()]
+    )
     runs = 3 if asked.quick else asked.runs
     figures, versions = {}, {name: importlib.metadata.version(name) for name in ("archsearch", "numpy", "optuna")}
     for file in files:
         ground = Ground.of(Table.load(file))
         trials = measured("trials", ground, names, runs, TRIALS)
-        epochs = measured("epochs", ground, [name for name in names if name != PLAIN], runs, EPOCHS)
+        epochs = measured("epochs", ground, [name for name in names if name in NAMES], runs, EPOCHS)
         figures[ground.name] = {
             "networks": len(ground.table),
             "best": round(float(ground.truth.max()), 4),
@@ -72,7 +73,7 @@ def main() -> int:
         "name": "regret",
         "figures": figures
         | {"auto": repr(sampler_of("auto", objectives=1))}
-        | {"not_installed": [n for n, module in OTHERS.items() if importlib.util.find_spec(module) is None]},
+        | {"not_installed": regret_others.missing()},
         "target": f"auto reaches random search's mean regret at {TRIALS} trials in {TARGET} or fewer, on every table",
         "met": bool(reached) and all(count is not None and count <= TARGET for count in reached),
         "machine": machine(),
@@ -97,6 +98,8 @@ def run_of(kind: str, name: str) -> Callable[[Ground, int, int], np.ndarray]:
     """One search; a sampler of its own for each, so that nothing is carried from one to the next."""
     if name == PLAIN:
         return plain_optuna
+    if name in regret_others.SYNE_TUNE:
+        return lambda ground, seed, steps: regret_others.syne_tune(name, ground, seed, steps)
     sampler = sampler_of(name, objectives=1)
     search = by_trials if kind == "trials" else by_epochs
     return lambda ground, seed, steps: search(ground, sampler, seed, steps)

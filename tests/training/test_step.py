@@ -52,7 +52,10 @@ def test_with_an_average_the_evaluated_and_handed_over_weights_are_its(few) -> N
     assert all(torch.equal(a, b) for a, b in zip(plain.model.parameters(), averaged.model.parameters(), strict=True))
     fresh = Training(tiny(1), few, TrainingSettings(device="cpu"), seed=0)
     fresh.model.load_state_dict(averaged.weights())
-    assert fresh.evaluate("test") == averaged.evaluate("test")
+    one, other = fresh.evaluate("test"), averaged.evaluate("test")
+    # Kernels may differ in the last bit with where in memory the weights lie.
+    assert one.loss == pytest.approx(other.loss, rel=1e-5)
+    assert one.accuracy == pytest.approx(other.accuracy, abs=0.005)
 
 
 @pytest.mark.parametrize("words", [{"ema": 0.9}, {"mixup": 0.2, "cutmix": 1.0}, {"ema": 0.9, "optimizer": "adamw"}])
