@@ -88,7 +88,8 @@ def test_weights_of_the_same_number_of_classes_keep_their_classifier(images: Pat
 
 
 def test_weights_of_archsearch_train_start_where_they_ended(tmp_path: Path, capsys) -> None:
-    words = ["train", "resnet20_cifar", "--data", "digits", "--set", "data.limit=300", "--json"]
+    words = ["train", "resnet20_cifar", "--data", "digits", "--set", "data.limit=300", "--json",
+             "--set", "training.precision=float32"]  # fmt: skip
     assert main([*words, "--epochs", "2", "--batch-size", "32", "--output", str(tmp_path / "one")]) == 0
     first = json.loads(capsys.readouterr().out)
     assert first["start"] is None and first["frozen"]["parameters"] == 0
