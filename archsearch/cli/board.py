@@ -115,7 +115,8 @@ class Board:
         """Trials that were settled, of how many or in which time."""
         if self.wall_time is None:
             return f"{self.settled} of {self.planned} trials"
-        return f"{self.settled} trials in {duration(self.elapsed)} of {duration(self.wall_time)}"
+        trials = "1 trial" if self.settled == 1 else f"{self.settled} trials"
+        return f"{trials} in {duration(self.elapsed)} of {duration(self.wall_time)}"
 
     def _at_this_pace(self) -> float | None:
         settled, now = self.settled, len(self._settled_now)

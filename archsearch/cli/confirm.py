@@ -14,7 +14,7 @@ import typer
 
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure, app_of, command
-from archsearch.cli.options import Experiment, Json, TrackingUri
+from archsearch.cli.options import Compiled, Experiment, Json, TrackingUri
 from archsearch.cli.printing import print_json, short, stdout_to_stderr, table, tell
 
 if TYPE_CHECKING:
@@ -44,9 +44,7 @@ def confirm(
     no_random: Annotated[
         bool, typer.Option("--no-random", help="Without the random search at equal cost, which takes as long again.")
     ] = False,
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Through torch.compile: a minute of compiling first, then faster epochs.")
-    ] = False,
+    compiled: Compiled = False,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> int:

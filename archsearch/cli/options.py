@@ -40,3 +40,6 @@ TrackingUri = Annotated[
 OutputFile = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Left out: stdout.")
 ]
+Compiled = Annotated[
+    bool, typer.Option("--compile", help="Through torch.compile: a minute of compiling first, then faster epochs.")
+]

@@ -10,7 +10,7 @@ import typer
 
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import Failure, app_of, command
-from archsearch.cli.options import Json, Network, Set
+from archsearch.cli.options import Compiled, Json, Network, Set
 from archsearch.cli.printing import percent, print_json, stdout_to_stderr, tell
 
 if TYPE_CHECKING:
@@ -45,9 +45,7 @@ def train(
         Literal["none", "trunk", "bn"],
         typer.Option(help="trunk: the classifier alone trains; bn: the norms keep their scales and statistics."),
     ] = "none",
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Through torch.compile: a minute of compiling, then faster epochs.")
-    ] = False,
+    compiled: Compiled = False,
     sets: Set = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", show_default=False, help="Left out: trained/NETWORK-DATA.")

@@ -57,8 +57,6 @@ class Deadline:
     def fits(self, trial: int | None, epochs: int, *, finalist: int | None, rung: int) -> bool:
         """Whether so many epochs of a trial (None: a new one) leave time enough for `finalist` to go on from its
         `rung` to the end, or for as much of that as is kept for it."""
-        if not self.bounded:
-            return True
         kept = min(FINALISTS_SHARE * self.wall_time, MARGIN * self._of(finalist) * (self._epochs - rung))
         return self.left() - MARGIN * self._of(trial) * epochs >= kept
 

@@ -46,7 +46,7 @@ class PrecisionChoice:
         note: dict[str, Any] = {"precision": "float32", "reason": reason} if said is None else dict(said)
         self._ledger.note(KIND, note)
         self.value = note["precision"]
-        self._watcher.phase(f"training in {note['text' if 'text' in note else 'precision']}")
+        self._watcher.phase(f"training in {note.get('text', note['precision'])}")
 
     def lost(self) -> None:
         """A worker died; if it was asked, the next one is."""

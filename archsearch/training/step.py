@@ -36,7 +36,6 @@ class Step:
         self.average = Average(model, settings.ema) if settings.ema else None
         self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
         self._project: Callable[[], None] | None = getattr(model, "project", None)
-        self.losses, self.right = torch.zeros(()), torch.zeros(())
         self.start()
 
     def start(self) -> None:

@@ -16,6 +16,7 @@ import pytest
 SPACES = Path(__file__).parent.parent.parent / "search_spaces"
 COMMAND = [sys.executable, "-m", "archsearch"]
 DIGITS = str(SPACES / "digits.yaml")
+TRIALS = 20
 PATIENCE = 420.0  # seconds: generous, for a busy machine; nothing here is a claim about speed
 
 
@@ -51,6 +52,11 @@ def reached(folder: Path) -> int:
     ledger = folder / "ledger.sqlite"
     query = "SELECT COUNT(*) FROM events WHERE kind IN ('paused', 'finished', 'failed')"
     return rows(ledger, query)[0][0] if ledger.exists() else 0
+
+
+def busy(folder: Path) -> int:
+    """How many trials are training, as far as the driver has written."""
+    return rows(folder / "ledger.sqlite", "SELECT COUNT(*) FROM trials WHERE state = 'running'")[0][0]
 
 
 def states(folder: Path) -> list[Path]:
@@ -147,7 +153,9 @@ def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds Ray's workers in /proc")
 def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path) -> None:
     folder, store = tmp_path / "out", tmp_path / "mlruns" / "mlflow.db"
-    process = start(tmp_path, "run", DIGITS, "--trials", "10", "--output", str(folder))
+    # Enough trials that every lane still has one when a worker is killed, after two sessions' end: a lane without a
+    # trial may die, and nothing is requeued.
+    process = start(tmp_path, "run", DIGITS, "--trials", str(TRIALS), "--output", str(folder))
     wait_for(lambda: reached(folder) >= 1, within=PATIENCE, process=process)
     os.kill(process.pid, signal.SIGINT)
     code, _, err = finish(process)
@@ -171,16 +179,17 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
     wait_for(lambda: lanes_of(process.pid), within=PATIENCE, process=process)
     before_kill = reached(folder)
     wait_for(lambda: reached(folder) > before_kill, within=PATIENCE, process=process)
+    wait_for(lambda: busy(folder) == len(lanes_of(process.pid)), within=PATIENCE, process=process)
     victim = lanes_of(process.pid)[0]
     os.kill(victim, signal.SIGKILL)
     code, out, err = finish(process)
     assert code == 0, err
-    assert json.loads(out)["trials"]["total"] == 10
+    assert json.loads(out)["trials"]["total"] == TRIALS
     died = rows(
         folder / "ledger.sqlite", "SELECT trial FROM events WHERE kind = 'requeued' AND data LIKE '%worker died%'"
     )
     assert len(died) == 1
-    check_whole(folder, store, 10)
+    check_whole(folder, store, TRIALS)
     assert set(before) <= set(rows(folder / "ledger.sqlite", kept)), "a trial that had ended was run again"
     assert paused, "nothing was paused when it was interrupted"
     assert not rows(folder / "ledger.sqlite", "SELECT * FROM events WHERE kind = 'state_lost'")

@@ -57,10 +57,10 @@ def test_adamw_learns_too(digits):
     assert list(Training(tiny(), digits, settings, seed=0, device="cpu"))[-1].validation_accuracy > 0.9
 
 
-def test_an_epoch_of_digits_on_one_thread_is_under_half_a_second(digits):
-    history = list(Training(tiny(), digits, RECIPE, seed=0, device="cpu", threads=1))
-    assert min(m.seconds for m in history) < 0.5
-    assert all(m.images_per_second > 0 for m in history)
+def test_the_seconds_of_an_epoch_hold_those_of_its_steps(digits):
+    training = Training(tiny(), digits, RECIPE, seed=0, device="cpu", threads=1)
+    for m in training:
+        assert 0 < training.steps * training.batch_size / m.images_per_second < m.seconds
 
 
 def test_the_same_seed_gives_the_same_metrics_bit_for_bit(few):
