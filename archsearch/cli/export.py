@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -136,11 +136,11 @@ def _chosen(folder: ExperimentFolder, given: str | None) -> tuple[Architecture, 
 
 def _numbered(ledger: Ledger, given: str, name: str) -> Trial:
     """The trial that 7, t7 or t0007 names."""
-    if match := re.fullmatch(r"t?0*([1-9]\d{0,8})", given, flags=re.ASCII):
-        try:
-            return ledger.trial(int(match[1]))
-        except KeyError:
-            pass
+    from archsearch.experiment import number_of
+
+    if (number := number_of(given)) is not None:
+        with suppress(KeyError):
+            return ledger.trial(number)
     last = ledger.counts().total
     allowed = f"1 to {last}, or t0001 to t{last:04d}" if last else f"{name} has no trials yet"
     raise refuse(f"{name} has no trial {given!r:.40}", allowed=allowed, file="--trial")

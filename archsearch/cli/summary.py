@@ -35,7 +35,8 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("time", duration(summary["seconds"])),
     ]
     if best is None:
-        return [("best", "no trial has finished"), *lines]
+        why = [("reason", summary["reason"])] if summary["reason"] else []
+        return [("best", "no trial has finished"), *why, *lines]
     tested = best["test_accuracy"]
     accuracy = f"{percent(best['value'])} on validation"
     accuracy += f", {percent(tested)} on test (looked at once)" if tested is not None else ", not tested"

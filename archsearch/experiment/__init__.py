@@ -3,7 +3,7 @@
 from archsearch.experiment.files import write_atomically
 from archsearch.experiment.folder import DriverRunning, ExperimentFolder, find, list_experiments
 from archsearch.experiment.ledger import IllegalTransition, Ledger
-from archsearch.experiment.records import Counts, Epoch, Event, Rejection, Trial, TrialState
+from archsearch.experiment.records import Counts, Epoch, Event, Rejection, State, Trial, TrialState, number_of
 
 __all__ = [
     "Counts",
@@ -14,9 +14,11 @@ __all__ = [
     "IllegalTransition",
     "Ledger",
     "Rejection",
+    "State",
     "Trial",
     "TrialState",
     "find",
     "list_experiments",
+    "number_of",
     "write_atomically",
 ]

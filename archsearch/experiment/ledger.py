@@ -23,7 +23,7 @@ from archsearch.experiment.schema import connect, create_file, dumps, translated
 
 # Kinds that change what the ledger says: `note` may not write them.
 _OURS = frozenset(
-    {"began", "ended", "proposed", "rejected", "started", "epoch", "requeued", "promoted", "correlated"}
+    {"began", "ended", "proposed", "rejected", "started", "epoch", "state", "requeued", "promoted", "correlated"}
 ) | frozenset(state.value for state in TrialState)
 _CLOSES = {
     TrialState.FINISHED: (TrialState.RUNNING,),
@@ -130,11 +130,12 @@ class Ledger(Queries):
     # ---- a trial's life; all raise IllegalTransition
 
     def start(self, number: int, *, resume_epoch: int = 0) -> None:
-        """waiting -> running. Epochs of an earlier attempt after `resume_epoch` are superseded: dropped."""
+        """waiting -> running. What an earlier attempt did after `resume_epoch` is superseded: dropped."""
         with self.transaction():
             self._expect(number, TrialState.WAITING, to=TrialState.RUNNING)
             now = self._append("started", number, {"resume_epoch": resume_epoch})
             self._supersede(number, resume_epoch)
+            self._db.execute("DELETE FROM states WHERE trial = ? AND epoch > ?", (number, resume_epoch))
             # The first attempt's start stays the trial's: its cost in time includes what was lost.
             running = "state = 'running', attempts = attempts + 1, started = COALESCE(started, ?)"
             self._set(number, running, now)
@@ -155,17 +156,24 @@ class Ledger(Queries):
         """running -> finished. Raises ValueError for a value that is not finite: such a trial has failed."""
         self._close_trial(number, TrialState.FINISHED, _finite(value), None)
 
-    def pause(self, number: int, value: float, *, rung: int, bracket: int = 0, state_digest: str | None = None) -> None:
-        """running -> paused, at the rung of so many epochs; `state_digest` is of the training's state, already on disk.
+    def state_kept(self, number: int, epoch: int, digest: str) -> None:
+        """The state of a running trial after `epoch` is on disk; `digest` is its SHA-256. Of the earlier states the
+        last is kept."""
+        with self.transaction():
+            self._expect(number, TrialState.RUNNING, to=TrialState.RUNNING)
+            self._append("state", number, {"epoch": epoch, "digest": digest})
+            before = "SELECT MAX(epoch) FROM states WHERE trial = ? AND epoch < ?"
+            gone = f"DELETE FROM states WHERE trial = ? AND epoch IS NOT ({before})"
+            self._db.execute(gone, (number, number, epoch))
+            self._db.execute("INSERT INTO states VALUES (?, ?, ?)", (number, epoch, digest))
 
-        Raises ValueError for a value that is not finite.
-        """
-        said = {"value": _finite(value), "rung": rung, "bracket": bracket, "state_digest": state_digest}
+    def pause(self, number: int, value: float, *, rung: int, bracket: int = 0) -> None:
+        """running -> paused, at the rung of so many epochs. Raises ValueError for a value that is not finite."""
+        said = {"value": _finite(value), "rung": rung, "bracket": bracket}
         with self.transaction():
             self._expect(number, TrialState.RUNNING, to=TrialState.PAUSED)
             self._append("paused", number, said)
-            columns = "state = 'paused', value = ?, rung = ?, state_digest = ?, reason = NULL"
-            self._set(number, columns, value, rung, state_digest)
+            self._set(number, "state = 'paused', value = ?, rung = ?, reason = NULL", value, rung)
             self._db.execute(
                 "INSERT INTO rungs (bracket, epochs, trials) VALUES (?, ?, 1) "
                 "ON CONFLICT DO UPDATE SET trials = trials + 1",

@@ -16,6 +16,7 @@ from archsearch.experiment.records import (
     Rejection,
     Rung,
     SearchState,
+    State,
     Trial,
     TrialState,
 )
@@ -81,6 +82,11 @@ class Queries:
         return [
             Epoch(trial=r["trial"], epoch=r["epoch"], metrics=json.loads(r["metrics"]), time=r["time"]) for r in rows
         ]
+
+    def states(self, number: int) -> list[State]:
+        """Those of a trial that were kept, the newest first: two at most."""
+        query = "SELECT * FROM states WHERE trial = ? ORDER BY epoch DESC"
+        return [State(**dict(row)) for row in self._db.execute(query, (number,))]
 
     def rejections(self) -> list[Rejection]:
         """Proposals out of budget, oldest first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -33,12 +34,18 @@ def trial_id(number: int) -> str:
     return f"t{number:04d}"
 
 
+def number_of(given: str) -> int | None:
+    """The inverse, of t0001 or any short form of it (t1, 1); None for what is none."""
+    found = re.fullmatch(r"t?0*([1-9]\d{0,8})", given, flags=re.ASCII)
+    return None if found is None else int(found[1])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """One architecture that is, was or will be trained. Times are Unix seconds.
 
     `value` is the score of a finished trial, or of a paused or stopped one at its rung. `rung` is the last rung at
-    which it paused (epochs; 0: none yet), `state_digest` the SHA-256 of the training's state there, where one was kept.
+    which it paused (epochs; 0: none yet).
     """
 
     number: int
@@ -56,7 +63,6 @@ class Trial:
     epochs: int
     reason: str | None
     rung: int = 0
-    state_digest: str | None = None
 
     @property
     def id(self) -> str:
@@ -72,6 +78,15 @@ class Epoch:
     epoch: int
     metrics: Mapping[str, float | None]
     time: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A training's state after so many epochs, on disk before the ledger knew of it; its SHA-256, hex."""
+
+    trial: int
+    epoch: int
+    digest: str
 
 
 @dataclass(frozen=True, kw_only=True)

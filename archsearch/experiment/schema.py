@@ -17,7 +17,7 @@ from archsearch.experiment.files import sync_folder
 from archsearch.reading.errors import InputError, refuse
 
 APPLICATION = 0x41524353  # "ARCS"
-VERSION = 2  # 2: trials pause at rungs
+VERSION = 3  # 2: trials pause at rungs; 3: a trial has states on disk, the last two of them
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -35,12 +35,16 @@ CREATE TABLE trials (
     state TEXT NOT NULL CHECK (state IN ('waiting', 'running', 'paused', 'finished', 'stopped', 'failed')),
     seed INTEGER NOT NULL, choices TEXT NOT NULL, architecture TEXT NOT NULL, digest TEXT NOT NULL,
     cost TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, started REAL, ended REAL,
-    value REAL, epochs INTEGER NOT NULL DEFAULT 0, reason TEXT, rung INTEGER NOT NULL DEFAULT 0, state_digest TEXT
+    value REAL, epochs INTEGER NOT NULL DEFAULT 0, reason TEXT, rung INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX trials_state ON trials (state, value);
 CREATE TABLE epochs (
     trial INTEGER NOT NULL REFERENCES trials (number), epoch INTEGER NOT NULL,
     metrics TEXT NOT NULL, time REAL NOT NULL, PRIMARY KEY (trial, epoch)
+) WITHOUT ROWID;
+CREATE TABLE states (
+    trial INTEGER NOT NULL REFERENCES trials (number), epoch INTEGER NOT NULL, digest TEXT NOT NULL,
+    PRIMARY KEY (trial, epoch)
 ) WITHOUT ROWID;
 CREATE TABLE rungs (
     bracket INTEGER NOT NULL, epochs INTEGER NOT NULL, trials INTEGER NOT NULL, promoted INTEGER NOT NULL DEFAULT 0,

@@ -14,7 +14,8 @@ from archsearch.experiment.records import SearchState, Trial, TrialState
 def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     """What the ledger says, in plain JSON values. Raises InputError where there is no ledger.
 
-    `seconds` counts the drivers' sessions; `best` is null until a trial has finished; `test_accuracy` is
+    `reason` says why a search has failed. `seconds` counts the drivers' sessions;
+    `best` is null until a trial has finished; `test_accuracy` is
     null until the winner was tested; `rungs` are those that a trial has reached (see `Rung`); `used_up`: the space
     held no further network within the budget; `pareto` is null with one objective, else the finished trials that no
     other beats in every objective, the most accurate first.
@@ -36,6 +37,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
                 "planned": ledger.meta.get("trials"),
             },
             "rejected_before_start": counts.rejected,
+            "reason": _reason(ledger),
             "used_up": bool(ledger.events_of("exhausted")),
             "best": None if best is None else _best(best, ledger),
             "pareto": _pareto(ledger),
@@ -47,6 +49,12 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
 def _state(folder: ExperimentFolder, recorded: SearchState) -> SearchState:
     """A driver that was killed leaves `running` behind."""
     return "interrupted" if recorded == "running" and not folder.is_driven() else recorded
+
+
+def _reason(ledger: Ledger) -> str | None:
+    """Why the last session failed."""
+    last = ledger.last_session()
+    return last.data.get("reason") if last is not None and last.kind == "ended" else None
 
 
 def _best(best: Trial, ledger: Ledger) -> dict[str, Any]:

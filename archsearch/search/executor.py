@@ -12,10 +12,12 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
+from ray.exceptions import RayActorError
 from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
@@ -23,13 +25,16 @@ from archsearch.search.cluster import RayFailed, lanes_that_fit
 from archsearch.search.environment import keep_freed_memory
 from archsearch.search.messages import Instruction, Measure, Report, ReportIn, Rest, Wait
 from archsearch.search.objective import TrialWorker, load_trainer
+from archsearch.search.watchdog import killed_after
 
 if TYPE_CHECKING:
     from archsearch.search.search import Search
+    from archsearch.space import SearchSpace
     from archsearch.space.settings import ResourceSettings
     from archsearch.training.images import ImageSet
 
 
+NODE_DIED = "its node has died"  # Ray's words for an actor whose node is gone
 LONGEST_PAUSE = 0.5  # seconds
 LOSSES = 10
 STEP_SECONDS = 0.5  # short epochs that need no decision are reported together
@@ -40,11 +45,11 @@ def run_trials(
 ) -> None:
     """Runs until every lane rests; `workers_are_up` is called once, at the first report. Needs a `cluster`.
     KeyboardInterrupt passes through."""
-    settings = search.space.training
+    space = search.space
     conductor = Conductor(search=search, workers_are_up=workers_are_up)
     # A training that may be shortened at any epoch asks after each.
-    seconds = STEP_SECONDS if search.space.search.wall_time is None else 0.0
-    words = {"images": images, "settings": settings, "threads": resources.cpus_per_trial, "seconds": seconds}
+    seconds = STEP_SECONDS if space.search.wall_time is None else 0.0
+    words = {"images": images, "space": space, "threads": resources.cpus_per_trial, "seconds": seconds}
     storage = tempfile.mkdtemp(prefix="archsearch-tune-")
     lane = tune.with_resources(
         tune.with_parameters(Lane, **words),
@@ -70,12 +75,13 @@ def run_trials(
 class Lane(tune.Trainable):
     """One worker: carries out what it was told, reports, and is told more. Tune calls `step` again and again."""
 
-    def setup(self, config: dict[str, Any], images: ImageSet, settings: Any, threads: int, seconds: float) -> None:
+    def setup(self, config: dict[str, Any], images: ImageSet, space: SearchSpace, threads: int, seconds: float) -> None:
         """Once for each process. A step takes no more than `seconds` where one epoch does not."""
         load_trainer()
         keep_freed_memory()
-        self._worker = TrialWorker(images, settings, threads=threads)
-        self._seconds = seconds
+        words = space.search
+        self._worker = TrialWorker(images, space.training, threads=threads, save_every=words.checkpoint_every)
+        self._seconds, self._limit = seconds, seconds + words.epoch_limit
         self._told: Instruction = ReportIn()
         self._waits = 0
 
@@ -91,7 +97,8 @@ class Lane(tune.Trainable):
             self._waits += 1
         else:
             self._waits = 0
-        return {"said": Said(self._worker.carry_on(told, seconds=self._seconds))}
+        with killed_after(self._limit):
+            return {"said": Said(self._worker.carry_on(told, seconds=self._seconds))}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Tune asks when a lane ends; the ledger keeps what matters."""
@@ -127,6 +134,7 @@ class Conductor:
     workers_are_up: Callable[[], None]
     up: bool = False
     doing: dict[str, Instruction] = field(default_factory=dict)
+    since: dict[str, float] = field(default_factory=dict)  # by the monotonic clock
     losses: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,19 +155,26 @@ class Conductor:
         instruction: Instruction = Rest()
         for report in reports:
             instruction = self.search.respond(report)
-        self.doing[lane] = instruction
+        self.doing[lane], self.since[lane] = instruction, time.monotonic()
         return instruction
 
-    def lost(self, lane: str) -> None:
-        """The lane's process is gone; Tune starts another. Raises RayFailed where none lives long enough to report."""
+    def lost(self, lane: str, *, preempted: bool) -> None:
+        """The lane's process is gone, or its whole node; Tune starts another. Raises RayFailed where none lives long
+        enough to report."""
         self.losses += 1
         if self.losses > LOSSES:
             raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
-        did = self.doing.pop(lane, None)
-        if isinstance(did, Measure):
-            self.search.not_measured(did.digest, "its worker died")
+        limit, did = self.search.space.search.epoch_limit, self.doing.pop(lane, None)
+        if preempted:
+            why = "preempted: its worker's node is gone"
+        elif did is not None and time.monotonic() - self.since[lane] >= limit:
+            why = f"hung: no epoch within search.epoch_limit, {limit:.0f} s"
         else:
-            self.search.lost(getattr(did, "number", 0), "its worker died")
+            why = "crashed: its worker died"
+        if isinstance(did, Measure):
+            self.search.not_measured(did.digest, why)
+        else:
+            self.search.lost(getattr(did, "number", 0), why)
 
 
 class Schedule(FIFOScheduler):
@@ -185,4 +200,12 @@ class Schedule(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """A lane died, and is being started anew: its trial waits for a lane; this one begins with another."""
-        self._conductor.lost(trial.trial_id)
+        self._conductor.lost(trial.trial_id, preempted=_node_is_gone(trial))
+
+
+def _node_is_gone(trial: Any) -> bool:
+    """Whether the lane died with its node, or was taken away: nothing that the trial could help."""
+    error = None
+    with suppress(Exception):  # Tune keeps it as a pickle in its own folder
+        error = trial.get_pickled_error()
+    return isinstance(error, RayActorError) and (error.preempted or NODE_DIED in str(error))

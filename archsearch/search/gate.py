@@ -6,6 +6,7 @@ candidates from being proposed that would most likely break the bound.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archsearch.experiment import Ledger
+from archsearch.search.failures import ATTEMPTS
 from archsearch.search.messages import Measure, Report
 from archsearch.space import SearchSpace
 from archsearch.space.latency_model import LatencyModel
@@ -35,6 +37,7 @@ class Gate:
         self._budget, self._bound, self._ledger = space.budget, space.budget.latency, ledger
         self.pending: dict[str, Candidate] = {}
         self.again: list[str] = []
+        self._deaths: Counter[str] = Counter()
         self._known: list[Mapping[str, Any]] = [event.data for event in ledger.events_of(KIND)]
 
     @property
@@ -58,6 +61,14 @@ class Gate:
             batch=self._bound.batch,
             precision=self._bound.precision,
         )
+
+    def lost(self, digest: str, reason: str) -> None:
+        """The worker that measured this candidate died: another one does, unless that happened too often."""
+        self._deaths[digest] += 1
+        if self._deaths[digest] < ATTEMPTS["crashed"]:
+            self.again.append(digest)
+        else:
+            self.answer(Report(kind="latency", digest=digest, reason=f"crashed: {reason}"))
 
     def answer(self, report: Report) -> Candidate | None:
         """The candidate with its latency, if it keeps the bound; what was measured is kept in any case."""

@@ -14,7 +14,8 @@ class Train:
     """Begin this trial, or go on from `state`, and train an epoch.
 
     The schedule is annealed for each of `rungs` (epochs). At the rung `pause` the trial pauses: its state comes
-    with the report. The training ends after `epochs` (None: as many as the settings say).
+    with the report. The training ends after `epochs`, and takes `micro_batch` images at once (None: as the settings
+    say).
     """
 
     number: int
@@ -25,6 +26,7 @@ class Train:
     pause: int | None = None
     state: bytes | None = None
     epochs: int | None = None
+    micro_batch: int | None = None
     precision: Precision | None = None
 
 
@@ -92,7 +94,8 @@ Instruction = ReportIn | Choose | Train | GoOn | HandOver | Test | Measure | Wai
 class Report:
     """What came of an instruction. `number` is 0 where a worker has only just started.
 
-    `parcel` is the trial's weights ("weights"), or its state after the epoch at which it pauses ("rung").
+    `parcel` is the trial's weights ("weights"), or its state after the epoch: at which it pauses ("rung"), or for
+    which it was time ("epoch").
     An epoch's `reason` says why the trial began anew though it was given a state. `latency` is what was measured of
     the network `digest`; None where that failed, for `reason`. `precision` is what was found of the device, in the
     words of training/precision.py. `more` says that this is not the last report of a step: nothing can be changed yet.

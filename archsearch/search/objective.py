@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 import traceback
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
+from archsearch.reading.errors import InputError
 from archsearch.search.messages import (
     Choose,
     GoOn,
@@ -32,14 +34,23 @@ if TYPE_CHECKING:
     from archsearch.training.images import ImageSet
     from archsearch.training.loop import EpochMetrics, Training
 
+# As allocators say it that have no exception of their own: the CPU's, the driver's, cuBLAS'.
+OUT_OF_MEMORY = ("can't allocate memory", "std::bad_alloc", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+DEVICE_LOST = "CUDA error"  # whatever else it says: nothing runs in this process any more
 EXTRA = "extra.json"  # among a state's tensors: its plain values
 
 
 class TrialWorker:
-    """Holds the images and the trial in hand; nothing of one trial is left when the next begins."""
+    """Holds the images and the trial in hand; nothing of one trial is left when the next begins.
 
-    def __init__(self, images: ImageSet, settings: TrainingSettings, *, threads: int) -> None:
+    A training's state comes with an epoch's report once `save_every` seconds have passed since the last one.
+    """
+
+    def __init__(
+        self, images: ImageSet, settings: TrainingSettings, *, threads: int, save_every: float = math.inf
+    ) -> None:
         self._images, self._settings, self._threads = images, settings, threads
+        self._save_every, self._save_at = save_every, math.inf
         self._feed: Feed | None = None
         self._number = 0
         self._pause: int | None = None
@@ -47,7 +58,8 @@ class TrialWorker:
         self._epochs: Iterator[EpochMetrics] = iter(())
 
     def carry_out(self, instruction: Instruction) -> Report:
-        """Does what it says. A failure of the trial is a report, never an exception."""
+        """Does what it says. A failure of the trial is a report, never an exception, but where the process is of no
+        further use: then it ends, and another takes its place."""
         number = getattr(instruction, "number", 0)
         try:
             match instruction:
@@ -71,8 +83,12 @@ class TrialWorker:
                 case ReportIn() | Wait() | Rest():
                     return Report(kind="ready")
         except Exception as error:
-            self._training = None
-            return Report(kind="failed", number=number, reason=classify(error))
+            reason = classify(error)
+            if DEVICE_LOST in reason:
+                raise
+            self._training, self._epochs = None, iter(())
+        free_cached_memory()
+        return Report(kind="failed", number=number, reason=reason)
 
     def carry_on(self, instruction: Instruction, *, seconds: float) -> list[Report]:
         """Does what it says and goes on with the trial's next epochs, until somebody has to decide (at a rung, at
@@ -122,6 +138,7 @@ class TrialWorker:
         if train.epochs is not None:
             self._training.end_at(train.epochs)
         self._number, self._pause, self._epochs = train.number, train.pause, iter(self._training)
+        self._save_at = time.monotonic() + self._save_every
         return why
 
     def _fresh(self, train: Train) -> Training:
@@ -132,13 +149,16 @@ class TrialWorker:
         return Training(
             network,
             self._images,
-            self._settings,
+            self._settings if train.micro_batch is None else self._taking(train.micro_batch),
             seed=train.seed,
             threads=self._threads,
             precision=train.precision,
             rungs=train.rungs,
             feed=self._images_at_hand(),
         )
+
+    def _taking(self, micro_batch: int) -> TrainingSettings:
+        return self._settings.model_copy(update={"micro_batch": micro_batch})
 
     def _images_at_hand(self) -> Feed:
         """Put on the device once, for all trials."""
@@ -151,10 +171,15 @@ class TrialWorker:
 
     def _next_epoch(self) -> Report:
         metrics = next(self._epochs)
-        if metrics.epoch != self._pause or self._training is None:
-            return Report(kind="epoch", number=self._number, metrics=metrics.to_dict())
-        state = pack(*self._training.state())
-        return Report(kind="rung", number=self._number, metrics=metrics.to_dict(), parcel=state)
+        assert self._training is not None
+        pauses = metrics.epoch == self._pause
+        state = pack(*self._training.state()) if pauses or self._is_time_to_save(metrics) else None
+        self._save_at = self._save_at if state is None else time.monotonic() + self._save_every
+        return Report(kind="rung" if pauses else "epoch", number=self._number, metrics=metrics.to_dict(), parcel=state)
+
+    def _is_time_to_save(self, metrics: EpochMetrics) -> bool:
+        """Not after the last epoch, from which nobody goes on."""
+        return metrics.epoch < metrics.epochs and time.monotonic() >= self._save_at
 
     def _hand_over(self) -> Report:
         from archsearch.training.checkpoint import weights_to_bytes
@@ -188,6 +213,13 @@ class TrialWorker:
         )
 
 
+def free_cached_memory() -> None:
+    """Gives back what torch keeps of a GPU's memory for later: other trials share the GPU. Without one, nothing."""
+    import torch
+
+    torch.cuda.empty_cache()
+
+
 def load_trainer() -> None:
     """Imports what training takes, torch above all, before a trial waits for it."""
     import archsearch.network
@@ -219,14 +251,18 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def classify(error: Exception) -> str:
-    """The reason that the ledger keeps: `oom`, `nan`, or the error in a line with where it was raised."""
+    """The reason that the ledger keeps: `oom`, `nan`, `data`, or the error in a line with where it was raised."""
     import torch
 
     from archsearch.training.loop import Diverged
 
     if isinstance(error, Diverged):
         return f"nan: {error}"
-    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error):
+    if isinstance(error, InputError):
+        return f"data: {str(error).splitlines()[0]}"[:500]
+    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
+        word in str(error) for word in OUT_OF_MEMORY
+    ):
         return "oom: the trial ran out of memory"
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__name__}: {error} ({frame.name}, line {frame.lineno})"[:500]

@@ -13,7 +13,7 @@ to 0 the share grows on a line from 1/reduction to 1/2.
 from __future__ import annotations
 
 import math
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -159,6 +159,19 @@ class Rungs:
             if quota and standing.open and standing.open[0] <= standing.order[quota - 1]:
                 return Promotion(trial=standing.open[0][1], bracket=bracket, rung=rung, share=share)
         return None
+
+    def pushed_out(self, trial: int, rung: int, trials: int) -> int | None:
+        """Of a search of so many trials: which of the rung's can no longer be promoted, whatever scores follow, since
+        `trial` came to it (itself, or one that it pushed down); None for none, or one that has left the rung."""
+        bracket = self.bracket(trial)
+        standing, step = self._ladders[bracket][rung], self.brackets[bracket].index(rung) + 1
+        dealt = trials * self._weights[bracket] / sum(self._weights) + len(self._weights)
+        quota = math.floor(min(trials, dealt) * MOST**step + 1e-9)
+        if len(standing.order) <= quota:
+            return None
+        place = bisect_left(standing.order, (-standing.scores[trial], trial))
+        loser = standing.order[max(place, quota)][1]
+        return None if loser in standing.gone else loser
 
     def last_promotion(self) -> Promotion | None:
         """For a search with nothing else to do and no trial trained in full: the best of the highest rung reached."""

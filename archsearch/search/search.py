@@ -6,10 +6,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.search.deadline import Finalists
+from archsearch.search.failures import Failures
 from archsearch.search.front import Front
 from archsearch.search.gate import Gate
 from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
@@ -22,7 +23,6 @@ from archsearch.search.watching import Watcher
 from archsearch.space import SearchSpace
 
 OBJECTIVE = "validation_accuracy"
-CRASHES = 3  # A trial whose worker dies this often has failed.
 
 
 @dataclass(kw_only=True)
@@ -37,7 +37,7 @@ class Search:
     choose: Chooser | None = None
     clock: Callable[[], float] = time.time
     test: bool = True
-    _crashes: dict[int | str, int] = field(default_factory=dict)
+    gave_up: str = ""
     _exhausted: bool = False
     _testing: bool = False
     _told: bool = False
@@ -57,7 +57,9 @@ class Search:
         self._gate.teach(self._proposals.feasible)
         self._front = Front(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
-        self._states = States(self.folder)
+        self._states = States(self.folder, self.ledger)
+        self._states.sweep()
+        self._failures = Failures(self.space, self.ledger)
         self._precision = PrecisionChoice(self.space, self.ledger, self.watcher)
         self._finalists = Finalists(self.space, self.ledger, self._rungs, clock=self.clock)
 
@@ -76,35 +78,23 @@ class Search:
             case "latency":
                 return self._measured(report) or self._next()
             case "failed":
-                self._failed(report)
+                self._failed(report.number, report.reason or "failed")
             case "lost":
-                self.lost(report.number, report.reason or "")
+                self.lost(report.number, f"crashed: {report.reason}")
             case "ready":
                 pass
         return self._next()
 
     def lost(self, number: int, reason: str) -> None:
-        """The worker of this trial died. The trial waits for another, unless that happened too often."""
+        """The worker of this trial is gone: crashed, hung or preempted, as `reason` begins. 0: it had no trial."""
         if number == 0:
             self._precision.lost()
-            return
-        if self._testing and self.ledger.trial(number).state.ended:
-            self.ledger.note("test_failed", {"reason": reason}, trial=number)
-            return
-        self._crashes[number] = self._crashes.get(number, 0) + 1
-        if self._crashes[number] >= CRASHES:
-            self._end(number, lambda: self.ledger.fail(number, f"crashed: {reason}"))
         else:
-            self.ledger.requeue(number, reason)
-            self.watcher.trial(self.ledger.trial(number), None)
+            self._failed(number, reason)
 
     def not_measured(self, digest: str, reason: str) -> None:
-        """The worker that measured this candidate died: another one does, unless that happened too often."""
-        self._crashes[digest] = self._crashes.get(digest, 0) + 1
-        if self._crashes[digest] >= CRASHES:
-            self._gate.answer(Report(kind="latency", digest=digest, reason=f"crashed: {reason}"))
-        else:
-            self._gate.again.append(digest)
+        """The worker that measured this candidate died."""
+        self._gate.lost(digest, reason)
 
     def interrupted(self) -> None:
         """The driver leaves: what runs waits for `resume`, and what is paused stays so."""
@@ -119,11 +109,14 @@ class Search:
         self._finalists.deadline.saw(number, metrics.get("seconds"))
         if report.reason is not None:
             self.ledger.note("state_lost", {"reason": report.reason}, trial=number)
-        if report.parcel is not None:
+        if report.parcel is not None and report.kind == "rung":
             self._pause(number, epoch, metrics, report.parcel)
             return None
-        self.ledger.epoch(number, epoch, metrics)
+        self._write_epoch(number, epoch, metrics, report.parcel)
         self.watcher.trial(self.ledger.trial(number), metrics)
+        if not report.more and (late := self._failures.is_late(number)) is not None:
+            self._failed(number, late)
+            return None
         end = self._finalists.end(number)
         if epoch >= end:
             if self._front.takes(self.ledger.trial(number), score):
@@ -132,15 +125,28 @@ class Search:
             return None
         return GoOn(number=number, epochs=None if report.more else self._finalists.moved(number, epoch))
 
-    def _pause(self, number: int, epoch: int, metrics: dict[str, float], state: bytes) -> None:
-        """The trial's state is on disk before the ledger calls it paused, and the one before goes after that."""
-        digest, score = self._states.write(number, epoch, state), metrics[OBJECTIVE]
+    def _write_epoch(self, number: int, epoch: int, metrics: dict[str, float], state: bytes | None) -> None:
+        """With the training's state after it, where one came: on disk before the ledger knows of it."""
+        digest = None if state is None else self._states.write(number, epoch, state)
         with self.ledger.transaction():
             self.ledger.epoch(number, epoch, metrics)
-            bracket = self._rungs.bracket(number)
-            self.ledger.pause(number, score, rung=epoch, bracket=bracket, state_digest=digest)
+            if digest is not None:
+                self.ledger.state_kept(number, epoch, digest)
+        if digest is not None:
+            self._states.tidy(number)
+
+    def _pause(self, number: int, epoch: int, metrics: dict[str, float], state: bytes) -> None:
+        """The trial's state is on disk before the ledger calls it paused, and the one before goes after that."""
+        score = metrics[OBJECTIVE]
+        digest = self._states.write(number, epoch, state)
+        with self.ledger.transaction():
+            self.ledger.epoch(number, epoch, metrics)
+            self.ledger.state_kept(number, epoch, digest)
+            self.ledger.pause(number, score, rung=epoch, bracket=self._rungs.bracket(number))
             self._score(number, epoch, score)
-        self._states.drop(number, keep=epoch)
+        self._states.tidy(number)
+        if (behind := self._rungs.pushed_out(number, epoch, self.space.search.trials)) is not None:
+            self._states.drop(behind)
         trial = self.ledger.trial(number)
         self._proposals.learn(trial, self.ledger.epochs(number))
         self.watcher.trial(trial, metrics)
@@ -165,11 +171,16 @@ class Search:
         self._end(report.number, lambda: self.ledger.finish(report.number, score))
         self._front.tidy()
 
-    def _failed(self, report: Report) -> None:
-        if self._testing and self.ledger.trial(report.number).state.ended:
-            self.ledger.note("test_failed", {"reason": report.reason}, trial=report.number)
+    def _failed(self, number: int, reason: str) -> None:
+        """The trial waits for another worker, where it may be tried again; else it has failed. What was finished stays
+        so, whatever befell its test."""
+        if self._testing and self.ledger.trial(number).state.ended:
+            self.ledger.note("test_failed", {"reason": reason}, trial=number)
+        elif (why := self._failures.again(number, reason)) is not None:
+            self.ledger.requeue(number, why)
+            self.watcher.trial(self.ledger.trial(number), None)
         else:
-            self._end(report.number, lambda: self.ledger.fail(report.number, report.reason or "failed"))
+            self._end(number, lambda: self.ledger.fail(number, reason))
 
     def _end(self, number: int, write: Callable[[], None]) -> None:
         with self.ledger.transaction():
@@ -186,6 +197,8 @@ class Search:
         after it. In the end one trial at least is trained in full, and what is left at the rungs is stopped."""
         if not self._precision.settled:
             return self._precision.ask() or Wait()
+        if (hopeless := self._failures.hopeless()) is not None:
+            return self._give_up(hopeless)
         waiting = self.ledger.trials(TrialState.WAITING)
         if waiting:
             return self._train(waiting[0], final=waiting[0].rung > 0 and not self._finalists.leave_time_for(waiting[0]))
@@ -206,6 +219,13 @@ class Search:
             return self._train(self._promote(last))
         self._stop_the_paused()
         return self._test_winner() or Rest()
+
+    def _give_up(self, why: str) -> Instruction:
+        """Once the trials that run have ended: one of them may succeed."""
+        if self.ledger.trials(TrialState.RUNNING):
+            return Wait()
+        self.gave_up = why
+        return Rest()
 
     def _promote(self, promotion: Promotion) -> Trial:
         number, bracket, rung = promotion.trial, promotion.bracket, promotion.rung
@@ -229,12 +249,9 @@ class Search:
         return self._train(self.ledger.trial(number), final=True)
 
     def _train(self, trial: Trial, *, final: bool = False) -> Train:
-        """From its first epoch, or from its last rung where the state there is whole; a `final` one pauses no more."""
+        """From its first epoch, or from its last whole state; a `final` one pauses no more."""
         number = trial.number
-        state = self._states.read(trial) if trial.rung else None
-        if trial.rung and state is None:
-            self.ledger.note("state_lost", {"rung": trial.rung, "reason": "missing or damaged"}, trial=number)
-        done = 0 if state is None else trial.rung
+        done, state = self._states.latest(trial)
         self.ledger.start(number, resume_epoch=done)
         trial = self.ledger.trial(number)
         self.watcher.trial(trial, None)
@@ -248,6 +265,7 @@ class Search:
             pause=pause,
             state=state,
             precision=self._precision.value,
+            micro_batch=self._failures.micro_batch(number),
             epochs=self._finalists.begins(number, done) if pause is None else None,
         )
 

@@ -11,9 +11,10 @@ from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
 from archsearch import __version__
-from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
 from archsearch.experiment.summary import summarise
 from archsearch.search.environment import prepare
+from archsearch.search.failures import commonest
 from archsearch.space import SearchSpace, load_space
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
@@ -106,7 +107,17 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
             except BaseException:
                 search.interrupted()
                 raise
-            ledger.end("finished" if ledger.best() else "failed")  # MLflow ends while Ray does
+            _end(ledger, search.gave_up)  # MLflow ends while Ray does
+
+
+def _end(ledger: Ledger, gave_up: str) -> None:
+    """The search's own end. Without a trained network it has failed, and says why."""
+    if ledger.best():
+        ledger.end("finished")
+        return
+    failed = ledger.trials(TrialState.FAILED)
+    reason = gave_up or (commonest(failed) if failed else "no trial finished")
+    ledger.end("failed", {"reason": reason})
 
 
 def _screen(space: SearchSpace, images: ImageSet) -> Chooser | None:

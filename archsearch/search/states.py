@@ -1,4 +1,4 @@
-"""The states of paused trainings, on the driver's disk: bytes that a worker made and a later one goes on from.
+"""The states of trainings, on the driver's disk: bytes that a worker made and a later one goes on from.
 
 The driver does not look inside (that would take torch): the ledger holds each state's SHA-256.
 """
@@ -6,42 +6,68 @@ The driver does not look inside (that would take torch): the ledger holds each s
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from contextlib import suppress
 
-from archsearch.experiment import ExperimentFolder, Trial, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, State, Trial, number_of, write_atomically
 
 
 class States:
-    """trials/ID/rung-N.safetensors: the training as it was at the rung of N epochs."""
+    """trials/ID/state-N.safetensors: a training as it was after N epochs, the last two of each trial that goes on."""
 
-    def __init__(self, folder: ExperimentFolder) -> None:
-        self._folder = folder
+    def __init__(self, folder: ExperimentFolder, ledger: Ledger) -> None:
+        self._folder, self._ledger = folder, ledger
 
-    def write(self, number: int, rung: int, data: bytes) -> str:
-        """Durable when it returns; its SHA-256. The trial's earlier states stay: the ledger still names them."""
+    def write(self, number: int, epoch: int, data: bytes) -> str:
+        """Durable when it returns; its SHA-256, for the ledger. Earlier states stay: the ledger still names them."""
         place = self._folder.trial(number)
         place.mkdir(parents=True, exist_ok=True)
-        write_atomically(place / _name(rung), data)
+        write_atomically(place / _name(epoch), data)
         return hashlib.sha256(data).hexdigest()
 
-    def read(self, trial: Trial) -> bytes | None:
-        """The state at the trial's last rung; None where it is missing, or not what was written."""
+    def latest(self, trial: Trial) -> tuple[int, bytes | None]:
+        """(epochs, state): the newest whole state of the trial, or (0, None). What is missing or not what was written
+        is noted in the ledger, and the one before it is taken."""
+        for state in self._ledger.states(trial.number):
+            data = self._read(state)
+            if data is not None:
+                return state.epoch, data
+            lost = {"epoch": state.epoch, "reason": "missing or damaged"}
+            self._ledger.note("state_lost", lost, trial=trial.number)
+        return 0, None
+
+    def sweep(self) -> None:
+        """Removes what a driver left that was killed: files half written, states that the ledger does not know."""
+        for path in self._folder.path.glob("trials/*/.*.tmp"):
+            with suppress(OSError):
+                path.unlink()
+        for place in {path.parent for path in self._folder.path.glob("trials/*/state-*.safetensors")}:
+            if (number := number_of(place.name)) is not None:
+                self.tidy(number)
+
+    def tidy(self, number: int) -> None:
+        """Removes the trial's states that the ledger no longer names."""
+        self._keep(number, {_name(state.epoch) for state in self._ledger.states(number)})
+
+    def drop(self, number: int) -> None:
+        """Removes the trial's states, and its folder where nothing else is in it."""
+        self._keep(number, ())
+        with suppress(OSError):
+            self._folder.trial(number).rmdir()
+
+    def _read(self, state: State) -> bytes | None:
         try:
-            data = (self._folder.trial(trial.number) / _name(trial.rung)).read_bytes()
+            data = (self._folder.trial(state.trial) / _name(state.epoch)).read_bytes()
         except OSError:
             return None
-        return data if hashlib.sha256(data).hexdigest() == trial.state_digest else None
+        return data if hashlib.sha256(data).hexdigest() == state.digest else None
 
-    def drop(self, number: int, *, keep: int | None = None) -> None:
-        """Removes the trial's states but that of the rung `keep`, and its folder where nothing else is in it."""
-        place = self._folder.trial(number)
-        for path in place.glob("rung-*.safetensors"):
-            if keep is None or path.name != _name(keep):
+    def _keep(self, number: int, names: Collection[str]) -> None:
+        for path in self._folder.trial(number).glob("state-*.safetensors"):
+            if path.name not in names:
                 with suppress(OSError):
                     path.unlink()
-        with suppress(OSError):
-            place.rmdir()
 
 
-def _name(rung: int) -> str:
-    return f"rung-{rung}.safetensors"
+def _name(epoch: int) -> str:
+    return f"state-{epoch}.safetensors"

@@ -126,6 +126,17 @@ class SearchSettings(Words):
         "is kept for the best trials so far, one a lane, which train to the end in as many epochs as fit.",
     )
     seed: int = Field(0, ge=0, lt=2**32, description="The same seed gives the same search (with one trial at a time).")
+    checkpoint_every: Duration = Field(
+        60.0,
+        description="The state of a running trial is saved after an epoch, once this long after the last time: what a "
+        "crash may cost.",
+    )
+    epoch_limit: Duration = Field(
+        7200.0, description="A worker that trains longer at an epoch hangs: it is killed, the trial tried once more."
+    )
+    trial_limit: Duration | None = Field(
+        None, description="A trial whose epochs add up to more fails at the next one's end."
+    )
     early_stopping: EarlyStopping = Field(
         default_factory=lambda: EarlyStopping.model_validate({}), description="Which trials are stopped early."
     )

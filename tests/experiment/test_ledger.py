@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.experiment import ExperimentFolder, IllegalTransition, Ledger, Trial, TrialState
+from archsearch.experiment import ExperimentFolder, IllegalTransition, Ledger, State, Trial, TrialState
+from archsearch.experiment.schema import VERSION
 from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError
 from tests.experiment import fill
@@ -43,6 +44,8 @@ def replay(ledger: Ledger) -> list[tuple]:
                 epoch = event.data["epoch"]
                 kept = {e: m for e, m in epochs[event.trial].items() if e < epoch}
                 epochs[event.trial] = {**kept, epoch: event.data["metrics"]}
+            case "state":
+                pass
             case "requeued":
                 trials[event.trial][0] = "waiting"
             case "promoted":
@@ -72,6 +75,23 @@ def test_a_trial_is_told_from_proposal_to_end(ledger: Ledger) -> None:
     assert [e.epoch for e in ledger.epochs(1)] == [1, 2, 3, 4, 5]
     assert [e.kind for e in ledger.events()] == ["proposed", "started", *["epoch"] * 5, "finished"]
     assert [e.id for e in ledger.events(after=6, limit=1)] == [7]
+
+
+def test_the_last_two_states_of_a_trial_are_known(ledger: Ledger) -> None:
+    fill.propose(ledger)
+    ledger.start(1)
+    for epoch in (1, 2, 3):
+        ledger.epoch(1, epoch, {"val_accuracy": 0.5})
+        ledger.state_kept(1, epoch, f"{epoch:064x}")
+    assert [state.epoch for state in ledger.states(1)] == [3, 2]
+    ledger.requeue(1, "interrupted")
+    ledger.start(1, resume_epoch=2)  # the newest one was damaged
+    assert [state.epoch for state in ledger.states(1)] == [2]
+    ledger.epoch(1, 3, {"val_accuracy": 0.5})
+    ledger.state_kept(1, 3, f"{9:064x}")
+    assert [(state.epoch, state.digest) for state in ledger.states(1)] == [(3, f"{9:064x}"), (2, f"{2:064x}")]
+    with pytest.raises(ValueError, match="kind"):
+        ledger.note("state", {})
 
 
 def _epochs(ledger: Ledger, number: int) -> dict:
@@ -185,9 +205,11 @@ def test_a_trial_pauses_at_a_rung_goes_on_and_the_rungs_add_up(ledger: Ledger) -
     for number in (1, 2):
         fill.propose(ledger, number)
         value = fill.train(ledger, number, 1)
-        ledger.pause(number, value, rung=1, state_digest=f"{number:064x}")
+        ledger.state_kept(number, 1, f"{number:064x}")
+        ledger.pause(number, value, rung=1)
     paused = ledger.trial(2)
-    assert (paused.state, paused.value, paused.rung, paused.state_digest) == (TrialState.PAUSED, value, 1, f"{2:064x}")
+    assert (paused.state, paused.value, paused.rung) == (TrialState.PAUSED, value, 1)
+    assert ledger.states(2) == [State(trial=2, epoch=1, digest=f"{2:064x}")]
     assert not paused.state.ended and paused.ended is None
     counts = ledger.counts()
     assert (counts.paused, counts.ended, counts.total) == (2, 0, 2)
@@ -197,7 +219,7 @@ def test_a_trial_pauses_at_a_rung_goes_on_and_the_rungs_add_up(ledger: Ledger) -
     ledger.epoch(2, 2, {"val_accuracy": 0.7})
     ledger.requeue(2, "worker died")
     again = ledger.trial(2)
-    assert (again.rung, again.state_digest, again.epochs) == (1, f"{2:064x}", 2)
+    assert (again.rung, again.epochs, len(ledger.states(2))) == (1, 2, 1)
     ledger.start(2, resume_epoch=1)
     assert [e.epoch for e in ledger.epochs(2)] == [1]
     ledger.epoch(2, 2, {"val_accuracy": 0.7})
@@ -385,7 +407,7 @@ def test_a_clock_that_jumps_back_changes_no_order(tmp_path: Path) -> None:
         assert ledger.events()[1].time < ledger.events()[0].time
 
 
-@pytest.mark.parametrize(("version", "word"), [(1, "an older"), (3, "a newer")])
+@pytest.mark.parametrize(("version", "word"), [(VERSION - 1, "an older"), (VERSION + 1, "a newer")])
 def test_another_version_is_refused_with_its_number(tmp_path: Path, version: int, word: str) -> None:
     folder = ExperimentFolder(tmp_path / "search")
     with fill.new(folder) as ledger:

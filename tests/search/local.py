@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder, Ledger
@@ -49,14 +50,19 @@ def tiny(folder: Path, *overrides: str) -> tuple[SearchSpace, ExperimentFolder]:
 
 
 def drive_locally(
-    space: SearchSpace, folder: ExperimentFolder, *, reports: int | None = None, workers: int = 1
-) -> None:
+    space: SearchSpace,
+    folder: ExperimentFolder,
+    *,
+    reports: int | None = None,
+    workers: int = 1,
+    save_every: float = math.inf,
+) -> Search:
     """Until every worker rests, or they have reported so often; then the driver is gone, as after a SIGKILL.
 
     Several workers report in turn; one that must wait asks again after every report.
     """
     images, waiting, sent = load_images(space.data), Report(kind="ready"), 0
-    lanes = {n: TrialWorker(images, space.training, threads=1) for n in range(workers)}
+    lanes = {n: TrialWorker(images, space.training, threads=1, save_every=save_every) for n in range(workers)}
     with Ledger.open(folder.ledger) as ledger:
         search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
         orders: dict[int, Instruction] = {lane: search.respond(waiting) for lane in lanes}
@@ -66,8 +72,9 @@ def drive_locally(
                 if isinstance(orders[lane], Wait | Rest):
                     continue
                 if reports is not None and sent >= reports:
-                    return
+                    return search
                 orders[lane], sent = search.respond(worker.carry_out(orders[lane])), sent + 1
                 for other in lanes:
                     if isinstance(orders[other], Wait):
                         orders[other] = search.respond(waiting)
+        return search

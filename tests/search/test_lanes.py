@@ -84,7 +84,7 @@ def test_a_dead_lanes_trial_goes_to_the_next_one(tmp_path: Path) -> None:
         worker = TrialWorker(load_images(space.data), space.training, threads=1)
         conductor = Conductor(search=search, workers_are_up=lambda: None)
         first = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=0))
-        conductor.lost("lane")
+        conductor.lost("lane", preempted=False)
         assert ledger.trial(1).state is TrialState.WAITING
         again = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=0))
         assert (again.number, again.attempt, again.architecture) == (1, 2, first.architecture)
@@ -98,9 +98,9 @@ def test_workers_that_die_before_they_report_end_the_search(tmp_path: Path) -> N
         search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
         conductor = Conductor(search=search, workers_are_up=lambda: None)
         for _ in range(LOSSES):
-            conductor.lost("lane")
+            conductor.lost("lane", preempted=False)
         with pytest.raises(RayFailed, match="workers in a row"):
-            conductor.lost("lane")
+            conductor.lost("lane", preempted=False)
 
 
 def test_an_idle_lane_waits_a_tenth_of_what_it_has_waited_and_half_a_second_at_most() -> None:

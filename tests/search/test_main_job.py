@@ -61,7 +61,7 @@ def busy(folder: Path) -> int:
 
 def states(folder: Path) -> list[Path]:
     """The states of paused trials on disk."""
-    return sorted(folder.glob("trials/*/rung-*.safetensors"))
+    return sorted(folder.glob("trials/*/state-*.safetensors"))
 
 
 def wait_for(condition: Any, *, within: float, process: "subprocess.Popen[str]") -> None:

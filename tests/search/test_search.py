@@ -11,11 +11,12 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.network import build
+from archsearch.search.failures import ATTEMPTS
 from archsearch.search.messages import GoOn, HandOver, Measure, Report, Train
 from archsearch.search.objective import TrialWorker
 from archsearch.search.proposals import Proposals
 from archsearch.search.rungs import corrected, spearman
-from archsearch.search.search import CRASHES, Search
+from archsearch.search.search import Search
 from archsearch.space import load_space
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.datasets import load_images
@@ -124,11 +125,11 @@ def test_a_trial_whose_worker_dies_is_tried_again_and_then_failed(tmp_path: Path
     space, folder = tiny(tmp_path)
     with Ledger.open(folder.ledger) as ledger:
         search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
-        for crash in range(CRASHES):
+        for crash in range(ATTEMPTS["crashed"]):
             instruction = search.respond(Report(kind="ready"))
             assert isinstance(instruction, Train)
             assert (instruction.number, instruction.attempt) == (1, crash + 1)
-            search.lost(1, "its worker died")
+            search.lost(1, "crashed: its worker died")
         assert ledger.trial(1).state is TrialState.FAILED
         assert "crashed" in (ledger.trial(1).reason or "")
         after = search.respond(Report(kind="ready"))
@@ -179,7 +180,7 @@ def test_every_trial_pauses_at_its_rungs_and_the_best_half_goes_on(whole: Experi
         trained = Counter((event.trial, event.data["epoch"]) for event in ledger.events_of("epoch"))
         assert set(trained.values()) == {1}, "an epoch was trained twice"
         assert {e.data["resume_epoch"] for e in ledger.events_of("started")} == {0, 1, 2}
-    assert not list(whole.path.glob("trials/*/rung-*")), "a state outlived its trial"
+    assert not list(whole.path.glob("trials/*/state-*")), "a state outlived its trial"
 
 
 def test_a_trial_goes_on_from_its_pause_bit_for_bit(tmp_path: Path) -> None:
@@ -221,7 +222,7 @@ def test_a_trial_whose_state_is_lost_begins_anew_and_says_so(
 ) -> None:
     space, folder = tiny(tmp_path)
     drive_locally(space, folder, reports=5)
-    states = sorted(folder.path.glob("trials/*/rung-*.safetensors"))
+    states = sorted(folder.path.glob("trials/*/state-*.safetensors"))
     assert len(states) > 1
     for path in states:
         data = path.read_bytes()
@@ -257,7 +258,7 @@ def test_an_interrupted_search_keeps_its_pauses(whole: ExperimentFolder, tmp_pat
         counts = ledger.counts()
         assert (counts.running, counts.stopped) == (0, 0) and counts.paused > 1
         for trial in ledger.trials(TrialState.PAUSED):
-            assert (folder.trial(trial.number) / f"rung-{trial.rung}.safetensors").is_file()
+            assert (folder.trial(trial.number) / f"state-{trial.rung}.safetensors").is_file()
             assert ledger.best() is None or ledger.best().number != trial.number
     assert summarise(folder)["trials"]["paused"] == counts.paused
     drive_locally(space, folder)
