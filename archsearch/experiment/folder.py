@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from archsearch.experiment.files import sweep
 from archsearch.experiment.records import trial_id
 from archsearch.reading.errors import refuse
 
@@ -92,6 +93,8 @@ class ExperimentFolder:
             if self.ledger.exists():
                 hint = f"archsearch resume {self.path} goes on with it; another --output starts anew"
                 raise self._refusal("holds an experiment already", hint=hint)
+            if self.path.exists():
+                sweep(self.path)
             if self.path.exists() and {entry.name for entry in self.path.iterdir()} - _OURS:
                 allowed = "a new or an empty folder"
                 raise self._refusal("holds other files", allowed=allowed, hint="another --output")
@@ -105,6 +108,11 @@ class ExperimentFolder:
             why = f"cannot be written: {error.strerror or error}"
             raise self._refusal(why, hint="another --output") from error
         return self
+
+    def sweep(self) -> None:
+        """Removes what a killed driver left half written, for its next one, which holds the lock."""
+        for folder in (self.path, *(self.path / "trials").glob("*")):
+            sweep(folder)
 
     def is_driven(self) -> bool:
         """Whether a driver lives. Never blocks. The ledger cannot tell: a killed driver leaves `running`."""

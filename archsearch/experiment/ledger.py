@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from archsearch.experiment.crash import EVENTS, crash_point
 from archsearch.experiment.queries import Queries
 from archsearch.experiment.records import Scalar, Trial, TrialState, trial_id
 from archsearch.experiment.schema import connect, create_file, dumps, translated
@@ -44,6 +45,7 @@ class Ledger(Queries):
 
     def __init__(self, db: sqlite3.Connection, path: Path, clock: Callable[[], float]) -> None:
         self._db, self.path, self._clock = db, path, clock
+        self._said: list[str] = []  # the kinds of the events of the transaction at hand
 
     @classmethod
     def create(cls, path: Path, meta: Mapping[str, Any], *, clock: Callable[[], float] = time.time) -> Self:
@@ -220,19 +222,27 @@ class Ledger(Queries):
             return
         with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
+            self._said.clear()
             try:
                 yield
+                self._pass_by("before")
                 self._db.execute("COMMIT")
             except BaseException:
                 # SQLite itself rolls back on some errors, a full disk among them.
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            self._pass_by("after")
+
+    def _pass_by(self, when: str) -> None:
+        for kind in dict.fromkeys(self._said):
+            crash_point(f"{kind if kind in EVENTS else 'note'}-{when}")
 
     def _append(self, kind: str, trial: int | None, data: Mapping[str, Any]) -> float:
         now = self._clock()
         row = (now, kind, trial, dumps(data))
         self._db.execute("INSERT INTO events (time, kind, trial, data) VALUES (?, ?, ?, ?)", row)
+        self._said.append(kind)
         return now
 
     def _expect(self, number: int, *states: TrialState, to: TrialState) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from archsearch.experiment.crash import crash_point
 from archsearch.experiment.files import sync_folder
 from archsearch.reading.errors import InputError, refuse
 
@@ -78,6 +79,7 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
                 db.execute("COMMIT")
             finally:
                 db.close()
+        crash_point("ledger-made")
         half.rename(path)
         sync_folder(path.parent)
     except OSError as error:

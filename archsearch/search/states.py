@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 
-from archsearch.experiment import ExperimentFolder, Trial, write_atomically
+from archsearch.experiment import ExperimentFolder, Trial, crash_point, write_atomically
 
 
 class States:
@@ -22,6 +22,7 @@ class States:
         place = self._folder.trial(number)
         place.mkdir(parents=True, exist_ok=True)
         write_atomically(place / _name(rung), data)
+        crash_point("state-written")
         return hashlib.sha256(data).hexdigest()
 
     def read(self, trial: Trial) -> bytes | None:

@@ -47,7 +47,7 @@ def replay(ledger: Ledger) -> list[tuple]:
                 trials[event.trial][0] = "waiting"
             case "promoted":
                 trials[event.trial][0], trials[event.trial][2] = "waiting", None
-            case kind:
+            case "paused" | "finished" | "stopped" | "failed" as kind:
                 trials[event.trial][0], trials[event.trial][2] = kind, event.data["value"]
     return [(n, *t, epochs[n], max(epochs[n], default=0)) for n, t in trials.items()]
 
