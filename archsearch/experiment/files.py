@@ -31,7 +31,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 def sweep(folder: Path) -> None:
     """Removes what writers that were killed left under temporary names in a folder. Nobody may be writing there."""
-    for left in [*folder.glob(".*.tmp"), *folder.glob(".*.tmp-wal"), *folder.glob(".*.tmp-shm")]:
+    for left in [path for end in (".tmp", ".tmp-wal", ".tmp-shm", ".probe") for path in folder.glob(f".*{end}")]:
         with suppress(OSError):
             left.unlink()
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from archsearch.experiment.crash import EVENTS, crash_point
 from archsearch.experiment.queries import Queries
 from archsearch.experiment.records import Scalar, Trial, TrialState, trial_id
 from archsearch.experiment.schema import connect, create_file, dumps, translated
+from archsearch.experiment.steady import steady
 
 # Kinds that change what the ledger says: `note` may not write them.
 _OURS = frozenset(
@@ -48,7 +48,7 @@ class Ledger(Queries):
         self._said: list[str] = []  # the kinds of the events of the transaction at hand
 
     @classmethod
-    def create(cls, path: Path, meta: Mapping[str, Any], *, clock: Callable[[], float] = time.time) -> Self:
+    def create(cls, path: Path, meta: Mapping[str, Any], *, clock: Callable[[], float] = steady) -> Self:
         """A new ledger; `meta` is any JSON. Raises InputError where a file stands or none can be written.
 
         Of `meta` tracking reads `space` (the search space's name) and `name` (the experiment's).
@@ -57,14 +57,14 @@ class Ledger(Queries):
         return cls.open(path, clock=clock)
 
     @classmethod
-    def open(cls, path: Path, *, clock: Callable[[], float] = time.time) -> Self:
+    def open(cls, path: Path, *, clock: Callable[[], float] = steady) -> Self:
         """For the driver: reads and writes. Raises InputError."""
         return cls(connect(path, writable=True), path, clock)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """For everybody else: reads, also while a driver writes or when one was killed. Raises InputError."""
-        return cls(connect(path, writable=False), path, time.time)
+        return cls(connect(path, writable=False), path, steady)
 
     def __enter__(self) -> Self:
         return self

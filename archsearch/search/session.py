@@ -73,6 +73,7 @@ def drive(session: Session) -> dict[str, Any]:
     and KeyboardInterrupt once what ran is saved for `resume`.
     """
     with session.folder.driver_lock():
+        session.folder.refuse_links()
         space = load_space(session.folder.space_yaml)
         with Ledger.open(session.folder.ledger) as ledger:
             refuse_if_changed(session.folder, ledger, trials=space.search.trials, force=session.force)

@@ -95,6 +95,7 @@ def drive(
 ) -> None:
     """A session as `search.session.drive` has it: the lock, the ledger, the search until every worker rests."""
     with folder.driver_lock():
+        folder.refuse_links()
         space = load_space(folder.space_yaml)
         make = make or (lambda space: Arithmetic(space.training.epochs))
         with Ledger.open(folder.ledger) as ledger:

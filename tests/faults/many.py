@@ -81,7 +81,7 @@ if __name__ == "__main__":
     import pstats
     import tempfile
 
-    number, kind = int(sys.argv[1]), sys.argv[2]
+    number, kind, by = int(sys.argv[1]), sys.argv[2], sys.argv[3]
     with tempfile.TemporaryDirectory() as place, cProfile.Profile() as profile:
-        print(many(Path(place), number, *(PLAIN if kind == "plain" else HALVING)), flush=True)
+        print(many(Path(place), number, *(PLAIN if kind == "plain" else HALVING), sampler=by), flush=True)
     pstats.Stats(profile).sort_stats("cumulative").print_stats(45)
