@@ -105,6 +105,7 @@ def through_an_outage(place: Path, kind: str, *, seconds: float, store: str) -> 
         cpu, took = time.process_time() - cpu, time.monotonic() - began
         check_whole(folder, planned=8)
         outage.join()
+        assert most > 0, "nothing waited while it was away, or the first points never came"
         if kind != "stopped":
             with serve(None, store, port=port):
                 _arrive(folder, uri, follower)
