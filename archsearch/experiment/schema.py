@@ -96,9 +96,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         raise refuse(f"no ledger at {path}", hint=hint, file=str(path))
     db: sqlite3.Connection | None = None
     try:
-        db = sqlite3.connect(_uri(path, writable), uri=True, isolation_level=None, timeout=10)
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
+        db, application, version = _open(path, writable)
         _check(path, application, version)
         if writable:
             db.execute("PRAGMA journal_mode = WAL")
@@ -116,14 +114,32 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     return db
 
 
-def _uri(path: Path, writable: bool) -> str:
-    name = f"file:{quote(str(path.absolute()))}"
-    if writable:
-        return f"{name}?mode=rw"
-    # In a folder that may not be written SQLite cannot make the shared memory that a WAL needs. Where there
-    # is no WAL left either, nobody writes, and the file alone is the whole ledger.
-    alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
-    return f"{name}?mode=ro" + ("&immutable=1" if alone else "")
+def _open(path: Path, writable: bool) -> tuple[sqlite3.Connection, int, int]:
+    """The file's connection, its application and its version.
+
+    On a disk that is full, or in a folder that may not be written, SQLite cannot make the shared memory that a WAL
+    needs. Where there is no WAL left either, nobody writes, and the file alone is the whole ledger.
+    """
+    name = f"file:{quote(str(path.absolute()))}?mode={'rw' if writable else 'ro'}"
+    try:
+        return _numbers(name)
+    except sqlite3.OperationalError:
+        log = path.with_name(f"{path.name}-wal")
+        if writable or (log.exists() and log.stat().st_size):
+            raise
+        return _numbers(f"{name}&immutable=1")
+
+
+def _numbers(uri: str) -> tuple[sqlite3.Connection, int, int]:
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
+    try:
+        application, version = (
+            db.execute(f"PRAGMA {word}").fetchone()[0] for word in ("application_id", "user_version")
+        )
+    except BaseException:
+        db.close()
+        raise
+    return db, application, version
 
 
 def _check(path: Path, application: int, version: int) -> None:

@@ -3,7 +3,6 @@ happened. Without Ray, and with a worker that trains by a formula; test_real.py 
 
 import random
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -37,9 +36,7 @@ def recover(folder: ExperimentFolder, whole: ExperimentFolder) -> None:
     """`resume` ends the search as the uninterrupted one ended, and nothing that had ended is touched."""
     before = ended(folder)
     check_states(folder)
-    began = time.monotonic()
     drive(folder)
-    assert time.monotonic() - began < 30, "a resume of a small search, with everything that was left to do"
     check_whole(folder, planned=8, before=before)
     assert story(folder) == story(whole)
 
