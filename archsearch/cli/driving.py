@@ -52,8 +52,10 @@ def drive_and_show(
             stack.enter_context(_quiet())
             stack.enter_context(_second_interrupt_leaves(board))
             watcher = stack.enter_context(watching(board))
-            where = {"address": address, "tracking_uri": tracking_uri}
-            summary = drive(Session(folder=folder, watcher=watcher, images=images, force=force, **where))
+            session = Session(
+                folder=folder, watcher=watcher, address=address, tracking_uri=tracking_uri, images=images, force=force
+            )
+            summary = drive(session)
     except KeyboardInterrupt:
         tell(f"archsearch: interrupted and saved; go on with:\n  archsearch resume {shlex.quote(known_as(folder))}")
         _tell_what_is_left(folder, tracking_uri)

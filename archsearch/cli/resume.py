@@ -37,5 +37,5 @@ def resume(
         report(summary, as_json=as_json)
         return DONE
     refuse_if_silent(address)
-    where = {"address": address, "tracking_uri": tracking_uri}
-    return drive_and_show(load_space(folder.space_yaml), folder, force=force, as_json=as_json, **where)
+    space = load_space(folder.space_yaml)
+    return drive_and_show(space, folder, address=address, tracking_uri=tracking_uri, as_json=as_json, force=force)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from archsearch.reading.errors import InputError, refuse
 
 APPLICATION = 0x41524353  # "ARCS"
 VERSION = 2  # 2: trials pause at rungs
+_LEAST = 2**16  # bytes: with less a disk is full
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -90,26 +92,28 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """Opens the ledger at `path`. Raises InputError where there is none, or none of this version."""
+    """Opens the ledger at `path`. Raises InputError where there is none, or none of this version, and OSError (ENOSPC)
+    where a full disk leaves no room to work with it."""
     if not path.is_file():
         hint = "archsearch status lists the experiments there are"
         raise refuse(f"no ledger at {path}", hint=hint, file=str(path))
     db: sqlite3.Connection | None = None
     try:
-        db, application, version = _open(path, writable)
-        _check(path, application, version)
-        if writable:
-            db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA foreign_keys = ON")
-    except sqlite3.Error as error:
+        with translated(path):
+            db, application, version = _open(path, writable)
+            _check(path, application, version)
+            if writable:
+                db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+    except (sqlite3.Error, OSError, InputError) as error:
         if db is not None:
             db.close()
-        raise refuse(f"{path} cannot be read as a ledger: {error}", file=str(path)) from error
-    except InputError:
-        if db is not None:
-            db.close()
-        raise
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        if isinstance(error, InputError) or full:
+            raise
+        why = getattr(error, "strerror", None) or error
+        raise refuse(f"{path} cannot be read as a ledger: {why}", file=str(path)) from error
     db.row_factory = sqlite3.Row
     return db
 
@@ -169,7 +173,9 @@ def translated(path: Path) -> Iterator[None]:
             case sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
             case sqlite3.SQLITE_IOERR:
-                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from error
+                # SQLite says so too where it finds no room for its shared memory.
+                number = errno.ENOSPC if shutil.disk_usage(path.parent).free < _LEAST else errno.EIO
+                raise OSError(number, os.strerror(number), str(path)) from error
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
                 raise OSError(errno.EROFS, "the ledger cannot be written", str(path)) from error
         raise
