@@ -106,8 +106,6 @@ class ExperimentFolder:
         """Makes the folder (0700), its parents and `trials/`. Raises InputError where it may not."""
         self.refuse_if_unusable()
         try:
-            if self.path.exists():
-                sweep(self.path)
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.chmod(0o700)
             (self.path / "trials").mkdir(exist_ok=True, mode=0o700)
