@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -81,6 +82,9 @@ def _words(verb: Verb, error: BaseException) -> tuple[str, int]:
         case RuntimeError() if type(error).__name__ == "RayFailed":  # its class lives where Ray is imported
             hint = "`archsearch doctor` looks at the machine; the experiment is kept for `archsearch resume`"
             return f"archsearch: {error}\n  hint: {hint}", FAILED
+        case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            hint = "what is written is whole; make space, then `archsearch resume` goes on with a search"
+            return f"archsearch: no space left for {error.filename or 'a file'}\n  hint: {hint}", FAILED
         case OSError():
             return f"archsearch: {error}", FAILED
         case _:

@@ -36,6 +36,7 @@ def drive_and_show(
     tracking_uri: str | None,
     as_json: bool,
     images: ImageSet | None = None,
+    force: bool = False,
 ) -> int:
     """The exit code. Raises what `archsearch.search.session.drive` raises, but for KeyboardInterrupt."""
     from archsearch.search.session import Session, drive
@@ -51,13 +52,28 @@ def drive_and_show(
             stack.enter_context(_quiet())
             stack.enter_context(_second_interrupt_leaves(board))
             watcher = stack.enter_context(watching(board))
-            session = Session(folder=folder, watcher=watcher, address=address, tracking_uri=tracking_uri, images=images)
+            session = Session(
+                folder=folder, watcher=watcher, address=address, tracking_uri=tracking_uri, images=images, force=force
+            )
             summary = drive(session)
     except KeyboardInterrupt:
         tell(f"archsearch: interrupted and saved; go on with:\n  archsearch resume {shlex.quote(known_as(folder))}")
+        _tell_what_is_left(folder, tracking_uri)
         return INTERRUPTED
+    _tell_what_is_left(folder, tracking_uri)
     report(summary, as_json=as_json)
     return DONE if summary["state"] == "finished" else FAILED
+
+
+def _tell_what_is_left(folder: ExperimentFolder, tracking_uri: str | None) -> None:
+    """Where MLflow was slow, down or killed: nothing is lost, and here is how it gets there."""
+    from archsearch.tracking import backlog
+
+    with Ledger.read(folder.ledger) as ledger:
+        trials = ledger.counts().total
+    left = backlog(folder, tracking_uri) if trials else 0
+    if left:
+        tell(f"MLflow is {left:,} events behind; send them with:\n  archsearch sync {shlex.quote(known_as(folder))}")
 
 
 def refuse_if_silent(address: str | None) -> None:

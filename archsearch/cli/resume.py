@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from archsearch.cli.dispatch import DONE, app_of, command
 from archsearch.cli.options import Address, Experiment, Json, TrackingUri
 from archsearch.cli.printing import tell
@@ -11,7 +15,14 @@ app = app_of("resume")
 
 @command(app)
 def resume(
-    experiment: Experiment, *, address: Address = None, tracking_uri: TrackingUri = None, as_json: Json = False
+    experiment: Experiment,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Though its space.yaml was changed; the ledger notes the difference.")
+    ] = False,
+    address: Address = None,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
 ) -> int:
     """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished stays as it is."""
     from archsearch.cli.driving import drive_and_show, refuse_if_silent, report
@@ -26,6 +37,5 @@ def resume(
         report(summary, as_json=as_json)
         return DONE
     refuse_if_silent(address)
-    return drive_and_show(
-        load_space(folder.space_yaml), folder, address=address, tracking_uri=tracking_uri, as_json=as_json
-    )
+    space = load_space(folder.space_yaml)
+    return drive_and_show(space, folder, address=address, tracking_uri=tracking_uri, as_json=as_json, force=force)

@@ -62,6 +62,7 @@ def run(
     overrides += [f"search.seed={seed}"] if seed is not None else []
     loaded = load_space(space, overrides)
     folder = _folder(loaded, name, output)
+    folder.refuse_if_unusable()
     for note in loaded.notes:
         tell(f"note: {note}")
     carried = _carried(loaded, warm_start)

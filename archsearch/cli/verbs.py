@@ -31,6 +31,8 @@ VERBS = (
          "archsearch confirm digits --top 5 --seeds 3"),
     Verb("ui", SEARCH, "curves and tables of the trials in MLflow's pages",
          "archsearch ui digits"),
+    Verb("sync", SEARCH, "send MLflow what happened while its server was away",
+         "archsearch sync digits"),
     Verb("zoo", NETWORKS, "the literature's networks, their costs and published errors",
          "archsearch zoo"),
     Verb("profile", NETWORKS, "parameters, FLOPs and activations of a network, by stage or layer",

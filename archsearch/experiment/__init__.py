@@ -1,5 +1,6 @@
 """What happened in a search: the ledger, its records, and the folder they live in."""
 
+from archsearch.experiment.crash import crash_point
 from archsearch.experiment.files import write_atomically
 from archsearch.experiment.folder import DriverRunning, ExperimentFolder, find, list_experiments
 from archsearch.experiment.ledger import IllegalTransition, Ledger
@@ -17,6 +18,7 @@ __all__ = [
     "State",
     "Trial",
     "TrialState",
+    "crash_point",
     "find",
     "list_experiments",
     "number_of",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
+
+from archsearch.experiment.crash import crash_point
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -17,11 +20,20 @@ def write_atomically(path: Path, content: str | bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        crash_point("file-written")
         half.replace(path)
+        crash_point("file-renamed")
     except BaseException:
         half.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Removes what writers that were killed left under temporary names in a folder. Nobody may be writing there."""
+    for left in [path for end in (".tmp", ".tmp-wal", ".tmp-shm", ".probe") for path in folder.glob(f".*{end}")]:
+        with suppress(OSError):
+            left.unlink()
 
 
 def sync_folder(path: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from archsearch.experiment.files import sweep
 from archsearch.experiment.records import trial_id
 from archsearch.reading.errors import refuse
 
@@ -20,7 +21,6 @@ EXPERIMENTS = Path("experiments")
 _LONGEST_NAME = 128  # bytes
 _LONGEST_PATH = 1024  # bytes: well below the system's 4096, for the files of trials lie deeper
 _PATIENCE = 0.2  # seconds: `is_driven` holds the lock for microseconds, and must not look like a driver
-# What a crash before the ledger was made may leave.
 _OURS = frozenset({"space.yaml", "driver.lock", "trials", "tracking.log"})
 
 
@@ -83,8 +83,8 @@ class ExperimentFolder:
         """trials/t0001 for trial 1; the caller makes it."""
         return self.path / "trials" / trial_id(number)
 
-    def create(self) -> Self:
-        """Makes the folder (0700), its parents and `trials/`. Raises InputError where it may not."""
+    def refuse_if_unusable(self) -> None:
+        """Raises InputError where `create` would. Writes nothing: before an hour of downloads."""
         self._check_name()
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
             raise self._refusal("is no folder, but a file or a link", hint="another --output")
@@ -92,9 +92,20 @@ class ExperimentFolder:
             if self.ledger.exists():
                 hint = f"archsearch resume {self.path} goes on with it; another --output starts anew"
                 raise self._refusal("holds an experiment already", hint=hint)
-            if self.path.exists() and {entry.name for entry in self.path.iterdir()} - _OURS:
+            if self.path.exists() and any(not _is_ours(entry.name) for entry in self.path.iterdir()):
                 allowed = "a new or an empty folder"
                 raise self._refusal("holds other files", allowed=allowed, hint="another --output")
+            there = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
+            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+                raise self._refusal(f"cannot be written: {there} may not be", hint="another --output")
+        except OSError as error:
+            why = f"cannot be written: {error.strerror or error}"
+            raise self._refusal(why, hint="another --output") from error
+
+    def create(self) -> Self:
+        """Makes the folder (0700), its parents and `trials/`. Raises InputError where it may not."""
+        self.refuse_if_unusable()
+        try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.chmod(0o700)
             (self.path / "trials").mkdir(exist_ok=True, mode=0o700)
@@ -105,6 +116,19 @@ class ExperimentFolder:
             why = f"cannot be written: {error.strerror or error}"
             raise self._refusal(why, hint="another --output") from error
         return self
+
+    def refuse_links(self) -> None:
+        """Raises InputError where something in the folder is a symbolic link: a driver writes through none, for a
+        folder that came from somebody else could lead it anywhere."""
+        for entry in [*self.path.iterdir(), *(self.path / "trials").glob("*"), *(self.path / "trials").glob("*/*")]:
+            if entry.is_symlink():
+                hint = "put the thing itself there"
+                raise refuse(f"{entry} is a symbolic link", allowed="files and folders", hint=hint, file=str(self.path))
+
+    def sweep(self) -> None:
+        """Removes what a killed driver left half written, for its next one, which holds the lock."""
+        for folder in (self.path, *(self.path / "trials").glob("*")):
+            sweep(folder)
 
     def is_driven(self) -> bool:
         """Whether a driver lives. Never blocks. The ledger cannot tell: a killed driver leaves `running`."""
@@ -171,6 +195,11 @@ class ExperimentFolder:
         if not shown.isprintable():
             shown = shown.encode("unicode_escape").decode()
         return refuse(f"the folder {shown} {what}", allowed=allowed, hint=hint, file="--output")
+
+
+def _is_ours(name: str) -> bool:
+    """What a crash before the ledger was made may leave."""
+    return name in _OURS or (name.startswith(".") and name.endswith((".tmp", ".tmp-wal", ".tmp-shm", ".probe")))
 
 
 def list_experiments(root: Path = EXPERIMENTS) -> list[ExperimentFolder]:

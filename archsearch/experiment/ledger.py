@@ -10,20 +10,21 @@ from __future__ import annotations
 import math
 import re
 import sqlite3
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from archsearch.experiment.crash import EVENTS, crash_point
 from archsearch.experiment.queries import Queries
 from archsearch.experiment.records import Scalar, Trial, TrialState, trial_id
 from archsearch.experiment.schema import connect, create_file, dumps, translated
+from archsearch.experiment.steady import steady
 
 # Kinds that change what the ledger says: `note` may not write them.
 _OURS = frozenset(
-    {"began", "ended", "proposed", "rejected", "started", "epoch", "state", "requeued", "promoted", "correlated"}
+    {"began", "ended", "proposed", "rejected", "started", "epoch", "saved", "requeued", "promoted", "correlated"}
 ) | frozenset(state.value for state in TrialState)
 _CLOSES = {
     TrialState.FINISHED: (TrialState.RUNNING,),
@@ -44,9 +45,10 @@ class Ledger(Queries):
 
     def __init__(self, db: sqlite3.Connection, path: Path, clock: Callable[[], float]) -> None:
         self._db, self.path, self._clock = db, path, clock
+        self._said: list[str] = []  # the kinds of the events of the transaction at hand
 
     @classmethod
-    def create(cls, path: Path, meta: Mapping[str, Any], *, clock: Callable[[], float] = time.time) -> Self:
+    def create(cls, path: Path, meta: Mapping[str, Any], *, clock: Callable[[], float] = steady) -> Self:
         """A new ledger; `meta` is any JSON. Raises InputError where a file stands or none can be written.
 
         Of `meta` tracking reads `space` (the search space's name) and `name` (the experiment's).
@@ -55,14 +57,14 @@ class Ledger(Queries):
         return cls.open(path, clock=clock)
 
     @classmethod
-    def open(cls, path: Path, *, clock: Callable[[], float] = time.time) -> Self:
+    def open(cls, path: Path, *, clock: Callable[[], float] = steady) -> Self:
         """For the driver: reads and writes. Raises InputError."""
         return cls(connect(path, writable=True), path, clock)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """For everybody else: reads, also while a driver writes or when one was killed. Raises InputError."""
-        return cls(connect(path, writable=False), path, time.time)
+        return cls(connect(path, writable=False), path, steady)
 
     def __enter__(self) -> Self:
         return self
@@ -161,7 +163,7 @@ class Ledger(Queries):
         last is kept."""
         with self.transaction():
             self._expect(number, TrialState.RUNNING, to=TrialState.RUNNING)
-            self._append("state", number, {"epoch": epoch, "digest": digest})
+            self._append("saved", number, {"epoch": epoch, "digest": digest})
             before = "SELECT MAX(epoch) FROM states WHERE trial = ? AND epoch < ?"
             gone = f"DELETE FROM states WHERE trial = ? AND epoch IS NOT ({before})"
             self._db.execute(gone, (number, number, epoch))
@@ -228,19 +230,27 @@ class Ledger(Queries):
             return
         with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
+            self._said.clear()
             try:
                 yield
+                self._pass_by("before")
                 self._db.execute("COMMIT")
             except BaseException:
                 # SQLite itself rolls back on some errors, a full disk among them.
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+            self._pass_by("after")
+
+    def _pass_by(self, when: str) -> None:
+        for kind in dict.fromkeys(self._said):
+            crash_point(f"{kind if kind in EVENTS else 'note'}-{when}")
 
     def _append(self, kind: str, trial: int | None, data: Mapping[str, Any]) -> float:
         now = self._clock()
         row = (now, kind, trial, dumps(data))
         self._db.execute("INSERT INTO events (time, kind, trial, data) VALUES (?, ?, ?, ?)", row)
+        self._said.append(kind)
         return now
 
     def _expect(self, number: int, *states: TrialState, to: TrialState) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from archsearch.experiment.crash import crash_point
 from archsearch.experiment.files import sync_folder
 from archsearch.reading.errors import InputError, refuse
 
 APPLICATION = 0x41524353  # "ARCS"
 VERSION = 3  # 2: trials pause at rungs; 3: a trial has states on disk, the last two of them
+_LEAST = 2**16  # bytes: with less a disk is full
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -82,6 +85,7 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
                 db.execute("COMMIT")
             finally:
                 db.close()
+        crash_point("ledger-made")
         half.rename(path)
         sync_folder(path.parent)
     except OSError as error:
@@ -92,40 +96,58 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """Opens the ledger at `path`. Raises InputError where there is none, or none of this version."""
+    """Opens the ledger at `path`. Raises InputError where there is none, or none of this version, and OSError (ENOSPC)
+    where a full disk leaves no room to work with it."""
     if not path.is_file():
         hint = "archsearch status lists the experiments there are"
         raise refuse(f"no ledger at {path}", hint=hint, file=str(path))
     db: sqlite3.Connection | None = None
     try:
-        db = sqlite3.connect(_uri(path, writable), uri=True, isolation_level=None, timeout=10)
-        application = db.execute("PRAGMA application_id").fetchone()[0]
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        _check(path, application, version)
-        if writable:
-            db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA foreign_keys = ON")
-    except sqlite3.Error as error:
+        with translated(path):
+            db, application, version = _open(path, writable)
+            _check(path, application, version)
+            if writable:
+                db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("PRAGMA foreign_keys = ON")
+    except (sqlite3.Error, OSError, InputError) as error:
         if db is not None:
             db.close()
-        raise refuse(f"{path} cannot be read as a ledger: {error}", file=str(path)) from error
-    except InputError:
-        if db is not None:
-            db.close()
-        raise
+        full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+        if isinstance(error, InputError) or full:
+            raise
+        why = getattr(error, "strerror", None) or error
+        raise refuse(f"{path} cannot be read as a ledger: {why}", file=str(path)) from error
     db.row_factory = sqlite3.Row
     return db
 
 
-def _uri(path: Path, writable: bool) -> str:
-    name = f"file:{quote(str(path.absolute()))}"
-    if writable:
-        return f"{name}?mode=rw"
-    # In a folder that may not be written SQLite cannot make the shared memory that a WAL needs. Where there
-    # is no WAL left either, nobody writes, and the file alone is the whole ledger.
-    alone = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
-    return f"{name}?mode=ro" + ("&immutable=1" if alone else "")
+def _open(path: Path, writable: bool) -> tuple[sqlite3.Connection, int, int]:
+    """The file's connection, its application and its version.
+
+    On a disk that is full, or in a folder that may not be written, SQLite cannot make the shared memory that a WAL
+    needs. Where there is no WAL left either, nobody writes, and the file alone is the whole ledger.
+    """
+    name = f"file:{quote(str(path.absolute()))}?mode={'rw' if writable else 'ro'}"
+    try:
+        return _numbers(name)
+    except sqlite3.OperationalError:
+        log = path.with_name(f"{path.name}-wal")
+        if writable or (log.exists() and log.stat().st_size):
+            raise
+        return _numbers(f"{name}&immutable=1")
+
+
+def _numbers(uri: str) -> tuple[sqlite3.Connection, int, int]:
+    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
+    try:
+        application, version = (
+            db.execute(f"PRAGMA {word}").fetchone()[0] for word in ("application_id", "user_version")
+        )
+    except BaseException:
+        db.close()
+        raise
+    return db, application, version
 
 
 def _check(path: Path, application: int, version: int) -> None:
@@ -155,7 +177,9 @@ def translated(path: Path) -> Iterator[None]:
             case sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
             case sqlite3.SQLITE_IOERR:
-                raise OSError(errno.EIO, os.strerror(errno.EIO), str(path)) from error
+                # SQLite says so too where it finds no room for its shared memory.
+                number = errno.ENOSPC if shutil.disk_usage(path.parent).free < _LEAST else errno.EIO
+                raise OSError(number, os.strerror(number), str(path)) from error
             case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
                 raise OSError(errno.EROFS, "the ledger cannot be written", str(path)) from error
         raise

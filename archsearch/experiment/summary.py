@@ -34,7 +34,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
                 "paused": counts.paused,
                 "waiting": counts.waiting,
                 "total": counts.total,
-                "planned": ledger.meta.get("trials"),
+                "planned": _planned(ledger),
             },
             "rejected_before_start": counts.rejected,
             "reason": _reason(ledger),
@@ -44,6 +44,12 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "rungs": [asdict(rung) for rung in ledger.rungs()],
             "seconds": round(ledger.driven_seconds(), 1),
         }
+
+
+def _planned(ledger: Ledger) -> int | None:
+    """As the search began, or as its file said when it went on by force."""
+    changes = ledger.events_of("space_changed")
+    return changes[-1].data["trials"] if changes else ledger.meta.get("trials")
 
 
 def _state(folder: ExperimentFolder, recorded: SearchState) -> SearchState:

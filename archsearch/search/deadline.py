@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from archsearch.experiment import Ledger, Trial, TrialState
+from archsearch.experiment.steady import steady
 
 if TYPE_CHECKING:
     from archsearch.search.rungs import Rungs
@@ -29,7 +29,7 @@ MARGIN = 1.03  # epochs are taken to be this much slower than they were: validat
 class Deadline:
     """Counts all sessions of the ledger. Without a wall time everything fits, and nothing is ever shortened."""
 
-    def __init__(self, wall_time: float | None, epochs: int, ledger: Ledger, clock: Callable[[], float] = time.time):
+    def __init__(self, wall_time: float | None, epochs: int, ledger: Ledger, clock: Callable[[], float] = steady):
         self._epochs, self._clock = epochs, clock
         self.wall_time = math.inf if wall_time is None else wall_time
         tail = 0.0 if wall_time is None else min(MOST_TAIL, TAIL * wall_time)
@@ -79,7 +79,7 @@ class Deadline:
 class Finalists:
     """Who trains to the end when the wall time runs out, and until which epoch."""
 
-    def __init__(self, space: SearchSpace, ledger: Ledger, rungs: Rungs, *, clock: Callable[[], float] = time.time):
+    def __init__(self, space: SearchSpace, ledger: Ledger, rungs: Rungs, *, clock: Callable[[], float] = steady):
         self._ledger, self._rungs, self._epochs = ledger, rungs, space.training.epochs
         self.deadline = Deadline(space.search.wall_time, self._epochs, ledger, clock)
         self._ends: dict[int, int] = {}

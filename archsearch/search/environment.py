@@ -29,7 +29,12 @@ def prepare(address: str | None) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if address is None and "RAY_AUTH_MODE" not in os.environ:
+    if address is not None:
+        return
+    # Ray takes 127.0.0.1 for the address that other machines know this one by, and listens there, unless it is told
+    # that no cluster can be. The variable's name is older than its meaning.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if "RAY_AUTH_MODE" not in os.environ:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 
 

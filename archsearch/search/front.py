@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point, write_atomically
 from archsearch.search.samplers.pareto import undominated
 from archsearch.space import SearchSpace
 
@@ -42,6 +42,7 @@ class Front:
         write_atomically(place / MODEL, network)
         if best is None or best.value is None or accuracy > best.value:
             write_atomically(self._folder.best_yaml, network)
+        crash_point("weights-written")
 
     def tidy(self) -> None:
         """The weights of trials that something better has replaced are deleted."""

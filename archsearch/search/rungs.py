@@ -164,9 +164,10 @@ class Rungs:
         """Of a search of so many trials: which of the rung's can no longer be promoted, whatever scores follow, since
         `trial` came to it (itself, or one that it pushed down); None for none, or one that has left the rung."""
         bracket = self.bracket(trial)
-        standing, step = self._ladders[bracket][rung], self.brackets[bracket].index(rung) + 1
+        standing = self._ladders[bracket][rung]
         dealt = trials * self._weights[bracket] / sum(self._weights) + len(self._weights)
-        quota = math.floor(min(trials, dealt) * MOST**step + 1e-9)
+        # All of the bracket may reach even a high rung: in a search that gets better and better each is promoted.
+        quota = math.floor(min(trials, dealt) * MOST + 1e-9)
         if len(standing.order) <= quota:
             return None
         place = bisect_left(standing.order, (-standing.scores[trial], trial))

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.search.deadline import Finalists
 from archsearch.search.failures import Failures
+from archsearch.search.final_test import FinalTest
 from archsearch.search.front import Front
 from archsearch.search.gate import Gate
-from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
+from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Train, Wait
 from archsearch.search.precision import PrecisionChoice
 from archsearch.search.proposals import Candidate, Chooser, Proposals, derived_seed
 from archsearch.search.rungs import Promotion, Rungs
@@ -39,7 +39,6 @@ class Search:
     test: bool = True
     gave_up: str = ""
     _exhausted: bool = False
-    _testing: bool = False
     _told: bool = False
 
     def __post_init__(self) -> None:
@@ -58,7 +57,7 @@ class Search:
         self._front = Front(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
         self._states = States(self.folder, self.ledger)
-        self._states.sweep()
+        self._final_test = FinalTest(self.folder, self.ledger, wanted=self.test)
         self._failures = Failures(self.space, self.ledger)
         self._precision = PrecisionChoice(self.space, self.ledger, self.watcher)
         self._finalists = Finalists(self.space, self.ledger, self._rungs, clock=self.clock)
@@ -72,7 +71,7 @@ class Search:
                 self._keep(report)
             case "tested":
                 assert report.metrics is not None
-                self.ledger.note("tested", dict(report.metrics), trial=report.number)
+                self._final_test.found(report.number, report.metrics)
             case "precision":
                 self._precision.found(report.precision, report.reason)
             case "latency":
@@ -174,9 +173,9 @@ class Search:
     def _failed(self, number: int, reason: str) -> None:
         """The trial waits for another worker, where it may be tried again; else it has failed. What was finished stays
         so, whatever befell its test."""
-        if self._testing and self.ledger.trial(number).state.ended:
-            self.ledger.note("test_failed", {"reason": reason}, trial=number)
-        elif (why := self._failures.again(number, reason)) is not None:
+        if self._final_test.failed(number, reason):
+            return
+        if (why := self._failures.again(number, reason)) is not None:
             self.ledger.requeue(number, why)
             self.watcher.trial(self.ledger.trial(number), None)
         else:
@@ -218,7 +217,7 @@ class Search:
         if last is not None:
             return self._train(self._promote(last))
         self._stop_the_paused()
-        return self._test_winner() or Rest()
+        return self._final_test.ask(self._precision.value) or Rest()
 
     def _give_up(self, why: str) -> Instruction:
         """Once the trials that run have ended: one of them may succeed."""
@@ -314,19 +313,3 @@ class Search:
         candidate = self._gate.answer(report)
         self._gate.teach(self._proposals.feasible)
         return None if candidate is None else self._begin(candidate)
-
-    def _test_winner(self) -> Test | None:
-        """Once nothing runs any more, one worker tests the best; a search tests once in its life."""
-        best = self.ledger.best()
-        if not self.test or self._testing or best is None or self.ledger.trials(TrialState.RUNNING) or self.tested():
-            return None
-        with suppress(OSError):
-            weights = (self.folder.trial(best.number) / "weights.safetensors").read_bytes()
-            self._testing = True
-            chosen = self._precision.value
-            return Test(number=best.number, architecture=best.architecture, weights=weights, precision=chosen)
-        return None
-
-    def tested(self) -> bool:
-        """Whether the test split was touched."""
-        return bool(self.ledger.events_of("tested", "test_failed"))

@@ -11,10 +11,12 @@ from subprocess import Popen
 from typing import TYPE_CHECKING, Any
 
 from archsearch import __version__
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
 from archsearch.experiment.summary import summarise
+from archsearch.search.agreement import KEY, refuse_if_changed
 from archsearch.search.environment import prepare
 from archsearch.search.failures import commonest
+from archsearch.search.leftovers import clear_away
 from archsearch.space import SearchSpace, load_space
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
@@ -24,11 +26,14 @@ if TYPE_CHECKING:
     from archsearch.search.watching import Watcher
     from archsearch.training.images import ImageSet
 
+DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who presses Ctrl-C wants to leave
+
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """How a search is run: `address` of a running Ray (None: one of its own), where MLflow is (None: the default),
-    and the images, where somebody has loaded them already. Without `test` nobody looks at the test split."""
+    and the images, where somebody has loaded them already. Without `test` nobody looks at the test split. With `force`
+    the search goes on though its space.yaml was changed."""
 
     folder: ExperimentFolder
     watcher: Watcher
@@ -36,6 +41,7 @@ class Session:
     tracking_uri: str | None = None
     images: ImageSet | None = None
     test: bool = True
+    force: bool = False
     followers: list[Popen[bytes]] = field(default_factory=list)
 
 
@@ -43,7 +49,9 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
     """The experiment's folder with the space as resolved and an empty ledger, but for what a warm start carries
     over. Raises InputError."""
     folder.create()
-    write_atomically(folder.space_yaml, space.to_yaml())
+    text = space.to_yaml()
+    write_atomically(folder.space_yaml, text)
+    crash_point("space-written")
     meta = {
         "name": name,
         "space": space.name,
@@ -51,6 +59,7 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
         "seed": space.search.seed,
         "objectives": dict(space.search.objectives),
         "archsearch": __version__,
+        KEY: text,
     }
     with Ledger.create(folder.ledger, meta) as ledger:
         if carried is not None:
@@ -60,12 +69,16 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
 def drive(session: Session) -> dict[str, Any]:
     """Runs or goes on with the folder's search until it ends; the summary of `summarise`.
 
-    Raises DriverRunning where another driver holds the experiment, InputError for data that cannot be had,
+    Raises DriverRunning where another driver holds the experiment, InputError for data that cannot be had
+    and for a space that was changed,
     and KeyboardInterrupt once what ran is saved for `resume`.
     """
     with session.folder.driver_lock():
+        session.folder.refuse_links()
         space = load_space(session.folder.space_yaml)
         with Ledger.open(session.folder.ledger) as ledger:
+            refuse_if_changed(session.folder, ledger, trials=space.search.trials, force=session.force)
+            clear_away(space, session.folder, ledger)
             _search(session, space, ledger)
     return summarise(session.folder)
 
@@ -136,10 +149,12 @@ def _follow(session: Session) -> None:
 @contextmanager
 def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
     """The ledger's last word on the session, and then MLflow's: what it cannot take in time is sent later, by
-    the next `resume` or `ui`."""
+    `sync`, or by the next `resume` or `ui`."""
+    patience = DRAIN
     try:
         yield
     except KeyboardInterrupt:
+        patience = DRAIN_INTERRUPTED
         ledger.end("interrupted")
         raise
     except BaseException as error:
@@ -150,7 +165,7 @@ def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
             _follow(session)
         session.watcher.phase("writing the rest to MLflow")
         for follower in session.followers:
-            drain(follower, timeout=60)
+            drain(follower, timeout=patience)
 
 
 @contextmanager

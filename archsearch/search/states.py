@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Collection
 from contextlib import suppress
 
-from archsearch.experiment import ExperimentFolder, Ledger, State, Trial, number_of, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, State, Trial, crash_point, write_atomically
 
 
 class States:
@@ -23,6 +23,7 @@ class States:
         place = self._folder.trial(number)
         place.mkdir(parents=True, exist_ok=True)
         write_atomically(place / _name(epoch), data)
+        crash_point("state-written")
         return hashlib.sha256(data).hexdigest()
 
     def latest(self, trial: Trial) -> tuple[int, bytes | None]:
@@ -35,15 +36,6 @@ class States:
             lost = {"epoch": state.epoch, "reason": "missing or damaged"}
             self._ledger.note("state_lost", lost, trial=trial.number)
         return 0, None
-
-    def sweep(self) -> None:
-        """Removes what a driver left that was killed: files half written, states that the ledger does not know."""
-        for path in self._folder.path.glob("trials/*/.*.tmp"):
-            with suppress(OSError):
-                path.unlink()
-        for place in {path.parent for path in self._folder.path.glob("trials/*/state-*.safetensors")}:
-            if (number := number_of(place.name)) is not None:
-                self.tidy(number)
 
     def tidy(self, number: int) -> None:
         """Removes the trial's states that the ledger no longer names."""

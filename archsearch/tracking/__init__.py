@@ -1,13 +1,17 @@
 """MLflow follows the ledger, in a process of its own. No other room imports MLflow."""
 
-from archsearch.tracking.follower import TrackingError, follow, sync
+from archsearch.tracking.catching_up import Sent, backlog, sync
+from archsearch.tracking.follower import BeingSent, TrackingError, follow
 from archsearch.tracking.launcher import drain, start_follower
 from archsearch.tracking.store import resolve_tracking_uri
 from archsearch.tracking.ui import View, serve
 
 __all__ = [
+    "BeingSent",
+    "Sent",
     "TrackingError",
     "View",
+    "backlog",
     "drain",
     "follow",
     "resolve_tracking_uri",

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 
-from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState, crash_point
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.store import Store, lasting
 from archsearch.tracking.translate import (
@@ -36,6 +36,7 @@ _log = logging.getLogger("archsearch.tracking")
 _BATCH = 1000  # events
 _POLL = 0.5  # seconds
 _ORPHAN_PATIENCE = 15.0  # seconds of failures after which a follower without a driver gives up
+_LOCK_PATIENCE, _DRIVEN_PATIENCE = 10.0, 1.0  # seconds until another sender is believed to stay
 _STATUS_OF = {
     TrialState.FINISHED: "FINISHED",
     TrialState.STOPPED: "KILLED",
@@ -50,11 +51,16 @@ class TrackingError(RuntimeError):
     """The tracking store could not be reached or would not take the search. `sync` may be tried again."""
 
 
+class BeingSent(TrackingError):
+    """Another process is sending the experiment: its driver's follower, or another `sync`."""
+
+
 class Sender:
     """Sends one search's events to one store. Made anew after every failure, for it looks at what is there."""
 
     def __init__(self, folder: ExperimentFolder, ledger: Ledger, outbox: Outbox, store: Store) -> None:
         self._folder, self._ledger, self._outbox, self._store = folder, ledger, outbox, store
+        self.refused: list[str] = []
         self._name = str(ledger.meta.get("name") or folder.name)
         space = ledger.meta.get("space")
         self._experiment = store.experiment(space if isinstance(space, str) and space else self._name)
@@ -71,7 +77,9 @@ class Sender:
         for update in [*updates(events), *self._records(events)]:
             self._deliver(update)
         if events:
+            crash_point("points-sent")
             self._outbox.cursor = events[-1].id
+            crash_point("cursor-moved")
         return len(events)
 
     def _records(self, events: list[Event]) -> list[Update]:
@@ -112,7 +120,9 @@ class Sender:
         except Exception as error:
             if not lasting(error):
                 raise
-            _log.warning("the store refuses what trial %d has to say: %s", update.trial, error)
+            reason = in_a_line(error)
+            _log.warning("the store refuses what trial %d has to say: %s", update.trial, reason)
+            self.refused.append(f"trial {update.trial}: {reason}" if update.trial else reason)
 
     def _log_trial(self, update: Update) -> str:
         """Logs into the trial's run, which is created and described when it is not yet."""
@@ -127,6 +137,7 @@ class Sender:
         points = [*costs(trial), *update.points]
         self._store.log(run, points=points, params=words(trial), tags=update.tags)
         self._store.text(run, _yaml(trial), "architecture.yaml")
+        crash_point("run-described")
         self._outbox.keep(trial.number, run, described=True)
         return run
 
@@ -134,6 +145,7 @@ class Sender:
         tags = {EXPERIMENT_TAG: self._ledger.id, TRIAL_TAG: str(trial.number), "mlflow.parentRunId": self._parent}
         started = milliseconds(trial.started or trial.created)
         run = self._store.create(self._experiment, trial.id, started, tags)
+        crash_point("run-created")
         self._outbox.keep(trial.number, run, described=False)
         return run
 
@@ -161,6 +173,7 @@ class Sender:
             tags = {EXPERIMENT_TAG: self._ledger.id, TRIAL_TAG: str(SEARCH)}
             started = milliseconds(self._ledger.meta["created"])
             parent = self._store.create(self._experiment, self._name, started, tags)
+            crash_point("parent-created")
         self._parent = parent
         if self._outbox.parent != parent:
             self._show(best)
@@ -211,40 +224,34 @@ class Sender:
         self._store.status(self._parent, PARENT_STATUS.get(state, "RUNNING"), now)
 
 
-def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, since: int = 0) -> None:
-    """Sends the ledger's events to the store.
+def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, since: int = 0) -> list[str]:
+    """Sends the ledger's events to the store; what the store will never take, in words.
 
     until_end: until the session ends (an `ended` event with an id above `since`) or its driver is gone, trying
     for ever while the driver lives. Otherwise: what there is now. Raises TrackingError after three failures, or
-    15 s of them without a driver.
+    15 s of them without a driver, and BeingSent where another process sends.
     """
-    with _alone(folder, None if until_end else 10.0), Ledger.read(folder.ledger) as ledger:
+    patience = _DRIVEN_PATIENCE if folder.is_driven() else _LOCK_PATIENCE
+    with _alone(folder, None if until_end else patience), Ledger.read(folder.ledger) as ledger:
         delay, failures, failing_since = 0.5, 0, 0.0
         while folder.ledger.exists():
             try:
-                _pass(folder, tracking_uri, ledger, until_end=until_end, since=since)
-                return
+                return _pass(folder, tracking_uri, ledger, until_end=until_end, since=since)
             except Exception as error:
                 failures += 1
                 failing_since = failing_since if failures > 1 else time.monotonic()
-                _log.warning("%s: %s", type(error).__name__, str(error).strip().split("\n")[0][:300])
+                _log.warning("%s: %s", type(error).__name__, in_a_line(error))
                 if not until_end and failures >= 3:
-                    raise TrackingError(f"the tracking store does not answer: {error}") from error
+                    raise TrackingError(f"the tracking store does not answer: {in_a_line(error)}") from error
                 orphan = not folder.is_driven() and time.monotonic() - failing_since > _ORPHAN_PATIENCE
                 if until_end and orphan:
                     raise TrackingError("given up: the driver is gone, the store does not answer") from error
             time.sleep(delay)
             delay = min(delay * 2, 15.0)
+    return []  # the experiment was deleted
 
 
-def sync(folder: ExperimentFolder, tracking_uri: str | None = None) -> None:
-    """Sends what is not sent yet, now and in this process. Raises TrackingError."""
-    from archsearch.tracking.store import resolve_tracking_uri
-
-    follow(folder, resolve_tracking_uri(tracking_uri), until_end=False)
-
-
-def _pass(folder: ExperimentFolder, tracking_uri: str, ledger: Ledger, *, until_end: bool, since: int) -> None:
+def _pass(folder: ExperimentFolder, tracking_uri: str, ledger: Ledger, *, until_end: bool, since: int) -> list[str]:
     """From opening the store to the end, or to the first failure."""
     with Outbox(folder.outbox, tracking_uri) as outbox:
         sender = Sender(folder, ledger, outbox, Store(tracking_uri))
@@ -257,7 +264,8 @@ def _pass(folder: ExperimentFolder, tracking_uri: str, ledger: Ledger, *, until_
             if over:
                 if not driven or ledger.state != "running":
                     sender.settle(driven=driven)
-                return
+                    crash_point("runs-settled")
+                return sender.refused
             time.sleep(_POLL)
 
 
@@ -277,9 +285,14 @@ def _alone(folder: ExperimentFolder, patience: float | None) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if until is not None and time.monotonic() > until:
-                    raise TrackingError("another process is sending this experiment") from None
+                    raise BeingSent("another process is sending this experiment") from None
                 time.sleep(0.2)
         yield
+
+
+def in_a_line(error: Exception) -> str:
+    """An error's first line: MLflow's and urllib3's go on for pages."""
+    return (str(error).strip() or type(error).__name__).split("\n")[0][:300]
 
 
 def _yaml(trial: Trial) -> str:

@@ -1,6 +1,7 @@
 """How far tracking has followed the ledger: one small SQLite file in the experiment's folder.
 
-What it holds can be found again in the tracking store, by tags. Losing it costs time, never a second run.
+What it holds can be found again in the tracking store, by tags. Losing it costs time, never a second run: one that
+is torn is thrown away.
 """
 
 from __future__ import annotations
@@ -26,10 +27,28 @@ class Outbox:
 
     def __init__(self, path: Path, tracking_uri: str) -> None:
         self._uri = without_password(tracking_uri)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.executescript(_TABLES)
-        self._db.execute("INSERT OR IGNORE INTO targets (uri) VALUES (?)", (self._uri,))
+        try:
+            self._db = self._open(path)
+        except sqlite3.OperationalError:
+            raise  # locked, or the disk is full: nothing is wrong with the file
+        except sqlite3.DatabaseError:
+            for end in ("", "-wal", "-shm"):
+                path.with_name(path.name + end).unlink(missing_ok=True)
+            self._db = self._open(path)
+
+    def _open(self, path: Path) -> sqlite3.Connection:
+        """Raises DatabaseError for a file that is torn."""
+        db = sqlite3.connect(path, isolation_level=None, timeout=10)
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError(f"{path} is damaged")
+            db.executescript(_TABLES)
+            db.execute("INSERT OR IGNORE INTO targets (uri) VALUES (?)", (self._uri,))
+        except BaseException:
+            db.close()
+            raise
+        return db
 
     def __enter__(self) -> Self:
         return self

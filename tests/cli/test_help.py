@@ -20,10 +20,11 @@ SURFACE = {
         "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address",
         "--tracking-uri", "--dry-run", "--json",
     },
-    "resume": {"EXPERIMENT", "--address", "--tracking-uri", "--json"},
+    "resume": {"EXPERIMENT", "--force", "--address", "--tracking-uri", "--json"},
     "status": {"[EXPERIMENT]", "--json"},
     "confirm": {"EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--tracking-uri", "--json"},
     "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
+    "sync": {"EXPERIMENT", "--tracking-uri", "--json"},
     "zoo": {"--json"},
     "profile": {
         "ARCH", "--input", "--counter", "--depth", "--draw", "--batch", "--latency", "--latency-batch", "--json",

@@ -44,13 +44,13 @@ def replay(ledger: Ledger) -> list[tuple]:
                 epoch = event.data["epoch"]
                 kept = {e: m for e, m in epochs[event.trial].items() if e < epoch}
                 epochs[event.trial] = {**kept, epoch: event.data["metrics"]}
-            case "state":
+            case "saved":
                 pass
             case "requeued":
                 trials[event.trial][0] = "waiting"
             case "promoted":
                 trials[event.trial][0], trials[event.trial][2] = "waiting", None
-            case kind:
+            case "paused" | "finished" | "stopped" | "failed" as kind:
                 trials[event.trial][0], trials[event.trial][2] = kind, event.data["value"]
     return [(n, *t, epochs[n], max(epochs[n], default=0)) for n, t in trials.items()]
 
@@ -91,7 +91,7 @@ def test_the_last_two_states_of_a_trial_are_known(ledger: Ledger) -> None:
     ledger.state_kept(1, 3, f"{9:064x}")
     assert [(state.epoch, state.digest) for state in ledger.states(1)] == [(3, f"{9:064x}"), (2, f"{2:064x}")]
     with pytest.raises(ValueError, match="kind"):
-        ledger.note("state", {})
+        ledger.note("saved", {})
 
 
 def _epochs(ledger: Ledger, number: int) -> dict:

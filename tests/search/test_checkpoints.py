@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.search import Search
-from tests.search.local import Silent, drive_locally, tiny
+from archsearch.search.leftovers import clear_away
+from tests.search.local import drive_locally, tiny
 from tests.search.test_search import story
 
 # No rungs, so that nothing but checkpoints can save an epoch; everything that draws.
@@ -108,7 +108,7 @@ def test_what_a_killed_driver_left_is_swept_away(tmp_path: Path) -> None:
     (place / f".{'0' * 32}.tmp").write_bytes(b"half")
     (place / "notes.txt").write_text("somebody's own")
     with Ledger.open(folder.ledger) as ledger:
-        Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        clear_away(space, folder, ledger)
     assert sorted(place.iterdir()) == sorted([*known, place / "notes.txt"])
 
 

@@ -59,7 +59,7 @@ def test_two_lanes_share_a_search_and_the_idle_one_asks_again(tmp_path: Path) ->
         drive_lanes(space, search, lanes=2, seconds=0.5)
         assert all(trial.state.ended for trial in ledger.trials())
         assert ledger.trials(TrialState.FINISHED)
-        assert search.tested()
+        assert ledger.events_of("tested")
 
 
 def test_a_step_ends_where_somebody_must_decide(tmp_path: Path) -> None:

@@ -1,0 +1,53 @@
+"""Named places at which a process can be made to die, so that a test can show what a crash there leaves behind.
+
+`ARCHSEARCH_CRASH=NAME` kills the process at the place of that name, `NAME:3` when it passes there for the third
+time: with SIGKILL, as the kernel would, so that nothing is cleaned up. Unset, passing one costs a look-up.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+
+VARIABLE = "ARCHSEARCH_CRASH"
+# What the ledger may be about to say: the events of a transaction, before and after it commits. A `note` is any other.
+EVENTS = (
+    "began", "proposed", "started", "epoch", "saved", "paused", "promoted", "correlated", "finished", "stopped",
+    "failed", "requeued", "ended", "note",
+)  # fmt: skip
+NAMES = frozenset(
+    {
+        "space-written",  # an experiment's folder has its space.yaml, and no ledger yet
+        "ledger-made",  # the ledger is whole under a temporary name
+        "file-written",  # any file that is written whole or not at all: under its temporary name
+        "file-renamed",  # ... and under its own; the folder is not synced yet
+        "state-written",  # a training's state is on disk, and the ledger does not say so yet
+        "weights-written",  # the best trial's weights are on disk, and the ledger does not say so yet
+        "parent-created",  # MLflow has a run for the search, and the outbox does not know it
+        "run-created",  # MLflow has a run for a trial, and the outbox does not know it
+        "run-described",  # a trial's words and first points are sent, and the outbox does not know it
+        "points-sent",  # a batch of events is sent, and the outbox does not say so
+        "cursor-moved",  # ... and the outbox says so
+        "runs-settled",  # the runs' last states are sent
+    }
+    | {f"{event}-before" for event in EVENTS}
+    | {f"{event}-after" for event in EVENTS}
+)
+_passed: Counter[str] = Counter()
+
+
+def crash_point(name: str) -> None:
+    """Dies here if the environment says so. Raises ValueError for a name that is not among NAMES."""
+    wanted = os.environ.get(VARIABLE)
+    if name not in NAMES:
+        raise ValueError(f"{name!r} is no crash point")
+    if wanted is None:
+        return
+    place, _, time = wanted.partition(":")
+    if place not in NAMES or not (time or "1").isdecimal():
+        raise ValueError(f"{VARIABLE}={wanted!r} names no crash point; there are {', '.join(sorted(NAMES))}")
+    if place == name:
+        _passed[name] += 1
+        if _passed[name] == int(time or 1):
+            os.kill(os.getpid(), signal.SIGKILL)

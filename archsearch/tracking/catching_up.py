@@ -1,0 +1,46 @@
+"""Sending later what a tracking store did not take in time: `sync`, and how far a store is behind the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.tracking.follower import follow
+from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.store import resolve_tracking_uri
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sent:
+    """How many of the ledger's events a store has taken now, how many are left, and what it will never take."""
+
+    sent: int
+    left: int
+    refused: list[str]
+
+
+def sync(folder: ExperimentFolder, tracking_uri: str | None = None) -> Sent:
+    """Sends what is not sent yet, now and in this process.
+
+    Raises TrackingError where the store does not answer, and BeingSent where another process sends already: the
+    follower of a driver at work, or another `sync`. What was sent until then is not sent again.
+    """
+    uri = resolve_tracking_uri(tracking_uri)
+    before = backlog(folder, uri)
+    with Ledger.read(folder.ledger) as ledger:
+        known = ledger.last_event()
+    refused = follow(folder, uri, until_end=False)
+    left = backlog(folder, uri)
+    with Ledger.read(folder.ledger) as ledger:
+        came = ledger.last_event() - known
+    return Sent(sent=before + came - left, left=left, refused=refused)
+
+
+def backlog(folder: ExperimentFolder, tracking_uri: str | None = None) -> int:
+    """How many of the ledger's events the store has not taken yet. Asks the outbox, not the store."""
+    with Ledger.read(folder.ledger) as ledger:
+        last = ledger.last_event()
+    if not folder.outbox.is_file():
+        return last
+    with Outbox(folder.outbox, resolve_tracking_uri(tracking_uri)) as outbox:
+        return last - min(last, outbox.cursor)

@@ -1,0 +1,140 @@
+"""What must hold after every fault: I1 to I6 of docs/reliability.md, in the ledger, the files, MLflow and /proc."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from tests.experiment.test_ledger import as_kept, replay
+
+CODES = {0, 1, 2, 3, 4}
+MARK = "ARCHSEARCH_FAULT_TEST"  # in the environment of whatever a test starts, and so of all that this starts
+
+
+def ended(folder: ExperimentFolder) -> set[tuple[Any, ...]]:
+    """The trials that have ended, as nothing may ever change them again."""
+    if not folder.ledger.exists():
+        return set()
+    with Ledger.read(folder.ledger) as ledger:
+        return {(t.number, t.digest, t.state, t.value, t.ended) for t in ledger.trials() if t.state.ended}
+
+
+def story(folder: ExperimentFolder) -> dict[int, tuple[Any, ...]]:
+    """What each trial was, measured and became, without times and attempts: equal for equal searches."""
+    with Ledger.read(folder.ledger) as ledger:
+        curves: dict[int, list[Any]] = {}
+        for epoch in ledger.epochs():
+            metrics = {key: value for key, value in epoch.metrics.items() if "second" not in key}
+            curves.setdefault(epoch.trial, []).append((epoch.epoch, metrics))
+        paused = [(e.trial, e.data["rung"], e.data["value"]) for e in ledger.events_of("paused")]
+        promoted = [(e.trial, e.data["rung"]) for e in ledger.events_of("promoted")]
+        return {0: (paused, promoted)} | {
+            t.number: (t.digest, t.seed, t.state, t.value, t.rung, t.reason, curves.get(t.number, []))
+            for t in ledger.trials()
+        }
+
+
+def check_whole(folder: ExperimentFolder, *, planned: int, before: set[tuple[Any, ...]] = frozenset()) -> None:  # type: ignore[assignment]
+    """A search that was hurt and went on has ended as if nothing had happened."""
+    with Ledger.open(folder.ledger) as ledger:
+        assert ledger._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert as_kept(ledger) == replay(ledger), "the tables are not what the events add up to"
+        trials, best = ledger.trials(), ledger.best()
+        ends = Counter(e.trial for e in ledger.events_of("finished", "stopped", "failed"))
+        assert before <= ended(folder), "I1: a trial that had ended was lost or changed"
+        assert {t.number for t in trials if t.state.ended} == set(ends), "I1: an end and no trial, or the reverse"
+        assert set(ends.values()) <= {1}, "I2: a trial ended twice"
+        assert len({t.digest for t in trials}) == len(trials), "I2: a network was trained twice"
+        assert len(trials) == planned, "I3: the number of trials is not the budget"
+        assert all(t.state.ended for t in trials), "I4: a trial is left waiting, running or paused"
+        assert ledger.state == "finished" and not folder.is_driven(), "I4: the search is left running"
+        assert best is not None and best.value == max(t.value for t in ledger.trials(TrialState.FINISHED))
+        assert len(ledger.events_of("tested")) == 1, "the test split was looked at more than once"
+        assert not ledger.events_of("state_lost", "test_failed")
+    assert Architecture.from_yaml(folder.best_yaml).digest == best.digest
+    assert (folder.trial(best.number) / "weights.safetensors").stat().st_size > 0
+    assert not list(folder.path.glob("trials/*/state-*")), "a state outlived its trial"
+    assert not list(folder.path.rglob(".*.tmp")), "a half-written file was left"
+
+
+def check_states(folder: ExperimentFolder) -> None:
+    """Between two sessions: the last state of every paused trial is on disk, whole, unless half of all trials were
+    better at its rung, so that it can never be promoted."""
+    with Ledger.read(folder.ledger) as ledger:
+        scores = [(e.data["rung"], e.data["value"]) for e in ledger.events_of("paused")]
+        for trial in ledger.trials(TrialState.PAUSED):
+            state = ledger.states(trial.number)[0]
+            assert state.epoch == trial.rung
+            path = folder.trial(trial.number) / f"state-{trial.rung}.safetensors"
+            if path.exists():
+                assert hashlib.sha256(path.read_bytes()).hexdigest() == state.digest
+            else:
+                better = [value for rung, value in scores if rung == trial.rung and value >= trial.value]
+                assert 2 * len(better) > ledger.meta["trials"]
+
+
+def check_tracking(folder: ExperimentFolder, uri: str) -> None:
+    """MLflow's SQLite store: one run a trial, every point of the ledger once, nothing left RUNNING."""
+    with sqlite3.connect(uri.removeprefix("sqlite:///")) as db, Ledger.read(folder.ledger) as ledger:
+        found = db.execute(
+            "SELECT r.run_uuid, r.status, t.value FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid AND "
+            "t.key = 'archsearch.trial' JOIN tags e ON e.run_uuid = r.run_uuid AND e.key = 'archsearch.experiment_id' "
+            "WHERE e.value = ? AND r.lifecycle_stage = 'active'",
+            (ledger.id,),
+        ).fetchall()
+        runs = Counter(int(trial) for _, _, trial in found)
+        assert set(runs.values()) == {1}, "I2: a trial has two runs"
+        assert set(runs) == {0, *(t.number for t in ledger.trials() if t.attempts)}, "I1: a trial has no run"
+        assert "RUNNING" not in {status for _, status, _ in found}, "I4: a run is left RUNNING"
+        for run, _, trial in found:
+            query = "SELECT step, value, timestamp FROM metrics WHERE run_uuid = ? AND key = 'validation_accuracy'"
+            points = sorted(db.execute(query, (run,)).fetchall())
+            events = ledger.events_of("epoch", trial=int(trial)) if int(trial) else []
+            said = [(e.data["epoch"], e.data["metrics"]["validation_accuracy"], round(e.time * 1000)) for e in events]
+            assert points == sorted(said), f"trial {trial}: points are missing, or there twice"
+    db.close()
+
+
+def check_words(code: int, stderr: str, *, allowed: set[int] | None = None) -> None:
+    """I6: a documented exit code, and a message of at most ten lines without a traceback."""
+    assert code in (allowed or CODES), f"exit code {code}: {stderr}"
+    assert "Traceback" not in stderr, stderr
+    lines = stderr.splitlines()
+    first = next((n for n, line in enumerate(lines) if line.startswith("archsearch:")), 0 if code else len(lines))
+    assert len(lines) - first <= 10, stderr
+
+
+def marked(value: str) -> dict[str, str]:
+    """The environment for a process whose whole offspring `left_behind` can find."""
+    return {**os.environ, MARK: value}
+
+
+def left_behind(value: str) -> Mapping[int, str]:
+    """The living processes with that mark, and what they are."""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if f"{MARK}={value}\0".encode() in (entry / "environ").read_bytes():
+                found[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()[:100]
+        except OSError:
+            continue
+    return found
+
+
+def check_gone(value: str, *, within: float = 30.0) -> float:
+    """I5: nothing of it lives any more so many seconds later; how long that took."""
+    began = time.monotonic()
+    while alive := left_behind(value):
+        assert time.monotonic() - began < within, f"I5: left after {within} s: {alive}"
+        time.sleep(0.2)
+    return time.monotonic() - began

@@ -1,0 +1,179 @@
+"""Faults 2, 3, 17 and I5 with the real trainer, and with the real Ray."""
+
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from archsearch.experiment import ExperimentFolder, Ledger
+from tests.faults.driving import new
+from tests.faults.invariants import (
+    check_gone,
+    check_states,
+    check_whole,
+    check_words,
+    ended,
+    left_behind,
+    marked,
+    story,
+)
+from tests.faults.test_crashes import DRIVERS, PASSINGS
+from tests.faults.zygote import zygote
+
+DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
+COMMAND = [sys.executable, "-m", "archsearch"]
+PATIENCE = 600.0  # seconds: for a busy machine
+QUICK = ("paused-before", "state-written", "promoted-after", "weights-written")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
+
+
+def bit_for_bit(place: Path, crashes: list[str]) -> int:
+    """Kills the real search, one worker, at each of these places; each goes on as if it had not been. How many."""
+    with zygote() as run:
+        whole = new(place / "whole")
+        assert run(whole) == 0
+        check_whole(whole, planned=8)
+        for crash in crashes:
+            folder = new(place / crash.replace(":", "-"))
+            assert run(folder, crash) == -9, f"{crash}: it never passed there"
+            before = ended(folder)
+            check_states(folder)
+            assert run(folder) == 0
+            check_whole(folder, planned=8, before=before)
+            assert story(folder) == story(whole), crash
+    return len(crashes)
+
+
+def test_a_killed_search_measures_the_same_to_the_last_bit(tmp_path: Path) -> None:
+    bit_for_bit(tmp_path, [f"{place}:{PASSINGS.get(place.partition('-')[0], 3)}" for place in QUICK])
+
+
+@pytest.mark.slow
+def test_a_killed_search_measures_the_same_wherever_it_was_killed(tmp_path: Path) -> None:
+    bit_for_bit(tmp_path, [f"{place}:1" for place in DRIVERS])
+
+
+# ---- with Ray
+
+
+def start(folder: Path, mark: str, *words: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*COMMAND, *words],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=marked(mark),
+    )
+
+
+def until_paused(folder: ExperimentFolder, process: "subprocess.Popen[str]", more: int = 1) -> None:
+    """Until so many more trials have come to a rung."""
+    before, began = _paused(folder), time.monotonic()
+    while _paused(folder) < before + more:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() - began < PATIENCE, "nothing happened in time"
+        time.sleep(0.05)
+
+
+def _paused(folder: ExperimentFolder) -> int:
+    if not folder.ledger.exists():
+        return 0
+    with Ledger.read(folder.ledger) as ledger:
+        return len(ledger.events_of("paused"))
+
+
+def listening_beyond_loopback(pids: "set[int]") -> list[str]:
+    """Addresses that these processes listen on and that other machines can reach."""
+    sockets = set()
+    for pid in pids:
+        try:
+            links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            continue
+        sockets |= {link[8:-1] for link in links if link.startswith("socket:[")}
+    found = []
+    for table, loopback in (
+        ("tcp", ("0100007F",)),
+        ("tcp6", ("0" * 24 + "01000000", "0000000000000000FFFF00000100007F")),
+    ):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address = fields[1].partition(":")[0]
+            if fields[3] == "0A" and fields[9] in sockets and address not in loopback:
+                found.append(f"{table} {fields[1]}")
+    return found
+
+
+def leave(process: "subprocess.Popen[str]", *signals: int, between: float = 0.5) -> tuple[int, str, float]:
+    """Sends them; the exit code, what was said, and the seconds from the last signal to the end."""
+    for number, what in enumerate(signals):
+        if number:
+            time.sleep(between)
+        if process.poll() is None:
+            process.send_signal(what)
+    began = time.monotonic()
+    _, said = process.communicate(timeout=PATIENCE)
+    return process.returncode, said, time.monotonic() - began
+
+
+@needs_proc
+def test_two_ctrl_c_leave_at_once_with_nothing_left_behind(tmp_path: Path) -> None:
+    """And while it runs nothing listens but on this machine's loopback."""
+    folder, mark = ExperimentFolder(tmp_path / "out"), uuid.uuid4().hex
+    process = start(tmp_path, mark, "run", str(DIGITS), "--trials", "200", "--output", str(folder.path))
+    until_paused(folder, process)
+    alive = set(left_behind(mark))
+    assert len(alive) > 3, "Ray's processes are not found by their mark"
+    assert listening_beyond_loopback(alive) == []
+    code, said, _ = leave(process, signal.SIGINT, signal.SIGINT)
+    check_words(code, said, allowed={3})
+    check_gone(mark)
+    check_states(folder)
+    with Ledger.open(folder.ledger) as ledger:
+        assert ledger._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+
+
+@needs_proc
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM", "Ctrl-C twice", "SIGKILL"])
+def test_it_leaves_and_resumes_whole(tmp_path: Path, how: str) -> None:
+    left_and_resumed(tmp_path, how)
+
+
+def left_and_resumed(place: Path, how: str) -> dict[str, float]:
+    """A search of 12 trials that is told to leave in this way, and is then resumed. Seconds until it was saved and had
+    left, until nothing of it lived any more, and until `resume` wrote its first event."""
+    signals = {"Ctrl-C": (signal.SIGINT,), "SIGTERM": (signal.SIGTERM,), "SIGKILL": (signal.SIGKILL,),
+               "Ctrl-C twice": (signal.SIGINT, signal.SIGINT)}[how]  # fmt: skip
+    folder, mark = ExperimentFolder(place / "out"), uuid.uuid4().hex
+    process = start(place, mark, "run", str(DIGITS), "--trials", "12", "--output", str(folder.path))
+    until_paused(folder, process, more=2)
+    code, said, left = leave(process, *signals)
+    if how == "SIGKILL":
+        assert code == -signal.SIGKILL
+    else:
+        check_words(code, said, allowed={3})
+    gone = check_gone(mark, within=90.0)
+    before = ended(folder)
+    check_states(folder)
+    with Ledger.read(folder.ledger) as ledger:
+        known = ledger.last_event()
+    began = time.monotonic()
+    process = start(place, mark, "resume", str(folder.path), "--json")
+    while True:
+        with Ledger.read(folder.ledger) as ledger:
+            if ledger.last_event() > known:
+                break
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    resumed = time.monotonic() - began
+    _, said = process.communicate(timeout=PATIENCE)
+    check_words(process.returncode, said, allowed={0})
+    check_whole(folder, planned=12, before=before)
+    return {"left": left, "gone": gone, "resumed": resumed, "gone_after_the_end": check_gone(mark, within=90.0)}
