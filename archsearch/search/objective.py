@@ -132,7 +132,7 @@ class TrialWorker:
         return Training(
             network,
             self._images,
-            self._settings,
+            self._settings.with_words(train.training),
             seed=train.seed,
             threads=self._threads,
             precision=train.precision,

@@ -99,10 +99,10 @@ class Search:
             self.watcher.trial(self.ledger.trial(number), None)
 
     def not_measured(self, digest: str, reason: str) -> None:
-        """The worker that measured this candidate died: another one does, unless that happened too often."""
+        """The worker that measured the candidate known by `digest` died: another one does, unless that happened too often."""
         self._crashes[digest] = self._crashes.get(digest, 0) + 1
         if self._crashes[digest] >= CRASHES:
-            self._gate.answer(Report(kind="latency", digest=digest, reason=f"crashed: {reason}"))
+            self._measured(Report(kind="latency", digest=digest, reason=f"crashed: {reason}"))
         else:
             self._gate.again.append(digest)
 
@@ -249,6 +249,7 @@ class Search:
             state=state,
             precision=self._precision.value,
             epochs=self._finalists.begins(number, done) if pause is None else None,
+            training=self.space.trainings.overrides(trial.choices),
         )
 
     def _stop_the_paused(self) -> None:
@@ -275,6 +276,7 @@ class Search:
             self.ledger.note("exhausted", {"trials": number - 1})
             self.watcher.phase(f"the space is used up: {number - 1} networks within the budget, and no other")
             return None
+        candidate = self._gate.priced(candidate)
         return self._gate.ask(candidate) or self._begin(candidate)
 
     def _begin(self, candidate: Candidate) -> Train:
@@ -293,8 +295,10 @@ class Search:
 
     def _measured(self, report: Report) -> Train | None:
         """The candidate becomes a trial if its latency keeps the budget."""
-        candidate = self._gate.answer(report)
+        asked, candidate = self._gate.pending[report.digest], self._gate.answer(report)
         self._gate.teach(self._proposals.feasible)
+        if candidate is None:
+            self._proposals.refuse(asked.digest)
         return None if candidate is None else self._begin(candidate)
 
     def _test_winner(self) -> Test | None:

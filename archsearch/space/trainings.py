@@ -202,7 +202,7 @@ def _refusal(document: Document, name: str, value: dict[str, Any]) -> Problem:
 def _related(words: Mapping[str, Word]) -> dict[str, Word]:
     """The words that are checked together and those that their conditions name, in the order of asking."""
     kept = {f"{GROUP}.{name}" for name in TOGETHER}
-    for name in reversed(words):  # conditions name earlier ones
+    for name in reversed(list(words)):  # conditions name earlier ones
         if name in kept:
             kept |= {needed for needed, _ in words[name].conditions}
     return {name: word for name, word in words.items() if name in kept}
