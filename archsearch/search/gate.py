@@ -1,7 +1,7 @@
 """The latency gate: a candidate is measured on a worker's device before it may become a trial.
 
-Measured once for each network, whatever its trainings, and kept in the ledger. From a few measurements on, a model of the exact counts keeps
-candidates from being proposed that would most likely break the bound.
+Measured once for each network, whatever its trainings, and kept in the ledger. From a few measurements on, a model of
+the exact counts keeps candidates from being proposed that would most likely break the bound.
 """
 
 from __future__ import annotations

@@ -42,7 +42,8 @@ class SpaceFile(Words):
         default_factory=lambda: SearchSettings.model_validate({}), description="What is sought, by whom, for how long."
     )
     training: TrainingSettings = Field(
-        default_factory=lambda: TrainingSettings.model_validate({}), description="The recipe of every trial; some words may vary."
+        default_factory=lambda: TrainingSettings.model_validate({}),
+        description="The recipe of every trial; some words may vary.",
     )
     resources: ResourceSettings = Field(
         default_factory=lambda: ResourceSettings.model_validate({}), description="What one trial gets of the machine."

@@ -220,7 +220,9 @@ def _combinations(words: Mapping[str, Word], values: Values, asked: dict[str, Sc
     elif not holds(word, values, None):
         yield from _combinations(rest, {**values, name: word.term.default()}, asked)
     else:
-        named = [value for other in rest.values() for own, wanted in other.conditions if own == name for value in wanted]
+        named = [
+            value for other in rest.values() for own, wanted in other.conditions if own == name for value in wanted
+        ]
         probes = word.domain.probes()
         ends = probes if isinstance(word.domain, Choice) else (probes[0], probes[-1])
         for value in dict.fromkeys([*ends, *filter(word.domain.holds, named)]):

@@ -8,8 +8,6 @@ import pytest
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.experiment.summary import summarise
-from archsearch.search.proposals import Proposals
 from archsearch.space import load_space
 from tests.search.local import drive_locally, tiny
 from tests.search.test_search import story
