@@ -16,8 +16,8 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
 
     `seconds` counts the drivers' sessions; `best` is null until a trial has finished; `test_accuracy` is
     null until the winner was tested, and `training` is there only where words of the training vary; `rungs` are those
-    that a trial has reached (see `Rung`); `used_up`: the space held no further network within the budget; `pareto` is null with one objective, else the finished trials that no
-    other beats in every objective, the most accurate first.
+    that a trial has reached (see `Rung`); `used_up`: the space held no further network within the budget; `pareto` is
+    null with one objective, else the finished trials that no other beats in every objective, the most accurate first.
     """
     with Ledger.read(folder.ledger) as ledger:
         counts, best = ledger.counts(), ledger.best()

@@ -99,7 +99,7 @@ class Search:
             self.watcher.trial(self.ledger.trial(number), None)
 
     def not_measured(self, digest: str, reason: str) -> None:
-        """The worker that measured this candidate (its identity) died: another one does, unless that happened too often."""
+        """The worker that measured this candidate (its identity) died: another does, unless that was so too often."""
         self._crashes[digest] = self._crashes.get(digest, 0) + 1
         if self._crashes[digest] >= CRASHES:
             self._measured(Report(kind="latency", digest=digest, reason=f"crashed: {reason}"))

@@ -2,7 +2,8 @@
 
 A result carries over where the new space can draw the very same network (the same digest), whatever choices were
 added, removed or renamed around it; where words of the training vary, with the very same ones. It informs the sampler;
-networks outside the new budget do so too, and are never proposed. The new ledger keeps what was carried, so that the new experiment stands on its own.
+networks outside the new budget do so too, and are never proposed. The new ledger keeps what was carried, so that
+the new experiment stands on its own.
 """
 
 from __future__ import annotations
