@@ -62,7 +62,7 @@ def _document(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
     seconds = (time.perf_counter() - start) / looked.looked
     found = looked.to_dict()
     least, most = smallest(space), largest(space)
-    extent, images = space.extent(), facts(space.data).images
+    extent, networks, images = space.extent(), space.networks(), facts(space.data).images
     median = found["quantiles"]["flops"]["within_budget"].get("0.5")
     forward = 3 * (images or 0) * space.search.trials * space.training.epochs
     return {
@@ -72,6 +72,8 @@ def _document(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
         "notes": list(space.notes),
         "size": None if extent.count == math.inf else extent.count,
         "size_exact": extent.exact,
+        "networks": None if networks.count == math.inf else networks.count,
+        "training_words": list(space.trainings.varied),
         "budget": space.budget.to_data(),
         "samples": looked.looked,
         "every_network": looked.whole,
@@ -121,7 +123,7 @@ def _networks(space: SearchSpace) -> list[Architecture]:
     from archsearch.space import RecordedChoices
     from archsearch.space.feasible import Feasible
 
-    feasible = Feasible(space, seed=0)
+    feasible = Feasible(space.networks_alone(), seed=0)
     return [
         space.sample(RecordedChoices(feasible.grid.choices(row))) for row in itertools.islice(iter(feasible), FORETOLD)
     ]

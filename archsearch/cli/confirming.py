@@ -62,7 +62,7 @@ class _Shared:
         return f"{self._planned} trainings of {len(self._names)} networks{kept}"
 
     def _say_of(self, run: Run) -> str:
-        return f"{self._names.get(run.digest, run.digest)} seed {run.seed}"
+        return f"{self._names.get(run.key, run.key)} seed {run.seed}"
 
     def _ended(self, outcome: Outcome) -> str:
         self._done += 1

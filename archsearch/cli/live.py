@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from archsearch.cli.board import Board
 from archsearch.cli.printing import duration, percent, short
 from archsearch.experiment import Trial, TrialState
+from archsearch.experiment.records import spell
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -151,6 +152,7 @@ def _head(board: Board) -> list[RenderableType]:
     if board.best is not None:
         cost = board.best.cost
         size = f"{short(cost['params'])} params  {short(cost['flops'])} FLOPs"
+        size += f"  {spell(board.best.training, digits=3)}" if board.best.training else ""
         best = Text.assemble(
             ("best  ", "dim"), f"{board.best.id}  ", (percent(board.best.value), "bold green"), f"  {size}"
         )

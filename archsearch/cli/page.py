@@ -21,6 +21,8 @@ def page(space: SearchSpace, found: dict[str, Any]) -> str:
     lines = [f"{found['file']}: valid"]
     lines += [_row("note", note) for note in found["notes"]]
     lines += ["", _row("space", f"{found['name']}: {space.extent()} combinations")]
+    if words := found["training_words"]:
+        lines += [_row("", f"{space.networks()} of networks, each with every training: {', '.join(words)} vary")]
     lines += [_row("budget", _budget(space)), *_fits(found), *_out_of_reach(found)]
     lines += ["", *_costs(found), "", *_foretold(space, found)]
     bounded = [bound["name"] for bound in found["bounds"]]

@@ -55,7 +55,7 @@ def _distinct(space: SearchSpace, number: int, seed: int) -> Iterator[tuple[str,
     from archsearch.space import RecordedChoices
     from archsearch.space.feasible import Feasible
 
-    feasible, seen, misses = Feasible(space, seed=seed), set[str](), 0
+    feasible, seen, misses = Feasible(space.networks_alone(), seed=seed), set[str](), 0
     for row in feasible:
         network = space.sample(RecordedChoices(feasible.grid.choices(row)))
         digest = network.digest  # each asking works it out anew

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.cli.printing import duration, percent, short
+from archsearch.experiment.records import spell
 
 
 def show(summary: dict[str, Any]) -> None:
@@ -43,6 +44,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("best", f"trial {best['trial']}, digest {best['digest']}"),
         ("accuracy", accuracy),
+        *([("training", spell(best["training"], digits=4))] if "training" in best else []),
         ("cost", f"{best['params']:,} parameters ({short(best['params'])}), {best['flops']:,} FLOPs "
                  f"({short(best['flops'])}), {best['macs']:,} MACs"),
         *((("pareto" if not number else ""), _member(row)) for number, row in enumerate(summary["pareto"] or ())),
@@ -82,7 +84,7 @@ def _next(summary: dict[str, Any]) -> list[str]:
         commands.append(f"archsearch resume {what}")
     if summary["best"] is not None:
         commands += [
-            f"archsearch train {best} --data {_data(folder)}",
+            f"archsearch train {best} --data {_data(folder, summary['best'].get('training', {}))}",
             f"archsearch profile {best}",
             f"archsearch export {what} --format config -o best.yaml",
         ]
@@ -94,18 +96,23 @@ def _next(summary: dict[str, Any]) -> list[str]:
     return [*commands, f"archsearch status {what}", f"archsearch ui {what}"]
 
 
-def _data(folder: Path) -> str:
-    """What `train` has to be told to train as the search did, from the space as resolved."""
+def _data(folder: Path, chosen: dict[str, Any]) -> str:
+    """What `train` has to be told to train as the search did, from the space as resolved; of the words of the training
+    that vary, as `chosen`."""
     import json
     import shlex
 
     from archsearch.reading import read, validate
     from archsearch.reading.errors import InputError
     from archsearch.space.settings import DataSettings, TrainingSettings
+    from archsearch.space.trainings import GROUP, read_trainings
 
     try:
-        words = read(folder / "space.yaml").data
-        data, training = validate(DataSettings, words["data"]), validate(TrainingSettings, words["training"])
+        found, _ = read_trainings(read(folder / "space.yaml"))
+        words = found.plain.data
+        data, base = validate(DataSettings, words["data"]), validate(TrainingSettings, words["training"])
+        choices = {f"{GROUP}.{word}": value for word, value in chosen.items()}
+        training = base.with_words(found.trainings(base).overrides(choices))
     except (InputError, KeyError, TypeError):
         return "NAME"
     said = [data.name, *(["--root", data.root] if data.name != "digits" else []), "--epochs", str(training.epochs)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,12 @@ def number_of(given: str) -> int | None:
     return None if found is None else int(found[1])
 
 
+def spell(words: Mapping[str, Any], *, digits: int = 17) -> str:
+    """`optimizer sgd, learning_rate 0.05`: words as a person reads them, numbers rounded to so many digits."""
+    rounded = ((word, float(f"{v:.{digits}g}") if isinstance(v, float) else v) for word, v in words.items())
+    return ", ".join(f"{word} {value if isinstance(value, str) else json.dumps(value)}" for word, value in rounded)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """One architecture that is, was or will be trained. Times are Unix seconds.
@@ -68,6 +75,12 @@ class Trial:
     def id(self) -> str:
         """Such as t0001."""
         return trial_id(self.number)
+
+    @property
+    def training(self) -> dict[str, Scalar]:
+        """The words of `training:` that were chosen for it; none where the search varies none."""
+        chosen = ((name.partition("training."), value) for name, value in self.choices.items())
+        return {word: value for (before, dot, word), value in chosen if dot and not before}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,11 +14,11 @@ from archsearch.experiment.records import SearchState, Trial, TrialState
 def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     """What the ledger says, in plain JSON values. Raises InputError where there is no ledger.
 
-    `reason` says why a search has failed. `seconds` counts the drivers' sessions;
-    `best` is null until a trial has finished; `test_accuracy` is
-    null until the winner was tested; `rungs` are those that a trial has reached (see `Rung`); `used_up`: the space
-    held no further network within the budget; `pareto` is null with one objective, else the finished trials that no
-    other beats in every objective, the most accurate first.
+    `reason` says why a search has failed. `seconds` counts the drivers' sessions; `best` is null until a trial has
+    finished; `test_accuracy` is null until the winner was tested, and `training` is there only where words of the
+    training vary; `rungs` are those that a trial has reached (see `Rung`); `used_up`: the space held no further network
+    within the budget; `pareto` is null with one objective, else the finished trials that no other beats in every
+    objective, the most accurate first.
     """
     with Ledger.read(folder.ledger) as ledger:
         counts, best = ledger.counts(), ledger.best()
@@ -71,6 +71,7 @@ def _best(best: Trial, ledger: Ledger) -> dict[str, Any]:
         "test_accuracy": tested[-1]["test_accuracy"] if tested else None,
         "digest": best.digest,
         **best.cost,
+        **({"training": best.training} if best.training else {}),
         "architecture": dict(best.architecture),
     }
 

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from archsearch import __version__
 from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
+from archsearch.experiment.records import spell
 from archsearch.reading.errors import refuse
-from archsearch.search.contenders import Contender, baselines, spent, top_of
+from archsearch.search.contenders import Contender, baselines, spent, top_of, trained_as
 from archsearch.search.random_search import SearchAudience, looks_at_test, random_best, random_document
 from archsearch.search.retraining import Hears, Retraining, Run, slots
 from archsearch.search.verdict import Row, choose, differences, ranked, row_document
@@ -41,7 +42,7 @@ class Audience(Hears, SearchAudience, Protocol):
     """Somebody who shows a confirmation to a person."""
 
     def comparing(self, names: Mapping[str, str]) -> None:
-        """The networks that are compared: by digest, what each is called."""
+        """The networks that are compared: by their `key`, what each is called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,7 @@ class _Confirmation:
     def run(self) -> dict[str, Any]:
         rows = [Row(contender=contender) for contender in self._contenders()]
         seeds = new_seeds(self.ledger, self.plan.seeds)
-        runs = {(row.contender.digest, seed): self._run(row.contender, seed) for seed in seeds for row in rows}
+        runs = {(row.contender.key, seed): self._run(row.contender, seed) for seed in seeds for row in rows}
         given = replace(slots(self.space.resources, self.space.training.device), compiled=self.plan.compiled)
         with Retraining(self.images, self.space.training, given, self.audience, self.plan.processes) as retraining:
             self.audience.comparing(_names(rows))
@@ -116,7 +117,7 @@ class _Confirmation:
             self.audience.phase("looking at the test split")
             for row in rows:
                 row.seen = row is winner or row.contender.kind != "trial"
-            tested = [runs[row.contender.digest, seed] for row in rows if row.seen for seed in row.results]
+            tested = [runs[row.contender.key, seed] for row in rows if row.seen for seed in row.results]
             for outcome in retraining.test(list(dict.fromkeys(tested))):
                 _enter(rows, outcome.run, outcome.result, outcome.failed)
         document = self._document(rows, winner, seeds, state="confirmed")
@@ -128,13 +129,16 @@ class _Confirmation:
         if plan.random:
             best = random_best(plan.folder, self.ledger, self.images, self.audience, tracking_uri=plan.tracking_uri)
             found += [best] if best is not None else []
-        named = plan.named
-        return [*found, *(baselines(self.space, found[0].cost["flops"]) if named is None else named)]
+        named = baselines(self.space, found[0].cost["flops"]) if plan.named is None else plan.named
+        return [*found, *(trained_as(other, found[0], self.space) for other in named)]
 
     def _run(self, contender: Contender, seed: int) -> Run:
-        folder = self.plan.place / "runs" / f"{contender.digest}-s{seed}"
+        folder = self.plan.place / "runs" / f"{contender.key}-s{seed}"
         network = contender.architecture.model_copy(update={"name": None})
-        return Run(digest=contender.digest, seed=seed, architecture=network, folder=folder)
+        return Run(
+            digest=contender.digest, seed=seed, architecture=network, folder=folder,
+            training=contender.training, identity=contender.key,
+        )  # fmt: skip
 
     def _document(self, rows: Sequence[Row], winner: Row, seeds: Sequence[int], *, state: str) -> dict[str, Any]:
         trials = self.ledger.trials()
@@ -163,7 +167,7 @@ class _Confirmation:
             "random": random_document(self.plan.folder) if self.plan.random else None,
             "budget": self.space.budget.to_data(),
             "data": {**self.space.data.model_dump(mode="json"), "digest": self.images.digest},
-            "training": self.space.training.model_dump(mode="json"),
+            "training": self.space.trainings.to_data(),
             "versions": {"archsearch": __version__, "python": platform.python_version(),
                          **{name: version(name) for name in ("torch", "numpy")}},
             "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
@@ -181,6 +185,8 @@ class _Confirmation:
         )
         result = winner.results[winner.best_seed]
         head = f"# {document['chosen']}\n# weights.safetensors is of seed {winner.best_seed}.\n"
+        if training := winner.contender.training:
+            head += f"# Trained with {spell(training)}.\n"
         weights = (Path(result["folder"]) / result["weights"]["file"]).read_bytes()
         write_atomically(self.plan.place / "weights.safetensors", weights)
         write_atomically(self.plan.place / "best.yaml", head + network.to_yaml())
@@ -211,13 +217,13 @@ def new_seeds(ledger: Ledger, number: int) -> list[int]:
 def _names(rows: Sequence[Row]) -> dict[str, str]:
     names: dict[str, str] = {}
     for row in rows:
-        names.setdefault(row.contender.digest, row.contender.name)
+        names.setdefault(row.contender.key, row.contender.name)
     return names
 
 
 def _enter(rows: Sequence[Row], run: Run, result: Mapping[str, Any] | None, failed: str | None) -> None:
     for row in rows:
-        if row.contender.digest == run.digest:
+        if row.contender.key == run.key:
             if result is not None:
                 row.results[run.seed] = result
             else:
@@ -251,6 +257,8 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
     stopped = [row.contender.name for row in top if row.contender.state != TrialState.FINISHED.value]
     if stopped:
         notes.append(f"fewer than {plan.top} trials finished: the search trained {', '.join(stopped)} to a rung only")
+    if work.space.trainings.words and any(row.contender.kind == "baseline" for row in rows):
+        notes.append(f"networks that are no trial's have the training of {top[0].contender.name}, the search's best")
     if len(work.space.search.objectives) > 1:
         notes.append("of the search's objectives, accuracy alone is compared here")
     for row in order[: order.index(winner)]:

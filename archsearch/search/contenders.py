@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from archsearch import zoo
@@ -32,6 +32,7 @@ class Contender:
     """One network to be retrained: what it is, and what its search said of it.
 
     `score` is the validation accuracy that the search saw after `epochs` epochs; `state` is how its trial stands.
+    `training` are the words in which its training differs from that of the space.
     """
 
     kind: Kind
@@ -45,6 +46,13 @@ class Contender:
     state: str | None = None
     note: str = ""
     trial: int | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    identity: str = ""
+
+    @property
+    def key(self) -> str:
+        """By what it is told from the others: the network's digest, and its training's where words of that vary."""
+        return self.identity or self.digest
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -59,6 +67,7 @@ class Contender:
             if self.score is None
             else {"validation_accuracy": self.score, "epochs": self.epochs, "state": self.state},
             "note": self.note,
+            **({"training": dict(self.training)} if self.training else {}),
             "architecture": self.architecture.to_dict(),
         }
 
@@ -91,6 +100,7 @@ def _reached(ledger: Ledger, trial: Trial) -> tuple[int, float] | None:
 def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, score: float) -> Contender:
     network = Architecture.from_dict(dict(trial.architecture))
     finished = trial.state is TrialState.FINISHED
+    training = space.trainings.overrides(trial.choices)
     return Contender(
         kind=kind,
         name=f"random's best {trial.id}" if kind == "random" else trial.id,
@@ -103,6 +113,8 @@ def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, sco
         state=trial.state.value,
         note="" if finished else f"chosen by its rung of {epochs} of {space.training.epochs} epochs",
         trial=trial.number,
+        training=training,
+        identity=space.trainings.identity(trial.digest, training),
     )
 
 
@@ -135,6 +147,12 @@ def baselines(space: SearchSpace, reference: float) -> list[Contender]:
             nearest[found.family] = (flops, contender)
     ranked = sorted(nearest.values(), key=lambda pair: -pair[0])
     return [contender for _, contender in ranked[:BASELINES]]
+
+
+def trained_as(contender: Contender, other: Contender, space: SearchSpace) -> Contender:
+    """The contender with the other's words of the training."""
+    identity = space.trainings.identity(contender.digest, other.training)
+    return replace(contender, training=other.training, identity=identity)
 
 
 def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:

@@ -24,7 +24,7 @@ class Failures:
     """Asked after every failure."""
 
     def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
-        self._batch, self._ledger = space.training.micro_batch or space.training.batch_size, ledger
+        self._space, self._ledger = space, ledger
         self._limit = space.search.trial_limit
         self._give_up_after = min(GIVE_UP, space.search.trials)
 
@@ -38,7 +38,7 @@ class Failures:
             return None
         if kind != "oom":
             return reason
-        size = self._batch >> (attempt - 1)
+        size = self._size(number) >> (attempt - 1)
         return f"{reason}; again with {size} images at once" if size else None
 
     def is_late(self, number: int) -> str | None:
@@ -56,7 +56,7 @@ class Failures:
         """How many images a trial that ran out of memory now takes at once: half as many after each time. None: as
         the settings say."""
         times = self._times(number, "oom")
-        return self._batch >> times if times else None
+        return self._size(number) >> times if times else None
 
     def hopeless(self) -> str | None:
         """Why the search gives up: its first trials have all failed."""
@@ -64,6 +64,11 @@ class Failures:
         if counts.failed < self._give_up_after or counts.finished + counts.stopped + counts.paused:
             return None
         return f"the first {counts.failed} trials failed; {commonest(self._ledger.trials(TrialState.FAILED))}"
+
+    def _size(self, number: int) -> int:
+        """Images at once, as the trial's own settings say."""
+        settings = self._space.training.with_words(self._space.trainings.overrides(self._ledger.trial(number).choices))
+        return settings.micro_batch or settings.batch_size
 
     def _times(self, number: int, kind: str) -> int:
         requeued = self._ledger.events_of("requeued", trial=number)

@@ -8,6 +8,7 @@ import numpy as np
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point, write_atomically
+from archsearch.experiment.records import spell
 from archsearch.search.samplers.pareto import undominated
 from archsearch.space import SearchSpace
 
@@ -64,6 +65,10 @@ class Front:
     def _described(self, trial: Trial, accuracy: float) -> str:
         network = Architecture.from_dict(dict(trial.architecture))
         return (
-            f"# {self._space.name}: trial {trial.id}, validation accuracy {accuracy:.4f},\n"
-            f"# {trial.cost['params']:,} parameters, {trial.cost['flops']:,} FLOPs (fvcore's total).\n"
-        ) + network.to_yaml()
+            (
+                f"# {self._space.name}: trial {trial.id}, validation accuracy {accuracy:.4f},\n"
+                f"# {trial.cost['params']:,} parameters, {trial.cost['flops']:,} FLOPs (fvcore's total).\n"
+            )
+            + (f"# Trained with {spell(trial.training)}.\n" if trial.training else "")
+            + network.to_yaml()
+        )

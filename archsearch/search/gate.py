@@ -1,7 +1,7 @@
 """The latency gate: a candidate is measured on a worker's device before it may become a trial.
 
-Measured once for each network and kept in the ledger. From a few measurements on, a model of the exact counts keeps
-candidates from being proposed that would most likely break the bound.
+Measured once for each network, whatever its trainings, and kept in the ledger. From a few measurements on, a model of
+the exact counts keeps candidates from being proposed that would most likely break the bound.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ LIKELY = 0.3  # a candidate of less probability to keep the bound is not propose
 
 
 class Gate:
-    """`pending` candidates are being measured, or will be `again`, since a worker died over them; `refused` (digest,
-    choices) were, and do not keep the bound."""
+    """`pending` candidates, by identity, are being measured, or will be `again`, since a worker died over them;
+    `refused` (digest, choices) were, and do not keep the bound."""
 
     def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
         self._budget, self._bound, self._ledger = space.budget, space.budget.latency, ledger
@@ -45,37 +45,43 @@ class Gate:
         """What the bound rules out."""
         return [(note["digest"], note["choices"]) for note in self._known if not note["admitted"]]
 
-    def ask(self, candidate: Candidate) -> Measure | None:
-        """What a worker is to measure; None where latency does not count."""
-        if self._bound is None:
-            return None
-        self.pending[candidate.digest] = candidate
-        return self.measure(candidate.digest)
+    def priced(self, candidate: Candidate) -> Candidate:
+        """The candidate with its network's latency, where that was measured for another training."""
+        found = next((note["latency"] for note in self._known if note["digest"] == candidate.digest), None)
+        return candidate if found is None else _with_latency(candidate, float(found["median_ms"]))
 
-    def measure(self, digest: str) -> Measure:
+    def ask(self, candidate: Candidate) -> Measure | None:
+        """What a worker is to measure; None where latency does not count, or is known."""
+        if self._bound is None or candidate.price.latency is not None:
+            return None
+        self.pending[candidate.identity] = candidate
+        return self.measure(candidate.identity)
+
+    def measure(self, identity: str) -> Measure:
         """The instruction for a candidate that is pending."""
         assert self._bound is not None
         return Measure(
-            digest=digest,
-            architecture=self.pending[digest].architecture.to_dict(),
+            digest=identity,
+            architecture=self.pending[identity].architecture.to_dict(),
             batch=self._bound.batch,
             precision=self._bound.precision,
         )
 
-    def lost(self, digest: str, reason: str) -> None:
-        """The worker that measured this candidate died: another one does, unless that happened too often."""
-        self._deaths[digest] += 1
-        if self._deaths[digest] < ATTEMPTS["crashed"]:
-            self.again.append(digest)
-        else:
-            self.answer(Report(kind="latency", digest=digest, reason=f"crashed: {reason}"))
+    def lost(self, identity: str, reason: str) -> Report | None:
+        """The worker that measured this candidate died: another one does. Where that happened too often, the report
+        that says so."""
+        self._deaths[identity] += 1
+        if self._deaths[identity] < ATTEMPTS["crashed"]:
+            self.again.append(identity)
+            return None
+        return Report(kind="latency", digest=identity, reason=reason)
 
     def answer(self, report: Report) -> Candidate | None:
         """The candidate with its latency, if it keeps the bound; what was measured is kept in any case."""
         candidate = self.pending.pop(report.digest)
         found = report.latency
         latency = None if found is None else float(found["median_ms"])
-        priced = replace(candidate, price=replace(candidate.price, latency=latency))
+        priced = _with_latency(candidate, latency)
         over = self._budget.violations(priced.price) if latency is not None else {}
         admitted = latency is not None and all(amount <= 0 for amount in over.values())
         note = {
@@ -103,3 +109,7 @@ class Gate:
         model = LatencyModel.fit(costs, [note["latency"]["median_ms"] for note in measured])
         low, high = self._bound.low or 0.0, self._bound.high if self._bound.high is not None else np.inf
         feasible.also = lambda counts: model.within(counts, low=low, high=high, least=LIKELY)
+
+
+def _with_latency(candidate: Candidate, milliseconds: float | None) -> Candidate:
+    return replace(candidate, price=replace(candidate.price, latency=milliseconds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from archsearch.space.settings import Precision
@@ -15,7 +15,7 @@ class Train:
 
     The schedule is annealed for each of `rungs` (epochs). At the rung `pause` the trial pauses: its state comes
     with the report. The training ends after `epochs`, and takes `micro_batch` images at once (None: as the settings
-    say).
+    say). `training` are the words in which the trial's settings differ from the worker's.
     """
 
     number: int
@@ -28,6 +28,7 @@ class Train:
     epochs: int | None = None
     micro_batch: int | None = None
     precision: Precision | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ class Test:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Measure the latency of this network, before it may become a trial."""
+    """Measure the latency of this network, before it may become a trial: the candidate known by `digest`."""
 
     digest: str
     architecture: Mapping[str, Any]
@@ -97,7 +98,7 @@ class Report:
     `parcel` is the trial's weights ("weights"), or its state after the epoch: at which it pauses ("rung"), or for
     which it was time ("epoch").
     An epoch's `reason` says why the trial began anew though it was given a state. `latency` is what was measured of
-    the network `digest`; None where that failed, for `reason`. `precision` is what was found of the device, in the
+    the candidate `digest`; None where that failed, for `reason`. `precision` is what was found of the device, in the
     words of training/precision.py. `more` says that this is not the last report of a step: nothing can be changed yet.
     """
 

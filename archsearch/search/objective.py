@@ -149,7 +149,7 @@ class TrialWorker:
         return Training(
             network,
             self._images,
-            self._settings if train.micro_batch is None else self._taking(train.micro_batch),
+            self._settings_of(train),
             seed=train.seed,
             threads=self._threads,
             precision=train.precision,
@@ -157,8 +157,9 @@ class TrialWorker:
             feed=self._images_at_hand(),
         )
 
-    def _taking(self, micro_batch: int) -> TrainingSettings:
-        return self._settings.model_copy(update={"micro_batch": micro_batch})
+    def _settings_of(self, train: Train) -> TrainingSettings:
+        settings = self._settings.with_words(train.training)
+        return settings if train.micro_batch is None else settings.with_words({"micro_batch": train.micro_batch})
 
     def _images_at_hand(self) -> Feed:
         """Put on the device once, for all trials."""

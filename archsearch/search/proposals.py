@@ -32,13 +32,17 @@ Chooser = Callable[[Sequence[Architecture]], int]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A point of the space, its network and what it costs."""
+    """A point of the space, its network and what it costs.
+
+    `digest` is the network's; `identity` is that of the network and its training, by which candidates are told apart.
+    """
 
     choices: dict[str, Any]
     architecture: Architecture
     price: Price
     layers: int
     digest: str
+    identity: str
 
 
 def derived_seed(seed: int, *path: object) -> int:
@@ -76,7 +80,8 @@ class Proposals:
             rungs=_levels(space),
             full=space.training.epochs,
         )
-        self._seen = {trial.digest for trial in trials}
+        self._seen = {self._identity(trial.digest, trial.choices) for trial in trials}
+        self._refused = set[str]()
         carried = [(row, known) for known in prior if (row := self._row(known.choices)) is not None]
         for row, known in carried:
             self._records.learn(row, known)
@@ -85,7 +90,8 @@ class Proposals:
         for epoch in epochs:
             curves.setdefault(epoch.trial, []).append(epoch)
         for digest, choices in refused:
-            self._seen.add(digest)
+            self.refuse(digest)
+            self._seen.add(self._identity(digest, choices))
             if (row := self._row(choices)) is not None:
                 self.feasible.use(row)
         for trial in trials:
@@ -97,6 +103,7 @@ class Proposals:
         rng = np.random.default_rng(derived_seed(self._space.search.seed, number, len(self._seen)))
         wanted = self._space.search.screen.of if self._choose and self._space.search.screen else 1
         found: list[tuple[IntArray, Candidate]] = []
+        passed_by: list[IntArray] = []
         for attempt in range(SPELLINGS):
             if attempt == 0 and number <= len(self._first):
                 row: IntArray | None = self._first[number - 1]
@@ -108,19 +115,29 @@ class Proposals:
                 break
             self.feasible.use(row)
             candidate = self.candidate(row)
-            if candidate.digest not in self._seen:  # otherwise another spelling of a network that was proposed
-                self._seen.add(candidate.digest)
+            # Otherwise another spelling of one that was proposed, or a network that its latency ruled out.
+            if candidate.identity not in self._seen and candidate.digest not in self._refused:
+                self._seen.add(candidate.identity)
                 found.append((row, candidate))
                 if len(found) == wanted:
                     break
+            elif self._space.trainings.words:
+                passed_by.append(row)
+        # The ledger does not know of these, so that a resumed search has them before it again.
+        for row in passed_by:
+            self.feasible.release(row)
         if not found:
             return None
         chosen = self._choose([candidate.architecture for _, candidate in found]) if self._choose and found[1:] else 0
         for place, (row, candidate) in enumerate(found):
             if place != chosen:  # what the screen passed over may be proposed again
-                self._seen.discard(candidate.digest)
+                self._seen.discard(candidate.identity)
                 self.feasible.release(row)
         return found[chosen][1]
+
+    def refuse(self, digest: str) -> None:
+        """This network is not proposed, with whatever training."""
+        self._refused.add(digest)
 
     def begins(self, number: int, candidate: Candidate) -> None:
         """The candidate is trial `number` from now on."""
@@ -133,7 +150,7 @@ class Proposals:
         if row is None:
             return
         self.feasible.use(row)
-        self._seen.add(trial.digest)
+        self._seen.add(self._identity(trial.digest, trial.choices))
         # Of one that goes on above its rung no more is known than it scored there; of one that failed, nothing.
         running = trial.state in (TrialState.WAITING, TrialState.RUNNING)
         last = trial.rung if running else 0 if trial.state is TrialState.FAILED else trial.epochs
@@ -146,13 +163,14 @@ class Proposals:
         """The network of a row, with what it costs."""
         choices = self.feasible.grid.choices(row)
         architecture = self._space.sample(RecordedChoices(choices))
-        counted = cost(architecture)
+        counted, digest = cost(architecture), architecture.digest
         return Candidate(
             choices=choices,
             architecture=architecture,
             price=self._space.price(counted),
             layers=counted.layers,
-            digest=architecture.digest,
+            digest=digest,
+            identity=self._identity(digest, choices),
         )
 
     def _to_repeat(self, carried: Sequence[tuple[IntArray, Known]]) -> list[IntArray]:
@@ -163,6 +181,10 @@ class Proposals:
         # Of equally long trainings the more accurate, and longer ones first.
         best = sorted(carried, key=lambda pair: max(pair[1].curve.items()), reverse=True)
         return [row for row, _ in best if row.tobytes() in admitted][:REPEATED]
+
+    def _identity(self, digest: str, choices: Mapping[str, Any]) -> str:
+        trainings = self._space.trainings
+        return trainings.identity(digest, trainings.overrides(choices))
 
     def _row(self, choices: Mapping[str, Any]) -> IntArray | None:
         """None for choices that this space does not hold."""

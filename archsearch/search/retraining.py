@@ -10,11 +10,11 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.context import SpawnContext
@@ -40,12 +40,20 @@ class WorkerDied(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One network trained with one seed, in a folder of its own."""
+    """One network trained with one seed, in a folder of its own. `training` are words in which it is trained otherwise
+    than the others; `identity` tells it from them where the network's digest does not."""
 
     digest: str
     seed: int
     architecture: Architecture
     folder: Path
+    training: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    identity: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its contender's."""
+        return self.identity or self.digest
 
     def result(self, images_digest: str, settings: TrainingSettings) -> dict[str, Any] | None:
         """What it came to, where this very training is done and its weights are whole; None otherwise."""
@@ -56,7 +64,8 @@ class Run:
             whole = found["weights"]["sha256"] == sha256
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        wanted = (self.digest, self.seed, images_digest, _recipe(settings.model_dump(mode="json")))
+        recipe = settings.with_words(self.training)
+        wanted = (self.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
         return found if whole and said == wanted else None
 
 
@@ -191,7 +200,7 @@ class Retraining:
                     yield future.result()
                 except BrokenProcessPool:
                     self._broken = True
-                    raise WorkerDied(f"the process that trained {run.digest} (or one beside it) was killed") from None
+                    raise WorkerDied(f"the process that trained {run.key} (or one beside it) was killed") from None
 
     def _listen(self) -> None:
         """What the processes say while they train, until `None`."""
@@ -249,14 +258,15 @@ def _work(task: Task, run: Run) -> Outcome:
     from archsearch.training.fit import evaluate_test, train_architecture
 
     place = _place[0]
+    settings = place.settings.with_words(run.training)
     if task == "test":
-        result = evaluate_test(run.folder, place.images, place.settings, threads=place.slots.threads)
+        result = evaluate_test(run.folder, place.images, settings, threads=place.slots.threads)
         return Outcome(run=run, result=result)
     try:
         result = train_architecture(
             run.architecture,
             place.images,
-            place.settings,
+            settings,
             seed=run.seed,
             folder=run.folder,
             threads=place.slots.threads,

@@ -92,8 +92,9 @@ class Search:
             self._failed(number, reason)
 
     def not_measured(self, digest: str, reason: str) -> None:
-        """The worker that measured this candidate died."""
-        self._gate.lost(digest, reason)
+        """The worker that measured this candidate (its identity) died."""
+        if (final := self._gate.lost(digest, reason)) is not None:
+            self._measured(final)
 
     def interrupted(self) -> None:
         """The driver leaves: what runs waits for `resume`, and what is paused stays so."""
@@ -266,6 +267,7 @@ class Search:
             precision=self._precision.value,
             micro_batch=self._failures.micro_batch(number),
             epochs=self._finalists.begins(number, done) if pause is None else None,
+            training=self.space.trainings.overrides(trial.choices),
         )
 
     def _stop_the_paused(self) -> None:
@@ -292,6 +294,7 @@ class Search:
             self.ledger.note("exhausted", {"trials": number - 1})
             self.watcher.phase(f"the space is used up: {number - 1} networks within the budget, and no other")
             return None
+        candidate = self._gate.priced(candidate)
         return self._gate.ask(candidate) or self._begin(candidate)
 
     def _begin(self, candidate: Candidate) -> Train:
@@ -310,6 +313,8 @@ class Search:
 
     def _measured(self, report: Report) -> Train | None:
         """The candidate becomes a trial if its latency keeps the budget."""
-        candidate = self._gate.answer(report)
+        asked, candidate = self._gate.pending[report.digest], self._gate.answer(report)
         self._gate.teach(self._proposals.feasible)
+        if candidate is None:
+            self._proposals.refuse(asked.digest)
         return None if candidate is None else self._begin(candidate)

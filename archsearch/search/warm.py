@@ -1,8 +1,9 @@
 """Warm start: what an earlier experiment learnt, for a search of a space that may have changed since.
 
 A result carries over where the new space can draw the very same network (the same digest), whatever choices were
-added, removed or renamed around it. It informs the sampler; networks outside the new budget do so too, and are never
-proposed. The new ledger keeps what was carried, so that the new experiment stands on its own.
+added, removed or renamed around it; where words of the training vary, with the very same ones. It informs the sampler;
+networks outside the new budget do so too, and are never proposed. The new ledger keeps what was carried, so that
+the new experiment stands on its own.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
             allowed="an experiment on the same data",
             file="--warm-start",
         )
-    grid, known, left, within = Grid(space.words), list[Known](), Counter[str](), 0
+    grid, known, left, within = Grid(space.every_word), list[Known](), Counter[str](), 0
     with Ledger.read(folder.ledger) as ledger:
         curves: dict[int, dict[int, float]] = {}
         for epoch in ledger.epochs():
@@ -73,14 +74,17 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
                      file="--warm-start")  # fmt: skip
     for trial in trials:
         architecture = Architecture.from_dict(dict(trial.architecture))
-        row = locate(space, grid, architecture)
+        words = before.training.with_words(before.trainings.overrides(trial.choices))
+        row = locate(space, grid, architecture, words, chosen=trial.training)
         if isinstance(row, str):
             left[row] += 1
             continue
         price = space.price(cost(architecture))
         within += space.budget.admits(price)
         known.append(Known(choices=grid.choices(row), costs=price.to_dict(), curve=curves[trial.number]))
-    notes = () if before.training == space.training else ("the recipe has changed, so scores may have shifted",)
+    varied = {*before.trainings.varied, *space.trainings.varied}
+    same = before.training.model_dump(exclude=varied) == space.training.model_dump(exclude=varied)
+    notes = () if same else ("the recipe has changed, so scores may have shifted",)
     return Carried(
         source=folder.name, known=tuple(known), within_budget=within, left=dict(left.most_common()), notes=notes
     )

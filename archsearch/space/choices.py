@@ -96,6 +96,22 @@ class RecordedChoices:
         return self._taken[name]
 
 
+class FirstChoices:
+    """The first option, the lowest number."""
+
+    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
+        """The first option."""
+        return options[0]
+
+    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """The lowest integer."""
+        return low
+
+    def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
+        """The lowest number."""
+        return low
+
+
 class Recorder:
     """Passes every question on to `inner` and keeps the answers in `taken`, in the order of asking."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from archsearch.reading.errors import Problem
 from archsearch.reading.validation import unknown_word
 from archsearch.space.choices import Scalar
 from archsearch.space.domains import Domain
-from archsearch.space.words import Word, allowed_for, check_value, per_stage_values, vocabulary
+from archsearch.space.words import Term, Word, allowed_for, check_value, per_stage_values, vocabulary
 
 
 def connect(document: Document, words: dict[str, Word]) -> tuple[dict[str, Word], list[Problem]]:
@@ -19,17 +20,25 @@ def connect(document: Document, words: dict[str, Word]) -> tuple[dict[str, Word]
     A word comes after those that its `when` names; otherwise the vocabulary's order holds, whatever the file's,
     so that the same seed draws the same networks from the file as written and as resolved.
     """
+    arranged, problems = arrange(document, words, vocabulary())
+    return arranged, problems or _missing(document, arranged) + _lengths(document, arranged)
+
+
+def arrange(
+    document: Document, words: dict[str, Word], known: Mapping[str, Term]
+) -> tuple[dict[str, Word], list[Problem]]:
+    """`connect` for words of another vocabulary, without what a network needs: conditions may name words of `known`."""
     problems: list[Problem] = []
-    resolved = {name: _resolve(document, word, problems) for name, word in words.items()}
+    resolved = {name: _resolve(document, word, known, problems) for name, word in words.items()}
     if problems:
         return resolved, problems
     ordered: dict[str, Word] = {}
-    for name in vocabulary():
+    for name in known:
         if cycle := _visit(name, resolved, ordered, ()):
             at = (*resolved[cycle[0]].term.loc, "when")
             found = f"these words depend on one another in a circle: {' -> '.join(cycle)}"
             return resolved, [document.problem(at, found, allowed="conditions that end at a word without when")]
-    return ordered, _missing(document, ordered) + _lengths(document, ordered)
+    return ordered, []
 
 
 def most_stages(word: Word) -> int:
@@ -42,25 +51,30 @@ def _values(word: Word) -> tuple[Scalar, ...]:
     return word.value.probes() if isinstance(word.value, Domain) else (word.value,)
 
 
-def _resolve(document: Document, word: Word, problems: list[Problem]) -> Word:
+def _resolve(document: Document, word: Word, terms: Mapping[str, Term], problems: list[Problem]) -> Word:
     conditions = []
     domain = word.domain
     for name, values in (domain.when if domain else {}).items():
         loc = (*word.term.loc, "when", name)
         # Within a group a bare name means the group's own word first.
-        known = [full for full in (f"{word.term.group}.{name}", name) if full in vocabulary()]
+        known = [full for full in (f"{word.term.group}.{name}", name) if full in terms]
         if not known:
-            problems.append(unknown_word(document, loc, list(vocabulary())))
+            problems.append(unknown_word(document, loc, [_as_written(term) for term in terms.values()]))
             continue
         written = document.data
         for key in loc:
             written = written[key]
         for index, value in enumerate(values):
             at = (*loc, index) if isinstance(written, list) else loc
-            if problem := check_value(document, vocabulary()[known[0]], value, at):
+            if problem := check_value(document, terms[known[0]], value, at):
                 problems.append(problem)
         conditions.append((known[0], values))
     return replace(word, conditions=tuple(conditions))
+
+
+def _as_written(term: Term) -> str:
+    """In a condition."""
+    return term.name if term.of_network else term.field
 
 
 def _visit(name: str, words: dict[str, Word], ordered: dict[str, Word], path: tuple[str, ...]) -> tuple[str, ...]:

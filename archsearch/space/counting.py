@@ -50,8 +50,7 @@ class Counter:
         parts = grid.parts
         self._stem_words = [name for name in parts if name.startswith("stem.")]
         self._head_words = [name for name in parts if name.startswith("head.")]
-        known = vocabulary()
-        self._stage_words = [name for name in parts if known[name].per_stage and len(parts[name].table) > 1]
+        self._stage_words = [name for name in parts if parts[name].per_stage and len(parts[name].table) > 1]
 
     def count(self, codes: IntArray, *, chunk: int = CHUNK) -> tuple[IntArray, BoolArray]:
         """(n, 7) counts in the order of NAMES, and whether each network is possible: (n,).
@@ -269,6 +268,8 @@ class Counter:
         named = {name for part in self.grid.parts.values() for name, _ in part.word.conditions}
         columns: list[int] = []
         for name, part in self.grid.parts.items():
+            if not part.word.term.of_network:
+                continue
             stages = [number - 1, *([number] if name == "activation" else ())] if number else [0]
             if len(part.columns) > 1:
                 columns += [part.columns[stage] for stage in stages if stage < len(part.columns)]

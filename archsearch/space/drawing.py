@@ -65,7 +65,7 @@ def holds(word: Word, values: Values, stage: int | None) -> bool:
             return any(holds(word, values, i) for i in range(counts[0]))
         stage = 0
     for name, wanted in word.conditions:
-        value = values.get(name, vocabulary()[name].default(stage))
+        value = values[name] if name in values else vocabulary()[name].default(stage)
         own = value[stage] if isinstance(value, list) else value
         if not any(same(own, one) for one in wanted):
             return False

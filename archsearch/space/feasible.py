@@ -35,7 +35,7 @@ class Feasible:
     """`also` may refuse more of what the budget admits, by its costs: (n,) truth values."""
 
     def __init__(self, space: SearchSpace, *, seed: int, budgeted: bool = True) -> None:
-        self.grid = Grid(space.words)
+        self.grid = Grid(space.every_word)
         self.counter = Counter(self.grid, image=space.input, classes=space.classes)
         self.also: Callable[[Costs], BoolArray] | None = None
         self._space, self._seed, self._budgeted = space, seed, budgeted

@@ -21,6 +21,7 @@ from archsearch.space.overrides import apply
 from archsearch.space.reach import refuse_if_unreachable
 from archsearch.space.settings import NAME, DataSettings, ResourceSettings, SearchSettings, TrainingSettings
 from archsearch.space.space import FORMAT, SearchSpace
+from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes
 from archsearch.space.words import Word, read_words
 
 SHARE = 0.15
@@ -41,7 +42,8 @@ class SpaceFile(Words):
         default_factory=lambda: SearchSettings.model_validate({}), description="What is sought, by whom, for how long."
     )
     training: TrainingSettings = Field(
-        default_factory=lambda: TrainingSettings.model_validate({}), description="The recipe of every trial."
+        default_factory=lambda: TrainingSettings.model_validate({}),
+        description="The recipe of every trial; some words may vary.",
     )
     resources: ResourceSettings = Field(
         default_factory=lambda: ResourceSettings.model_validate({}), description="What one trial gets of the machine."
@@ -56,7 +58,9 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
     """
     document = apply(read(Path(path)), overrides)
     _check_version(document)
-    file, problems = try_validate(SpaceFile, document)
+    trainings, wrong = read_trainings(document)
+    file, problems = try_validate(SpaceFile, trainings.plain)
+    problems = [*problems, *wrong]
     words: dict[str, Word] = {}
     if isinstance(document.data, dict) and isinstance(document.data.get("space"), dict):
         words, found = read_words(document)
@@ -65,7 +69,9 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
         problems = [*problems, *found]
     if file is None or problems:
         raise InputError(*ordered(problems))
-    space = _resolve(file, words, document)
+    space = _resolve(file, words, trainings.trainings(file.training), document)
+    if clashes := refuse_clashes(document, space.trainings):
+        raise InputError(*clashes)
     for seed in range(PROBES):
         space.sample(RandomChoices(seed))
     refuse_if_unreachable(space)
@@ -87,7 +93,7 @@ def _check_version(document: Document) -> None:
     )
 
 
-def _resolve(file: SpaceFile, words: dict[str, Word], document: Document) -> SearchSpace:
+def _resolve(file: SpaceFile, words: dict[str, Word], trainings: Trainings, document: Document) -> SearchSpace:
     data, notes = _settled(file.data, document)
     known = _located_facts(data, document)
     return SearchSpace(
@@ -98,7 +104,7 @@ def _resolve(file: SpaceFile, words: dict[str, Word], document: Document) -> Sea
         budget=file.budget,
         data=data,
         search=file.search,
-        training=file.training,
+        trainings=trainings,
         resources=file.resources,
         file=document.file,
         notes=notes,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +13,25 @@ from archsearch.reading.errors import InputError
 from archsearch.space.choices import RecordedChoices, Scalar
 from archsearch.space.columns import IntArray
 from archsearch.space.grid import Grid
-from archsearch.space.words import Term, vocabulary
+from archsearch.space.settings import TrainingSettings
+from archsearch.space.words import Term
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
 
 
-def locate(space: SearchSpace, grid: Grid, architecture: Architecture) -> IntArray | str:
+def locate(
+    space: SearchSpace,
+    grid: Grid,
+    architecture: Architecture,
+    training: TrainingSettings,
+    *,
+    chosen: Iterable[str] = (),
+) -> IntArray | str:
     """The canonical row, or why there is none: `width = 256`, such as a removed choice, or a fixed word that differs.
 
-    Words that the space does not vary, and choices added since, do not matter as long as the network is the same.
+    Words that the space does not vary, and choices added since, do not matter as long as the network is the same. Of
+    the training, the words that the space varies and those `chosen` for this network matter.
     """
     if tuple(architecture.input) != tuple(space.input) or architecture.classes != space.classes:
         return "other images or classes"
@@ -30,7 +41,8 @@ def locate(space: SearchSpace, grid: Grid, architecture: Architecture) -> IntArr
     missing: dict[int, str] = {}
     for number, column in enumerate(grid.columns):
         stage, _, name = column.name.rpartition(".") if column.name.startswith("stage") else ("", "", column.name)
-        found = _value(architecture, vocabulary()[name], stage)
+        term = grid.parts[name].word.term
+        found = _value(architecture, term, stage) if term.of_network else getattr(training, term.field)
         code = None if found is _ABSENT else column.code(found)
         if code is None and found is not _ABSENT:
             missing[number] = f"{name} = {found}"
@@ -38,8 +50,9 @@ def locate(space: SearchSpace, grid: Grid, architecture: Architecture) -> IntArr
     rng = np.random.default_rng(0)
     settled: IntArray = grid.settle(row[None], rng)[0]
     try:
-        if space.sample(RecordedChoices(grid.choices(settled))).digest == architecture.digest:
-            return settled
+        choices = grid.choices(settled)
+        if space.sample(RecordedChoices(choices)).digest == architecture.digest:
+            return _other_training(space, choices, training, chosen) or settled
     except InputError:
         pass
     asked = [told for number, told in missing.items() if settled[number] >= 0]
@@ -63,6 +76,22 @@ def _value(architecture: Architecture, term: Term, stage: str) -> Scalar:
         number = int(stage.removeprefix("stage")) - 1
         return values[number] if number < len(values) else _ABSENT
     return next((value for i, value in enumerate(values) if value != term.default(i)), values[0])
+
+
+def _other_training(
+    space: SearchSpace, choices: dict[str, Scalar], theirs: TrainingSettings, chosen: Iterable[str]
+) -> str:
+    """A word of the training, of those that either space varies, that the choices have otherwise to some effect; empty
+    where there is none. Within a continuous domain the nearest of its points will do."""
+    varied = space.trainings.varied
+    own = space.training.with_words(space.trainings.overrides(choices))
+    for word in sorted({*chosen, *varied} - own.inert):
+        value = getattr(theirs, word)
+        domain = varied[word].domain if word in varied else None
+        near = domain is not None and domain.count() == math.inf and domain.holds(value)
+        if value != getattr(own, word) and not (near and f"training.{word}" in choices):
+            return f"training.{word} = {value}"
+    return ""
 
 
 def _differing(space: SearchSpace, architecture: Architecture) -> str:

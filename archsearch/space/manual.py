@@ -20,6 +20,7 @@ from archsearch.space.settings import (
     SearchSettings,
     TrainingSettings,
 )
+from archsearch.space.trainings import SEARCHABLE
 from archsearch.space.words import Term, allowed_for, groups, vocabulary
 
 _INTRODUCTION = """\
@@ -52,6 +53,24 @@ A word of the whole network is asked where it holds in some stage. The names of 
 `survival.schedule`; within a group the bare name is enough.
 """
 
+_VARIED = f"""\
+Of these a search may vary {", ".join(f"`{name}`" for name in SEARCHABLE)}: with the domains above (but
+`each`), beside the words of `space` or in their place. `when` names words of the training:
+
+    training:
+      epochs: 20
+      optimizer: {{choice: [sgd, adamw]}}
+      learning_rate: {{float: [0.001, 0.5], log: true}}
+      nesterov: {{choice: [true, false], when: {{optimizer: sgd}}}}
+      label_smoothing: {{float: [0, 0.2], step: 0.05}}
+      mixup: {{choice: [0, 0.2, 1.0]}}
+
+A trial is then a network and a training. Both are chosen by the sampler, both are retrained by `confirm`, and two
+trainings of one network are two trials. The other words are one for the whole search. A word that varies is not filled
+by `recipe`; where its `when` does not hold it has its default. Budgets are of networks: `memory` is predicted for the
+training that takes most. Combinations that no training can have are refused when the file is read.
+"""
+
 
 def reference() -> str:
     """The reference, for docs/search-space.md."""
@@ -76,6 +95,7 @@ def reference() -> str:
         ("resources", ResourceSettings),
     ):
         parts += [f"## {name}\n", f"{_first_line(model)}\n", _table(fields_of(step_into(model, ())))]
+        parts += [_VARIED] if model is TrainingSettings else []
     return "\n".join(parts)
 
 

@@ -134,7 +134,8 @@ def _drawn(space: SearchSpace, number: int) -> Iterator[Counted]:
 
 def _everything(space: SearchSpace) -> list[Counted] | None:
     """Every network of a small space with its cost; None for a larger one."""
-    if not space.extent().exact or space.size() > MAX_EXACT:
+    extent = space.networks()
+    if not extent.exact or extent.count > MAX_EXACT:
         return None
     found: list[Counted] = []
     indices: list[int] | None = []

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
 from archsearch.space.loading import SpaceFile
+from archsearch.space.trainings import training_vocabulary
 from archsearch.space.words import Term, groups, vocabulary
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -17,6 +18,7 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema, draft 2020-12. What depends on several words at once, `load_space` alone checks."""
     schema = _schema_of(SpaceFile)
     schema["properties"]["space"] = _space()
+    schema["properties"]["training"]["properties"] |= {t.field: _word(t) for t in training_vocabulary().values()}
     return {
         "$schema": DIALECT,
         "title": "archsearch search space",

@@ -5,6 +5,7 @@ Every field's description is also the text of the search-space reference.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -271,6 +272,16 @@ class TrainingSettings(Words):
         if self.resized_crop and self.crop_padding:
             raise ValueError("resized_crop beside crop_padding; allowed: one of the two, crop_padding: 0 for the other")
         return self
+
+    def with_words(self, words: Mapping[str, Any]) -> Self:
+        """These settings with some words set otherwise. Raises ValidationError where they do not go together."""
+        return type(self).model_validate({**self.model_dump(), **words}) if words else self
+
+    @property
+    def inert(self) -> frozenset[str]:
+        """Words that change nothing beside the others, whatever they say."""
+        plain = self.optimizer == "adamw" or self.momentum == 0
+        return frozenset({"nesterov"} if plain else ()) | ({"step_factor"} if self.schedule != "step" else set())
 
     def to_dict(self) -> dict[str, Any]:
         """The words that differ from their defaults; the warm-up where its default is the schedule's."""

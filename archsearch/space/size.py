@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from typing import Any
 
-from archsearch.space.choices import Scalar
+from archsearch.space.choices import FirstChoices, Scalar
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import Domain
 from archsearch.space.drawing import Values, holds
@@ -100,7 +100,7 @@ class _Counter:
             return
         domain = word.value
         if word.each and domain.count() == 1:
-            yield tuple(domain.ask(f"stage{i + 1}.{word.name}", _First()) for i in active), 1
+            yield tuple(domain.ask(f"stage{i + 1}.{word.name}", FirstChoices()) for i in active), 1
         elif domain.order and word.each:
             if domain.count() > MAX_CASES or _combinations(word, len(active)) > MAX_CASES:
                 raise _TooMany
@@ -126,20 +126,6 @@ class _Counter:
 
 class _Unnamed:
     """Stands for every value that no condition names; equal to none."""
-
-
-class _First:
-    """Choices for domains that hold one value."""
-
-    def choice(self, name: str, options: Any) -> Scalar:
-        first: Scalar = options[0]
-        return first
-
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return low
-
-    def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
-        return low
 
 
 def _options(word: Word) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archsearch.architecture.cost import Cost
@@ -18,6 +18,7 @@ from archsearch.space.domains import Domain, PerStage
 from archsearch.space.drawing import build, draw
 from archsearch.space.settings import DataSettings, ResourceSettings, SearchSettings, TrainingSettings
 from archsearch.space.size import Size, measure
+from archsearch.space.trainings import Trainings
 from archsearch.space.words import Word
 
 FORMAT = 1
@@ -25,7 +26,8 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """A search-space file as resolved. `words` stand in an order in which each can be asked.
+    """A search-space file as resolved. `words`, those of a network, stand in an order in which each can be asked;
+    `trainings` knows those of a training.
 
     `notes` tells what was settled otherwise than the file says, for people; `document` knows the file's lines.
     """
@@ -37,14 +39,28 @@ class SearchSpace:
     budget: Budget
     data: DataSettings
     search: SearchSettings
-    training: TrainingSettings
+    trainings: Trainings
     resources: ResourceSettings
     file: str = field(default="", compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     document: Document = field(default_factory=lambda: Document(data={}, file=""), compare=False, repr=False)
 
+    @property
+    def training(self) -> TrainingSettings:
+        """The recipe of every trial, but for the words that vary: of those it has the first value."""
+        return self.trainings.base
+
+    @property
+    def every_word(self) -> dict[str, Word]:
+        """The words of a network, and after them those of its training where some vary."""
+        return {**self.words, **self.trainings.words}
+
+    def networks_alone(self) -> SearchSpace:
+        """This space without its words of the training."""
+        return replace(self, trainings=Trainings(base=self.training))
+
     def sample(self, choices: Choices) -> Architecture:
-        """The architecture that `choices` picks.
+        """The architecture that `choices` picks; `trainings.settings` is its training's.
 
         Names are dotted paths: `block`, `stage1.depth`, `survival.schedule`. A word whose `when` does not hold
         is not asked. Raises InputError where the choices allow words that do not go together.
@@ -57,20 +73,21 @@ class SearchSpace:
         return Price(**cost.to_dict(), memory=self.training_bytes(cost.params, cost.kept, cost.largest))
 
     def training_bytes(self, params: int, kept: int, largest: int) -> int:
-        """Bytes that training a network of these counts is predicted to take, by this file's recipe. Arrays may be
-        given for counts."""
+        """Bytes that training a network of these counts is predicted to take, by this file's recipe: by the
+        one that takes most, where its words vary. Arrays may be given for counts."""
+        batch = self.trainings.most("batch_size")
         return training_bytes(
             params=params, kept=kept, largest=largest, image=math.prod(self.input),
-            batch=min(self.training.batch_size, self.training.micro_batch or self.training.batch_size),
-            optimizer=self.training.optimizer,
+            batch=min(batch, self.training.micro_batch or batch),
+            optimizer=self.trainings.most("optimizer"),
             precision="bfloat16" if self.training.precision == "bfloat16" else "float32",
-            average=self.training.ema > 0,
+            average=self.trainings.most("ema") > 0,
         )  # fmt: skip
 
     def dimensions(self) -> Iterator[tuple[str, Domain]]:
         """Every question that a sample may ask, in order: its name, and its domain."""
         most = most_stages(self.words["stages"])
-        for word in self.words.values():
+        for word in self.every_word.values():
             if word.domain is None or isinstance(word.domain, PerStage):
                 continue
             names = [f"stage{i + 1}.{word.name}" for i in range(most)] if word.each else [word.name]
@@ -85,6 +102,10 @@ class SearchSpace:
 
     def extent(self) -> Size:
         """The size, and whether it is exact."""
+        return measure(self.every_word)
+
+    def networks(self) -> Size:
+        """How many of the combinations there are of the network's words alone."""
         return measure(self.words)
 
     def to_dict(self) -> dict[str, Any]:
@@ -100,7 +121,7 @@ class SearchSpace:
             "space": space,
             "budget": self.budget.to_data(),
             "search": self.search.model_dump(mode="json"),
-            "training": self.training.model_dump(mode="json"),
+            "training": self.trainings.to_data(),
             "resources": self.resources.model_dump(mode="json"),
         }
 

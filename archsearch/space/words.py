@@ -19,9 +19,8 @@ from archsearch.reading.validation import did_you_mean, try_validate, unknown_wo
 from archsearch.space.choices import Scalar
 from archsearch.space.domains import Domain, PerStage, kind_of
 
-DOMAINS_ALLOWED = (
-    "a plain value, {choice: [...]}, {int: [low, high]}, {float: [low, high]}, or {each: stage, values: [...]}"
-)
+DOMAINS = ("a plain value", "{choice: [...]}", "{int: [low, high]}", "{float: [low, high]}")
+EACH_STAGE = "{each: stage, values: [...]}"
 
 _MOST_STAGES = next(c.max_length for c in Architecture.model_fields["stages"].metadata if hasattr(c, "max_length"))
 
@@ -34,18 +33,32 @@ class _Net(Words):
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """A word that a space may use: the field of a model of architecture/spec.py that it sets."""
+    """A word that a space may use: the field of a model that it sets, most often one of architecture/spec.py.
+
+    `section` is the file's part below which its dotted name is written; none where the name begins with the part.
+    """
 
     name: str
     owner: type[Words]
     field: str
     group: str = ""
     per_stage: bool = False
+    section: Loc = ("space",)
 
     @property
     def loc(self) -> Loc:
         """Where it stands in a file."""
-        return ("space", *self.name.split("."))
+        return (*self.section, *self.name.split("."))
+
+    @property
+    def of_network(self) -> bool:
+        """Whether it says something of the network, and not of its training."""
+        return bool(self.section)
+
+    @property
+    def domains(self) -> str:
+        """What a file may write for it, in words."""
+        return ", ".join(DOMAINS) + (f", or {EACH_STAGE}" if self.per_stage else "")
 
     @property
     def info(self) -> FieldInfo:
@@ -129,7 +142,7 @@ def read_words(document: Document) -> tuple[dict[str, Word], list[Problem]]:
         if key in groups():
             _read_group(document, key, value, words, problems)
         elif key in top:
-            _read_word(document, vocabulary()[key], value, words, problems)
+            read_word(document, vocabulary()[key], value, words, problems)
         else:
             problem = unknown_word(document, ("space", key), [*top, *groups()])
             problems.append(problem)
@@ -144,19 +157,20 @@ def _read_group(document: Document, group: str, value: Any, words: dict[str, Wor
         return
     for key, member in value.items():
         if key in known:
-            _read_word(document, vocabulary()[f"{group}.{key}"], member, words, problems)
+            read_word(document, vocabulary()[f"{group}.{key}"], member, words, problems)
         else:
             problems.append(unknown_word(document, ("space", group, key), known))
 
 
-def _read_word(document: Document, term: Term, value: Any, words: dict[str, Word], problems: list[Problem]) -> None:
+def read_word(document: Document, term: Term, value: Any, words: dict[str, Word], problems: list[Problem]) -> None:
+    """Adds what a file says of a word to `words`, or what is wrong with that to `problems`."""
     result, found = _read_domain(document, term, value) if isinstance(value, dict) else (value, [])
     if isinstance(value, list):
         options = shorten(value)
         hint = f"write {{choice: {options}}} to search" + (
             f", or {{each: stage, values: {options}}} to fix one a stage" if term.per_stage else ""
         )
-        found = [document.problem(term.loc, f"{term.name} is a list", allowed=DOMAINS_ALLOWED, hint=hint)]
+        found = [document.problem(term.loc, f"{term.name} is a list", allowed=term.domains, hint=hint)]
     if not found:
         found = _check_values(document, term, result)
     problems.extend(found)
@@ -169,12 +183,12 @@ def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple
     if kind is None:
         hint = next((h for key in value if (h := did_you_mean(key, ["choice", "int", "float", "values"]))), "")
         found = f"{term.name} is {shorten(value)}"
-        return None, [document.problem(term.loc, found, allowed=DOMAINS_ALLOWED, hint=hint)]
+        return None, [document.problem(term.loc, found, allowed=term.domains, hint=hint)]
     domain, problems = try_validate(kind, document, term.loc)
     if domain is None:
         return None, problems
     if domain.each and not term.per_stage:
-        what = "a word for the whole network; its domain has no each"
+        what = f"a word for the whole {'network' if term.of_network else 'training'}; its domain has no each"
         return None, [
             document.problem((*term.loc, "each"), f"{term.name} is {what}", allowed="a domain without each", key=True)
         ]

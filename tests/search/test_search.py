@@ -363,9 +363,9 @@ def test_a_candidate_over_which_a_worker_dies_is_measured_again_but_not_for_ever
         first = search.respond(Report(kind="ready"))
         assert isinstance(first, Measure)
         for _ in range(2):
-            search.not_measured(first.digest, "its worker died")
+            search.not_measured(first.digest, "crashed: its worker died")
             assert search.respond(Report(kind="ready")) == first
-        search.not_measured(first.digest, "its worker died")
+        search.not_measured(first.digest, "crashed: its worker died")
         other = search.respond(Report(kind="ready"))
         assert isinstance(other, Measure) and other.digest != first.digest
         (note,) = [event.data for event in ledger.events_of("latency")]
