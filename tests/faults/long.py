@@ -194,8 +194,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     chosen = [int(word) for word in given.only.split(",") if word] or list(FAULTS)
-    rows = _written()
-    failed = 0
+    rows, failed = _written(), 0
     for number in chosen:
         name, fault = FAULTS[number]
         print(f"fault {number}: {name}", file=sys.stderr, flush=True)
@@ -205,6 +204,7 @@ def main() -> None:
             except Exception as error:
                 traceback.print_exc()
                 held, figure, failed = "**no**", f"{type(error).__name__}: {error}".splitlines()[0][:200], failed + 1
+        rows = _written()  # another run may have written others meanwhile
         rows[number] = f"| {number} | {name} | {held} | {figure} ({datetime.date.today()}) |"
         _write(rows)
     if given.json:
