@@ -181,7 +181,7 @@ FAULTS: dict[int, tuple[str, Callable[[Path], str]]] = {
 def _tests(*words: str) -> str:
     """The tests of a fault that have no other figure."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pytest", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     last = done.stdout.strip().splitlines()[-1]
     assert done.returncode == 0, done.stdout[-2000:]

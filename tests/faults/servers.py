@@ -9,8 +9,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder, Ledger
@@ -117,7 +118,9 @@ def through_an_outage(place: Path, kind: str, *, seconds: float, store: str) -> 
 
 def _arrive(folder: ExperimentFolder, uri: str, follower: object) -> None:
     drain(follower, timeout=120)  # type: ignore[arg-type]
-    assert sync(folder, uri).left == 0
+    with redirect_stdout(StringIO()) as said:
+        assert sync(folder, uri).left == 0
+    assert said.getvalue() == "", "stdout is for `sync --json`"
 
 
 def _events(folder: ExperimentFolder) -> int:
