@@ -71,7 +71,7 @@ def through_an_outage(place: Path, kind: str, *, seconds: float, store: str) -> 
     folder, most = new(place), 0
     with nobody() as port:
         uri = f"http://127.0.0.1:{port}"
-    began, follower, pause = time.monotonic(), None, 1.5 * seconds / 40
+    began, follower, pause = time.monotonic(), None, 1.5 * seconds / 18  # reports
     with serve(None, store, port=port) as view:
         with Ledger.read(folder.ledger) as ledger:
             assert ledger.last_event() == 0
