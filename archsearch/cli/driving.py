@@ -10,7 +10,7 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from archsearch.cli.board import Board
@@ -71,7 +71,9 @@ def _tell_what_is_left(folder: ExperimentFolder, tracking_uri: str | None) -> No
 
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.counts().total
-    left = backlog(folder, tracking_uri) if trials else 0
+    left = 0
+    with suppress(OSError):  # on a full disk nobody can tell, and something else was said
+        left = backlog(folder, tracking_uri) if trials else 0
     if left:
         tell(f"MLflow is {left:,} events behind; send them with:\n  archsearch sync {shlex.quote(known_as(folder))}")
 

@@ -107,7 +107,15 @@ def random_best(
         with audience.searching(space, folder) as watcher:
             limit = EpochLimit(watcher, epochs, trials)
             with suppress(EpochsSpent):
-                drive(Session(folder=folder, watcher=limit, tracking_uri=tracking_uri, images=images, test=False))
+                session = Session(
+                    folder=folder,
+                    watcher=limit,
+                    tracking_uri=tracking_uri,
+                    images=images,
+                    test=False,
+                    force=True,  # where its space was changed, that was done above
+                )
+                drive(session)
     with Ledger.read(folder.ledger) as sub:
         return next(iter(top_of(sub, space, 1, kind="random")), None)
 

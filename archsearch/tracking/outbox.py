@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
+from archsearch.experiment.schema import translated
+
 _TABLES = """
 CREATE TABLE IF NOT EXISTS targets (
     uri TEXT PRIMARY KEY, cursor INTEGER NOT NULL DEFAULT 0, experiment TEXT, parent TEXT
@@ -23,18 +25,20 @@ CREATE TABLE IF NOT EXISTS runs (
 
 
 class Outbox:
-    """The cursor and the runs of one tracking store; other stores' lines are left alone."""
+    """The cursor and the runs of one tracking store; other stores' lines are left alone. Making one raises OSError on a
+    full disk."""
 
     def __init__(self, path: Path, tracking_uri: str) -> None:
         self._uri = without_password(tracking_uri)
-        try:
-            self._db = self._open(path)
-        except sqlite3.OperationalError:
-            raise  # locked, or the disk is full: nothing is wrong with the file
-        except sqlite3.DatabaseError:
-            for end in ("", "-wal", "-shm"):
-                path.with_name(path.name + end).unlink(missing_ok=True)
-            self._db = self._open(path)
+        with translated(path):
+            try:
+                self._db = self._open(path)
+            except sqlite3.OperationalError:
+                raise  # locked, or the disk is full: nothing is wrong with the file
+            except sqlite3.DatabaseError:
+                for end in ("", "-wal", "-shm"):
+                    path.with_name(path.name + end).unlink(missing_ok=True)
+                self._db = self._open(path)
 
     def _open(self, path: Path) -> sqlite3.Connection:
         """Raises DatabaseError for a file that is torn."""

@@ -48,7 +48,7 @@ def many(place: Path, trials: int, *words: str, sampler: str = "random") -> Figu
 
     def look(search: Search) -> None:
         nonlocal seen
-        total = search.ledger.counts().total
+        total = search.ledger._db.execute("SELECT MAX(number) FROM trials").fetchone()[0] or 0  # counting takes longer
         if total > seen:
             seen = total
             marks.append((time.process_time(), _megabytes()))

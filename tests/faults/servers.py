@@ -9,8 +9,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder, Ledger
@@ -70,7 +71,7 @@ def through_an_outage(place: Path, kind: str, *, seconds: float, store: str) -> 
     folder, most = new(place), 0
     with nobody() as port:
         uri = f"http://127.0.0.1:{port}"
-    began, follower, pause = time.monotonic(), None, 1.5 * seconds / 40
+    began, follower, pause = time.monotonic(), None, 1.5 * seconds / 18  # reports
     with serve(None, store, port=port) as view:
         with Ledger.read(folder.ledger) as ledger:
             assert ledger.last_event() == 0
@@ -117,7 +118,9 @@ def through_an_outage(place: Path, kind: str, *, seconds: float, store: str) -> 
 
 def _arrive(folder: ExperimentFolder, uri: str, follower: object) -> None:
     drain(follower, timeout=120)  # type: ignore[arg-type]
-    assert sync(folder, uri).left == 0
+    with redirect_stdout(StringIO()) as said:
+        assert sync(folder, uri).left == 0
+    assert said.getvalue() == "", "stdout is for `sync --json`"
 
 
 def _events(folder: ExperimentFolder) -> int:
