@@ -3,11 +3,11 @@ and a `Search` made from it anew goes on where the last one was."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.experiment.steady import steady
 from archsearch.search.deadline import Finalists
 from archsearch.search.failures import Failures
 from archsearch.search.final_test import FinalTest
@@ -35,7 +35,7 @@ class Search:
     ledger: Ledger
     watcher: Watcher
     choose: Chooser | None = None
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = steady
     test: bool = True
     gave_up: str = ""
     _exhausted: bool = False
@@ -197,11 +197,11 @@ class Search:
         after it. In the end one trial at least is trained in full, and what is left at the rungs is stopped."""
         if not self._precision.settled:
             return self._precision.ask() or Wait()
-        if (hopeless := self._failures.hopeless()) is not None:
-            return self._give_up(hopeless)
         waiting = self.ledger.trials(TrialState.WAITING)
         if waiting:
             return self._train(waiting[0], final=waiting[0].rung > 0 and not self._finalists.leave_time_for(waiting[0]))
+        if (hopeless := self._failures.hopeless()) is not None:
+            return self._give_up(hopeless)
         promotion = self._rungs.promotion()
         in_time = promotion is None or self._finalists.leave_time_for(self.ledger.trial(promotion.trial))
         if promotion is not None and in_time:
