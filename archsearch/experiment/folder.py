@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from archsearch.experiment.files import sweep
+from archsearch.experiment.files import sweep, sync_folder
 from archsearch.experiment.records import trial_id
 from archsearch.reading.errors import refuse
 
@@ -80,7 +80,7 @@ class ExperimentFolder:
         return self.path / "tracking.log"
 
     def trial(self, number: int) -> Path:
-        """trials/t0001 for trial 1; the caller makes it."""
+        """trials/t0001 for trial 1, whether it is there or not."""
         return self.path / "trials" / trial_id(number)
 
     def refuse_if_unusable(self) -> None:
@@ -101,6 +101,14 @@ class ExperimentFolder:
         except OSError as error:
             why = f"cannot be written: {error.strerror or error}"
             raise self._refusal(why, hint="another --output") from error
+
+    def make_trial(self, number: int) -> Path:
+        """trials/t0001 for trial 1, there and durable when it returns."""
+        place = self.trial(number)
+        if not place.is_dir():
+            place.mkdir(parents=True, exist_ok=True)
+            sync_folder(place.parent)
+        return place
 
     def create(self) -> Self:
         """Makes the folder (0700), its parents and `trials/`. Raises InputError where it may not."""

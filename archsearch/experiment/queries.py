@@ -124,6 +124,11 @@ class Queries:
         """The id of the newest event; 0 where there is none."""
         return cast(int, self._db.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
 
+    @property
+    def total(self) -> int:
+        """Trials so far, in whatever state: their numbers have no gaps."""
+        return cast(int, self._db.execute("SELECT COALESCE(MAX(number), 0) FROM trials").fetchone()[0])
+
     def counts(self) -> Counts:
         """Of trials by state, and of rejections."""
         states = dict(self._db.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())

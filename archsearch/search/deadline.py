@@ -89,7 +89,7 @@ class Finalists:
         new trial."""
         if not self.deadline.bounded:
             return True
-        number, rung = (self._ledger.counts().total + 1, 0) if trial is None else (trial.number, trial.rung)
+        number, rung = (self._ledger.total + 1, 0) if trial is None else (trial.number, trial.rung)
         pause = self._rungs.above(number, rung) or self._epochs
         best = self._best()
         finalist, at = (None, 0) if best is None else (best.number, best.rung)

@@ -36,8 +36,7 @@ class Front:
     def keep(self, trial: Trial, accuracy: float, weights: bytes) -> None:
         """Writes the trial's weights and network, and best.yaml where it is the most accurate."""
         best = self._ledger.best()
-        place = self._folder.trial(trial.number)
-        place.mkdir(parents=True, exist_ok=True)
+        place = self._folder.make_trial(trial.number)
         write_atomically(place / WEIGHTS, weights)
         network = self._described(trial, accuracy)
         write_atomically(place / MODEL, network)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from archsearch.experiment import Ledger
     from archsearch.space.settings import EarlyStopping
 
+LOOK_EVERY = 50  # of fewer scores than twice that every one is looked at
 ENOUGH = 6  # trials with both scores before a correlation counts
 TRUSTED = 0.7
 MOST = 0.5  # the share promoted where the rungs say nothing of each other
@@ -83,19 +84,18 @@ class Rungs:
         """The rungs as the ledger's pauses, promotions and ends left them."""
         grace = stopping.grace_epochs if stopping.kind == "asha" else epochs
         rungs = cls(grace=grace, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
-        for event in ledger.events_of("paused", "promoted"):
-            trial, rung = event.trial or 0, event.data["rung"]
-            if rung not in rungs.levels(trial):
+        for event in ledger.events_of("paused", "promoted", "finished", "stopped"):
+            trial = event.trial or 0
+            rung = event.data.get("rung", epochs)
+            if event.kind == "stopped":
+                for level in rungs.levels(trial):
+                    rungs.promote(trial, level)  # never again
+            elif rung != epochs and rung not in rungs.levels(trial):
                 continue  # the space's file was changed by hand
-            if event.kind == "paused":
-                rungs.record(trial, rung, event.data["value"])
-            else:
+            elif event.kind == "promoted":
                 rungs.promote(trial, rung)
-        for ended in ledger.trials():
-            if ended.state == "finished" and ended.value is not None:
-                rungs.record(ended.number, epochs, ended.value)
-            elif ended.state == "stopped" and ended.rung in rungs.levels(ended.number):
-                rungs.promote(ended.number, ended.rung)  # never again
+            else:
+                rungs.record(trial, rung, event.data["value"])
         return rungs
 
     def bracket(self, trial: int) -> int:
@@ -116,13 +116,31 @@ class Rungs:
         """The next rung above `rung` (0: the lowest) of a trial; None where it trains to the end."""
         return next((level for level in self.levels(trial) if level > rung), None)
 
-    def record(self, trial: int, rung: int, score: float) -> None:
-        """A score (higher is better) at a rung, or at the last epoch. Recording it again replaces it."""
-        ladder = self._ladders[self.bracket(trial)]
-        ladder[rung].put(trial, score)
-        below = self.below(trial, rung)
-        if below is not None:
-            ladder[below].found = None
+    def record(self, trial: int, rung: int, score: float) -> list[Correlation]:
+        """A score (higher is better) at a rung, or at the last epoch. Recording it again replaces it.
+
+        The correlations that were taken anew, which is done here and nowhere else: so they follow from the order of the
+        scores alone, and not from when somebody asks.
+        """
+        bracket = self.bracket(trial)
+        self._ladders[bracket][rung].put(trial, score)
+        levels = [level for level in (self.below(trial, rung), rung) if level in self.brackets[bracket]]
+        return [found for level in levels if (found := self._look(bracket, level)) is not None]
+
+    def _look(self, bracket: int, rung: int) -> Correlation | None:
+        """Takes the correlation of a rung with the next one anew; of many scores only after two in a hundred more, for
+        that sorts them all."""
+        ladder = self._ladders[bracket]
+        here, above = ladder[rung], ladder[min(level for level in ladder if level > rung)]
+        size = len(here.scores) + len(above.scores)
+        if size < here.look_at:
+            return None
+        here.look_at = size + max(1, size // LOOK_EVERY) if size >= LOOK_EVERY else 0
+        both = [trial for trial in above.scores if trial in here.scores]
+        value = spearman(_of(here, both), _of(above, both))
+        whole = None if value is None else corrected(value, list(here.scores.values()), _of(here, both))
+        here.found = Correlation(bracket=bracket, rung=rung, value=value, corrected=whole, n=len(both))
+        return here.found
 
     def below(self, trial: int, rung: int) -> int | None:
         """The rung below `rung` (or below the last epoch) in a trial's bracket."""
@@ -133,16 +151,9 @@ class Rungs:
         self._ladders[self.bracket(trial)][rung].let_go(trial)
 
     def correlation(self, bracket: int, rung: int) -> Correlation:
-        """Of a rung with the next one, or with the last epoch."""
-        ladder = self._ladders[bracket]
-        above = ladder[min(level for level in ladder if level > rung)]
-        here = ladder[rung]
-        if here.found is None:
-            both = [trial for trial in above.scores if trial in here.scores]
-            value = spearman(_of(here, both), _of(above, both))
-            whole = None if value is None else corrected(value, list(here.scores.values()), _of(here, both))
-            here.found = Correlation(bracket=bracket, rung=rung, value=value, corrected=whole, n=len(both))
-        return here.found
+        """Of a rung with the next one, or with the last epoch, as it was taken last."""
+        nothing = Correlation(bracket=bracket, rung=rung, value=None, corrected=None, n=0)
+        return self._ladders[bracket][rung].found or nothing
 
     def share(self, bracket: int, rung: int) -> float:
         """Of the rung's trials, how many are promoted: 1/reduction, up to 1/2 where the correlation is low."""
@@ -192,20 +203,22 @@ class Rungs:
 @dataclass
 class _Rung:
     """Scores by trial; in `order` the best come first and, of equals, the earlier trial. `open` are those of them
-    that were not promoted; `found` is the correlation with the next rung, until a score changes."""
+    that were not promoted; `found` is the correlation with the next rung, taken anew once there are `look_at` scores at
+    both."""
 
     scores: dict[int, float] = field(default_factory=dict)
     order: list[tuple[float, int]] = field(default_factory=list)
     open: list[tuple[float, int]] = field(default_factory=list)
     gone: set[int] = field(default_factory=set)
     found: Correlation | None = None
+    look_at: int = 0
 
     def put(self, trial: int, score: float) -> None:
         if trial in self.scores:
             self.order.remove((-self.scores[trial], trial))
         was_gone = trial in self.gone
         self.let_go(trial)
-        self.scores[trial], self.found = score, None
+        self.scores[trial] = score
         insort(self.order, (-score, trial))
         if not was_gone:
             self.gone.remove(trial)

@@ -154,13 +154,10 @@ class Search:
 
     def _score(self, number: int, epochs: int, score: float) -> None:
         """A score at a rung or at the end; the ledger keeps the correlations that it changes."""
-        self._rungs.record(number, epochs, score)
-        for rung in (self._rungs.below(number, epochs), epochs):
-            if rung not in self._rungs.levels(number):
-                continue
-            found = self._rungs.correlation(self._rungs.bracket(number), rung)
+        for found in self._rungs.record(number, epochs, score):
             if found.n:
-                self.ledger.correlate(rung, found.value, found.n, corrected=found.corrected, bracket=found.bracket)
+                words = {"corrected": found.corrected, "bracket": found.bracket}
+                self.ledger.correlate(found.rung, found.value, found.n, **words)
 
     def _keep(self, report: Report) -> None:
         """Of the best so far: its weights are on disk before the ledger calls it finished."""
@@ -285,7 +282,7 @@ class Search:
         """A new trial, or the measurement that decides whether a candidate becomes one."""
         if self._gate.again:
             return self._gate.measure(self._gate.again.pop(0))
-        number = self.ledger.counts().total + len(self._gate.pending) + 1
+        number = self.ledger.total + len(self._gate.pending) + 1
         if number > self.space.search.trials or self._exhausted:
             return None
         candidate = self._proposals.propose(number)
@@ -299,7 +296,7 @@ class Search:
 
     def _begin(self, candidate: Candidate) -> Train:
         """A new trial, proposed and started in one transaction: a lane waits for it."""
-        number = self.ledger.counts().total + 1
+        number = self.ledger.total + 1
         self._proposals.begins(number, candidate)
         with self.ledger.transaction():
             trial = self.ledger.propose(

@@ -20,8 +20,7 @@ class States:
 
     def write(self, number: int, epoch: int, data: bytes) -> str:
         """Durable when it returns; its SHA-256, for the ledger. Earlier states stay: the ledger still names them."""
-        place = self._folder.trial(number)
-        place.mkdir(parents=True, exist_ok=True)
+        place = self._folder.make_trial(number)
         write_atomically(place / _name(epoch), data)
         crash_point("state-written")
         return hashlib.sha256(data).hexdigest()

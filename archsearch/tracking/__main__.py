@@ -6,7 +6,15 @@ import argparse
 import logging
 import os
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from archsearch.experiment import ExperimentFolder
+
+ORPHAN_SECONDS = 20
 
 
 def main() -> None:
@@ -20,14 +28,31 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
 
     from archsearch.experiment import ExperimentFolder
+
+    folder = ExperimentFolder(given.folder)
+    threading.Thread(target=_leave_behind, args=(folder,), daemon=True).start()
     from archsearch.tracking.follower import TrackingError, follow
     from archsearch.tracking.store import resolve_tracking_uri
 
     uri = resolve_tracking_uri(given.tracking_uri)
     try:
-        follow(ExperimentFolder(given.folder), uri, until_end=True, since=given.since)
+        follow(folder, uri, until_end=True, since=given.since)
     except TrackingError as error:
         sys.exit(str(error))
+
+
+def _leave_behind(folder: ExperimentFolder) -> None:
+    """Ends this process, whatever it is at, some seconds after its driver was killed: nobody waits for it. A driver
+    that ends in order waits itself. What is not sent then, `sync` sends."""
+    had_one, alone = False, 0
+    while alone < ORPHAN_SECONDS:
+        if folder.is_driven():
+            had_one, alone = True, 0
+        else:
+            alone += had_one
+        time.sleep(1)
+    logging.getLogger("archsearch.tracking").warning("the driver is gone; `archsearch sync` sends the rest")
+    os._exit(1)
 
 
 if __name__ == "__main__":

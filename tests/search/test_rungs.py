@@ -174,6 +174,48 @@ def test_the_correlation_of_the_best_third_is_corrected_to_that_of_all(noise: fl
     assert corrected(whole, here, here) == pytest.approx(whole)
 
 
+def test_who_can_no_longer_be_promoted_is_known_at_once_and_never_wrongly() -> None:
+    """40 trials in some order, each promoted as soon as it may be: nobody who was pushed out ever is."""
+    for seed in range(20):
+        draw, rung, out = random.Random(seed), rungs(), set()
+        for trial in range(1, 41):
+            score = draw.random() + (trial / 40 if seed % 2 else 0)  # in every other one they get better and better
+            rung.record(trial, 1, score)
+            out.add(rung.pushed_out(trial, 1, 40))
+            while (found := rung.promotion()) is not None:
+                assert found.trial not in out or found.rung > 1
+                rung.promote(found.trial, found.rung)
+                above = rung.above(found.trial, found.rung)
+                rung.record(found.trial, above or rung.epochs, draw.random())
+        assert len(out - {None}) >= 8
+
+
+def test_of_many_scores_the_correlation_is_taken_now_and_then_and_the_same_from_the_ledger(tmp_path: Path) -> None:
+    stopping = EarlyStopping.model_validate({"grace_epochs": 1, "reduction": 2})
+    draw, live, looks = random.Random(5), Rungs(grace=1, reduction=2, epochs=2), 0
+    with fill.new(ExperimentFolder(tmp_path / "search")) as ledger:
+        for number in range(1, 301):
+            with ledger.transaction():
+                fill.propose(ledger, number)
+                ledger.start(number)
+                score = draw.random()
+                ledger.pause(number, score, rung=1)
+            looks += len(live.record(number, 1, score))
+            if (promotion := live.promotion()) is not None:
+                with ledger.transaction():
+                    ledger.promote(promotion.trial)
+                    ledger.start(promotion.trial, resume_epoch=1)
+                    ledger.finish(promotion.trial, score := draw.random())
+                live.promote(promotion.trial, 1)
+                looks += len(live.record(promotion.trial, 2, score))
+            if number % 60 == 7:
+                restored = Rungs.of(stopping, 2, ledger)
+                assert restored.correlation(0, 1) == live.correlation(0, 1)
+                assert restored.share(0, 1) == live.share(0, 1)
+                assert restored.promotion() == live.promotion()
+    assert 100 < looks < 250, "of some 450 scores"
+
+
 def test_in_the_end_the_best_of_the_highest_rung_goes_on_unless_one_was_trained_in_full() -> None:
     rung = rungs()
     put(rung, 1, [0.5, 0.6])
