@@ -31,6 +31,7 @@ from tests.faults.test_crashes import DRIVERS, PASSINGS
 from tests.faults.test_disk import cut_ledgers, cut_outboxes
 from tests.faults.test_files_of_strangers import bombs, hurt, mutations
 from tests.faults.test_real import bit_for_bit, left_and_resumed
+from tests.faults.test_workers import nodes_die, worker_hangs, workers_killed
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "faults.md"
@@ -75,6 +76,36 @@ def the_same(place: Path) -> str:
     return (
         f"{count} searches with the real trainer killed at {count} places: configurations, decisions and metrics "
         "equal to the last bit"
+    )
+
+
+def dead_workers(place: Path) -> str:
+    deaths, again = workers_killed(place, 50)
+    return f"{deaths} deaths by SIGKILL, SIGSEGV and SIGABRT: every trial ended, {again} epochs trained again"
+
+
+def dead_nodes(place: Path) -> str:
+    nodes_die(place)
+    return "the worker node: the search went on by itself; the head: `resume` ended it; no attempt used up"
+
+
+def damaged_states(place: Path) -> str:
+    return _tests("tests/search/test_checkpoints.py", "tests/faults/test_disk.py", "-k", "damaged or poisoned_state")
+
+
+def out_of_memory(place: Path) -> str:
+    return _tests("tests/search/test_failures.py", "-k", "memory or fit or smaller")
+
+
+def bad_ends(place: Path) -> str:
+    return _tests("tests/search", "-k", "diverges or gives_up or dead_or_hung or all_fails")
+
+
+def hung_workers(place: Path) -> str:
+    tests = _tests("tests/search/test_failures.py", "-k", "hangs")
+    return (
+        f"{tests}; images that never come: dead {worker_hangs(place):.1f} s after the last sign of life, with a limit "
+        "of 5 s; the trial went on"
     )
 
 
@@ -162,12 +193,18 @@ def poison(place: Path) -> str:
 
 
 FAULTS: dict[int, tuple[str, Callable[[Path], str]]] = {
+    1: ("workers of a real search are killed", dead_workers),
     2: ("the driver is killed with SIGKILL, at every named place and at random moments", crashes),
     3: ("the same, one worker, against an uninterrupted search", the_same),
+    4: ("a Ray node is killed, then the head", dead_nodes),
     5: ("the disk fills", full_disks),
     6: ("MLflow's server is killed, stopped, answers 500", outages),
+    7: ("states of trainings damaged, cut, empty, missing", damaged_states),
     8: ("ledger and outbox are cut off", cuts),
     9: ("the clock jumps by an hour or a day", clocks),
+    10: ("a trial runs out of memory (RLIMIT_AS)", out_of_memory),
+    11: ("nan, broken images, dead workers", bad_ends),
+    12: ("a worker hangs: in Python, in C with the lock, at a file that never answers", hung_workers),
     13: ("broken and malicious search-space files", broken_files),
     14: ("10,000 trials that cost nothing", ten_thousand),
     15: ("several drivers on one experiment", several_drivers),
