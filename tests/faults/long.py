@@ -26,6 +26,7 @@ from archsearch.experiment.summary import summarise
 from tests.faults.driving import drive, in_a_child, new
 from tests.faults.invariants import check_whole, ended, story
 from tests.faults.many import HALVING, PLAIN, many
+from tests.faults.room import most_taken
 from tests.faults.servers import AWAY, through_an_outage
 from tests.faults.test_crashes import DRIVERS, PASSINGS
 from tests.faults.test_disk import cut_ledgers, cut_outboxes
@@ -192,6 +193,12 @@ def poison(place: Path) -> str:
     return _tests("tests/faults/test_disk.py", *training, "-k", "poison or link or climb or pickle or archive")
 
 
+def room(place: Path) -> str:
+    found = most_taken(place, 1000)
+    assert found["everything"] < 1000, found
+    return "; ".join(f"{name} {size:.0f} MB" for name, size in found.items())
+
+
 FAULTS: dict[int, tuple[str, Callable[[Path], str]]] = {
     1: ("workers of a real search are killed", dead_workers),
     2: ("the driver is killed with SIGKILL, at every named place and at random moments", crashes),
@@ -212,6 +219,7 @@ FAULTS: dict[int, tuple[str, Callable[[Path], str]]] = {
     17: ("Ctrl-C, twice, SIGTERM, SIGKILL of a real search", leaving),
     18: ("resume with a changed space", changed),
     19: ("poisoned states, weights, data; names that climb; links", poison),
+    20: ("room on disk of 1,000 trials of the quickstart's size, at most", room),
 }
 
 
