@@ -156,8 +156,9 @@ class Search:
         """A score at a rung or at the end; the ledger keeps the correlations that it changes."""
         for found in self._rungs.record(number, epochs, score):
             if found.n:
-                words = {"corrected": found.corrected, "bracket": found.bracket}
-                self.ledger.correlate(found.rung, found.value, found.n, **words)
+                self.ledger.correlate(
+                    found.rung, found.value, found.n, corrected=found.corrected, bracket=found.bracket
+                )
 
     def _keep(self, report: Report) -> None:
         """Of the best so far: its weights are on disk before the ledger calls it finished."""
