@@ -111,7 +111,7 @@ def worker_hangs(place: Path) -> float:
         f"archsearch: 1\nname: hangs\ndata: {{name: folder, root: {images}, size: 16, in_memory: false}}\n"
         "space: {stem: {width: {choice: [4, 8, 12]}}, depth: {int: [1, 3]}, width: {choice: [4, 8, 12, 16]}}\n"
         "search: {trials: 6, epoch_limit: 5s, early_stopping: {kind: none}}\n"
-        "training: {epochs: 3, batch_size: 8, precision: float32}\nresources: {max_concurrent: 1}\n"
+        "training: {epochs: 200, batch_size: 8, precision: float32}\nresources: {max_concurrent: 1}\n"
     )
     folder, mark = ExperimentFolder(place / "out"), uuid.uuid4().hex
     process = start(place, mark, "run", str(file), "--output", str(folder.path))
@@ -217,7 +217,7 @@ def test_a_search_says_as_json_why_it_gave_up(tmp_path: Path) -> None:
     file.write_text(
         f"archsearch: 1\nname: broken\ndata: {{name: folder, root: {images}, size: 16, in_memory: false}}\n"
         "space: {stem: {width: {choice: [4, 8, 12]}}, depth: {int: [1, 3]}, width: {choice: [4, 8, 12, 16]}}\n"
-        "search: {trials: 9, early_stopping: {kind: none}}\ntraining: {epochs: 50, batch_size: 8}\n"
+        "search: {trials: 9, early_stopping: {kind: none}}\ntraining: {epochs: 400, batch_size: 8}\n"
     )
     folder = ExperimentFolder(tmp_path / "out")
     process = start(tmp_path, mark, "run", str(file), "--json", "--output", str(folder.path))
