@@ -12,6 +12,7 @@ QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the log
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the ledger says why a worker died, in a line
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the driver's
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nothing is ever restored from Tune's own snapshots
     "TUNE_WARN_THRESHOLD_S": "3600",

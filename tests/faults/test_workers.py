@@ -26,6 +26,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds Ray's workers in /proc"),
 ]
+SMALL = "space: {stages: 2, stem: {width: 8}, depth: {int: [1, 3], each: stage}, width: {choice: [4, 8, 12, 16]}}\n"
 SIGNALS = (signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL)
 
 
@@ -108,8 +109,7 @@ def worker_hangs(place: Path) -> float:
     images, limit = image_folder(place / "images"), 5.0
     file = place / "space.yaml"
     file.write_text(
-        f"archsearch: 1\nname: hangs\ndata: {{name: folder, root: {images}, size: 16, in_memory: false}}\n"
-        "space: {stem: {width: {choice: [4, 8, 12]}}, depth: {int: [1, 3]}, width: {choice: [4, 8, 12, 16]}}\n"
+        f"archsearch: 1\nname: hangs\ndata: {{name: folder, root: {images}, size: 16, in_memory: false}}\n{SMALL}"
         "search: {trials: 6, epoch_limit: 5s, early_stopping: {kind: none}}\n"
         "training: {epochs: 200, batch_size: 8, precision: float32}\nresources: {max_concurrent: 1}\n"
     )
@@ -215,8 +215,7 @@ def test_a_search_says_as_json_why_it_gave_up(tmp_path: Path) -> None:
     images, mark = image_folder(tmp_path / "images"), uuid.uuid4().hex
     file = tmp_path / "space.yaml"
     file.write_text(
-        f"archsearch: 1\nname: broken\ndata: {{name: folder, root: {images}, size: 16, in_memory: false}}\n"
-        "space: {stem: {width: {choice: [4, 8, 12]}}, depth: {int: [1, 3]}, width: {choice: [4, 8, 12, 16]}}\n"
+        f"archsearch: 1\nname: broken\ndata: {{name: folder, root: {images}, size: 16, in_memory: false}}\n{SMALL}"
         "search: {trials: 9, early_stopping: {kind: none}}\ntraining: {epochs: 400, batch_size: 8}\n"
     )
     folder = ExperimentFolder(tmp_path / "out")
