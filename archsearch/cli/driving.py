@@ -70,7 +70,7 @@ def _tell_what_is_left(folder: ExperimentFolder, tracking_uri: str | None) -> No
     from archsearch.tracking import backlog
 
     with Ledger.read(folder.ledger) as ledger:
-        trials = ledger.counts().total
+        trials = ledger.total
     left = 0
     with suppress(OSError):  # on a full disk nobody can tell, and something else was said
         left = backlog(folder, tracking_uri) if trials else 0

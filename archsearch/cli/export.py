@@ -141,7 +141,7 @@ def _numbered(ledger: Ledger, given: str, name: str) -> Trial:
     if (number := number_of(given)) is not None:
         with suppress(KeyError):
             return ledger.trial(number)
-    last = ledger.counts().total
+    last = ledger.total
     allowed = f"1 to {last}, or t0001 to t{last:04d}" if last else f"{name} has no trials yet"
     raise refuse(f"{name} has no trial {given!r:.40}", allowed=allowed, file="--trial")
 

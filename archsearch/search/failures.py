@@ -46,11 +46,9 @@ class Failures:
         if self._limit is None:
             return None
         spent = sum(epoch.metrics["seconds"] or 0.0 for epoch in self._ledger.epochs(number))
-        return (
-            f"late: {spent:.0f} s of training; search.trial_limit is {self._limit:.0f} s"
-            if spent > self._limit
-            else None
-        )
+        if spent <= self._limit:
+            return None
+        return f"late: {spent:.0f} s of training; search.trial_limit is {self._limit:.0f} s"
 
     def micro_batch(self, number: int) -> int | None:
         """How many images a trial that ran out of memory now takes at once: half as many after each time. None: as

@@ -69,9 +69,8 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
 def drive(session: Session) -> dict[str, Any]:
     """Runs or goes on with the folder's search until it ends; the summary of `summarise`.
 
-    Raises DriverRunning where another driver holds the experiment, InputError for data that cannot be had
-    and for a space that was changed,
-    and KeyboardInterrupt once what ran is saved for `resume`.
+    Raises DriverRunning where another driver holds the experiment, InputError for data that cannot be had and
+    for a space that was changed, and KeyboardInterrupt once what ran is saved for `resume`.
     """
     with session.folder.driver_lock():
         session.folder.refuse_links()
@@ -162,7 +161,7 @@ def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
         ledger.end("failed", {"reason": f"{type(error).__name__}: {error}"[:500]})
         raise
     finally:
-        if ledger.counts().total and not session.followers:
+        if ledger.total and not session.followers:
             _follow(session)
         session.watcher.phase("writing the rest to MLflow")
         for follower in session.followers:

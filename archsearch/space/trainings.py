@@ -149,8 +149,7 @@ def read_trainings(document: Document) -> tuple[Read, list[Problem]]:
         words, problems = arrange(document, words, training_vocabulary())
     first = drawn(words, FirstChoices()) if not problems else {}
     plain = {name: value for name, value in given.items() if name not in open_words} | first
-    loose = ("warmup",) if f"{GROUP}.schedule" in words and "warmup" not in given else ()
-    loose = loose if "schedule" in open_words else ()
+    loose = ("warmup",) if "schedule" in open_words and "warmup" not in given else ()
     read = Read(plain=replace(document, data={**document.data, GROUP: plain}), words=words, loose=loose)
     return read, problems
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -133,12 +132,3 @@ def _until(condition: object) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < until, "the first points never came"
         time.sleep(0.2)
-
-
-def copy_store(source: str, target: Path) -> str:
-    """A store with its tables made: making them takes seconds."""
-    with sqlite3.connect(source.removeprefix("sqlite:///")) as here, sqlite3.connect(target) as there:
-        here.backup(there)
-    here.close()
-    there.close()
-    return f"sqlite:///{target}"

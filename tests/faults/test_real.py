@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from pathlib import Path
@@ -23,9 +22,9 @@ from tests.faults.invariants import (
 )
 from tests.faults.test_crashes import DRIVERS, PASSINGS
 from tests.faults.zygote import zygote
+from tests.search.test_main_job import start as run_command
 
 DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
-COMMAND = [sys.executable, "-m", "archsearch"]
 PATIENCE = 600.0  # seconds: for a busy machine
 QUICK = ("paused-before", "state-written", "promoted-after", "weights-written")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
@@ -61,15 +60,7 @@ def test_a_killed_search_measures_the_same_wherever_it_was_killed(tmp_path: Path
 
 
 def start(folder: Path, mark: str, *words: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [*COMMAND, *words],
-        cwd=folder,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        env=marked(mark),
-    )
+    return run_command(folder, *words, env=marked(mark))
 
 
 def until_paused(folder: ExperimentFolder, process: "subprocess.Popen[str]", more: int = 1) -> None:

@@ -12,8 +12,9 @@ from archsearch.tracking import backlog, drain, start_follower, sync
 from archsearch.tracking.store import Store
 from tests.faults.driving import drive, in_a_child, new
 from tests.faults.invariants import check_tracking, check_whole, check_words
-from tests.faults.servers import AWAY, copy_store, through_an_outage
+from tests.faults.servers import AWAY, through_an_outage
 from tests.faults.test_crashes import TRACKING
+from tests.tracking.test_follower import a_copy
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def searched(tmp_path: Path) -> ExperimentFolder:
 def test_the_follower_killed_at_every_named_place(tmp_path: Path, searched: ExperimentFolder, empty: str) -> None:
     for place in sorted(TRACKING):
         searched.outbox.unlink(missing_ok=True)
-        uri = copy_store(empty, tmp_path / f"{place}.db")
+        uri = a_copy(empty, tmp_path / f"{place}.db")
         crash = f"{place}:3" if place in ("run-created", "run-described") else place
         assert in_a_child(lambda uri=uri: sync(searched, uri), crash=crash) == -9, f"{place}: it never passed there"
         found = sync(searched, uri)
@@ -44,7 +45,7 @@ def test_the_follower_killed_at_every_named_place(tmp_path: Path, searched: Expe
 def test_an_outbox_that_is_torn_while_it_is_used_makes_no_second_run(
     tmp_path: Path, searched: ExperimentFolder, empty: str
 ) -> None:
-    uri = copy_store(empty, tmp_path / "store.db")
+    uri = a_copy(empty, tmp_path / "store.db")
     assert in_a_child(lambda: sync(searched, uri), crash="points-sent") == -9
     searched.outbox.write_bytes(searched.outbox.read_bytes()[:5000])
     assert sync(searched, uri).left == 0
@@ -89,7 +90,7 @@ def test_a_store_that_was_away_gets_everything_once_by_sync(
     check_words(main(words), capsys.readouterr().err, allowed={1})
     place.unlink()
     place.mkdir()
-    copy_store(empty, place / "mlflow.db")
+    a_copy(empty, place / "mlflow.db")
     with Ledger.read(searched.ledger) as ledger:
         events = ledger.last_event()
     assert backlog(searched, uri) == events
@@ -106,7 +107,7 @@ def test_a_store_that_was_away_gets_everything_once_by_sync(
 def test_what_the_store_refuses_is_said(tmp_path: Path, empty: str, capsys: pytest.CaptureFixture[str]) -> None:
     from archsearch.tracking.outbox import Outbox
 
-    uri, folder = copy_store(empty, tmp_path / "store.db"), new(tmp_path)
+    uri, folder = a_copy(empty, tmp_path / "store.db"), new(tmp_path)
     assert in_a_child(lambda: drive(folder), crash="paused-after:3") == -9
     sync(folder, uri)
     with Outbox(folder.outbox, uri) as outbox:

@@ -16,6 +16,7 @@ from archsearch.search.executor import Conductor
 from archsearch.search.failures import ATTEMPTS
 from archsearch.search.messages import Report, ReportIn, Rest, Train, Wait
 from archsearch.search.objective import TrialWorker
+from archsearch.search.proposals import Proposals
 from archsearch.search.search import Search
 from archsearch.training.datasets import load_images
 from tests.search.local import Silent, tiny
@@ -59,8 +60,6 @@ def test_out_of_memory_is_tried_again_with_half_the_images_at_once(search: Searc
 def test_a_worker_takes_the_images_in_smaller_parts(tmp_path: Path) -> None:
     space, _ = tiny(tmp_path)
     worker = TrialWorker(load_images(space.data), space.training, threads=1)
-    from archsearch.search.proposals import Proposals
-
     words = {"number": 1, "attempt": 1, "architecture": Proposals(space).propose(1).architecture.to_dict(), "seed": 0}
     seen: dict[int | None, set[int]] = {}
     for micro_batch in (None, 16):

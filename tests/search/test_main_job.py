@@ -20,7 +20,7 @@ TRIALS = 20
 PATIENCE = 420.0  # seconds: generous, for a busy machine; nothing here is a claim about speed
 
 
-def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
+def start(folder: Path, *words: str, env: "dict[str, str] | None" = None) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [*COMMAND, *words],
         cwd=folder,
@@ -28,6 +28,7 @@ def start(folder: Path, *words: str) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        env=env,
     )
 
 
