@@ -16,14 +16,21 @@ TIERS = {
     "space": 2,
     "zoo": 2,
     "analysis": 3,
-    "tracking": 2,
+    "tracking": 3,
     "training": 3,
     "export": 3,
     "search": 4,
     "cli": 5,
 }
-# Rooms of one tier that may still look at one another, and why: the ground's rooms read people's text.
-BESIDE = {("architecture", "reading"), ("experiment", "reading"), ("network", "zoo")}
+# Rooms of one tier that may still look at one another, and why: the ground's rooms read people's text; MLflow shows
+# drawings, and its registry holds trained weights.
+BESIDE = {
+    ("architecture", "reading"),
+    ("experiment", "reading"),
+    ("network", "zoo"),
+    ("tracking", "analysis"),
+    ("tracking", "training"),
+}
 HOMES = {
     "ray": {"search/executor.py", "search/cluster.py", "search/prestart.py"},
     "optuna": {"search/samplers/optuna_adaptor.py"},

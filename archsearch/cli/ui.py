@@ -54,6 +54,7 @@ def ui(
 
 def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
     """A driver that was killed leaves MLflow behind its ledger; one that runs keeps it up itself."""
+    from archsearch.cli.sync import registered
     from archsearch.tracking import TrackingError, sync
 
     if folder.is_driven():
@@ -61,5 +62,6 @@ def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
     tell("bringing MLflow up to date with the ledger")
     try:
         sync(folder, tracking_uri)
+        registered(folder, tracking_uri)
     except TrackingError as error:
         tell(f"archsearch: {error}")

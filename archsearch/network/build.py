@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -52,6 +54,15 @@ class Network(nn.Sequential):
         for module in self.modules():
             if isinstance(module, ResidualUnit):
                 module.draws = generator
+
+    @torch.inference_mode()
+    def scores(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Of normalised images (N, C, H, W), in eval mode: (N, classes). The mode is left as it was."""
+        training = self.training
+        try:
+            return self.eval()(torch.from_numpy(images)).numpy()
+        finally:
+            self.train(training)
 
     def project(self) -> None:
         """After each optimiser step: learned gains back into (-1, 1)."""

@@ -5,6 +5,7 @@ from archsearch.tracking.follower import BeingSent, TrackingError, follow
 from archsearch.tracking.launcher import drain, start_follower
 from archsearch.tracking.store import resolve_tracking_uri
 from archsearch.tracking.ui import View, serve
+from archsearch.tracking.winner import register
 
 __all__ = [
     "BeingSent",
@@ -14,6 +15,7 @@ __all__ = [
     "backlog",
     "drain",
     "follow",
+    "register",
     "resolve_tracking_uri",
     "serve",
     "start_follower",

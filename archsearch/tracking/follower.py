@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState, crash_point
+from archsearch.tracking.files import DESCRIPTION, about, files_of
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.store import Store, lasting
 from archsearch.tracking.translate import (
@@ -136,7 +137,8 @@ class Sender:
             self._show(trial)
         points = [*costs(trial), *update.points]
         self._store.log(run, points=points, params=words(trial), tags=update.tags)
-        self._store.text(run, _yaml(trial), "architecture.yaml")
+        for name, text in files_of(trial).items():
+            self._store.text(run, text, name)
         crash_point("run-described")
         self._outbox.keep(trial.number, run, described=True)
         return run
@@ -211,13 +213,13 @@ class Sender:
             "failed": counts.failed,
             "rejected": counts.rejected,
         }
-        tags = {STATE_TAG: state}
+        tags = {STATE_TAG: state, DESCRIPTION: about(self._folder, self._ledger, best)}
         if best is not None and best.value is not None:
             figures |= {"best_accuracy": best.value, **{f"best_{k}": v for k, v in best.cost.items()}}
             tags |= {"archsearch.best_trial": best.id, "archsearch.best_digest": best.digest}
         points = [Point(key=k, value=float(v), milliseconds=now, step=counts.total) for k, v in figures.items()]
         self._store.log(self._parent, points=points, tags=tags)
-        for file in (self._folder.best_yaml, self._folder.space_yaml):
+        for file in (self._folder.best_yaml, self._folder.space_yaml, self._folder.report):
             if file.is_file():
                 self._store.text(self._parent, file.read_text(), file.name)
         self._show(best)
@@ -293,9 +295,3 @@ def _alone(folder: ExperimentFolder, patience: float | None) -> Iterator[None]:
 def in_a_line(error: Exception) -> str:
     """An error's first line: MLflow's and urllib3's go on for pages."""
     return (str(error).strip() or type(error).__name__).split("\n")[0][:300]
-
-
-def _yaml(trial: Trial) -> str:
-    import yaml
-
-    return yaml.safe_dump(dict(trial.architecture), sort_keys=False, default_flow_style=None, width=110)

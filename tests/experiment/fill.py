@@ -17,7 +17,7 @@ def new(folder: ExperimentFolder, name: str = "a-search", space: str = "a-space"
 def propose(ledger: Ledger, number: int = 1) -> Trial:
     return ledger.propose(
         choices={"block": "basic", "stage1.depth": number, "survival.last": 0.5, "pool": None},
-        architecture={"archsearch": 1, "input": [3, 32, 32], "classes": 10, "stages": [{"depth": number}]},
+        architecture={"archsearch": 1, "input": [3, 32, 32], "classes": 10, "stages": [{"depth": number, "width": 8}]},
         digest=f"{number:016x}",
         cost={"params": 1000 * number, "flops": 40_000 * number, "macs": 39_000 * number, "activations": 500},
         seed=2**62 + number,

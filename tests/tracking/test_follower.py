@@ -11,7 +11,9 @@ from pathlib import Path
 from urllib.request import url2pathname
 
 import pytest
+import yaml
 
+from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.tracking import TrackingError, drain, follow, resolve_tracking_uri, start_follower, sync
 from archsearch.tracking.outbox import Outbox
@@ -107,7 +109,8 @@ def test_a_search_becomes_a_run_with_a_child_a_trial(tmp_path: Path, uri: str, s
             assert [p[1] for p in run["metrics"].get("final_accuracy", [])] == final
             at_rung = [(3, trial.value)] if trial.state == "stopped" else []
             assert [p[:2] for p in run["metrics"].get("rung_accuracy", [])] == at_rung
-            assert "depth" in run["artifacts"]["architecture.yaml"]
+            assert Architecture.from_dict(yaml.safe_load(run["artifacts"]["architecture.yaml"])).stages
+            assert run["artifacts"]["drawing.svg"].endswith("</svg>\n")
     parent = runs[0]
     assert (parent["status"], parent["name"]) == ("FINISHED", "a-search")
     assert [p[:2] for p in parent["metrics"]["best_accuracy"]] == [
@@ -125,6 +128,8 @@ def test_a_search_becomes_a_run_with_a_child_a_trial(tmp_path: Path, uri: str, s
     assert parent["tags"]["archsearch.best_trial"] == "t0005"
     assert [n for n, run in runs.items() if run["tags"].get("archsearch.best")] == [5]
     assert set(parent["artifacts"]) == {"space.yaml", "best.yaml"}
+    about = parent["tags"]["mlflow.note.content"]
+    assert "**Best: t0005**, 53.50 % on the validation split" in about and "archsearch export" in about
 
 
 def test_sending_again_changes_nothing_even_when_the_outbox_is_lost(tmp_path: Path, uri: str, space: str) -> None:

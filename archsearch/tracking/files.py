@@ -1,0 +1,57 @@
+"""What a person opens in MLflow besides numbers: a trial's config and drawing, and the search's own page."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from archsearch.analysis.drawing import draw
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.reading.errors import InputError
+
+DESCRIPTION = "mlflow.note.content"  # MLflow shows this tag, as Markdown, above a run
+LONGEST = 5_000  # characters of a tag
+
+
+def files_of(trial: Trial) -> dict[str, str]:
+    """{name: text}: architecture.yaml, which every command of archsearch reads, and drawing.svg."""
+    import yaml
+
+    words = dict(trial.architecture)
+    files = {"architecture.yaml": yaml.safe_dump(words, sort_keys=False, default_flow_style=None, width=110)}
+    with suppress(InputError):  # of a network that this version does not know, the words are there at least
+        files["drawing.svg"] = draw(Architecture.from_dict(words))
+    return files
+
+
+def about(folder: ExperimentFolder, ledger: Ledger, best: Trial | None) -> str:
+    """The search in Markdown: what it found, what that costs, and how to go on."""
+    name = str(ledger.meta.get("name") or folder.name)
+    lines = [f"# {name}", ""]
+    if best is None or best.value is None:
+        return "\n".join([*lines, "No trial has finished yet."])
+    found = ledger.events_of("tested", trial=best.number)
+    tested = f", {100 * found[-1].data['test_accuracy']:.2f} % on the test split" if found else ""
+    cost = best.cost
+    figures = [f"{cost[key]:,.0f} {word}" for key, word in FIGURES.items() if key in cost]
+    lines += [
+        f"**Best: {best.id}**, {100 * best.value:.2f} % on the validation split{tested}; {', '.join(figures)}.",
+        "",
+        "Its curves, drawing (`drawing.svg`) and config (`architecture.yaml`) are in its own run, below this one.",
+        "FLOPs are fvcore's total: one multiply-add counts as one.",
+        "",
+        "| | |",
+        "|---|---|",
+        *(f"| {said} | `{command.format(name)}` |" for said, command in COMMANDS.items()),
+    ]
+    if folder.report.is_file():
+        lines += ["", "The report is among this run's artifacts: `report.html`."]
+    return "\n".join(lines)[:LONGEST]
+
+
+FIGURES = {"params": "parameters", "flops": "FLOPs", "macs": "MACs"}
+COMMANDS = {
+    "the report": "archsearch report {}",
+    "take it home": "archsearch export {} -o bundle",
+    "train the best over seeds": "archsearch confirm {}",
+}

@@ -1,0 +1,149 @@
+"""The winner of a finished search in MLflow's model registry, as a program of torch.export: no pickle.
+
+    mlflow.pytorch.load_model("models:/NAME/VERSION")(images)
+
+takes float images (N, C, H, W) that are normalised as the version's description says, for any N.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.store import Store, resolve_tracking_uri
+from archsearch.tracking.translate import EXPERIMENT_TAG, TRIAL_TAG, milliseconds
+
+WEIGHTS_TAG = "archsearch.weights_sha256"
+EXAMPLES = 2  # images: one would fix the batch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """The best network and its weights: of `confirm` where it was run, else of the search."""
+
+    trial: Trial
+    architecture: Architecture
+    weights: Path
+    metrics: dict[str, float]
+    confirmed: bool
+
+
+def winner_of(folder: ExperimentFolder) -> Winner | None:
+    """None where no trial has finished, or where the weights are gone."""
+    with Ledger.read(folder.ledger) as ledger:
+        best = ledger.best()
+        if best is None or best.value is None:
+            return None
+        tested = ledger.events_of("tested", trial=best.number)
+    metrics = {"validation_accuracy": best.value}
+    if tested:
+        metrics["test_accuracy"] = tested[-1].data["test_accuracy"]
+    network, weights = (
+        Architecture.from_dict(dict(best.architecture)),
+        folder.trial(best.number) / "weights.safetensors",
+    )
+    confirmed = (folder.path / "confirm" / "best.yaml", folder.path / "confirm" / "weights.safetensors")
+    chosen = all(path.is_file() for path in confirmed)
+    if chosen:
+        network, weights = Architecture.from_yaml(confirmed[0]), confirmed[1]
+        metrics = {}  # the search's are of other weights
+    if not weights.is_file():
+        return None
+    count = cost(network)
+    metrics |= {"params": float(count.params), "flops": float(count.flops), "macs": float(count.macs)}
+    return Winner(trial=best, architecture=network, weights=weights, metrics=metrics, confirmed=chosen)
+
+
+def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str | None:
+    """`NAME version N` of the winner in the registry, made where these very weights are not there yet; None where there
+    is nothing to register. Takes about ten seconds of a core, torch.export's most of them.
+
+    Raises what MLflow raises where the store does not answer.
+    """
+    winner = winner_of(folder)
+    uri = resolve_tracking_uri(tracking_uri)
+    with Ledger.read(folder.ledger) as ledger, Outbox(folder.outbox, uri) as outbox:
+        known = outbox.run(winner.trial.number) if winner is not None else None
+        name, search = _model_name(ledger), ledger.id
+    if winner is None or known is None:
+        return None
+    Store(uri)  # MLflow's environment, before it is imported
+    from mlflow.tracking import MlflowClient
+
+    client, digest = MlflowClient(uri), hashlib.sha256(winner.weights.read_bytes()).hexdigest()
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.tags.get(WEIGHTS_TAG) == digest:
+            return f"{name} version {version.version}"
+    tags = {EXPERIMENT_TAG: search, TRIAL_TAG: winner.trial.id, "archsearch.digest": winner.architecture.digest}
+    version = _log(client, uri, winner, name=name, run=known[0], description=_described(folder, winner))
+    for key, value in {**tags, WEIGHTS_TAG: digest}.items():
+        client.set_model_version_tag(name, version, key, value)
+    return f"{name} version {version}"
+
+
+def _log(client: Any, uri: str, winner: Winner, *, name: str, run: str, description: str) -> str:
+    """The new version's number. The run's state and end stay as they were."""
+    import mlflow.pytorch
+    from mlflow.models import infer_signature
+
+    from archsearch.network import build
+    from archsearch.training.checkpoint import weights_from_bytes
+
+    model = build(winner.architecture)
+    model.load_state_dict(weights_from_bytes(winner.weights.read_bytes()))
+    model.eval()  # what is exported is what is asked
+    images = examples(winner.architecture)
+    before = client.get_run(run).info
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    with mlflow.start_run(run_id=run):
+        logged = mlflow.pytorch.log_model(
+            model,
+            name="model",
+            serialization_format="pt2",
+            input_example=images,
+            signature=infer_signature(images, model.scores(images)),
+            pip_requirements=[f"torch=={importlib.metadata.version('torch')}"],
+            registered_model_name=name,
+            metadata={"architecture": winner.architecture.to_yaml(), "confirmed": winner.confirmed},
+        )
+        mlflow.log_metrics(winner.metrics, model_id=logged.model_id)
+    client.set_terminated(run, before.status, before.end_time or milliseconds(winner.trial.ended or 0))
+    version = str(logged.registered_model_version)
+    client.update_model_version(name, version, description)
+    return version
+
+
+def examples(network: Architecture) -> npt.NDArray[np.float32]:
+    """Images as the network sees them, (N, C, H, W): of mean 0 and deviation 1, from a fixed seed."""
+    return np.random.default_rng(0).standard_normal((EXAMPLES, *network.input)).astype(np.float32)
+
+
+def _model_name(ledger: Ledger) -> str:
+    """One registered model a search; MLflow takes neither / nor :."""
+    return re.sub(r"[/:]", "-", str(ledger.meta.get("name") or "archsearch"))
+
+
+def _described(folder: ExperimentFolder, winner: Winner) -> str:
+    """What one must know to use it, as Markdown."""
+    said = f"The network `{winner.architecture.digest}` of the search `{folder.name}`"
+    said += ", trained anew by `archsearch confirm`." if winner.confirmed else f", trial {winner.trial.id}."
+    figures = {key: round(value, 6) for key, value in winner.metrics.items()}
+    inputs = "x".join(map(str, winner.architecture.input))
+    return (
+        f"{said}\n\nTakes float32 images (N, {inputs.replace('x', ', ')}), normalised as in training "
+        f"(`archsearch export {folder.name} -o bundle` writes preprocessing and labels), and gives "
+        f"{winner.architecture.classes} scores an image.\n\n```json\n{json.dumps(figures, indent=1)}\n```"
+    )

@@ -1,0 +1,57 @@
+"""The winner in MLflow's registry: the very function that the search trained, without a pickle, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import archsearch
+from archsearch.experiment import Ledger
+from archsearch.tracking import register, sync
+from archsearch.training.checkpoint import weights_from_bytes
+from tests.search.local import drive_locally, tiny
+
+
+def test_what_is_not_there_is_not_registered(tmp_path: Path) -> None:
+    _, folder = tiny(tmp_path)
+    assert register(folder, f"sqlite:///{tmp_path}/mlflow.db") is None
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    space, folder = tiny(tmp_path, "search.trials=3", "search.early_stopping={kind: none}")
+    drive_locally(space, folder)
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.end("finished")
+        best = ledger.best()
+    sync(folder, uri)
+    assert register(folder, uri) == register(folder, uri) == "tiny version 1"
+
+    import mlflow.pytorch
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    (version,) = client.search_model_versions("name = 'tiny'")
+    assert version.tags["archsearch.digest"] == best.digest and best.digest in version.description
+    run = client.get_run(version.run_id)
+    assert (run.info.run_name, run.info.status) == (best.id, "FINISHED")
+    assert run.info.end_time == round(best.ended * 1000), "the run ended when its trial did"
+
+    mlflow.set_tracking_uri(uri)
+    model = mlflow.pytorch.load_model("models:/tiny/1")
+    network = archsearch.build(archsearch.Architecture.from_dict(dict(best.architecture)))
+    network.load_state_dict(weights_from_bytes((folder.trial(best.number) / "weights.safetensors").read_bytes()))
+    for count in (1, 2, 7):
+        images = np.random.default_rng(count).standard_normal((count, 1, 8, 8)).astype(np.float32)
+        with torch.inference_mode():
+            assert np.allclose(model(torch.from_numpy(images)).numpy(), network.scores(images), atol=1e-5)
+
+    details = mlflow.models.get_model_info("models:/tiny/1")
+    assert details.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
+    logged = client.get_logged_model(details.model_id)
+    assert {metric.key: metric.value for metric in logged.metrics}["validation_accuracy"] == best.value
