@@ -16,7 +16,7 @@ from tests.search.local import SPACE
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "launch" / "slurm" / "search.sbatch"
-TRIALS = 24
+TRIALS = 32
 
 
 @pytest.mark.slow
@@ -27,15 +27,16 @@ def test_a_job_that_is_queued_again_goes_on_with_its_search(tmp_path: Path) -> N
     (work / "tiny.yaml").write_text(SPACE)
     environment = marked(mark) | {"ARCHSEARCH_BIN": str(Path(sys.executable).parent), "PYTHONPATH": str(ROOT)}
     folder = ExperimentFolder(work / "experiments" / "tiny")
-    longer = ["--trials", str(TRIALS), "--set", "training.epochs=9", "--set", "training.batch_size=8"]
-    longer += ["--set", "search.checkpoint_every=1s"]
+    longer = ["--trials", str(TRIALS), "--set", "training.epochs=12", "--set", "training.batch_size=8"]
+    longer += ["--set", "data.limit=1200", "--set", "search.checkpoint_every=1s"]
     options = ["--parsable", "--nodes=2", "--cpus-per-task=1", "--time=60"]
     with two_nodes(tmp_path, environment) as slurm:
         job = int(slurm.run("sbatch", *options, str(SCRIPT), "tiny.yaml", "tiny", *longer, cwd=work))
         log = work / f"archsearch-{job}.log"
         try:
-            until(lambda: _epochs(folder) >= 12, "the first epochs", seconds=400)
+            until(lambda: log.exists() and "nodes are there" in log.read_text(), "Ray", seconds=600)
             _check_token(work / "experiments" / f".slurm-{job}", log)
+            until(lambda: _epochs(folder) >= 12, "the first epochs", seconds=600)
             before = ended(folder)
             slurm.run("scontrol", "requeue", str(job))
             _goes_on(slurm, job, folder, restarts=1)
@@ -45,7 +46,7 @@ def test_a_job_that_is_queued_again_goes_on_with_its_search(tmp_path: Path) -> N
             slurm.run("scancel", "--signal=USR1", "--batch", str(job))  # as before its time is up, or a preemption
             _goes_on(slurm, job, folder, restarts=2)
 
-            until(lambda: slurm.job(job)["JobState"] == "COMPLETED", "the job's end", seconds=400)
+            until(lambda: slurm.job(job)["JobState"] == "COMPLETED", "the job's end", seconds=900)
         except AssertionError:
             print(log.read_text() if log.exists() else "no log")
             raise
@@ -69,11 +70,11 @@ def _epochs(folder: ExperimentFolder) -> int:
 
 def _goes_on(slurm: Slurm, job: int, folder: ExperimentFolder, *, restarts: int) -> None:
     """SLURM has taken the job back, starts it anew, and it trains."""
-    until(lambda: slurm.job(job)["JobState"] == "PENDING", "the job's return to the queue", seconds=120)
+    until(lambda: slurm.job(job)["JobState"] == "PENDING", "the job's return to the queue", seconds=300)
     before = _epochs(folder)
-    until(lambda: slurm.job(job)["JobState"] == "RUNNING", "the job's next start", seconds=120)
+    until(lambda: slurm.job(job)["JobState"] == "RUNNING", "the job's next start", seconds=300)
     assert slurm.job(job)["Restarts"] == str(restarts)
-    until(lambda: _epochs(folder) >= before + 6, "epochs after it", seconds=400)
+    until(lambda: _epochs(folder) >= before + 6, "epochs after it", seconds=900)
     assert not _ended(folder), "the search was over before it was interrupted: make it longer"
 
 
