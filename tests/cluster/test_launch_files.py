@@ -158,6 +158,8 @@ def test_nginx_takes_the_reverse_proxy(tmp_path: Path) -> None:
     assert certificate is not None and secret is not None
     subprocess.run([*key, "-out", certificate[1], "-keyout", secret[1]], check=True, capture_output=True)
     whole = tmp_path / "nginx.conf"
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    text += "\n".join(f"{kind}_temp_path {tmp_path}/{kind};" for kind in kinds)
     whole.write_text(f"pid {tmp_path}/pid;\nevents {{}}\nhttp {{\naccess_log off;\n{text}\n}}\n")
     command = ["nginx", "-t", "-p", str(tmp_path), "-c", str(whole), "-g", f"error_log {tmp_path}/error.log;"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
