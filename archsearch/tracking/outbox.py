@@ -105,5 +105,5 @@ class Outbox:
 
 
 def without_password(text: str) -> str:
-    """A URI, or a text with URIs in it, as it may stand in a file, a log or on a terminal: without user and password."""
+    """A URI, or a text with URIs in it, as it may stand in a file, a log or on a terminal: no user, no password."""
     return re.sub(r"(?<=://)[^/\s]*@", "", text)

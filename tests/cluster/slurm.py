@@ -84,7 +84,7 @@ def two_nodes(folder: Path, environment: Mapping[str, str]) -> Iterator[Slurm]:
              f"--log-file={folder}/munge.log", f"--seed-file={folder}/munge.seed"]  # fmt: skip
     daemons = [_start(folder, slurm, "munged", *munge)]
     try:
-        until(lambda: (folder / "munge.socket").exists(), "munged")
+        until((folder / "munge.socket").exists, "munged")
         daemons.append(_start(folder, slurm, "slurmctld", "-D"))
         daemons += [_start(folder, slurm, "slurmd", "-D", "-N", node) for node in nodes]
         until(lambda: _idle(slurm) == len(nodes), "SLURM's nodes", seconds=120)

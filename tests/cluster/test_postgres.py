@@ -124,6 +124,6 @@ def _refused(place: Path, server: Server, monkeypatch: pytest.MonkeyPatch, *, us
         if value:
             monkeypatch.setenv(f"MLFLOW_TRACKING_{name}", value)
     folder = new(place)
-    with pytest.raises(TrackingError, match="401|authenticated|not auth") as refused:
+    with pytest.raises(TrackingError, match=r"401|authenticated") as refused:
         sync(folder, server.uri)
     assert not password or password not in str(refused.value)

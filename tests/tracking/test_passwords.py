@@ -19,7 +19,7 @@ from tests.faults.servers import answering_500, nobody
     [
         ("http://me:secret@mlflow:5000/a@b", "http://mlflow:5000/a@b"),
         ("postgresql+psycopg2://me:se@cret@host/db", "postgresql+psycopg2://host/db"),
-        ("request to https://me:secret@host/x failed, as to http://a:secret@b", "request to https://host/x failed, as to http://b"),
+        ("to https://me:secret@host/x, then http://a:secret@b", "to https://host/x, then http://b"),
         ("https://mlflow/a@b", "https://mlflow/a@b"),
         ("sqlite:////home/me@here/m.db", "sqlite:////home/me@here/m.db"),
     ],
