@@ -74,11 +74,13 @@ def confirm(
         with stdout_to_stderr(), _interruptible():
             document = _confirm(plan, space)
     except KeyboardInterrupt:
+        from archsearch.tracking import without_password
+
         words = ["archsearch", "confirm", known_as(folder), "--top", str(top), "--seeds", str(seeds)]
         words += [word for name in baseline or () for word in ("--baseline", name)]
         words += ["--no-random"] if no_random else []
         words += ["--compile"] if compiled else []
-        words += ["--tracking-uri", tracking_uri] if tracking_uri else []
+        words += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
         tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(words)}")
         return INTERRUPTED
     if as_json:

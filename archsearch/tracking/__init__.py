@@ -3,6 +3,7 @@
 from archsearch.tracking.catching_up import Sent, backlog, sync
 from archsearch.tracking.follower import BeingSent, TrackingError, follow
 from archsearch.tracking.launcher import drain, start_follower
+from archsearch.tracking.outbox import without_password
 from archsearch.tracking.store import resolve_tracking_uri
 from archsearch.tracking.ui import View, serve
 from archsearch.tracking.winner import register
@@ -20,4 +21,5 @@ __all__ = [
     "serve",
     "start_follower",
     "sync",
+    "without_password",
 ]

@@ -25,7 +25,17 @@ def main() -> None:
     parser.add_argument("--since", type=int, default=0, help="an end recorded up to this event is an older one")
     given = parser.parse_args()
     os.nice(19)  # below the trials: Ray runs its workers at 15
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    from archsearch.tracking.outbox import without_password
+
+    class Discreet(logging.Formatter):
+        """Whatever is logged, by MLflow and urllib3 too: without an address's password."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            return without_password(super().format(record))
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(Discreet("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
     from archsearch.experiment import ExperimentFolder
 

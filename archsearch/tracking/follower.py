@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState, crash_point
 from archsearch.tracking.files import DESCRIPTION, about, files_of
-from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.outbox import Outbox, without_password
 from archsearch.tracking.store import Store, lasting
 from archsearch.tracking.translate import (
     BEST_TAG,
@@ -293,5 +293,6 @@ def _alone(folder: ExperimentFolder, patience: float | None) -> Iterator[None]:
 
 
 def in_a_line(error: Exception) -> str:
-    """An error's first line: MLflow's and urllib3's go on for pages."""
-    return (str(error).strip() or type(error).__name__).split("\n")[0][:300]
+    """An error's first line, without the password that an address in it may hold: MLflow's and urllib3's go on for
+    pages."""
+    return without_password((str(error).strip() or type(error).__name__).split("\n")[0])[:300]

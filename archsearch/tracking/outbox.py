@@ -6,10 +6,10 @@ is torn is thrown away.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
 
 from archsearch.experiment.schema import translated
 
@@ -104,9 +104,6 @@ class Outbox:
         return None if row is None else row[0]
 
 
-def without_password(uri: str) -> str:
-    """The URI as it may stand in a file or a log: without user and password."""
-    parts = urlsplit(uri)
-    if "@" not in parts.netloc:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def without_password(text: str) -> str:
+    """A URI, or a text with URIs in it, as it may stand in a file, a log or on a terminal: no user, no password."""
+    return re.sub(r"(?<=://)[^/\s]*@", "", text)

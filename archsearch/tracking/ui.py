@@ -16,7 +16,7 @@ from typing import Self
 
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import refuse
-from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.outbox import Outbox, without_password
 from archsearch.tracking.store import database_path, environment, resolve_tracking_uri
 
 
@@ -65,7 +65,7 @@ def serve(
     """
     uri = resolve_tracking_uri(tracking_uri)
     if uri.startswith(("http://", "https://")):
-        return View(url=uri.rstrip("/") + _page(folder, uri), process=None)
+        return View(url=without_password(uri).rstrip("/") + _page(folder, uri), process=None)
     _check_address(host, port)
     database = database_path(uri)
     if database is not None:
@@ -90,7 +90,7 @@ def serve(
             view.stop()
             log.seek(0)
             said = log.read().decode(errors="replace").strip().split("\n")[-5:]
-            raise RuntimeError("MLflow's server does not come up:\n" + "\n".join(said))
+            raise RuntimeError(without_password("MLflow's server does not come up:\n" + "\n".join(said)))
     return view
 
 

@@ -7,7 +7,8 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,25 +83,42 @@ def check_states(folder: ExperimentFolder) -> None:
 
 
 def check_tracking(folder: ExperimentFolder, uri: str) -> None:
-    """MLflow's SQLite store: one run a trial, every point of the ledger once, nothing left RUNNING."""
-    with sqlite3.connect(uri.removeprefix("sqlite:///")) as db, Ledger.read(folder.ledger) as ledger:
-        found = db.execute(
+    """MLflow's store, SQLite or PostgreSQL: one run a trial, every point of the ledger once, nothing left RUNNING."""
+    with asking(uri) as ask, Ledger.read(folder.ledger) as ledger:
+        found = ask(
             "SELECT r.run_uuid, r.status, t.value FROM runs r JOIN tags t ON t.run_uuid = r.run_uuid AND "
             "t.key = 'archsearch.trial' JOIN tags e ON e.run_uuid = r.run_uuid AND e.key = 'archsearch.experiment_id' "
             "WHERE e.value = ? AND r.lifecycle_stage = 'active'",
             (ledger.id,),
-        ).fetchall()
+        )
         runs = Counter(int(trial) for _, _, trial in found)
         assert set(runs.values()) == {1}, "I2: a trial has two runs"
         assert set(runs) == {0, *(t.number for t in ledger.trials() if t.attempts)}, "I1: a trial has no run"
         assert "RUNNING" not in {status for _, status, _ in found}, "I4: a run is left RUNNING"
         for run, _, trial in found:
             query = "SELECT step, value, timestamp FROM metrics WHERE run_uuid = ? AND key = 'validation_accuracy'"
-            points = sorted(db.execute(query, (run,)).fetchall())
+            points = sorted(ask(query, (run,)))
             events = ledger.events_of("epoch", trial=int(trial)) if int(trial) else []
             said = [(e.data["epoch"], e.data["metrics"]["validation_accuracy"], round(e.time * 1000)) for e in events]
             assert points == sorted(said), f"trial {trial}: points are missing, or there twice"
-    db.close()
+
+
+@contextmanager
+def asking(uri: str) -> Iterator[Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]]:
+    """Questions to a database in SQL, with ? for each parameter."""
+    if uri.startswith("sqlite:///"):
+        with closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as db:
+            yield lambda query, given: db.execute(query, given).fetchall()
+        return
+    import psycopg2
+
+    with closing(psycopg2.connect(uri)) as db, db.cursor() as cursor:
+
+        def ask(query: str, given: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+            cursor.execute(query.replace("?", "%s"), given)
+            return list(cursor.fetchall())
+
+        yield ask
 
 
 def check_words(code: int, stderr: str, *, allowed: set[int] | None = None) -> None:
