@@ -1,5 +1,5 @@
 """What Ray and Ray Tune take of the driver for each message, by the number of lanes: the part of scale.py that a
-virtual clock cannot know. Lanes report at once, without training; the search is left out, so that what remains is Ray's.
+virtual clock cannot know. Lanes report at once, without training; the search is left out: what remains is Ray's.
 
     python benchmarks/scale_ray.py LANES [MESSAGES]    prints one JSON document
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from archsearch.experiment import Ledger, TrialState
-from archsearch.search.executor import LOSSES, Conductor, RayFailed, pause_after
+from archsearch.search.executor import LOSSES, Conductor, RayFailed
 from archsearch.search.messages import GoOn, ReportIn, Rest, Wait
 from archsearch.search.objective import TrialWorker
+from archsearch.search.pace import pause_after
 from archsearch.search.search import Search
 from archsearch.space import SearchSpace
 from archsearch.training.datasets import load_images
