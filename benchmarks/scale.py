@@ -27,13 +27,13 @@ import json
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from quickstart import machine
+from scale_figures import TARGET, Tally, figures, line, plot
 from tabular.table import Table
 
 from archsearch.experiment import ExperimentFolder, Ledger
@@ -48,8 +48,6 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 TRIAL, EPOCHS = 60.0, 9
 MEAN_EPOCHS = 7 / 3  # of a trial under rungs at 1 and 3 of 9 epochs: 1 + 2/3 + 6/9
 RAY_MS = 2.0  # of the driver's thread for each message (scale_ray.py)
-STEADY = 0.9  # of the trials' starts
-TARGET = 0.95
 Metrics = dict[str, float]
 
 
@@ -143,9 +141,10 @@ class Curves:
         place, seed, _ = self.row(train)
         # One curve stands for many networks: without a little luck of their own their scores would be ties.
         luck = (train.seed % 997) / 997 * 1e-3
-        return {"epoch": epoch, "epochs": EPOCHS, "train_loss": 1 / epoch, "learning_rate": 0.1, "images_per_second": 1e3,
-                "validation_accuracy": float(self._accuracy[place, seed, epoch - 1]) + luck, "validation_loss": 1 / epoch,
-                "seconds": float(self._seconds[place, seed, epoch - 1])}  # fmt: skip
+        accuracy, seconds = (float(own[place, seed, epoch - 1]) for own in (self._accuracy, self._seconds))
+        return {"epoch": epoch, "epochs": EPOCHS, "train_loss": 1 / epoch, "validation_loss": 1 / epoch,
+                "validation_accuracy": accuracy + luck, "learning_rate": 0.1, "images_per_second": 1e3,
+                "seconds": seconds}  # fmt: skip
 
     def bytes_of(self, train: Train) -> int:
         return 4 * self.row(train)[2]
@@ -160,19 +159,6 @@ def charged() -> float:
     """Seconds that this thread was at work or blocked: all but what it waited for a core."""
     waited = int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     return time.perf_counter() - waited
-
-
-@dataclass
-class Tally:
-    """What came of a run; times are virtual seconds."""
-
-    service: list[float] = field(default_factory=list)
-    by_kind: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
-    queued: float = 0.0
-    starts: list[float] = field(default_factory=list)  # of new trials
-    work: list[tuple[float, float]] = field(default_factory=list)  # (from, to) of each step
-    waited: float = 0.0
-    end: float = 0.0
 
 
 def simulate(search: Search, curves: Curves, workers: int, ray: float) -> Tally:
@@ -213,7 +199,8 @@ def simulate(search: Search, curves: Curves, workers: int, ray: float) -> Tally:
 def run(workers: int, trials: int, length: str, ray: float, place: Path, sampler: str) -> dict[str, Any]:
     """One search of so many trials by so many workers, in a folder of its own."""
     sets = (f"search.trials={trials}", f"search.sampler={sampler}", f"training.epochs={EPOCHS}",
-            "search.early_stopping={kind: asha, grace_epochs: 1, reduction: 3}", "training.precision=float32")  # fmt: skip
+            "search.early_stopping={kind: asha, grace_epochs: 1, reduction: 3}",
+            "training.precision=float32")  # fmt: skip
     space = load_space(SPACE, sets)
     folder = ExperimentFolder(place / f"{workers}-{length}")
     create(space, folder, name="scale")
@@ -226,42 +213,6 @@ def run(workers: int, trials: int, length: str, ray: float, place: Path, sampler
         ledger.end("finished")
         counts = ledger.counts()
     return figures(tally, workers, trials=counts.total, cpu=cpu, finished=counts.finished)
-
-
-def figures(tally: Tally, workers: int, *, trials: int, cpu: float, finished: int) -> dict[str, Any]:
-    """Of a run: shares from 0 to 1, milliseconds, virtual seconds."""
-    service, steady = np.array(tally.service), tally.starts[int(STEADY * len(tally.starts)) - 1]
-    since = min(start for start, _ in tally.work) if workers > 1 else 0.0
-    began = tally.starts[min(workers, len(tally.starts)) - 1] if len(tally.starts) > 2 * workers else since
-    busy = sum(max(0.0, min(end, steady) - max(start, began)) for start, end in tally.work)
-    messages = len(service)
-    worked = sum(end - start for start, end in tally.work)
-    pace = (sum(began < at <= steady for at in tally.starts)) / (steady - began)
-    kinds = {kind: {"n": len(own), "ms": 1000 * float(np.mean(own))} for kind, own in sorted(tally.by_kind.items())}
-    tenth = max(1, messages // 10)
-    return {
-        "workers": workers,
-        "trials": trials,
-        "finished": finished,
-        "busy": busy / (workers * (steady - began)),
-        "busy_to_the_end": worked / (workers * tally.end),
-        "driver_load": float(service.sum()) / tally.end,
-        "ms_a_message": 1000 * float(service.mean()),
-        "ms_a_message_99": 1000 * float(np.quantile(service, 0.99)),
-        "ms_first_tenth": 1000 * float(service[:tenth].mean()),
-        "ms_last_tenth": 1000 * float(service[-tenth:].mean()),
-        "ms_a_trial": 1000 * float(service.sum()) / trials,
-        "most_messages_a_second": messages / float(service.sum()),
-        "most_trials_a_second": trials / float(service.sum()),
-        "messages_a_trial": messages / trials,
-        "queue_ms_a_message": 1000 * tally.queued / messages,
-        "waiting_share": tally.waited / (workers * tally.end),
-        "trials_a_second": pace,
-        "hours_of_10000": 10_000 / pace / 3600,
-        "seconds": tally.end,
-        "driver_cpu_seconds": cpu,
-        "by_kind": kinds,
-    }
 
 
 def main() -> int:
@@ -302,33 +253,6 @@ def main() -> int:
     print(json.dumps(document, indent=2) if asked.json else f"{document['machine']}\n{document['target']}: "
           f"{'met' if document['met'] else 'missed'}")  # fmt: skip
     return 0
-
-
-def line(length: str, row: dict[str, Any]) -> str:
-    return (f"{length}, {row['workers']:>3} workers, {row['trials']} trials: busy {100 * row['busy']:.1f} %, driver "
-            f"{100 * row['driver_load']:.1f} %, {row['ms_a_message']:.2f} ms a message ({row['ms_first_tenth']:.2f} to "
-            f"{row['ms_last_tenth']:.2f}), {row['ms_a_trial']:.1f} a trial; 10,000 trials: {row['hours_of_10000']:.2f} h")  # fmt: skip
-
-
-def plot(found: dict[str, list[dict[str, Any]]], file: Path) -> None:
-    """Utilisation against workers."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    names = {"mean": "60 s a trial on average", "full": "60 s a full training, 16 s a trial on average"}
-    for length, rows in found.items():
-        at = [row["workers"] for row in rows]
-        (drawn,) = axes.plot(at, [100 * row["busy"] for row in rows], "o-", label=f"workers busy: {names[length]}")
-        axes.plot(at, [100 * row["driver_load"] for row in rows], "o:", color=drawn.get_color(),
-                  label="the driver's load")  # fmt: skip
-    axes.axhline(100 * TARGET, color="grey", linewidth=0.8, linestyle="--")
-    axes.set(xscale="log", xlabel="workers", ylabel="% of the time", ylim=(0, 103), xticks=at, xticklabels=map(str, at))
-    axes.minorticks_off()
-    axes.legend(loc="center left", fontsize=8)
-    figure.savefig(file, dpi=120)
 
 
 if __name__ == "__main__":

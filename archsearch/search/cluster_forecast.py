@@ -179,7 +179,7 @@ def rehearse(
 ) -> tuple[float, float]:
     """(seconds, share of the lanes' time in trials) from the first trial's start to the end of the last.
 
-    `seconds` of an epoch, (n,): trials have them in a random order. The trials' order is the same at every rung: a random
+    `seconds` of an epoch, (n,): trials have them in a random order. Their order is the same at every rung: a random
     one, or the dearest are the best, so that they are promoted. Of a long search a part is gone through, and the
     rest is taken to go on alike.
     """

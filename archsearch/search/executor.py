@@ -78,7 +78,7 @@ class Lane(tune.Trainable):
     def setup(
         self, config: dict[str, Any], images: ImageSet, space: SearchSpace, threads: int, seconds: float, lanes: int
     ) -> None:
-        """Once for each process, one of so many `lanes`. A step takes no more than `seconds` where one epoch does not."""
+        """Once for each process, one of `lanes`. A step takes no more than `seconds` where one epoch does not."""
         load_trainer()
         keep_freed_memory()
         words = space.search
