@@ -9,11 +9,12 @@ charged what it took for real: its CPU time and the time it was blocked by the d
 (/proc/thread-self/schedstat), and `--ray-ms` more for Ray's part (scale_ray.py measures that). One message is handled
 at a time; a worker idles from its report to its instruction, and where the search tells it to wait.
 
-Figures, for each number of workers: share of the workers' time in training over the first 90 % of the trials' starts
-(`busy`; the end, where lanes run out of work, is in `busy_to_the_end`), the driver's own load, messages and trials a
-second, seconds of a message, the time of 10,000 trials at that pace.
+A run ends when the last trial begins (`--whole`: when the search does). Figures, for each number of workers, from when
+each has begun two trials: the share of the workers' time in training, the driver's load, messages and trials a second,
+milliseconds of a message, the time of 10,000 trials at that pace.
 
-Claim: 512 workers with 60 s trials ("mean") are busy 95 % of the time. `--quick`: 8 and 128 workers, 250 trials, no verdict.
+Claim: 512 workers with 60 s trials ("mean") are busy 95 % of the time. `--quick`: 8 and 128 workers, 250 trials,
+no verdict.
 
     python benchmarks/scale.py [--json] [--quick] [--workers N...] [--trials N] [--length full|mean] [--plot FILE.png]
 """
@@ -161,8 +162,9 @@ def charged() -> float:
     return time.perf_counter() - waited
 
 
-def simulate(search: Search, curves: Curves, workers: int, ray: float) -> Tally:
-    """Until every worker rests."""
+def simulate(search: Search, curves: Curves, workers: int, ray: float, *, trials: int, limit: float) -> Tally:
+    """Until so many trials have begun, or `limit` real seconds are over, or every worker rests."""
+    until = time.monotonic() + limit
     tally, free, serial, resting = Tally(), 0.0, 0, 0
     crew = [Worker(curves, workers) for _ in range(workers)]
     least = step_seconds(workers)
@@ -170,21 +172,22 @@ def simulate(search: Search, curves: Curves, workers: int, ray: float) -> Tally:
     for lane in range(workers):
         heapq.heappush(events, (0.0, lane, lane, [Report(kind="ready")]))
     serial = workers
-    while resting < workers:
+    while resting < workers and len(tally.starts) < trials and time.monotonic() < until:
         at, _, lane, reports = heapq.heappop(events)
         began = charged()
         told = hear(search, reports)
         service = max(0.0, charged() - began) + ray
         start = max(at, free)
-        free = start + service
+        tally.end = free = start + service
         tally.service.append(service)
+        tally.ends.append(free)
         idle = all(report.kind == "ready" for report in reports)
         tally.by_kind[f"{'ready' if idle else reports[-1].kind} -> {type(told).__name__}"].append(service)
         tally.queued += start - at
         if isinstance(told, Train) and told.state is None:
             tally.starts.append(free)
         if isinstance(told, Rest):
-            resting, tally.end = resting + 1, free
+            resting += 1
             continue
         seconds, following, training = crew[lane].carry_out(told, least)
         if training:
@@ -196,8 +199,10 @@ def simulate(search: Search, curves: Curves, workers: int, ray: float) -> Tally:
     return tally
 
 
-def run(workers: int, trials: int, length: str, ray: float, place: Path, sampler: str) -> dict[str, Any]:
-    """One search of so many trials by so many workers, in a folder of its own."""
+def run(
+    workers: int, trials: int, length: str, place: Path, *, ray: float, sampler: str, limit: float, whole: bool
+) -> dict[str, Any]:
+    """One search of so many trials by so many workers, in a folder of its own; to its end if it is to be `whole`."""
     sets = (f"search.trials={trials}", f"search.sampler={sampler}", f"training.epochs={EPOCHS}",
             "search.early_stopping={kind: asha, grace_epochs: 1, reduction: 3}",
             "training.precision=float32")  # fmt: skip
@@ -208,11 +213,12 @@ def run(workers: int, trials: int, length: str, ray: float, place: Path, sampler
         ledger.begin()
         search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
         began = time.thread_time()
-        tally = simulate(search, Curves(length, 40_000_000), workers, ray)
+        tally = simulate(
+            search, Curves(length, 40_000_000), workers, ray, trials=10**9 if whole else trials, limit=limit
+        )
         cpu = time.thread_time() - began
         ledger.end("finished")
-        counts = ledger.counts()
-    return figures(tally, workers, trials=counts.total, cpu=cpu, finished=counts.finished)
+    return figures(tally, workers, cpu=cpu, whole=whole)
 
 
 def main() -> int:
@@ -220,7 +226,9 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--workers", type=int, nargs="+", default=list(WORKERS))
-    parser.add_argument("--trials", type=int, default=4000, help="of a search; 2 a worker at least")
+    parser.add_argument("--trials", type=int, default=4000, help="of a search; 3 a worker at least")
+    parser.add_argument("--whole", action="store_true", help="to the end, where lanes run out of work")
+    parser.add_argument("--limit", type=float, default=3600.0, help="real seconds, after which a run is cut off")
     parser.add_argument("--length", choices=("full", "mean"), nargs="+", default=["mean", "full"])
     parser.add_argument("--sampler", default="auto")
     parser.add_argument("--ray-ms", type=float, default=RAY_MS)
@@ -233,9 +241,10 @@ def main() -> int:
     found: dict[str, list[dict[str, Any]]] = {}
     for length in lengths:
         for count in workers:
-            enough = max(trials, 2 * count)
+            enough = max(trials, 3 * count)
             with tempfile.TemporaryDirectory(dir=asked.folder) as place:
-                row = run(count, enough, length, asked.ray_ms / 1000, Path(place), asked.sampler)
+                row = run(count, enough, length, Path(place), ray=asked.ray_ms / 1000, sampler=asked.sampler,
+                          limit=asked.limit, whole=asked.whole)  # fmt: skip
             found.setdefault(length, []).append(row)
             print(line(length, row), file=sys.stderr, flush=True)
     judged = [row for row in found.get("mean", []) if row["workers"] == 512]

@@ -19,6 +19,7 @@ class Tally:
 
     service: list[float] = field(default_factory=list)
     by_kind: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    ends: list[float] = field(default_factory=list)  # of the service of each message
     queued: float = 0.0
     starts: list[float] = field(default_factory=list)  # of new trials
     work: list[tuple[float, float]] = field(default_factory=list)  # (from, to) of each step
@@ -26,37 +27,36 @@ class Tally:
     end: float = 0.0
 
 
-def figures(tally: Tally, workers: int, *, trials: int, cpu: float, finished: int) -> dict[str, Any]:
-    """Of a run: shares from 0 to 1, milliseconds, virtual seconds."""
-    service, steady = np.array(tally.service), tally.starts[int(STEADY * len(tally.starts)) - 1]
-    since = min(start for start, _ in tally.work) if workers > 1 else 0.0
-    began = tally.starts[min(workers, len(tally.starts)) - 1] if len(tally.starts) > 2 * workers else since
-    busy = sum(max(0.0, min(end, steady) - max(start, began)) for start, end in tally.work)
-    messages = len(service)
-    worked = sum(end - start for start, end in tally.work)
-    pace = (sum(began < at <= steady for at in tally.starts)) / (steady - began)
+def figures(tally: Tally, workers: int, *, cpu: float, whole: bool) -> dict[str, Any]:
+    """Of a run: shares from 0 to 1, milliseconds, virtual seconds. The beginning, when all workers want their first
+    trial at once, is left out; so is the end of a whole search."""
+    service, starts = np.array(tally.service), tally.starts
+    trials, messages = len(starts), len(service)
+    since = starts[min(2 * workers, trials // 2)]
+    until = starts[int(STEADY * trials) - 1] if whole else tally.end
+    busy = sum(max(0.0, min(end, until) - max(start, since)) for start, end in tally.work)
+    inside = np.array([since < at <= until for at in tally.ends])
+    pace = sum(since < at <= until for at in starts) / (until - since)
     kinds = {kind: {"n": len(own), "ms": 1000 * float(np.mean(own))} for kind, own in sorted(tally.by_kind.items())}
     tenth = max(1, messages // 10)
     return {
         "workers": workers,
         "trials": trials,
-        "finished": finished,
-        "busy": busy / (workers * (steady - began)),
-        "busy_to_the_end": worked / (workers * tally.end),
-        "driver_load": float(service.sum()) / tally.end,
-        "ms_a_message": 1000 * float(service.mean()),
-        "ms_a_message_99": 1000 * float(np.quantile(service, 0.99)),
+        "window_seconds": until - since,
+        "busy": busy / (workers * (until - since)),
+        "driver_load": float(service[inside].sum()) / (until - since),
+        "ms_a_message": 1000 * float(service[inside].mean()),
+        "ms_a_message_99": 1000 * float(np.quantile(service[inside], 0.99)),
         "ms_first_tenth": 1000 * float(service[:tenth].mean()),
         "ms_last_tenth": 1000 * float(service[-tenth:].mean()),
-        "ms_a_trial": 1000 * float(service.sum()) / trials,
-        "most_messages_a_second": messages / float(service.sum()),
-        "most_trials_a_second": trials / float(service.sum()),
-        "messages_a_trial": messages / trials,
-        "queue_ms_a_message": 1000 * tally.queued / messages,
-        "waiting_share": tally.waited / (workers * tally.end),
+        "most_messages_a_second": 1 / float(service[inside].mean()),
+        "messages_a_second": int(inside.sum()) / (until - since),
         "trials_a_second": pace,
+        "most_trials_a_second": pace * (until - since) / float(service[inside].sum()),
+        "queue_ms_a_message": 1000 * tally.queued / messages,
         "hours_of_10000": 10_000 / pace / 3600,
-        "seconds": tally.end,
+        "seconds_until_all_have_begun": starts[min(workers, trials) - 1],
+        "virtual_seconds": tally.end,
         "driver_cpu_seconds": cpu,
         "by_kind": kinds,
     }
@@ -67,7 +67,7 @@ def line(length: str, row: dict[str, Any]) -> str:
     return (
         f"{length}, {row['workers']:>3} workers, {row['trials']} trials: busy {100 * row['busy']:.1f} %, "
         f"driver {100 * row['driver_load']:.1f} %, {row['ms_a_message']:.2f} ms a message "
-        f"({row['ms_first_tenth']:.2f} to {row['ms_last_tenth']:.2f}), {row['ms_a_trial']:.1f} a trial; "
+        f"({row['ms_first_tenth']:.2f} to {row['ms_last_tenth']:.2f}), at most {row['most_trials_a_second']:.1f} trials a second; "
         f"10,000 trials: {row['hours_of_10000']:.2f} h"
     )
 
