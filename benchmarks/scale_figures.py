@@ -67,8 +67,8 @@ def line(length: str, row: dict[str, Any]) -> str:
     return (
         f"{length}, {row['workers']:>3} workers, {row['trials']} trials: busy {100 * row['busy']:.1f} %, "
         f"driver {100 * row['driver_load']:.1f} %, {row['ms_a_message']:.2f} ms a message "
-        f"({row['ms_first_tenth']:.2f} to {row['ms_last_tenth']:.2f}), at most {row['most_trials_a_second']:.1f} trials a second; "
-        f"10,000 trials: {row['hours_of_10000']:.2f} h"
+        f"({row['ms_first_tenth']:.2f} to {row['ms_last_tenth']:.2f}), "
+        f"at most {row['most_trials_a_second']:.1f} trials a second; 10,000 trials: {row['hours_of_10000']:.2f} h"
     )
 
 
