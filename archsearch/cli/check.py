@@ -18,7 +18,9 @@ from archsearch.reading.errors import InputError
 
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
+    from archsearch.search.devices import Cluster
     from archsearch.space import SearchSpace
+    from archsearch.training.probe import Timings
 
 app = app_of("check")
 FORETOLD = 96  # networks within the budget that stand for those that will be proposed
@@ -33,20 +35,24 @@ def check(
     sets: Set = None,
     samples: Annotated[int, typer.Option(min=1, max=1_000_000, help="Random networks to count.")] = 20_000,
     no_probe: Annotated[bool, typer.Option("--no-probe", help="Times no training: no hours are foretold.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="NxDEVICE", show_default=False, help="Hours there too: 8xH100, 2x8xA100, 64xcpu."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Whether a space is valid, how large it is, what its budget leaves of it, and how long a search will take.
 
     A few of its networks are trained for a moment on this machine, on synthetic images: no data is needed.
     """
+    from archsearch.search.devices import Cluster
     from archsearch.space import load_space
 
+    there = None if cluster is None else Cluster.of(cluster)
     loaded = load_space(space, sets or ())
     tell(f"counting {samples:,} random networks")
     document = _document(loaded, space, samples)
-    document["probe"], document["forecast"], document["not_foretold"] = None, None, "--no-probe"
-    if not no_probe:
-        document.update(_foretold(loaded, document))
+    document.update(_foretold(loaded, document, there, probes=not no_probe))
     if as_json:
         print_json(document)
     else:
@@ -96,15 +102,35 @@ def _document(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
     }
 
 
-def _foretold(space: SearchSpace, found: dict[str, Any]) -> dict[str, Any]:
-    """The probe and the forecast, or why there is none."""
+def _foretold(space: SearchSpace, found: dict[str, Any], there: Cluster | None, *, probes: bool) -> dict[str, Any]:
+    """The probe, the forecast and the cluster's, or why there is none."""
+    nothing: dict[str, Any] = {"probe": None, "forecast": None, "cluster": None, "not_foretold": "--no-probe"}
+    if not probes and there is None:
+        return nothing
     if found["training_images"] is None:
-        return {"not_foretold": "the number of images is not known before they are read"}
+        return {**nothing, "not_foretold": "the number of images is not known before they are read"}
     networks = _networks(space)
     if len(networks) < 2:
-        return {"not_foretold": "fewer than two networks within the budget were found"}
+        return {**nothing, "not_foretold": "fewer than two networks within the budget were found"}
+    from archsearch.search.cluster_forecast import forecast_on
+    from archsearch.search.forecast import forecast, images_of
+
+    train, validation = images_of(space, found["training_images"])
+    timings, gpus, why = _probed(space, networks) if probes else (None, 0, nothing["not_foretold"])
+    said = None
+    if timings is not None:
+        said = forecast(space, timings, networks, train=train, validation=validation, gpus=gpus).to_dict()
+    away = None
+    if there is not None and (timings is not None or there.device is not None):
+        away = forecast_on(there, space, networks, timings, train=train, validation=validation).to_dict()
+    probe = None if timings is None else timings.to_dict()
+    return {"probe": probe, "forecast": said, "cluster": away, "not_foretold": why}
+
+
+def _probed(space: SearchSpace, networks: list[Architecture]) -> tuple[Timings | None, int, str | None]:
+    """What was timed, this machine's GPUs; and why nothing was, where that is so."""
     tell(f"training {min(PROBED, len(networks))} of its networks for a moment")
-    from archsearch.search.forecast import forecast, images_of, setting
+    from archsearch.search.forecast import setting
     from archsearch.training.probe import probe, spread
 
     place = setting(space)
@@ -112,10 +138,8 @@ def _foretold(space: SearchSpace, found: dict[str, Any]) -> dict[str, Any]:
         timings = probe(spread(networks, PROBED), space.training, device=place.device, threads=place.threads,
                         seconds=PROBE_SECONDS)  # fmt: skip
     except InputError as error:  # the file asks for a GPU, and this machine has none
-        return {"not_foretold": error.problems[0].found}
-    train, validation = images_of(space, found["training_images"])
-    said = forecast(space, timings, networks, train=train, validation=validation, gpus=place.gpus)
-    return {"probe": timings.to_dict(), "forecast": said.to_dict(), "not_foretold": None}
+        return None, place.gpus, error.problems[0].found
+    return timings, place.gpus, None
 
 
 def _networks(space: SearchSpace) -> list[Architecture]:

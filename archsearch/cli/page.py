@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ def page(space: SearchSpace, found: dict[str, Any]) -> str:
     if words := found["training_words"]:
         lines += [_row("", f"{space.networks()} of networks, each with every training: {', '.join(words)} vary")]
     lines += [_row("budget", _budget(space)), *_fits(found), *_out_of_reach(found)]
-    lines += ["", *_costs(found), "", *_foretold(space, found)]
+    lines += ["", *_costs(found), "", *_foretold(space, found), *_elsewhere(found)]
     bounded = [bound["name"] for bound in found["bounds"]]
     for name in dict.fromkeys(("flops", *bounded)):
         lines += ["", f"{name} of {_looked_at(found)} (# within the budget, . beyond)"]
@@ -143,6 +143,35 @@ def _foretold(space: SearchSpace, found: dict[str, Any]) -> Iterator[str]:
         yield _row("warning", "the machine is busy: by the wall's clock all is too slow, several threads by far. "
                               "Check again when it is idle")  # fmt: skip
     yield _row("", f"a step is foretold to {100 * probe['error']:.0f} % (median, each network from the others)")
+
+
+def _elsewhere(found: dict[str, Any]) -> Iterator[str]:
+    said = found["cluster"]
+    if said is None:
+        return
+    what, paid = ("core", said["core_hours"]) if said["gpu_hours"] is None else ("GPU", said["gpu_hours"])
+    yield _row("cluster", f"{said['cluster']}, an estimate: {_between(said['hours'], _long)}, "
+                          f"{_between(paid, _figure)} {what} hours, idle ones too")  # fmt: skip
+    each = "" if said["lanes_per_device"] == 1 else f" ({said['lanes_per_device']:.3g} a {what})"
+    start = _between(said["start_up_seconds"], _seconds)
+    yield _row("", f"{said['lanes']} trials at once{each}, which ask for {said['cores']} cores; busy "
+                   f"{_between(said['busy_share'], percent)} of the time; start-up {start}")  # fmt: skip
+    yield _row("", f"{_between(said['epoch_seconds'], _seconds)} an epoch (mean), {said['precision']}, from "
+                   f"{said['source']}")  # fmt: skip
+    if said["bound"] is not None:
+        shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in said["bound"].items() if share)
+        yield _row("", f"steps are bound by {shares} of the networks; nothing of that was measured here")
+    if said["ends_by_wall_time"]:
+        yield _row("", "the wall time may end it: fewer trials, then the best train on as long as it lasts")
+
+
+def _between(both: dict[str, float], write: Callable[[float], str]) -> str:
+    low, high = write(both["low"]), write(both["high"])
+    return low if low == high else f"{low} to {high}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
 
 
 def _seconds(seconds: float) -> str:

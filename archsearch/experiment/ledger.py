@@ -46,6 +46,7 @@ class Ledger(Queries):
     def __init__(self, db: sqlite3.Connection, path: Path, clock: Callable[[], float]) -> None:
         self._db, self.path, self._clock = db, path, clock
         self._said: list[str] = []  # the kinds of the events of the transaction at hand
+        self._afterwards: list[Callable[[], object]] = []
 
     @classmethod
     def create(cls, path: Path, meta: Mapping[str, Any], *, clock: Callable[[], float] = steady) -> Self:
@@ -231,6 +232,7 @@ class Ledger(Queries):
         with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             self._said.clear()
+            self._afterwards.clear()
             try:
                 yield
                 self._pass_by("before")
@@ -241,6 +243,17 @@ class Ledger(Queries):
                     self._db.execute("ROLLBACK")
                 raise
             self._pass_by("after")
+        acts, self._afterwards = self._afterwards, []
+        for act in acts:
+            act()
+
+    def afterwards(self, act: Callable[[], object]) -> None:
+        """Does it once the transaction at hand is durable, or now where there is none: what removes a file that the
+        ledger named until then. It may write nothing here; of a transaction that failed it is not done."""
+        if self._db.in_transaction:
+            self._afterwards.append(act)
+        else:
+            act()
 
     def _pass_by(self, when: str) -> None:
         for kind in dict.fromkeys(self._said):

@@ -56,6 +56,18 @@ class Queries:
         rows = self._db.execute(f"SELECT * FROM trials{where} ORDER BY number", arguments)
         return [_trial(row) for row in rows]
 
+    def first(self, state: TrialState) -> Trial | None:
+        """The trial of the lowest number among those in this state."""
+        row = self._db.execute(
+            "SELECT * FROM trials WHERE state = ? ORDER BY number LIMIT 1", (state.value,)
+        ).fetchone()
+        return None if row is None else _trial(row)
+
+    def has(self, *states: TrialState) -> bool:
+        """Whether any trial is in one of these states: however many there are, a look-up for each state."""
+        query = "SELECT EXISTS (SELECT 1 FROM trials WHERE state = ?)"
+        return any(self._db.execute(query, (state.value,)).fetchone()[0] for state in states)
+
     def trials_as_known(self) -> list[Trial]:
         """In the order in which something was first known of them, at a rung or at the end; the others come last."""
         first = (
@@ -82,6 +94,11 @@ class Queries:
         return [
             Epoch(trial=r["trial"], epoch=r["epoch"], metrics=json.loads(r["metrics"]), time=r["time"]) for r in rows
         ]
+
+    def shortest(self) -> int:
+        """Epochs of the finished trial that was trained for the fewest; 0 where none has finished."""
+        query = "SELECT COALESCE(MIN(epochs), 0) FROM trials WHERE state = 'finished'"
+        return cast(int, self._db.execute(query).fetchone()[0])
 
     def states(self, number: int) -> list[State]:
         """Those of a trial that were kept, the newest first: two at most."""
@@ -135,11 +152,11 @@ class Queries:
         rejected = self._db.execute("SELECT COUNT(*) FROM events WHERE kind = 'rejected'").fetchone()[0]
         return Counts(rejected=rejected, **states)
 
-    def best(self, mode: Mode = "max") -> Trial | None:
-        """The finished trial of the highest (or lowest) value; of equals the earliest. Never NaN."""
+    def best(self, mode: Mode = "max", *, state: TrialState = TrialState.FINISHED) -> Trial | None:
+        """The finished (or paused) trial of the highest (or lowest) value; of equals the earliest. Never NaN."""
         order = {"max": "DESC", "min": "ASC"}[mode]
-        query = f"SELECT * FROM trials WHERE state = 'finished' ORDER BY value {order}, number LIMIT 1"
-        row = self._db.execute(query).fetchone()
+        query = f"SELECT * FROM trials WHERE state = ? ORDER BY value {order}, number LIMIT 1"
+        row = self._db.execute(query, (state.value,)).fetchone()
         return None if row is None else _trial(row)
 
     def _events(self, where: str, arguments: Sequence[object], limit: int | None = None) -> list[Event]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ class Deadline:
         tail = 0.0 if wall_time is None else min(MOST_TAIL, TAIL * wall_time)
         self._until = clock() + self.wall_time - tail - ledger.driven_seconds()
         self._seconds: dict[int, deque[float]] = {}
+        self._means: list[float] = []  # rising
         if wall_time is not None:
             for trial in ledger.trials():
                 for epoch in ledger.epochs(trial.number)[-RECENT:]:
@@ -47,8 +49,13 @@ class Deadline:
 
     def saw(self, trial: int, seconds: float | None) -> None:
         """An epoch of this trial took so long, its validation with it."""
-        if seconds is not None and math.isfinite(seconds):
-            self._seconds.setdefault(trial, deque(maxlen=RECENT)).append(seconds)
+        if seconds is None or not math.isfinite(seconds) or not self.bounded:
+            return
+        last = self._seconds.setdefault(trial, deque(maxlen=RECENT))
+        if last:
+            del self._means[bisect_left(self._means, statistics.mean(last))]
+        last.append(seconds)
+        insort(self._means, statistics.mean(last))
 
     def left(self) -> float:
         """Seconds; below 0 when the time is over."""
@@ -73,7 +80,10 @@ class Deadline:
         anything was seen."""
         if trial in self._seconds:
             return statistics.mean(self._seconds[trial])
-        return statistics.median(map(statistics.mean, self._seconds.values())) if self._seconds else 0.0
+        if not self._means:
+            return 0.0
+        middle = len(self._means) // 2  # of all trials, kept in order: asked at every step
+        return self._means[middle] if len(self._means) % 2 else (self._means[middle - 1] + self._means[middle]) / 2
 
 
 class Finalists:
@@ -101,8 +111,7 @@ class Finalists:
         best = self._best()
         if best is None:
             return None
-        ended = [self._ledger.epochs(trial.number)[-1].epoch for trial in self._ledger.trials(TrialState.FINISHED)]
-        return best if self.deadline.end(best.number, best.rung) >= min(ended, default=0) else None
+        return best if self.deadline.end(best.number, best.rung) >= self._ledger.shortest() else None
 
     def begins(self, number: int, done: int) -> int | None:
         """A trial that has trained `done` epochs now trains to its end: the epoch of that; None for the file's own."""
@@ -127,7 +136,4 @@ class Finalists:
         return now
 
     def _best(self) -> Trial | None:
-        def score(trial: Trial) -> float:
-            return -math.inf if trial.value is None else trial.value
-
-        return max(self._ledger.trials(TrialState.PAUSED), key=score, default=None)
+        return self._ledger.best(state=TrialState.PAUSED)

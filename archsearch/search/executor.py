@@ -25,6 +25,7 @@ from archsearch.search.cluster import RayFailed, lanes_that_fit
 from archsearch.search.environment import keep_freed_memory
 from archsearch.search.messages import Instruction, Measure, Report, ReportIn, Rest, Wait
 from archsearch.search.objective import TrialWorker, load_trainer
+from archsearch.search.pace import hear, pause_after, step_seconds
 from archsearch.search.watchdog import killed_after
 
 if TYPE_CHECKING:
@@ -35,9 +36,7 @@ if TYPE_CHECKING:
 
 
 NODE_DIED = "its node has died"  # Ray's words for an actor whose node is gone
-LONGEST_PAUSE = 0.5  # seconds
 LOSSES = 10
-STEP_SECONDS = 0.5  # short epochs that need no decision are reported together
 
 
 def run_trials(
@@ -47,9 +46,10 @@ def run_trials(
     KeyboardInterrupt passes through."""
     space = search.space
     conductor = Conductor(search=search, workers_are_up=workers_are_up)
+    lanes = lanes_that_fit(resources, space.search.trials)
     # A training that may be shortened at any epoch asks after each.
-    seconds = STEP_SECONDS if space.search.wall_time is None else 0.0
-    words = {"images": images, "space": space, "threads": resources.cpus_per_trial, "seconds": seconds}
+    seconds = step_seconds(lanes) if space.search.wall_time is None else 0.0
+    words = {"images": images, "space": space, "threads": resources.cpus_per_trial, "seconds": seconds, "lanes": lanes}
     storage = tempfile.mkdtemp(prefix="archsearch-tune-")
     lane = tune.with_resources(
         tune.with_parameters(Lane, **words),
@@ -59,7 +59,7 @@ def run_trials(
         Tuner(
             lane,
             tune_config=TuneConfig(
-                num_samples=lanes_that_fit(resources, search.space.search.trials),
+                num_samples=lanes,
                 scheduler=Schedule(conductor),
             ),
             run_config=RunConfig(
@@ -75,15 +75,17 @@ def run_trials(
 class Lane(tune.Trainable):
     """One worker: carries out what it was told, reports, and is told more. Tune calls `step` again and again."""
 
-    def setup(self, config: dict[str, Any], images: ImageSet, space: SearchSpace, threads: int, seconds: float) -> None:
-        """Once for each process. A step takes no more than `seconds` where one epoch does not."""
+    def setup(
+        self, config: dict[str, Any], images: ImageSet, space: SearchSpace, threads: int, seconds: float, lanes: int
+    ) -> None:
+        """Once for each process, one of `lanes`. A step takes no more than `seconds` where one epoch does not."""
         load_trainer()
         keep_freed_memory()
         words = space.search
         self._worker = TrialWorker(images, space.training, threads=threads, save_every=words.checkpoint_every)
         self._seconds, self._limit = seconds, seconds + words.epoch_limit
         self._told: Instruction = ReportIn()
-        self._waits = 0
+        self._waits, self._lanes = 0, lanes
 
     def tell(self, instruction: Instruction) -> None:
         """What the next step does: the driver's word, which arrives before Tune's own call of that step."""
@@ -93,7 +95,7 @@ class Lane(tune.Trainable):
         """One instruction, and what follows from it without a decision. The first one is to report in."""
         told, self._told = self._told, ReportIn()
         if isinstance(told, Wait):
-            time.sleep(pause_after(self._waits))
+            time.sleep(pause_after(self._waits, self._lanes))
             self._waits += 1
         else:
             self._waits = 0
@@ -106,11 +108,6 @@ class Lane(tune.Trainable):
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """A lane that is started anew begins empty."""
-
-
-def pause_after(waits: int) -> float:
-    """Seconds until an idle lane asks again, after so many pauses: about a tenth of what it has waited."""
-    return min(LONGEST_PAUSE, 0.01 * 1.1 ** min(waits, 100))
 
 
 @dataclass
@@ -143,18 +140,12 @@ class Conductor:
         return {}
 
     def follow(self, lane: str, reports: Sequence[Report]) -> Instruction:
-        """What the lane does next.
-
-        The search hears of each epoch. Only its answer to the last is an instruction: from the others the lane went
-        on by itself, as the search would have said.
-        """
+        """What the lane does next."""
         self.losses = 0
         if not self.up:
             self.up = True
             self.workers_are_up()
-        instruction: Instruction = Rest()
-        for report in reports:
-            instruction = self.search.respond(report)
+        instruction = hear(self.search, reports)
         self.doing[lane], self.since[lane] = instruction, time.monotonic()
         return instruction
 

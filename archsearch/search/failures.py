@@ -58,8 +58,11 @@ class Failures:
 
     def hopeless(self) -> str | None:
         """Why the search gives up: its first trials have all failed."""
+        # Asked at every step of a search: in a healthy one it costs a look-up.
+        if self._ledger.has(TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED):
+            return None
         counts = self._ledger.counts()
-        if counts.failed < self._give_up_after or counts.finished + counts.stopped + counts.paused:
+        if counts.failed < self._give_up_after:
             return None
         return f"the first {counts.failed} trials failed; {commonest(self._ledger.trials(TrialState.FAILED))}"
 

@@ -22,7 +22,7 @@ class FinalTest:
     def ask(self, precision: Precision | None) -> Test | None:
         """What a worker is to test; None where nothing is to be, or somebody does already."""
         best = self._ledger.best()
-        if not self._wanted or self._asked or best is None or self._ledger.trials(TrialState.RUNNING) or self.done():
+        if not self._wanted or self._asked or best is None or self._ledger.has(TrialState.RUNNING) or self.done():
             return None
         with suppress(OSError):
             weights = (self._folder.trial(best.number) / WEIGHTS).read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.experiment.steady import steady
@@ -63,7 +64,12 @@ class Search:
         self._finalists = Finalists(self.space, self.ledger, self._rungs, clock=self.clock)
 
     def respond(self, report: Report) -> Instruction:
-        """What the worker that sent this report does next."""
+        """What the worker that sent this report does next. All that it makes the ledger say is one transaction, durable
+        when this returns; so the worker is told nothing that a crash could take back."""
+        with self.ledger.transaction():
+            return self._answer(report)
+
+    def _answer(self, report: Report) -> Instruction:
         match report.kind:
             case "epoch" | "rung":
                 return self._after_epoch(report) or self._next()
@@ -128,25 +134,22 @@ class Search:
     def _write_epoch(self, number: int, epoch: int, metrics: dict[str, float], state: bytes | None) -> None:
         """With the training's state after it, where one came: on disk before the ledger knows of it."""
         digest = None if state is None else self._states.write(number, epoch, state)
-        with self.ledger.transaction():
-            self.ledger.epoch(number, epoch, metrics)
-            if digest is not None:
-                self.ledger.state_kept(number, epoch, digest)
+        self.ledger.epoch(number, epoch, metrics)
         if digest is not None:
-            self._states.tidy(number)
+            self.ledger.state_kept(number, epoch, digest)
+            self.ledger.afterwards(lambda: self._states.tidy(number))
 
     def _pause(self, number: int, epoch: int, metrics: dict[str, float], state: bytes) -> None:
         """The trial's state is on disk before the ledger calls it paused, and the one before goes after that."""
         score = metrics[OBJECTIVE]
         digest = self._states.write(number, epoch, state)
-        with self.ledger.transaction():
-            self.ledger.epoch(number, epoch, metrics)
-            self.ledger.state_kept(number, epoch, digest)
-            self.ledger.pause(number, score, rung=epoch, bracket=self._rungs.bracket(number))
-            self._score(number, epoch, score)
-        self._states.tidy(number)
+        self.ledger.epoch(number, epoch, metrics)
+        self.ledger.state_kept(number, epoch, digest)
+        self.ledger.pause(number, score, rung=epoch, bracket=self._rungs.bracket(number))
+        self._score(number, epoch, score)
+        self.ledger.afterwards(lambda: self._states.tidy(number))
         if (behind := self._rungs.pushed_out(number, epoch, self.space.search.trials)) is not None:
-            self._states.drop(behind)
+            self.ledger.afterwards(lambda: self._states.drop(behind))
         trial = self.ledger.trial(number)
         self._proposals.learn(trial, self.ledger.epochs(number))
         self.watcher.trial(trial, metrics)
@@ -167,7 +170,7 @@ class Search:
         assert score is not None, "only a finite score asks for weights"
         self._front.keep(self.ledger.trial(report.number), score, report.parcel)
         self._end(report.number, lambda: self.ledger.finish(report.number, score))
-        self._front.tidy()
+        self.ledger.afterwards(self._front.tidy)
 
     def _failed(self, number: int, reason: str) -> None:
         """The trial waits for another worker, where it may be tried again; else it has failed. What was finished stays
@@ -186,7 +189,7 @@ class Search:
             trial = self.ledger.trial(number)
             if trial.state is TrialState.FINISHED and trial.value is not None:
                 self._score(number, self.space.training.epochs, trial.value)
-        self._states.drop(number)
+        self.ledger.afterwards(lambda: self._states.drop(number))
         self._proposals.learn(trial, self.ledger.epochs(number))
         self.watcher.trial(trial, None)
 
@@ -195,22 +198,20 @@ class Search:
         after it. In the end one trial at least is trained in full, and what is left at the rungs is stopped."""
         if not self._precision.settled:
             return self._precision.ask() or Wait()
-        waiting = self.ledger.trials(TrialState.WAITING)
-        if waiting:
-            return self._train(waiting[0], final=waiting[0].rung > 0 and not self._finalists.leave_time_for(waiting[0]))
+        if (waiting := self.ledger.first(TrialState.WAITING)) is not None:
+            return self._train(waiting, final=waiting.rung > 0 and not self._finalists.leave_time_for(waiting))
         if (hopeless := self._failures.hopeless()) is not None:
             return self._give_up(hopeless)
         promotion = self._rungs.promotion()
         in_time = promotion is None or self._finalists.leave_time_for(self.ledger.trial(promotion.trial))
         if promotion is not None and in_time:
-            with self.ledger.transaction():
-                return self._train(self._promote(promotion))
+            return self._train(self._promote(promotion))
         for_new = self._finalists.leave_time_for(None)
         if for_new and (new := self._propose()) is not None:
             return new
         if not (in_time and for_new) and (finalist := self._finalist()) is not None:
             return finalist
-        if self.ledger.trials(TrialState.RUNNING) or self._gate.pending:
+        if self.ledger.has(TrialState.RUNNING) or self._gate.pending:
             return Wait()
         last = self._rungs.last_promotion()
         if last is not None:
@@ -220,7 +221,7 @@ class Search:
 
     def _give_up(self, why: str) -> Instruction:
         """Once the trials that run have ended: one of them may succeed."""
-        if self.ledger.trials(TrialState.RUNNING):
+        if self.ledger.has(TrialState.RUNNING):
             return Wait()
         self.gave_up = why
         return Rest()
@@ -269,14 +270,11 @@ class Search:
         )
 
     def _stop_the_paused(self) -> None:
-        paused = self.ledger.trials(TrialState.PAUSED)
-        with self.ledger.transaction():
-            for trial in paused:
-                assert trial.value is not None
-                self.ledger.stop(trial.number, trial.value, f"behind at the rung of {trial.rung} epochs")
-        for trial in paused:
+        for trial in self.ledger.trials(TrialState.PAUSED):
+            assert trial.value is not None
+            self.ledger.stop(trial.number, trial.value, f"behind at the rung of {trial.rung} epochs")
             self._rungs.promote(trial.number, trial.rung)
-            self._states.drop(trial.number)
+            self.ledger.afterwards(partial(self._states.drop, trial.number))
             self.watcher.trial(self.ledger.trial(trial.number), None)
 
     def _propose(self) -> Instruction | None:

@@ -14,7 +14,7 @@ HEAVY = ("torch", "ray", "optuna", "mlflow", "pydantic", "typer", "rich", "yaml"
 WORDS = [verb.word for verb in VERBS]
 
 SURFACE = {
-    "check": {"SPACE.yaml", "--set", "--samples", "--no-probe", "--json"},
+    "check": {"SPACE.yaml", "--set", "--samples", "--no-probe", "--cluster", "--json"},
     "sample": {"SPACE.yaml", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
         "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address",

@@ -307,6 +307,54 @@ def test_a_transaction_is_all_or_nothing(ledger: Ledger) -> None:
     assert fill.propose(ledger).number == 1
 
 
+def test_what_comes_afterwards_waits_until_it_is_durable_and_never_comes_after_a_failure(ledger: Ledger) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        with Ledger.read(ledger.path) as other:  # sees what is committed alone
+            seen.append(other.last_event())
+
+    before = ledger.last_event()
+    with ledger.transaction():
+        ledger.note("one", {})
+        ledger.afterwards(look)
+        with ledger.transaction():
+            ledger.note("two", {})
+        assert not seen
+    assert seen == [before + 2]
+    with pytest.raises(RuntimeError, match="of all things"), ledger.transaction():
+        ledger.note("three", {})
+        ledger.afterwards(look)
+        raise RuntimeError("of all things")
+    ledger.note("four", {})
+    assert seen == [before + 2], "not even after the next one"
+    ledger.afterwards(look)
+    assert seen == [before + 2, before + 3], "outside of a transaction: at once"
+
+
+def test_who_is_first_best_and_shortest_is_what_a_look_at_all_would_say(ledger: Ledger) -> None:
+    assert (ledger.first(TrialState.WAITING), ledger.best(state=TrialState.PAUSED), ledger.shortest()) == (
+        None,
+        None,
+        0,
+    )
+    for number, (value, epochs) in enumerate(((0.5, 3), (0.7, 2), (0.7, 3)), start=1):
+        fill.propose(ledger)
+        ledger.start(number)
+        for epoch in range(1, epochs + 1):
+            ledger.epoch(number, epoch, {"validation_accuracy": value})
+        if number < 3:
+            ledger.finish(number, value)
+    assert ledger.has(TrialState.PAUSED, TrialState.RUNNING)
+    assert not ledger.has(TrialState.PAUSED, TrialState.FAILED)
+    assert ledger.shortest() == 2
+    ledger.pause(3, 0.7, rung=3)
+    fill.propose(ledger)
+    fill.propose(ledger)
+    assert ledger.first(TrialState.WAITING) == ledger.trial(4)
+    assert ledger.best(state=TrialState.PAUSED) == ledger.trial(3)
+
+
 def test_a_full_disk_is_an_oserror_that_changes_nothing_and_the_ledger_goes_on(ledger: Ledger) -> None:
     fill.trial(ledger)
     before = ledger.events()

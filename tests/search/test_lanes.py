@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from archsearch.experiment import Ledger, TrialState
-from archsearch.search.executor import LOSSES, Conductor, RayFailed, pause_after
+from archsearch.search.executor import LOSSES, Conductor, RayFailed
 from archsearch.search.messages import GoOn, ReportIn, Rest, Wait
 from archsearch.search.objective import TrialWorker
+from archsearch.search.pace import pause_after, step_seconds
 from archsearch.search.search import Search
 from archsearch.space import SearchSpace
 from archsearch.training.datasets import load_images
@@ -111,3 +112,25 @@ def test_an_idle_lane_waits_a_tenth_of_what_it_has_waited_and_half_a_second_at_m
     for pause in pauses:
         assert pause <= 0.0101 + 0.1 * waited
         waited += pause
+
+
+def test_many_lanes_speak_more_rarely_and_few_as_ever() -> None:
+    assert step_seconds(1) == step_seconds(25) == 0.5
+    assert [pause_after(waits, 2) for waits in range(100)] == [pause_after(waits) for waits in range(100)]
+    for lanes in (64, 512, 5000):
+        pauses = [pause_after(waits, lanes) for waits in range(200)]
+        assert pauses == sorted(pauses)
+        assert lanes / pauses[0] <= 200, "a second, from all of them together, where they have just become idle"
+        assert lanes / pauses[-1] <= 50
+        assert lanes / step_seconds(lanes) <= 50
+
+
+def test_all_that_a_step_of_a_lane_changes_is_written_at_once(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "search.trials=4")
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        commits: list[str] = []
+        ledger._db.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
+        steps = drive_lanes(space, search, lanes=1, seconds=1e9)
+        assert len(commits) == steps
+        assert ledger.counts().total == 4

@@ -55,6 +55,25 @@ def test_two_spellings_of_one_network_are_proposed_once(tmp_path: Path) -> None:
     assert len(proposed(space, 5)) == 1
 
 
+def test_a_resumed_search_does_not_miss_the_spellings_that_were_passed_by(tmp_path: Path) -> None:
+    """Where trainings vary: the ledger holds the trials alone, and a search that went on from it would else draw from
+    other candidates than the one that had passed some by."""
+    words = "{stages: 1, depth: {int: [1, 3]}, width: {choice: [4, 8]}, block: bottleneck, " \
+            "bottleneck_ratio: {choice: [0.2, 0.22, 0.24, 0.25, 0.26, 0.3]}}"  # fmt: skip
+    space, folder = tiny(tmp_path, f"space={words}", "budget={flops: {max: 10M}}", "search.trials=12",
+                         "training.learning_rate={choice: [0.1, 0.2]}")  # fmt: skip
+    with Ledger.open(folder.ledger) as ledger:
+        lasting = Proposals(space)
+        for number in range(1, 13):
+            resumed = Proposals(space, ledger.trials_as_known(), ledger.epochs())
+            found, again = lasting.propose(number), resumed.propose(number)
+            assert found is not None
+            assert again == found, number
+            lasting.begins(number, found)
+            ledger.propose(choices=found.choices, architecture=found.architecture.to_dict(), digest=found.digest,
+                           cost=found.price.to_dict(), seed=number)  # fmt: skip
+
+
 def test_the_same_seed_proposes_the_same_and_another_something_else(tmp_path: Path) -> None:
     space, _ = tiny(tmp_path, TIGHT)
     digests = [candidate.digest for candidate in proposed(space, 6)]
