@@ -25,7 +25,7 @@ TIERS = {
 # Rooms of one tier that may still look at one another, and why: the ground's rooms read people's text.
 BESIDE = {("architecture", "reading"), ("experiment", "reading"), ("network", "zoo")}
 HOMES = {
-    "ray": {"search/executor.py", "search/cluster.py", "search/prestart.py"},
+    "ray": {"search/executor.py", "search/lanes.py", "search/cluster.py", "search/nodes.py", "search/prestart.py"},
     "optuna": {"search/samplers/optuna_adaptor.py"},
     "mlflow": {"tracking"},
     "torch": {"network", "training", "export", "search/objective.py"},

@@ -5,15 +5,26 @@ Apart from it, since importing Ray Tune takes seconds that the workers can use t
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
+
+import archsearch
+from archsearch.reading.errors import InputError, refuse
+from archsearch.search.address import AUTO, refuse_if_unusable
 
 if TYPE_CHECKING:
     from archsearch.space.settings import ResourceSettings
+
+
+FAREWELL = 15.0  # seconds
 
 
 class RayFailed(RuntimeError):
@@ -21,39 +32,77 @@ class RayFailed(RuntimeError):
 
 
 @contextmanager
-def cluster(address: str | None, *, object_bytes: int) -> Iterator[None]:
-    """A Ray of our own on this machine's loopback, or the running one at `address`; left behind as it was.
+def cluster(address: str | None, *, object_bytes: int, ship: bool = False) -> Iterator[None]:
+    """A Ray of our own on this machine's loopback, or the running one at `address`; left behind as it was. With `ship`
+    the running one's workers get this archsearch, the package as it lies here.
 
-    Raises RayFailed. On a busy machine Ray's own processes may miss their deadlines: it is tried twice.
+    Raises RayFailed, and InputError where nobody answers at the address, or Ray refuses. On a busy machine Ray's own
+    processes may miss their deadlines: a Ray of our own is tried twice.
     """
-    for attempt in (1, 2):
-        try:
-            _connect(address, object_bytes)
-            break
-        except Exception as error:
-            ray.shutdown()
-            if attempt == 2:
-                reason = str(error).strip().split("\n")[0][:200]
-                raise RayFailed(f"Ray did not start: {type(error).__name__}: {reason}") from error
+    if address is not None:
+        _join(address, ship)
+    else:
+        _start(object_bytes)
     try:
         yield
     finally:
+        _leave(ours=address is None)
+
+
+def _start(object_bytes: int) -> None:
+    for attempt in (1, 2):
+        try:
+            ray.init(
+                address="local",
+                _node_ip_address="127.0.0.1",
+                num_cpus=os.cpu_count(),
+                object_store_memory=2 * object_bytes + 2**28,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+            return
+        except Exception as error:
+            ray.shutdown()
+            if attempt == 2:
+                raise RayFailed(f"Ray did not start: {_in_a_line(error)}") from error
+
+
+def _join(address: str, ship: bool) -> None:
+    """Within a minute or so: whether anybody listens there is known by then (address.py), but for `auto`."""
+    try:
+        if address == AUTO:
+            address = canonicalize_bootstrap_address(AUTO)
+            refuse_if_unusable(address)
+        env = {"py_modules": [str(Path(archsearch.__file__).parent)]} if ship else None
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=env)
+    except InputError:
+        raise
+    except Exception as error:
         ray.shutdown()
+        raise refuse(
+            f"the Ray at {address} cannot be joined: {_in_a_line(error)}",
+            allowed="auto or HOST:PORT, from a machine that is one of its nodes",
+            hint="`ray start --address HOST:PORT --num-cpus 0` makes this machine one; Python and Ray must be those of "
+            "the head, and RAY_AUTH_MODE and the token too",
+            file="--address",
+        ) from error
 
 
-def _connect(address: str | None, object_bytes: int) -> None:
-    if address is not None:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+def _leave(*, ours: bool) -> None:
+    """Of somebody's cluster within seconds: where its head is gone, Ray's farewell would wait for an answer."""
+    if ours:
+        ray.shutdown()
         return
-    ray.init(
-        address="local",
-        _node_ip_address="127.0.0.1",
-        num_cpus=os.cpu_count(),
-        object_store_memory=2 * object_bytes + 2**28,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(FAREWELL)
+    if leaving.is_alive():
+        atexit.unregister(ray.shutdown)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings, list[str]]:

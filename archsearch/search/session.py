@@ -21,6 +21,7 @@ from archsearch.space import SearchSpace, load_space
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
 if TYPE_CHECKING:
+    from archsearch.search.lanes import Places
     from archsearch.search.proposals import Chooser
     from archsearch.search.warm import Carried
     from archsearch.search.watching import Watcher
@@ -31,13 +32,15 @@ DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who pre
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """How a search is run: `address` of a running Ray (None: one of its own), where MLflow is (None: the default),
+    """How a search is run: `address` of a running Ray (None: one of its own), to whose nodes this archsearch is sent
+    where `runtime_env` says so, where MLflow is (None: the default),
     and the images, where somebody has loaded them already. Without `test` nobody looks at the test split. With `force`
     the search goes on though its space.yaml was changed."""
 
     folder: ExperimentFolder
     watcher: Watcher
     address: str | None = None
+    runtime_env: bool = False
     tracking_uri: str | None = None
     images: ImageSet | None = None
     test: bool = True
@@ -96,7 +99,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
         from archsearch.search.cluster import cluster, lanes_that_fit, settle
         from archsearch.search.prestart import warm_up
 
-        with cluster(session.address, object_bytes=images.nbytes), _terminable():
+        with cluster(session.address, object_bytes=images.nbytes, ship=session.runtime_env), _terminable():
+            places = _places(session, images)
             resources, notes = settle(space.resources, ours=session.address is None)
             for note in notes:
                 watcher.phase(note)
@@ -115,11 +119,24 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
                 test=session.test,
             )
             try:
-                run_trials(search, images, resources, workers_are_up=lambda: _follow(session))
+                run_trials(search, images, resources, places, workers_are_up=lambda: _follow(session))
             except BaseException:
                 search.interrupted()
                 raise
             _end(ledger, search.gave_up)  # MLflow ends while Ray does
+
+
+def _places(session: Session, images: ImageSet) -> Places:
+    """The nodes that get trials. Raises InputError where one of a cluster's runs other versions than this process."""
+    from archsearch.search.nodes import ClusterNodes, OwnNode
+    from archsearch.training.streaming import some_files
+
+    if session.address is None:
+        return OwnNode()
+    session.watcher.phase("comparing the nodes' versions")
+    nodes = ClusterNodes(some_files(images), session.watcher.phase)
+    nodes.compare()
+    return nodes
 
 
 def _end(ledger: Ledger, gave_up: str) -> None:
