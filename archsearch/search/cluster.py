@@ -112,9 +112,9 @@ def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings
     machine has; of somebody's cluster too little is an error (RayFailed).
     """
     have, changes, notes = ray.cluster_resources(), dict[str, float](), []
-    if resources.gpus_per_trial and not have.get("GPU"):
+    if resources.gpu_share and not have.get("GPU"):
         changes["gpus_per_trial"] = 0.0
-        notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial:g}; trials run on the CPU")
+        notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial}; trials run on the CPU")
     if resources.cpus_per_trial > have.get("CPU", 1):
         changes["cpus_per_trial"] = max(1, int(have.get("CPU", 1)))
         notes.append(f"{changes['cpus_per_trial']:g} cores for cpus_per_trial: {resources.cpus_per_trial}")
@@ -127,6 +127,6 @@ def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
     """How many trials run at once on what the cluster has; at least one."""
     have = ray.cluster_resources()
     fits = int(have.get("CPU", 1) // resources.cpus_per_trial)
-    if resources.gpus_per_trial:
-        fits = min(fits, int(have.get("GPU", 0) / resources.gpus_per_trial))
+    if resources.gpu_share:
+        fits = min(fits, int(have.get("GPU", 0) / resources.gpu_share))
     return max(1, min(fits, trials, resources.max_concurrent or fits))

@@ -60,7 +60,7 @@ def run_trials(
         "seconds": seconds,
     }
     storage = tempfile.mkdtemp(prefix="archsearch-tune-")
-    need = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    need = {"CPU": resources.cpus_per_trial, "GPU": resources.gpu_share}
     lane = tune.with_resources(tune.with_parameters(Lane, **words), lambda config: placed(need, config["node"]))
     # That lanes died is nothing that Tune need say once more at the end.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

@@ -17,6 +17,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from archsearch.reading.errors import refuse
 from archsearch.search import versions
+from archsearch.search.packing import Gpus
 
 if TYPE_CHECKING:
     from archsearch.space.settings import ResourceSettings
@@ -50,12 +51,22 @@ class Node:
     def lanes(self, resources: ResourceSettings) -> int:
         """How many trials it holds at once."""
         fits = int(self.cpus // resources.cpus_per_trial)
-        return min(fits, int(self.gpus / resources.gpus_per_trial)) if resources.gpus_per_trial else fits
+        return min(fits, int(self.gpus / resources.gpu_share)) if resources.gpu_share else fits
 
 
 def alive() -> list[Node]:
     """In the order of their ids, so that it is the same each time."""
     return sorted((Node.of(found) for found in ray.nodes() if found["Alive"]), key=lambda node: node.id)
+
+
+def gpus_of(nodes: Sequence[Node]) -> list[Gpus]:
+    """What those of the nodes have that have any, asked on each; nothing of a node that cannot say."""
+    ray.cloudpickle.register_pickle_by_value(versions)
+    ask, with_gpus = ray.remote(num_cpus=0)(versions.gpu_bytes), [node for node in nodes if node.gpus]
+    at = [NodeAffinitySchedulingStrategy(node.id, soft=False) for node in with_gpus]
+    said = ray.get([ask.options(scheduling_strategy=where).remote() for where in at], timeout=ASKED_FOR)
+    found = zip(with_gpus, said, strict=True)
+    return [Gpus(count=node.gpus, bytes=size, cpus=node.cpus) for node, size in found if size]
 
 
 class OwnNode:

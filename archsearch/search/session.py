@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from archsearch.search.proposals import Chooser
     from archsearch.search.warm import Carried
     from archsearch.search.watching import Watcher
+    from archsearch.space.settings import ResourceSettings
     from archsearch.training.images import ImageSet
 
 DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who presses Ctrl-C wants to leave
@@ -101,7 +102,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
 
         with cluster(session.address, object_bytes=images.nbytes, ship=session.runtime_env), _terminable():
             places = _places(session, images)
-            resources, notes = settle(space.resources, ours=session.address is None)
+            resources, notes = settle(_shared(session, space, images, places), ours=session.address is None)
             for note in notes:
                 watcher.phase(note)
             watcher.phase("starting the workers")
@@ -137,6 +138,18 @@ def _places(session: Session, images: ImageSet) -> Places:
     nodes = ClusterNodes(some_files(images), session.watcher.phase)
     nodes.compare()
     return nodes
+
+
+def _shared(session: Session, space: SearchSpace, images: ImageSet, places: Places) -> ResourceSettings:
+    """The resources, `gpus_per_trial: auto` in numbers. Raises InputError where not one trial fits a GPU."""
+    if space.resources.gpus_per_trial != "auto":
+        return space.resources
+    from archsearch.search.nodes import gpus_of
+    from archsearch.search.packing import settled
+
+    share, words = settled(space, images.nbytes, gpus_of(places.admitted()))
+    session.watcher.phase(words)
+    return space.resources.model_copy(update={"gpus_per_trial": share})
 
 
 def _end(ledger: Ledger, gave_up: str) -> None:

@@ -44,3 +44,16 @@ def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
     """In words, how `there` differs: `torch 2.14.0 (here 2.15.0)`; nothing where it does not."""
     differ = [f"{name} {there.get(name)} (here {mine})" for name, mine in here.items() if there.get(name) != mine]
     return differ + ([f"no {there['missing']}"] if "missing" in there else [])
+
+
+def gpu_bytes() -> int:
+    """The memory of this machine's smallest GPU, as nvidia-smi says; 0 where it says nothing. Without torch, whose
+    import takes seconds and whose context takes memory."""
+    import subprocess
+
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        return min((int(line) for line in said.split() if line), default=0) * 2**20
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0

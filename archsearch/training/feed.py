@@ -72,8 +72,9 @@ class DeviceFeed:
         self.images, self.settings, self.device = images, settings, device
         self.count = len(images.train)
         train, normalise = images.train, Normaliser(images.mean, images.std, device)
-        mapped = isinstance(train, RowsSplit) and train.padding == settings.crop_padding
-        held = Store.of_rows(train, device) if mapped else train.images
+        held: Store | np.ndarray = train.images
+        if isinstance(train, RowsSplit) and train.padding == settings.crop_padding:
+            held = Store.of_rows(train, device)
         self._windows = Windows(held, normalise, settings, device)
         self._labels = torch.tensor(images.train.labels, device=device)
         self._evaluated: dict[SplitName, Batch] = {}

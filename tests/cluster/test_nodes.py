@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from tests.cluster.netns import Cluster, Machine, cluster, needs_namespaces
 from tests.faults.invariants import check_gone, check_whole, check_words, ended
 from tests.faults.test_workers import descendants
@@ -26,7 +26,7 @@ PATIENCE = 900.0  # seconds: for a busy machine; nothing here is a claim about s
 PREEMPTED = "preempted: its worker's node is gone"
 
 
-def begin(cluster: Cluster, folder: ExperimentFolder, *words: str, trials: int = 24) -> "subprocess.Popen[str]":
+def begin(cluster: Cluster, folder: ExperimentFolder, *words: str, trials: int = 60) -> "subprocess.Popen[str]":
     settings = ("--trials", str(trials), "--set", "training.epochs=6", "--set", "search.checkpoint_every=1s")
     return cluster.search("run", DIGITS, "--address", cluster.address, *settings, "--output", str(folder.path), *words)
 
@@ -60,14 +60,22 @@ def requeued(folder: ExperimentFolder) -> list[str]:
 
 
 def trains(machine: Machine) -> bool:
-    """Whether a lane of it is at work: what Ray calls its process while it steps."""
+    """Whether it has a lane: what Ray calls the process of one."""
     for pid in machine.pids():
         try:
-            if "Lane.train" in Path(f"/proc/{pid}/cmdline").read_text():
+            if Path(f"/proc/{pid}/cmdline").read_text().startswith(("ray::Lane", "ray::ResourceTrainable")):
                 return True
         except OSError:
             continue
     return False
+
+
+def both_train(folder: ExperimentFolder, machine: Machine) -> bool:
+    """Whether two trials are at work, and one of them on that machine."""
+    if not trains(machine):
+        return False
+    with Ledger.read(folder.ledger) as ledger:
+        return len(ledger.trials(TrialState.RUNNING)) == 2
 
 
 @pytest.mark.slow
@@ -76,19 +84,19 @@ def test_a_node_dies_another_joins_late_and_is_taken_away(tmp_path: Path) -> Non
     with cluster(tmp_path, mark) as machines:
         machines.node()
         worker = machines.node(hidden=(tmp_path,))
-        process = begin(machines, folder, trials=40)
-        until(lambda: trains(worker) and epochs(folder) > 8, process)
+        process = begin(machines, folder, trials=150)
+        until(lambda: both_train(folder, worker), process)
         worker.kill()
         until(lambda: requeued(folder) == [PREEMPTED], process)
         late = machines.node(hidden=(tmp_path,))
-        until(lambda: trains(late), process)
+        until(lambda: both_train(folder, late), process)
         known = epochs(folder)
         until(lambda: epochs(folder) > known + 8 and trains(late), process)
         late.preempt()
         until(lambda: requeued(folder) == [PREEMPTED] * 2, process)
         said = finish(process)
         assert f"node {late.address} joined" in said or f"({late.address}) joined" in said
-    check_whole(folder, planned=40)
+    check_whole(folder, planned=150)
     check_gone(mark)
 
 
@@ -109,7 +117,7 @@ def test_the_head_dies_and_resume_goes_on_with_another_cluster(tmp_path: Path) -
         machines.node()
         process = machines.search("resume", str(folder.path), "--address", machines.address)
         finish(process)
-    check_whole(folder, planned=24, before=before)
+    check_whole(folder, planned=60, before=before)
     check_gone(mark)
 
 
@@ -121,8 +129,8 @@ def test_a_node_is_cut_off_for_a_while(tmp_path: Path, seconds: int) -> None:
     with cluster(tmp_path, mark) as machines:
         machines.node()
         worker = machines.node(hidden=(tmp_path,))
-        process = begin(machines, folder, "--set", "search.checkpoint_every=5s", trials=400 if seconds > 30 else 100)
-        until(lambda: trains(worker) and epochs(folder) > 8, process)
+        process = begin(machines, folder, "--set", "search.checkpoint_every=5s", trials=1000)
+        until(lambda: both_train(folder, worker), process)
         worker.cut()
         time.sleep(seconds)
         assert process.poll() is None, process.communicate()
@@ -147,10 +155,10 @@ def test_a_slow_node_holds_nobody_up(tmp_path: Path) -> None:
         machines.node()
         worker = machines.node(hidden=(tmp_path,))
         process = begin(machines, folder)
-        until(lambda: trains(worker) and epochs(folder) > 4, process)
+        until(lambda: both_train(folder, worker), process)
         with worker.slowed(0.1):
             finish(process)
-    check_whole(folder, planned=24)
+    check_whole(folder, planned=60)
     check_gone(mark)
 
 
@@ -185,7 +193,7 @@ def test_a_late_node_of_another_version_gets_no_trial(tmp_path: Path) -> None:
     folder, mark = ExperimentFolder(tmp_path / "out"), uuid.uuid4().hex
     with cluster(tmp_path, mark) as machines:
         machines.node()
-        process = begin(machines, folder, trials=60)
+        process = begin(machines, folder, trials=120)
         until(lambda: epochs(folder) > 2, process)
         late = machines.node(path=(imitation(tmp_path / "older", "torch", "2.14.0"),))
         deadline = time.monotonic() + 40
@@ -194,7 +202,7 @@ def test_a_late_node_of_another_version_gets_no_trial(tmp_path: Path) -> None:
             time.sleep(0.5)
         said = finish(process)
         assert "gets no trial: torch 2.14.0 (here 2.15.0)" in said
-    check_whole(folder, planned=60)
+    check_whole(folder, planned=120)
 
 
 @pytest.mark.slow
@@ -212,7 +220,7 @@ def test_the_working_tree_is_sent_to_nodes_whose_archsearch_is_another(tmp_path:
         process = machines.search("resume", str(folder.path), "--address", machines.address, "--runtime-env")
         until(lambda: trains(worker), process)
         finish(process)
-    check_whole(folder, planned=24)
+    check_whole(folder, planned=60)
     check_gone(mark)
 
 
