@@ -58,6 +58,7 @@ def drive_and_show(
                 tracking_uri=tracking_uri,
                 images=images,
                 force=force,
+                abandon=_leave,
             )
             summary = drive(session)
     except KeyboardInterrupt:
@@ -67,6 +68,15 @@ def drive_and_show(
     _tell_what_is_left(folder, tracking_uri)
     report(summary, as_json=as_json)
     return DONE if summary["state"] == "finished" else FAILED
+
+
+def _leave(why: str) -> None:
+    """At once, from another thread: the one that drives waits for an answer that will not come."""
+    if paints():
+        os.write(2, SHOW_CURSOR)
+    tell(f"archsearch: {why}\n  hint: `archsearch resume` goes on with the experiment, on a Ray that answers")
+    sys.stderr.flush()
+    os._exit(FAILED)
 
 
 def _tell_what_is_left(folder: ExperimentFolder, tracking_uri: str | None) -> None:

@@ -27,6 +27,10 @@ class Places(Protocol):
         """Those that live now; it is asked several times a second. Raises HeadGone."""
         ...
 
+    def stop(self) -> None:
+        """Nobody asks any more."""
+        ...
+
 
 class Lanes(Searcher):
     """Tune's searcher: what it suggests is a lane's node. Asked at each of Tune's steps, it is also where a failure of

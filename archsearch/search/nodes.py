@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 2.0  # seconds
 ASKED_FOR = 120.0  # seconds that a node has to say what it runs: its first worker process must start
-SILENCE = 45.0  # seconds without a word from the head; Ray itself ends the driver's process after 60
+SILENCE = 40.0  # seconds without a word from the head
+LEAVE = 50.0  # seconds of silence after which a driver that Ray keeps waiting leaves; after 60 Ray ends its process
 NOTES = 8  # nodes of which a refusal speaks
 
 
@@ -79,16 +80,19 @@ class OwnNode:
         """It, always."""
         return self._node
 
+    def stop(self) -> None:
+        """Nothing watches it."""
+
 
 class ClusterNodes:
-    """The nodes of somebody's cluster. A thread of its own watches them, since a question to a head that is gone may
-    wait for ever.
+    """The nodes of somebody's cluster. A thread of its own asks for them, since a question to a head that is gone waits
+    until Ray ends the process. So may the driver itself: then another thread says so to `abandon`, which ends it.
 
     `files` must be readable on a node; `tell` hears, in words, of nodes that come, go, or are left out.
     """
 
-    def __init__(self, files: Sequence[str], tell: Callable[[str], None]) -> None:
-        self._tell, self._here = tell, versions.found()
+    def __init__(self, files: Sequence[str], *, tell: Callable[[str], None], abandon: Callable[[str], object]) -> None:
+        self._tell, self._abandon, self._here = tell, abandon, versions.found()
         ray.cloudpickle.register_pickle_by_value(versions)  # archsearch may not be there: that is the question
         self._ask = ray.remote(num_cpus=0, max_retries=0)(versions.found)
         self._files = list(files)
@@ -121,19 +125,32 @@ class ClusterNodes:
                 file="--address",
             )
         self._notes.clear()
-        threading.Thread(target=self._watch, name="archsearch-nodes", daemon=True).start()
+        self._answered = time.monotonic()
+        for work in (self._watch, self._listen):
+            threading.Thread(target=work, name="archsearch-nodes", daemon=True).start()
 
     def admitted(self) -> Sequence[Node]:
         """Those that may get trials now. Raises HeadGone where the head has been silent for too long."""
         while self._notes:
             self._tell(self._notes.pop(0))
-        if (silent := time.monotonic() - self._answered) > SILENCE:
-            raise HeadGone(f"the cluster's head has not answered for {silent:.0f} s")
+        if self._silent() > SILENCE:
+            raise HeadGone(self._words())
         return self._admitted
 
     def stop(self) -> None:
-        """The thread ends with its next look."""
+        """The driver leaves by itself."""
         self._stop.set()
+
+    def _silent(self) -> float:
+        return time.monotonic() - self._answered
+
+    def _words(self) -> str:
+        return f"the cluster's head has not answered for {self._silent():.0f} s"
+
+    def _listen(self) -> None:
+        while not self._stop.wait(1.0):
+            if self._silent() > LEAVE:
+                self._abandon(self._words())
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_EVERY):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from subprocess import Popen
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from archsearch import __version__
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
@@ -31,12 +32,19 @@ if TYPE_CHECKING:
 DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who presses Ctrl-C wants to leave
 
 
+def abandon(why: str) -> NoReturn:
+    """As a SIGKILL would end it, but with a word: the ledger is whole at any moment."""
+    print(f"archsearch: {why}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """How a search is run: `address` of a running Ray (None: one of its own), to whose nodes this archsearch is sent
     where `runtime_env` says so, where MLflow is (None: the default),
     and the images, where somebody has loaded them already. Without `test` nobody looks at the test split. With `force`
-    the search goes on though its space.yaml was changed."""
+    the search goes on though its space.yaml was changed. `abandon` ends the process where a cluster's head is gone and Ray
+    lets nothing else be done; it is told why."""
 
     folder: ExperimentFolder
     watcher: Watcher
@@ -46,6 +54,7 @@ class Session:
     images: ImageSet | None = None
     test: bool = True
     force: bool = False
+    abandon: Callable[[str], object] = abandon
     followers: list[Popen[bytes]] = field(default_factory=list)
 
 
@@ -100,8 +109,11 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
         from archsearch.search.cluster import cluster, lanes_that_fit, settle
         from archsearch.search.prestart import warm_up
 
-        with cluster(session.address, object_bytes=images.nbytes, ship=session.runtime_env), _terminable():
+        with ExitStack() as stack:
+            stack.enter_context(cluster(session.address, object_bytes=images.nbytes, ship=session.runtime_env))
+            stack.enter_context(_terminable())
             places = _places(session, images)
+            stack.callback(places.stop)
             resources, notes = settle(_shared(session, space, images, places), ours=session.address is None)
             for note in notes:
                 watcher.phase(note)
@@ -135,7 +147,7 @@ def _places(session: Session, images: ImageSet) -> Places:
     if session.address is None:
         return OwnNode()
     session.watcher.phase("comparing the nodes' versions")
-    nodes = ClusterNodes(some_files(images), session.watcher.phase)
+    nodes = ClusterNodes(some_files(images), tell=session.watcher.phase, abandon=session.abandon)
     nodes.compare()
     return nodes
 

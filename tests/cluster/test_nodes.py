@@ -115,8 +115,8 @@ def test_the_head_dies_and_resume_goes_on_with_another_cluster(tmp_path: Path) -
     check_gone(mark, within=60)
     with cluster(tmp_path, mark) as machines:
         machines.node()
-        process = machines.search("resume", str(folder.path), "--address", machines.address)
-        finish(process)
+        machines.head.environment["RAY_ADDRESS"] = machines.address
+        finish(machines.search("resume", str(folder.path), "--address", "auto"))
     check_whole(folder, planned=60, before=before)
     check_gone(mark)
 
@@ -221,6 +221,26 @@ def test_the_working_tree_is_sent_to_nodes_whose_archsearch_is_another(tmp_path:
         until(lambda: trains(worker), process)
         finish(process)
     check_whole(folder, planned=60)
+    check_gone(mark)
+
+
+@pytest.mark.slow
+def test_a_machine_beside_the_cluster_and_one_without_its_token_are_refused(tmp_path: Path) -> None:
+    """Within a time that a person waits. As a node without cores the machine may drive."""
+    folder, mark = ExperimentFolder(tmp_path / "out"), uuid.uuid4().hex
+    with cluster(tmp_path, mark) as machines:
+        machines.node()
+        stranger, began = machines.machine(), time.monotonic()
+        words = ("run", DIGITS, "--trials", "4", "--address", machines.address, "--output", str(folder.path))
+        said = finish(machines.search(*words, on=stranger), code=2)
+        assert "cannot be joined" in said and "--num-cpus 0" in said
+        machines.head.environment["RAY_AUTH_TOKEN"] = "f" * 64
+        said = finish(machines.search("resume", str(folder.path), "--address", machines.address), code=2)
+        assert "token" in said
+        assert time.monotonic() - began < 300, "liveness: Ray tries for minutes, and then for ever"
+        beside = machines.node(cpus=0)
+        finish(machines.search("resume", str(folder.path), "--address", machines.address, on=beside))
+    check_whole(folder, planned=4)
     check_gone(mark)
 
 

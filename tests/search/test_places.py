@@ -51,6 +51,9 @@ class Given:
     def admitted(self) -> list[Node]:
         return self.nodes
 
+    def stop(self) -> None:
+        pass
+
 
 def test_a_lane_that_is_gone_makes_room_and_a_late_node_gets_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     conductor, given = Conductor(search=None, workers_are_up=lambda: None), Given([node("a", 1)])  # type: ignore[arg-type]
