@@ -70,7 +70,7 @@ def run_trials(
             tune_config=TuneConfig(
                 num_samples=-1,  # as many as `Lanes` asks for
                 search_alg=Lanes(conductor, places, resources, search.space.search.trials),
-                scheduler=Schedule(conductor),
+                scheduler=Schedule(conductor, places),
             ),
             run_config=RunConfig(
                 storage_path=storage,
@@ -206,9 +206,13 @@ class Schedule(FIFOScheduler):
     No callback of Tune's does this: given one, Tune imports every logger that it knows, MLflow's among them (5 s).
     """
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, places: Places) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._conductor, self._places = conductor, places
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles whatever it is given."""
+        return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """The lane goes on, or rests for good. It is told before Tune calls its next step, by the same handle: calls of
@@ -223,8 +227,9 @@ class Schedule(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """A lane died: its trial waits for another."""
+        preempted = _node_is_gone(trial) or self._places.has_lost(trial.config["node"])
         try:
-            self._conductor.lost(trial.trial_id, preempted=_node_is_gone(trial))
+            self._conductor.lost(trial.trial_id, preempted=preempted)
         except RayFailed as error:
             self._conductor.failure = error  # raised here, Tune would make a page of it; `Lanes` raises it
 

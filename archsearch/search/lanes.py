@@ -27,6 +27,10 @@ class Places(Protocol):
         """Those that live now; it is asked several times a second. Raises HeadGone."""
         ...
 
+    def has_lost(self, node: str) -> bool:
+        """Whether the node of that id is gone."""
+        ...
+
     def stop(self) -> None:
         """Nobody asks any more."""
         ...

@@ -6,6 +6,7 @@ they are read from disk. It is asked when the search begins, or when it joins.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -41,13 +42,15 @@ class Node:
     name: str
     cpus: float
     gpus: float
+    raylet: tuple[str, int] = ("", 0)  # where Ray's own process of that node listens
 
     @classmethod
     def of(cls, found: Mapping[str, Any]) -> Node:
         """From an entry of ray.nodes()."""
         name, address, have = found["NodeManagerHostname"], found["NodeManagerAddress"], found["Resources"]
         known = address if name == address else f"{name} ({address})"
-        return cls(id=found["NodeID"], name=known, cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0))
+        raylet = address, found["NodeManagerPort"]
+        return cls(id=found["NodeID"], name=known, cpus=have.get("CPU", 0.0), gpus=have.get("GPU", 0.0), raylet=raylet)
 
     def lanes(self, resources: ResourceSettings) -> int:
         """How many trials it holds at once."""
@@ -79,6 +82,10 @@ class OwnNode:
     def admitted(self) -> Sequence[Node]:
         """It, always."""
         return self._node
+
+    def has_lost(self, node: str) -> bool:
+        """It is where the driver is."""
+        return False
 
     def stop(self) -> None:
         """Nothing watches it."""
@@ -137,6 +144,16 @@ class ClusterNodes:
             raise HeadGone(self._words())
         return self._admitted
 
+    def has_lost(self, node: str) -> bool:
+        """Whether this node is gone with the worker that was there, whatever Ray said of that: its workers' deaths are
+        often heard of before its own. Its raylet is asked, for two seconds."""
+        known = next((one for one in self._admitted if one.id == node), None)
+        for _ in range(4):
+            if known is None or not _listens(known.raylet):
+                return True
+            time.sleep(0.5)
+        return False
+
     def stop(self) -> None:
         """The driver leaves by itself."""
         self._stop.set()
@@ -192,3 +209,11 @@ class ClusterNodes:
             first = str(error).strip().splitlines()[-1][:200]
             return f"it could not say what it runs: {type(error).__name__}: {first}"
         return ", ".join(versions.differences(self._here, there)) or None
+
+
+def _listens(place: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(place, timeout=2).close()
+    except OSError:
+        return False
+    return True

@@ -41,10 +41,10 @@ def abandon(why: str) -> NoReturn:
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """How a search is run: `address` of a running Ray (None: one of its own), to whose nodes this archsearch is sent
-    where `runtime_env` says so, where MLflow is (None: the default),
-    and the images, where somebody has loaded them already. Without `test` nobody looks at the test split. With `force`
-    the search goes on though its space.yaml was changed. `abandon` ends the process where a cluster's head is gone and Ray
-    lets nothing else be done; it is told why."""
+    where `runtime_env` says so, where MLflow is (None: the default), and the images, where somebody has loaded them
+    already. Without `test` nobody looks at the test split. With `force` the search goes on though its space.yaml was
+    changed. `abandon` ends the process where a cluster's head is gone and Ray lets nothing else be done; it is told
+    why."""
 
     folder: ExperimentFolder
     watcher: Watcher

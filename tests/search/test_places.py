@@ -51,6 +51,9 @@ class Given:
     def admitted(self) -> list[Node]:
         return self.nodes
 
+    def has_lost(self, node: str) -> bool:
+        return False
+
     def stop(self) -> None:
         pass
 
