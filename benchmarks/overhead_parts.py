@@ -92,11 +92,12 @@ def lanes() -> dict[str, float]:
         with Ledger.open(folder.ledger) as ledger, cluster(None, object_bytes=images.nbytes):
             warm_up(space.resources, 2)
             from archsearch.search.executor import run_trials
+            from archsearch.search.nodes import OwnNode
             from archsearch.search.search import Search
 
             resources = space.resources.model_copy(update={"max_concurrent": 2})
             search = Search(space=space, folder=folder, ledger=ledger, watcher=clock)
-            run_trials(search, images, resources, workers_are_up=lambda: None)
+            run_trials(search, images, resources, OwnNode(), workers_are_up=lambda: None)
     return clock.figures()
 
 

@@ -32,7 +32,7 @@ BESIDE = {
     ("tracking", "training"),
 }
 HOMES = {
-    "ray": {"search/executor.py", "search/cluster.py", "search/prestart.py"},
+    "ray": {"search/executor.py", "search/lanes.py", "search/cluster.py", "search/nodes.py", "search/prestart.py"},
     "optuna": {"search/samplers/optuna_adaptor.py"},
     "mlflow": {"tracking"},
     "torch": {"network", "training", "export", "search/objective.py"},

@@ -79,7 +79,7 @@ def _words(verb: Verb, error: BaseException) -> tuple[str, int]:
         case typer.TyperException():
             hint = f"archsearch {verb.word} --help; for example: {verb.example}"
             return f"archsearch {verb.word}: {error.format_message()}\n  hint: {hint}", BAD_INPUT
-        case RuntimeError() if type(error).__name__ == "RayFailed":  # its class lives where Ray is imported
+        case RuntimeError() if type(error).__name__ in ("RayFailed", "HeadGone"):  # they live where Ray is imported
             hint = "`archsearch doctor` looks at the machine; the experiment is kept for `archsearch resume`"
             return f"archsearch: {error}\n  hint: {hint}", FAILED
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 import signal
-import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -19,7 +17,6 @@ from archsearch.cli.live import paints, watching
 from archsearch.cli.printing import print_json, stdout_to_stderr, tell
 from archsearch.cli.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.reading.errors import refuse
 from archsearch.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -33,6 +30,7 @@ def drive_and_show(
     folder: ExperimentFolder,
     *,
     address: str | None,
+    runtime_env: bool,
     tracking_uri: str | None,
     as_json: bool,
     images: ImageSet | None = None,
@@ -53,7 +51,14 @@ def drive_and_show(
             stack.enter_context(_second_interrupt_leaves(board))
             watcher = stack.enter_context(watching(board))
             session = Session(
-                folder=folder, watcher=watcher, address=address, tracking_uri=tracking_uri, images=images, force=force
+                folder=folder,
+                watcher=watcher,
+                address=address,
+                runtime_env=runtime_env,
+                tracking_uri=tracking_uri,
+                images=images,
+                force=force,
+                abandon=_leave,
             )
             summary = drive(session)
     except KeyboardInterrupt:
@@ -63,6 +68,15 @@ def drive_and_show(
     _tell_what_is_left(folder, tracking_uri)
     report(summary, as_json=as_json)
     return DONE if summary["state"] == "finished" else FAILED
+
+
+def _leave(why: str) -> None:
+    """At once, from another thread: the one that drives waits for an answer that will not come."""
+    if paints():
+        os.write(2, SHOW_CURSOR)
+    tell(f"archsearch: {why}\n  hint: `archsearch resume` goes on with the experiment, on a Ray that answers")
+    sys.stderr.flush()
+    os._exit(FAILED)
 
 
 def _tell_what_is_left(folder: ExperimentFolder, tracking_uri: str | None) -> None:
@@ -76,22 +90,6 @@ def _tell_what_is_left(folder: ExperimentFolder, tracking_uri: str | None) -> No
         left = backlog(folder, tracking_uri) if trials else 0
     if left:
         tell(f"MLflow is {left:,} events behind; send them with:\n  archsearch sync {shlex.quote(known_as(folder))}")
-
-
-def refuse_if_silent(address: str | None) -> None:
-    """Raises InputError, in seconds, where nobody listens at HOST:PORT: Ray itself would try for minutes."""
-    match = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d{1,5})", address or "")
-    if match is None:
-        return
-    try:
-        socket.create_connection((match[1], int(match[2])), timeout=5).close()
-    except (OSError, OverflowError) as error:
-        raise refuse(
-            f"no Ray answers at {address}: {error}",
-            allowed="the address that `ray start --head` prints",
-            hint="without --address archsearch starts a Ray of its own",
-            file="--address",
-        ) from None
 
 
 def report(summary: dict[str, Any], *, as_json: bool) -> None:

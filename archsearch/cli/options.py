@@ -27,7 +27,10 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout,
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON on stdout, an architecture a line.")]
 Address = Annotated[
     str | None,
-    typer.Option(metavar="RAY", show_default=False, help="A running Ray (HOST:PORT); left out: one of its own."),
+    typer.Option(metavar="RAY", show_default=False, help="A running Ray, auto or HOST:PORT; left out: one of its own."),
+]
+RuntimeEnv = Annotated[
+    bool, typer.Option("--runtime-env", help="With --address: the Ray's nodes get this archsearch, as it lies here.")
 ]
 TrackingUri = Annotated[
     str | None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archsearch.cli.dispatch import DONE, app_of, command
-from archsearch.cli.options import Address, Json, Set, SpaceFile, TrackingUri
+from archsearch.cli.options import Address, Json, RuntimeEnv, Set, SpaceFile, TrackingUri
 from archsearch.cli.printing import percent, print_json, short, table, tell
 from archsearch.reading.errors import refuse
 
@@ -47,6 +47,7 @@ def run(
     ] = None,
     sets: Set = None,
     address: Address = None,
+    runtime_env: RuntimeEnv = False,
     tracking_uri: TrackingUri = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Shows what would run, and writes nothing.")] = False,
     as_json: Json = False,
@@ -69,9 +70,10 @@ def run(
     if dry_run:
         _show_plan(loaded, folder, as_json=as_json)
         return DONE
-    from archsearch.cli.driving import drive_and_show, refuse_if_silent
+    from archsearch.cli.driving import drive_and_show
+    from archsearch.search.address import refuse_if_unusable
 
-    refuse_if_silent(address)
+    refuse_if_unusable(address)
     from archsearch.training.datasets import load_images
 
     images = load_images(loaded.data, progress=tell)  # before there is a folder: it may not be there
@@ -79,7 +81,15 @@ def run(
 
     create(loaded, folder, name=name or folder.name, carried=carried)
     tell(f"experiment {folder.name} in {folder.path}")
-    return drive_and_show(loaded, folder, images=images, address=address, tracking_uri=tracking_uri, as_json=as_json)
+    return drive_and_show(
+        loaded,
+        folder,
+        images=images,
+        address=address,
+        runtime_env=runtime_env,
+        tracking_uri=tracking_uri,
+        as_json=as_json,
+    )
 
 
 def _carried(space: SearchSpace, experiment: str | None) -> Carried | None:

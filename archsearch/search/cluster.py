@@ -5,15 +5,26 @@ Apart from it, since importing Ray Tune takes seconds that the workers can use t
 
 from __future__ import annotations
 
+import atexit
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
+
+import archsearch
+from archsearch.reading.errors import InputError, refuse
+from archsearch.search.address import AUTO, refuse_if_unusable
 
 if TYPE_CHECKING:
     from archsearch.space.settings import ResourceSettings
+
+
+FAREWELL = 15.0  # seconds
 
 
 class RayFailed(RuntimeError):
@@ -21,39 +32,77 @@ class RayFailed(RuntimeError):
 
 
 @contextmanager
-def cluster(address: str | None, *, object_bytes: int) -> Iterator[None]:
-    """A Ray of our own on this machine's loopback, or the running one at `address`; left behind as it was.
+def cluster(address: str | None, *, object_bytes: int, ship: bool = False) -> Iterator[None]:
+    """A Ray of our own on this machine's loopback, or the running one at `address`; left behind as it was. With `ship`
+    the running one's workers get this archsearch, the package as it lies here.
 
-    Raises RayFailed. On a busy machine Ray's own processes may miss their deadlines: it is tried twice.
+    Raises RayFailed, and InputError where nobody answers at the address, or Ray refuses. On a busy machine Ray's own
+    processes may miss their deadlines: a Ray of our own is tried twice.
     """
-    for attempt in (1, 2):
-        try:
-            _connect(address, object_bytes)
-            break
-        except Exception as error:
-            ray.shutdown()
-            if attempt == 2:
-                reason = str(error).strip().split("\n")[0][:200]
-                raise RayFailed(f"Ray did not start: {type(error).__name__}: {reason}") from error
+    if address is not None:
+        _join(address, ship)
+    else:
+        _start(object_bytes)
     try:
         yield
     finally:
+        _leave(ours=address is None)
+
+
+def _start(object_bytes: int) -> None:
+    for attempt in (1, 2):
+        try:
+            ray.init(
+                address="local",
+                _node_ip_address="127.0.0.1",
+                num_cpus=os.cpu_count(),
+                object_store_memory=2 * object_bytes + 2**28,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+            return
+        except Exception as error:
+            ray.shutdown()
+            if attempt == 2:
+                raise RayFailed(f"Ray did not start: {_in_a_line(error)}") from error
+
+
+def _join(address: str, ship: bool) -> None:
+    """Within a minute or so: whether anybody listens there is known by then (address.py), but for `auto`."""
+    try:
+        if address == AUTO:
+            address = canonicalize_bootstrap_address(AUTO)
+            refuse_if_unusable(address)
+        env = {"py_modules": [str(Path(archsearch.__file__).parent)]} if ship else None
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=env)
+    except InputError:
+        raise
+    except Exception as error:
         ray.shutdown()
+        raise refuse(
+            f"the Ray at {address} cannot be joined: {_in_a_line(error)}",
+            allowed="auto or HOST:PORT, from a machine that is one of its nodes",
+            hint="`ray start --address HOST:PORT --num-cpus 0` makes this machine one; Python and Ray must be those of "
+            "the head, and RAY_AUTH_MODE and the token too",
+            file="--address",
+        ) from error
 
 
-def _connect(address: str | None, object_bytes: int) -> None:
-    if address is not None:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+def _leave(*, ours: bool) -> None:
+    """Of somebody's cluster within seconds: where its head is gone, Ray's farewell would wait for an answer."""
+    if ours:
+        ray.shutdown()
         return
-    ray.init(
-        address="local",
-        _node_ip_address="127.0.0.1",
-        num_cpus=os.cpu_count(),
-        object_store_memory=2 * object_bytes + 2**28,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-    )
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(FAREWELL)
+    if leaving.is_alive():
+        atexit.unregister(ray.shutdown)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings, list[str]]:
@@ -63,9 +112,9 @@ def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings
     machine has; of somebody's cluster too little is an error (RayFailed).
     """
     have, changes, notes = ray.cluster_resources(), dict[str, float](), []
-    if resources.gpus_per_trial and not have.get("GPU"):
+    if resources.gpu_share and not have.get("GPU"):
         changes["gpus_per_trial"] = 0.0
-        notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial:g}; trials run on the CPU")
+        notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial}; trials run on the CPU")
     if resources.cpus_per_trial > have.get("CPU", 1):
         changes["cpus_per_trial"] = max(1, int(have.get("CPU", 1)))
         notes.append(f"{changes['cpus_per_trial']:g} cores for cpus_per_trial: {resources.cpus_per_trial}")
@@ -78,6 +127,6 @@ def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
     """How many trials run at once on what the cluster has; at least one."""
     have = ray.cluster_resources()
     fits = int(have.get("CPU", 1) // resources.cpus_per_trial)
-    if resources.gpus_per_trial:
-        fits = min(fits, int(have.get("GPU", 0) / resources.gpus_per_trial))
+    if resources.gpu_share:
+        fits = min(fits, int(have.get("GPU", 0) / resources.gpu_share))
     return max(1, min(fits, trials, resources.max_concurrent or fits))

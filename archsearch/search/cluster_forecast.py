@@ -125,7 +125,7 @@ def _lanes(cluster: Cluster, space: SearchSpace) -> tuple[int, int]:
     if cluster.device is None:
         fits, sharing = cluster.nodes * (cluster.count // cluster.nodes // words.cpus_per_trial), 1
     else:
-        share = words.gpus_per_trial or 1.0
+        share = words.gpu_share or 1.0
         sharing = max(1, int(1 / share + 1e-9))
         fits = cluster.count * sharing if share <= 1 else int(cluster.count / share)
     return max(1, min(fits, space.search.trials, words.max_concurrent or fits)), sharing

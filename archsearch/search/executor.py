@@ -1,13 +1,14 @@
-"""Ray Tune runs the trials. Beside this file only cluster.py and prestart.py import Ray.
+"""Ray Tune runs the trials. Beside this file only lanes.py, cluster.py, nodes.py and prestart.py import Ray.
 
-Tune schedules one long-lived trainable (a lane) for each trial that may run at once, places it, and starts
-it anew, here or on another node, when it dies. A lane imports torch and receives the images once, then trains
-trial after trial, some epochs a step. The search's instructions reach it as calls of its actor, because Tune's own
-way to give a worker new work (reusing its actor for another Tune trial) costs 0.2 s a trial.
+Tune schedules one long-lived trainable (a lane) for each trial that may run at once, on the node that lanes.py names;
+in the place of one that dies another is asked for, there or on another node. A lane imports torch and receives the
+images once, then trains trial after trial, some epochs a step. The search's instructions reach it as calls of its
+actor, because Tune's own way to give a worker new work (reusing its actor for another Tune trial) costs 0.2 s a trial.
 """
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import time
@@ -18,15 +19,18 @@ from typing import TYPE_CHECKING, Any
 
 from ray import tune
 from ray.exceptions import RayActorError
-from ray.tune import FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.stopper import Stopper
 
-from archsearch.search.cluster import RayFailed, lanes_that_fit
+from archsearch.search.cluster import RayFailed
 from archsearch.search.environment import keep_freed_memory
+from archsearch.search.lanes import Lanes, Places, lanes_now
 from archsearch.search.messages import Instruction, Measure, Report, ReportIn, Rest, Wait
 from archsearch.search.objective import TrialWorker, load_trainer
 from archsearch.search.pace import hear, pause_after, step_seconds
 from archsearch.search.watchdog import killed_after
+from archsearch.training.laid_out import laid_out
 
 if TYPE_CHECKING:
     from archsearch.search.search import Search
@@ -40,36 +44,49 @@ LOSSES = 10
 
 
 def run_trials(
-    search: Search, images: ImageSet, resources: ResourceSettings, *, workers_are_up: Callable[[], None]
+    search: Search, images: ImageSet, resources: ResourceSettings, places: Places, *, workers_are_up: Callable[[], None]
 ) -> None:
-    """Runs until every lane rests; `workers_are_up` is called once, at the first report. Needs a `cluster`.
-    KeyboardInterrupt passes through."""
+    """Runs until nothing is left to do; `workers_are_up` is called once, at the first report. Needs a `cluster`;
+    `places` says which of its nodes get lanes. Raises RayFailed and HeadGone; KeyboardInterrupt passes through."""
     space = search.space
     conductor = Conductor(search=search, workers_are_up=workers_are_up)
-    lanes = lanes_that_fit(resources, space.search.trials)
+    lanes = lanes_now(places, resources, space.search.trials)
     # A training that may be shortened at any epoch asks after each.
     seconds = step_seconds(lanes) if space.search.wall_time is None else 0.0
-    words = {"images": images, "space": space, "threads": resources.cpus_per_trial, "seconds": seconds, "lanes": lanes}
+    words = {
+        "images": laid_out(images, padding=space.training.crop_padding),
+        "space": space,
+        "threads": resources.cpus_per_trial,
+        "seconds": seconds,
+        "lanes": lanes,
+    }
     storage = tempfile.mkdtemp(prefix="archsearch-tune-")
-    lane = tune.with_resources(
-        tune.with_parameters(Lane, **words),
-        {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial},
-    )
+    need = {"CPU": resources.cpus_per_trial, "GPU": resources.gpu_share}
+    lane = tune.with_resources(tune.with_parameters(Lane, **words), lambda config: placed(need, config["node"]))
+    # That lanes died is nothing that Tune need say once more at the end.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         Tuner(
             lane,
             tune_config=TuneConfig(
-                num_samples=lanes,
-                scheduler=Schedule(conductor),
+                num_samples=-1,  # as many as `Lanes` asks for
+                search_alg=Lanes(conductor, places, resources, search.space.search.trials),
+                scheduler=Schedule(conductor, places),
             ),
             run_config=RunConfig(
                 storage_path=storage,
                 verbose=0,
-                failure_config=FailureConfig(max_failures=-1),
+                failure_config=FailureConfig(max_failures=0),  # in a dead lane's place `Lanes` asks for another
+                stop=WhenOver(conductor),
             ),
         ).fit()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
+
+
+def placed(need: dict[str, float], node: str) -> PlacementGroupFactory:
+    """What a lane needs, on the node of that id."""
+    return PlacementGroupFactory([need], bundle_label_selector=[{"ray.io/node-id": node}])
 
 
 class Lane(tune.Trainable):
@@ -130,6 +147,8 @@ class Conductor:
     search: Search
     workers_are_up: Callable[[], None]
     up: bool = False
+    failure: Exception | None = None
+    rested: bool = False
     doing: dict[str, Instruction] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)  # by the monotonic clock
     losses: int = 0
@@ -147,12 +166,17 @@ class Conductor:
             self.workers_are_up()
         instruction = hear(self.search, reports)
         self.doing[lane], self.since[lane] = instruction, time.monotonic()
+        self.rested = self.rested or isinstance(instruction, Rest)
         return instruction
 
+    def over(self) -> bool:
+        """Whether nothing is left to do, and nobody does anything: lanes that never came up are not waited for."""
+        return self.rested and all(isinstance(did, Wait | Rest) for did in self.doing.values())
+
     def lost(self, lane: str, *, preempted: bool) -> None:
-        """The lane's process is gone, or its whole node; Tune starts another. Raises RayFailed where none lives long
-        enough to report."""
-        self.losses += 1
+        """The lane's process is gone, or its whole node; another takes its place. Raises RayFailed where none lives
+        long enough to report, on nodes that live."""
+        self.losses += not preempted
         if self.losses > LOSSES:
             raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
         limit, did = self.search.space.search.epoch_limit, self.doing.pop(lane, None)
@@ -174,9 +198,13 @@ class Schedule(FIFOScheduler):
     No callback of Tune's does this: given one, Tune imports every logger that it knows, MLflow's among them (5 s).
     """
 
-    def __init__(self, conductor: Conductor) -> None:
+    def __init__(self, conductor: Conductor, places: Places) -> None:
         super().__init__()
-        self._conductor = conductor
+        self._conductor, self._places = conductor, places
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles whatever it is given."""
+        return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """The lane goes on, or rests for good. It is told before Tune calls its next step, by the same handle: calls of
@@ -190,8 +218,27 @@ class Schedule(FIFOScheduler):
         return TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """A lane died, and is being started anew: its trial waits for a lane; this one begins with another."""
-        self._conductor.lost(trial.trial_id, preempted=_node_is_gone(trial))
+        """A lane died: its trial waits for another."""
+        preempted = _node_is_gone(trial) or self._places.has_lost(trial.config["node"])
+        try:
+            self._conductor.lost(trial.trial_id, preempted=preempted)
+        except RayFailed as error:
+            self._conductor.failure = error  # raised here, Tune would make a page of it; `Lanes` raises it
+
+
+class WhenOver(Stopper):
+    """Ends what is left of the lanes when the search is over."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No lane stops for itself: the scheduler says so."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked after each of Tune's steps."""
+        return self._conductor.over()
 
 
 def _node_is_gone(trial: Any) -> bool:

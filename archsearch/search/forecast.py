@@ -69,7 +69,7 @@ def forecast(
     lanes, most = at_once(space.resources, trials, gpus=gpus), trials * space.training.epochs
     # The last trials do not fill all lanes: a search is no shorter than one trial trained to the end.
     hours = max(epochs / lanes, min(epochs, space.training.epochs)) * mean / 3600
-    gpu = space.resources.gpus_per_trial if timings.device == "cuda" else 0.0
+    gpu = space.resources.gpu_share if timings.device == "cuda" else 0.0
     wall = None if space.search.wall_time is None else space.search.wall_time / 3600
     end = math.inf if wall is None else wall
     at_most = most / lanes * mean / 3600
@@ -128,7 +128,7 @@ def setting(space: SearchSpace) -> Setting:
     from archsearch.training.devices import gpus
 
     there, wanted = len(gpus() or ()), space.training.device
-    used = wanted != "cpu" and space.resources.gpus_per_trial > 0 and there > 0
+    used = wanted != "cpu" and space.resources.gpu_share > 0 and there > 0
     threads = min(space.resources.cpus_per_trial, os.cpu_count() or 1)
     return Setting(device="cuda" if used or wanted == "cuda" else "cpu", threads=threads, gpus=there)
 
@@ -145,6 +145,6 @@ def at_once(resources: ResourceSettings, trials: int, *, gpus: int) -> int:
     """Trials that run at once on this machine, as the executor would settle it; at least one."""
     cores = os.cpu_count() or 1
     fits = cores // min(resources.cpus_per_trial, cores)
-    if resources.gpus_per_trial and gpus:
-        fits = min(fits, int(gpus / resources.gpus_per_trial))
+    if resources.gpu_share and gpus:
+        fits = min(fits, int(gpus / resources.gpu_share))
     return max(1, min(fits, trials, resources.max_concurrent or fits))

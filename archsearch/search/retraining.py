@@ -113,7 +113,7 @@ def slots(
     shares of it. A trial without a share of a GPU was trained on the CPU, and so is its confirmation."""
     cores = cores or len(os.sched_getaffinity(0))
     threads = min(resources.cpus_per_trial, cores)
-    fits, share = max(1, cores // threads), resources.gpus_per_trial
+    fits, share = max(1, cores // threads), resources.gpu_share
     if device == "auto":
         device = "cuda" if share > 0 and (gpus or _gpus)() else "cpu"
     if device == "cuda":

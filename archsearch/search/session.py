@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from subprocess import Popen
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from archsearch import __version__
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
@@ -21,27 +22,39 @@ from archsearch.space import SearchSpace, load_space
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
 if TYPE_CHECKING:
+    from archsearch.search.lanes import Places
     from archsearch.search.proposals import Chooser
     from archsearch.search.warm import Carried
     from archsearch.search.watching import Watcher
+    from archsearch.space.settings import ResourceSettings
     from archsearch.training.images import ImageSet
 
 DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who presses Ctrl-C wants to leave
 
 
+def abandon(why: str) -> NoReturn:
+    """As a SIGKILL would end it, but with a word: the ledger is whole at any moment."""
+    print(f"archsearch: {why}", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """How a search is run: `address` of a running Ray (None: one of its own), where MLflow is (None: the default),
-    and the images, where somebody has loaded them already. Without `test` nobody looks at the test split. With `force`
-    the search goes on though its space.yaml was changed."""
+    """How a search is run: `address` of a running Ray (None: one of its own), to whose nodes this archsearch is sent
+    where `runtime_env` says so, where MLflow is (None: the default), and the images, where somebody has loaded them
+    already. Without `test` nobody looks at the test split. With `force` the search goes on though its space.yaml was
+    changed. `abandon` ends the process where a cluster's head is gone and Ray lets nothing else be done; it is told
+    why."""
 
     folder: ExperimentFolder
     watcher: Watcher
     address: str | None = None
+    runtime_env: bool = False
     tracking_uri: str | None = None
     images: ImageSet | None = None
     test: bool = True
     force: bool = False
+    abandon: Callable[[str], object] = abandon
     followers: list[Popen[bytes]] = field(default_factory=list)
 
 
@@ -96,8 +109,12 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
         from archsearch.search.cluster import cluster, lanes_that_fit, settle
         from archsearch.search.prestart import warm_up
 
-        with cluster(session.address, object_bytes=images.nbytes), _terminable():
-            resources, notes = settle(space.resources, ours=session.address is None)
+        with ExitStack() as stack:
+            stack.enter_context(cluster(session.address, object_bytes=images.nbytes, ship=session.runtime_env))
+            stack.enter_context(_terminable())
+            places = _places(session, images)
+            stack.callback(places.stop)
+            resources, notes = settle(_shared(session, space, images, places), ours=session.address is None)
             for note in notes:
                 watcher.phase(note)
             watcher.phase("starting the workers")
@@ -115,11 +132,36 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
                 test=session.test,
             )
             try:
-                run_trials(search, images, resources, workers_are_up=lambda: _follow(session))
+                run_trials(search, images, resources, places, workers_are_up=lambda: _follow(session))
             except BaseException:
                 search.interrupted()
                 raise
             _end(ledger, search.gave_up)  # MLflow ends while Ray does
+
+
+def _places(session: Session, images: ImageSet) -> Places:
+    """The nodes that get trials. Raises InputError where one of a cluster's runs other versions than this process."""
+    from archsearch.search.nodes import ClusterNodes, OwnNode
+    from archsearch.training.streaming import some_files
+
+    if session.address is None:
+        return OwnNode()
+    session.watcher.phase("comparing the nodes' versions")
+    nodes = ClusterNodes(some_files(images), tell=session.watcher.phase, abandon=session.abandon)
+    nodes.compare()
+    return nodes
+
+
+def _shared(session: Session, space: SearchSpace, images: ImageSet, places: Places) -> ResourceSettings:
+    """The resources, `gpus_per_trial: auto` in numbers. Raises InputError where not one trial fits a GPU."""
+    if space.resources.gpus_per_trial != "auto":
+        return space.resources
+    from archsearch.search.nodes import gpus_of
+    from archsearch.search.packing import settled
+
+    share, words = settled(space, images.nbytes, gpus_of(places.admitted()))
+    session.watcher.phase(words)
+    return space.resources.model_copy(update={"gpus_per_trial": share})
 
 
 def _end(ledger: Ledger, gave_up: str) -> None:

@@ -289,11 +289,26 @@ class TrainingSettings(Words):
         return {**super().to_dict(), **warmup}
 
 
+GpuShare = Annotated[
+    Annotated[float, Field(ge=0, le=64)] | Literal["auto"],
+    Says("auto, or a number from 0 to 64: GPUs, or a share of one"),
+]
+
+
 class ResourceSettings(Words):
     """What one trial gets of the machine."""
 
     cpus_per_trial: int = Field(1, ge=1, le=1024, description="CPU cores, and torch threads, of a trial.")
-    gpus_per_trial: float = Field(0.0, ge=0, le=64, description="Share of a GPU; several trials share one below 1.")
+    gpus_per_trial: GpuShare = Field(
+        0.0,
+        description="Share of a GPU; several trials share one below 1. auto: as many share one as fit by the predicted "
+        "memory of the largest network within the budget.",
+    )
     max_concurrent: int | None = Field(
         None, ge=1, description="Trials at once; left out: as many as the resources hold."
     )
+
+    @property
+    def gpu_share(self) -> float:
+        """GPUs of a trial, in numbers: of auto, before it is settled, a whole one."""
+        return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial

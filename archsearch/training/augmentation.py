@@ -8,6 +8,7 @@ is black.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.colour import draw_jitter, jittered
+from archsearch.training.laid_out import RowsSplit, Shape, filled, inner, length
 from archsearch.training.resizing import draw_boxes, resized
 
 
@@ -111,27 +113,23 @@ class Store:
     def of(cls, images: npt.NDArray[np.uint8], padding: int, fill: Tensor, device: torch.device) -> Store:
         """Of images (N, C, H, W) in memory."""
         count, channels, height, width = images.shape
-        flat, inner = cls._filled((count, height, width, channels), padding, fill.cpu())
-        inner.numpy()[:] = images.transpose(0, 2, 3, 1)
-        return cls(flat.to(device), (count, height, width, channels), padding)
+        shape = count, height, width, channels
+        flat = filled(shape, padding, fill.cpu().numpy())
+        inner(flat, shape, padding)[:] = images.transpose(0, 2, 3, 1)
+        return cls(torch.from_numpy(flat).to(device), shape, padding)
+
+    @classmethod
+    def of_rows(cls, split: RowsSplit, device: torch.device) -> Store:
+        """Of images that are laid out already: on a CPU the same bytes, which may be mapped and read-only."""
+        return cls(tensor_of(split.flat).to(device), split.shape, split.padding)
 
     @classmethod
     def of_batch(cls, pixels: Tensor, padding: int, fill: Tensor) -> Store:
         """Of pixels (N, H, W, C) that are on the device already."""
-        count, height, width, channels = pixels.shape
-        flat, inner = cls._filled((count, height, width, channels), padding, fill)
-        inner.copy_(pixels)
-        return cls(flat, (count, height, width, channels), padding)
-
-    @staticmethod
-    def _filled(shape: tuple[int, int, int, int], padding: int, fill: Tensor) -> tuple[Tensor, Tensor]:
-        """(flat bytes, all fill; the view (N, H, W, C) of them in which the images lie)."""
-        count, height, width, channels = shape
-        across, start = width + padding, padding * channels
-        pixels = padding + count * height * across + width + 2 * padding
-        flat = fill.expand(pixels, channels).contiguous().view(-1)
-        rows = flat[start : start + count * height * across * channels]
-        return flat, rows.view(count, height, across, channels)[:, :, :width]
+        shape: Shape = tuple(pixels.shape)  # type: ignore[assignment]  # four numbers
+        flat = fill.repeat(length(shape, padding) // shape[-1])
+        inner(flat, shape, padding).copy_(pixels)
+        return cls(flat, shape, padding)
 
     def windows(self, index: Tensor, top: Tensor, left: Tensor) -> Tensor:
         """Images `index` (B,) as seen from corners (B,) of 0 to 2 x padding: uint8 (B, H, W, C)."""
@@ -206,4 +204,11 @@ def without_squares(images: Tensor, draws: Draws, side: int) -> Tensor:
 
 def as_pixels(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
     """(N, C, H, W) -> (N, H, W, C) on the device, for evaluation: nothing padded."""
-    return torch.from_numpy(np.array(images.transpose(0, 2, 3, 1), order="C")).to(device)
+    return tensor_of(np.ascontiguousarray(images.transpose(0, 2, 3, 1))).to(device)
+
+
+def tensor_of(array: npt.NDArray[np.uint8]) -> Tensor:
+    """The same bytes as a tensor, to be read alone: torch knows no read-only ones, and would warn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.from_numpy(array)

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.augmentation import Draws, Normaliser, Store, Windows, as_pixels
 from archsearch.training.batches import Batch, ahead, augmented, channels_last, parts
 from archsearch.training.images import ImageSet, SplitName
+from archsearch.training.laid_out import RowsSplit
 from archsearch.training.streaming import StreamedImages
 
 DEVICE_SHARE = 0.25  # of a GPU's free memory: networks, and other trials' images, need the rest
@@ -70,7 +71,11 @@ class DeviceFeed:
     def __init__(self, images: ImageSet, settings: TrainingSettings, device: torch.device) -> None:
         self.images, self.settings, self.device = images, settings, device
         self.count = len(images.train)
-        self._windows = Windows(images.train.images, Normaliser(images.mean, images.std, device), settings, device)
+        train, normalise = images.train, Normaliser(images.mean, images.std, device)
+        held: Store | np.ndarray = train.images
+        if isinstance(train, RowsSplit) and train.padding == settings.crop_padding:
+            held = Store.of_rows(train, device)
+        self._windows = Windows(held, normalise, settings, device)
         self._labels = torch.tensor(images.train.labels, device=device)
         self._evaluated: dict[SplitName, Batch] = {}
 

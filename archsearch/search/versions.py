@@ -1,0 +1,59 @@
+"""What a process runs, and how two of them differ. Standard library alone, each function by itself: cluster.py sends
+`found` to nodes where archsearch may not be installed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+
+def found(files: Sequence[str] = ()) -> dict[str, str]:
+    """Versions here of what a trial's figures depend on: Python, torch, ray, archsearch (with eight hex digits of its
+    source, since a checkout changes without its number). `files`: the first of these paths that cannot be read."""
+    import hashlib
+    import os
+    import platform
+    from importlib import metadata, util
+    from pathlib import Path
+
+    def version(name: str) -> str:
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            return "not installed"
+
+    versions = {"python": platform.python_version(), "torch": version("torch"), "ray": version("ray")}
+    spec = util.find_spec("archsearch")
+    if spec is None or spec.origin is None:
+        versions["archsearch"] = "not installed"
+    else:
+        source, folder = hashlib.sha256(), Path(spec.origin).parent
+        for path in sorted(folder.rglob("*.py")):
+            source.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+        versions["archsearch"] = f"source {source.hexdigest()[:8]}"
+        try:
+            import archsearch
+
+            versions["archsearch"] = f"{archsearch.__version__} ({versions['archsearch']})"
+        except Exception as error:  # its own needs are missing there, pydantic or PyYAML
+            versions["archsearch"] += f", which cannot be imported: {type(error).__name__}: {error}"[:100]
+    missing = [file for file in files if not os.access(file, os.R_OK)]
+    return versions | ({"missing": missing[0]} if missing else {})
+
+
+def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
+    """In words, how `there` differs: `torch 2.14.0 (here 2.15.0)`; nothing where it does not."""
+    differ = [f"{name} {there.get(name)} (here {mine})" for name, mine in here.items() if there.get(name) != mine]
+    return differ + ([f"no {there['missing']}"] if "missing" in there else [])
+
+
+def gpu_bytes() -> int:
+    """The memory of this machine's smallest GPU, as nvidia-smi says; 0 where it says nothing. Without torch, whose
+    import takes seconds and whose context takes memory."""
+    import subprocess
+
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        return min((int(line) for line in said.split() if line), default=0) * 2**20
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0

@@ -1,0 +1,83 @@
+"""How many trials share a GPU: arithmetic, and the words of the file. No GPU is needed, and none was used."""
+
+from pathlib import Path
+
+import pytest
+
+from archsearch.reading.errors import InputError
+from archsearch.search.packing import CONTEXT, Gpus, largest_training, pack, settled, share_of
+from archsearch.search.versions import gpu_bytes
+from archsearch.space import load_space
+from archsearch.space.settings import ResourceSettings
+from tests.search.local import SPACE
+
+GIB = 2**30
+
+
+def gpus(gib: float, *, count: float = 1, cpus: float = 64) -> Gpus:
+    return Gpus(count=count, bytes=int(gib * GIB), cpus=cpus)
+
+
+def test_memory_cores_and_the_cap_each_bound_the_trials() -> None:
+    network = 3 * GIB
+    assert pack(network=network, images=0, nodes=[gpus(16)], threads=1) == 4  # 14.4 / 3.59
+    assert pack(network=network, images=0, nodes=[gpus(16, cpus=3)], threads=1) == 3
+    assert pack(network=network, images=0, nodes=[gpus(16, count=2, cpus=8)], threads=2) == 2
+    assert pack(network=network, images=0, nodes=[gpus(80), gpus(8)], threads=1) == 2, "the smallest GPU decides"
+    assert pack(network=1, images=0, nodes=[gpus(80)], threads=1) == 8
+    assert pack(network=80 * GIB, images=0, nodes=[gpus(80)], threads=1) == 0
+
+
+def test_images_count_where_they_go_to_the_gpu() -> None:
+    assert pack(network=GIB, images=3 * GIB, nodes=[gpus(16)], threads=1) == 3
+    assert pack(network=GIB, images=5 * GIB, nodes=[gpus(16)], threads=1) == 8, "too large: they stay with the host"
+
+
+@pytest.mark.parametrize("trials", range(1, 9))
+def test_so_many_shares_fit_into_one_gpu_and_not_one_more(trials: int) -> None:
+    assert 1 - 1e-3 < trials * share_of(trials) <= 1
+
+
+def space(place: Path, *overrides: str):
+    file = place / "space.yaml"
+    file.write_text(SPACE)
+    return load_space(file, ("resources.gpus_per_trial=auto", *overrides))
+
+
+def test_auto_is_settled_by_the_largest_network_of_the_budget(tmp_path: Path) -> None:
+    small, wide = space(tmp_path), space(tmp_path, "training.batch_size=4096")
+    assert small.resources.gpus_per_trial == "auto" and small.resources.gpu_share == 1.0
+    assert load_space(_kept(small, tmp_path)).resources.gpus_per_trial == "auto"
+    assert largest_training(small) == largest_training(small)
+    assert largest_training(wide) > 10 * largest_training(small)
+    tight = space(tmp_path, "budget.memory.max=1M", "training.batch_size=4")
+    assert largest_training(tight) <= 1_000_000
+    share, words = settled(small, 0, [gpus(1, cpus=2)])
+    assert share == 1.0 and words.startswith("1 trials a GPU")
+    assert settled(small, 0, [gpus(80)])[0] == share_of(8)
+    assert settled(small, 0, []) == (0.0, "no GPU for gpus_per_trial: auto; trials run on the CPU")
+    with pytest.raises(InputError, match="the largest network's training takes"):
+        settled(small, 0, [Gpus(count=1, bytes=CONTEXT, cpus=8)])
+
+
+def _kept(loaded, place: Path) -> Path:
+    (place / "kept.yaml").write_text(loaded.to_yaml())
+    return place / "kept.yaml"
+
+
+@pytest.mark.parametrize("word", ["most", "-1", "65", "true", "nan"])
+def test_other_words_and_numbers_are_refused_with_what_is_allowed(tmp_path: Path, word: str) -> None:
+    with pytest.raises(InputError, match=r"gpus_per_trial.*allowed: auto, or a number from 0 to 64"):
+        space(tmp_path, f"resources.gpus_per_trial={word}")
+    assert ResourceSettings(gpus_per_trial=0.25).gpu_share == 0.25
+
+
+def test_the_gpus_memory_is_what_nvidia_smi_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in with the real one's output for two unequal GPUs."""
+    script = tmp_path / "nvidia-smi"
+    script.write_text("#!/bin/sh\nprintf '81559\\n40960\\n'\n")
+    script.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert gpu_bytes() == 40960 * 2**20
+    script.write_text("#!/bin/sh\necho No devices were found; exit 6\n")
+    assert gpu_bytes() == 0
