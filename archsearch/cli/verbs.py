@@ -29,6 +29,8 @@ VERBS = (
          "archsearch status digits --json"),
     Verb("confirm", SEARCH, "retrain a search's best over new seeds, beside random search and known networks",
          "archsearch confirm digits --top 5 --seeds 3"),
+    Verb("report", SEARCH, "what a search found, as one page that opens anywhere",
+         "archsearch report digits -o report.html"),
     Verb("ui", SEARCH, "curves and tables of the trials in MLflow's pages",
          "archsearch ui digits"),
     Verb("sync", SEARCH, "send MLflow what happened while its server was away",
