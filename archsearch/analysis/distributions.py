@@ -1,5 +1,5 @@
-"""How good a space's networks are: empirical distributions of their scores, the best of n draws, and the ranges in which
-the best ones fall, each with what chance does to it. NumPy only; every draw is seeded."""
+"""How good a space's networks are: empirical distributions of their scores, the best of n draws, and where the best
+ones fall, each with what chance does to it. NumPy only; every draw is seeded."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ POINTS = 80  # of a curve
 
 
 def edf(values: Sequence[float], *, seed: int = 0, repeats: int = 500) -> dict[str, list[float]]:
-    """F(x), the share of the values at most x, where it steps (at most POINTS places); `low` and `high` bound the middle
-    95 % of bootstrap samples at each x (Efron 1979)."""
+    """F(x), the share of the values at most x, where it steps (at most POINTS places); `low` and `high` bound the
+    middle 95 % of bootstrap samples at each x (Efron 1979)."""
     array = np.sort(np.asarray(values, np.float64))
     at = array if len(array) <= POINTS else np.quantile(array, np.linspace(0, 1, POINTS))
     rng = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ def compared(one: Sequence[float], other: Sequence[float], *, seed: int = 0, rep
     """Whether two samples of scores differ: Mann-Whitney's U (two-sided; `superiority` is how often one of the first
     beats one of the second), Kolmogorov and Smirnov's D, and the difference of the expected best of n draws, n half
     the size of the smaller sample, with its bootstrap interval of 95 %."""
-    from scipy import stats
+    from scipy import stats  # type: ignore[import-untyped]
 
     first, second = np.asarray(one, np.float64), np.asarray(other, np.float64)
     rank = stats.mannwhitneyu(first, second, alternative="two-sided")

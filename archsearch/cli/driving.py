@@ -17,6 +17,7 @@ from archsearch.cli.board import Board
 from archsearch.cli.dispatch import DONE, FAILED, INTERRUPTED
 from archsearch.cli.live import paints, watching
 from archsearch.cli.printing import print_json, stdout_to_stderr, tell
+from archsearch.cli.reporting import report_at_the_end
 from archsearch.cli.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import refuse
@@ -61,6 +62,7 @@ def drive_and_show(
         _tell_what_is_left(folder, tracking_uri)
         return INTERRUPTED
     _tell_what_is_left(folder, tracking_uri)
+    report_at_the_end(folder)
     report(summary, as_json=as_json)
     return DONE if summary["state"] == "finished" else FAILED
 

@@ -23,6 +23,7 @@ SURFACE = {
     "resume": {"EXPERIMENT", "--force", "--address", "--tracking-uri", "--json"},
     "status": {"[EXPERIMENT]", "--json"},
     "confirm": {"EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--tracking-uri", "--json"},
+    "report": {"EXPERIMENT", "-o", "--output", "--json"},
     "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
     "sync": {"EXPERIMENT", "--tracking-uri", "--json"},
     "zoo": {"--json"},

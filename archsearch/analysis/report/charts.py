@@ -11,12 +11,13 @@ from archsearch.analysis.svg import clean, element, text_width
 
 WIDE, NARROW = 860.0, 358.0  # pixels: drawn twice, for a wide page and for a telephone
 LETTER = 12.0
+NOTHING = "\u2013"
 Write = Callable[[float], str]
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """97.2 %."""
-    return "–" if value is None else f"{100 * value:.{digits}f} %"
+    return NOTHING if value is None else f"{100 * value:.{digits}f} %"
 
 
 def hours(value: float) -> str:
@@ -48,6 +49,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
+        """Its place; values beyond the ends are at the ends."""
         value = min(max(value, self.low), self.high)
         if self.log:
             part = math.log(value / self.low) / (math.log(self.high / self.low) or 1.0)
@@ -85,7 +87,7 @@ class Canvas:
     height: float
     left: float = 56
     right: float = 20
-    top: float = 16
+    top: float = 28
     bottom: float = 46
 
     @property
@@ -224,7 +226,7 @@ def log_extent(values: Iterable[float]) -> tuple[float, float]:
 
 
 def accuracies(values: Sequence[float]) -> tuple[float, float]:
-    """A scale of accuracies: those of the worst tenth are left below the floor where they would press the others flat."""
+    """A scale of accuracies: the worst tenth is left below the floor where it would press the others flat."""
     found = sorted(values)
     low, high = found[len(found) // 10], found[-1]
     if found[0] > low - 0.5 * (high - low):

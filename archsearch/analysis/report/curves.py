@@ -7,13 +7,10 @@ from typing import Any
 
 from archsearch.analysis.report.charts import (
     Canvas,
-    Scale,
-    accuracies,
     band,
     both,
     dot,
     extent,
-    hours,
     label,
     line,
     percent,
@@ -72,67 +69,57 @@ def _whole(value: float) -> str:
 def best_so_far(found: Mapping[str, Any], axis: str) -> str:
     """Against `trials` or `hours`, with random search's expectation."""
     said = found["progress"]
-    if not said["finished"] and not said["compared"]:
+    if not said["finished"] and (axis == "hours" or not said["compared"]):
         return ""
     return both(lambda canvas: _so_far(canvas, said, axis), wide=340, narrow=300)
 
 
 def _so_far(canvas: Canvas, said: Mapping[str, Any], axis: str) -> str:
+    factor, unit = _unit(said, axis)
     lines = _so_far_lines(said, axis)
-    values = [y for _, points, _ in lines for _, y in points]
-    right = max([said[axis], *(x for _, points, _ in lines for x, _ in points)])
-    x = canvas.x(0, right or 1)
-    y = canvas.y(*accuracies(values) if len(values) > 1 else extent(values))
-    unit = ("GPU hours" if said["gpus"] else "workers' hours") if axis == "hours" else "trials"
-    scale = (said["gpus"] or 1.0) if axis == "hours" else 1.0
-    text = (lambda v: hours(v * scale)) if axis == "hours" else _whole
-    body = canvas.axes(x, y, x_name=unit, y_name="best so far", x_text=text, y_text=lambda v: percent(v, 1))
-    body += _expected(said, axis, x, y)
-    for css, points, ends in lines:
-        if css == "expected":
-            continue
-        placed = [(x(at), y(value)) for at, value in points]
-        body += steps(placed, x(ends), f"steps {css}")
+    each = _each(said, axis)
+    random = said["random"].get("best") if each else None
+    values = [value for _, points in lines for _, value in points] + (random["expected"] if random else [])
+    ends = [points[-1][0] for _, points in lines] + ([random["n"][-1] * each] if random else [])
+    x = canvas.x(0, factor * max([said[axis], *ends]) or 1)
+    y = canvas.y(*extent(values))
+    body = canvas.axes(
+        x, y, x_name=unit, y_name="best so far", x_text=lambda v: f"{v:g}", y_text=lambda v: percent(v, 1)
+    )
+    if random and each:
+        upper, lower, middle = (
+            [(x(factor * n * each), y(v)) for n, v in zip(random["n"], random[key], strict=True)]
+            for key in ("high", "low", "expected")
+        )
+        body += band(upper, lower, "expected-band") + polyline(middle, "expected")
+    for css, points in lines:
+        end = x(factor * max(said[axis], points[-1][0]))
+        body += steps([(x(factor * at), y(value)) for at, value in points], end, f"steps {css}")
     return canvas.svg(f"best accuracy so far against {unit}", body)
 
 
-def _so_far_lines(said: Mapping[str, Any], axis: str) -> list[tuple[str, list[tuple[float, float]], float]]:
-    found = []
-    for css, key in (("rung-best", "compared"), ("full-best", "finished"), ("random-search", "random_search")):
-        same = key == "compared" and said["level"] == said["full"]
-        if said[key] and not same and not (key == "compared" and axis == "hours"):
-            points = [(float(row[axis]), row["value"]) for row in said[key]]
-            found.append((css, points, max(float(said[axis]), points[-1][0])))
-    random = said["random"]
-    if "best" in random and (each := _each(said, axis)):
-        found.append(
-            (
-                "expected",
-                [(n * each, v) for n, v in zip(random["best"]["n"], random["best"]["expected"], strict=True)],
-                0.0,
-            )
-        )
-    return found
+def _unit(said: Mapping[str, Any], axis: str) -> tuple[float, str]:
+    """What the axis is multiplied by, and what it then counts."""
+    if axis == "trials":
+        return 1.0, "trials"
+    share = said["gpus"] or 1.0
+    whose, most = ("GPU" if said["gpus"] else "workers'"), said["hours"] * share
+    factor, name = (3600, "seconds") if most < 1 / 15 else (60, "minutes") if most < 3 else (1, "hours")
+    return share * factor, f"{whose} {name}"
+
+
+def _so_far_lines(said: Mapping[str, Any], axis: str) -> list[tuple[str, list[tuple[float, float]]]]:
+    """(class, points) of what is drawn. The comparable scores are drawn against trials alone."""
+    keys = {"rung-best": "compared", "full-best": "finished", "random-search": "random_search"}
+    if said["level"] == said["full"] or axis == "hours":
+        del keys["rung-best"]
+    return [(css, [(float(row[axis]), row["value"]) for row in said[key]]) for css, key in keys.items() if said[key]]
 
 
 def _each(said: Mapping[str, Any], axis: str) -> float | None:
     """How far along the axis one random draw takes; None where that cannot be told."""
-    if axis == "trials":
-        return 1.0
     each: float | None = said["random"].get("hours_each")
-    return each
-
-
-def _expected(said: Mapping[str, Any], axis: str, x: Scale, y: Scale) -> str:
-    each, random = _each(said, axis), said["random"]
-    if "best" not in random or not each:
-        return ""
-    found = random["best"]
-    upper, lower, middle = (
-        [(x(n * each), y(v)) for n, v in zip(found["n"], found[key], strict=True)]
-        for key in ("high", "low", "expected")
-    )
-    return band(upper, lower, "expected-band") + polyline(middle, "expected")
+    return 1.0 if axis == "trials" else each
 
 
 def distributions(found: Mapping[str, Any]) -> str:
@@ -152,8 +139,9 @@ def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Mapping[str, Any]]], x_name
     x = canvas.x(*extent([v for _, one in drawn for v in one["x"]], margin=0.03))
     x = canvas.x(max(0.0, x.low), min(1.0, x.high) if x.high <= 1.2 else x.high)
     y = canvas.y(0, 1)
+    digits = 0 if x.high - x.low > 0.05 else 1
     body = canvas.axes(x, y, x_name=x_name, y_name="share of networks at most this accurate",
-                       x_text=lambda v: percent(v, 0 if x.high - x.low > 0.05 else 1), y_text=lambda v: percent(v, 0))  # fmt: skip
+                       x_text=lambda v: percent(v, digits), y_text=lambda v: percent(v, 0))  # fmt: skip
     for css, one in drawn:
         upper, lower = ([(x(at), y(v)) for at, v in zip(one["x"], one[key], strict=True)] for key in ("high", "low"))
         body += band(upper, lower, f"{css}-band")

@@ -107,8 +107,8 @@ def _top(reading: Reading) -> list[int]:
 
 
 def _winner(reading: Reading) -> dict[str, Any] | None:
-    """The winner: confirmation's where there is one, else the best finished trial. `interval` is over seeds, where it was
-    retrained; else of the validation images alone (Wilson 1927), which says nothing of other seeds."""
+    """The winner: confirmation's where there is one, else the best finished trial. `low` and `high` are over seeds,
+    where it was retrained; else of the validation images alone (Wilson 1927), which says nothing of other seeds."""
     confirmed = _confirmed(reading)
     row = next((row for row in (confirmed or {}).get("rows", ()) if row.get("winner")), None)
     if row is not None and row.get("validation"):
@@ -189,7 +189,7 @@ def _picked(reading: Reading) -> str:
     tested = reading.summary["best"]["test_accuracy"] is not None
     said = (
         f"The best of {trials['finished']} trials that were trained to their end, by validation accuracy, out of "
-        f"{trials['total']}; one training each, so a part of its lead is luck. "
+        f"{trials['total']:,}; one training each, so a part of its lead is luck. "
     )
     said += "The test split was looked at once, for it alone. " if tested else "The test split was not looked at. "
     return said + "`archsearch confirm` retrains the best over new seeds and measures that luck."
@@ -281,7 +281,7 @@ def _facts(reading: Reading) -> list[dict[str, str]]:
     said: dict[str, Any] = {
         "archsearch": reading.meta.get("archsearch"),
         "python": last.get("python"),
-        **{name: v for name, v in (last.get("versions") or {}).items()},
+        **(last.get("versions") or {}),
         "experiment's id": reading.meta.get("id"),
         "search seed": reading.meta.get("seed"),
         "sampler": _sampler(reading),

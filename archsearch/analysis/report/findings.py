@@ -8,7 +8,7 @@ from typing import Any
 
 from archsearch.analysis.drawing import draw
 from archsearch.analysis.report import curves, parallel
-from archsearch.analysis.report.charts import number, percent
+from archsearch.analysis.report.charts import NOTHING, number, percent
 from archsearch.analysis.report.html import cell, copied, figure, folded, legend, paragraph, section, table
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.story import epochs
@@ -28,7 +28,7 @@ def importance(found: Mapping[str, Any]) -> str:
         return section("importance", "Which words mattered is not known", paragraph(f"{said['why_not'].capitalize()}."))
     rows, explained = said["words"], said["explained"]
     sure = explained is not None and explained > 0.1
-    title = f"{rows[0]['word']} mattered most" if sure and rows[0]["low"] > 0 else "Which words mattered"
+    title = f"Of all words {rows[0]['word']} mattered most" if sure and rows[0]["low"] > 0 else "Which words mattered"
     words = f"Out of sample the forests explain {percent(max(0.0, explained or 0.0), 0)} of the variance in accuracy"
     words += f" after {epochs(found['common'])}, over {said['n']} trials."
     if not sure:
@@ -52,13 +52,13 @@ def every_trial(found: Mapping[str, Any]) -> str:
     caption = "A line is a trial, from its words at the top to its cost and its accuracy. " + left_out
     ranked = sorted(found["rows"], key=lambda row: (-(row["value"] or -1), row["trial"]))
     rows = [
-        (row["trial"], row["state"], cell(row["epochs"]), percent(row["value"], 2) if row["value"] is not None else "–",
+        (row["trial"], row["state"], cell(row["epochs"]), percent(row["value"], 2),
          amount("flops", row["cost"]["flops"]), amount("params", row["cost"]["params"]), f"{row['seconds']:.1f}")
         for row in ranked
     ]  # fmt: skip
     head = ("trial", "state", "epochs", "accuracy", "FLOPs", "parameters", "seconds")
     listed = folded(
-        f"All {len(rows)} trials as a table", table(head, rows, left=(0, 1), marks=[row["trial"] for row in ranked])
+        f"All {len(rows):,} trials as a table", table(head, rows, left=(0, 1), marks=[row["trial"] for row in ranked])
     )
     return section("all", "Every trial, through all of its words", figure(chart, caption, key, listed) or listed)
 
@@ -76,7 +76,8 @@ def distribution(found: Mapping[str, Any]) -> str:
             f"the search: all {said['search']['n']} trials" if said["search"] and not said["all_random"] else "",
         ),
     )
-    caption = f"Accuracy after {epochs(said['level'])}. A curve further right is a better set of networks; bands are a bootstrap's 95 %."
+    caption = f"Accuracy after {epochs(said['level'])}. "
+    caption += "A curve further right is a better set of networks; bands are a bootstrap's 95 %."
     if said["space"] is None:
         why = said["why_not"] or "too few trials were drawn at random"
         caption += f" The space's own curve is not drawn: {why}. What a search has chosen says little of the space."
@@ -125,7 +126,8 @@ def _drawing(reading: Reading, trial: str, place: int) -> str:
     with suppress(InputError, KeyError):
         network = Architecture.from_dict(dict(reading.by_number[number_ or 0].architecture))
         svg = draw(network.model_copy(update={"name": trial}))
-        return f'<div class="drawing" tabindex="0" role="group" aria-label="drawing of {clean(trial)}">{svg.split("?>", 1)[-1].strip()}</div>'
+        named = f'class="drawing" tabindex="0" role="group" aria-label="drawing of {clean(trial)}"'
+        return f"<div {named}>{svg.split('?>', 1)[-1].strip()}</div>"
     return ""
 
 
@@ -138,8 +140,8 @@ def confirmation(found: Mapping[str, Any]) -> str:
     for place, row in enumerate(said["rows"]):
         wins += [place] if row["winner"] else []
         seeds = row["validation"]["n"] if row["validation"] else 0
-        rows.append((row["name"], _spread(row["validation"]), _spread(row["test"]), str(seeds), amount("flops", row["flops"]),
-                     amount("params", row["params"]), row["note"]))  # fmt: skip
+        costs = amount("flops", row["flops"]), amount("params", row["params"])
+        rows.append((row["name"], _spread(row["validation"]), _spread(row["test"]), str(seeds), *costs, row["note"]))
     head = ("network", "validation", "test", "seeds", "FLOPs", "parameters", "")
     leads = [
         (d["of"], d["over"], _points(d["validation"]), _points(d["test"]), "yes" if d["told_apart"] else "no")
@@ -152,7 +154,8 @@ def confirmation(found: Mapping[str, Any]) -> str:
         else ""
     )
     key = legend(("seen", "validation"), ("tested", "test"))
-    caption = "A line is a 95 % interval over seeds (Student's t). The test split is seen for the winner and what it is compared with."
+    caption = "A line is a 95 % interval over seeds (Student's t). "
+    caption += "The test split is seen for the winner and what it is compared with."
     notes = "".join(paragraph(f"Note: {note}.", "note") for note in said["notes"] or ())
     chart = figure(parallel.confirmed(said["rows"]), caption, key)
     return section("confirmed", f"Retrained over new seeds: {said['winner']}", paragraph(said["chosen"]), chart,
@@ -161,13 +164,13 @@ def confirmation(found: Mapping[str, Any]) -> str:
 
 def _spread(found: Mapping[str, Any] | None) -> str:
     if found is None:
-        return "–"
+        return NOTHING
     return f"{100 * found['mean']:.2f}" + (f" ± {100 * found['half']:.2f} %" if found["half"] is not None else " %")
 
 
 def _points(found: Mapping[str, Any] | None) -> str:
     if found is None:
-        return "–"
+        return NOTHING
     return f"{100 * found['mean']:+.2f}" + (f" ± {100 * found['half']:.2f}" if found["half"] is not None else "")
 
 
@@ -185,18 +188,19 @@ def rungs(found: Mapping[str, Any]) -> str:
     lowest = min((rung["corrected"] for rung in known), default=None)
     title = "Can the rungs be trusted?"
     if lowest is not None:
-        title = "The rungs foretell the end well" if lowest >= 0.7 else "The rungs foretell the end only in part" if lowest > 0.3 \
-            else "The rungs say little of the end"  # fmt: skip
+        well, part, little = "foretell the end well", "foretell the end only in part", "say little of the end"
+        title = f"The rungs {well if lowest >= 0.7 else part if lowest > 0.3 else little}"
     words = (
-        "Spearman's rank correlation between a rung and the next, over the n trials with both scores. Those were the better "
-        "ones, so it is also given corrected for that choice (Thorndike 1949). The lower it is the more trials were let through."
+        "Spearman's rank correlation between a rung and the next, over the n trials with both scores. Those were the "
+        "better ones, so it is also given corrected for that choice (Thorndike 1949). The lower, the more were let "
+        "through."
     )
     head = ("rung", "trials", "promoted", "correlation", "corrected", "n")
     return section("rungs", title, table(head, rows), paragraph(words, "note"))
 
 
 def _correlation(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return NOTHING if value is None else f"{value:.2f}"
 
 
 def failures(found: Mapping[str, Any]) -> str:
@@ -236,7 +240,8 @@ def next_space(found: Mapping[str, Any]) -> str:
         )
     else:
         words += "It could not be checked here, since the search's own space cannot be read on this machine; "
-    words += "`archsearch check` says what of it fits the budget. A narrower space cannot hold what the search has overlooked."
+    words += "`archsearch check` says what of it fits the budget. "
+    words += "A narrower space cannot hold what the search has overlooked."
     changes = [(row["word"], row["from"], row["to"]) for row in said["changes"]]
     listed = table(("word", "was", "is"), changes, left=(0, 1, 2))
     save = "Save it as narrower.yaml, then `archsearch run narrower.yaml --warm-start` and this experiment's name."

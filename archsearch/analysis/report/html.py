@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from archsearch.analysis.report.charts import NOTHING
 from archsearch.analysis.svg import clean
 
 HERE = Path(__file__).parent
@@ -69,7 +70,7 @@ def figure(chart: str, caption: str, key: str = "", table: str = "") -> str:
 
 
 def legend(*entries: tuple[str, str]) -> str:
-    """Marks and what they stand for: a mark is the classes of a dot, or of a line (`~`), diamond (`<`), or band (`#`)."""
+    """Marks and what they stand for: a mark is the classes of a dot, or after ~ < # of a line, a diamond, a band."""
     return (
         '<ul class="key">'
         + "".join(f"<li>{_swatch(mark)}{clean(said)}</li>" for mark, said in entries if said)
@@ -104,7 +105,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[
         body.append(
             f"<tr{own}>" + "".join(f"<td{css(place)}>{marked(cell)}</td>" for place, cell in enumerate(row)) + "</tr>"
         )
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{cells}</tr></thead><tbody>{"".join(body)}</tbody></table></div>'
+    inner = f"<thead><tr>{cells}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return f'<div class="scroll" tabindex="0"><table>{inner}</table></div>'
 
 
 def folded(title: str, body: str) -> str:
@@ -124,4 +126,4 @@ def clean_lines(text: str) -> str:
 
 def cell(value: Any) -> str:
     """A cell's text; a dash for nothing."""
-    return "–" if value is None else str(value)
+    return NOTHING if value is None else str(value)

@@ -184,7 +184,7 @@ def _options(value: Any) -> list[Scalar] | None:
 
 
 def _follow(value: Any, allowed: Mapping[str, list[Scalar] | None]) -> str | None:
-    """Takes values that are gone out of a word's conditions; the condition that cannot hold any more, where one is so."""
+    """Takes values that are gone out of a word's conditions; the condition that cannot hold any more, if any."""
     when = value.get("when") if isinstance(value, dict) else None
     if not isinstance(when, dict):
         return None

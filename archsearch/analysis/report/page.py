@@ -40,7 +40,7 @@ def page(reading: Reading, found: Mapping[str, Any]) -> str:
 def _header(found: Mapping[str, Any], nav: str) -> str:
     trials, spent = found["trials"], found["spent"]
     kicker = f"archsearch · {found['experiment']} · {found['state']}"
-    lede = f"{trials['total']} trial{'s' if trials['total'] != 1 else ''}"
+    lede = f"{trials['total']:,} trial{'s' if trials['total'] != 1 else ''}"
     lede += f", {spent['epochs']:,} epochs, {hours(spent['seconds'] / 3600)} by the clock"
     if spent["gpu_hours"]:
         lede += f", {hours(spent['gpu_hours'])} of GPU time"
@@ -132,6 +132,6 @@ def _footer(found: Mapping[str, Any]) -> str:
     written = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
     return (
         f"<footer>Written by archsearch {clean(__version__)} on {written} from the ledger in {clean(found['folder'])}. "
-        "FLOPs are fvcore's total (a multiply-add is one, norms and pooling included); MACs are convolutions and linear "
-        "layers alone. This file needs no network.</footer>"
+        "FLOPs are fvcore's total (a multiply-add is one, norms and pooling included); MACs are convolutions and "
+        "linear layers alone. This file needs no network.</footer>"
     )

@@ -1,4 +1,4 @@
-"""Parallel coordinates: a line a trial through its words, its cost and its accuracy; and the importance of each word."""
+"""Parallel coordinates: a line a trial through its words, cost and accuracy. And bars and dots with intervals."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ def _random(reading: Reading, rung: Sequence[Known]) -> dict[str, Any]:
         why = f"{len(drawn)} of the trials drawn at random have a score to compare; {FEWEST_RANDOM} are needed"
         return {"why_not": why, "n": len(drawn)}
     how = (
-        f"the mean best of every n among the {len(drawn)} trials that the sampler drew at random, by their accuracy after "
-        f"{epochs}; the band is a bootstrap's 95 %. Beyond n = {len(drawn)} nothing is known of it, and nothing is drawn"
+        f"the mean best of every n among the {len(drawn)} trials that the sampler drew at random, by their accuracy "
+        f"after {epochs}; the band is a bootstrap's 95 %. Beyond n = {len(drawn)} nothing is known"
     )
     hours = None
     if reading.common == reading.full:  # without early stopping a draw costs what its training took

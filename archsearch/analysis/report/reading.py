@@ -85,7 +85,7 @@ class Reading:
 
     @cached_property
     def common(self) -> int | None:
-        """The highest rung, or the end, that half of the trials with a score were seen at: where they can be compared."""
+        """The highest rung (or the end) that half of the trials with a score were seen at: there they compare."""
         seen = len({one.trial for one in self.known})
         return max((level for level, scores in self.scores.items() if 2 * len(scores) >= seen), default=None)
 

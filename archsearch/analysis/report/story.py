@@ -55,8 +55,8 @@ def _tradeoff_words(found: Mapping[str, Any]) -> str:
     lost = 100 * (best["value"] - small["value"])
     times = best["cost"]["flops"] / small["cost"]["flops"]
     return (
-        f"From {best['trial']} down the front to {small['trial']} the FLOPs fall to one part in {times:.1f}, and {lost:.1f} points "
-        "of validation accuracy go with them."
+        f"From {best['trial']} down the front to {small['trial']} the FLOPs fall to one part in {times:.1f}, and "
+        f"{lost:.1f} points of validation accuracy go with them."
     )
 
 
@@ -157,13 +157,15 @@ def _lead(said: Mapping[str, Any]) -> str:
     random = said["random"]
     if "best" not in random or not said["compared"]:
         return ""
-    n = random["best"]["n"][-1]
-    reached = [row["value"] for row in said["compared"] if row["trials"] <= n]
-    best, expected = said["compared"][-1]["value"], random["best"]["expected"][-1]
-    after = epochs(said["level"])
+    n, drawn = random["best"]["n"][-1], random["best"]["expected"][-1]
+    best, after = said["compared"][-1]["value"], epochs(said["level"])
+    if said["compared"][-1]["trials"] <= n:
+        return (
+            f"{n} trials were drawn at random, and after {after} none of the others was better than the best of them."
+        )
     return (
-        f"After {after}, the best of {n} random draws is expected at {percent(expected)}; the search had {percent(reached[-1])} by "
-        f"its trial {n}, and {percent(best)} in the end."
+        f"{n} trials were drawn at random; after {after} the best of them had {percent(drawn)}, and the best of all "
+        f"has {percent(best)}."
     )
 
 
@@ -182,8 +184,8 @@ def learning_curves(found: Mapping[str, Any]) -> str:
         ("~curve", "paused or stopped at a rung" if rungs else "not trained to the end"),
     )
     caption = "A dot is where a trial paused. " + (
-        "At a rung (dashed) the learning rate has fallen to zero, so scores there are comparable; above it the rate starts "
-        "anew, and accuracy may fall for a while. " if rungs else ""
+        "At a rung (dashed) the learning rate has fallen to zero, so scores there are comparable; above it the rate "
+        "starts anew, and accuracy may fall for a while. " if rungs else ""
     )  # fmt: skip
     most = max(len(row["curve"]) for row in found["rows"])
     title = f"Learning curves over {epochs(most)}"

@@ -12,6 +12,7 @@ from archsearch.analysis.report.charts import (
     both,
     diamond,
     dot,
+    extent,
     label,
     line,
     log_extent,
@@ -46,7 +47,11 @@ def _draw(canvas: Canvas, found: Mapping[str, Any], rows: list[dict[str, Any]], 
     near = [row for row in others if low / 2 <= row["cost"][name] <= high * 2]
     low, high = log_extent([low * 1.05, high / 1.05, *(row["cost"][name] for row in near)])
     x = canvas.x(low, high, log=True)
-    y = canvas.y(*accuracies([row["value"] for row in [*rows, *(r for r in near if r["value"] is not None)]]))
+    scored = [row["value"] for row in [*rows, *near] if row["value"] is not None]
+    done = [row["value"] for row in rows if row["state"] == "finished"]
+    low_, high_ = accuracies(done + [v for v in scored if v >= min(done)] if len(done) > 2 else scored)
+    members = [row["value"] for row in rows if row["trial"] in set(front)]
+    y = canvas.y(min(low_, extent(members)[0]) if members else low_, high_)
     body = canvas.axes(
         x, y, x_name=f"{unit(name)}, log scale", y_name="validation accuracy",
         x_text=lambda value: amount(name, value), y_text=lambda value: percent(value, _digits(y.high - y.low)),
@@ -87,7 +92,7 @@ def _limits(canvas: Canvas, x: Any, found: Mapping[str, Any], name: str) -> str:
 
 
 def _cost_line(canvas: Canvas, at: float, row: Mapping[str, Any], near: list[dict[str, Any]]) -> str:
-    """A network of which only the cost is known here: a short line on the floor, its name above it, each a step higher."""
+    """A network of which only the cost is known here: a line on the floor and its name, each a step higher."""
     step = 14 * [r["name"] for r in near].index(row["name"])
     left = at > canvas.width / 2
     body = line(at, canvas.floor - 12 - step, at, canvas.floor, "cost-line")
@@ -105,7 +110,7 @@ def _marks(rows: list[dict[str, Any]], x: Any, y: Any, name: str, front: list[st
     for row in sorted(rows, key=lambda r: (r["state"] == "finished", r["trial"] in set(front))):
         place = x(row["cost"][name]), y(row["value"])
         below = " below" if row["value"] < y.low else ""
-        if row["trial"] not in set(front):
+        if row["trial"] not in set(front) and not (below and row["state"] != "finished"):
             body += dot(
                 *place, radius, ("trial" if row["state"] == "finished" else "trial partial") + below, row["trial"]
             )
@@ -128,6 +133,6 @@ def _marks(rows: list[dict[str, Any]], x: Any, y: Any, name: str, front: list[st
 def _words(rows: list[dict[str, Any]], name: str, front: list[str]) -> str:
     costs = [row["cost"][name] for row in rows]
     return (
-        f"{len(rows)} trials by accuracy and {unit(name)}, from {amount(name, min(costs))} to {amount(name, max(costs))} "
-        f"{unit(name)}; {len(front)} are on the Pareto front"
+        f"{len(rows)} trials by accuracy and {unit(name)}, from {amount(name, min(costs))} to "
+        f"{amount(name, max(costs))} {unit(name)}; {len(front)} are on the Pareto front"
     )

@@ -52,20 +52,21 @@ def _column(name: str, choices: Sequence[Mapping[str, Scalar]]) -> Column:
 
 
 def features(table: Sequence[Column]) -> tuple[FloatArray, list[str]]:
-    """(n, F) for a tree to split, and the word behind each feature: an ordered choice is its place among the values, any
-    other one a feature a value; a choice that was not asked is a value of its own."""
+    """(n, F) for a tree to split, and the word behind each feature: an ordered choice is its place among the values,
+    any other one a feature a value.
+
+    A choice that was not asked counts as its commonest value: that it was not asked is another word's doing.
+    """
     parts: list[FloatArray] = []
     words: list[str] = []
     for column in table:
-        if not column.varies:
+        asked = column.codes[column.codes != ABSENT]
+        present, counts = np.unique(asked, return_counts=True)
+        if len(present) < 2:
             continue
-        if column.ordered:
-            parts.append(column.codes.astype(np.float64))
-            words.append(column.word)
-            continue
-        present = np.unique(column.codes)
-        for code in present if len(present) > 2 else present[:1]:
-            parts.append((column.codes == code).astype(np.float64))
-            words.append(column.word)
+        codes = np.where(column.codes == ABSENT, present[np.argmax(counts)], column.codes)
+        own = [codes] if column.ordered else [codes == code for code in (present if len(present) > 2 else present[:1])]
+        parts += [np.asarray(feature, np.float64) for feature in own]
+        words += [column.word] * len(own)
     rows = len(table[0].codes) if table else 0
     return (np.stack(parts, axis=1) if parts else np.empty((rows, 0))), words
