@@ -45,7 +45,13 @@ def drive_and_show(
     with Ledger.read(folder.ledger) as ledger:
         before, name, spent = ledger.trials(), str(ledger.meta.get("name", folder.name)), ledger.driven_seconds()
     wall_time = None if space.search.wall_time is None else max(0.0, space.search.wall_time - spent)
-    board = Board(name=name, planned=space.search.trials, epochs=space.training.epochs, wall_time=wall_time)
+    board = Board(
+        name=name,
+        planned=space.search.trials,
+        epochs=space.training.epochs,
+        wall_time=wall_time,
+        gpus=space.resources.gpus_per_trial,
+    )
     board.restore(before)
     try:
         with ExitStack() as stack:

@@ -73,14 +73,15 @@ def _data(reading: Reading) -> Any:
 
 
 def _verdict(found: Mapping[str, Any]) -> str:
-    """One sentence, no stronger than the tests."""
+    """Two sentences, no stronger than the tests."""
     tests, names = found["tests"], (found["a"]["experiment"], found["b"]["experiment"])
     rank, best = tests["mann_whitney"], tests["best_of_n"]
     said = f"A network of A ({names[0]}) beats one of B ({names[1]}) {percent(rank['superiority'], 0)} of the time; "
     said += "that is more than chance" if rank["p"] < CERTAIN else "that may be chance"
+    low, high = 100 * best["low"], 100 * best["high"]
     said += f" (Mann-Whitney, p = {rank['p']:.2g}). The best of {best['n']} of A is expected "
-    said += f"{100 * best['difference']:+.2f} points from that of B (95 % interval {100 * best['low']:+.2f} to {100 * best['high']:+.2f}): "
-    return said + ("a difference." if best["low"] > 0 or best["high"] < 0 else "no difference that can be told.")
+    said += f"{100 * best['difference']:+.2f} points from that of B (95 % interval {low:+.2f} to {high:+.2f}): "
+    return said + ("a difference." if low > 0 or high < 0 else "no difference that can be told.")
 
 
 # ---- as a page

@@ -106,7 +106,8 @@ def confirm(folder: ExperimentFolder, trial: int) -> None:
          "validation": interval(0.90), "test": interval(0.89)},
     ]  # fmt: skip
     said = {
-    row = {"digest": "a" * 16, "params": 1000, "flops": 400_000, "macs": 390_000, "note": "", "runs": []}
+        "state": "confirmed", "winner": f"t{trial:04d}", "chosen": "Best of all by its mean.", "rows": rows,
+        "notes": [],
         "differences": [{"of": f"t{trial:04d}", "over": "resnet8_cifar", "validation": interval(0.03),
                          "test": interval(0.03), "told_apart": True}],
         "confidence": 0.95, "seeds": [1, 2, 3], "random": None, "search": {},

@@ -165,7 +165,8 @@ def test_a_confirmation_speaks_first(folder: ExperimentFolder, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("trials", "words", "headline"),
-    [(0, {}, "No trial has begun"), (2, {}, "No trial was trained to its end"), (3, {"fail": 1.0}, "All 3 trials failed"),
+    [(0, {}, "No trial has begun"), (2, {}, "No trial was trained to its end"),
+     (3, {"fail": 1.0}, "All 3 trials failed"),
      (1, {"fail": 1.0}, "The only trial failed"), (4, {"state": None}, "t0003 gets"),
      (4, {"state": "interrupted"}, "The search has not ended")],
 )  # fmt: skip
