@@ -37,7 +37,7 @@ HOMES = {
     "mlflow": {"tracking"},
     "torch": {"network", "training", "export", "search/objective.py"},
     "torchvision": {"training"},
-    "sklearn": {"training"},
+    "sklearn": {"training", "analysis"},
     "fvcore": {"network"},
     "rich": {"cli"},
     "typer": {"cli"},

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 from archsearch.cli.printing import duration
 from archsearch.experiment import Trial, TrialState
+
+PACE = 200  # epochs, at most, that the pace is taken from
+RECENT = 60.0  # seconds, at most
 
 
 @dataclass(kw_only=True)
@@ -30,7 +34,9 @@ class Board:
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
     order: list[int] = field(default_factory=list)
     best: Trial | None = None
+    gpus: float = 0.0  # the share of a GPU that a trial has
     _began: float = field(init=False)
+    _epochs: deque[float] = field(default_factory=lambda: deque(maxlen=PACE))
     _searching: float | None = None
     _settled_now: set[int] = field(default_factory=set)
 
@@ -55,6 +61,7 @@ class Board:
             self._searching = self.clock() if self._searching is None else self._searching
             self.phase = "searching"
             self.metrics[trial.number] = metrics
+            self._epochs.append(self.clock())
         elif trial.state is TrialState.RUNNING:
             self.metrics.pop(trial.number, None)
         elif _is_settled(trial):
@@ -85,6 +92,39 @@ class Board:
         """In the order of their numbers."""
         running = [trial for trial in list(self.trials.values()) if trial.state is TrialState.RUNNING]
         return sorted(running, key=lambda trial: trial.number)
+
+    @property
+    def rungs(self) -> list[tuple[int, int, int]]:
+        """(epochs, trials that reached it, trials that went on above it) of every rung, from the lowest up."""
+        trials = [trial for trial in list(self.trials.values()) if trial.rung]
+        waits = (TrialState.PAUSED, TrialState.STOPPED)
+        return [
+            (
+                level,
+                sum(trial.rung >= level for trial in trials),
+                sum(trial.rung > level or (trial.rung == level and trial.state not in waits) for trial in trials),
+            )
+            for level in sorted({trial.rung for trial in trials})
+        ]
+
+    @property
+    def pace(self) -> float | None:
+        """Epochs a second of all workers, over the last minute; None before two were heard of."""
+        now = self.clock()
+        recent = [at for at in list(self._epochs) if now - at <= RECENT]
+        return len(recent) / (now - recent[0]) if len(recent) > 1 and now > recent[0] else None
+
+    @property
+    def hours_left(self) -> float | None:
+        """Workers' hours, or GPU hours where trials have a share of one, that the rest will take."""
+        left, lanes = self.remaining, len(self.running)
+        return None if left is None or not lanes else left * lanes * (self.gpus or 1.0) / 3600
+
+    @property
+    def scored(self) -> list[tuple[float, float]]:
+        """(FLOPs, accuracy) of every trial that was trained to its end."""
+        done = [trial for trial in list(self.trials.values()) if trial.state is TrialState.FINISHED]
+        return [(float(trial.cost["flops"]), trial.value) for trial in done if trial.value is not None]
 
     def latest(self, number: int) -> list[Trial]:
         """The trials that were settled last in this session, and are so still, the newest first."""

@@ -54,6 +54,7 @@ def confirm(
     those that it is compared with. Ctrl-C saves and leaves (exit code 3); the same command goes on.
     """
     from archsearch.cli.driving import known_as
+    from archsearch.cli.reporting import report_at_the_end
     from archsearch.experiment import find
     from archsearch.search.confirm import Plan, refuse_unfinished
     from archsearch.space import load_space
@@ -83,6 +84,7 @@ def confirm(
         words += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
         tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(words)}")
         return INTERRUPTED
+    report_at_the_end(folder)
     if as_json:
         print_json(document)
     else:

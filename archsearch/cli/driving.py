@@ -15,6 +15,7 @@ from archsearch.cli.board import Board
 from archsearch.cli.dispatch import DONE, FAILED, INTERRUPTED
 from archsearch.cli.live import paints, watching
 from archsearch.cli.printing import print_json, stdout_to_stderr, tell
+from archsearch.cli.reporting import report_at_the_end
 from archsearch.cli.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.space import SearchSpace
@@ -42,7 +43,13 @@ def drive_and_show(
     with Ledger.read(folder.ledger) as ledger:
         before, name, spent = ledger.trials(), str(ledger.meta.get("name", folder.name)), ledger.driven_seconds()
     wall_time = None if space.search.wall_time is None else max(0.0, space.search.wall_time - spent)
-    board = Board(name=name, planned=space.search.trials, epochs=space.training.epochs, wall_time=wall_time)
+    board = Board(
+        name=name,
+        planned=space.search.trials,
+        epochs=space.training.epochs,
+        wall_time=wall_time,
+        gpus=space.resources.gpus_per_trial,
+    )
     board.restore(before)
     try:
         with ExitStack() as stack:
@@ -66,6 +73,7 @@ def drive_and_show(
         _tell_what_is_left(folder, tracking_uri)
         return INTERRUPTED
     _tell_what_is_left(folder, tracking_uri)
+    report_at_the_end(folder)
     report(summary, as_json=as_json)
     return DONE if summary["state"] == "finished" else FAILED
 

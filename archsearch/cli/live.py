@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 RUNNING_ROWS = 6
 LATEST_ROWS = 5
 BAR = 24
+TALL = 30  # lines of a terminal that has room for the front
 STYLES: Mapping[TrialState, str] = {
     TrialState.FINISHED: "green",
     TrialState.PAUSED: "blue",
@@ -106,14 +108,15 @@ def describe(trial: Trial) -> str:
 
 
 def render(board: Board, console: Console) -> RenderableType:
-    """At most twenty lines, and no more than the terminal has."""
+    """At most twenty lines, or thirty on a tall terminal, and no more than it has."""
     from rich.console import Group
     from rich.text import Text
 
-    room = max(2, min(20, console.height - 1) - 6)
+    head = _head(board)
+    room = max(2, min(20, console.height - 1) - len(head) - 2)
     running = board.running
     shown = running[: min(RUNNING_ROWS, room - 1)]
-    parts: list[RenderableType] = [*_head(board)]
+    parts: list[RenderableType] = [*head]
     if shown:
         parts += [Text(), _running(board, shown)]
     if len(running) > len(shown):
@@ -121,7 +124,32 @@ def render(board: Board, console: Console) -> RenderableType:
     latest = board.latest(min(LATEST_ROWS, room - len(shown) - 2))
     if latest:
         parts += [Text(), _latest(latest)]
+    if console.height > TALL and len(drawn := scatter(board.scored)) > 1:
+        parts += [Text(), *(Text(line, style="dim") for line in drawn)]
     return Group(*parts)
+
+
+def scatter(points: Sequence[tuple[float, float]], *, width: int = 48, height: int = 6) -> list[str]:
+    """Accuracy against the logarithm of FLOPs in letters: o is on the Pareto front, a dot is not. Empty where the
+    points do not differ in both."""
+    costs, values = ([pair[side] for pair in points] for side in (0, 1))
+    if len(points) < 2 or min(costs) <= 0 or min(costs) == max(costs) or min(values) == max(values):
+        return []
+    best, front = -math.inf, set()
+    for cost, value in sorted(points, key=lambda pair: (pair[0], -pair[1])):
+        if value > best:
+            best = value
+            front.add((cost, value))
+    low, high, worst, top = math.log(min(costs)), math.log(max(costs)), min(values), max(values)
+    rows = [[" "] * width for _ in range(height)]
+    for pair in sorted(points, key=lambda pair: pair in front):
+        x = round((math.log(pair[0]) - low) / (high - low) * (width - 1))
+        y = round((top - pair[1]) / (top - worst) * (height - 1))
+        rows[y][x] = "o" if pair in front else "."
+    said = [percent(top), *[""] * (height - 2), percent(worst)]
+    lines = [f"{word:>8} |{''.join(row)}".rstrip() for word, row in zip(said, rows, strict=True)]
+    ends = f"{short(min(costs))} to {short(max(costs))} FLOPs; o: the Pareto front"
+    return [*lines, f"{'':>8} +{'-' * width}", f"{'':>10}{ends}"]
 
 
 def _head(board: Board) -> list[RenderableType]:
@@ -156,7 +184,21 @@ def _head(board: Board) -> list[RenderableType]:
         best = Text.assemble(
             ("best  ", "dim"), f"{board.best.id}  ", (percent(board.best.value), "bold green"), f"  {size}"
         )
-    return [title, progress, counts, best]
+    lines: list[RenderableType] = [title, progress, counts, best]
+    if rungs := board.rungs:
+        said = "  ".join(f"{level} ep: {reached}, {on} went on" for level, reached, on in rungs)
+        lines.append(Text.assemble(("rungs ", "dim"), said))
+    if paced := _pace(board):
+        lines.append(Text.assemble(("pace  ", "dim"), paced))
+    return lines
+
+
+def _pace(board: Board) -> str:
+    """Epochs a second, and what is left in workers' or GPU hours."""
+    parts = [f"{board.pace:.3g} epochs a second"] if board.pace is not None else []
+    if (left := board.hours_left) is not None:
+        parts.append(f"about {left:.2g} {'GPU hours' if board.gpus else 'hours of workers'} left")
+    return ", ".join(parts)
 
 
 def _columns(*justify: str) -> Table:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from archsearch.cli.dispatch import app_of, command
 from archsearch.cli.options import Json, OptionalExperiment
 from archsearch.cli.printing import duration, percent, print_json, short, table, tell
 from archsearch.cli.summary import show
-from archsearch.reading.errors import InputError
+from archsearch.reading.errors import InputError, refuse
 
 if TYPE_CHECKING:
     from archsearch.experiment import ExperimentFolder, Trial
@@ -18,15 +20,28 @@ TOP = 10
 
 
 @command(app)
-def status(experiment: OptionalExperiment = None, *, as_json: Json = False) -> None:
+def status(
+    experiment: OptionalExperiment = None,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Shows a search as it goes on, until it ends or Ctrl-C: the same as `run`.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """All experiments below experiments/, or how one stands: also while it runs."""
     from archsearch.experiment import find
     from archsearch.experiment.summary import summarise
 
     if experiment is None:
+        if watch:
+            raise refuse("--watch without an experiment", allowed="the name of one, or its folder", file="EXPERIMENT")
         _list_all(as_json)
         return
     folder = find(experiment)
+    if watch:
+        from archsearch.cli.following import follow
+
+        follow(folder)
     summary = summarise(folder)
     if as_json:
         print_json(summary)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import secrets
 import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no reports home
@@ -52,3 +56,13 @@ def keep_freed_memory() -> None:
     if mallopt is not None:  # musl has none
         mallopt(MMAP_MAX, 0)
         mallopt(TRIM_THRESHOLD, 2**31 - 1)
+
+
+def circumstances() -> dict[str, Any]:
+    """What a session says of itself in the ledger: Python, the versions of what decides results, the machine."""
+    versions = {}
+    for name in ("torch", "torchvision", "numpy", "ray", "optuna"):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    machine = {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
+    return {"python": platform.python_version(), "versions": versions, "machine": machine}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from archsearch import __version__
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
 from archsearch.experiment.summary import summarise
 from archsearch.search.agreement import KEY, refuse_if_changed
-from archsearch.search.environment import prepare
+from archsearch.search.environment import circumstances, prepare
 from archsearch.search.failures import commonest
 from archsearch.search.leftovers import clear_away
 from archsearch.space import SearchSpace, load_space
@@ -102,7 +101,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
     watcher = session.watcher
     watcher.phase(f"loading {space.data.name}")
     images = session.images or load_images(space.data)
-    ledger.begin({"data": images.digest, "python": sys.version.split()[0]})
+    ledger.begin({"data": images.digest, **circumstances()})
     with _ends(session, ledger), _terminable():
         watcher.phase("starting Ray")
         prepare(session.address)

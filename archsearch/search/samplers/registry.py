@@ -48,3 +48,19 @@ def sampler_of(word: str | Mapping[str, Any], *, objectives: int) -> Sampler:
     from archsearch.search.samplers.optuna_adaptor import OptunaAdaptor
 
     return OptunaAdaptor(word["optuna"], options, objectives=objectives)
+
+
+def random_until(word: str | Mapping[str, Any], *, objectives: int) -> float | None:
+    """As long as a sampler knows fewer scores than this, it proposes at random: inf for `random`; None for one of
+    Optuna's, of which that is not known."""
+    sampler = sampler_of(word, objectives=objectives) if isinstance(word, str) else None
+    match sampler:
+        case None:
+            return None
+        case Uniform():
+            return float("inf")
+        case Evolution(population=enough) | Nsga2(population=enough):
+            return enough
+        case Tpe(startup=enough) | LocalSearch(startup=enough) | Bayes(startup=enough):
+            return enough
+    return None

@@ -1,0 +1,229 @@
+"""What a report knows: everything is read from the experiment's folder, once, before anything is drawn."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.experiment.records import Rung
+from archsearch.experiment.summary import summarise
+from archsearch.reading import read
+from archsearch.reading.errors import InputError
+from archsearch.space import SearchSpace, load_space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """What other rooms know of the experiment.
+
+    `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it).
+    `baselines`: networks of the literature that fit the budget, by name, with their costs for the search's images.
+    """
+
+    startup: float | None = None
+    baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A score as it came in: the trial's, after so many epochs; `lanes` is the workers' time so far, in seconds."""
+
+    trial: int
+    epochs: int
+    value: float
+    finished: bool
+    lanes: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A search as its folder tells it. `space` is None, and `refused` says why, where space.yaml cannot be read as a
+    space on this machine (its images' folder may lie elsewhere); `resolved` is what the file says in any case."""
+
+    folder: ExperimentFolder
+    summary: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    resolved: Mapping[str, Any]
+    space: SearchSpace | None
+    refused: str
+    trials: Sequence[Trial]
+    curves: Mapping[int, Mapping[int, float]]
+    seconds: Mapping[int, float]
+    known: Sequence[Known]
+    random: frozenset[int]
+    why_not_random: str
+    rungs: Sequence[Rung]
+    notes: Sequence[Event]
+    confirmed: Mapping[str, Any] | None
+    confirmed_random: Sequence[Known]
+    beside: Beside
+
+    @property
+    def name(self) -> str:
+        """The experiment's."""
+        return str(self.summary["experiment"])
+
+    @cached_property
+    def full(self) -> int:
+        """Epochs of a full training."""
+        with suppress(KeyError, TypeError, ValueError):
+            return int(self.resolved["training"]["epochs"])
+        return max((max(curve) for curve in self.curves.values() if curve), default=1)
+
+    @cached_property
+    def scores(self) -> dict[int, dict[int, float]]:
+        """Epochs of a rung (of a full training for the end) -> trial -> the score there, from the lowest up."""
+        found: dict[int, dict[int, float]] = {}
+        for one in self.known:
+            found.setdefault(self.full if one.finished else one.epochs, {})[one.trial] = one.value
+        return {level: found[level] for level in sorted(found)}
+
+    @cached_property
+    def common(self) -> int | None:
+        """The highest rung (or the end) that half of the trials with a score were seen at: there they compare."""
+        seen = len({one.trial for one in self.known})
+        return max((level for level, scores in self.scores.items() if 2 * len(scores) >= seen), default=None)
+
+    @cached_property
+    def by_number(self) -> dict[int, Trial]:
+        """Every trial by its number."""
+        return {trial.number: trial for trial in self.trials}
+
+    @cached_property
+    def finished(self) -> list[Trial]:
+        """Trials trained in full, with a score, the best first."""
+        done = [trial for trial in self.trials if trial.state is TrialState.FINISHED and trial.value is not None]
+        return sorted(done, key=lambda trial: (-(trial.value or 0.0), trial.number))
+
+    @property
+    def lanes(self) -> float:
+        """Seconds that workers were busy with trials, added up."""
+        return max((one.lanes for one in self.known), default=0.0)
+
+    @property
+    def gpus(self) -> float:
+        """The share of a GPU that a trial had; 0 on a CPU."""
+        with suppress(KeyError, TypeError, ValueError):
+            return float(self.resolved["resources"]["gpus_per_trial"])
+        return 0.0
+
+
+def read_experiment(folder: ExperimentFolder, beside: Beside | None = None) -> Reading:
+    """Everything that the folder says. Raises InputError where there is no ledger, or one that cannot be read."""
+    beside = beside or Beside()
+    summary = summarise(folder)
+    space, refused, resolved = _space(folder)
+    with Ledger.read(folder.ledger) as ledger:
+        trials, notes = ledger.trials(), ledger.events_of(*_NOTES)
+        curves: dict[int, dict[int, float]] = {}
+        seconds: dict[int, float] = {}
+        for epoch in ledger.epochs():
+            value = epoch.metrics.get("validation_accuracy")
+            if value is not None:
+                curves.setdefault(epoch.trial, {})[epoch.epoch] = value
+            seconds[epoch.trial] = seconds.get(epoch.trial, 0.0) + (epoch.metrics.get("seconds") or 0.0)
+        random, why_not = _random(ledger, notes, resolved, beside)
+        return Reading(
+            folder=folder,
+            summary=summary,
+            meta=dict(ledger.meta),
+            resolved=resolved,
+            space=space,
+            refused=refused,
+            trials=trials,
+            curves=curves,
+            seconds=seconds,
+            known=_known(ledger),
+            random=random,
+            why_not_random=why_not,
+            rungs=ledger.rungs(),
+            notes=notes,
+            confirmed=_confirmed(folder),
+            confirmed_random=_confirmed_random(folder),
+            beside=beside,
+        )
+
+
+_NOTES = ("began", "ended", "warm_start", "space_changed", "precision", "tested", "exhausted", "confirmed", "latency")
+
+
+def _space(folder: ExperimentFolder) -> tuple[SearchSpace | None, str, dict[str, Any]]:
+    resolved: dict[str, Any] = {}
+    try:
+        data = read(folder.space_yaml).data
+        resolved = data if isinstance(data, dict) else {}
+        return load_space(folder.space_yaml), "", resolved
+    except InputError as error:
+        return None, str(error).splitlines()[0], resolved
+
+
+def _known(ledger: Ledger) -> list[Known]:
+    """In the order in which they came in. A driver's sessions are strung together: the time between them, and what was
+    lost when one was killed, belongs to no worker."""
+    found: list[Known] = []
+    busy: set[int] = set()
+    lanes, last = 0.0, 0.0
+    for event in ledger.events_of("began", "started", "paused", "finished", "failed", "requeued", "ended"):
+        if event.kind == "began":
+            busy.clear()
+        lanes += len(busy) * max(0.0, event.time - last)
+        last = event.time
+        if event.trial is None:
+            continue
+        if event.kind == "started":
+            busy.add(event.trial)
+            continue
+        busy.discard(event.trial)
+        if event.kind in ("paused", "finished") and event.data.get("value") is not None:
+            finished = event.kind == "finished"
+            epochs = 0 if finished else int(event.data["rung"])
+            value = float(event.data["value"])
+            found.append(Known(trial=event.trial, epochs=epochs, value=value, finished=finished, lanes=lanes))
+    return found
+
+
+def _random(
+    ledger: Ledger, notes: Sequence[Event], resolved: Mapping[str, Any], beside: Beside
+) -> tuple[frozenset[int], str]:
+    """The trials that surely were drawn at random from the networks within the budget; or why none can be named."""
+    if beside.startup is None:
+        return frozenset(), "the sampler does not say which of its trials it drew at random"
+    if any(event.kind == "warm_start" for event in notes):
+        return frozenset(), "the search began with what an earlier one had learnt, so no trial was drawn at random"
+    search = resolved.get("search")
+    if isinstance(search, Mapping) and search.get("screen"):
+        return frozenset(), "a screen chose among the sampler's candidates, so no trial was drawn at random"
+    scored: set[int] = set()
+    drawn: set[int] = set()
+    for event in ledger.events_of("proposed", "paused", "finished"):
+        if event.trial is None:
+            continue
+        if event.kind != "proposed":
+            scored.add(event.trial)
+        elif len(scored) < beside.startup:
+            drawn.add(event.trial)
+    return frozenset(drawn), ""
+
+
+def _confirmed(folder: ExperimentFolder) -> dict[str, Any] | None:
+    """What `archsearch confirm` came to, where it did."""
+    with suppress(OSError, ValueError):
+        found = json.loads((folder.path / "confirm" / "confirm.json").read_text())
+        if isinstance(found, dict) and isinstance(found.get("rows"), list):
+            return found
+    return None
+
+
+def _confirmed_random(folder: ExperimentFolder) -> list[Known]:
+    """The random search at equal cost that a confirmation ran."""
+    place = folder.path / "confirm" / "random" / "ledger.sqlite"
+    if not place.is_file():
+        return []
+    with suppress(InputError, OSError), Ledger.read(place) as ledger:
+        return _known(ledger)
+    return []

@@ -1,0 +1,60 @@
+"""Writing the report: on demand, and where `run`, `resume` and `confirm` end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.cli.printing import tell
+from archsearch.experiment import ExperimentFolder, write_atomically
+
+if TYPE_CHECKING:
+    from archsearch.analysis.report import Beside
+
+
+def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[Path, dict[str, Any]]:
+    """The page's place, and the figures that it shows. Raises InputError for a ledger that cannot be read, and for a
+    place that is no file; OSError where nothing can be written."""
+    from archsearch.analysis.report import document, page, read_experiment
+    from archsearch.reading.errors import refuse
+
+    place = output or folder.report
+    if place.exists() and not place.is_file():
+        raise refuse(f"{place} is a folder or a device", allowed="a file, new or to be replaced", file="--output")
+    reading = read_experiment(folder, beside(folder))
+    found = document(reading)
+    write_atomically(place, page(reading, found))
+    return place, found
+
+
+def report_at_the_end(folder: ExperimentFolder) -> None:
+    """As the last thing of a search: a report that cannot be written is worth a line, and no more."""
+    try:
+        place, _ = write_report(folder)
+    except Exception as error:
+        tell(f"archsearch: no report was written: {type(error).__name__}: {error}".split("\n", maxsplit=1)[0][:300])
+    else:
+        tell(f"archsearch: the report is {place}")
+
+
+def beside(folder: ExperimentFolder) -> Beside:
+    """What the search knows of the experiment: how long its sampler drew at random, and the literature's networks that
+    fit. Nothing of either where space.yaml cannot be read here."""
+    from archsearch.analysis.report import Beside
+    from archsearch.experiment import Ledger
+    from archsearch.reading.errors import InputError
+    from archsearch.search.contenders import baselines
+    from archsearch.search.samplers.registry import random_until
+    from archsearch.space import load_space
+
+    try:
+        space = load_space(folder.space_yaml)
+    except InputError:
+        return Beside()
+    with Ledger.read(folder.ledger) as ledger:
+        most = max((trial.cost["flops"] for trial in ledger.trials()), default=0)
+    word = space.search.model_dump(mode="json")["sampler"]
+    return Beside(
+        startup=random_until(word, objectives=len(space.search.objectives)),
+        baselines={found.name: found.cost for found in baselines(space, most)} if most else {},
+    )

@@ -1,0 +1,121 @@
+"""report, compare and status --watch: pages, figures and the live view from the ledger alone."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from archsearch.cli import main
+from archsearch.cli.board import Board
+from archsearch.cli.following import follow
+from archsearch.cli.live import scatter
+from archsearch.cli.reporting import report_at_the_end
+from archsearch.experiment import ExperimentFolder, Ledger
+from tests.analysis.report.searches import by_depth, experiment
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> ExperimentFolder:
+    return experiment(tmp_path_factory.mktemp("one"), 30)
+
+
+def test_report_writes_into_the_folder_and_says_what_it_shows(folder: ExperimentFolder, capsys) -> None:
+    assert main(["report", str(folder.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["file"] == str(folder.report)
+    assert found["winner"]["trial"] in folder.report.read_text()
+    assert found["distribution"]["space"]["n"] == 10  # auto draws ten at random
+
+
+def test_report_goes_where_it_is_sent_and_refuses_a_folder(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
+    assert main(["report", str(folder.path), "-o", str(tmp_path / "r.html")]) == 0
+    assert (tmp_path / "r.html").read_text().startswith("<!doctype html>")
+    assert main(["report", str(folder.path), "-o", str(tmp_path)]) == 2
+    assert "is a folder" in capsys.readouterr().err
+    assert main(["report", "nowhere"]) == 2
+
+
+def test_a_report_that_cannot_be_written_ends_no_search(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
+    (tmp_path / "space.yaml").write_text("")
+    report_at_the_end(ExperimentFolder(tmp_path))
+    said = capsys.readouterr().err
+    assert said.startswith("archsearch: no report was written: InputError")
+    assert said.count("\n") == 1
+
+
+def worse(choices: dict, luck: random.Random) -> float:
+    return by_depth(choices, luck) - 0.1
+
+
+def test_compare_tells_a_difference_and_that_there_is_none(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
+    other = experiment(tmp_path / "two", 30, score=worse, seed=1)
+    page = tmp_path / "c.html"
+    assert main(["compare", str(folder.path), str(other.path), "-o", str(page), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["epochs"] == 1
+    assert found["tests"]["mann_whitney"]["p"] < 0.01
+    assert found["tests"]["best_of_n"]["low"] > 0
+    assert "a difference." in found["verdict"]
+    assert "Pareto front of A" in page.read_text()
+    assert main(["compare", str(folder.path), str(folder.path)]) == 0
+    said = capsys.readouterr().out
+    assert "50 % of the time; that may be chance" in said
+    assert "no difference that can be told" in said
+
+
+def test_compare_says_why_not(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
+    few = experiment(tmp_path, 3)
+    assert main(["compare", str(folder.path), str(few.path)]) == 0
+    assert "they do not compare" in capsys.readouterr().out
+
+
+def test_watch_shows_what_another_process_writes_until_it_leaves(tmp_path: Path, capsys) -> None:
+    folder = experiment(tmp_path, 4, state=None)
+    steps = iter(("pause", "end"))
+
+    def sleep(_: float) -> None:  # another process is at work while this one sleeps
+        if next(steps) == "pause":
+            with Ledger.open(folder.ledger) as ledger:
+                ledger.promote(1)
+                ledger.start(1, resume_epoch=1)
+                ledger.epoch(1, 9, {"epoch": 9, "validation_accuracy": 0.75, "seconds": 1.0})
+                ledger.finish(1, 0.75)
+        else:
+            lock.__exit__(None, None, None)
+
+    lock = folder.driver_lock()
+    lock.__enter__()
+    follow(folder, sleep=sleep)
+    said = capsys.readouterr().err
+    assert "t0001 finished after 9 epochs: accuracy 75.00 %" in said
+    assert "4 of 60 trials" in said
+
+
+def test_watch_needs_an_experiment(capsys) -> None:
+    assert main(["status", "--watch"]) == 2
+    assert "--watch without an experiment" in capsys.readouterr().err
+
+
+def test_the_front_in_letters_marks_what_nothing_beats() -> None:
+    drawn = scatter([(1e3, 0.5), (1e4, 0.7), (1e4, 0.6), (1e5, 0.9), (1e6, 0.8)])
+    plot = "".join(drawn[:-2])
+    assert plot.count("o") == 3
+    assert plot.count(" |") == 6
+    assert drawn[0].lstrip().startswith("90.00 %")
+    assert scatter([(1e3, 0.5)]) == []
+
+
+def test_the_board_counts_rungs_and_pace(folder: ExperimentFolder) -> None:
+    now = [0.0]
+    board = Board(name="x", planned=30, epochs=9, clock=lambda: now[0])
+    with Ledger.read(folder.ledger) as ledger:
+        board.restore(ledger.trials())
+        rung = ledger.rungs()[0]
+        some = ledger.trial(1)
+    assert board.rungs == [(1, rung.trials, rung.promoted)]
+    assert board.pace is None
+    for _ in range(5):
+        board.take(some, {"epoch": 1, "validation_accuracy": 0.5})
+        now[0] += 2.0
+    assert board.pace == pytest.approx(0.5)
