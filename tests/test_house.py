@@ -23,7 +23,14 @@ TIERS = {
     "cli": 5,
 }
 # Rooms of one tier that may still look at one another, and why: the ground's rooms read people's text.
-BESIDE = {("architecture", "reading"), ("experiment", "reading"), ("network", "zoo")}
+# An export is scored on the data as training reads it, and says so with analysis' intervals.
+BESIDE = {
+    ("architecture", "reading"),
+    ("experiment", "reading"),
+    ("network", "zoo"),
+    ("export", "training"),
+    ("export", "analysis"),
+}
 HOMES = {
     "ray": {"search/executor.py", "search/cluster.py", "search/prestart.py"},
     "optuna": {"search/samplers/optuna_adaptor.py"},

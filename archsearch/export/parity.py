@@ -148,7 +148,7 @@ def by_python(model: Path, weights: Path, images: Tensor) -> Tensor:
         given, found = Path(place, "images"), Path(place, "scores")
         given.write_bytes(images.contiguous().numpy().tobytes())
         words = [model, weights, given, found, list(images.shape), torch.get_num_threads(), AT_ONCE]
-        command = [sys.executable, "-I", "-c", FRESH, *map(str, words)]
+        command = [sys.executable, "-I", "-B", "-c", FRESH, *map(str, words)]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=place)
         except subprocess.TimeoutExpired as error:
