@@ -1,8 +1,8 @@
 """Every network of the zoo as model.py, ONNX and torch.export's program, each against the module that it came from.
 
-Weights are drawn (see archsearch/export/fresh.py); compared are 4 random images, cut to 64x64 where the network's are
-larger. model.py runs in a fresh interpreter that can import torch alone, ONNX in onnxruntime, the program as loaded from
-its file. Claim: no score differs by 1e-4 or more, and the first class is the same. `--quick` takes three small networks.
+Weights are drawn (see archsearch/export/fresh.py); compared are 4 random images, cut to 64x64 where the network's
+are larger. model.py runs in a fresh interpreter that can import torch alone, ONNX in onnxruntime, the program as
+loaded from its file. Claim: no score differs by 1e-4 or more, and the first class is the same. `--quick` takes three small networks.
 
     python benchmarks/export.py [--json] [--quick] [--only NAME]... [--table FILE.md]
 """
@@ -119,9 +119,10 @@ def page(made: dict[str, Any]) -> str:
         f"`python benchmarks/export.py`, {time.strftime('%Y-%m-%d')}, {made['machine']}; {versions}. "
         f"{torch.get_num_threads()} threads.",
         "",
-        f"Largest difference of any score from the module's, over {made['n']} random images; weights, norms' scales and "
-        "learned gains drawn. model.py in a fresh interpreter with torch alone, ONNX in onnxruntime, the program as "
-        f"loaded from model.pt2. {made['target'][0].upper() + made['target'][1:]}: {figures['kept']} of {figures['of']}.",
+        f"Largest difference of any score from the module's, over {made['n']} random images; all weights drawn. "
+        "model.py in a fresh interpreter with torch alone, ONNX in onnxruntime, the program as loaded from "
+        "model.pt2. Target: "
+        f"{made['target']}: {figures['kept']} of {figures['of']}.",
         "",
         f"| {' | '.join(head)} |",
         f"|{'---|' * len(head)}",

@@ -43,7 +43,7 @@ def export(
         typer.Option(
             "--format",
             show_default=False,
-            help="bundle: a folder with all of it; config: a YAML file that every ARCH may name; python: plain PyTorch; "
+            help="bundle: a folder with all; config: a YAML file that every ARCH may name; python: plain PyTorch; "
             "safetensors: the trained weights, kept of the best trial and of the Pareto front; onnx; torch-export. "
             "Left out: bundle where -o has no ending, else config.",
         ),

@@ -55,7 +55,7 @@ def trial_for(origin: Origin, tell: Tell) -> tuple[Trial, int | None]:
 
 
 def write_format(form: formats.Format, network: Network, trial: Trial, output: Path) -> Parity:
-    """One format as a file, compared with the network before it stands there. Raises ParityLost, InputError, OSError."""
+    """One format as a file, compared with the network before it is there. Raises ParityLost, InputError, OSError."""
     with tempfile.TemporaryDirectory() as place:
         (found,) = _written(Path(place), network, trial, (form,))
         content = (Path(place) / NAMES[form]).read_bytes()
@@ -141,7 +141,9 @@ def _written(
     for form in wanted:
         compared = trial.compare(form, place / NAMES[form], place / WEIGHTS)
         if not compared.kept:
-            raise ParityLost(f"{compared}; allowed: below {parity.TOLERANCE:g}, and the same top-1. Nothing was written")
+            raise ParityLost(
+                f"{compared}; allowed: below {parity.TOLERANCE:g}, and the same top-1. Nothing was written"
+            )
         tell(str(compared))
         found.append(compared)
     return found

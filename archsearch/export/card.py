@@ -59,8 +59,8 @@ def card(
         f"# {_plain(network.name or network.digest)}",
         "",
         f"Images ({channels}, {height}, {width}) -> {network.classes} classes. {counted.params:,} parameters, "
-        f"{counted.macs:,} MACs (convolutions and linear layers), {counted.flops:,} FLOPs (fvcore's count in eval mode, "
-        f"one multiply-add = 1). Digest {network.digest}.",
+        f"{counted.macs:,} MACs (convolutions and linear layers), {counted.flops:,} FLOPs (fvcore's count in eval "
+        f"mode, one multiply-add = 1). Digest {network.digest}.",
         "",
         "## Accuracy",
         "",

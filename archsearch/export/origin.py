@@ -116,7 +116,7 @@ def of_trial(
 
 
 def of_confirmed(folder: ExperimentFolder, *, tell: Progress) -> Origin:
-    """The winner of `archsearch confirm`, with the weights of its best seed. Raises InputError where that is damaged."""
+    """The winner of `archsearch confirm`, with the weights of its best seed. Raises InputError for damaged ones."""
     place, space = folder.path / "confirm", load_space(folder.space_yaml)
     try:
         document = json.loads((place / "confirm.json").read_text())
@@ -130,9 +130,7 @@ def of_confirmed(folder: ExperimentFolder, *, tell: Progress) -> Origin:
     return _found(space, network, found, scored, tell)
 
 
-def _found(
-    space: SearchSpace, network: Network, found: list[str], scored: dict[str, str], tell: Progress
-) -> Origin:
+def _found(space: SearchSpace, network: Network, found: list[str], scored: dict[str, str], tell: Progress) -> Origin:
     return Origin(
         network=network, found=tuple(found), accuracy=scored, budget=str(space.budget),
         images=load_images(space.data, progress=tell), settings=space.data,

@@ -43,7 +43,7 @@ class Schedule:
         """The function that the calls name."""
         return (
             "def survival_of(block: int) -> float:\n"
-            '    """The probability that a block\'s branch is kept in training (stochastic depth, Huang et al. 2016)."""\n'
+            '    """The probability with which a branch is kept in training (stochastic depth, Huang 2016)."""\n'
             f"    return 1 - block / {self.blocks!r} * (1 - {self.last!r})"
         )
 
