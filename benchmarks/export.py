@@ -2,7 +2,8 @@
 
 Weights are drawn (see archsearch/export/fresh.py); compared are 4 random images, cut to 64x64 where the network's
 are larger. model.py runs in a fresh interpreter that can import torch alone, ONNX in onnxruntime, the program as
-loaded from its file. Claim: no score differs by 1e-4 or more, and the first class is the same. `--quick` takes three small networks.
+loaded from its file. Claim: no score differs by 1e-4 or more, and the first class is the same. `--quick` takes three
+small networks.
 
     python benchmarks/export.py [--json] [--quick] [--only NAME]... [--table FILE.md]
 """
