@@ -23,13 +23,16 @@ TIERS = {
     "cli": 5,
 }
 # Rooms of one tier that may still look at one another, and why: the ground's rooms read people's text; MLflow shows
-# drawings, and its registry holds trained weights.
+# drawings, and its registry holds trained weights; an export is scored on the data as training reads it, with
+# analysis' intervals.
 BESIDE = {
     ("architecture", "reading"),
     ("experiment", "reading"),
     ("network", "zoo"),
     ("tracking", "analysis"),
     ("tracking", "training"),
+    ("export", "training"),
+    ("export", "analysis"),
 }
 HOMES = {
     "ray": {"search/executor.py", "search/lanes.py", "search/cluster.py", "search/nodes.py", "search/prestart.py"},

@@ -48,7 +48,7 @@ def drive_and_show(
         planned=space.search.trials,
         epochs=space.training.epochs,
         wall_time=wall_time,
-        gpus=space.resources.gpus_per_trial,
+        gpus=space.resources.gpu_share,
     )
     board.restore(before)
     try:

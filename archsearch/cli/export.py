@@ -1,4 +1,4 @@
-"""`archsearch export`: a network, or a trial of an experiment, as a file."""
+"""`archsearch export`: a network, or a trial of an experiment, as a file or a bundle of all formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
     from archsearch.experiment import ExperimentFolder, Ledger, Trial
 
-FORMATS = ("config", "safetensors")
+FORMATS = ("bundle", "config", "python", "safetensors", "onnx", "torch-export")
+CHECKED = ("bundle", "python", "onnx", "torch-export")  # compared with the network before anything is written
 WEIGHTS = "weights.safetensors"
 MOST_TOLD = 10  # trials that a refusal lists
 
@@ -38,47 +39,87 @@ def export(
         typer.Option(metavar="ID", show_default=False, help="A trial of it: 7 or t0007. Left out: the best."),
     ] = None,
     form: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
-            help="config: a YAML file that every ARCH may name; safetensors: the trained weights, kept of the best "
-            "trial and of the Pareto front.",
+            show_default=False,
+            help="bundle: a folder with all; config: a YAML file that every ARCH may name; python: plain PyTorch; "
+            "safetensors: the trained weights, kept of the best trial and of the Pareto front; onnx; torch-export. "
+            "Left out: bundle where -o has no ending, else config.",
         ),
-    ] = "config",
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Left out: stdout (config alone)."),
+        typer.Option(
+            "-o", "--output", metavar="FILE|DIR", show_default=False, help="Left out: stdout (config and python alone)."
+        ),
     ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="A network's weights: .safetensors of `train`, or .pth of torchvision or timm.",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of a network's weights where none are given.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Writes a network, or a trial of an experiment, to a file."""
+    """Writes a network, or a trial of an experiment, to a file, or to a folder with every format.
+
+    All but config and safetensors are run as their reader will run them and compared with the network, on the
+    validation split where its data is known: a difference of 1e-4 or another first class is an error (exit code 1).
+    """
+    form = form or ("bundle" if output is not None and (output.is_dir() or not output.suffix) else "config")
     if form not in FORMATS:
         raise refuse(f"the format {form!r:.40}", allowed=f"{', '.join(FORMATS)}, in this version", file="--format")
     folder = _experiment(source)
     if folder is None:
-        _refuse_what_a_network_lacks(source, trial, form)
+        _refuse_what_a_network_lacks(source, trial, form, weights)
         network, found = arguments.architecture(source), None
     else:
-        network, found = _chosen(folder, trial)
+        if weights is not None:
+            raise refuse("an experiment has weights of its own", allowed="a network with --weights", file="--weights")
+        network, found = _chosen(folder, trial, quiet=form == "bundle")
+    document = {
+        "format": form,
+        "file": None if output is None else str(output),
+        "digest": network.digest,
+        "architecture": network.to_dict(),
+        "trial": None if found is None else found.id,
+    }
+    if form in CHECKED:
+        from archsearch.cli.exporting import Asked, write_checked
+
+        asked = Asked(form=form, network=network, folder=folder, trial=found, named=trial is not None,
+                      weights=weights, seed=seed, output=output)  # fmt: skip
+        text = write_checked(asked, document, kept_weights=_weights)
+    else:
+        text = _unchecked(folder, network, found, given=trial, form=form, output=output)
+    if as_json:
+        print_json(document)
+    elif text is not None and output is None:
+        deliver(text, None)
+
+
+def _unchecked(
+    folder: ExperimentFolder | None,
+    network: Architecture,
+    found: Trial | None,
+    *,
+    given: str | None,
+    form: str,
+    output: Path | None,
+) -> str | None:
+    """The config, or the weights as they lie there; the text, where it is one."""
     content: str | bytes = network.to_yaml()
     if folder is not None and found is not None and form == "safetensors":
-        content = _weights(folder, found, trial)
+        content = _weights(folder, found, given)
         if output is None:
             raise refuse("weights are no text", allowed=f"-o {found.id}.safetensors", file="--format safetensors")
     if output is not None:
         _write(content, output)
-    if as_json:
-        print_json(
-            {
-                "format": form,
-                "file": None if output is None else str(output),
-                "digest": network.digest,
-                "architecture": network.to_dict(),
-                "trial": None if found is None else found.id,
-            }
-        )
-    elif isinstance(content, str) and output is None:
-        deliver(content, None)
+    return content if isinstance(content, str) else None
 
 
 def _experiment(source: str) -> ExperimentFolder | None:
@@ -97,22 +138,23 @@ def _experiment(source: str) -> ExperimentFolder | None:
     return None
 
 
-def _refuse_what_a_network_lacks(source: str, trial: str | None, form: str) -> None:
-    """Trials and weights are an experiment's."""
+def _refuse_what_a_network_lacks(source: str, trial: str | None, form: str, weights: Path | None) -> None:
+    """Trials and weights are an experiment's; a bundle of weights that nobody trained serves nobody."""
     if trial is not None:
         found, hint = f"{source} is a network, not an experiment: it has no trials", "without --trial"
         raise refuse(found, allowed="an experiment's name or folder", hint=hint, file="--trial")
-    if form == "safetensors":
+    if form == "safetensors" or (form == "bundle" and weights is None):
         raise refuse(
             f"{source} is a network, not an experiment: it has no weights",
-            allowed="an experiment's name or folder",
+            allowed="an experiment's name or folder" + (", or --weights FILE" if form == "bundle" else ""),
             hint=f"archsearch train {shlex.quote(source)} --data NAME trains it, and writes {WEIGHTS}",
-            file="--format safetensors",
+            file=f"--format {form}",
         )
 
 
-def _chosen(folder: ExperimentFolder, given: str | None) -> tuple[Architecture, Trial]:
-    """The trial that was asked for, or the best so far; its network is named after both."""
+def _chosen(folder: ExperimentFolder, given: str | None, *, quiet: bool) -> tuple[Architecture, Trial]:
+    """The trial that was asked for, or the best so far; its network is named after both. A bundle has the confirmed
+    one of itself: it is `quiet`."""
     from archsearch.architecture.spec import Architecture
     from archsearch.experiment import Ledger
 
@@ -127,7 +169,7 @@ def _chosen(folder: ExperimentFolder, given: str | None) -> tuple[Architecture, 
             hint=f"archsearch resume {_quoted(folder)} goes on with it",
             file="EXPERIMENT",
         )
-    if given is None and confirmed:
+    if given is None and confirmed and not quiet:
         place = folder.path / "confirm"
         tell(f"note: this is the search's best, {trial.id}; {confirmed[-1]}, confirmed, lies in {place}, with weights")
     network = Architecture.from_dict(dict(trial.architecture))

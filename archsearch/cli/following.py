@@ -52,7 +52,7 @@ def _board(folder: ExperimentFolder, ledger: Ledger) -> Board:
         planned=search.trials,
         epochs=TrainingSettings.model_validate(data.get("training", {}), strict=False).epochs,
         wall_time=wall_time,
-        gpus=ResourceSettings.model_validate(data.get("resources", {}), strict=False).gpus_per_trial,
+        gpus=ResourceSettings.model_validate(data.get("resources", {}), strict=False).gpu_share,
     )
     board.restore(ledger.trials())
     for trial in board.running:

@@ -1,0 +1,50 @@
+"""The Markdown reference of the command line, generated from the verbs: `python -m archsearch.cli.manual`."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.cli import get_docs_for_click
+
+from archsearch.cli.verbs import HELP, NETWORKS, SEARCH, VERBS, Verb
+
+_INTRODUCTION = """\
+# The command line
+
+Generated from the commands: `python -m archsearch.cli.manual > docs/cli.md` writes it anew.
+
+`archsearch VERB --help` says the same on the terminal. Every verb takes `--debug` (tracebacks), and every verb that
+prints data takes `--json`: one JSON document on stdout (`sample`: one a line) and nothing else there.
+
+| exit code | |
+|---|---|
+| 0 | done |
+| 1 | a run failed |
+| 2 | bad input: file:line:column, what was found, what is allowed, a hint |
+| 3 | interrupted and saved: `archsearch resume` goes on |
+| 4 | another driver holds the experiment |
+"""
+
+
+def manual() -> str:
+    """All of it."""
+    parts = [_INTRODUCTION]
+    for group in (SEARCH, NETWORKS, HELP):
+        parts.append(f"## {group}\n")
+        parts += [_verb(verb) for verb in VERBS if verb.group == group]
+    return "\n".join(parts)
+
+
+def _verb(verb: Verb) -> str:
+    command: Any = typer.main.get_command(import_module(f"archsearch.cli.{verb.word}").app)
+    context = command.context_class(command, info_name=verb.word)
+    text = get_docs_for_click(obj=command, ctx=context, indent=2, name=verb.word, call_prefix="archsearch")
+    text = text.rstrip()
+    return f"{text[: text.rindex('Example:')].rstrip()}\n\nExample: `{verb.example}`\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(manual())

@@ -1,0 +1,185 @@
+"""A bundle: a network in every format, checked, with what its reader has to know. Whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from archsearch import __version__
+from archsearch.experiment import write_atomically
+from archsearch.experiment.files import sync_folder
+from archsearch.export import formats, parity
+from archsearch.export.card import card, preprocessing
+from archsearch.export.hub import write_hub
+from archsearch.export.origin import Origin, validation
+from archsearch.export.parity import Parity, ParityLost, Trial
+from archsearch.export.source import source
+from archsearch.export.timm import timm_arguments
+from archsearch.network.build import Network
+from archsearch.reading.errors import refuse
+from archsearch.training.checkpoint import weights_to_bytes
+from archsearch.training.latency import measure
+
+MANIFEST, WEIGHTS, KIND = "manifest.json", "weights.safetensors", "archsearch bundle"
+NAMES: dict[formats.Format, str] = {"python": "model.py", "onnx": "model.onnx", "torch-export": "model.pt2"}
+RANDOM = 16  # images, where a network's data is not known
+FILES = {
+    "model.yaml": "the network; `archsearch train` and `archsearch profile` read it",
+    "model.py": "plain PyTorch: `model.load('weights.safetensors')` is the network",
+    WEIGHTS: "its weights",
+    "model.onnx": "ONNX, `images` (batch, channels, height, width) -> `scores`",
+    "model.pt2": "`torch.export.load('model.pt2').module()`",
+    "preprocessing.json": "labels, mean, deviation, size, layout, scaling",
+    "huggingface/": "for the Hugging Face hub: `Model.from_pretrained`, see hub.py in it",
+}
+TIMM = "the same network as timm's `create_model(name, **arguments)`, and its weights' names there"
+Tell = Callable[[str], None]
+
+
+def trial_for(origin: Origin, tell: Tell) -> tuple[Trial, int | None]:
+    """What formats are compared on, and how many images of the validation split are right: real images where the
+    network's data is known, else random ones."""
+    if origin.images is None:
+        tell(f"the network's data is not known: compared on {RANDOM} random images")
+        images = parity.random_images(origin.architecture.input, RANDOM)
+        return parity.trial_of(origin.network, [images], "random"), None
+    images, labels = validation(origin.images)
+    trial = parity.trial_of(origin.network, [images], f"validation split of {origin.images.name}")
+    return trial, int((trial.scores.argmax(1) == labels).sum())
+
+
+def write_format(form: formats.Format, network: Network, trial: Trial, output: Path) -> Parity:
+    """One format as a file, compared with the network before it is there. Raises ParityLost, InputError, OSError."""
+    with tempfile.TemporaryDirectory() as place:
+        (found,) = _written(Path(place), network, trial, (form,))
+        content = (Path(place) / NAMES[form]).read_bytes()
+    write_atomically(output, content)
+    return found
+
+
+def refuse_other_folders(output: Path) -> None:
+    """Raises InputError for anything but a place that is free, an empty folder, or a bundle."""
+    allowed = "a new or an empty folder, or a bundle to be replaced"
+    if output.is_symlink() or (output.exists() and not output.is_dir()):
+        raise refuse(f"{output} is no folder, but a file or a link", allowed=allowed, file="-o")
+    if output.is_dir() and any(output.iterdir()) and not _is_bundle(output):
+        raise refuse(f"{output} holds other files", allowed=allowed, hint="another -o", file="-o")
+    parent = output.absolute().parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise refuse(f"{parent} is no folder that may be written", allowed=allowed, file="-o")
+
+
+def write_bundle(origin: Origin, output: Path, tell: Tell) -> dict[str, Any]:
+    """The folder with everything; what its manifest holds.
+
+    It is made beside `output` and takes its place once every format agrees with the network. Raises ParityLost (nothing
+    is left then), InputError, OSError.
+    """
+    formats.refuse_without_onnx()
+    refuse_other_folders(output)
+    trial, right = trial_for(origin, tell)
+    place = Path(tempfile.mkdtemp(dir=output.absolute().parent, prefix=f".{output.name}.new-"))
+    try:
+        document = _fill(place, origin, trial, right, tell)
+        place.chmod(0o755)
+        _take_place(place, output)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    return document
+
+
+def _fill(place: Path, origin: Origin, trial: Trial, right: int | None, tell: Tell) -> dict[str, Any]:
+    architecture, files = origin.architecture, dict(FILES)
+    (place / "model.yaml").write_text(architecture.to_yaml())
+    found = _written(place, origin.network, trial, tuple(NAMES), tell)
+    _write_json(place / "preprocessing.json", preprocessing(origin))
+    if arguments := timm_arguments(architecture):
+        _write_json(place / "timm.json", arguments)
+        files["timm.json"] = TIMM
+    latency = measure(architecture, device="cpu", threads=1, seconds=1.0)
+    page = card(origin, found, latency, right=right, files=files)
+    (place / "MODEL_CARD.md").write_text(page)
+    write_hub(place, page, preprocessing(origin))
+    written = sorted(path for path in place.rglob("*") if path.is_file())
+    document = {
+        "kind": KIND,
+        "format": 1,
+        "archsearch": __version__,
+        "name": architecture.name,
+        "digest": architecture.digest,
+        "parity": [each.to_dict() for each in found],
+        "files": {path.relative_to(place).as_posix(): _entry(path) for path in written},
+    }
+    _write_json(place / MANIFEST, document)
+    for path in (*written, place / MANIFEST):
+        _sync(path)
+    sync_folder(place)
+    return document
+
+
+def _written(
+    place: Path, network: Network, trial: Trial, wanted: tuple[formats.Format, ...], tell: Tell = lambda _: None
+) -> list[Parity]:
+    """Writes these formats with the weights, and compares each. Raises ParityLost for the first that differs."""
+    (place / WEIGHTS).write_bytes(weights_to_bytes(network.state_dict()))
+    if "python" in wanted:
+        (place / NAMES["python"]).write_text(source(network.architecture))
+    if {"onnx", "torch-export"} & {*wanted}:
+        exported = formats.program(network)
+        if "torch-export" in wanted:
+            formats.write_program(exported, place / NAMES["torch-export"])
+        if "onnx" in wanted:
+            formats.write_onnx(exported, place / NAMES["onnx"])
+    found = []
+    for form in wanted:
+        compared = trial.compare(form, place / NAMES[form], place / WEIGHTS)
+        if not compared.kept:
+            raise ParityLost(
+                f"{compared}; allowed: below {parity.TOLERANCE:g}, and the same top-1. Nothing was written"
+            )
+        tell(str(compared))
+        found.append(compared)
+    return found
+
+
+def _take_place(new: Path, output: Path) -> None:
+    """The new folder under the output's name; a bundle that stood there is removed after that."""
+    old = new.with_name(new.name.replace(".new-", ".old-"))
+    if output.exists():
+        output.rename(old)
+    try:
+        new.rename(output)
+    except OSError:
+        if old.exists():
+            old.rename(output)
+        raise
+    sync_folder(output.absolute().parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _is_bundle(folder: Path) -> bool:
+    try:
+        return bool(json.loads((folder / MANIFEST).read_text()).get("kind") == KIND)
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

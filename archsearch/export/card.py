@@ -1,0 +1,123 @@
+"""MODEL_CARD.md and preprocessing.json: what a reader of a bundle has to know of it."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from archsearch import __version__
+from archsearch.architecture.cost import cost
+from archsearch.export.origin import Origin
+from archsearch.export.parity import Parity
+from archsearch.training.latency import Latency
+
+HOW_READ = {
+    "digits": "8x8 grey values of 0 to 16, scaled to 0 to 255",
+    "cifar10": "RGB, 32x32",
+    "fashion_mnist": "grey, 28x28",
+    "folder": "RGB, the shorter side resized, the centre cropped",
+}
+
+
+def preprocessing(origin: Origin) -> dict[str, Any]:
+    """Labels by the score's number, and how an image becomes what the network reads; null where it is not known."""
+    channels, height, width = origin.architecture.input
+    images, said = origin.images, origin.described
+    labels = list(images.classes) if images is not None else said.get("classes")
+    name = images.name if images is not None else said.get("name")
+    return {
+        "labels": labels,
+        "size": {"channels": channels, "height": height, "width": width},
+        "layout": "NCHW",
+        "dtype": "float32",
+        "reading": HOW_READ.get(str(name)),
+        "scaling": "pixel / 255, then (x - mean) / std by channel",
+        "mean": list(images.mean) if images is not None else said.get("mean"),
+        "std": list(images.std) if images is not None else said.get("std"),
+        "output": {"scores": origin.architecture.classes, "softmax": False},
+    }
+
+
+def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
+    """The 95 % interval of a share of `count` images (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212)."""
+    share, square = right / count, z * z
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    half = z / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def card(
+    origin: Origin, parities: Sequence[Parity], latency: Latency, *, right: int | None, files: Mapping[str, str]
+) -> str:
+    """The page. `right`: how many images of the validation split these weights get right, counted at the export."""
+    network, counted = origin.architecture, cost(origin.architecture)
+    channels, height, width = network.input
+    lines = [
+        f"# {_plain(network.name or network.digest)}",
+        "",
+        f"Images ({channels}, {height}, {width}) -> {network.classes} classes. {counted.params:,} parameters, "
+        f"{counted.macs:,} MACs (convolutions and linear layers), {counted.flops:,} FLOPs (fvcore's count in eval "
+        f"mode, one multiply-add = 1). Digest {network.digest}.",
+        "",
+        "## Accuracy",
+        "",
+        *_accuracy(origin, right),
+        "",
+        "## How it was found",
+        "",
+        *(f"- {sentence}" for sentence in origin.found),
+        f"- Budget: {origin.budget or 'none known'}.",
+        f"- archsearch {__version__}, torch {version('torch')}, Python {platform.python_version()}.",
+        "",
+        "## Data",
+        "",
+        *_data(origin),
+        "",
+        "## Latency",
+        "",
+        f"{latency}, clock: {latency.clock}; measured at the export, in eval mode, norms not folded.",
+        "",
+        "## Files",
+        "",
+        *(f"- `{name}`: {what}" for name, what in files.items()),
+        "",
+        "## Parity with the module that was trained",
+        "",
+        *(f"- {parity}" for parity in parities),
+        "",
+        "## Licence",
+        "",
+        "archsearch is Apache-2.0; classes of it stand in model.py. It claims nothing of the weights: their terms are "
+        "yours to set, within those of the data.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _accuracy(origin: Origin, right: int | None) -> list[str]:
+    lines = [f"- {split}: {said}" for split, said in origin.accuracy.items()]
+    if right is not None and origin.images is not None:
+        count = len(origin.images.validation)
+        low, high = wilson(right, count)
+        lines.append(
+            f"- validation, these weights, counted at the export: {100 * right / count:.2f} % of {count} images "
+            f"(95 % interval over images: {100 * low:.2f} to {100 * high:.2f} %). The search chose by this split."
+        )
+    return lines or ["Not known: the weights came without their data."]
+
+
+def _data(origin: Origin) -> list[str]:
+    images, said = origin.images, origin.described
+    if images is None and not said:
+        return ["Not known."]
+    if images is None:
+        return [f"`{said.get('name')}`, digest {said.get('digest')}."]
+    sizes = ", ".join(f"{len(images.split(name))} {name}" for name in ("train", "validation", "test"))
+    return [f"`{images.name}`, digest {images.digest}: {sizes} images, {len(images.classes)} classes."]
+
+
+def _plain(name: str) -> str:
+    """A user's name, without what Markdown or HTML would take for its own."""
+    return "".join(letter for letter in name if letter.isalnum() or letter in " _-.")[:100]

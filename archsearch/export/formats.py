@@ -1,0 +1,88 @@
+"""A network as ONNX and as torch.export's program, both for any number of images at once."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.export import Dim, ExportedProgram
+
+from archsearch.network.build import Network
+from archsearch.reading.errors import refuse
+
+Format = Literal["python", "onnx", "torch-export"]
+NEEDED = ("onnx", "onnxscript", "onnxruntime")
+IMAGES, SCORES = "images", "scores"
+
+
+def refuse_without_onnx() -> None:
+    """Raises InputError where what writes and checks ONNX is not installed: the extra `export`."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise refuse(
+            f"ONNX needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
+            allowed="an installation with the extra `export`",
+            hint="pip install archsearch[export]",
+            file="--format onnx",
+        )
+
+
+def program(network: Network) -> ExportedProgram:
+    """torch.export's program of the network in eval mode; its first axis is any number of images."""
+    images = torch.zeros(2, *network.architecture.input)
+    with _quiet():
+        return torch.export.export(_Images(network).eval(), (images,), dynamic_shapes=({0: Dim("batch")},))
+
+
+def write_program(exported: ExportedProgram, file: Path) -> None:
+    """model.pt2; `torch.export.load(file).module()` is the network."""
+    with _quiet():
+        torch.export.save(exported, file)
+
+
+def write_onnx(exported: ExportedProgram, file: Path) -> None:
+    """One ONNX file: images (batch, C, H, W) -> scores (batch, classes). Raises InputError without the extra."""
+    refuse_without_onnx()
+    with _quiet():
+        torch.onnx.export(
+            exported,
+            f=file,
+            input_names=[IMAGES],
+            output_names=[SCORES],
+            dynamic_shapes=({0: Dim("batch")},),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+
+
+class _Images(nn.Module):
+    """The network as a module whose argument is called `images`: that name is the program's."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Scores."""
+        return self.network(images)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Exporters warn of their own insides, and onnxscript logs each rewriting."""
+    before = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(before)

@@ -1,0 +1,155 @@
+"""Where a network comes from: its weights, the data that it was scored on, and how it was found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from archsearch.analysis.intervals import CONFIDENCE
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.experiment.records import spell
+from archsearch.network.build import Network, build
+from archsearch.network.pretrained import load_pretrained
+from archsearch.reading.errors import refuse
+from archsearch.space import SearchSpace, load_space
+from archsearch.space.settings import DataSettings
+from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
+from archsearch.training.datasets import load_images
+from archsearch.training.feed import feed_of
+from archsearch.training.images import ImageSet, Progress
+from archsearch.training.pretrained import read_weights
+
+AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A network with its weights, in eval mode, and what is known of it.
+
+    `found` are sentences on how it was found; `accuracy` what was scored before: split -> words. `images` is None
+    where its data is not known here; `described` is then what a training's result.json says of them.
+    """
+
+    network: Network
+    found: tuple[str, ...] = ()
+    accuracy: Mapping[str, str] = field(default_factory=dict)
+    budget: str = ""
+    images: ImageSet | None = None
+    settings: DataSettings | None = None
+    described: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's."""
+        return self.network.architecture
+
+
+def with_weights(architecture: Architecture, content: bytes, file: str) -> Network:
+    """The network with its own weights, from a safetensors file's bytes. Raises InputError, naming the file."""
+    network = build(architecture)
+    try:
+        network.load_state_dict(weights_from_bytes(content))
+    except (CheckpointDamaged, RuntimeError) as error:
+        first = str(error).strip().splitlines()[-1].strip()
+        raise refuse(f"these are not the network's weights: {first:.200}", file=file) from error
+    return network.eval()
+
+
+def of_file(architecture: Architecture, weights: Path) -> Origin:
+    """A network, and a file of weights: archsearch's, torchvision's or timm's. Where `archsearch train` has left them,
+    what its result.json says. Raises InputError for weights of another network."""
+    from dataclasses import replace
+
+    from archsearch.reading.errors import InputError
+
+    network = build(architecture)
+    try:
+        start = load_pretrained(network, read_weights(weights).tensors)
+    except InputError as error:
+        raise InputError(*(replace(problem, file=str(weights)) for problem in error.problems)) from error
+    if start.replaced:
+        allowed = f"weights with {architecture.classes} classes"
+        raise refuse("the weights have another number of classes", allowed=allowed, file=str(weights))
+    result = _result(weights.with_name("result.json"), architecture)
+    found = [f"Weights from {weights.name}, as {start.source} names them."]
+    if result:
+        found.append(f"Trained by `archsearch train` for {result['epochs']} epochs with seed {result['seed']}.")
+    scored = {
+        split: f"{100 * result[split]['accuracy']:.2f} % (one training)"
+        for split in ("validation", "test")
+        if result.get(split)
+    }
+    return Origin(network=network.eval(), found=tuple(found), accuracy=scored, described=result.get("data", {}))
+
+
+def _result(file: Path, architecture: Architecture) -> dict[str, Any]:
+    """What a training has left beside its weights; nothing where that is of another network."""
+    try:
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found if found["digest"] == architecture.digest else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def of_trial(
+    folder: ExperimentFolder, architecture: Architecture, trial: Trial, weights: bytes, *, tell: Progress
+) -> Origin:
+    """A trial of a search with the weights that it has kept."""
+    space = load_space(folder.space_yaml)
+    file = str(folder.trial(trial.number) / "weights.safetensors")
+    with Ledger.read(folder.ledger) as ledger:
+        tested = [event.data for event in ledger.events_of("tested", trial=trial.number)]
+        trials = ledger.total
+    scored = {"validation": f"{100 * trial.value:.2f} % (as the search scored it)"} if trial.value is not None else {}
+    if tested:
+        scored["test"] = f"{100 * tested[-1]['test_accuracy']:.2f} % (looked at once, when the search had ended)"
+    found = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
+    found += [f"Trained with {spell(trial.training)}."] if trial.training else []
+    return _found(space, with_weights(architecture, weights, file), found, scored, tell)
+
+
+def of_confirmed(folder: ExperimentFolder, *, tell: Progress) -> Origin:
+    """The winner of `archsearch confirm`, with the weights of its best seed. Raises InputError for damaged ones."""
+    place, space = folder.path / "confirm", load_space(folder.space_yaml)
+    try:
+        document = json.loads((place / "confirm.json").read_text())
+        weights = (place / "weights.safetensors").read_bytes()
+        winner = next(row for row in document["rows"] if row["winner"])
+    except (OSError, ValueError, KeyError, StopIteration) as error:
+        raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(place)) from error
+    network = with_weights(Architecture.from_yaml(place / "best.yaml"), weights, str(place / "weights.safetensors"))
+    scored = {split: _over_seeds(winner[split]) for split in ("validation", "test") if winner.get(split)}
+    found = [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."]
+    return _found(space, network, found, scored, tell)
+
+
+def _found(space: SearchSpace, network: Network, found: list[str], scored: dict[str, str], tell: Progress) -> Origin:
+    return Origin(
+        network=network, found=tuple(found), accuracy=scored, budget=str(space.budget),
+        images=load_images(space.data, progress=tell), settings=space.data,
+    )  # fmt: skip
+
+
+def _over_seeds(interval: Mapping[str, Any]) -> str:
+    if interval["half"] is None:
+        return f"{100 * interval['mean']:.2f} % (one seed)"
+    return (
+        f"{100 * interval['mean']:.2f} % +- {100 * interval['half']:.2f} % "
+        f"({CONFIDENCE:.0%} interval over {interval['n']} seeds)"
+    )
+
+
+def validation(images: ImageSet) -> tuple[Tensor, Tensor]:
+    """All images of the validation split as the network reads them, and their labels."""
+    from archsearch.space.settings import TrainingSettings
+
+    feed = feed_of(images, TrainingSettings(), torch.device("cpu"), workers=0)
+    batches = list(feed.evaluation("validation", AT_ONCE))
+    return torch.cat([each for each, _ in batches]).contiguous(), torch.cat([labels for _, labels in batches])

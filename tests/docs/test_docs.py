@@ -1,0 +1,78 @@
+"""The documentation says what is so: commands that exist, generated pages up to date, links that lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import typer
+import yaml
+
+from archsearch.cli.manual import manual
+from archsearch.cli.verbs import VERBS, find
+from archsearch.space import load_space
+from tests.docs.reading import PAGES, ROOT, Command, blocks, commands
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(commands()) > 25
+    assert {verb.word for verb in VERBS} - {c.words[0] for c in commands()} == set(), "a verb that no page shows"
+
+
+@pytest.mark.parametrize("command", commands(), ids=str)
+def test_a_command_of_the_docs_is_one(command: Command) -> None:
+    """Its verb is there and takes the arguments and options as they are written."""
+    word, *rest = command.words
+    if word in ("--help", "--version"):
+        return
+    verb = find(word)
+    assert verb is not None, f"no verb {word}"
+    if not rest:  # it is only spoken of
+        return
+    parsed = typer.main.get_command(import_module(f"archsearch.cli.{word}").app)
+    try:
+        parsed.make_context(f"archsearch {word}", [each for each in rest if each != "--debug"])
+    except typer.Exit as leaving:
+        assert leaving.exit_code == 0  # --help
+
+
+def test_the_command_lines_page_is_generated() -> None:
+    assert (ROOT / "docs" / "cli.md").read_text() == manual(), "python -m archsearch.cli.manual > docs/cli.md"
+
+
+def test_the_site_is_built_offline_and_strictly(tmp_path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path / "site")]
+    environment = {**os.environ, "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "site" / "tutorial.html").read_text()
+    assert "From a folder of images" in page
+    fetched = [
+        word for word in page.split('"') if word.startswith(("http://", "https://")) and word.endswith((".js", ".css"))
+    ]
+    assert not fetched, "everything that a page needs is beside it"
+
+
+def files() -> list[tuple[str, str]]:
+    """Search-space files of the pages; a part of one stands for the rest of the tutorial's."""
+    return [
+        (page.relative_to(ROOT).as_posix(), text)
+        for page in PAGES
+        for language, text in blocks(page)
+        if language == "yaml"
+    ]
+
+
+@pytest.mark.parametrize(("page", "text"), files())
+def test_a_search_space_of_the_docs_is_valid(page: str, text: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind in "ab":
+        (tmp_path / "my-images" / kind).mkdir(parents=True)
+    whole = next(text for page, text in files() if page == "docs/tutorial.md")
+    words = {**yaml.safe_load(whole), "budget": {}, **yaml.safe_load(text)}  # other images, another budget
+    Path("space.yaml").write_text(yaml.safe_dump(words))
+    assert load_space(Path("space.yaml")).name == words["name"]

@@ -1,0 +1,146 @@
+"""A bundle from a real search: complete, checked, read back by others; and what is refused."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from archsearch import Architecture, zoo
+from archsearch.cli import main
+from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.export import bundle, parity
+from archsearch.export.fresh import fresh
+from archsearch.network import build
+from archsearch.training.checkpoint import weights_to_bytes
+from tests.search.local import drive_locally, tiny
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
+    space, folder = tiny(tmp_path_factory.mktemp("searched"), "search.trials=2", "training.epochs=2")
+    drive_locally(space, folder)
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.begin()
+        ledger.end("finished")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(experiment: ExperimentFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("bundle") / "bundle"
+    assert main(["export", str(experiment.path), "-o", str(place), "--json"]) == 0
+    return place
+
+
+def test_the_manifest_has_every_file_and_its_hash(made: Path) -> None:
+    manifest = json.loads((made / "manifest.json").read_text())
+    there = {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()}
+    assert there == {*manifest["files"], "manifest.json"}
+    assert {"model.yaml", "model.py", "model.onnx", "model.pt2", "weights.safetensors", "MODEL_CARD.md"} <= there
+    for name, entry in manifest["files"].items():
+        content = (made / name).read_bytes()
+        assert (hashlib.sha256(content).hexdigest(), len(content)) == (entry["sha256"], entry["bytes"])
+    assert list(made.parent.glob(".*")) == []
+
+
+def test_every_format_agrees_on_the_whole_validation_split(made: Path) -> None:
+    found = json.loads((made / "manifest.json").read_text())["parity"]
+    assert [each["format"] for each in found] == ["python", "onnx", "torch-export"]
+    for each in found:
+        assert each["kept"] and each["difference"] < 1e-4 and each["other_top1"] == 0
+        assert (each["images"], each["of"]) == (431, "validation split of digits")
+
+
+def test_the_config_is_read_back(made: Path, experiment: ExperimentFolder, capsys) -> None:
+    network = Architecture.from_yaml(made / "model.yaml")
+    with Ledger.read(experiment.ledger) as ledger:
+        assert network.digest == ledger.best().digest
+    capsys.readouterr()
+    assert main(["profile", str(made / "model.yaml"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["digest"] == network.digest
+    build(network).load_state_dict(load_file(made / "weights.safetensors"))
+
+
+def test_labels_preprocessing_and_card(made: Path) -> None:
+    said = json.loads((made / "preprocessing.json").read_text())
+    assert said["labels"] == list("0123456789") and said["size"] == {"channels": 1, "height": 8, "width": 8}
+    assert 0 < said["mean"][0] < 1 and 0 < said["std"][0] < 1
+    card = (made / "MODEL_CARD.md").read_text()
+    for words in ("95 % interval", "MACs", "FLOPs", "flops <= 120k", "`digits`, digest", "quartiles", "Apache-2.0"):
+        assert words in card
+
+
+def test_it_is_ready_for_the_hugging_face_hub_offline(made: Path) -> None:
+    code = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import torch
+from hub import Model
+from model import load
+images = torch.randn(2, 1, 8, 8)
+hub, plain = Model.from_pretrained(sys.argv[1]), load(sys.argv[1] + "/model.safetensors")
+assert not hub.training
+with torch.no_grad():
+    assert torch.equal(hub(images), plain(images))
+print("equal")
+"""
+    words = [sys.executable, "-I", "-B", "-c", code, str(made / "huggingface")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={"HF_HUB_OFFLINE": "1"})
+    assert done.stdout.strip() == "equal", done.stderr[-1000:]
+
+
+def network_of(experiment: ExperimentFolder) -> Architecture:
+    with Ledger.read(experiment.ledger) as ledger:
+        return Architecture.from_dict(dict(ledger.best().architecture))
+
+
+def test_a_mismatch_is_an_error_and_leaves_nothing(experiment, tmp_path: Path, monkeypatch, capsys) -> None:
+    right, end = bundle.source, "return self.head(x)"
+    monkeypatch.setattr(bundle, "source", lambda network: right(network).replace(end, f"{end} + 1e-3"))
+    for words in (["-o", str(tmp_path / "bundle")], ["--format", "python", "-o", str(tmp_path / "model.py")]):
+        assert main(["export", str(experiment.path), *words]) == 1
+        assert "max difference 0.001" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_model_py_that_imports_archsearch_is_found(experiment, tmp_path: Path) -> None:
+    network = fresh(network_of(experiment))
+    (tmp_path / "model.py").write_text("import archsearch\n" + bundle.source(network.architecture))
+    (tmp_path / "w.safetensors").write_bytes(weights_to_bytes(network.state_dict()))
+    with pytest.raises(parity.ParityLost, match="archsearch is neither torch's nor Python's own"):
+        parity.by_python(tmp_path / "model.py", tmp_path / "w.safetensors", torch.zeros(1, 1, 8, 8))
+
+
+def refusal(capsys, *words: str) -> str:
+    capsys.readouterr()
+    assert main(["export", *words]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and "Traceback" not in said.err
+    return said.err
+
+
+def test_what_is_refused(experiment, made: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years")
+    assert "holds other files" in refusal(capsys, str(experiment.path), "-o", str(tmp_path / "mine"))
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years"
+    (tmp_path / "link").symlink_to(made)
+    assert "a link" in refusal(capsys, str(experiment.path), "-o", str(tmp_path / "link"))
+    assert "has no weights" in refusal(capsys, "resnet20_cifar", "-o", str(tmp_path / "b"))
+    assert "onnx is no text" in refusal(capsys, "resnet20_cifar", "--format", "onnx")
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(weights_to_bytes(fresh(zoo.get("resnet20_cifar")).state_dict()))
+    words = ["--weights", str(weights), "--format", "python"]
+    assert "not the weights" in refusal(capsys, "resnet32_cifar", *words)
+    assert "weights of its own" in refusal(capsys, str(experiment.path), *words)
+    from archsearch.export import formats
+
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    said = refusal(capsys, str(experiment.path), "-o", str(tmp_path / "b"))
+    assert "pip install archsearch[export]" in said
+    assert not (tmp_path / "b").exists()

@@ -1,0 +1,102 @@
+"""model.py, written from the plan: the same function, the same names, and source that a person would have written."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+from archsearch import zoo
+from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.export.code import literal
+from archsearch.export.fresh import fresh
+from archsearch.export.source import source
+from archsearch.network.build import skeleton
+from tests.sampling import sampled
+
+SAMPLED = sampled(40, seed=11)
+FAMILIES = (
+    "resnet20_cifar", "preact_resnet164_cifar", "densenet_bc100_12_cifar", "stochastic_depth_resnet110_cifar",
+    "weighted_resnet118_cifar", "highway10_16_mnist", "resnet110_shortcut_exclusive_gate_cifar", "dpn68", "dpn92",
+    "cbam_resnet50", "seresnext50_32x4d", "resnetv2_50", "wrn16_4_cifar", "resnet18_option_a",
+)  # fmt: skip
+
+
+def executed(text: str) -> types.ModuleType:
+    module = types.ModuleType("model")
+    exec(compile(text, "model.py", "exec"), module.__dict__)
+    return module
+
+
+@pytest.mark.parametrize("number", range(len(SAMPLED)))
+def test_sampled_networks_compute_the_same_in_both_modes(number: int) -> None:
+    architecture = SAMPLED[number]
+    ours, theirs = fresh(architecture, seed=number), executed(source(architecture)).build()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(3, *architecture.input, generator=torch.Generator().manual_seed(number))
+    with torch.no_grad():
+        wanted = ours(images)
+        assert wanted.std() > 1e-6, "scores that say nothing"
+        torch.testing.assert_close(theirs.eval()(images), wanted, atol=1e-5, rtol=1e-5)
+    found = []
+    with torch.random.fork_rng(), torch.no_grad():
+        for network in (ours, theirs):
+            torch.manual_seed(number)
+            found.append(network.train()(images))
+    torch.testing.assert_close(found[1], found[0], atol=1e-4, rtol=1e-4)
+
+
+def names_and_shapes(module: torch.nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_names_and_shapes_are_those_of_the_module(name: str) -> None:
+    with torch.device("meta"):
+        theirs = executed(source(zoo.get(name))).Network()
+    assert names_and_shapes(theirs) == names_and_shapes(skeleton(zoo.get(name)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", zoo.names())
+def test_names_and_shapes_of_the_whole_zoo(name: str) -> None:
+    test_names_and_shapes_are_those_of_the_module(name)
+
+
+def test_ruff_has_nothing_to_say_of_it(tmp_path: Path) -> None:
+    networks = {name: zoo.get(name) for name in FAMILIES} | {f"n{n}": each for n, each in enumerate(SAMPLED)}
+    for name, network in networks.items():
+        (tmp_path / f"{name}.py").write_text(source(network))
+    words = ["--isolated", "--line-length", "120", str(tmp_path)]
+    rules = ["--select", "E,F,W,I,B,UP,SIM,RUF,C4,RET"]
+    for command in (["check", *rules, *words], ["format", "--check", *words]):
+        done = subprocess.run([sys.executable, "-m", "ruff", *command], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_depth_is_a_loop_and_units_of_one_form_share_a_class() -> None:
+    short, long = (source(zoo.get(name)).splitlines() for name in ("resnet20_cifar", "resnet1202_cifar"))
+    assert abs(len(long) - len(short)) <= 3
+    assert len(source(zoo.get("densenet_bc250_24_cifar")).splitlines()) < 130
+    assert sum(line.startswith("class ") for line in source(zoo.get("resnet50")).splitlines()) == 2
+
+
+def test_no_word_of_a_user_becomes_source() -> None:
+    name = '"""\nimport os; os.abort()\n"""'
+    network = zoo.get("resnet20_cifar").model_copy(update={"name": name})
+    assert source(network) == source(zoo.get("resnet20_cifar"))
+    for value in ("1; import os", None, [1], float("nan"), True and "x"):
+        with pytest.raises(TypeError):
+            literal(value)
+
+
+def test_new_weights_start_as_archsearchs_do() -> None:
+    block = Block(zero_init=True, gate="shortcut", gate_bias=-3.0, learned_gain=True)
+    network = Architecture(stages=(Stage(depth=2, width=32, block=block),))
+    state = executed(source(network)).build().state_dict()
+    assert (state["stage1.block1.gate.conv1.bias"] == -3).all()
+    assert (state["stage1.block2.branch.norm2.weight"] == 0).all()
+    assert state["stage1.block2.gain.gain1.value"] == 0
+    assert state["stem.conv1.weight"].std().item() == pytest.approx((2 / (9 * 16)) ** 0.5, rel=0.15)
