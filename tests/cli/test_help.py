@@ -17,10 +17,10 @@ SURFACE = {
     "check": {"SPACE.yaml", "--set", "--samples", "--no-probe", "--cluster", "--json"},
     "sample": {"SPACE.yaml", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
-        "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address",
+        "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address", "--runtime-env",
         "--tracking-uri", "--dry-run", "--json",
     },
-    "resume": {"EXPERIMENT", "--force", "--address", "--tracking-uri", "--json"},
+    "resume": {"EXPERIMENT", "--force", "--address", "--runtime-env", "--tracking-uri", "--json"},
     "status": {"[EXPERIMENT]", "--watch", "--json"},
     "confirm": {"EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--tracking-uri", "--json"},
     "report": {"EXPERIMENT", "-o", "--output", "--json"},
@@ -34,7 +34,7 @@ SURFACE = {
     "train": {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
         "--output", "--json", "--weights", "--freeze", "--compile"},
-    "export": {"EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--json"},
+    "export": {"EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--weights", "--seed", "--json"},
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 _FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_ANY_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`((?:\.venv/bin/)?archsearch [^`]+)`")
 _PLACEHOLDER = re.compile(r"\b[A-Z]{2,}\b|\.\.\.|…|HOST:PORT")  # what stands for something else is not to be typed
 
@@ -40,9 +41,9 @@ def commands() -> list[Command]:
     found = set()
     for page in PAGES:
         text = page.read_text()
-        lines = [
-            line.strip().removeprefix("$ ") for line in text.splitlines() if re.match(r"(```|\s{4}|archsearch )", line)
-        ]
+        fenced = "\n".join(block for _, block in _ANY_FENCE.findall(text))
+        indented = [line for line in _ANY_FENCE.sub("", text).splitlines() if line.startswith("    ")]
+        lines = [line.strip().removeprefix("$ ") for line in [*fenced.splitlines(), *indented]]
         lines += [" ".join(quoted.split()) for quoted in _INLINE.findall(text)]
         for line in lines:
             for part in line.split(" && "):
