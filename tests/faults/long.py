@@ -82,7 +82,10 @@ def the_same(place: Path) -> str:
 
 def dead_workers(place: Path) -> str:
     deaths, again = workers_killed(place, 50)
-    return f"{deaths} deaths by SIGKILL, SIGSEGV and SIGABRT: every trial ended, {again} epochs trained again"
+    return (
+        f"50 workers killed by SIGKILL, SIGSEGV and SIGABRT, {deaths} of them at a trial: every trial ended, none twice, "
+        f"{again} epochs trained again"
+    )
 
 
 def dead_nodes(place: Path) -> str:
@@ -157,6 +160,7 @@ def ten_thousand(place: Path) -> str:
         began = time.process_time()
         assert summarise(found.folder)["trials"]["total"] == 10_000
         asked = time.process_time() - began
+        assert found.ratio <= 1.5, f"{name}: the last thousand took {found.ratio:.2f} times as long as the first"
         said.append(
             f"{name}: {found.first_ms:.1f} ms a trial among the first 1,000, {found.last_ms:.1f} among the last "
             f"(x {found.ratio:.2f}), {found.early_mb:.0f} -> {found.late_mb:.0f} MB, `status` {asked:.2f} s"

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +67,8 @@ def check_attempts(folder: ExperimentFolder) -> tuple[int, int]:
 
 
 def workers_killed(place: Path, kills: int, *, seed: int = 0) -> tuple[int, int]:
-    """(workers killed, epochs trained again) of a search whose workers are killed so often, each at a random moment."""
+    """(kills that hit a trial, epochs trained again) of a search whose workers are killed so often, each at a random
+    moment."""
     folder, mark, draw = ExperimentFolder(place / "out"), uuid.uuid4().hex, random.Random(seed)
     trials = 10 + 3 * kills
     words = ("--set", "training.epochs=6", "--set", "search.checkpoint_every=1s", "--trials", str(trials))
@@ -155,12 +156,13 @@ def node(place: Path, mark: str, *words: str) -> Iterator["subprocess.Popen[byte
 
 
 def kill_all(leader: int) -> None:
-    """With SIGKILL: a node and all that it started."""
-    for pid in [*descendants(leader), leader]:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+    """With SIGKILL: a node and all that it started. Stopped first, so that none of them reports another's death: a
+    machine that loses its power does not either."""
+    pids = [leader, *descendants(leader)]
+    for sent in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, sent)
 
 
 def descendants(pid: int) -> list[int]:
@@ -193,7 +195,7 @@ def nodes_die(place: Path, port: int = 26379) -> dict[str, float]:
             until_paused(folder, process, more=3)
             with Ledger.read(folder.ledger) as ledger:
                 reasons = {event.data["reason"] for event in ledger.events_of("requeued")}
-            assert reasons == {"preempted: its worker's node is gone"}
+            assert reasons == {"preempted: its worker's node is gone"}, reasons
             kill_all(head.pid)
             code, said, left = leave(process, signal.SIGINT)
             check_words(code, said, allowed={1, 3})
