@@ -83,8 +83,8 @@ def the_same(place: Path) -> str:
 def dead_workers(place: Path) -> str:
     deaths, again = workers_killed(place, 50)
     return (
-        f"50 workers killed by SIGKILL, SIGSEGV and SIGABRT, {deaths} of them at a trial: every trial ended, none twice, "
-        f"{again} epochs trained again"
+        f"50 workers killed by SIGKILL, SIGSEGV and SIGABRT, {deaths} of them at a trial: every trial ended, none "
+        f"twice, {again} epochs trained again"
     )
 
 
