@@ -166,6 +166,7 @@ class Cluster:
             "PYTHONPATH": os.pathsep.join(map(str, (*path, ROOT))),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": TOKEN,
+            "RAY_raylet_start_wait_time_s": str(int(STARTED_WITHIN)),  # 30 otherwise
         }
         made = Machine(self, name, address, environment, hidden)
         self.machines.append(made)

@@ -26,7 +26,7 @@ PATIENCE = 900.0  # seconds: for a busy machine; nothing here is a claim about s
 PREEMPTED = "preempted: its worker's node is gone"
 
 
-def begin(cluster: Cluster, folder: ExperimentFolder, *words: str, trials: int = 60) -> "subprocess.Popen[str]":
+def begin(cluster: Cluster, folder: ExperimentFolder, *words: str, trials: int = 40) -> "subprocess.Popen[str]":
     settings = ("--trials", str(trials), "--set", "training.epochs=6", "--set", "search.checkpoint_every=1s")
     return cluster.search("run", DIGITS, "--address", cluster.address, *settings, "--output", str(folder.path), *words)
 
@@ -84,7 +84,7 @@ def test_a_node_dies_another_joins_late_and_is_taken_away(tmp_path: Path) -> Non
     with cluster(tmp_path, mark) as machines:
         machines.node()
         worker = machines.node(hidden=(tmp_path,))
-        process = begin(machines, folder, trials=150)
+        process = begin(machines, folder, trials=100)
         until(lambda: both_train(folder, worker), process)
         worker.kill()
         until(lambda: requeued(folder) == [PREEMPTED], process)
@@ -96,7 +96,7 @@ def test_a_node_dies_another_joins_late_and_is_taken_away(tmp_path: Path) -> Non
         until(lambda: requeued(folder) == [PREEMPTED] * 2, process)
         said = finish(process)
         assert f"node {late.address} joined" in said or f"({late.address}) joined" in said
-    check_whole(folder, planned=150)
+    check_whole(folder, planned=100)
     check_gone(mark)
 
 
@@ -117,7 +117,7 @@ def test_the_head_dies_and_resume_goes_on_with_another_cluster(tmp_path: Path) -
         machines.node()
         machines.head.environment["RAY_ADDRESS"] = machines.address
         finish(machines.search("resume", str(folder.path), "--address", "auto"))
-    check_whole(folder, planned=60, before=before)
+    check_whole(folder, planned=40, before=before)
     check_gone(mark)
 
 
@@ -158,7 +158,7 @@ def test_a_slow_node_holds_nobody_up(tmp_path: Path) -> None:
         until(lambda: both_train(folder, worker), process)
         with worker.slowed(0.1):
             finish(process)
-    check_whole(folder, planned=60)
+    check_whole(folder, planned=40)
     check_gone(mark)
 
 
@@ -220,7 +220,7 @@ def test_the_working_tree_is_sent_to_nodes_whose_archsearch_is_another(tmp_path:
         process = machines.search("resume", str(folder.path), "--address", machines.address, "--runtime-env")
         until(lambda: trains(worker), process)
         finish(process)
-    check_whole(folder, planned=60)
+    check_whole(folder, planned=40)
     check_gone(mark)
 
 
