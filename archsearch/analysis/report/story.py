@@ -72,7 +72,8 @@ def _tradeoff(found: Mapping[str, Any], name: str, front: list[str]) -> str:
         ("~cost-line", "literature: only the cost is known" if "cost" in kinds else ""),
     )
     caption = (
-        "Only trials that were trained to the end are on the front. Trials below the scale lie on its floor, hollow."
+        "Only trials that were trained to the end are on the front. The scale is theirs: one "
+        "below it lies on its floor, hollow, and scores of rungs below it are not drawn."
     )
     if "published" in kinds:
         caption += " Published accuracies are on the test images, after far longer trainings; pointing shows the name."
