@@ -32,7 +32,7 @@ SURFACE = {
     "train": {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
         "--output", "--json", "--weights", "--freeze", "--compile"},
-    "export": {"EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--json"},
+    "export": {"EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--weights", "--seed", "--json"},
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip
