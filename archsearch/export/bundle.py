@@ -166,7 +166,7 @@ def _take_place(new: Path, output: Path) -> None:
 
 def _is_bundle(folder: Path) -> bool:
     try:
-        return json.loads((folder / MANIFEST).read_text()).get("kind") == KIND
+        return bool(json.loads((folder / MANIFEST).read_text()).get("kind") == KIND)
     except (OSError, ValueError, AttributeError):
         return False
 

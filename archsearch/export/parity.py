@@ -161,4 +161,4 @@ def by_python(model: Path, weights: Path, images: Tensor) -> Tensor:
 
 
 def _parts(images: Tensor) -> Iterator[Tensor]:
-    yield from images.split(AT_ONCE)
+    yield from images.split(AT_ONCE)  # type: ignore[no-untyped-call]
