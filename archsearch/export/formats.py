@@ -72,7 +72,8 @@ class _Images(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Scores."""
-        return self.network(images)
+        scores: torch.Tensor = self.network(images)
+        return scores
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from archsearch.experiment import ExperimentFolder, Ledger, Trial
 from archsearch.experiment.records import spell
 from archsearch.network.build import Network, build
 from archsearch.network.pretrained import load_pretrained
-from archsearch.reading.errors import refuse
+from archsearch.reading.errors import InputError, refuse
 from archsearch.space import SearchSpace, load_space
 from archsearch.space.settings import DataSettings
 from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
@@ -65,10 +65,6 @@ def with_weights(architecture: Architecture, content: bytes, file: str) -> Netwo
 def of_file(architecture: Architecture, weights: Path) -> Origin:
     """A network, and a file of weights: archsearch's, torchvision's or timm's. Where `archsearch train` has left them,
     what its result.json says. Raises InputError for weights of another network."""
-    from dataclasses import replace
-
-    from archsearch.reading.errors import InputError
-
     network = build(architecture)
     try:
         start = load_pretrained(network, read_weights(weights).tensors)

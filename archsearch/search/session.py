@@ -220,5 +220,9 @@ def _terminable() -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
+    except SystemExit as leaving:  # Ray's answer to the signal, from when it has taken it until it has started
+        if leaving.code != signal.SIGTERM:
+            raise
+        raise KeyboardInterrupt from leaving
     finally:
         signal.signal(signal.SIGTERM, before)
