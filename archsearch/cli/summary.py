@@ -86,7 +86,7 @@ def _next(summary: dict[str, Any]) -> list[str]:
         commands += [
             f"archsearch train {best} --data {_data(folder, summary['best'].get('training', {}))}",
             f"archsearch profile {best}",
-            f"archsearch export {what} --format config -o best.yaml",
+            f"archsearch export {what} -o bundle",
         ]
         if members := summary["pareto"]:
             member = members[min(1, len(members) - 1)]["trial"]  # the first is the best, which needs no --trial

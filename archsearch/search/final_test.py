@@ -1,4 +1,7 @@
-"""The test split: one worker looks at it, once in a search's life, for the best trial when nothing runs any more."""
+"""The test split: one worker looks at it, once in a search's life, for the best trial when nothing runs any more.
+
+A worker that dies while it looks has told nobody what it saw: another one looks.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,12 @@ from contextlib import suppress
 from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.search.failures import ATTEMPTS, kind_of
 from archsearch.search.front import WEIGHTS
 from archsearch.search.messages import Test
 from archsearch.space.settings import Precision
+
+INTERRUPTED = "test_interrupted"  # of the ledger's notes
 
 
 class FinalTest:
@@ -35,10 +41,15 @@ class FinalTest:
         self._ledger.note("tested", dict(metrics), trial=number)
 
     def failed(self, number: int, reason: str) -> bool:
-        """Whether it was the test of a trial that has ended, and not the trial, that failed; that is written down."""
+        """Whether it was the test of a trial that has ended, and not the trial, that failed; that is written down.
+        Where the worker died, `ask` asks another, as often as a trial would be tried again."""
         if not self._asked or not self._ledger.trial(number).state.ended:
             return False
-        self._ledger.note("test_failed", {"reason": reason}, trial=number)
+        kind = kind_of(reason)
+        deaths = sum(kind_of(event.data["reason"]) == kind for event in self._ledger.events_of(INTERRUPTED))
+        again = kind == "preempted" or (kind in ("crashed", "hung") and deaths + 1 < ATTEMPTS[kind])
+        self._asked = not again
+        self._ledger.note(INTERRUPTED if again else "test_failed", {"reason": reason}, trial=number)
         return True
 
     def done(self) -> bool:

@@ -15,6 +15,7 @@ from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.search.executor import Conductor
 from archsearch.search.failures import ATTEMPTS
 from archsearch.search.messages import Report, ReportIn, Rest, Train, Wait
+from archsearch.search.messages import Test as Look
 from archsearch.search.objective import TrialWorker
 from archsearch.search.proposals import Proposals
 from archsearch.search.search import Search
@@ -196,3 +197,23 @@ def test_it_waits_for_those_that_still_run_before_it_gives_up(search: Search) ->
     )  # fmt: skip
     assert isinstance(said, Train) and said.number == 8, "the one that did not fail goes on to the end"
     assert not search.gave_up
+
+
+@pytest.mark.parametrize("deaths", [0, 2, 3])
+def test_a_worker_that_dies_while_it_tests_the_winner_is_followed_by_another(tmp_path: Path, deaths: int) -> None:
+    space, folder = tiny(tmp_path, "search.trials=2", "search.early_stopping={kind: none}", "training.epochs=1")
+    worker = TrialWorker(load_images(space.data), space.training, threads=1)
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        order = ready(search)
+        while not isinstance(order, Look):
+            order = search.respond(worker.carry_out(order))
+        for reason in ["preempted: its worker's node is gone"] * 3 + ["crashed: its worker died"] * deaths:
+            assert isinstance(order, Look) and isinstance(ready(search), Rest | Wait), "one at a time"
+            search.lost(order.number, reason)
+            order = ready(search)
+        if deaths < ATTEMPTS["crashed"]:
+            order = search.respond(worker.carry_out(order))
+        assert isinstance(order, Rest)
+        looks = [event.kind for event in ledger.events_of("tested", "test_failed")]
+        assert looks == (["tested"] if deaths < ATTEMPTS["crashed"] else ["test_failed"])

@@ -215,7 +215,7 @@ def commands(reading: Reading) -> list[str]:
         if reading.confirmed is None and reading.summary["state"] == "finished":
             done.append(f"archsearch confirm {what} --top 5 --seeds 3")
         done.append(f"archsearch profile {shlex.quote(str(folder.best_yaml))}")
-        done.append(f"archsearch export {what} --format safetensors -o best.safetensors")
+        done.append(f"archsearch export {what} -o bundle")
     return [*done, f"archsearch ui {what}"]
 
 
