@@ -12,7 +12,7 @@ import re
 import sqlite3
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -244,8 +244,9 @@ class Ledger(Queries):
                 raise
             self._pass_by("after")
         acts, self._afterwards = self._afterwards, []
-        for act in acts:
-            act()
+        with ExitStack() as each:  # all of them, though one may raise
+            for act in reversed(acts):
+                each.callback(act)
 
     def afterwards(self, act: Callable[[], object]) -> None:
         """Does it once the transaction at hand is durable, or now where there is none: what removes a file that the

@@ -20,7 +20,7 @@ from archsearch.search.proposals import Candidate, Chooser, Proposals, derived_s
 from archsearch.search.rungs import Promotion, Rungs
 from archsearch.search.states import States
 from archsearch.search.warm import recorded
-from archsearch.search.watching import Watcher
+from archsearch.search.watching import Afterwards, Watcher
 from archsearch.space import SearchSpace
 
 OBJECTIVE = "validation_accuracy"
@@ -43,6 +43,7 @@ class Search:
     _told: bool = False
 
     def __post_init__(self) -> None:
+        self.watcher = Afterwards(self.watcher, self.ledger)
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, "the driver was started anew")
         self._gate = Gate(self.space, self.ledger)

@@ -84,8 +84,10 @@ def test_an_exported_network_reads_back_unchanged(tmp_path: Path, capsys) -> Non
     assert Architecture.from_yaml(capsys.readouterr().out) == zoo.get("wrn16_4_cifar")
 
 
-def test_formats_of_later_versions_are_refused(capsys) -> None:
+def test_a_program_is_not_printed_and_formats_that_do_not_exist_are_refused(capsys) -> None:
     assert main(["export", "resnet20_cifar", "--format", "onnx"]) == 2
+    assert "-o model.onnx" in capsys.readouterr().err
+    assert main(["export", "resnet20_cifar", "--format", "caffe"]) == 2
     assert "config" in capsys.readouterr().err
 
 

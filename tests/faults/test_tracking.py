@@ -99,7 +99,7 @@ def test_a_store_that_was_away_gets_everything_once_by_sync(
     check_tracking(searched, uri)
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "experiment": "x", "folder": str(searched.path), "sent": 0, "left": 0, "error": None,
+        "experiment": "x", "folder": str(searched.path), "sent": 0, "left": 0, "model": None, "error": None,
     }  # fmt: skip
     check_tracking(searched, uri)
 
