@@ -42,6 +42,11 @@ def events(folder: ExperimentFolder, *kinds: str) -> int:
         return len(ledger.events_of(*kinds))
 
 
+def running(folder: ExperimentFolder) -> int:
+    with Ledger.read(folder.ledger) as ledger:
+        return ledger.counts().running
+
+
 def wait_until(condition, process: "subprocess.Popen[str]") -> None:
     began = time.monotonic()
     while not condition():
@@ -190,6 +195,7 @@ def nodes_die(place: Path, port: int = 26379) -> dict[str, float]:
             words = ("--address", address, "--trials", "40", "--set", "training.epochs=6", "--output", str(folder.path))
             process = start(place, mark, "run", str(DIGITS), *words)
             until_paused(folder, process, more=4)
+            wait_until(lambda: running(folder) >= 2, process)  # the worker node's lane takes longer to start
             kill_all(worker.pid)
             wait_until(lambda: events(folder, "requeued") >= 1, process)
             until_paused(folder, process, more=3)
