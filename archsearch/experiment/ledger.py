@@ -114,13 +114,14 @@ class Ledger(Queries):
             raise ValueError(f"seed {seed} does not fit 64 bits")
         with self.transaction():
             number = self._db.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM trials").fetchone()[0]
-            words = {"choices": choices, "architecture": architecture, "digest": digest}
-            now = self._append("proposed", number, {**words, "cost": cost, "seed": seed})
+            words, now = {"choices": choices, "architecture": architecture, "digest": digest}, self._clock()
+            # Before its event: while an event waits for its trial, SQLite looks through all events at each new trial.
             self._db.execute(
                 "INSERT INTO trials (number, state, seed, choices, architecture, digest, cost, created) "
                 "VALUES (?, 'waiting', ?, ?, ?, ?, ?, ?)",
                 (number, seed, dumps(choices), dumps(architecture), digest, dumps(cost), now),
             )
+            self._append("proposed", number, {**words, "cost": cost, "seed": seed}, now)
             return self.trial(number)
 
     def reject(
@@ -260,8 +261,8 @@ class Ledger(Queries):
         for kind in dict.fromkeys(self._said):
             crash_point(f"{kind if kind in EVENTS else 'note'}-{when}")
 
-    def _append(self, kind: str, trial: int | None, data: Mapping[str, Any]) -> float:
-        now = self._clock()
+    def _append(self, kind: str, trial: int | None, data: Mapping[str, Any], now: float | None = None) -> float:
+        now = self._clock() if now is None else now
         row = (now, kind, trial, dumps(data))
         self._db.execute("INSERT INTO events (time, kind, trial, data) VALUES (?, ?, ?, ?)", row)
         self._said.append(kind)
