@@ -34,8 +34,14 @@ if TYPE_CHECKING:
     from archsearch.training.images import ImageSet
     from archsearch.training.loop import EpochMetrics, Training
 
-# As allocators say it that have no exception of their own: the CPU's, the driver's, cuBLAS'.
-OUT_OF_MEMORY = ("can't allocate memory", "std::bad_alloc", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+# As allocators say it that have no exception of their own: the CPU's, oneDNN's, the driver's, cuBLAS'.
+OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "std::bad_alloc",
+    "could not create a primitive",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 DEVICE_LOST = "CUDA error"  # whatever else it says: nothing runs in this process any more
 EXTRA = "extra.json"  # among a state's tensors: its plain values
 

@@ -170,6 +170,7 @@ def imitation(place: Path, name: str, version: str) -> Path:
     return place
 
 
+@pytest.mark.slow  # Ray gives a node 30 s to start, which a busy machine may exceed
 def test_nodes_of_other_versions_are_named_before_any_trial(tmp_path: Path) -> None:
     """And one that joins late gets no trial. A node without the token never joins."""
     folder, mark = ExperimentFolder(tmp_path / "out"), uuid.uuid4().hex
