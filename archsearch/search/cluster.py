@@ -121,12 +121,3 @@ def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings
     if notes and not ours:
         raise RayFailed(f"the cluster has {'; '.join(notes)}; set resources.gpus_per_trial and cpus_per_trial to fit")
     return resources.model_copy(update=changes), notes
-
-
-def lanes_that_fit(resources: ResourceSettings, trials: int) -> int:
-    """How many trials run at once on what the cluster has; at least one."""
-    have = ray.cluster_resources()
-    fits = int(have.get("CPU", 1) // resources.cpus_per_trial)
-    if resources.gpu_share:
-        fits = min(fits, int(have.get("GPU", 0) / resources.gpu_share))
-    return max(1, min(fits, trials, resources.max_concurrent or fits))

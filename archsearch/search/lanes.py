@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ray.tune.search import Searcher
 
 from archsearch.search.cluster import RayFailed
-from archsearch.search.nodes import Node
+from archsearch.search.nodes import Node, most_lanes
 
 if TYPE_CHECKING:
     from archsearch.search.executor import Conductor
@@ -43,7 +43,7 @@ class Lanes(Searcher):
     def __init__(self, conductor: Conductor, places: Places, resources: ResourceSettings, trials: int) -> None:
         super().__init__()
         self._conductor, self._places, self._resources = conductor, places, resources
-        self._most = min(trials, resources.max_concurrent or trials)
+        self._most = most_lanes(resources, trials)
         self._at: dict[str, str] = {}
         self._seen = time.monotonic()
 
@@ -77,12 +77,6 @@ class Lanes(Searcher):
 
     def restore(self, checkpoint_path: str) -> None:
         """Nothing is ever restored."""
-
-
-def lanes_now(places: Places, resources: ResourceSettings, trials: int) -> int:
-    """How many there will be on the nodes that are there; one at least."""
-    most = min(trials, resources.max_concurrent or trials)
-    return max(1, min(most, sum(node.lanes(resources) for node in places.admitted())))
 
 
 def next_place(nodes: Sequence[Node], taken: Counter[str], resources: ResourceSettings, most: int) -> Node | None:

@@ -58,6 +58,16 @@ class Node:
         return min(fits, int(self.gpus / resources.gpu_share)) if resources.gpu_share else fits
 
 
+def most_lanes(resources: ResourceSettings, trials: int) -> int:
+    """How many there may be, whatever the nodes."""
+    return min(trials, resources.max_concurrent or trials)
+
+
+def lanes_on(nodes: Sequence[Node], resources: ResourceSettings, trials: int) -> int:
+    """How many trials run at once on these nodes; one at least."""
+    return max(1, min(most_lanes(resources, trials), sum(node.lanes(resources) for node in nodes)))
+
+
 def alive() -> list[Node]:
     """In the order of their ids, so that it is the same each time."""
     return sorted((Node.of(found) for found in ray.nodes() if found["Alive"]), key=lambda node: node.id)

@@ -106,7 +106,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
     with _ends(session, ledger), _terminable():
         watcher.phase("starting Ray")
         prepare(session.address)
-        from archsearch.search.cluster import cluster, lanes_that_fit, settle
+        from archsearch.search.cluster import cluster, settle
+        from archsearch.search.nodes import lanes_on
         from archsearch.search.prestart import warm_up
 
         with ExitStack() as stack:
@@ -119,7 +120,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
                 watcher.phase(note)
             watcher.phase("starting the workers")
             if session.address is None:
-                warm_up(resources, lanes_that_fit(resources, space.search.trials))
+                warm_up(resources, lanes_on(places.admitted(), resources, space.search.trials))
             from archsearch.search.executor import run_trials
             from archsearch.search.search import Search
 

@@ -50,10 +50,8 @@ def winner_of(folder: ExperimentFolder) -> Winner | None:
     metrics = {"validation_accuracy": best.value}
     if tested:
         metrics["test_accuracy"] = tested[-1].data["test_accuracy"]
-    network, weights = (
-        Architecture.from_dict(dict(best.architecture)),
-        folder.trial(best.number) / "weights.safetensors",
-    )
+    network = Architecture.from_dict(dict(best.architecture))
+    weights = folder.trial(best.number) / "weights.safetensors"
     confirmed = (folder.path / "confirm" / "best.yaml", folder.path / "confirm" / "weights.safetensors")
     chosen = all(path.is_file() for path in confirmed)
     if chosen:
@@ -141,9 +139,9 @@ def _described(folder: ExperimentFolder, winner: Winner) -> str:
     said = f"The network `{winner.architecture.digest}` of the search `{folder.name}`"
     said += ", trained anew by `archsearch confirm`." if winner.confirmed else f", trial {winner.trial.id}."
     figures = {key: round(value, 6) for key, value in winner.metrics.items()}
-    inputs = "x".join(map(str, winner.architecture.input))
+    inputs = ", ".join(map(str, winner.architecture.input))
     return (
-        f"{said}\n\nTakes float32 images (N, {inputs.replace('x', ', ')}), normalised as in training "
+        f"{said}\n\nTakes float32 images (N, {inputs}), normalised as in training "
         f"(`archsearch export {folder.name} -o bundle` writes preprocessing and labels), and gives "
         f"{winner.architecture.classes} scores an image.\n\n```json\n{json.dumps(figures, indent=1)}\n```"
     )
