@@ -13,6 +13,16 @@ from archsearch.experiment import Trial, TrialState
 
 PACE = 200  # epochs, at most, that the pace is taken from
 RECENT = 60.0  # seconds, at most
+EVENTS = 20  # are remembered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened:
+    """What became of a trial, as it was then, and when by the board's clock."""
+
+    at: float
+    word: str
+    trial: Trial
 
 
 @dataclass(kw_only=True)
@@ -20,7 +30,7 @@ class Board:
     """A search's trials and phase. `trials` may hold those of earlier sessions.
 
     `wall_time`: seconds that are left to the search as this session begins; None: as many as it takes.
-    A trial is settled once it has ended, or while it is paused at a rung; `order` ends with the latest settled.
+    A trial is settled once it has ended, or while it is paused at a rung; `events` ends with the newest.
     """
 
     name: str
@@ -32,7 +42,7 @@ class Board:
     notice: str = ""
     trials: dict[int, Trial] = field(default_factory=dict)
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
-    order: list[int] = field(default_factory=list)
+    events: deque[Happened] = field(default_factory=lambda: deque(maxlen=EVENTS))
     best: Trial | None = None
     gpus: float = 0.0  # the share of a GPU that a trial has
     _began: float = field(init=False)
@@ -55,6 +65,7 @@ class Board:
 
     def take(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
         """A trial changed, or measured an epoch."""
+        before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
         if metrics is not None:
             # Trials are handed out before the workers are up: the first epoch shows that they are.
@@ -64,13 +75,18 @@ class Board:
             self._epochs.append(self.clock())
         elif trial.state is TrialState.RUNNING:
             self.metrics.pop(trial.number, None)
+            if before is not None and before.state is TrialState.PAUSED:
+                self._note("promoted", trial)
+            elif before is not None and trial.attempts > before.attempts:
+                self._note("once more", trial)
         elif _is_settled(trial):
             self.metrics.pop(trial.number, None)
-            if trial.number in self._settled_now:
-                self.order.remove(trial.number)
-            self.order.append(trial.number)
             self._settled_now.add(trial.number)
+            self._note(trial.state.value, trial)
             self._compare(trial)
+
+    def _note(self, word: str, trial: Trial) -> None:
+        self.events.append(Happened(at=self.clock(), word=word, trial=trial))
 
     def _compare(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED and trial.value is not None:
@@ -126,10 +142,15 @@ class Board:
         done = [trial for trial in list(self.trials.values()) if trial.state is TrialState.FINISHED]
         return [(float(trial.cost["flops"]), trial.value) for trial in done if trial.value is not None]
 
-    def latest(self, number: int) -> list[Trial]:
-        """The trials that were settled last in this session, and are so still, the newest first."""
-        settled = (self.trials[trial] for trial in reversed(list(self.order)))
-        return list(islice(filter(_is_settled, settled), max(0, number)))
+    def newest(self, number: int) -> list[Happened]:
+        """What happened last in this session, the newest first."""
+        return list(islice(reversed(list(self.events)), max(0, number)))
+
+    @property
+    def gpu_memory(self) -> tuple[float, float] | None:
+        """The emptiest and the fullest of the GPUs that trials run on, as shares; None on CPUs."""
+        shares = [metrics["gpu_memory"] for metrics in list(self.metrics.values()) if "gpu_memory" in metrics]
+        return (min(shares), max(shares)) if shares else None
 
     @property
     def elapsed(self) -> float:

@@ -37,7 +37,39 @@ def drive_and_show(
     images: ImageSet | None = None,
     force: bool = False,
 ) -> int:
-    """The exit code. Raises what `archsearch.search.session.drive` raises, but for KeyboardInterrupt."""
+    """The exit code. Raises what `drive_shown` raises."""
+    summary = drive_shown(
+        space,
+        folder,
+        go_on=f"archsearch resume {shlex.quote(known_as(folder))}",
+        address=address,
+        runtime_env=runtime_env,
+        tracking_uri=tracking_uri,
+        images=images,
+        force=force,
+    )
+    if summary is None:
+        return INTERRUPTED
+    report_at_the_end(folder)
+    report(summary, as_json=as_json)
+    return DONE if summary["state"] == "finished" else FAILED
+
+
+def drive_shown(
+    space: SearchSpace,
+    folder: ExperimentFolder,
+    *,
+    go_on: str,
+    address: str | None = None,
+    runtime_env: bool = False,
+    tracking_uri: str | None = None,
+    images: ImageSet | None = None,
+    force: bool = False,
+    test: bool = True,
+) -> dict[str, Any] | None:
+    """The search's summary; None where somebody pressed Ctrl-C, who was told that the command `go_on` goes on.
+
+    Raises what `archsearch.search.session.drive` raises, but for KeyboardInterrupt."""
     from archsearch.search.session import Session, drive
 
     with Ledger.read(folder.ledger) as ledger:
@@ -64,18 +96,16 @@ def drive_and_show(
                 runtime_env=runtime_env,
                 tracking_uri=tracking_uri,
                 images=images,
+                test=test,
                 force=force,
                 abandon=_leave,
             )
-            summary = drive(session)
+            summary: dict[str, Any] | None = drive(session)
     except KeyboardInterrupt:
-        tell(f"archsearch: interrupted and saved; go on with:\n  archsearch resume {shlex.quote(known_as(folder))}")
-        _tell_what_is_left(folder, tracking_uri)
-        return INTERRUPTED
+        tell(f"archsearch: interrupted and saved; go on with:\n  {go_on}")
+        summary = None
     _tell_what_is_left(folder, tracking_uri)
-    report_at_the_end(folder)
-    report(summary, as_json=as_json)
-    return DONE if summary["state"] == "finished" else FAILED
+    return summary
 
 
 def _leave(why: str) -> None:

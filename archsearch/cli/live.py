@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from archsearch.cli.board import Board
+from archsearch.cli.board import Board, Happened
 from archsearch.cli.printing import duration, percent, short
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.records import spell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archsearch.search.watching import Watcher
 
 RUNNING_ROWS = 6
-LATEST_ROWS = 5
+EVENT_ROWS = 5
 BAR = 24
 TALL = 30  # lines of a terminal that has room for the front
 STYLES: Mapping[TrialState, str] = {
@@ -121,9 +121,9 @@ def render(board: Board, console: Console) -> RenderableType:
         parts += [Text(), _running(board, shown)]
     if len(running) > len(shown):
         parts.append(Text(f"  and {len(running) - len(shown)} more running", style="dim"))
-    latest = board.latest(min(LATEST_ROWS, room - len(shown) - 2))
-    if latest:
-        parts += [Text(), _latest(latest)]
+    events = board.newest(min(EVENT_ROWS, room - len(shown) - 2))
+    if events:
+        parts += [Text(), _events(board, events)]
     if console.height > TALL and len(drawn := scatter(board.scored)) > 1:
         parts += [Text(), *(Text(line, style="dim") for line in drawn)]
     return Group(*parts)
@@ -194,10 +194,13 @@ def _head(board: Board) -> list[RenderableType]:
 
 
 def _pace(board: Board) -> str:
-    """Epochs a second, and what is left in workers' or GPU hours."""
+    """Epochs a second, what is left in workers' or GPU hours, and how full the GPUs are."""
     parts = [f"{board.pace:.3g} epochs a second"] if board.pace is not None else []
     if (left := board.hours_left) is not None:
         parts.append(f"about {left:.2g} {'GPU hours' if board.gpus else 'hours of workers'} left")
+    if (shares := board.gpu_memory) is not None:
+        said = dict.fromkeys(f"{100 * share:.0f}" for share in shares)
+        parts.append(f"{' to '.join(said)} % of the GPU memory in use")
     return ", ".join(parts)
 
 
@@ -229,16 +232,20 @@ def _running(board: Board, running: list[Trial]) -> RenderableType:
     return rows
 
 
-def _latest(latest: list[Trial]) -> RenderableType:
+def _events(board: Board, events: list[Happened]) -> RenderableType:
     from rich.text import Text
 
-    rows = _columns("left", "left", "right", "right", "right", "right")
-    for trial in latest:
+    now = board.clock()
+    rows = _columns("right", "left", "left", "right", "right", "right", "right")
+    for happened in events:
+        trial = happened.trial
+        failed = trial.value is None and trial.reason is not None
         rows.add_row(
+            Text(f"{duration(now - happened.at)} ago", style="dim"),
             Text(trial.id, style="dim"),
-            Text(trial.state.value, style=STYLES.get(trial.state, "")),
+            Text(happened.word, style=STYLES.get(trial.state, "")),
             f"{trial.epochs} ep",
-            percent(trial.value) if trial.value is not None else Text((trial.reason or "")[:32], style="red"),
+            Text((trial.reason or "")[:32], style="red") if failed else percent(trial.value),
             f"{short(trial.cost['params'])} params",
             f"{short(trial.cost['flops'])} FLOPs",
         )

@@ -26,6 +26,7 @@ from archsearch.search.messages import (
     Wait,
 )
 from archsearch.space.settings import TrainingSettings
+from archsearch.training.devices import memory_in_use
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -182,7 +183,8 @@ class TrialWorker:
         pauses = metrics.epoch == self._pause
         state = pack(*self._training.state()) if pauses or self._is_time_to_save(metrics) else None
         self._save_at = self._save_at if state is None else time.monotonic() + self._save_every
-        return Report(kind="rung" if pauses else "epoch", number=self._number, metrics=metrics.to_dict(), parcel=state)
+        measured = {**metrics.to_dict(), **memory_in_use(self._training.device)}
+        return Report(kind="rung" if pauses else "epoch", number=self._number, metrics=measured, parcel=state)
 
     def _is_time_to_save(self, metrics: EpochMetrics) -> bool:
         """Not after the last epoch, from which nobody goes on."""

@@ -5,7 +5,7 @@ from archsearch.tracking.follower import BeingSent, TrackingError, follow
 from archsearch.tracking.launcher import drain, start_follower
 from archsearch.tracking.outbox import without_password
 from archsearch.tracking.store import resolve_tracking_uri
-from archsearch.tracking.ui import View, serve
+from archsearch.tracking.ui import View, page_of, serve
 from archsearch.tracking.winner import register
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "backlog",
     "drain",
     "follow",
+    "page_of",
     "register",
     "resolve_tracking_uri",
     "serve",

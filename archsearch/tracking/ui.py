@@ -19,6 +19,8 @@ from archsearch.reading.errors import refuse
 from archsearch.tracking.outbox import Outbox, without_password
 from archsearch.tracking.store import database_path, environment, resolve_tracking_uri
 
+LOOPBACK, PORT = "127.0.0.1", 5000
+
 
 @dataclass(frozen=True, kw_only=True)
 class View:
@@ -52,8 +54,8 @@ class View:
 def serve(
     folder: ExperimentFolder | None,
     tracking_uri: str | None = None,
-    host: str = "127.0.0.1",
-    port: int = 5000,
+    host: str = LOOPBACK,
+    port: int = PORT,
     *,
     timeout: float = 180,
 ) -> View:
@@ -64,8 +66,9 @@ def serve(
     RuntimeError, with the server's last words, where it does not come up.
     """
     uri = resolve_tracking_uri(tracking_uri)
+    address, path = _address(uri, host, port), _path(folder, uri) or "/#/experiments"
     if uri.startswith(("http://", "https://")):
-        return View(url=without_password(uri).rstrip("/") + _page(folder, uri), process=None)
+        return View(url=address + path, process=None)
     _check_address(host, port)
     database = database_path(uri)
     if database is not None:
@@ -79,8 +82,7 @@ def serve(
             start_new_session=True,
             env={**environment(), "MLFLOW_TRACKING_URI": uri},
         )
-        address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        view = View(url=address + _page(folder, uri), process=process)
+        view = View(url=address + path, process=process)
         try:
             up = _answers(f"{address}/health", process, timeout)
         except BaseException:
@@ -94,13 +96,25 @@ def serve(
     return view
 
 
-def _page(folder: ExperimentFolder | None, uri: str) -> str:
+def page_of(folder: ExperimentFolder, tracking_uri: str | None = None) -> str | None:
+    """Where MLflow shows the search: on its server, or on this machine while `serve` runs at its usual port; None
+    where that store has not been told of it yet. Raises OSError where the outbox cannot be read."""
+    uri = resolve_tracking_uri(tracking_uri)
+    path = _path(folder, uri)
+    return _address(uri, LOOPBACK, PORT) + path if path else None
+
+
+def _path(folder: ExperimentFolder | None, uri: str) -> str | None:
     if folder is None or not folder.outbox.is_file():
-        return "/#/experiments"
+        return None
     with Outbox(folder.outbox, uri) as outbox, Ledger.read(folder.ledger) as ledger:
-        if outbox.experiment is None:
-            return "/#/experiments"
-        return f"/#/experiments/{outbox.experiment}/runs?viewStateShareKey={ledger.id}"
+        return outbox.experiment and f"/#/experiments/{outbox.experiment}/runs?viewStateShareKey={ledger.id}"
+
+
+def _address(uri: str, host: str, port: int) -> str:
+    if uri.startswith(("http://", "https://")):
+        return without_password(uri).rstrip("/")
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _check_address(host: str, port: int) -> None:

@@ -24,7 +24,7 @@ SURFACE = {
     "status": {"[EXPERIMENT]", "--watch", "--json"},
     "confirm": {"EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--tracking-uri", "--json"},
     "report": {"EXPERIMENT", "-o", "--output", "--json"},
-    "compare": {"A", "B", "-o", "--output", "--json"},
+    "compare": {"A", "B", "--trials", "--epochs", "--seed", "-o", "--output", "--json"},
     "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
     "sync": {"EXPERIMENT", "--tracking-uri", "--json"},
     "zoo": {"--json"},

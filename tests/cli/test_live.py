@@ -1,6 +1,7 @@
 """What a person sees of a search in progress."""
 
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -52,18 +53,45 @@ def test_only_finished_trials_can_be_the_best(board: Board) -> None:
         1,
         [],
     )
-    assert [t.number for t in board.latest(2)] == [4, 3]
+    assert happened(board) == [(4, "paused"), (3, "failed"), (2, "stopped"), (1, "finished")]
 
 
-def test_a_trial_that_is_promoted_is_settled_again_later_and_listed_once(board: Board) -> None:
+def happened(board: Board) -> list[tuple[int, str]]:
+    return [(one.trial.number, one.word) for one in board.newest(5)]
+
+
+def test_the_newest_events_are_told_promotions_and_further_attempts_among_them(board: Board) -> None:
     for number in (1, 2):
         end(board, number, TrialState.PAUSED, 0.5)
-    board.take(trial(1, TrialState.RUNNING), None)
-    assert (board.settled, [t.number for t in board.latest(5)], [t.number for t in board.running]) == (1, [2], [1])
+    board.take(trial(1, TrialState.RUNNING, 0.5), None)
+    assert (board.settled, [t.number for t in board.running]) == (1, [1])
+    assert happened(board) == [(1, "promoted"), (2, "paused"), (1, "paused")]
+    board.clock.now += 5
+    board.take(replace(board.trials[1], attempts=2), None)
+    assert happened(board)[0] == (1, "once more")
     end(board, 1, TrialState.FINISHED, 0.7)
-    assert (board.settled, [t.number for t in board.latest(5)]) == (2, [1, 2])
     board.take(trial(2, TrialState.STOPPED, 0.5), None)
-    assert (board.settled, [t.number for t in board.latest(1)]) == (2, [2])
+    assert (board.settled, happened(board)[:2]) == (2, [(2, "stopped"), (1, "finished")])
+    assert board.newest(0) == []
+
+
+def test_how_full_the_gpus_are_is_told_while_trials_run_on_them(board: Board) -> None:
+    assert board.gpu_memory is None
+    for number, share in ((1, 0.25), (2, 0.754)):
+        board.take(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5, "gpu_memory": share})
+    assert board.gpu_memory == (0.25, 0.754)
+    assert "25 to 75 % of the GPU memory in use" in shown(board)
+    board.take(trial(1, TrialState.PAUSED, 0.5), None)
+    assert "75 % of the GPU memory in use" in shown(board)
+    assert "25" not in shown(board)
+
+
+def shown(board: Board) -> str:
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True, record=True)
+    console.print(render(board, console))
+    return console.export_text()
 
 
 def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:

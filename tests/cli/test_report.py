@@ -12,6 +12,8 @@ from archsearch.cli.following import follow
 from archsearch.cli.live import scatter
 from archsearch.cli.reporting import report_at_the_end
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.tracking import resolve_tracking_uri
+from archsearch.tracking.outbox import Outbox
 from tests.analysis.report.searches import by_depth, experiment
 
 
@@ -34,6 +36,22 @@ def test_report_goes_where_it_is_sent_and_refuses_a_folder(folder: ExperimentFol
     assert main(["report", str(folder.path), "-o", str(tmp_path)]) == 2
     assert "is a folder" in capsys.readouterr().err
     assert main(["report", "nowhere"]) == 2
+
+
+def test_the_report_leads_to_mlflow_once_that_knows_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = experiment(tmp_path, 4)
+    assert main(["report", str(folder.path)]) == 0
+    assert "MLflow's page" not in folder.report.read_text()
+    for uri, address in (("", "http://127.0.0.1:5000"), ("http://me:secret@team:80", "http://team:80")):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with Outbox(folder.outbox, resolve_tracking_uri()) as outbox:
+            outbox.place("7", "parent")
+        assert main(["report", str(folder.path)]) == 0
+        said = folder.report.read_text()
+        assert f'<a href="{address}/#/experiments/7/runs?' in said
+        assert "secret" not in said
+    assert not (tmp_path / "mlruns").exists()
 
 
 def test_a_report_that_cannot_be_written_ends_no_search(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:

@@ -1,4 +1,5 @@
-"""Two searches beside one another: their distributions, their fronts, and whether they differ by more than chance."""
+"""Two searches, or random samples of two spaces, beside one another: their distributions, their fronts, and whether
+they differ by more than chance."""
 
 from __future__ import annotations
 
@@ -58,12 +59,20 @@ def _side(reading: Reading, level: int | None) -> dict[str, Any]:
         "trials": reading.summary["trials"]["total"],
         "epochs": sum(trial.epochs for trial in reading.trials),
         "lane_hours": reading.lanes / 3600,
+        "drawn_at_random": _is_sample(reading, level),
         "scores": scores,
         "edf": edf(scores) if len(scores) >= FEWEST else None,
         "finished": finished,
         "best": finished[0] if finished else None,
         "front": front(reading, "flops"),
     }
+
+
+def _is_sample(reading: Reading, level: int | None) -> bool:
+    """Whether the scores are of networks drawn at random, and of all of them: then they tell of the space, and not of
+    who searched it."""
+    scored = reading.scores.get(level or 0, {}).keys()
+    return scored <= reading.random and len(scored) == len({one.trial for one in reading.known})
 
 
 def _data(reading: Reading) -> Any:
@@ -91,7 +100,7 @@ def comparison_page(found: Mapping[str, Any]) -> str:
     """The comparison as one HTML file's text."""
     a, b = found["a"], found["b"]
     names = [f"A: {a['experiment']}", f"B: {b['experiment']}"]
-    head = '<header><div class="kicker">archsearch &#183; two searches</div>'
+    head = f'<header><div class="kicker">archsearch &#183; two {_what(found)}</div>'
     head += f"<h1>{clean(a['experiment'])} and {clean(b['experiment'])}</h1>"
     head += paragraph(found["verdict"] or f"They do not compare: {found['why_not']}.", "lede")
     head += (
@@ -106,6 +115,10 @@ def comparison_page(found: Mapping[str, Any]) -> str:
     return frame(f"{a['experiment']} and {b['experiment']}", body, {})
 
 
+def _what(found: Mapping[str, Any]) -> str:
+    return "spaces" if all(found[key]["drawn_at_random"] for key in ("a", "b")) else "searches"
+
+
 def _best(side: Mapping[str, Any]) -> tuple[str, str, str]:
     best = side["best"]
     return (percent(best["value"], 2), amount("flops", best["flops"]), best["trial"]) if best else ("none", "", "")
@@ -116,10 +129,14 @@ def _edf_section(found: Mapping[str, Any], names: list[str]) -> str:
     if found["epochs"] is None or not drawn:
         return ""
     key = legend(*((f"~steps {css}", name) for css, name in zip(("edf-a", "edf-b"), names, strict=True)))
-    after = f"{found['epochs']} epoch{'' if found['epochs'] == 1 else 's'}"
-    caption = f"Validation accuracy after {after}; the bands are a bootstrap's 95 %. These are the networks that the "
-    caption += "searches chose, not a sample of their spaces: a better sampler moves its curve too."
-    return section("edf", "How good their networks are", figure(edfs(drawn, f"accuracy after {after}"), caption, key))
+    after = after_epochs(found["epochs"])
+    caption = f"Validation accuracy {after}; the bands are a bootstrap's 95 %. These are the networks that the "
+    caption += (
+        "spaces hold, drawn at random within the budgets: what the curves tell is the spaces'."
+        if _what(found) == "spaces"
+        else "searches chose, not a sample of their spaces: a better sampler moves its curve too."
+    )
+    return section("edf", "How good their networks are", figure(edfs(drawn, f"accuracy {after}"), caption, key))
 
 
 def _fronts_section(found: Mapping[str, Any], names: list[str]) -> str:
@@ -158,6 +175,11 @@ def _tests(found: Mapping[str, Any]) -> str:
     return section(
         "tests", "Is the difference more than chance?", table(head, figures_of(found), left=(0, 3), wide=(3,))
     )
+
+
+def after_epochs(epochs: int) -> str:
+    """As in `after 1 epoch`."""
+    return f"after {epochs} epoch{'' if epochs == 1 else 's'}"
 
 
 def figures_of(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:

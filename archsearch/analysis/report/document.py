@@ -38,6 +38,7 @@ def document(reading: Reading) -> dict[str, Any]:
         "spent": _spent(reading),
         "picked": _picked(reading),
         "next": commands(reading),
+        "mlflow": reading.beside.page,
         "objectives": dict(reading.meta.get("objectives", {"accuracy": "max"})),
         "full": reading.full,
         "common": reading.common,

@@ -53,7 +53,18 @@ def _header(found: Mapping[str, Any], nav: str) -> str:
         f'<header><div class="kicker">{clean(kicker)}</div><h1>{clean(_headline(found))}</h1>'
         f"{paragraph(lede, 'lede')}{nav}{_figures(found)}{_budget(found)}"
         f"<h3>How the winner was picked</h3>{paragraph(found['picked'])}"
-        f"<h3>Next</h3>{copied(chr(10).join(found['next']))}</header>"
+        f"<h3>Next</h3>{copied(chr(10).join(found['next']))}{_in_mlflow(found)}</header>"
+    )
+
+
+def _in_mlflow(found: Mapping[str, Any]) -> str:
+    """The way to the trials' own pages."""
+    if not found["mlflow"]:
+        return ""
+    where = f'<a href="{clean(found["mlflow"])}">MLflow\'s page of this search</a>'
+    local = found["mlflow"].startswith("http://127.0.0.1")
+    return (
+        f"<p>Every trial's curves, drawing and config: {where}{', while the last command runs' if local else ''}.</p>"
     )
 
 

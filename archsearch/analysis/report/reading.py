@@ -23,10 +23,12 @@ class Beside:
 
     `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it).
     `baselines`: networks of the literature that fit the budget, by name, with their costs for the search's images.
+    `page`: where MLflow shows the search.
     """
 
     startup: float | None = None
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    page: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

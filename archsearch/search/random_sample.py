@@ -1,0 +1,46 @@
+"""Networks drawn at random from a space and trained alike: what the space itself is worth, whoever searches it.
+
+After Radosavovic 2019 (arXiv:1905.13214) and RegNet (Radosavovic 2020, arXiv:2003.13678): spaces compare by the error
+distributions of random samples under one short training.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+
+from archsearch.experiment import ExperimentFolder
+from archsearch.experiment.folder import EXPERIMENTS
+from archsearch.search.session import create
+from archsearch.space import SearchSpace, load_space
+
+SHARE = 3  # one in so many of a full training's epochs, where nobody says how many
+
+
+def short_epochs(*spaces: SearchSpace) -> int:
+    """A third of the shortest full training, one at least: with its whole schedule, an order shows."""
+    return max(1, round(min(space.training.epochs for space in spaces) / SHARE))
+
+
+def sample_of(file: Path, *, trials: int, epochs: int, seed: int) -> SearchSpace:
+    """The file's space as a search that only draws: every network within the budget as likely as any other, each
+    trained for the same epochs, nothing stopped early. Raises InputError."""
+    words = ["search.sampler=random", "search.early_stopping.kind=none", f"search.trials={trials}"]
+    words += [f"search.seed={seed}", f"training.epochs={epochs}"]
+    space = load_space(file)
+    words += ["search.wall_time=null"] if space.search.wall_time is not None else []
+    return load_space(file, words + (["search.screen=null"] if space.search.screen is not None else []))
+
+
+def experiment_of(sample: SearchSpace) -> ExperimentFolder:
+    """Where the sample is, or will be: the first of experiments/NAME-sample, NAME-sample-2, ... that holds this very
+    one or is free; made where it is not there. Raises InputError where it cannot be."""
+    text = sample.to_yaml()
+    for number in count(1):
+        folder = ExperimentFolder(EXPERIMENTS / f"{sample.name}-sample{f'-{number}' if number > 1 else ''}")
+        if folder.ledger.exists() and folder.space_yaml.is_file() and folder.space_yaml.read_text() == text:
+            return folder
+        if not folder.path.exists():
+            create(sample, folder, name=folder.name)
+            return folder
+    raise AssertionError("numbers do not end")
