@@ -36,6 +36,7 @@ def prepare(address: str | None) -> None:
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is not None:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 35 s each; of 20 it waits for a head that is gone
         return
     # Ray takes 127.0.0.1 for the address that other machines know this one by, and listens there, unless it is told
     # that no cluster can be. The variable's name is older than its meaning.

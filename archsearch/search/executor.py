@@ -27,7 +27,7 @@ from archsearch.search.cluster import RayFailed
 from archsearch.search.environment import keep_freed_memory
 from archsearch.search.lanes import Lanes, Places
 from archsearch.search.messages import Instruction, Measure, Report, ReportIn, Rest, Wait
-from archsearch.search.nodes import lanes_on
+from archsearch.search.nodes import bundles_of, lanes_on
 from archsearch.search.objective import TrialWorker, load_trainer
 from archsearch.search.pace import hear, pause_after, step_seconds
 from archsearch.search.watchdog import killed_after
@@ -52,6 +52,7 @@ def run_trials(
     space = search.space
     conductor = Conductor(search=search, workers_are_up=workers_are_up)
     lanes = lanes_on(places.admitted(), resources, space.search.trials)
+    places.want(bundles_of(resources, space.search.trials))
     # A training that may be shortened at any epoch asks after each.
     seconds = step_seconds(lanes) if space.search.wall_time is None else 0.0
     words = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ray.tune.search import Searcher
@@ -25,6 +25,10 @@ class Places(Protocol):
 
     def admitted(self) -> Sequence[Node]:
         """Those that live now; it is asked several times a second. Raises HeadGone."""
+        ...
+
+    def want(self, bundles: Sequence[Mapping[str, float]]) -> None:
+        """Each of these is what one lane needs; more nodes may come for them."""
         ...
 
     def has_lost(self, node: str) -> bool:

@@ -10,10 +10,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import ray
+from ray.autoscaler.sdk import request_resources
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from archsearch.reading.errors import refuse
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
 LOOK_EVERY = 2.0  # seconds
 ASKED_FOR = 120.0  # seconds that a node has to say what it runs: its first worker process must start
 SILENCE = 40.0  # seconds without a word from the head
+FAREWELL = 5.0  # seconds for the autoscaler to hear that nothing more is wanted
 LEAVE = 50.0  # seconds of silence after which a driver that Ray keeps waiting leaves; after 60 Ray ends its process
 NOTES = 8  # nodes of which a refusal speaks
+ROUNDS = 4  # an autoscaler is asked for no more lanes than would train the trials in so many rounds: a search learns
 
 
 class HeadGone(RuntimeError):
@@ -68,6 +72,13 @@ def lanes_on(nodes: Sequence[Node], resources: ResourceSettings, trials: int) ->
     return max(1, min(most_lanes(resources, trials), sum(node.lanes(resources) for node in nodes)))
 
 
+def bundles_of(resources: ResourceSettings, trials: int) -> list[dict[str, float]]:
+    """What an autoscaler is asked for: each of the lanes that the search could use."""
+    lanes = max(1, min(most_lanes(resources, trials), -(-trials // ROUNDS)))
+    gpus = {"GPU": resources.gpu_share} if resources.gpu_share else {}
+    return [{"CPU": float(resources.cpus_per_trial), **gpus}] * lanes
+
+
 def alive() -> list[Node]:
     """In the order of their ids, so that it is the same each time."""
     return sorted((Node.of(found) for found in ray.nodes() if found["Alive"]), key=lambda node: node.id)
@@ -92,6 +103,9 @@ class OwnNode:
     def admitted(self) -> Sequence[Node]:
         """It, always."""
         return self._node
+
+    def want(self, bundles: Sequence[Mapping[str, float]]) -> None:
+        """There is no other."""
 
     def has_lost(self, node: str) -> bool:
         """It is where the driver is."""
@@ -118,7 +132,11 @@ class ClusterNodes:
         self._admitted: tuple[Node, ...] = ()
         self._answered = time.monotonic()
         self._notes: list[str] = []
+        self._wants: Sequence[Mapping[str, float]] | None = None
         self._stop = threading.Event()
+        self._watcher, self._listener = (
+            threading.Thread(target=work, name="archsearch-nodes", daemon=True) for work in (self._watch, self._listen)
+        )
 
     def compare(self) -> None:
         """Asks every node, waits for their answers and begins to watch. Raises InputError where one differs."""
@@ -143,8 +161,8 @@ class ClusterNodes:
             )
         self._notes.clear()
         self._answered = time.monotonic()
-        for work in (self._watch, self._listen):
-            threading.Thread(target=work, name="archsearch-nodes", daemon=True).start()
+        for thread in (self._watcher, self._listener):
+            thread.start()
 
     def admitted(self) -> Sequence[Node]:
         """Those that may get trials now. Raises HeadGone where the head has been silent for too long."""
@@ -153,6 +171,10 @@ class ClusterNodes:
         if self._silent() > SILENCE:
             raise HeadGone(self._words())
         return self._admitted
+
+    def want(self, bundles: Sequence[Mapping[str, float]]) -> None:
+        """Lets the cluster's autoscaler, where it has one, make room for these; until `stop`."""
+        self._wants = bundles
 
     def has_lost(self, node: str) -> bool:
         """Whether this node is gone with the worker that was there, whatever Ray said of that: its workers' deaths are
@@ -165,8 +187,10 @@ class ClusterNodes:
         return False
 
     def stop(self) -> None:
-        """The driver leaves by itself."""
+        """The driver leaves by itself, and what was wanted is wanted no more."""
         self._stop.set()
+        if self._watcher.is_alive():
+            self._watcher.join(FAREWELL)
 
     def _silent(self) -> float:
         return time.monotonic() - self._answered
@@ -180,12 +204,18 @@ class ClusterNodes:
                 self._abandon(self._words())
 
     def _watch(self) -> None:
+        asked: Sequence[Mapping[str, float]] | None = None
         while not self._stop.wait(LOOK_EVERY):
             try:
                 self._look(alive())
+                if self._wants is not asked:
+                    asked = _request(self._wants)
             except Exception:  # nobody answers; `admitted` counts the seconds
                 continue
             self._answered = time.monotonic()
+        if asked:
+            with suppress(Exception):  # a head that is gone wants nothing
+                _request([])
 
     def _look(self, nodes: Sequence[Node]) -> None:
         """Asks those that are new, reads what has been answered."""
@@ -219,6 +249,12 @@ class ClusterNodes:
             first = str(error).strip().splitlines()[-1][:200]
             return f"it could not say what it runs: {type(error).__name__}: {first}"
         return ", ".join(versions.differences(self._here, there)) or None
+
+
+def _request(bundles: Sequence[Mapping[str, float]] | None) -> Sequence[Mapping[str, float]] | None:
+    """Ray keeps the last request until there is another; without an autoscaler nothing comes of it."""
+    request_resources(bundles=[dict(bundle) for bundle in bundles or ()])
+    return bundles
 
 
 def _listens(place: tuple[str, int]) -> bool:

@@ -172,13 +172,19 @@ class Cluster:
         self.machines.append(made)
         return made
 
-    def node(self, cpus: int = 1, *, wait: bool = True, **words: tuple[Path, ...]) -> Machine:
-        """One more machine, a node of the Ray: the first is its head."""
+    def node(
+        self, cpus: int = 1, *, wait: bool = True, autoscaling: Path | None = None, **words: tuple[Path, ...]
+    ) -> Machine:
+        """One more machine, a node of the Ray: the first is its head, with this file's autoscaler where one is given
+        (Ray's own provider of nodes that are processes of the head's machine)."""
         machine, first = self.machine(**words), len(self.machines) == 1
         ray = str(Path(sys.executable).parent / "ray")
         role = ["--head", "--port", str(PORT), "--include-dashboard", "false", "--temp-dir", f"/tmp/as{self.id}"]
         if not first:
             role = ["--address", self.address]
+        if autoscaling is not None:
+            machine.environment |= {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1"}
+            role += ["--autoscaling-config", str(autoscaling)]
         # Small: a node takes a third of the machine's memory for its object store otherwise.
         sizes = ["--num-cpus", str(cpus), "--object-store-memory", str(2**28), "--node-ip-address", machine.address]
         log = (self.place / f"{machine.name}.log").open("wb")

@@ -2,6 +2,7 @@
 
 import socket
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from archsearch.search.cluster import RayFailed
 from archsearch.search.executor import Conductor
 from archsearch.search.lanes import NOBODY, Lanes, next_place
 from archsearch.search.messages import GoOn, HandOver, Rest, Wait
-from archsearch.search.nodes import Node
+from archsearch.search.nodes import Node, bundles_of
 from archsearch.space.settings import ResourceSettings
 
 
@@ -44,12 +45,22 @@ def test_few_lanes_are_spread_and_those_of_gone_nodes_do_not_count() -> None:
     assert next_place([], Counter(), one, most=2) is None
 
 
+def test_an_autoscaler_is_asked_for_what_the_search_can_use_and_learn_with() -> None:
+    one, shared = ResourceSettings(cpus_per_trial=2), ResourceSettings(gpus_per_trial=0.25, max_concurrent=3)
+    assert bundles_of(one, trials=100) == [{"CPU": 2.0}] * 25
+    assert bundles_of(one, trials=3) == [{"CPU": 2.0}]
+    assert bundles_of(shared, trials=100) == [{"CPU": 1.0, "GPU": 0.25}] * 3
+
+
 @dataclass
 class Given:
     nodes: list[Node] = field(default_factory=list)
 
     def admitted(self) -> list[Node]:
         return self.nodes
+
+    def want(self, bundles: Sequence[Mapping[str, float]]) -> None:
+        pass
 
     def has_lost(self, node: str) -> bool:
         return False
