@@ -3,9 +3,9 @@
 Weights are drawn (see archsearch/export/fresh.py); compared are 4 random images, cut to 64x64 where the network's
 are larger. model.py runs in a fresh interpreter that can import torch alone, ONNX in onnxruntime, the program as
 loaded from its file. Claim: no score differs by 1e-4 or more, and the first class is the same. `--quick` takes three
-small networks.
+small networks. It takes an hour: with `--rows` each figure is kept as it comes, and a later run goes on from there.
 
-    python benchmarks/export.py [--json] [--quick] [--only NAME]... [--table FILE.md]
+    python benchmarks/export.py [--json] [--quick] [--only NAME]... [--table FILE.md] [--rows FILE.jsonl]
 """
 
 from __future__ import annotations
@@ -44,17 +44,28 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", help="this network, and others so named")
     parser.add_argument("--table", type=Path, help="the figures as a page")
+    parser.add_argument("--rows", type=Path, help="where figures are kept; those that are there are not taken again")
     asked = parser.parse_args()
     names = asked.only or (QUICK if asked.quick else zoo.names())
+    known = before(asked.rows)
     rows: list[dict[str, Any]] = []
     for name in names:
-        rows.append(compared(name))
+        rows.append(known.get(name) or compared(name))
         print(f"{len(rows)} of {len(names)}: {json.dumps(rows[-1])}", file=sys.stderr, flush=True)
+        if asked.rows and name not in known:
+            with asked.rows.open("a") as file:
+                file.write(json.dumps(rows[-1]) + "\n")
         if asked.table:
             asked.table.write_text(page(document(rows, len(names))))
     made = document(rows, len(names))
     print(json.dumps(made, indent=2) if asked.json else page(made))
     return 0
+
+
+def before(file: Path | None) -> dict[str, dict[str, Any]]:
+    """The figures of an earlier run that were as they should be."""
+    lines = file.read_text().splitlines() if file is not None and file.exists() else []
+    return {row["network"]: row for row in map(json.loads, lines) if row["kept"]}
 
 
 def compared(name: str) -> dict[str, Any]:

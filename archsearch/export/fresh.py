@@ -12,6 +12,7 @@ from archsearch.network.build import Network
 from archsearch.network.layers import LearnedGain
 
 SETTLED_ON = 16  # images
+LARGEST = 10.0  # score: as of networks that were trained
 
 
 def fresh(architecture: Architecture, *, seed: int = 0) -> Network:
@@ -20,7 +21,8 @@ def fresh(architecture: Architecture, *, seed: int = 0) -> Network:
 
     Norms shift upwards: with shifts around 0 each ReLU takes a mean away that the next norm makes up for, and in a
     random network of 100 layers without shortcuts rounding errors grow to the size of the scores (Yang et al. 2019,
-    arXiv:1902.08129: by 1.2 a layer). Raises InputError where the image runs out.
+    arXiv:1902.08129: by 1.2 a layer). Where the scores of those images are above LARGEST, as behind a thousand layers,
+    whose upward shifts add up, the classifier's weights are made smaller. Raises InputError where the image runs out.
     """
     network = build(architecture, seed=seed).eval()
     draws = torch.Generator().manual_seed(seed)
@@ -34,7 +36,9 @@ def fresh(architecture: Architecture, *, seed: int = 0) -> Network:
         for module in network.modules():
             if isinstance(module, LearnedGain):
                 module.value.uniform_(0.1, 0.5, generator=draws)
-        network(random_images(architecture.input, SETTLED_ON, seed + 1))
+        scores = network(random_images(architecture.input, SETTLED_ON, seed + 1))
         for norm in norms:
             norm.momentum = 0.1
+        for last in [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]:
+            last.weight.mul_(min(1.0, LARGEST / scores.abs().max().item()))
     return network.eval()
