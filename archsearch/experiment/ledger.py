@@ -46,6 +46,7 @@ class Ledger(Queries):
     def __init__(self, db: sqlite3.Connection, path: Path, clock: Callable[[], float]) -> None:
         self._db, self.path, self._clock = db, path, clock
         self._said: list[str] = []  # the kinds of the events of the transaction at hand
+        self._beforehand: list[Callable[[], object]] = []
         self._afterwards: list[Callable[[], object]] = []
 
     @classmethod
@@ -234,8 +235,11 @@ class Ledger(Queries):
             self._db.execute("BEGIN IMMEDIATE")
             self._said.clear()
             self._afterwards.clear()
+            self._beforehand.clear()
             try:
                 yield
+                for act in self._beforehand:
+                    act()
                 self._pass_by("before")
                 self._db.execute("COMMIT")
             except BaseException:
@@ -248,6 +252,14 @@ class Ledger(Queries):
         with ExitStack() as each:  # all of them, though one may raise
             for act in reversed(acts):
                 each.callback(act)
+
+    def beforehand(self, act: Callable[[], object]) -> None:
+        """Does it before the transaction at hand is made durable, or now where there is none: waits for a file that the
+        ledger is about to name. What it raises undoes the transaction."""
+        if self._db.in_transaction:
+            self._beforehand.append(act)
+        else:
+            act()
 
     def afterwards(self, act: Callable[[], object]) -> None:
         """Does it once the transaction at hand is durable, or now where there is none: what removes a file that the

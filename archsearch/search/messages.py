@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from archsearch.space.settings import Precision
@@ -11,7 +11,7 @@ from archsearch.space.settings import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Begin this trial, or go on from `state`, and train an epoch.
+    """Begin this trial, or go on from `state`, which it had after `done` epochs, and train an epoch.
 
     The schedule is annealed for each of `rungs` (epochs). At the rung `pause` the trial pauses: its state comes
     with the report. The training ends after `epochs`, and takes `micro_batch` images at once (None: as the settings
@@ -25,10 +25,16 @@ class Train:
     rungs: tuple[int, ...] = ()
     pause: int | None = None
     state: bytes | None = None
+    done: int = 0
     epochs: int | None = None
     micro_batch: int | None = None
     precision: Precision | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+
+    def goes_on(self, before: Train | None) -> bool:
+        """Whether it is the same training as the one before, in every word but for where it is."""
+        here: dict[str, Any] = {"state": None, "done": 0, "pause": None}
+        return before is not None and replace(self, **here) == replace(before, **here)
 
 
 @dataclass(frozen=True, kw_only=True)

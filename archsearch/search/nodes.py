@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 2.0  # seconds
 ASKED_FOR = 120.0  # seconds that a node has to say what it runs: its first worker process must start
+GLANCE = 0.2  # seconds between two looks at the Ray of this machine
 SILENCE = 40.0  # seconds without a word from the head
 FAREWELL = 5.0  # seconds for the autoscaler to hear that nothing more is wanted
 LEAVE = 50.0  # seconds of silence after which a driver that Ray keeps waiting leaves; after 60 Ray ends its process
@@ -199,9 +200,14 @@ class ClusterNodes:
         return f"the cluster's head has not answered for {self._silent():.0f} s"
 
     def _listen(self) -> None:
-        while not self._stop.wait(1.0):
+        """Without the Ray of this machine Ray ends the driver too, and without a word, at its next question to that."""
+        here = ray.get_runtime_context().get_node_id()
+        own = next((node for node in self._admitted if node.id == here), None)
+        while not self._stop.wait(GLANCE):
             if self._silent() > LEAVE:
                 self._abandon(self._words())
+            elif own is not None and not _listens(own.raylet) and not self._stop.is_set():
+                self._abandon(f"the Ray of this machine, {own.name}, is gone")
 
     def _watch(self) -> None:
         asked: Sequence[Mapping[str, float]] | None = None

@@ -60,6 +60,7 @@ class TrialWorker:
         self._save_every, self._save_at = save_every, math.inf
         self._feed: Feed | None = None
         self._number = 0
+        self._train: Train | None = None
         self._pause: int | None = None
         self._training: Training | None = None
         self._epochs: Iterator[EpochMetrics] = iter(())
@@ -78,6 +79,7 @@ class TrialWorker:
                 case GoOn(epochs=end):
                     if end is not None and self._training is not None:
                         self._training.end_at(end)
+                        self._train = None
                     return self._next_epoch()
                 case HandOver():
                     return self._hand_over()
@@ -134,19 +136,25 @@ class TrialWorker:
 
     def _begin(self, train: Train) -> str | None:
         """Why the state that was given cannot be used: the trial then begins anew."""
-        self._training, why = None, None  # Frees the last trial's memory before the next one's is taken.
-        self._training = self._fresh(train)
-        if train.state is not None:
-            try:
-                self._training.restore(*unpack(train.state))
-            except (ValueError, KeyError) as error:
-                why = f"its state cannot be used: {error}"[:500]
-                self._training = self._fresh(train)  # Half of the state may have been taken.
+        why, training = None, self._training if train.goes_on(self._train) else None
+        if training is None or training.epoch != train.done:  # otherwise it paused here a moment ago
+            self._training = training = None  # Frees the last trial's memory before the next one's is taken.
+            training, why = self._restored(train)
         if train.epochs is not None:
-            self._training.end_at(train.epochs)
-        self._number, self._pause, self._epochs = train.number, train.pause, iter(self._training)
+            training.end_at(train.epochs)
+        self._training, self._epochs = training, iter(training)
+        self._train, self._number, self._pause = replace(train, state=None), train.number, train.pause
         self._save_at = time.monotonic() + self._save_every
         return why
+
+    def _restored(self, train: Train) -> tuple[Training, str | None]:
+        training = self._fresh(train)
+        if train.state is None:
+            return training, None
+        try:
+            return training.restore(*unpack(train.state)), None
+        except (ValueError, KeyError) as error:  # half of the state may have been taken
+            return self._fresh(train), f"its state cannot be used: {error}"[:500]
 
     def _fresh(self, train: Train) -> Training:
         from archsearch.network import build

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
@@ -70,6 +70,7 @@ class Proposals:
         choose: Chooser | None = None,
     ) -> None:
         self._space, self._choose = space, choose
+        self._threads = ThreadpoolController()  # finding the libraries takes milliseconds
         self.feasible = Feasible(space, seed=derived_seed(space.search.seed, "candidates"))
         word = space.search.sampler
         objectives = tuple(space.search.objectives)
@@ -109,7 +110,7 @@ class Proposals:
                 row: IntArray | None = self._first[number - 1]
             else:
                 # The trials have the cores: several threads of linear algebra would wait for one another.
-                with threadpool_limits(1):
+                with self._threads.limit(limits=1):
                     row = self._sampler.propose(self._records.history(), self.feasible, rng)
             if row is None:
                 break

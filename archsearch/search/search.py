@@ -264,6 +264,7 @@ class Search:
             rungs=tuple(level for level in self._rungs.levels(number) if not final or level <= trial.rung),
             pause=pause,
             state=state,
+            done=done,
             precision=self._precision.value,
             micro_batch=self._failures.micro_batch(number),
             epochs=self._finalists.begins(number, done) if pause is None else None,

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder, Ledger, State, Trial, crash_point, write_atomically
 
@@ -17,13 +19,24 @@ class States:
 
     def __init__(self, folder: ExperimentFolder, ledger: Ledger) -> None:
         self._folder, self._ledger = folder, ledger
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="archsearch-states")
+        self._written: dict[Path, bytes] = {}  # by the transaction at hand
 
     def write(self, number: int, epoch: int, data: bytes) -> str:
-        """Durable when it returns; its SHA-256, for the ledger. Earlier states stay: the ledger still names them."""
-        place = self._folder.make_trial(number)
-        write_atomically(place / _name(epoch), data)
+        """Its SHA-256, for the ledger, whose transaction waits until it is durable: the disk works while the next
+        candidate is sought. Earlier states stay: the ledger still names them. Where the disk is full, the transaction's
+        end raises OSError."""
+        place = self._folder.trial(number) / _name(epoch)
+        self._written[place] = data
+        written = self._writer.submit(self._write, number, epoch, data)
+        digest = hashlib.sha256(data).hexdigest()
+        self._ledger.beforehand(written.result)
+        self._ledger.afterwards(self._written.clear)
+        return digest
+
+    def _write(self, number: int, epoch: int, data: bytes) -> None:
+        write_atomically(self._folder.make_trial(number) / _name(epoch), data)
         crash_point("state-written")
-        return hashlib.sha256(data).hexdigest()
 
     def latest(self, trial: Trial) -> tuple[int, bytes | None]:
         """(epochs, state): the newest whole state of the trial, or (0, None). What is missing or not what was written
@@ -47,8 +60,9 @@ class States:
             self._folder.trial(number).rmdir()
 
     def _read(self, state: State) -> bytes | None:
+        place = self._folder.trial(state.trial) / _name(state.epoch)
         try:
-            data = (self._folder.trial(state.trial) / _name(state.epoch)).read_bytes()
+            data = self._written.get(place) or place.read_bytes()
         except OSError:
             return None
         return data if hashlib.sha256(data).hexdigest() == state.digest else None

@@ -332,6 +332,22 @@ def test_what_comes_afterwards_waits_until_it_is_durable_and_never_comes_after_a
     assert seen == [before + 2, before + 3], "outside of a transaction: at once"
 
 
+def test_what_comes_beforehand_is_waited_for_and_its_failure_undoes_what_was_written(ledger: Ledger) -> None:
+    before = ledger.last_event()
+
+    def durable() -> None:
+        with Ledger.read(ledger.path) as other:
+            assert other.last_event() == before, "not yet"
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"), ledger.transaction():
+        ledger.note("one", {})
+        ledger.beforehand(durable)
+    assert ledger.last_event() == before
+    ledger.note("two", {})
+    assert ledger.last_event() == before + 1, "of a transaction that failed nothing is left to do"
+
+
 def test_who_is_first_best_and_shortest_is_what_a_look_at_all_would_say(ledger: Ledger) -> None:
     assert (ledger.first(TrialState.WAITING), ledger.best(state=TrialState.PAUSED), ledger.shortest()) == (
         None,

@@ -183,7 +183,8 @@ def test_every_trial_pauses_at_its_rungs_and_the_best_half_goes_on(whole: Experi
     assert not list(whole.path.glob("trials/*/state-*")), "a state outlived its trial"
 
 
-def test_a_trial_goes_on_from_its_pause_bit_for_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("held", [False, True], ids=["another worker each time", "the same, which still holds it"])
+def test_a_trial_goes_on_from_its_pause_bit_for_bit(tmp_path: Path, held: bool) -> None:
     space, _ = tiny(tmp_path, "training.epochs=4", "training.crop_padding=1")
     images = load_images(space.data)
     candidate = Proposals(space).propose(1)
@@ -192,19 +193,23 @@ def test_a_trial_goes_on_from_its_pause_bit_for_bit(tmp_path: Path) -> None:
     other = [m.to_dict() for m in Training(build(candidate.architecture, seed=5), images, space.training, seed=5)]
     assert whole[1]["train_loss"] != other[1]["train_loss"], "the rungs change nothing"
 
-    def go_on(worker: TrialWorker, pause: int | None, state: bytes | None) -> list[Report]:
+    def go_on(worker: TrialWorker, pause: int | None, state: bytes | None, done: int) -> list[Report]:
         words = {"number": 1, "attempt": 1, "architecture": candidate.architecture.to_dict(), "seed": 5}
-        reports = [worker.carry_out(Train(**words, rungs=(1, 2), pause=pause, state=state))]
+        reports = [worker.carry_out(Train(**words, rungs=(1, 2), pause=pause, state=state, done=done))]
         while reports[-1].parcel is None and reports[-1].metrics["epoch"] < 4:
             reports.append(worker.carry_out(GoOn(number=1)))
         assert all(report.reason is None for report in reports)
         return reports
 
     state, epochs = None, []
+    worker = TrialWorker(images, space.training, threads=1)
     for pause in (1, 2, None):
-        worker = TrialWorker(images, space.training, threads=1)  # another worker each time
-        worker.carry_out(Train(number=7, attempt=1, architecture=candidate.architecture.to_dict(), seed=9))
-        reports = go_on(worker, pause, state)
+        if not held:
+            worker = TrialWorker(images, space.training, threads=1)
+            worker.carry_out(Train(number=7, attempt=1, architecture=candidate.architecture.to_dict(), seed=9))
+        before = worker._training
+        reports = go_on(worker, pause, state, done=len(epochs))
+        assert (worker._training is before) == (held and pause != 1)
         assert [r.kind for r in reports] == ["rung"] if pause else ["epoch", "epoch"]
         state = reports[-1].parcel
         epochs += [dict(report.metrics) for report in reports]
