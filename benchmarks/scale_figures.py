@@ -88,6 +88,7 @@ def plot(found: dict[str, list[dict[str, Any]]], file: Path) -> None:
         axes.plot(at, [100 * row["driver_load"] for row in rows], "o:", color=drawn.get_color(),
                   label="the driver's load")  # fmt: skip
     axes.axhline(100 * TARGET, color="grey", linewidth=0.8, linestyle="--")
+    at = sorted({row["workers"] for rows in found.values() for row in rows})
     axes.set(xscale="log", xlabel="workers", ylabel="% of the time", ylim=(0, 103), xticks=at, xticklabels=map(str, at))
     axes.minorticks_off()
     axes.legend(loc="center left", fontsize=8)
