@@ -32,8 +32,9 @@ class Train:
     training: Mapping[str, Any] = field(default_factory=dict)
 
     def goes_on(self, before: Train | None) -> bool:
-        """Whether it is the same training as the one before, in every word but for where it is."""
-        here: dict[str, Any] = {"state": None, "done": 0, "pause": None}
+        """Whether it is the same training as the one before, in every word but for where it is and the count of its
+        starts."""
+        here: dict[str, Any] = {"attempt": 0, "state": None, "done": 0, "pause": None}
         return before is not None and replace(self, **here) == replace(before, **here)
 
 

@@ -194,7 +194,7 @@ def test_a_trial_goes_on_from_its_pause_bit_for_bit(tmp_path: Path, held: bool) 
     assert whole[1]["train_loss"] != other[1]["train_loss"], "the rungs change nothing"
 
     def go_on(worker: TrialWorker, pause: int | None, state: bytes | None, done: int) -> list[Report]:
-        words = {"number": 1, "attempt": 1, "architecture": candidate.architecture.to_dict(), "seed": 5}
+        words = {"number": 1, "attempt": done + 1, "architecture": candidate.architecture.to_dict(), "seed": 5}
         reports = [worker.carry_out(Train(**words, rungs=(1, 2), pause=pause, state=state, done=done))]
         while reports[-1].parcel is None and reports[-1].metrics["epoch"] < 4:
             reports.append(worker.carry_out(GoOn(number=1)))
