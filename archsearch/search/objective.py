@@ -239,6 +239,8 @@ def free_cached_memory() -> None:
 
 def load_trainer() -> None:
     """Imports what training takes, torch above all, before a trial waits for it."""
+    import safetensors.torch  # noqa: F401
+
     import archsearch.network
     import archsearch.training.checkpoint
     import archsearch.training.loop  # noqa: F401

@@ -56,6 +56,7 @@ class Search:
             choose=self.choose,
         )
         self._gate.teach(self._proposals.feasible)
+        self._proposals.feasible.prepare()  # while the workers start: later each of them would wait
         self._front = Front(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
         self._states = States(self.folder, self.ledger)

@@ -79,13 +79,19 @@ class Feasible:
 
     def draw(self, count: int, rng: np.random.Generator) -> IntArray:
         """(<= count, D): uniform over the candidates that are left, each once; fewer where few are left or found."""
-        wanted = len(self._rows) if self._whole else -(-(len(self._used) + SPARE * count) // STEP) * STEP
-        self._extend(wanted)
+        wanted = self.prepare(count)
         (left,) = np.nonzero(self._left[:wanted])
         if self.also is not None and len(left):
             left = left[self.also(self.costs(self._rows[left]))]
         chosen: IntArray = self._rows[rng.choice(left, min(count, len(left)), replace=False)]
         return chosen
+
+    def prepare(self, count: int = 1) -> int:
+        """Makes the sequence as long as a draw of so many takes it, which lasts a second where a space is new; how much
+        of it that is."""
+        wanted = len(self._rows) if self._whole else -(-(len(self._used) + SPARE * count) // STEP) * STEP
+        self._extend(wanted)
+        return wanted
 
     def neighbours(self, row: IntArray, count: int, rng: np.random.Generator) -> IntArray:
         """(<= count, D): candidates that differ from `row` (D,) in one choice: the next value of an ordered one, any
