@@ -60,12 +60,14 @@ class Machine:
     address: str
     environment: dict[str, str]
     hidden: tuple[Path, ...] = ()
+    alone: bool = False
     ray: subprocess.Popen[bytes] | None = None
 
     def start(self, *command: str, **words: object) -> subprocess.Popen:
         """A process on this machine. Folders that it does not see are empty there, and in memory."""
         hide = "".join(f"mount -t tmpfs tmpfs {folder} && " for folder in self.hidden)
-        inside = ["unshare", "-m", "sh", "-c", f'{hide}exec "$@"', "sh", *command]
+        processes = ["-p", "--fork", "--mount-proc"] if self.alone else []
+        inside = ["unshare", "-m", *processes, "sh", "-c", f'{hide}exec "$@"', "sh", *command]
         return subprocess.Popen(  # type: ignore[call-overload]
             ["ip", "netns", "exec", self.name, *inside], env=self.environment, start_new_session=True, **words
         )
@@ -150,8 +152,9 @@ class Cluster:
         """What --address is given."""
         return f"{self.head.address}:{PORT}"
 
-    def machine(self, *, hidden: tuple[Path, ...] = (), path: tuple[Path, ...] = ()) -> Machine:
-        """One more, with a wire to the bridge and no Ray yet. `path`: folders that its Python looks in first."""
+    def machine(self, *, hidden: tuple[Path, ...] = (), path: tuple[Path, ...] = (), alone: bool = False) -> Machine:
+        """One more, with a wire to the bridge and no Ray yet. `path`: folders that its Python looks in first. `alone`:
+        it does not see the others' processes, among which Ray looks for its own."""
         number = len(self.machines) + 1
         name, address = f"as{self.id}{number}", f"10.77.0.{number}"
         ip("netns", "add", name)
@@ -168,7 +171,7 @@ class Cluster:
             "RAY_AUTH_TOKEN": TOKEN,
             "RAY_raylet_start_wait_time_s": str(int(STARTED_WITHIN)),  # 30 otherwise
         }
-        made = Machine(self, name, address, environment, hidden)
+        made = Machine(self, name, address, environment, hidden, alone)
         self.machines.append(made)
         return made
 

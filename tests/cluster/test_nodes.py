@@ -231,7 +231,7 @@ def test_a_machine_beside_the_cluster_and_one_without_its_token_are_refused(tmp_
     folder, mark = ExperimentFolder(tmp_path / "out"), uuid.uuid4().hex
     with cluster(tmp_path, mark) as machines:
         machines.node()
-        stranger, began = machines.machine(), time.monotonic()
+        stranger, began = machines.machine(alone=True), time.monotonic()
         words = ("run", DIGITS, "--trials", "4", "--address", machines.address, "--output", str(folder.path))
         said = finish(machines.search(*words, on=stranger), code=2)
         assert "cannot be joined" in said and "--num-cpus 0" in said
