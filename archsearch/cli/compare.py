@@ -57,7 +57,7 @@ def compare(
     from archsearch.analysis.report import read_experiment
     from archsearch.analysis.report.comparing import compare as compared
     from archsearch.analysis.report.comparing import comparison_page
-    from archsearch.cli.reporting import beside
+    from archsearch.cli.reporting import drawn_at_random
 
     words = ["archsearch", "compare", a, b, "--trials", str(trials), "--seed", str(seed)]
     words += ["--epochs", str(epochs)] if epochs is not None else []
@@ -65,7 +65,7 @@ def compare(
     sides = _sides((a, b), trials=trials, epochs=epochs, seed=seed, again=shlex.join(words))
     if sides is None:
         return INTERRUPTED
-    found = compared(*(read_experiment(side, beside(side)) for side in sides))
+    found = compared(*(read_experiment(side, drawn_at_random(side)) for side in sides))
     if output is not None:
         deliver(comparison_page(found), output)
     if as_json:

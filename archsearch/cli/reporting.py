@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,26 +42,36 @@ def report_at_the_end(folder: ExperimentFolder) -> None:
 def beside(folder: ExperimentFolder) -> Beside:
     """What other rooms know of the experiment: how long its sampler drew at random, the literature's networks that
     fit, and where MLflow shows it. Nothing of the first two where space.yaml cannot be read here."""
-    from archsearch.analysis.report import Beside
     from archsearch.experiment import Ledger
     from archsearch.reading.errors import InputError
     from archsearch.search.contenders import baselines
-    from archsearch.search.samplers.registry import random_until
     from archsearch.space import load_space
     from archsearch.tracking import page_of
 
     shown = None
     with suppress(OSError, InputError):  # a link is worth no error
         shown = page_of(folder)
+    found = replace(drawn_at_random(folder), page=shown)
     try:
         space = load_space(folder.space_yaml)
     except InputError:
-        return Beside(page=shown)
+        return found
     with Ledger.read(folder.ledger) as ledger:
         most = max((trial.cost["flops"] for trial in ledger.trials()), default=0)
-    word = space.search.model_dump(mode="json")["sampler"]
-    return Beside(
-        startup=random_until(word, objectives=len(space.search.objectives)),
-        baselines={found.name: found.cost for found in baselines(space, most)} if most else {},
-        page=shown,
-    )
+    fitting = baselines(space, most) if most else []
+    return replace(found, baselines={each.name: each.cost for each in fitting})
+
+
+def drawn_at_random(folder: ExperimentFolder) -> Beside:
+    """Only how long its sampler drew at random: the literature's networks take a second to count."""
+    from archsearch.analysis.report import Beside
+    from archsearch.reading.errors import InputError
+    from archsearch.search.samplers.registry import random_until
+    from archsearch.space import load_space
+
+    try:
+        search = load_space(folder.space_yaml).search
+    except InputError:
+        return Beside()
+    word = search.model_dump(mode="json")["sampler"]
+    return Beside(startup=random_until(word, objectives=len(search.objectives)))

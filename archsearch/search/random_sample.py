@@ -6,11 +6,11 @@ distributions of random samples under one short training.
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder
-from archsearch.experiment.folder import EXPERIMENTS
+from archsearch.experiment.folder import numbered
+from archsearch.search.random_search import random_words
 from archsearch.search.session import create
 from archsearch.space import SearchSpace, load_space
 
@@ -25,22 +25,18 @@ def short_epochs(*spaces: SearchSpace) -> int:
 def sample_of(file: Path, *, trials: int, epochs: int, seed: int) -> SearchSpace:
     """The file's space as a search that only draws: every network within the budget as likely as any other, each
     trained for the same epochs, nothing stopped early. Raises InputError."""
-    words = ["search.sampler=random", "search.early_stopping.kind=none", f"search.trials={trials}"]
-    words += [f"search.seed={seed}", f"training.epochs={epochs}"]
-    space = load_space(file)
-    words += ["search.wall_time=null"] if space.search.wall_time is not None else []
-    return load_space(file, words + (["search.screen=null"] if space.search.screen is not None else []))
+    alike = ["search.early_stopping.kind=none", f"training.epochs={epochs}"]
+    return load_space(file, [*random_words(load_space(file), trials=trials, seed=seed), *alike])
 
 
 def experiment_of(sample: SearchSpace) -> ExperimentFolder:
     """Where the sample is, or will be: the first of experiments/NAME-sample, NAME-sample-2, ... that holds this very
     one or is free; made where it is not there. Raises InputError where it cannot be."""
     text = sample.to_yaml()
-    for number in count(1):
-        folder = ExperimentFolder(EXPERIMENTS / f"{sample.name}-sample{f'-{number}' if number > 1 else ''}")
-        if folder.ledger.exists() and folder.space_yaml.is_file() and folder.space_yaml.read_text() == text:
-            return folder
+    for folder in numbered(f"{sample.name}-sample"):
         if not folder.path.exists():
             create(sample, folder, name=folder.name)
-            return folder
-    raise AssertionError("numbers do not end")
+            break
+        if folder.ledger.exists() and folder.space_yaml.is_file() and folder.space_yaml.read_text() == text:
+            break
+    return folder

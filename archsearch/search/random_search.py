@@ -60,18 +60,19 @@ class EpochLimit:
             raise EpochsSpent
 
 
-def random_words(space: SearchSpace, epochs: int) -> list[str]:
-    """What random search at equal cost sets otherwise than the experiment: the sampler, the seed, and as many trials
-    as could spend that many epochs (EpochLimit ends it)."""
-    seed = (space.search.seed + 1) % 2**32
-    words = ["search.sampler=random", f"search.seed={seed}", f"search.trials={min(max(1, epochs), MOST_TRIALS)}"]
+def random_words(space: SearchSpace, *, trials: int, seed: int) -> list[str]:
+    """What a search that only draws sets otherwise than the space's own."""
+    words = ["search.sampler=random", f"search.seed={seed}", f"search.trials={trials}"]
     words += ["search.wall_time=null"] if space.search.wall_time is not None else []
     return [*words, "search.screen=null"] if space.search.screen is not None else words
 
 
 def random_space(folder: ExperimentFolder, epochs: int) -> SearchSpace:
-    """The experiment's space under random search. Raises InputError."""
-    return load_space(folder.space_yaml, random_words(load_space(folder.space_yaml), epochs))
+    """The experiment's space under random search at equal cost: the next seed, and as many trials as could spend that
+    many epochs (EpochLimit ends it). Raises InputError."""
+    space = load_space(folder.space_yaml)
+    trials, seed = min(max(1, epochs), MOST_TRIALS), (space.search.seed + 1) % 2**32
+    return load_space(folder.space_yaml, random_words(space, trials=trials, seed=seed))
 
 
 def folder_in(experiment: ExperimentFolder) -> ExperimentFolder:
