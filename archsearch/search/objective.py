@@ -96,6 +96,7 @@ class TrialWorker:
             if DEVICE_LOST in reason:
                 raise
             self._training, self._epochs = None, iter(())
+        forget_backward_pass()
         free_cached_memory()
         return Report(kind="failed", number=number, reason=reason)
 
@@ -228,6 +229,14 @@ class TrialWorker:
             number=test.number,
             metrics={"test_accuracy": result.accuracy, "test_loss": result.loss, "images": result.images},
         )
+
+
+def forget_backward_pass() -> None:
+    """Lets go of a backward pass that failed. What torch had still to do of it stays in the thread's queue, with the
+    tensors that it needs, until the next one begins (pytorch/pytorch issue 82218): and that may not fit beside them."""
+    import torch
+
+    torch.autograd.backward(torch.zeros((), requires_grad=True))
 
 
 def free_cached_memory() -> None:

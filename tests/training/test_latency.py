@@ -65,12 +65,16 @@ def test_runs_are_counted_and_a_slow_network_is_not_run_for_ever() -> None:
     assert all((each >= 0.05).all() for each in rounds)
 
 
-def test_a_single_threads_clock_stands_while_it_waits() -> None:
-    def run() -> None:
-        time.sleep(0.02)
+def test_runs_are_timed_by_the_clock_that_is_given() -> None:
+    shown = 0.0
 
-    waited, _ = timed(run, warmup=0, repeats=3, seconds=0.05, clock=time.thread_time)
-    assert all((each < 0.015).all() for each in waited)
+    def run() -> None:
+        nonlocal shown
+        shown += 0.25  # what this clock counts, however long the run took by any other
+
+    rounds, steady = timed(run, warmup=0, repeats=3, seconds=0.05, clock=lambda: shown)
+    assert steady
+    assert {float(second) for each in rounds for second in each} == {0.25}
 
 
 def test_rounds_that_agree_are_steady_and_a_few_disturbed_ones_do_not_move_the_median() -> None:
