@@ -9,6 +9,7 @@ import pickle
 import socket
 import struct
 import tarfile
+import threading
 import time
 from pathlib import Path
 
@@ -159,20 +160,21 @@ def test_absent_cifar_is_refused_in_seconds_with_the_ways_out(tmp_path, monkeypa
     start = time.monotonic()
     with pytest.raises(InputError) as caught:
         load_images(cifar_settings(tmp_path / "none", download=wanted))
-    assert time.monotonic() - start < 4
+    assert time.monotonic() - start < 30, "it tried again and again"
     for way in ("cifar-10-python.tar.gz", "cs.toronto.edu", "data.root=DIR", "data.name=digits", str(tmp_path)):
         assert way in str(caught.value)
 
 
 def test_a_host_that_never_answers_is_given_up_in_time(monkeypatch):
+    given_up = threading.Event()
+
     def never(*arguments, **words):
-        time.sleep(1.5)
+        assert given_up.wait(60), "nobody gave up"
         raise TimeoutError
 
     monkeypatch.setattr(socket, "create_connection", never)
-    start = time.monotonic()
     assert not download.reachable("https://example.org/", seconds=0.2)
-    assert time.monotonic() - start < 1
+    given_up.set()
 
 
 def test_a_host_that_listens_is_reachable(monkeypatch):
