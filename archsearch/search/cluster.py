@@ -6,7 +6,9 @@ Apart from it, since importing Ray Tune takes seconds that the workers can use t
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 
 FAREWELL = 15.0  # seconds
+PATIENCE = 300.0  # seconds that Ray may take to start, or to be joined, on the busiest of machines
 
 
 class RayFailed(RuntimeError):
@@ -39,14 +42,26 @@ def cluster(address: str | None, *, object_bytes: int, ship: bool = False) -> It
     Raises RayFailed, and InputError where nobody answers at the address, or Ray refuses. On a busy machine Ray's own
     processes may miss their deadlines: a Ray of our own is tried twice.
     """
-    if address is not None:
-        _join(address, ship)
-    else:
-        _start(object_bytes)
+    with _for_no_longer_than(PATIENCE):
+        if address is not None:
+            _join(address, ship)
+        else:
+            _start(object_bytes)
     try:
         yield
     finally:
         _leave(ours=address is None)
+
+
+@contextmanager
+def _for_no_longer_than(seconds: float) -> Iterator[None]:
+    """Ends the process with exit code 1 where this takes longer: Ray (2.60) may lock up for ever while it holds the
+    interpreter, so that no thread and no Ctrl-C is heard. All that can still speak then is faulthandler."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _start(object_bytes: int) -> None:

@@ -38,6 +38,8 @@ def prepare(address: str | None) -> None:
     if address is not None:
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 35 s each; of 20 it waits for a head that is gone
         return
+    # Of 5 s. A driver that is not answered in time while it starts locks up where it should fail (Ray 2.60).
+    os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", "60")
     # Ray takes 127.0.0.1 for the address that other machines know this one by, and listens there, unless it is told
     # that no cluster can be. The variable's name is older than its meaning.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
