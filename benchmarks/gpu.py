@@ -92,7 +92,7 @@ def network(name: str, device: torch.device, rounds: int, *, compiled: bool) -> 
     batch = 64 if max(architecture.input[1:]) > 64 else 128
     settings = TrainingSettings(batch_size=batch, crop_padding=4, flip=True, epochs=100_000, learning_rate=1e-9)
     threads = torch.get_num_threads()
-    precision = choose_precision(architecture.input, settings, device=device, threads=threads).precision
+    precision = choose_precision(architecture, settings, device=device, threads=threads).precision
     ways: dict[str, Callable[[], None]] = {
         "ours": ours(architecture, settings, device, precision),
         "eager": eager(architecture, batch, device),

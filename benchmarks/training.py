@@ -175,7 +175,8 @@ def work(word: dict[str, Any]) -> None:
         network = archsearch.Architecture.from_dict({**words, "input": list(images.shape)})
     model = archsearch.build(network, seed=word["seed"])
     if word["way"] == "ours":
-        found = ours(model, images, settings, word["seed"], threads_of(word))
+        like = typical() if word["job"] == "tiny" else network
+        found = ours(model, like, images, settings, word["seed"], threads_of(word))
     else:
         torch.set_num_threads(word["cores"])
         found = plain(model, images, settings, word["seed"])
@@ -196,11 +197,21 @@ def drawn(number: int) -> Any:
     return space.sample(RecordedChoices(feasible.grid.choices(row)))
 
 
-def ours(model: Any, images: Any, settings: Any, seed: int, threads: int) -> dict[str, Any]:
+def typical() -> Any:
+    """The network of which a search would measure the precision, for all of its trials."""
+    from archsearch.space import RecordedChoices, load_space
+    from archsearch.space.feasible import Feasible
+
+    space = load_space(HERE.parent / "search_spaces" / "digits.yaml")
+    feasible = Feasible(space, seed=0)
+    return space.sample(RecordedChoices(feasible.grid.choices(feasible.typical())))
+
+
+def ours(model: Any, like: Any, images: Any, settings: Any, seed: int, threads: int) -> dict[str, Any]:
     from archsearch.training.loop import Training
     from archsearch.training.precision import choose_precision
 
-    precision = choose_precision(images.shape, settings, threads=threads).precision
+    precision = choose_precision(like, settings, threads=threads).precision
     training = Training(model, images, settings, seed=seed, threads=threads, precision=precision)
     curve, spent, began = [], 0.0, time.perf_counter()
     for metrics in training:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from archsearch.architecture.cost import Shape
 from archsearch.architecture.ops import (
@@ -38,6 +41,7 @@ from archsearch.network.layers import (
     GlobalMean,
     LearnedGain,
     MaxAndMean,
+    PointwiseConv,
     ResidualUnit,
     Reweighted,
     ZeroPadShortcut,
@@ -54,6 +58,12 @@ class Network(nn.Sequential):
         for module in self.modules():
             if isinstance(module, ResidualUnit):
                 module.draws = generator
+
+    def multiply_pointwise(self) -> None:
+        """From now on small 1x1 convolutions train as products of matrices: sooner done on a CPU, rounded otherwise."""
+        for module in self.modules():
+            if isinstance(module, PointwiseConv):
+                module.product = True
 
     @torch.inference_mode()
     def scores(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -74,22 +84,22 @@ class Network(nn.Sequential):
 def build(architecture: Architecture | str, *, seed: int = 0, device: str | torch.device = "cpu") -> Network:
     """The network of an architecture, or of a name from the zoo, initialised from `seed`.
 
-    Built on the meta device and filled once, so that no global random state is read or changed.
+    Filled once, so that no global random state is read or changed.
     Raises InputError for an unknown name, or where the image runs out.
     """
     if isinstance(architecture, str):
         from archsearch.zoo import get
 
         architecture = get(architecture)
-    network = skeleton(architecture)
-    _allocate(network, device)
+    network = skeleton(architecture, device=device)
     initialise(network, torch.Generator().manual_seed(seed))
     return network
 
 
-def skeleton(architecture: Architecture) -> Network:
-    """The network on the meta device: names and shapes, no memory. Raises InputError where the image runs out."""
-    with torch.device("meta"):
+def skeleton(architecture: Architecture, *, device: str | torch.device = "meta") -> Network:
+    """The network without values: names and shapes, and no memory on the meta device. Raises InputError where the image
+    runs out."""
+    with Unfilled(device):
         network = Network()
         for name, op, into in plan(architecture).parts(Shape(*architecture.input)):
             network.add_module(name, module(op, into))
@@ -97,20 +107,29 @@ def skeleton(architecture: Architecture) -> Network:
     return network
 
 
-def _allocate(network: nn.Module, device: str | torch.device) -> None:
-    """Memory for what stands on the meta device. `Module.to_empty` does the same, after importing sympy for 4 s."""
-    for part in network.modules():
-        for name, parameter in part.named_parameters(recurse=False):
-            setattr(part, name, nn.Parameter(torch.empty(parameter.shape, dtype=parameter.dtype, device=device)))
-        for name, buffer in part.named_buffers(recurse=False):
-            setattr(part, name, torch.empty(buffer.shape, dtype=buffer.dtype, device=device))
+class Unfilled(TorchFunctionMode):
+    """Inside, torch's modules take memory on `device` and draw nothing: half the time that a small network takes to be
+    made is torch's initial values, of which none would stay."""
+
+    def __init__(self, device: str | torch.device) -> None:
+        super().__init__()
+        self.device = torch.device(device)
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (nn.init.kaiming_uniform_, nn.init.uniform_):
+            return kwargs["tensor"] if kwargs else args[0]
+        words = dict(kwargs or {})
+        if func in (torch.empty, torch.zeros, torch.ones, torch.tensor):
+            words["device"] = self.device
+        return func(*args, **words)
 
 
 def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
     """The module of one op that reads `x`; `overwrites` where nobody else reads it and ReLU may reuse its memory."""
     match op:
         case Conv():
-            conv = nn.Conv2d(
+            kind = PointwiseConv if op.kernel == op.stride == op.groups == 1 else nn.Conv2d
+            conv = kind(
                 x.channels,
                 op.out,
                 op.kernel,

@@ -8,6 +8,25 @@ from torch.nn import functional
 
 from archsearch.architecture.ops import Unit
 
+SMALL = 2**23  # multiplications of a forward pass
+
+
+class PointwiseConv(nn.Conv2d):
+    """A 1x1 convolution. Where `product` is set it trains on a CPU, in float32 and while it is small, as a product of
+    matrices: a call of a convolution costs more than such arithmetic (benchmarks/pointwise.py). In eval mode, and so in
+    every exported format, it is nn.Conv2d.
+    """
+
+    product = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out, H, W)."""
+        if not (self.product and self.training) or x.numel() * self.out_channels > SMALL:
+            return super().forward(x)
+        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        return functional.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
 
 class ZeroPadShortcut(nn.Module):
     """Shortcut option A (He 2015): every stride-th pixel, or their average, then channels of zeros."""

@@ -75,9 +75,9 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Choose:
-    """Find out in which precision this device trains faster on images of this (channels, height, width)."""
+    """Find out in which precision this device trains networks like this one faster."""
 
-    image: tuple[int, int, int]
+    architecture: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

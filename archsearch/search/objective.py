@@ -130,7 +130,8 @@ class TrialWorker:
         from archsearch.training.precision import choose_precision
 
         try:
-            found = choose_precision(asked.image, self._settings, threads=self._threads)
+            network = Architecture.from_dict(dict(asked.architecture))
+            found = choose_precision(network, self._settings, threads=self._threads)
         except Exception as error:
             return Report(kind="precision", reason=classify(error))
         return Report(kind="precision", precision={**found.to_dict(), "text": str(found)})

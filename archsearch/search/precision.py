@@ -5,9 +5,10 @@ One for all of them, so that their scores can be compared; kept in the ledger, s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger
 from archsearch.search.messages import Choose
 from archsearch.space import SearchSpace
@@ -23,7 +24,7 @@ class PrecisionChoice:
     """`value` is None until it is `settled`."""
 
     def __init__(self, space: SearchSpace, ledger: Ledger, watcher: Watcher) -> None:
-        self._image, self._ledger, self._watcher, self._asked = space.input, ledger, watcher, False
+        self._ledger, self._watcher, self._asked = ledger, watcher, False
         word = space.training.precision
         self.value: Precision | None = None if word == "auto" else word
         for event in ledger.events_of(KIND) if word == "auto" else ():
@@ -34,12 +35,12 @@ class PrecisionChoice:
         """Whether trials may begin."""
         return self.value is not None
 
-    def ask(self) -> Choose | None:
-        """What one worker is to find out; None while another one does."""
+    def ask(self, typical: Callable[[], Architecture]) -> Choose | None:
+        """What one worker is to find out, of a network like those of the search; None while another worker does."""
         if self._asked:
             return None
         self._asked = True
-        return Choose(image=self._image)
+        return Choose(architecture=typical().to_dict())
 
     def found(self, said: Mapping[str, Any] | None, reason: str | None) -> None:
         """A worker's finding, kept and told; float32 where it failed, for `reason`."""

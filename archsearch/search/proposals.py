@@ -136,6 +136,10 @@ class Proposals:
                 self.feasible.release(row)
         return found[chosen][1]
 
+    def prepare(self) -> None:
+        """Counts what the first proposals look at, which the workers leave time for while they start."""
+        self.feasible.prepare(getattr(self._sampler, "anywhere", 1))
+
     def refuse(self, digest: str) -> None:
         """This network is not proposed, with whatever training."""
         self._refused.add(digest)
@@ -173,6 +177,10 @@ class Proposals:
             digest=digest,
             identity=self._identity(digest, choices),
         )
+
+    def typical(self) -> Architecture:
+        """One of middling FLOPs, always the same: what is measured of it holds for the search. Nothing is proposed."""
+        return self.candidate(self.feasible.typical()).architecture
 
     def _to_repeat(self, carried: Sequence[tuple[IntArray, Known]]) -> list[IntArray]:
         """The best of a warm start within the budget come first: their weights are elsewhere, and a search must not

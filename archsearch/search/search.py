@@ -56,7 +56,7 @@ class Search:
             choose=self.choose,
         )
         self._gate.teach(self._proposals.feasible)
-        self._proposals.feasible.prepare()  # while the workers start: later each of them would wait
+        self._proposals.prepare()
         self._front = Front(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
         self._states = States(self.folder, self.ledger)
@@ -199,7 +199,7 @@ class Search:
         """What was begun goes first, then what is promoted, then what is new, as long as the finalists have their time
         after it. In the end one trial at least is trained in full, and what is left at the rungs is stopped."""
         if not self._precision.settled:
-            return self._precision.ask() or Wait()
+            return self._precision.ask(self._proposals.typical) or Wait()
         if (waiting := self.ledger.first(TrialState.WAITING)) is not None:
             return self._train(waiting, final=waiting.rung > 0 and not self._finalists.leave_time_for(waiting))
         if (hopeless := self._failures.hopeless()) is not None:

@@ -28,6 +28,7 @@ SMALL = 60_000  # assignments up to which a space is enumerated
 FIRST, LARGEST = 512, 1 << 16  # free draws in the first block, and in the largest
 PATIENCE = 1 << 22  # free draws without a new candidate, before there are no more
 SPARE = 4  # a draw takes its own from this many times as many
+TYPICAL = 25  # candidates among which a typical one is sought
 STEP = 128  # candidates by which what a draw takes from grows
 
 
@@ -92,6 +93,13 @@ class Feasible:
         wanted = len(self._rows) if self._whole else -(-(len(self._used) + SPARE * count) // STEP) * STEP
         self._extend(wanted)
         return wanted
+
+    def typical(self) -> IntArray:
+        """(D,): of the first candidates of the sequence, used or not, that of median FLOPs."""
+        self._extend(TYPICAL)
+        rows = self._rows[:TYPICAL]
+        row: IntArray = rows[np.argsort(self.costs(rows)["flops"], kind="stable")[len(rows) // 2]]
+        return row
 
     def neighbours(self, row: IntArray, count: int, rng: np.random.Generator) -> IntArray:
         """(<= count, D): candidates that differ from `row` (D,) in one choice: the next value of an ordered one, any

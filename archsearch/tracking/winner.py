@@ -66,7 +66,7 @@ def winner_of(folder: ExperimentFolder) -> Winner | None:
 
 def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str | None:
     """`NAME version N` of the winner in the registry, made where these very weights are not there yet; None where there
-    is nothing to register. Takes about ten seconds of a core, torch.export's most of them.
+    is nothing to register, or the search was interrupted. Takes about ten seconds of a core, mostly for torch.export.
 
     Raises what MLflow raises where the store does not answer.
     """
@@ -75,7 +75,8 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
     with Ledger.read(folder.ledger) as ledger, Outbox(folder.outbox, uri) as outbox:
         known = outbox.run(winner.trial.number) if winner is not None else None
         name, search = _model_name(ledger), ledger.id
-    if winner is None or known is None:
+        over = any(event.data["state"] == "finished" for event in ledger.events_of("ended"))
+    if winner is None or known is None or not over:
         return None
     Store(uri)  # MLflow's environment, before it is imported
     from mlflow.tracking import MlflowClient

@@ -67,7 +67,7 @@ def train_architecture(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint"
     if precision is None and settings.precision == "auto":
-        precision = choose_precision(images.shape, settings, threads=threads).precision
+        precision = choose_precision(architecture, settings, threads=threads).precision
     training = Training(
         model,
         images,

@@ -110,6 +110,9 @@ class Training:
         self.device = resolve_device(device or settings.device)
         self.precision = precision or usual_precision(settings, self.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        multiply = getattr(model, "multiply_pointwise", None)
+        if multiply is not None and self.device.type == "cpu" and not compiled:
+            multiply()
         self.images, self.settings, self.seed, self.on_step = images, settings, seed, on_step
         self.frozen = Frozen(self.model, freeze)
         self.step = Step(self.model, settings, device=self.device, precision=self.precision, compiled=compiled)

@@ -1,8 +1,8 @@
-"""In which precision a device trains faster: measured once for images of a size, stated, and kept.
+"""In which precision a device trains a network faster: measured once, stated, and kept.
 
 bfloat16 (autocast) is twice as fast as float32 where a processor has matrix units for it and as slow as emulation where
-it has none; on very small images it is in the way. So the step of a small network of residual blocks is timed both
-ways, in turns, on images of the user's own size; bfloat16 has to be at least a tenth faster.
+it has none; in narrow networks on small images it is in the way. So a step of the network itself, with one block a
+stage, is timed both ways, in turns; bfloat16 has to be at least a tenth faster.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import write_atomically
 from archsearch.network.build import build
@@ -28,8 +29,8 @@ from archsearch.training.probe import synthetic
 
 WORTH_IT = 1.1  # bfloat16 rounds to eight bits: it has to be so much faster
 ROUNDS, STEPS = 3, 2
-MOST_IMAGES = 128  # of a timed step
-WIDTHS = (16, 32, 64)
+MOST_IMAGES = 128  # of a timed step,
+MOST_MACS = 10**9  # and of its forward pass on a CPU: a quarter of a second there, with what follows it
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 
@@ -53,28 +54,31 @@ class Chosen:
 
 
 def choose_precision(
-    image: tuple[int, int, int],
+    network: Architecture,
     settings: TrainingSettings,
     *,
     device: str | torch.device | None = None,
     threads: int | None = None,
     cache: Path | None = None,
 ) -> Chosen:
-    """What trains faster on this device for images of (channels, height, width): as kept in the file `cache` (None: the
-    user's own), or measured now, which takes a second or two. `threads` are torch's, put back after.
+    """What trains this network, and those like it, faster on this device: as kept in the file `cache` (None: the user's
+    own), or measured now, which takes a second or two. `threads` are torch's, put back after.
 
     Raises InputError for a device that is not there. A file that cannot be read or written is done without.
     """
     place = resolve_device(device or settings.device)
     used = threads if threads is not None else torch.get_num_threads()
+    short = _one_block_a_stage(network)
     batch = min(settings.batch_size, MOST_IMAGES)
+    if place.type == "cpu":
+        batch = max(2, min(batch, MOST_MACS // max(1, cost(short).macs)))
     file = cache if cache is not None else _file()
-    key = f"{device_name(place)} | torch {torch.__version__} | {image} | batch {batch} | threads {used}"
+    key = f"{device_name(place)} | torch {torch.__version__} | {short.digest} | batch {batch} | threads {used}"
     with suppress(OSError, ValueError, KeyError, TypeError):
         return Chosen(**json.loads(file.read_text())[key])
     before = torch.get_num_threads()
     try:
-        found = _measured(image, settings, place, used, batch)
+        found = _measured(short, settings, place, used, batch)
     finally:
         torch.set_num_threads(before)
     with suppress(OSError):
@@ -83,12 +87,12 @@ def choose_precision(
 
 
 def _measured(
-    image: tuple[int, int, int], settings: TrainingSettings, place: torch.device, threads: int, batch: int
+    network: Architecture, settings: TrainingSettings, place: torch.device, threads: int, batch: int
 ) -> Chosen:
     alone = place.type == "cpu" and threads == 1
     clock = time.thread_time if alone else time.perf_counter
     seconds: dict[Precision, list[float]] = {precision: [] for precision in PRECISIONS}
-    runs = {precision: _run(image, settings, place, threads, batch, precision) for precision in PRECISIONS}
+    runs = {precision: _run(network, settings, place, threads, batch, precision) for precision in PRECISIONS}
     for training in runs.values():
         next(training)  # kernels are chosen and memory is taken
     for _ in range(ROUNDS):
@@ -107,22 +111,24 @@ def _measured(
 
 
 def _run(
-    image: tuple[int, int, int],
+    network: Architecture,
     settings: TrainingSettings,
     place: torch.device,
     threads: int,
     batch: int,
     precision: Precision,
 ) -> Training:
-    """A network of three residual blocks, fewer where the image is tiny, on noise, at a rate of next to nothing."""
-    stages = [{"depth": 1, "width": width, "stride": 2 if number else 1} for number, width in enumerate(WIDTHS)]
-    while 2 ** (len(stages) - 1) > min(image[1:]):
-        stages.pop()
-    words = {"input": list(image), "classes": 10, "stages": stages}
-    images = synthetic(image, 10, train=STEPS * batch, validation=2, test=2)
+    """On noise, at a rate of next to nothing."""
+    images = synthetic(network.input, network.classes, train=STEPS * batch, validation=2, test=2)
     still = settings.model_copy(update={"epochs": 10**9, "batch_size": batch, "learning_rate": 1e-9})
-    network = build(Architecture.from_dict(words), seed=0)
-    return Training(network, images, still, seed=0, device=place, threads=threads, precision=precision)
+    model = build(network, seed=0)
+    return Training(model, images, still, seed=0, device=place, threads=threads, precision=precision)
+
+
+def _one_block_a_stage(network: Architecture) -> Architecture:
+    """Deep networks are no other question than shallow ones, and no other answer."""
+    stages = tuple(stage.model_copy(update={"depth": 1}) for stage in network.stages)
+    return network.model_copy(update={"name": "one block a stage", "stages": stages})
 
 
 def _file() -> Path:

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from archsearch.architecture.cost import cost
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.search.proposals import Candidate, Proposals
+from archsearch.search.samplers.bayes import Bayes
+from archsearch.search.search import Search
 from archsearch.search.warm import carry_over, recorded
 from archsearch.space import SearchSpace, load_space
-from tests.search.local import drive_locally, tiny
+from tests.search.local import Silent, drive_locally, tiny
 
 TIGHT = "budget={flops: {max: 30k}}"  # about one random network in three fits
 WINDOW = "budget={flops: {between: [30k, 40k]}, params: {max: 4k}, memory: {max: 2M}}"
@@ -134,3 +137,16 @@ def test_the_new_ledger_keeps_what_was_carried(tmp_path: Path, earlier: Experime
     with Ledger.read(folder.ledger) as ledger:
         assert ledger.counts().total == 8
         assert all(t.state in (TrialState.FINISHED, TrialState.STOPPED) for t in ledger.trials())
+
+
+def test_what_the_first_proposals_look_at_is_counted_before_a_worker_asks(tmp_path: Path) -> None:
+    from archsearch.search.session import create
+
+    space = load_space(Path(__file__).parents[2] / "search_spaces" / "digits.yaml")
+    folder = ExperimentFolder(tmp_path / "early")
+    create(space, folder, name="early")
+    with Ledger.open(folder.ledger) as ledger:
+        feasible = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())._proposals.feasible
+        counted = feasible.share()
+        assert len(feasible.draw(Bayes().anywhere, np.random.default_rng(0))) == Bayes().anywhere
+        assert feasible.share() == counted

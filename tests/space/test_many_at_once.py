@@ -11,7 +11,7 @@ from archsearch.architecture.cost import cost
 from archsearch.reading.errors import InputError
 from archsearch.space import RecordedChoices, SearchSpace, load_space
 from archsearch.space.counting import Counter
-from archsearch.space.feasible import Feasible
+from archsearch.space.feasible import TYPICAL, Feasible
 from archsearch.space.grid import Grid
 from archsearch.space.parts import NAMES
 
@@ -158,6 +158,19 @@ def test_draws_depend_on_what_is_used_and_not_on_what_was_asked_before() -> None
     one.draw(700, np.random.default_rng(9))
     first, again = (f.draw(20, np.random.default_rng(1)) for f in (one, other))
     assert (first == again).all()
+
+
+def test_the_typical_candidate_is_of_median_flops_and_asking_for_it_changes_no_draw() -> None:
+    space = load_space(SPACES / "digits.yaml")
+    one, other = Feasible(space, seed=0), Feasible(space, seed=0)
+    row = one.typical()
+    first = np.array([row for row, _ in zip(other, range(TYPICAL), strict=False)])
+    assert one.costs(row[None])["flops"][0] == np.median(other.costs(first)["flops"])
+    one.use(row)
+    assert (one.typical() == row).all()
+    one.release(row)
+    drawn, again = (f.draw(20, np.random.default_rng(1)) for f in (one, other))
+    assert (drawn == again).all()
 
 
 def test_neighbours_differ_in_one_choice_and_keep_the_budget() -> None:

@@ -26,7 +26,10 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     space, folder = tiny(tmp_path, "search.trials=3", "search.early_stopping={kind: none}")
     drive_locally(space, folder)
+    sync(folder, uri)
     with Ledger.open(folder.ledger) as ledger:
+        ledger.end("interrupted")
+        assert register(folder, uri) is None, "what is best may change yet"
         ledger.end("finished")
         best = ledger.best()
     sync(folder, uri)

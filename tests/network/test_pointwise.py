@@ -1,0 +1,88 @@
+"""1x1 convolutions as products of matrices: where they are, and that they are the same."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch.nn import functional
+
+from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.network import build
+from archsearch.network.layers import SMALL, PointwiseConv
+from archsearch.space.settings import DataSettings, TrainingSettings
+from archsearch.training.datasets import load_images
+from archsearch.training.loop import Training
+
+NETWORK = Architecture(input=(1, 8, 8), stages=(Stage(depth=2, width=16, block=Block(kind="bottleneck")),))
+
+
+def layer(channels: int = 16, out: int = 8, *, bias: bool = False, product: bool = True) -> PointwiseConv:
+    conv = PointwiseConv(channels, out, 1, bias=bias)
+    conv.product = product
+    return conv
+
+
+def images(*shape: int) -> torch.Tensor:
+    drawn = torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+    return drawn.to(memory_format=torch.channels_last).requires_grad_()
+
+
+def plain(conv: PointwiseConv, x: torch.Tensor) -> torch.Tensor:
+    return functional.conv2d(x, conv.weight, conv.bias)
+
+
+@pytest.fixture
+def products(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Grows with each product of matrices."""
+    seen: list[int] = []
+    linear = functional.linear
+
+    def counted(*words: torch.Tensor) -> torch.Tensor:
+        seen.append(1)
+        return linear(*words)
+
+    monkeypatch.setattr(functional, "linear", counted)
+    yield seen
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_product_has_the_values_gradients_and_layout_of_the_convolution(bias: bool, products: list[int]) -> None:
+    conv, x, again = layer(bias=bias), images(4, 16, 5, 7), images(4, 16, 5, 7)
+    ours, theirs = conv(x), plain(conv, again)
+    assert len(products) == 1
+    assert ours.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(ours, theirs)
+    weights = images(4, 8, 5, 7).detach()
+    (ours * weights).sum().backward()
+    found = [x.grad, *(parameter.grad.clone() for parameter in conv.parameters())]
+    conv.zero_grad()
+    (theirs * weights).sum().backward()
+    wanted = [again.grad, *(parameter.grad for parameter in conv.parameters())]
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_elsewhere_it_is_the_convolution_bit_for_bit(products: list[int]) -> None:
+    small, large = images(2, 16, 4, 4), images(SMALL // (16 * 8 * 16) + 1, 16, 4, 4)
+    for conv, x in ((layer().eval(), small), (layer(product=False), small), (layer(), large)):
+        assert torch.equal(conv(x), plain(conv, x))
+    conv = layer()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(conv(small), plain(conv, small))
+    assert not products
+
+
+def test_a_network_multiplies_once_it_is_trained_and_never_when_it_is_evaluated(products: list[int]) -> None:
+    network = build(NETWORK, seed=0).train()
+    pointwise = [module for module in network.modules() if isinstance(module, PointwiseConv)]
+    assert len(pointwise) == 4
+    network(images(4, 1, 8, 8))
+    before = len(products)  # the classifier's
+    training = Training(
+        network, load_images(DataSettings()), TrainingSettings(epochs=1, batch_size=64, precision="float32"), seed=0
+    )
+    training.train_epoch()
+    assert len(products) - before == training.steps * (len(pointwise) + 1)
+    before = len(products)
+    network.eval()(images(4, 1, 8, 8))
+    assert len(products) == before + 1
