@@ -199,12 +199,10 @@ def drawn(number: int) -> Any:
 
 def typical() -> Any:
     """The network of which a search would measure the precision, for all of its trials."""
-    from archsearch.space import RecordedChoices, load_space
-    from archsearch.space.feasible import Feasible
+    from archsearch.search.proposals import Proposals
+    from archsearch.space import load_space
 
-    space = load_space(HERE.parent / "search_spaces" / "digits.yaml")
-    feasible = Feasible(space, seed=0)
-    return space.sample(RecordedChoices(feasible.grid.choices(feasible.typical())))
+    return Proposals(load_space(HERE.parent / "search_spaces" / "digits.yaml")).typical()
 
 
 def ours(model: Any, like: Any, images: Any, settings: Any, seed: int, threads: int) -> dict[str, Any]:

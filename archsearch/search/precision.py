@@ -35,12 +35,15 @@ class PrecisionChoice:
         """Whether trials may begin."""
         return self.value is not None
 
-    def ask(self, typical: Callable[[], Architecture]) -> Choose | None:
+    def ask(self, typical: Callable[[], Architecture | None]) -> Choose | None:
         """What one worker is to find out, of a network like those of the search; None while another worker does."""
         if self._asked:
             return None
+        if (network := typical()) is None:  # nothing will train
+            self.value = "float32"
+            return None
         self._asked = True
-        return Choose(architecture=typical().to_dict())
+        return Choose(architecture=network.to_dict())
 
     def found(self, said: Mapping[str, Any] | None, reason: str | None) -> None:
         """A worker's finding, kept and told; float32 where it failed, for `reason`."""

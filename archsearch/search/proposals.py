@@ -178,9 +178,11 @@ class Proposals:
             identity=self._identity(digest, choices),
         )
 
-    def typical(self) -> Architecture:
-        """One of middling FLOPs, always the same: what is measured of it holds for the search. Nothing is proposed."""
-        return self.candidate(self.feasible.typical()).architecture
+    def typical(self) -> Architecture | None:
+        """One of middling FLOPs, always the same: what is measured of it holds for the search. Nothing is proposed;
+        None where nothing could be."""
+        row = self.feasible.typical()
+        return None if row is None else self.candidate(row).architecture
 
     def _to_repeat(self, carried: Sequence[tuple[IntArray, Known]]) -> list[IntArray]:
         """The best of a warm start within the budget come first: their weights are elsewhere, and a search must not

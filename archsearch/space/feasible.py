@@ -94,10 +94,12 @@ class Feasible:
         self._extend(wanted)
         return wanted
 
-    def typical(self) -> IntArray:
-        """(D,): of the first candidates of the sequence, used or not, that of median FLOPs."""
+    def typical(self) -> IntArray | None:
+        """(D,): of the first candidates of the sequence, used or not, that of median FLOPs; None: there are none."""
         self._extend(TYPICAL)
         rows = self._rows[:TYPICAL]
+        if not len(rows):
+            return None
         row: IntArray = rows[np.argsort(self.costs(rows)["flops"], kind="stable")[len(rows) // 2]]
         return row
 

@@ -7,6 +7,7 @@ import pytest
 
 from archsearch.architecture.cost import cost
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.search.messages import Report, Rest, Wait
 from archsearch.search.proposals import Candidate, Proposals
 from archsearch.search.samplers.bayes import Bayes
 from archsearch.search.search import Search
@@ -137,6 +138,23 @@ def test_the_new_ledger_keeps_what_was_carried(tmp_path: Path, earlier: Experime
     with Ledger.read(folder.ledger) as ledger:
         assert ledger.counts().total == 8
         assert all(t.state in (TrialState.FINISHED, TrialState.STOPPED) for t in ledger.trials())
+
+
+def test_a_window_without_any_candidate_is_used_up_and_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from archsearch.search.session import create
+
+    monkeypatch.setattr("archsearch.space.feasible.PATIENCE", 1 << 14)
+    file = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
+    space = load_space(file, overrides=["budget={flops: {between: [13001, 13002]}}"])
+    folder = ExperimentFolder(tmp_path / "none")
+    create(space, folder, name="none")
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        said = [search.respond(Report(kind="ready")) for _ in range(2)]
+        assert said == [Wait(), Rest()]
+        assert [event.data for event in ledger.events_of("exhausted")] == [{"trials": 0}]
 
 
 def test_what_the_first_proposals_look_at_is_counted_before_a_worker_asks(tmp_path: Path) -> None:
