@@ -108,8 +108,8 @@ def skeleton(architecture: Architecture, *, device: str | torch.device = "meta")
 
 
 class Unfilled(TorchFunctionMode):
-    """Inside, torch's modules take memory on `device` and draw nothing: a quarter of the time that a small network takes
-    to be made is torch's initial values, of which none would stay."""
+    """Inside, torch's modules take memory on `device` and draw nothing: a quarter of the time that a small network
+    takes to be made is torch's initial values, of which none would stay."""
 
     def __init__(self, device: str | torch.device) -> None:
         super().__init__()
