@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from archsearch import zoo
+    from archsearch.architecture.canonical import digest
     from archsearch.architecture.cost import Cost, cost
     from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
     from archsearch.network import build
@@ -31,6 +32,7 @@ _HOMES = {
     "build": "archsearch.network",
     "convert_weights": "archsearch.network.published",
     "cost": "archsearch.architecture.cost",
+    "digest": "archsearch.architecture.canonical",
     "load_space": "archsearch.space",
     "zoo": "archsearch.zoo",
 }
@@ -47,6 +49,7 @@ __all__ = [
     "build",
     "convert_weights",
     "cost",
+    "digest",
     "load_space",
     "zoo",
 ]

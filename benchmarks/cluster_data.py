@@ -26,10 +26,10 @@ import numpy as np
 from quickstart import machine
 
 from archsearch import zoo
-from archsearch.search.environment import prepare
+from archsearch.data.images import ImageSet, Split
+from archsearch.data.laid_out import laid_out
+from archsearch.search.running.environment import prepare
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.images import ImageSet, Split
-from archsearch.training.laid_out import laid_out
 
 TARGET_SECONDS = 1.0
 STEPS, BATCH, PADDING = 5, 64, 4
@@ -48,7 +48,7 @@ def main() -> int:
     trials, count = (2, 20_000) if asked.quick else (asked.trials, 50_000)
     images = drawn(count)
     prepare(None)
-    from archsearch.search.cluster import cluster
+    from archsearch.search.running.cluster import cluster
 
     figures: dict[str, Any] = {"images_mib": round(images.nbytes / 2**20, 1), "trials": trials}
     with cluster(None, object_bytes=4 * images.nbytes):
@@ -109,7 +109,7 @@ class OneTrial:
     """A process as a lane's is, and the first steps of a trial in it."""
 
     def ready(self) -> None:
-        from archsearch.search.objective import load_trainer
+        from archsearch.search.running.worker import load_trainer
 
         load_trainer()
         from archsearch.network import build

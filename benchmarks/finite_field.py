@@ -1,6 +1,6 @@
 """A search space that is a list: what samplers see of a table of finished trainings, and of small spaces in tests.
 
-It answers as `archsearch.space.feasible.Feasible` does, from a list that is known whole.
+It answers as `archsearch.space.many.feasible.Feasible` does, from a list that is known whole.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from archsearch.space.columns import Column
+from archsearch.space.many.columns import Column
 
 MOST = 5_000_000  # combinations of codes that are looked up in one array
 

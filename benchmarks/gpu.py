@@ -30,10 +30,10 @@ from torch.nn import functional
 
 import archsearch
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.latency import device_name
-from archsearch.training.loop import Training, resolve_device
-from archsearch.training.precision import choose_precision
-from archsearch.training.probe import synthetic
+from archsearch.training.devices import device_name, resolve_device
+from archsearch.training.loop import Training
+from archsearch.training.measuring.precision import choose_precision
+from archsearch.training.measuring.probe import synthetic
 
 sys.path.insert(0, str(Path(__file__).parent))
 from quickstart import machine

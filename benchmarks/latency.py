@@ -23,13 +23,14 @@ from typing import Any
 import numpy as np
 
 from archsearch import cost, load_space
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import Shape, layers
 from archsearch.architecture.ops import Conv, Linear
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture
 from archsearch.space import RandomChoices
-from archsearch.space.latency_model import LatencyModel
-from archsearch.training.latency import Latency, measure
+from archsearch.training.measuring.latency import Latency, measure
+from archsearch.training.measuring.line import LatencyModel
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "resnet_cifar.yaml"
 COUNTS = {
@@ -96,7 +97,7 @@ def sampled(count: int, *, seed: int) -> list[Architecture]:
     while len(found) < count:
         network = space.sample(choices)
         if space.budget.admits(cost(network)):
-            found.setdefault(network.digest, network)
+            found.setdefault(digest(network), network)
     return list(found.values())
 
 

@@ -31,9 +31,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 import archsearch
+from archsearch.data.images import ImageSet, Split
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feed import DeviceFeed, Feed, HostFeed
-from archsearch.training.images import ImageSet, Split
+from archsearch.training.feeds.feed import DeviceFeed, Feed, HostFeed
 
 BATCH, SIDE, IMAGES = 128, 32, 10_000
 TARGET_SHARE = 0.05

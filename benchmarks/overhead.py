@@ -117,8 +117,8 @@ def one_search(seed: int, trials: int = 50) -> dict[str, float]:
 
 def images_an_epoch() -> int:
     """Of digits.yaml: what `images_per_second` counts."""
+    from archsearch.data.datasets import load_images
     from archsearch.space import load_space
-    from archsearch.training.datasets import load_images
 
     space = load_space(DIGITS)
     size = space.training.batch_size

@@ -73,11 +73,11 @@ class Clock:
 def lanes() -> dict[str, float]:
     """The real thing but for MLflow's follower, which is no part of a trial."""
     clock = Clock()
+    from archsearch.data.datasets import load_images
     from archsearch.experiment import ExperimentFolder, Ledger
-    from archsearch.search.environment import prepare
+    from archsearch.search.running.environment import prepare
     from archsearch.search.session import create
     from archsearch.space import load_space
-    from archsearch.training.datasets import load_images
 
     with tempfile.TemporaryDirectory() as place:
         file, folder = Path(place, "trivial.yaml"), ExperimentFolder(Path(place, "experiment"))
@@ -86,14 +86,14 @@ def lanes() -> dict[str, float]:
         images = load_images(space.data)
         create(space, folder, name="trivial")
         prepare(None)
-        from archsearch.search.cluster import cluster
-        from archsearch.search.prestart import warm_up
+        from archsearch.search.running.cluster import cluster
+        from archsearch.search.running.prestart import warm_up
 
         with Ledger.open(folder.ledger) as ledger, cluster(None, object_bytes=images.nbytes):
             warm_up(space.resources, 2)
-            from archsearch.search.executor import run_trials
-            from archsearch.search.nodes import OwnNode
-            from archsearch.search.search import Search
+            from archsearch.search.deciding.search import Search
+            from archsearch.search.running.executor import run_trials
+            from archsearch.search.running.nodes import OwnNode
 
             resources = space.resources.model_copy(update={"max_concurrent": 2})
             search = Search(space=space, folder=folder, ledger=ledger, watcher=clock)
@@ -104,7 +104,7 @@ def lanes() -> dict[str, float]:
 def tune_functions(kind: str) -> dict[str, float]:
     """Ray Tune as its documentation has it: a function that reports one number."""
     clock = Clock()
-    from archsearch.search.environment import prepare
+    from archsearch.search.running.environment import prepare
 
     prepare(None)
     import ray
@@ -144,10 +144,10 @@ def first_step(networks: int = 40) -> dict[str, float]:
     """From the instruction to the end of the first step; the process has trained one trial before."""
     import numpy as np
 
+    from archsearch.data.datasets import load_images
     from archsearch.network import build
     from archsearch.space import load_space
-    from archsearch.space.feasible import Feasible
-    from archsearch.training.datasets import load_images
+    from archsearch.space.many.feasible import Feasible
     from archsearch.training.loop import Training
 
     class Stepped(Exception):
@@ -182,7 +182,7 @@ def step() -> dict[str, float]:
     import torch
 
     import archsearch
-    from archsearch.search.environment import keep_freed_memory
+    from archsearch.search.running.environment import keep_freed_memory
 
     if os.environ["KEEP"] == "kept":
         keep_freed_memory()

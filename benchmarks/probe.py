@@ -26,12 +26,12 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.architecture.spec import Architecture
+from archsearch.data.datasets import load_images
 from archsearch.network import build
 from archsearch.space import RecordedChoices, SearchSpace, load_space
-from archsearch.space.feasible import Feasible
-from archsearch.training.datasets import load_images
+from archsearch.space.many.feasible import Feasible
 from archsearch.training.loop import Training
-from archsearch.training.probe import probe, spread, synthetic
+from archsearch.training.measuring.probe import probe, spread, synthetic
 
 SPACES = Path(__file__).parent.parent / "search_spaces"
 NAMES = ("digits", "resnet_fashion", "resnet_cifar")

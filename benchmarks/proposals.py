@@ -32,10 +32,10 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 from archsearch.architecture.cost import cost  # noqa: E402
-from archsearch.search.records import Known, Records  # noqa: E402
-from archsearch.search.samplers.registry import sampler_of  # noqa: E402
+from archsearch.search.proposing.records import Known, Records  # noqa: E402
+from archsearch.search.proposing.samplers.registry import sampler_of  # noqa: E402
 from archsearch.space import RandomChoices, SearchSpace, load_space  # noqa: E402
-from archsearch.space.feasible import Feasible  # noqa: E402
+from archsearch.space.many.feasible import Feasible  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 from quickstart import machine  # noqa: E402

@@ -27,22 +27,20 @@ import time
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+from proxy_scores import NAMES, Scorer, mini_batch, score
 from scipy.stats import rankdata
 from tabular.table import Table, spearman
 
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
-from archsearch.search.screen import Screen
+from archsearch.data.datasets import load_images
+from archsearch.data.images import ImageSet, Split
 from archsearch.space import RandomChoices
 from archsearch.space.loading import load_space
-from archsearch.training.datasets import load_images
-from archsearch.training.images import ImageSet, Split
-from archsearch.training.proxies import NAMES, mini_batch, score
 
 HERE = Path(__file__).parent
 SAVED = HERE / "results" / "proxies.json"
@@ -250,9 +248,10 @@ def worth(screen: dict[str, Any], plain: dict[str, Any]) -> int | None:
 def proposals(names: list[str]) -> dict[str, Any]:
     """Milliseconds of one choice among four, median of eight, on shipped spaces with images of noise (what is seen
     costs no time), and the seconds and MiB that the first choice costs a driver that had no torch."""
-    code = "import resource, time; t = time.monotonic(); import archsearch.training.proxies; " \
+    code = "import resource, time; t = time.monotonic(); import proxy_scores; " \
            "print(time.monotonic() - t, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)"  # fmt: skip
-    first = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    first = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                           cwd=HERE).stdout.split()  # fmt: skip
     figures: dict[str, Any] = {"import_seconds": rounded(first[0]), "process_mebibytes": rounded(first[1])}
     for file in ("digits", "resnet_fashion", "resnet_cifar"):
         space = load_space(HERE.parent / "search_spaces" / f"{file}.yaml")
@@ -260,11 +259,11 @@ def proposals(names: list[str]) -> dict[str, Any]:
         drawn = (space.sample(choices) for _ in range(100_000))
         networks = list(islice((network for network in drawn if space.budget.admits(cost(network))), 32))
         for name in names:
-            screen = Screen(SimpleNamespace(proxy=name, of=4), noise(space.input, space.classes), seed=0)
+            scorer = Scorer(name, noise(space.input, space.classes), seed=0)
             times = []
             for start in range(0, 32, 4):
                 wall, processor = time.perf_counter(), time.process_time()
-                screen.best(networks[start : start + 4])
+                max(networks[start : start + 4], key=scorer)
                 times.append((time.perf_counter() - wall, time.process_time() - processor))
             wall, processor = (median(column) * 1e3 for column in zip(*times, strict=True))
             figures[f"{file}, {name}"] = {"milliseconds": rounded(wall), "cpu_milliseconds": rounded(processor)}

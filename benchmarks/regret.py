@@ -4,7 +4,7 @@ Claim: `auto` reaches in 50 trials or fewer the mean regret that random search r
 
 Each sampler searches each table `--runs` times. Regret: the best network's mean validation accuracy over the
 training seeds, less that of the network that the search would hand over. Two measures: after each trial, all
-trained in full; and after each epoch spent, with the rungs of search/rungs.py. Syne Tune's searchers stand
+trained in full; and after each epoch spent, with the rungs of search/deciding/rungs.py. Syne Tune's searchers stand
 beside where it is installed (the slowest take minutes a run: `--sampler`, `--runs`); the document says what is not.
 
     python benchmarks/regret.py [--json] [--quick] [--runs N] [--table FILE]... [--sampler NAME]... [--plot FOLDER]
@@ -27,7 +27,7 @@ from quickstart import machine
 from regret_runs import Ground, by_epochs, by_trials, plain_optuna
 from tabular.table import Table
 
-from archsearch.search.samplers import NAMES, sampler_of
+from archsearch.search.proposing.samplers import NAMES, sampler_of
 
 TABLES = Path(__file__).parent / "tabular"
 TRIALS, EPOCHS = 200, 600  # 600 epochs train 66 networks of 9 epochs in full

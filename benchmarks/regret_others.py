@@ -17,7 +17,7 @@ from regret_runs import Ground, Replay
 
 from archsearch.space.choices import Recorder
 from archsearch.space.drawing import draw
-from archsearch.space.grid import Grid
+from archsearch.space.many.grid import Grid
 
 SYNE_TUNE = {
     "Syne Tune, CQR": "cqr",

@@ -15,12 +15,12 @@ import optuna
 from finite_field import FiniteField
 from tabular.table import Table
 
-from archsearch.search.history import History
-from archsearch.search.rungs import Rungs
-from archsearch.search.samplers import Sampler
+from archsearch.search.deciding.rungs import Rungs
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers import Sampler
 from archsearch.space.choices import Recorder
 from archsearch.space.drawing import draw
-from archsearch.space.grid import Grid
+from archsearch.space.many.grid import Grid
 
 GRACE, REDUCTION = 1, 3
 

@@ -1,5 +1,5 @@
-"""How many workers one driver keeps busy: the real search (archsearch/search/search.py with its ledger, rungs, sampler
-and states, on a real disk) against simulated workers under a virtual clock.
+"""How many workers one driver keeps busy: the real search (archsearch/search/deciding/search.py with its ledger,
+rungs, sampler and states, on a real disk) against simulated workers under a virtual clock.
 
 A worker's epochs take as long, and score as much, as recorded in benchmarks/tabular/fashion.npz: a network that the
 search proposes has the curve of the recorded one that stands where it stands in the order of FLOPs. Seconds are
@@ -38,9 +38,10 @@ from scale_figures import TARGET, Tally, figures, line, plot
 from tabular.table import Table
 
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
-from archsearch.search.pace import hear, pause_after, step_seconds
-from archsearch.search.search import Search
+from archsearch.search.deciding.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
+from archsearch.search.deciding.search import Search
+from archsearch.search.running.conductor import hear
+from archsearch.search.running.pace import pause_after, step_seconds
 from archsearch.search.session import create
 from archsearch.space import load_space
 

@@ -3,8 +3,8 @@ virtual clock cannot know. Lanes report at once, without training; the search is
 
     python benchmarks/scale_ray.py LANES [MESSAGES]    prints one JSON document
 
-The lanes are those of search/executor.py, scheduled by its `Schedule`, with a worker that does nothing; torch is not
-imported, so that many fit on one machine. CPU seconds, for the lanes and the driver share the cores here.
+The lanes are those of search/running/executor.py, scheduled by its `Schedule`, with a worker that does nothing; torch
+is not imported, so that many fit on one machine. CPU seconds, for the lanes and the driver share the cores here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from archsearch.search.environment import prepare
+from archsearch.search.running.environment import prepare
 
 prepare(None)  # before Ray is imported
 # ruff: noqa: E402
@@ -23,8 +23,8 @@ import ray
 from ray import tune
 from ray.tune import RunConfig, TuneConfig, Tuner
 
-from archsearch.search.executor import Lane, Said, Schedule
-from archsearch.search.messages import GoOn, Instruction, Report, Rest
+from archsearch.search.deciding.messages import GoOn, Instruction, Report, Rest
+from archsearch.search.running.executor import Lane, Said, Schedule
 
 METRICS = {"epoch": 1, "epochs": 9, "train_loss": 1.0, "validation_accuracy": 0.5, "seconds": 0.1}
 

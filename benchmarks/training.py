@@ -163,8 +163,8 @@ def work(word: dict[str, Any]) -> None:
     import torch
 
     import archsearch
+    from archsearch.data.datasets import load_images
     from archsearch.space.settings import DataSettings, TrainingSettings
-    from archsearch.training.datasets import load_images
 
     images = load_images(DataSettings.model_validate(word["data"]))
     settings = TrainingSettings.model_validate(word["training"])
@@ -189,7 +189,7 @@ def drawn(number: int) -> Any:
     import numpy as np
 
     from archsearch.space import RecordedChoices, load_space
-    from archsearch.space.feasible import Feasible
+    from archsearch.space.many.feasible import Feasible
 
     space = load_space(HERE.parent / "search_spaces" / "digits.yaml")
     feasible = Feasible(space, seed=0)
@@ -199,7 +199,7 @@ def drawn(number: int) -> Any:
 
 def typical() -> Any:
     """The network of which a search would measure the precision, for all of its trials."""
-    from archsearch.search.proposals import Proposals
+    from archsearch.search.proposing.proposals import Proposals
     from archsearch.space import load_space
 
     return Proposals(load_space(HERE.parent / "search_spaces" / "digits.yaml")).typical()
@@ -207,7 +207,7 @@ def typical() -> Any:
 
 def ours(model: Any, like: Any, images: Any, settings: Any, seed: int, threads: int) -> dict[str, Any]:
     from archsearch.training.loop import Training
-    from archsearch.training.precision import choose_precision
+    from archsearch.training.measuring.precision import choose_precision
 
     precision = choose_precision(like, settings, threads=threads).precision
     training = Training(model, images, settings, seed=seed, threads=threads, precision=precision)

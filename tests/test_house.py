@@ -1,46 +1,44 @@
-"""The house: imports go down the tiers only, heavy libraries live in one room each, files stay readable."""
+"""The house: imports go down one order of rooms only, heavy libraries live in one room each, files stay readable."""
 
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "archsearch"
-TIERS = {
-    "reading": 0,
-    "architecture": 0,
-    "experiment": 0,
-    "network": 2,
-    "space": 2,
-    "zoo": 2,
-    "analysis": 3,
-    "tracking": 3,
-    "training": 3,
-    "export": 3,
-    "search": 4,
-    "cli": 5,
-}
-# Rooms of one tier that may still look at one another, and why: the ground's rooms read people's text; MLflow shows
-# drawings, and its registry holds trained weights; an export is scored on the data as training reads it, with
-# analysis' intervals.
-BESIDE = {
-    ("architecture", "reading"),
-    ("experiment", "reading"),
-    ("network", "zoo"),
-    ("tracking", "analysis"),
-    ("tracking", "training"),
-    ("export", "training"),
-    ("export", "analysis"),
+# From the ground up: a room imports what stands before it in this list, and nothing else. Inside a room with landings
+# the same holds for its folders and the files beside them.
+ROOMS = [
+    "reading",
+    "architecture",
+    "experiment",
+    "zoo",
+    "space",
+    "data",
+    "network",
+    "training",
+    "analysis",
+    "tracking",
+    "export",
+    "search",
+    "cli",
+]
+LANDINGS = {
+    "search": ["agreement", "proposing", "deciding", "foretelling", "running", "session", "confirming"],
+    "cli": ["table", "dispatch", "options", "arguments", "showing", "reporting", "driving", "verbs", "manual"],
 }
 HOMES = {
-    "ray": {"search/executor.py", "search/lanes.py", "search/cluster.py", "search/nodes.py", "search/prestart.py"},
-    "optuna": {"search/samplers/optuna_adaptor.py"},
+    "ray": {"search/running"},
+    "optuna": {"search/proposing/samplers/optuna_adaptor.py"},
     "mlflow": {"tracking"},
-    "torch": {"network", "training", "export", "search/objective.py"},
-    "torchvision": {"training"},
-    "sklearn": {"training", "analysis"},
+    "torch": {"network", "training", "export", "search/running/worker.py"},
+    "torchvision": {"training", "data/download.py"},
+    "PIL": {"data"},
+    "sklearn": {"data", "analysis"},
+    "scipy": {"analysis"},
     "fvcore": {"network"},
     "rich": {"cli"},
     "typer": {"cli"},
@@ -64,17 +62,65 @@ def place(file: Path) -> str:
     return file.relative_to(PACKAGE).as_posix()
 
 
-@pytest.mark.parametrize("file", FILES, ids=place)
-def test_imports_go_down_the_tiers_only(file: Path) -> None:
-    room = place(file).split("/")[0]
-    if room not in TIERS:  # the package's own two doors: archsearch and python -m archsearch
-        return
-    for name in imports(file):
-        parts = name.split(".")
-        if parts[0] != "archsearch" or len(parts) < 2 or parts[1] not in TIERS or parts[1] == room:
-            continue
-        lower = TIERS[parts[1]] < TIERS[room] or (room, parts[1]) in BESIDE
-        assert lower, f"{place(file)} (tier {TIERS[room]}) imports {name} (tier {TIERS[parts[1]]})"
+def arrows() -> dict[str, set[str]]:
+    """Which file imports which, lazy and typing imports too."""
+    modules = {"archsearch." + place(file)[:-3].replace("/", "."): place(file) for file in FILES}
+    packages = {name.removesuffix(".__init__"): file for name, file in modules.items()}
+    found: dict[str, set[str]] = {}
+    for file in FILES:
+        names = imports(file)
+        hits = {packages.get(name) or packages.get(name.rpartition(".")[0]) for name in names}
+        found[place(file)] = {hit for hit in hits if hit is not None and hit != place(file)}
+    return found
+
+
+ARROWS = arrows()
+
+
+def landing(file: str) -> str:
+    """The part of a room below its name: a folder, or a file that stands beside the folders."""
+    return file.split("/")[1].removesuffix(".py")
+
+
+def test_imports_go_down_one_total_order_of_rooms() -> None:
+    order = {room: height for height, room in enumerate(ROOMS)}
+    broken = [
+        f"{file} imports {other}"
+        for file, others in ARROWS.items()
+        for other in others
+        if "/" in file and "/" in other and order[file.split("/")[0]] < order[other.split("/")[0]]
+    ]
+    assert broken == []
+
+
+@pytest.mark.parametrize("room", LANDINGS)
+def test_imports_go_down_the_landings_of_a_room(room: str) -> None:
+    order = {name: height for height, name in enumerate(LANDINGS[room])}
+    broken = [
+        f"{file} imports {other}"
+        for file, others in ARROWS.items()
+        for other in others
+        if file.startswith(f"{room}/")
+        and other.startswith(f"{room}/")
+        and "__init__" not in file
+        and order[landing(file)] < order[landing(other)]
+    ]
+    assert broken == []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    TopologicalSorter(ARROWS).prepare()  # raises CycleError, which names the circle
+
+
+def test_the_search_is_a_few_landings_with_few_arrows_between_them() -> None:
+    between = {
+        (landing(file), landing(other))
+        for file, others in ARROWS.items()
+        for other in others
+        if file.startswith("search/") and other.startswith("search/") and landing(file) != landing(other)
+    }
+    assert len({name for pair in between for name in pair}) <= 8
+    assert len(between) <= 10, sorted(between)
 
 
 @pytest.mark.parametrize("file", FILES, ids=place)
@@ -83,7 +129,7 @@ def test_each_heavy_library_is_named_in_its_own_room(file: Path) -> None:
         homes = HOMES.get(name.split(".")[0])
         if homes is not None:
             here = place(file)
-            assert here in homes or here.split("/")[0] in homes, f"{here} imports {name}"
+            assert any(here == home or here.startswith(f"{home}/") for home in homes), f"{here} imports {name}"
 
 
 @pytest.mark.parametrize("file", FILES, ids=place)
@@ -91,9 +137,9 @@ def test_files_are_about_three_hundred_lines_at_most(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 320
 
 
-def test_every_room_has_a_tier_and_says_what_it_is() -> None:
+def test_every_room_stands_in_the_order_and_says_what_it_is() -> None:
     rooms = {path.parent.relative_to(PACKAGE).as_posix() for path in FILES} - {"."}
-    assert {room.split("/")[0] for room in rooms} <= set(TIERS)
+    assert {room.split("/")[0] for room in rooms} == set(ROOMS)
     for room in rooms:
         first = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
         assert first, f"{room}/__init__.py has no docstring"
@@ -114,7 +160,7 @@ for name in {missing!r}:
     sys.modules[name] = None  # importing it raises ImportError
 import archsearch
 from archsearch.space.settings import DataSettings, TrainingSettings
-from archsearch.training.datasets import load_images
+from archsearch.data.datasets import load_images
 from archsearch.training.loop import Training
 architecture = archsearch.zoo.get("resnet20_cifar").model_copy(update={{"input": (1, 8, 8)}})
 assert archsearch.cost(architecture).params > 0

@@ -19,6 +19,7 @@ from archsearch.analysis.svg import (
     text_width,
 )
 from archsearch.analysis.units import LOOKS, SAID, SHORTCUT, Kind, detail, kinds
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import Cost, Shape
 from archsearch.architecture.ops import Unit
 from archsearch.architecture.spec import Architecture
@@ -55,16 +56,16 @@ def draw(architecture: Architecture) -> str:
     body += legend.at(MARGIN, TOP + deepest + 20)
     width = max(x - GAP + MARGIN, MARGIN * 2 + legend.width)
     name = architecture.name or "a network"
-    digest = architecture.digest
-    body += _title(architecture, name, whole, f"digest {digest}", width)
-    return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {digest}", body)
+    identity = digest(architecture)
+    body += _title(architecture, name, whole, f"digest {identity}", width)
+    return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {identity}", body)
 
 
-def _title(architecture: Architecture, name: str, whole: Cost, digest: str, width: float) -> str:
+def _title(architecture: Architecture, name: str, whole: Cost, subtitle: str, width: float) -> str:
     shape = Shape(*architecture.input)
     facts = (
         f"{short(whole.params)} parameters, {short(whole.macs)} MACs, {short(whole.flops)} FLOPs for an image of "
-        f"{_size(shape)}, {architecture.classes} classes; {digest}"
+        f"{_size(shape)}, {architecture.classes} classes; {subtitle}"
     )
     said = text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24 * 1.2), size=24, anchor="start", font_weight="600")
     return said + text(MARGIN, 63, facts, size=13, anchor="start", fill=SOFT)

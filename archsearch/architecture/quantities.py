@@ -1,7 +1,8 @@
 """The two quantities that every op states: the shape that it emits, and what it costs.
 
 Channels, and whatever follows from them, may be NumPy arrays of integers: one plan then counts many networks at once
-(archsearch/space/counting.py). The functions at the end are all that the grammar needs for that; NumPy is not imported.
+(archsearch/space/many/counting.py). The functions at the end are all that the grammar needs for that; NumPy is not
+imported.
 """
 
 from __future__ import annotations

@@ -10,22 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from archsearch.reading.model import Words
 
 Size = Annotated[int, Field(ge=1, le=4096)]
 Kind = Literal["single", "basic", "bottleneck"]
 Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
 Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
-
-
-class Words(BaseModel):
-    """Base of every group of words: frozen, strict, and no word that is not known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The words that differ from their defaults, as plain JSON values."""
-        return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class Block(Words):
@@ -229,13 +221,6 @@ class Architecture(Words):
         if isinstance(data, dict):
             return {k: tuple(v) if isinstance(v, list) and k in ("input", "stages") else v for k, v in data.items()}
         return data
-
-    @property
-    def digest(self) -> str:
-        """Sixteen hex digits, equal for equal networks: names and inactive words do not count."""
-        from archsearch.architecture.canonical import digest
-
-        return digest(self)
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from archsearch.cli.verbs import VERBS, find, overview
+from archsearch.cli.table import VERBS, find, overview
 
 __all__ = ["main"]
 

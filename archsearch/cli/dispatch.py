@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from archsearch.cli.verbs import Verb, find
+from archsearch.cli.table import Verb, find
 from archsearch.experiment import DriverRunning
 from archsearch.reading.errors import InputError
 
@@ -41,7 +41,7 @@ def command(app: typer.Typer) -> Callable[[Callable[..., Any]], Callable[..., An
 def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
     """The exit code. Prints to stderr what went wrong; a traceback with `debug` alone."""
     try:
-        module = import_module(f"archsearch.cli.{verb.word}")
+        module = import_module(f"archsearch.cli.verbs.{verb.word}")
         parsed = typer.main.get_command(module.app)
         with parsed.make_context(f"archsearch {verb.word}", list(arguments)) as context:
             code = parsed.invoke(context)

@@ -11,17 +11,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from archsearch.cli.board import Board
 from archsearch.cli.dispatch import DONE, FAILED, INTERRUPTED
-from archsearch.cli.live import paints, watching
-from archsearch.cli.printing import print_json, stdout_to_stderr, tell
 from archsearch.cli.reporting import report_at_the_end
-from archsearch.cli.summary import show
+from archsearch.cli.showing.board import Board
+from archsearch.cli.showing.live import paints, watching
+from archsearch.cli.showing.printing import print_json, stdout_to_stderr, tell
+from archsearch.cli.showing.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.space import SearchSpace
 
 if TYPE_CHECKING:
-    from archsearch.training.images import ImageSet
+    from archsearch.data.images import ImageSet
 
 SHOW_CURSOR = b"\033[?25h\n"  # the live table hides it
 

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.cli import get_docs_for_click
 
-from archsearch.cli.verbs import HELP, NETWORKS, SEARCH, VERBS, Verb
+from archsearch.cli.table import HELP, NETWORKS, SEARCH, VERBS, Verb
 
 _INTRODUCTION = """\
 # The command line
@@ -39,7 +39,7 @@ def manual() -> str:
 
 
 def _verb(verb: Verb) -> str:
-    command: Any = typer.main.get_command(import_module(f"archsearch.cli.{verb.word}").app)
+    command: Any = typer.main.get_command(import_module(f"archsearch.cli.verbs.{verb.word}").app)
     context = command.context_class(command, info_name=verb.word)
     text = get_docs_for_click(obj=command, ctx=context, indent=2, name=verb.word, call_prefix="archsearch")
     text = text.rstrip()

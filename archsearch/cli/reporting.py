@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archsearch.cli.printing import tell
+from archsearch.cli.showing.printing import tell
 from archsearch.experiment import ExperimentFolder, write_atomically
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def beside(folder: ExperimentFolder) -> Beside:
     fit, and where MLflow shows it. Nothing of the first two where space.yaml cannot be read here."""
     from archsearch.experiment import Ledger
     from archsearch.reading.errors import InputError
-    from archsearch.search.contenders import baselines
+    from archsearch.search.confirming.contenders import baselines
     from archsearch.space import load_space
     from archsearch.tracking import page_of
 
@@ -66,7 +66,7 @@ def drawn_at_random(folder: ExperimentFolder) -> Beside:
     """Only how long its sampler drew at random: the literature's networks take a second to count."""
     from archsearch.analysis.report import Beside
     from archsearch.reading.errors import InputError
-    from archsearch.search.samplers.registry import random_until
+    from archsearch.search.proposing.samplers.registry import random_until
     from archsearch.space import load_space
 
     try:

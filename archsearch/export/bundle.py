@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch import __version__
+from archsearch.architecture.canonical import digest
 from archsearch.experiment import write_atomically
 from archsearch.experiment.files import sync_folder
 from archsearch.export import formats, parity
@@ -24,7 +25,7 @@ from archsearch.export.timm import timm_arguments
 from archsearch.network.build import Network
 from archsearch.reading.errors import refuse
 from archsearch.training.checkpoint import weights_to_bytes
-from archsearch.training.latency import measure
+from archsearch.training.measuring.latency import measure
 
 MANIFEST, WEIGHTS, KIND = "manifest.json", "weights.safetensors", "archsearch bundle"
 NAMES: dict[formats.Format, str] = {"python": "model.py", "onnx": "model.onnx", "torch-export": "model.pt2"}
@@ -113,7 +114,7 @@ def _fill(place: Path, origin: Origin, trial: Trial, right: int | None, tell: Te
         "format": 1,
         "archsearch": __version__,
         "name": architecture.name,
-        "digest": architecture.digest,
+        "digest": digest(architecture),
         "parity": [each.to_dict() for each in found],
         "files": {path.relative_to(place).as_posix(): _entry(path) for path in written},
     }

@@ -9,10 +9,11 @@ from importlib.metadata import version
 from typing import Any
 
 from archsearch import __version__
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.export.origin import Origin
 from archsearch.export.parity import Parity
-from archsearch.training.latency import Latency
+from archsearch.training.measuring.latency import Latency
 
 HOW_READ = {
     "digits": "8x8 grey values of 0 to 16, scaled to 0 to 255",
@@ -56,11 +57,11 @@ def card(
     network, counted = origin.architecture, cost(origin.architecture)
     channels, height, width = network.input
     lines = [
-        f"# {_plain(network.name or network.digest)}",
+        f"# {_plain(network.name or digest(network))}",
         "",
         f"Images ({channels}, {height}, {width}) -> {network.classes} classes. {counted.params:,} parameters, "
         f"{counted.macs:,} MACs (convolutions and linear layers), {counted.flops:,} FLOPs (fvcore's count in eval "
-        f"mode, one multiply-add = 1). Digest {network.digest}.",
+        f"mode, one multiply-add = 1). Digest {digest(network)}.",
         "",
         "## Accuracy",
         "",

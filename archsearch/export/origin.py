@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from archsearch.analysis.intervals import CONFIDENCE
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
+from archsearch.data.datasets import load_images
+from archsearch.data.images import ImageSet, Progress
 from archsearch.experiment import ExperimentFolder, Ledger, Trial
 from archsearch.experiment.records import spell
 from archsearch.network.build import Network, build
@@ -21,9 +24,7 @@ from archsearch.reading.errors import InputError, refuse
 from archsearch.space import SearchSpace, load_space
 from archsearch.space.settings import DataSettings
 from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
-from archsearch.training.datasets import load_images
-from archsearch.training.feed import feed_of
-from archsearch.training.images import ImageSet, Progress
+from archsearch.training.feeds.feed import feed_of
 from archsearch.training.pretrained import read_weights
 
 AT_ONCE = 256
@@ -89,7 +90,7 @@ def _result(file: Path, architecture: Architecture) -> dict[str, Any]:
     """What a training has left beside its weights; nothing where that is of another network."""
     try:
         found: dict[str, Any] = json.loads(file.read_text())
-        return found if found["digest"] == architecture.digest else {}
+        return found if found["digest"] == digest(architecture) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import re
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.ops import Sequence
 from archsearch.architecture.plan import plan
@@ -106,7 +107,7 @@ def _docstring(architecture: Architecture) -> str:
     counted, x = cost(architecture), Shape(*architecture.input)
     return (
         f'"""A network of {counted.params:,} parameters, {counted.macs:,} multiply-adds an image of {x}.\n\n'
-        f"Written by archsearch from its plan (digest {architecture.digest}). It needs torch alone. `build()` is the\n"
+        f"Written by archsearch from its plan (digest {digest(architecture)}). It needs torch alone. `build()` is the\n"
         'network with new weights, `load("weights.safetensors")` the trained one; the names are the same.\n"""'
     )
 

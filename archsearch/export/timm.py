@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.network.published import PUBLISHED, layout_of, places
 from archsearch.reading.errors import InputError
@@ -29,7 +30,7 @@ def timm_arguments(architecture: Architecture) -> dict[str, Any] | None:
 def _same(theirs: Architecture, ours: Architecture) -> bool:
     """Not where the image is too small for theirs."""
     try:
-        return theirs.digest == ours.digest
+        return digest(theirs) == digest(ours)
     except InputError:
         return False
 

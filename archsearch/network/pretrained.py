@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.network.build import Network, skeleton
 from archsearch.network.published import PUBLISHED, Place, check, converted, layout_of, places
@@ -83,7 +84,8 @@ def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> tupl
             if _is_the_zoos(architecture, name):
                 return source, name, stem
     raise refuse(
-        f"{known[0][0]}'s weights are of no network that computes what {architecture.name or architecture.digest} does",
+        f"{known[0][0]}'s weights are of no network that computes what "
+        f"{architecture.name or digest(architecture)} does",
         allowed=", ".join(dict.fromkeys(name for _, names, _ in known for name in names)),
     )
 
@@ -93,11 +95,11 @@ def _is_the_zoos(architecture: Architecture, name: str) -> bool:
     from archsearch.zoo import get
 
     fitted = get(name).model_copy(update={"input": architecture.input, "classes": architecture.classes})
-    return fitted.digest == architecture.digest
+    return digest(fitted) == digest(architecture)
 
 
 def _own(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
     """Our own names, checked."""
     expected = skeleton(architecture).state_dict()
-    check(state, expected, what=architecture.name or architecture.digest, left=state.keys() - expected.keys())
+    check(state, expected, what=architecture.name or digest(architecture), left=state.keys() - expected.keys())
     return dict(state)

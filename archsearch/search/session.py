@@ -15,19 +15,19 @@ from archsearch import __version__
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
 from archsearch.experiment.summary import summarise
 from archsearch.search.agreement import KEY, refuse_if_changed
-from archsearch.search.environment import circumstances, prepare
-from archsearch.search.failures import commonest
-from archsearch.search.leftovers import clear_away
+from archsearch.search.deciding.failures import commonest
+from archsearch.search.deciding.keeping import Front
+from archsearch.search.deciding.states import States
+from archsearch.search.running.environment import circumstances, prepare
 from archsearch.space import SearchSpace, load_space
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
 if TYPE_CHECKING:
-    from archsearch.search.lanes import Places
-    from archsearch.search.proposals import Chooser
-    from archsearch.search.warm import Carried
-    from archsearch.search.watching import Watcher
+    from archsearch.data.images import ImageSet
+    from archsearch.search.deciding.watching import Watcher
+    from archsearch.search.proposing.warm import Carried
+    from archsearch.search.running.lanes import Places
     from archsearch.space.settings import ResourceSettings
-    from archsearch.training.images import ImageSet
 
 DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who presses Ctrl-C wants to leave
 
@@ -97,7 +97,7 @@ def drive(session: Session) -> dict[str, Any]:
 
 def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
     """The imports are here because each costs seconds, and bad input should not wait for them."""
-    from archsearch.training.datasets import load_images
+    from archsearch.data.datasets import load_images
 
     watcher = session.watcher
     watcher.phase(f"loading {space.data.name}")
@@ -106,9 +106,9 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
     with _ends(session, ledger), _terminable():
         watcher.phase("starting Ray")
         prepare(session.address)
-        from archsearch.search.cluster import cluster, settle
-        from archsearch.search.nodes import lanes_on
-        from archsearch.search.prestart import warm_up
+        from archsearch.search.running.cluster import cluster, settle
+        from archsearch.search.running.nodes import lanes_on
+        from archsearch.search.running.prestart import warm_up
 
         with ExitStack() as stack:
             stack.enter_context(cluster(session.address, object_bytes=images.nbytes, ship=session.runtime_env))
@@ -121,15 +121,14 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
             watcher.phase("starting the workers")
             if session.address is None:
                 warm_up(resources, lanes_on(places.admitted(), resources, space.search.trials))
-            from archsearch.search.executor import run_trials
-            from archsearch.search.search import Search
+            from archsearch.search.deciding.search import Search
+            from archsearch.search.running.executor import run_trials
 
             search = Search(
                 space=space,
                 folder=session.folder,
                 ledger=ledger,
                 watcher=watcher,
-                choose=_screen(space, images),
                 test=session.test,
             )
             try:
@@ -142,8 +141,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
 
 def _places(session: Session, images: ImageSet) -> Places:
     """The nodes that get trials. Raises InputError where one of a cluster's runs other versions than this process."""
-    from archsearch.search.nodes import ClusterNodes, OwnNode
-    from archsearch.training.streaming import some_files
+    from archsearch.data.streaming import some_files
+    from archsearch.search.running.nodes import ClusterNodes, OwnNode
 
     if session.address is None:
         return OwnNode()
@@ -157,8 +156,8 @@ def _shared(session: Session, space: SearchSpace, images: ImageSet, places: Plac
     """The resources, `gpus_per_trial: auto` in numbers. Raises InputError where not one trial fits a GPU."""
     if space.resources.gpus_per_trial != "auto":
         return space.resources
-    from archsearch.search.nodes import gpus_of
-    from archsearch.search.packing import settled
+    from archsearch.search.running.nodes import gpus_of
+    from archsearch.search.running.packing import settled
 
     share, words = settled(space, images.nbytes, gpus_of(places.admitted()))
     session.watcher.phase(words)
@@ -173,14 +172,6 @@ def _end(ledger: Ledger, gave_up: str) -> None:
     failed = ledger.trials(TrialState.FAILED)
     reason = gave_up or (commonest(failed) if failed else "no trial finished")
     ledger.end("failed", {"reason": reason})
-
-
-def _screen(space: SearchSpace, images: ImageSet) -> Chooser | None:
-    if space.search.screen is None:
-        return None
-    from archsearch.search.screen import Screen
-
-    return Screen(space.search.screen, images, seed=space.search.seed).best
 
 
 def _follow(session: Session) -> None:
@@ -227,3 +218,17 @@ def _terminable() -> Iterator[None]:
         raise KeyboardInterrupt from leaving
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def clear_away(space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:
+    """Half-written files, states of trials that have ended or that the ledger does not know, weights of trials that
+    were beaten.
+
+    For a driver that holds the lock, before its search begins.
+    """
+    folder.sweep()
+    states = States(folder, ledger)
+    for trial in ledger.trials():
+        if folder.trial(trial.number).is_dir():
+            (states.drop if trial.state.ended else states.tidy)(trial.number)
+    Front(space, folder, ledger).tidy()

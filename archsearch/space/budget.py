@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from archsearch.architecture.spec import Words
 from archsearch.reading.allowed import Says
 from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.model import Words
 from archsearch.reading.numbers import COUNT_ALLOWED, COUNT_PATTERN, format_count, parse_count
 
 

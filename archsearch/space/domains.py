@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_serializer, model_validator
 
-from archsearch.architecture.spec import Words
 from archsearch.reading.allowed import Says
 from archsearch.reading.document import shorten
+from archsearch.reading.model import Words
 from archsearch.space.choices import Choices, Scalar, same
 
 MAX_OPTIONS = 1000

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from archsearch.architecture.spec import Words
 from archsearch.reading.document import Document
 from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.model import Words
 from archsearch.reading.validation import ordered, try_validate
 from archsearch.reading.yaml import read
 from archsearch.space.budget import Budget
@@ -19,7 +19,8 @@ from archsearch.space.conditions import connect
 from archsearch.space.datasets import facts
 from archsearch.space.overrides import apply
 from archsearch.space.reach import refuse_if_unreachable
-from archsearch.space.settings import NAME, DataSettings, ResourceSettings, SearchSettings, TrainingSettings
+from archsearch.space.search_settings import SearchSettings
+from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.space import FORMAT, SearchSpace
 from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes
 from archsearch.space.words import Word, read_words

@@ -7,19 +7,14 @@ from collections.abc import Iterable
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from archsearch.architecture.spec import Words
 from archsearch.reading.allowed import describe, fields_of, of_field, step_into
 from archsearch.reading.document import shorten
+from archsearch.reading.model import Words
 from archsearch.space.budget import Bound, Budget
 from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
 from archsearch.space.loading import SpaceFile
-from archsearch.space.settings import (
-    DataSettings,
-    EarlyStopping,
-    ResourceSettings,
-    SearchSettings,
-    TrainingSettings,
-)
+from archsearch.space.search_settings import EarlyStopping, SearchSettings
+from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.trainings import SEARCHABLE
 from archsearch.space.words import Term, allowed_for, groups, vocabulary
 

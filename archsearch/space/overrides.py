@@ -1,14 +1,18 @@
-"""`--set key=value`: one value of a search-space file, set from the command line."""
+"""`--set key=value`: one value of a search-space file, set from the command line; the words of `archsearch train`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from archsearch.reading.document import Document, Place
 from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.model import Words
+from archsearch.reading.validation import validate
 from archsearch.reading.yaml import read
+from archsearch.space.settings import DataSettings, TrainingSettings
 
 _KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
@@ -41,3 +45,19 @@ def _apply(document: Document, text: str) -> Document:
     inner = {(*loc, *at): place for at in parsed.values}
     inner_keys = {(*loc, *at): place for at in parsed.keys}
     return replace(changed, values={**changed.values, **inner}, keys={**changed.keys, **inner_keys})
+
+
+class TrainWords(Words):
+    """The words that `archsearch train` takes with --set."""
+
+    data: DataSettings
+    training: TrainingSettings
+
+
+def read_training_words(given: dict[str, tuple[str, Any]], sets: list[str]) -> TrainWords:
+    """`given` maps a dotted key to its option and value (None: not given). Raises InputError."""
+    document = Document(data={"data": {}, "training": {}}, file="archsearch train")
+    for key, (option, value) in given.items():
+        if value is not None:
+            document = document.with_value(tuple(key.split(".")), value, option)
+    return validate(TrainWords, apply(document, sets))

@@ -1,4 +1,4 @@
-"""The words of a search-space file outside `space:`: data, search, training, resources.
+"""The words of a search-space file outside `space:`: data, training, resources; `search:` is in search_settings.
 
 Every field's description is also the text of the search-space reference.
 """
@@ -9,24 +9,14 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from archsearch.architecture.spec import Words
 from archsearch.reading.allowed import Says
-from archsearch.reading.durations import DURATION_ALLOWED, DURATION_PATTERN, format_duration, parse_duration
+from archsearch.reading.model import Words
 from archsearch.space.recipes import SCHEDULES_WITHOUT_WARMUP, RecipeName, filled
 
 Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(parse_duration),
-    Says(DURATION_ALLOWED),
-    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 1}, {"type": "string", "pattern": DURATION_PATTERN}]}),
-    PlainSerializer(format_duration, return_type=str, when_used="json"),
-]
 
 
 class DataSettings(Words):
@@ -52,104 +42,6 @@ class DataSettings(Words):
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split, apart from the search's seed.")
     limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick look.")
-
-
-class EarlyStopping(Words):
-    """Asynchronous successive halving (ASHA, Li 2018, arXiv:1810.05934): trials pause at rungs; the best go on."""
-
-    kind: Literal["asha", "none"] = Field(
-        "asha", description="asha: trials pause at rungs, and those that are behind go no further; none: they never do."
-    )
-    grace_epochs: int = Field(1, ge=1, description="The first rung: every trial trains for this many epochs.")
-    reduction: int = Field(
-        3,
-        ge=2,
-        le=10,
-        description="Of a rung's trials one in `reduction` goes on; rungs lie this factor apart. Where a rung's order "
-        "says little of the next one's (a rank correlation below 0.7, corrected for the choice, over 6 trials or more) "
-        "more of them go on: up to a half at 0 and below.",
-    )
-    brackets: int = Field(
-        1,
-        ge=1,
-        le=20,
-        description="Hyperband's brackets (Li 2018, arXiv:1603.06560): trials are dealt to them by number, most to the "
-        "first; the first rung of bracket s lies at grace_epochs * reduction^s.",
-    )
-
-
-Objective = Literal["accuracy", "flops", "params", "macs", "activations", "memory"]
-SamplerName = Literal["auto", "random", "tpe", "evolution", "local_search", "nsga2", "bayes"]
-
-
-def _most_accurate() -> dict[Objective, Literal["max", "min"]]:
-    return {"accuracy": "max"}
-
-
-class OptunaSampler(Words):
-    """One of Optuna's samplers, through its public interface."""
-
-    optuna: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="The class, such as optuna.samplers:TPESampler."
-    )
-    options: dict[str, Any] = Field(default_factory=dict, description="What its constructor is given.")
-
-
-class ScreenSettings(Words):
-    """A first screen by a zero-cost proxy: a score of a network at its initialisation."""
-
-    proxy: Literal["synflow", "naswot", "grad_norm"] = Field(
-        description="synflow (Tanaka 2020), naswot (Mellor 2021), grad_norm. On our tables all knew less than FLOPs do."
-    )
-    of: int = Field(4, ge=2, le=64, description="The best of so many of the sampler's candidates is taken.")
-
-
-class SearchSettings(Words):
-    """What is sought, by whom, for how long."""
-
-    objectives: dict[Objective, Literal["max", "min"]] = Field(
-        default_factory=_most_accurate,
-        description="accuracy: max (on the validation images), and beside it costs to be least, such as flops: min: "
-        "then the Pareto front is sought, kept and shown.",
-    )
-    sampler: SamplerName | OptunaSampler = Field(
-        "auto",
-        description="Who proposes: random (every network within the budget as likely as any other), tpe (Bergstra "
-        "2011), evolution (regularised, Real 2019), local_search (White 2021), nsga2 (Deb 2002), bayes (a Gaussian "
-        "process over choices and exact costs), auto (bayes; nsga2 for several objectives), or any of Optuna's: "
-        "{optuna: optuna.samplers:CmaEsSampler}.",
-    )
-    screen: ScreenSettings | None = Field(None, description="A first screen of what the sampler proposes.")
-    trials: int = Field(24, ge=1, le=1_000_000, description="Trials in all.")
-    wall_time: Duration | None = Field(
-        None,
-        description="The search ends within this time (30m, 8h), all its sessions together: the last part, up to 75 %, "
-        "is kept for the best trials so far, one a lane, which train to the end in as many epochs as fit.",
-    )
-    seed: int = Field(0, ge=0, lt=2**32, description="The same seed gives the same search (with one trial at a time).")
-    checkpoint_every: Duration = Field(
-        60.0,
-        description="The state of a running trial is saved after an epoch, once this long after the last time: what a "
-        "crash may cost.",
-    )
-    epoch_limit: Duration = Field(
-        7200.0, description="A worker that trains longer at an epoch hangs: it is killed, the trial tried once more."
-    )
-    trial_limit: Duration | None = Field(
-        None, description="A trial whose epochs add up to more fails at the next one's end."
-    )
-    early_stopping: EarlyStopping = Field(
-        default_factory=lambda: EarlyStopping.model_validate({}), description="Which trials are stopped early."
-    )
-
-    @model_validator(mode="after")
-    def _seeks_accuracy(self) -> Self:
-        for name, sense in self.objectives.items():
-            if sense != ("max" if name == "accuracy" else "min"):
-                raise ValueError(f"objectives: {name}: {sense}; allowed: accuracy: max, and min of costs")
-        if "accuracy" not in self.objectives:
-            raise ValueError("objectives without accuracy; allowed: accuracy: max, alone or beside costs to be least")
-        return self
 
 
 def _rising(milestones: tuple[float, ...]) -> tuple[float, ...]:

@@ -16,7 +16,8 @@ from archsearch.space.choices import Choices
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import Domain, PerStage
 from archsearch.space.drawing import build, draw
-from archsearch.space.settings import DataSettings, ResourceSettings, SearchSettings, TrainingSettings
+from archsearch.space.search_settings import SearchSettings
+from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.size import Size, measure
 from archsearch.space.trainings import Trainings
 from archsearch.space.words import Word

@@ -11,10 +11,11 @@ from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from archsearch.architecture.spec import Architecture, Block, Stage, Words
+from archsearch.architecture.spec import Architecture, Block, Stage
 from archsearch.reading.allowed import describe, step_into
 from archsearch.reading.document import Document, Loc, shorten
 from archsearch.reading.errors import Problem
+from archsearch.reading.model import Words
 from archsearch.reading.validation import did_you_mean, try_validate, unknown_word, wrong_value
 from archsearch.space.choices import Scalar
 from archsearch.space.domains import Domain, PerStage, kind_of

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial
@@ -81,13 +82,13 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
     Store(uri)  # MLflow's environment, before it is imported
     from mlflow.tracking import MlflowClient
 
-    client, digest = MlflowClient(uri), hashlib.sha256(winner.weights.read_bytes()).hexdigest()
+    client, weights = MlflowClient(uri), hashlib.sha256(winner.weights.read_bytes()).hexdigest()
     for version in client.search_model_versions(f"name = '{name}'"):
-        if version.tags.get(WEIGHTS_TAG) == digest:
+        if version.tags.get(WEIGHTS_TAG) == weights:
             return f"{name} version {version.version}"
-    tags = {EXPERIMENT_TAG: search, TRIAL_TAG: winner.trial.id, "archsearch.digest": winner.architecture.digest}
+    tags = {EXPERIMENT_TAG: search, TRIAL_TAG: winner.trial.id, "archsearch.digest": digest(winner.architecture)}
     version = _log(client, uri, winner, name=name, run=known[0], description=_described(folder, winner))
-    for key, value in {**tags, WEIGHTS_TAG: digest}.items():
+    for key, value in {**tags, WEIGHTS_TAG: weights}.items():
         client.set_model_version_tag(name, version, key, value)
     return f"{name} version {version}"
 
@@ -137,7 +138,7 @@ def _model_name(ledger: Ledger) -> str:
 
 def _described(folder: ExperimentFolder, winner: Winner) -> str:
     """What one must know to use it, as Markdown."""
-    said = f"The network `{winner.architecture.digest}` of the search `{folder.name}`"
+    said = f"The network `{digest(winner.architecture)}` of the search `{folder.name}`"
     said += ", trained anew by `archsearch confirm`." if winner.confirmed else f", trial {winner.trial.id}."
     figures = {key: round(value, 6) for key, value in winner.metrics.items()}
     inputs = ", ".join(map(str, winner.architecture.input))

@@ -1,11 +1,17 @@
-"""The GPUs that torch can use: in words, and how full one is."""
+"""The device of a training: which one, its name, its usual precision; the GPUs that torch can use, how full one is."""
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
     import torch
+
+    from archsearch.space.settings import Precision, TrainingSettings
 
 
 def gpus() -> list[str] | None:
@@ -26,3 +32,38 @@ def memory_in_use(device: torch.device) -> dict[str, float]:
         return {}
     free, total = torch.cuda.mem_get_info(device)
     return {"gpu_memory": 1 - free / total}
+
+
+def resolve_device(name: str | torch.device) -> torch.device:
+    """auto: a GPU where there is one. Raises InputError for a GPU that is not there."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise refuse("training.device: cuda, but torch sees no GPU here", allowed="auto, cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
+
+
+def usual_precision(settings: TrainingSettings, device: torch.device) -> Precision:
+    """The settings'; for auto, without a measurement: bfloat16 on a GPU that has it, else float32."""
+    import torch
+
+    if settings.precision != "auto":
+        return settings.precision
+    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+
+
+def device_name(device: torch.device) -> str:
+    """The processor's own name, so that a figure is never taken for another machine's."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

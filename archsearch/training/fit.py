@@ -9,7 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
+from archsearch.data.images import ImageSet
 from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
 from archsearch.space.settings import Precision, TrainingSettings
@@ -22,9 +24,8 @@ from archsearch.training.checkpoint import (
     weights_to_bytes,
 )
 from archsearch.training.freezing import Freeze
-from archsearch.training.images import ImageSet
 from archsearch.training.loop import EpochMetrics, Training
-from archsearch.training.precision import choose_precision
+from archsearch.training.measuring.precision import choose_precision
 from archsearch.training.pretrained import read_weights, start_from
 
 CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
@@ -96,7 +97,7 @@ def train_architecture(
     write_atomically(folder / "weights.safetensors", trained)
     result = {
         "name": architecture.name,
-        "digest": architecture.digest,
+        "digest": digest(architecture),
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "folder": str(folder),
         "data": {"name": images.name, "digest": images.digest, "classes": list(images.classes),

@@ -11,13 +11,13 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from archsearch.reading.errors import refuse
+from archsearch.data.images import ImageSet, SplitName
 from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training import recipe
 from archsearch.training.course import Course
-from archsearch.training.feed import Feed, feed_of
+from archsearch.training.devices import resolve_device, usual_precision
+from archsearch.training.feeds.feed import Feed, feed_of
 from archsearch.training.freezing import Freeze, Frozen
-from archsearch.training.images import ImageSet, SplitName
 from archsearch.training.mixing import Mixer
 from archsearch.training.randomness import generator_of, torch_seeded
 from archsearch.training.step import Step
@@ -209,20 +209,3 @@ class Training:
         if "course" in extra:
             self.course.restore(extra["course"])
         return self
-
-
-def resolve_device(name: str | torch.device) -> torch.device:
-    """auto: a GPU where there is one. Raises InputError for a GPU that is not there."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise refuse("training.device: cuda, but torch sees no GPU here", allowed="auto, cpu")
-    return torch.device("cuda", torch.cuda.current_device()) if device == torch.device("cuda") else device
-
-
-def usual_precision(settings: TrainingSettings, device: torch.device) -> Precision:
-    """The settings'; for auto, without a measurement: bfloat16 on a GPU that has it, else float32."""
-    if settings.precision != "auto":
-        return settings.precision
-    return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"

@@ -28,16 +28,17 @@ import numpy as np
 import torch
 import yaml
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
+from archsearch.data.datasets import load_images
+from archsearch.data.images import ImageSet, Split
+from archsearch.data.splitting import TEST_SEED, stratified
 from archsearch.network import build
 from archsearch.space.choices import Recorder, Scalar
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
-from archsearch.training.datasets import load_images
-from archsearch.training.images import ImageSet, Split
 from archsearch.training.loop import Diverged, Training
-from archsearch.training.splitting import TEST_SEED, stratified
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1)
@@ -107,7 +108,7 @@ def everything(space: SearchSpace) -> dict[str, Network]:
     while True:
         recorder = Recorder(walk)
         architecture = space.sample(recorder)
-        found.setdefault(architecture.digest, (recorder.taken, architecture))
+        found.setdefault(digest(architecture), (recorder.taken, architecture))
         if not walk.advance():
             return found
 
@@ -191,14 +192,14 @@ def write(path: Path, networks: dict[str, Network], about: dict[str, Any], recor
     Counts of images are -1, other figures nan, in epochs that a diverged run did not have.
     """
     runs = {(record["digest"], record["seed"]): record for record in records}
-    rows = [digest for digest in sorted(networks) if all((digest, seed) in runs for seed in SEEDS)]
+    rows = [name for name in sorted(networks) if all((name, seed) in runs for seed in SEEDS)]
     epochs = max(len(record["right"]) for record in records)
 
     def gather(key: str, missing: float, kind: str) -> np.ndarray:
         found = np.full((len(rows), len(SEEDS), epochs), missing, kind)
-        for row, digest in enumerate(rows):
+        for row, name in enumerate(rows):
             for column, seed in enumerate(SEEDS):
-                values = runs[digest, seed][key]
+                values = runs[name, seed][key]
                 found[row, column, : len(values)] = values
         return found
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.space.choices import RecordedChoices, Scalar
 from archsearch.space.loading import load_space
@@ -95,7 +96,7 @@ class Table:
 
         Raises InputError for choices that are none of the space, KeyError for a network that is not in the table.
         """
-        return self.row_of(self.space.sample(RecordedChoices(choices)).digest)
+        return self.row_of(digest(self.space.sample(RecordedChoices(choices))))
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -109,7 +110,7 @@ def facts(table: Table) -> str:
     noise = float(np.nanstd(final[:, 0] - final[:, 1]) / np.sqrt(2))
     best = int(np.nanargmax(means))
     top = means >= np.nanpercentile(means, 75)
-    stale = sum(Architecture.from_dict(a).digest != d for a, d in zip(table.architectures, table.digests, strict=True))
+    stale = sum(digest(Architecture.from_dict(a)) != d for a, d in zip(table.architectures, table.digests, strict=True))
     levels = ", ".join(f"{q} %: {100 * np.nanpercentile(means, q):.1f}" for q in (0, 5, 25, 50, 75, 90, 95, 99, 100))
     lines = [
         f"{table.path.name}: {len(table)} of {table.about['networks']} networks; {table.about['images']}",

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from archsearch.cli import main
-from archsearch.cli.verbs import VERBS
+from archsearch.cli.table import VERBS
 
 HEAVY = ("torch", "ray", "optuna", "mlflow", "pydantic", "typer", "rich", "yaml", "numpy")
 WORDS = [verb.word for verb in VERBS]
@@ -54,7 +54,7 @@ def test_help_and_version_load_the_standard_library_alone(words: list[str]) -> N
 
 
 def test_the_verbs_modules_load_nothing_heavy() -> None:
-    loaded = loaded_by("\n".join(f"import archsearch.cli.{word}" for word in WORDS))
+    loaded = loaded_by("\n".join(f"import archsearch.cli.verbs.{word}" for word in WORDS))
     assert loaded.isdisjoint({"torch", "ray", "optuna", "mlflow", "pydantic", "rich", "numpy"})
 
 
@@ -81,7 +81,7 @@ def test_the_surface_is_frozen() -> None:
 
     found = {}
     for word in WORDS:
-        command = typer.main.get_command(import_module(f"archsearch.cli.{word}").app)
+        command = typer.main.get_command(import_module(f"archsearch.cli.verbs.{word}").app)
         options = {
             text for p in command.params if p.param_type_name == "option" for text in (*p.opts, *p.secondary_opts)
         }

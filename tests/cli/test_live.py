@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from archsearch.cli.board import Board
-from archsearch.cli.live import Lines, render
+from archsearch.cli.showing.board import Board
+from archsearch.cli.showing.live import Lines, render
 from archsearch.experiment import Trial, TrialState
 
 COST = {"params": 27_874, "flops": 452_704, "macs": 442_016, "activations": 1}

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from archsearch.cli import main
-from archsearch.cli.board import Board
-from archsearch.cli.following import follow
-from archsearch.cli.live import scatter
 from archsearch.cli.reporting import report_at_the_end
+from archsearch.cli.showing.board import Board
+from archsearch.cli.showing.following import follow
+from archsearch.cli.showing.live import scatter
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.tracking import resolve_tracking_uri
 from archsearch.tracking.outbox import Outbox

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.data.datasets import load_images
 from archsearch.space import SearchSpace, load_space
 from archsearch.tracking import TrackingError, drain, start_follower, sync
-from archsearch.training.datasets import load_images
 from tests.faults.driving import drive, new
 from tests.faults.invariants import asking, check_gone, check_tracking, check_whole, marked
 
@@ -111,7 +111,7 @@ def test_a_search_of_four_workers_is_in_postgresql_each_point_once(
 
 def _worker(space: SearchSpace) -> object:
     """Real training, in this process."""
-    from archsearch.search.objective import TrialWorker
+    from archsearch.search.running.worker import TrialWorker
 
     images = load_images(space.data)
     return lambda space: TrialWorker(images, space.training, threads=1, save_every=math.inf)

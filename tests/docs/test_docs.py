@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from archsearch.cli.manual import manual
-from archsearch.cli.verbs import VERBS, find
+from archsearch.cli.table import VERBS, find
 from archsearch.space import load_space
 from tests.docs.reading import PAGES, ROOT, Command, blocks, commands
 
@@ -33,7 +33,7 @@ def test_a_command_of_the_docs_is_one(command: Command) -> None:
     assert verb is not None, f"no verb {word}"
     if not rest:  # it is only spoken of
         return
-    parsed = typer.main.get_command(import_module(f"archsearch.cli.{word}").app)
+    parsed = typer.main.get_command(import_module(f"archsearch.cli.verbs.{word}").app)
     try:
         parsed.make_context(f"archsearch {word}", [each for each in rest if each != "--debug"])
     except typer.Exit as leaving:

@@ -16,10 +16,9 @@ from typing import Protocol
 
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.crash import VARIABLE
-from archsearch.search.leftovers import clear_away
-from archsearch.search.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
-from archsearch.search.search import Search
-from archsearch.search.session import create
+from archsearch.search.deciding.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
+from archsearch.search.deciding.search import Search
+from archsearch.search.session import clear_away, create
 from archsearch.space import SearchSpace, load_space
 from tests.search.local import SPACE, Silent
 

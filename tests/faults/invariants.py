@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from tests.experiment.test_ledger import as_kept, replay
@@ -61,7 +62,7 @@ def check_whole(folder: ExperimentFolder, *, planned: int, before: set[tuple[Any
         looks = [event.kind for event in ledger.events_of("tested", "test_failed")]
         assert looks == ["tested"], f"the winner was not tested once: {looks}"
         assert not ledger.events_of("state_lost")
-    assert Architecture.from_yaml(folder.best_yaml).digest == best.digest
+    assert digest(Architecture.from_yaml(folder.best_yaml)) == best.digest
     assert (folder.trial(best.number) / "weights.safetensors").stat().st_size > 0
     assert not list(folder.path.glob("trials/*/state-*")), "a state outlived its trial"
     assert not list(folder.path.rglob(".*.tmp")), "a half-written file was left"

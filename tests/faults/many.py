@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder
-from archsearch.search.search import Search
+from archsearch.search.deciding.search import Search
 from tests.faults.driving import drive, new
 
 # Many networks, each cheap to describe.

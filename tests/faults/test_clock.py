@@ -18,7 +18,7 @@ time.time = lambda: real() + offset
 from itertools import pairwise
 from archsearch.experiment import Ledger
 from archsearch.experiment.summary import summarise
-from archsearch.search.deadline import Deadline
+from archsearch.search.deciding.deadline import Deadline
 from tests.faults.driving import drive, new
 from tests.faults.invariants import check_whole, story
 

@@ -14,7 +14,7 @@ import pytest
 
 from archsearch.cli import main
 from archsearch.cli.dispatch import _words
-from archsearch.cli.verbs import find as verb_of
+from archsearch.cli.table import find as verb_of
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.schema import VERSION
 from archsearch.experiment.summary import summarise
@@ -209,7 +209,7 @@ def test_an_output_that_cannot_be_used_is_refused_before_anything_is_loaded(
     def load(*_: object, **__: object) -> None:
         raise AssertionError("images were loaded for a folder that cannot be used")
 
-    monkeypatch.setattr("archsearch.training.datasets.load_images", load)
+    monkeypatch.setattr("archsearch.data.datasets.load_images", load)
     for name, path in cases.items():
         began = time.monotonic()
         code = main(["run", str(DIGITS), "--output", str(path)])

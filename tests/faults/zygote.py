@@ -18,9 +18,9 @@ from tests.faults.driving import drive, in_a_child
 
 def main() -> None:
     """No tensor is made before a fork: torch's threads would not be in the child."""
-    from archsearch.search.objective import TrialWorker, load_trainer
-    from archsearch.training.datasets import load_images
-    from archsearch.training.images import ImageSet
+    from archsearch.data.datasets import load_images
+    from archsearch.data.images import ImageSet
+    from archsearch.search.running.worker import TrialWorker, load_trainer
 
     load_trainer()
     images = None

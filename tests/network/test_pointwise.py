@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional
 
 from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.data.datasets import load_images
 from archsearch.network import build
 from archsearch.network.layers import SMALL, PointwiseConv
 from archsearch.space.settings import DataSettings, TrainingSettings
-from archsearch.training.datasets import load_images
 from archsearch.training.loop import Training
 
 NETWORK = Architecture(input=(1, 8, 8), stages=(Stage(depth=2, width=16, block=Block(kind="bottleneck")),))

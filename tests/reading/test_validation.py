@@ -7,7 +7,8 @@ import pytest
 
 from archsearch.architecture.spec import Architecture
 from archsearch.reading import InputError, read, validate
-from archsearch.space.settings import DataSettings, SearchSettings
+from archsearch.space.search_settings import SearchSettings
+from archsearch.space.settings import DataSettings
 
 GOOD = "stages:\n  - {depth: 2, width: 8}\n  - {depth: 1, width: 16, block: {kind: bottleneck}}\n"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.messages import Instruction, Report, Rest, Wait
-from archsearch.search.objective import TrialWorker
-from archsearch.search.search import Search
+from archsearch.search.deciding.messages import Instruction, Report, Rest, Wait
+from archsearch.search.deciding.search import Search
+from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
 from archsearch.space import SearchSpace, load_space
-from archsearch.training.datasets import load_images
 
 SPACE = """
 archsearch: 1

@@ -6,10 +6,10 @@ import resource
 import sys
 from pathlib import Path
 
-from archsearch.search.messages import Train
-from archsearch.search.objective import TrialWorker
+from archsearch.data.datasets import load_images
+from archsearch.search.deciding.messages import Train
+from archsearch.search.running.worker import TrialWorker
 from archsearch.space.settings import DataSettings, TrainingSettings
-from archsearch.training.datasets import load_images
 
 WIDE = {
     "name": "wide",

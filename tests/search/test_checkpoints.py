@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.leftovers import clear_away
+from archsearch.search.session import clear_away
 from tests.search.local import drive_locally, tiny
 from tests.search.test_search import story
 

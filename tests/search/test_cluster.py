@@ -6,7 +6,7 @@ import sys
 LOCKED = """
 import ctypes
 import ray
-from archsearch.search import cluster
+from archsearch.search.running import cluster
 cluster.PATIENCE = 2.0
 ray.init = lambda **_: ctypes.PyDLL(None).sleep(120)  # with the interpreter's lock in its hand, as Ray's own lock-up is
 with cluster.cluster(None, object_bytes=0):

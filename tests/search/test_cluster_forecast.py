@@ -9,13 +9,13 @@ import pytest
 from archsearch.architecture.quantities import Cost
 from archsearch.cli import main
 from archsearch.reading.errors import InputError
-from archsearch.search.cluster_forecast import forecast_on, rehearse
-from archsearch.search.devices import DEVICES, EFFICIENCY, LAUNCH, Cluster, Step, epoch_seconds
-from archsearch.search.forecast import trial_epochs
+from archsearch.search.foretelling.cluster_forecast import forecast_on, rehearse
+from archsearch.search.foretelling.data_sheets import DEVICES, EFFICIENCY, LAUNCH, Cluster, Step, epoch_seconds
+from archsearch.search.foretelling.forecast import trial_epochs
 from archsearch.space import SearchSpace, load_space
-from archsearch.space.latency_model import LatencyModel
-from archsearch.space.settings import EarlyStopping, SearchSettings
-from archsearch.training.probe import Timings
+from archsearch.space.search_settings import EarlyStopping, SearchSettings
+from archsearch.training.measuring.line import LatencyModel
+from archsearch.training.measuring.probe import Timings
 from archsearch.zoo import get
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

@@ -12,21 +12,22 @@ from typing import Any
 import pytest
 
 from archsearch import zoo
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
+from archsearch.data.datasets import load_images
 from archsearch.experiment import DriverRunning, ExperimentFolder, Ledger, TrialState
 from archsearch.reading.errors import InputError
-from archsearch.search.confirm import Plan, confirm, new_seeds
-from archsearch.search.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
-from archsearch.search.messages import Report
-from archsearch.search.objective import TrialWorker
-from archsearch.search.random_search import EpochLimit, EpochsSpent, random_space
-from archsearch.search.retraining import Outcome, Retraining, Run, Slots, slots
-from archsearch.search.search import Search
+from archsearch.search.confirming.confirm import Plan, confirm, new_seeds
+from archsearch.search.confirming.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
+from archsearch.search.confirming.random_search import EpochLimit, EpochsSpent, random_space
+from archsearch.search.confirming.retraining import Outcome, Retraining, Run, Slots, slots
+from archsearch.search.confirming.verdict import Row, choose, differences, ranked
+from archsearch.search.deciding.messages import Report
+from archsearch.search.deciding.search import Search
+from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
-from archsearch.search.verdict import Row, choose, differences, ranked
 from archsearch.space import load_space
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
-from archsearch.training.datasets import load_images
 from tests.search.local import Silent, drive_locally, tiny
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
@@ -94,7 +95,7 @@ def made_up(tmp_path: Path) -> ExperimentFolder:
                 {"input": [1, 8, 8], "stem": {"width": 4}, "stages": [{"depth": 1, "width": width}]}
             )
             trial = ledger.propose(
-                choices={}, architecture=network.to_dict(), digest=network.digest, cost={"params": 1}, seed=width // 4
+                choices={}, architecture=network.to_dict(), digest=digest(network), cost={"params": 1}, seed=width // 4
             )
             _live(ledger, trial.number, curve, rung, end)
     return folder
@@ -142,7 +143,7 @@ def test_baselines_fit_the_budget_and_come_from_different_families() -> None:
     for contender in found:
         entry = zoo.entry(contender.name)
         assert contender.within_budget and contender.cost["flops"] <= 40_000_000 and contender.cost["params"] <= 10**6
-        assert contender.digest == entry.architecture.digest, "of the same image and classes: the very network"
+        assert contender.digest == digest(entry.architecture), "of the same image and classes: the very network"
         assert entry.family in FAMILIES
     assert len({zoo.entry(c.name).family for c in found}) == len(found)
     flops = [c.cost["flops"] for c in found]
@@ -226,7 +227,7 @@ def row(kind: Any, number: int, validation: list[float], test: list[float], flop
         kind=kind,
         name=f"{kind}{number}",
         architecture=network,
-        digest=network.digest,
+        digest=digest(network),
         cost=MappingProxyType({"params": 1, "flops": flops}),
         within_budget=True,
         trial=number if kind == "trial" else None,
@@ -337,7 +338,7 @@ def check(document: dict[str, Any], folder: ExperimentFolder, images: Any) -> No
     other = next(r for r in document["rows"] if r["name"] == "densenet7_12_cifar")
     assert lead["test"]["mean"] == pytest.approx(winner["test"]["mean"] - other["test"]["mean"])
     network = Architecture.from_yaml(place / "best.yaml")
-    assert network.digest == winner["digest"]
+    assert digest(network) == winner["digest"]
     model = build(network)
     model.load_state_dict(weights_from_bytes((place / "weights.safetensors").read_bytes()))
     found = Training(model, images, TrainingSettings(device="cpu"), seed=0, threads=1).evaluate("test")
@@ -355,7 +356,7 @@ def test_a_training_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -
         network = Architecture.from_dict(
             {"input": [1, 8, 8], "stem": {"width": 4}, "stages": [{"depth": 3, "width": 8, "block": {"norm": norm}}]}
         )
-        runs.append(Run(digest=network.digest, seed=1, architecture=network, folder=tmp_path / norm))
+        runs.append(Run(digest=digest(network), seed=1, architecture=network, folder=tmp_path / norm))
     with Retraining(images, settings, Slots(count=1, threads=1, device="cpu"), Told()) as retraining:
         found = {outcome.run.folder.name: outcome for outcome in retraining.train(runs)}
     assert (found["none"].failed or "").startswith("nan: the training loss is")

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
-from archsearch.search.messages import GoOn, Instruction, Report, Rest, Train, Wait
-from archsearch.search.objective import TrialWorker
-from archsearch.search.search import Search
+from archsearch.search.deciding.messages import GoOn, Instruction, Report, Rest, Train, Wait
+from archsearch.search.deciding.search import Search
+from archsearch.search.running.worker import TrialWorker
 from archsearch.space import SearchSpace
-from archsearch.training.datasets import load_images
 from tests.search.local import Silent, tiny
 
 SECONDS = 10.0  # an epoch

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
-from archsearch.search.executor import Conductor
-from archsearch.search.failures import ATTEMPTS
-from archsearch.search.messages import Report, ReportIn, Rest, Train, Wait
-from archsearch.search.messages import Test as Look
-from archsearch.search.objective import TrialWorker
-from archsearch.search.proposals import Proposals
-from archsearch.search.search import Search
-from archsearch.training.datasets import load_images
+from archsearch.search.deciding.failures import ATTEMPTS
+from archsearch.search.deciding.messages import Report, ReportIn, Rest, Train, Wait
+from archsearch.search.deciding.messages import Test as Look
+from archsearch.search.deciding.search import Search
+from archsearch.search.proposing.proposals import Proposals
+from archsearch.search.running.conductor import Conductor
+from archsearch.search.running.worker import TrialWorker
 from tests.search.local import Silent, tiny
 
 
@@ -134,7 +134,7 @@ HANGS = {
 def test_a_worker_that_hangs_ends_itself_though_it_ignores_signals(hang: str) -> None:
     script = f"""
 import ctypes, signal, time
-from archsearch.search.watchdog import killed_after
+from archsearch.search.running.watchdog import killed_after
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 with killed_after(60):
     pass

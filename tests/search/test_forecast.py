@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from archsearch.architecture.spec import Architecture
-from archsearch.search.forecast import at_once, forecast, images_of, trial_epochs
+from archsearch.search.foretelling.forecast import at_once, forecast, images_of, trial_epochs
 from archsearch.space import SearchSpace, load_space
-from archsearch.space.latency_model import LatencyModel
-from archsearch.space.settings import EarlyStopping, ResourceSettings, SearchSettings
-from archsearch.training.probe import Timings
+from archsearch.space.search_settings import EarlyStopping, SearchSettings
+from archsearch.space.settings import ResourceSettings
+from archsearch.training.measuring.line import LatencyModel
+from archsearch.training.measuring.probe import Timings
 
 DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
 NETWORK = Architecture.from_dict({"archsearch": 1, "input": [1, 8, 8], "classes": 10, "stages": [{"depth": 1}]})

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from archsearch.experiment import Ledger
-from archsearch.search.proposals import Proposals
-from archsearch.search.rungs import Rungs
+from archsearch.search.deciding.rungs import Rungs
+from archsearch.search.proposing.proposals import Proposals
 from tests.search.local import tiny
 
 

@@ -4,14 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.data.datasets import load_images
 from archsearch.experiment import Ledger, TrialState
-from archsearch.search.executor import LOSSES, Conductor, RayFailed
-from archsearch.search.messages import GoOn, ReportIn, Rest, Wait
-from archsearch.search.objective import TrialWorker
-from archsearch.search.pace import pause_after, step_seconds
-from archsearch.search.search import Search
+from archsearch.search.deciding.messages import GoOn, ReportIn, Rest, Wait
+from archsearch.search.deciding.search import Search
+from archsearch.search.running.conductor import LOSSES, Conductor
+from archsearch.search.running.executor import RayFailed
+from archsearch.search.running.pace import pause_after, step_seconds
+from archsearch.search.running.worker import TrialWorker
 from archsearch.space import SearchSpace
-from archsearch.training.datasets import load_images
 from tests.search.local import Silent, drive_locally, tiny
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from archsearch.reading.errors import InputError
-from archsearch.search import versions
-from archsearch.search.address import refuse_if_unusable
-from archsearch.search.cluster import RayFailed
-from archsearch.search.executor import Conductor
-from archsearch.search.lanes import NOBODY, Lanes, next_place
-from archsearch.search.messages import GoOn, HandOver, Rest, Wait
-from archsearch.search.nodes import Node, bundles_of
+from archsearch.search.deciding.messages import GoOn, HandOver, Rest, Wait
+from archsearch.search.running import versions
+from archsearch.search.running.address import refuse_if_unusable
+from archsearch.search.running.conductor import Conductor
+from archsearch.search.running.environment import RayFailed
+from archsearch.search.running.lanes import NOBODY, Lanes, next_place
+from archsearch.search.running.nodes import Node, bundles_of
 from archsearch.space.settings import ResourceSettings
 
 
@@ -84,7 +84,7 @@ def test_a_lane_that_is_gone_makes_room_and_a_late_node_gets_its_share(monkeypat
     conductor.failure = None
     given.nodes.clear()
     assert lanes.suggest("4") is None
-    monkeypatch.setattr("archsearch.search.lanes.time.monotonic", lambda: lanes._seen + NOBODY + 1)
+    monkeypatch.setattr("archsearch.search.running.lanes.time.monotonic", lambda: lanes._seen + NOBODY + 1)
     with pytest.raises(RayFailed, match="no node"):
         lanes.suggest("4")
 

@@ -7,11 +7,11 @@ import pytest
 
 from archsearch.architecture.cost import cost
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
-from archsearch.search.messages import Report, Rest, Wait
-from archsearch.search.proposals import Candidate, Proposals
-from archsearch.search.samplers.bayes import Bayes
-from archsearch.search.search import Search
-from archsearch.search.warm import carry_over, recorded
+from archsearch.search.deciding.messages import Report, Rest, Wait
+from archsearch.search.deciding.search import Search
+from archsearch.search.proposing.proposals import Candidate, Proposals
+from archsearch.search.proposing.samplers.bayes import Bayes
+from archsearch.search.proposing.warm import carry_over, recorded
 from archsearch.space import SearchSpace, load_space
 from tests.search.local import Silent, drive_locally, tiny
 
@@ -145,7 +145,7 @@ def test_a_window_without_any_candidate_is_used_up_and_no_error(
 ) -> None:
     from archsearch.search.session import create
 
-    monkeypatch.setattr("archsearch.space.feasible.PATIENCE", 1 << 14)
+    monkeypatch.setattr("archsearch.space.many.feasible.PATIENCE", 1 << 14)
     file = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
     space = load_space(file, overrides=["budget={flops: {between: [13001, 13002]}}"])
     folder = ExperimentFolder(tmp_path / "none")

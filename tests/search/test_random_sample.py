@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.reading.errors import InputError
-from archsearch.search.random_sample import experiment_of, sample_of, short_epochs
+from archsearch.search.confirming.random_sample import experiment_of, sample_of, short_epochs
 from archsearch.space import load_space
 from tests.search.test_main_job import finish, reached, start
 
@@ -17,7 +17,7 @@ name: NAME
 data: {name: digits, limit: 400}
 space: {stem: {width: 8}, stages: 1, depth: {int: [1, 6]}, width: WIDTH, block: basic}
 budget: {flops: {max: 4M}}
-search: {sampler: tpe, wall_time: 5m, screen: {proxy: synflow}}
+search: {sampler: tpe, wall_time: 5m}
 training: {epochs: 9, precision: float32}
 """
 
@@ -32,7 +32,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def test_a_sample_only_draws_and_trains_all_alike(files: list[Path]) -> None:
     sample = sample_of(files[0], trials=7, epochs=3, seed=4)
-    assert (sample.search.sampler, sample.search.early_stopping.kind, sample.search.screen) == ("random", "none", None)
+    assert (sample.search.sampler, sample.search.early_stopping.kind) == ("random", "none")
     assert (sample.search.trials, sample.search.seed, sample.search.wall_time) == (7, 4, None)
     assert (sample.training.epochs, sample.budget) == (3, load_space(files[0]).budget)
     assert short_epochs(*map(load_space, files)) == 3

@@ -9,8 +9,8 @@ from statistics import correlation
 import pytest
 
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.rungs import ENOUGH, Rungs, corrected, spearman
-from archsearch.space.settings import EarlyStopping
+from archsearch.search.deciding.rungs import ENOUGH, Rungs, corrected, spearman
+from archsearch.space.search_settings import EarlyStopping
 from tests.experiment import fill
 
 

@@ -6,20 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
+from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.network import build
-from archsearch.search.failures import ATTEMPTS
-from archsearch.search.messages import GoOn, HandOver, Measure, Report, Train
-from archsearch.search.objective import TrialWorker
-from archsearch.search.proposals import Proposals
-from archsearch.search.rungs import corrected, spearman
-from archsearch.search.search import Search
+from archsearch.search.deciding.failures import ATTEMPTS
+from archsearch.search.deciding.messages import GoOn, HandOver, Measure, Report, Train
+from archsearch.search.deciding.rungs import corrected, spearman
+from archsearch.search.deciding.search import Search
+from archsearch.search.proposing.proposals import Proposals
+from archsearch.search.running.worker import TrialWorker
 from archsearch.space import load_space
 from archsearch.training.checkpoint import weights_from_bytes
-from archsearch.training.datasets import load_images
 from archsearch.training.loop import Training
 from tests.search.local import Silent, drive_locally, tiny
 
@@ -73,7 +74,7 @@ def test_the_winner_is_the_best_finished_one_tested_once_with_its_weights(whole:
     assert [event.trial for event in tested] == [best.number]
     kept = [path.parent.name for path in whole.path.glob("trials/*/weights.safetensors")]
     assert kept == [best.id]
-    assert Architecture.from_yaml(whole.best_yaml).digest == best.digest
+    assert digest(Architecture.from_yaml(whole.best_yaml)) == best.digest
     said = summarise(whole)["best"]
     assert said["test_accuracy"] == tested[0].data["test_accuracy"]
     assert (said["trial"], said["params"], said["flops"]) == (best.id, best.cost["params"], best.cost["flops"])

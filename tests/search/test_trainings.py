@@ -11,20 +11,21 @@ import numpy as np
 import pytest
 
 from archsearch import zoo
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
-from archsearch.cli.summary import _next
-from archsearch.cli.training_words import read_words
+from archsearch.cli.showing.summary import _next
+from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.summary import summarise
-from archsearch.search.confirm import Plan, confirm
-from archsearch.search.contenders import baseline
-from archsearch.search.proposals import Proposals
-from archsearch.search.records import Known
-from archsearch.search.warm import carry_over
+from archsearch.search.confirming.confirm import Plan, confirm
+from archsearch.search.confirming.contenders import baseline
+from archsearch.search.proposing.proposals import Proposals
+from archsearch.search.proposing.records import Known
+from archsearch.search.proposing.warm import carry_over
 from archsearch.space import RecordedChoices, SearchSpace, load_space
-from archsearch.space.feasible import Feasible
+from archsearch.space.many.feasible import Feasible
+from archsearch.space.overrides import read_training_words
 from archsearch.tracking.translate import words as params_of
-from archsearch.training.datasets import load_images
 from tests.search.local import drive_locally, tiny
 from tests.search.test_confirm import Told
 from tests.search.test_search import story
@@ -54,7 +55,7 @@ def test_every_trial_trains_with_its_own_words(whole: ExperimentFolder) -> None:
     for trial in trials:
         assert rates[trial.number] == {trial.choices["training.learning_rate"]}, "constant: the highest is every step's"
         assert ("training.nesterov" in trial.choices) == (trial.choices["training.optimizer"] == "sgd")
-        assert trial.digest == Architecture.from_dict(dict(trial.architecture)).digest
+        assert trial.digest == digest(Architecture.from_dict(dict(trial.architecture)))
     assert {min(own) for own in rates.values()} == set(RATES)
 
 
@@ -108,7 +109,7 @@ def test_the_next_command_trains_with_the_winners_words(whole: ExperimentFolder)
     assert best is not None
     wanted = space.training.with_words(space.trainings.overrides(best.choices))
     given = {"data.name": ("--data", "digits"), "training.epochs": ("--epochs", int(told[told.index("--epochs") + 1]))}
-    assert read_words(given, sets).training == wanted
+    assert read_training_words(given, sets).training == wanted
 
 
 SAMPLERS = ["random", "tpe", "evolution", "local_search", "nsga2", "bayes", "{optuna: optuna.samplers:TPESampler}"]

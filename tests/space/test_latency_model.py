@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from archsearch.space.latency_model import LatencyModel
+from archsearch.training.measuring.line import LatencyModel
 
 
 def networks(count: int, seed: int = 0):

@@ -98,9 +98,9 @@ def test_another_data_set_brings_its_shape_and_a_validation_split_that_fits() ->
 
 
 def test_the_digits_that_are_held_back_are_those_that_training_has() -> None:
+    from archsearch.data.datasets import load_images
     from archsearch.space.datasets import facts
     from archsearch.space.settings import DataSettings
-    from archsearch.training.datasets import load_images
 
     settings = DataSettings.model_validate({"name": "digits"})
     images = load_images(settings)

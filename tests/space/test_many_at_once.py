@@ -10,10 +10,10 @@ from scipy.stats import chisquare
 from archsearch.architecture.cost import cost
 from archsearch.reading.errors import InputError
 from archsearch.space import RecordedChoices, SearchSpace, load_space
-from archsearch.space.counting import Counter
-from archsearch.space.feasible import TYPICAL, Feasible
-from archsearch.space.grid import Grid
-from archsearch.space.parts import NAMES
+from archsearch.space.many.counting import Counter
+from archsearch.space.many.feasible import TYPICAL, Feasible
+from archsearch.space.many.grid import Grid
+from archsearch.space.many.parts import NAMES
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 
@@ -128,8 +128,8 @@ def test_draws_are_uniform_over_the_feasible_candidates(tmp_path: Path, monkeypa
     assert chisquare([tally[row] for row in candidates]).pvalue > 0.001, tally
 
     # A larger space is not enumerated: its candidates come in a sequence, where each is as likely as any other.
-    monkeypatch.setattr("archsearch.space.feasible.SMALL", 0)
-    monkeypatch.setattr("archsearch.space.feasible.PATIENCE", 1 << 17)
+    monkeypatch.setattr("archsearch.space.many.feasible.SMALL", 0)
+    monkeypatch.setattr("archsearch.space.many.feasible.PATIENCE", 1 << 17)
     drawn = Feasible(space, seed=1)
     assert {row.tobytes() for row in drawn.draw(10_000, rng)} == candidates
     tally = Tally(row.tobytes() for row in np.concatenate([drawn._block() for _ in range(8)]))

@@ -7,8 +7,8 @@ import pytest
 
 from archsearch.architecture.cost import cost
 from archsearch.space import RecordedChoices, SearchSpace, load_space
-from archsearch.space.grid import Grid
-from archsearch.space.survey import COSTS, survey
+from archsearch.space.many.grid import Grid
+from archsearch.space.many.survey import COSTS, survey
 from tests.space.spaces import space_of
 
 WORDS = """

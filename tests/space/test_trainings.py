@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from archsearch.reading import InputError, read
 from archsearch.space import RandomChoices, RecordedChoices, Recorder, json_schema, load_space
-from archsearch.space.feasible import Feasible
+from archsearch.space.many.feasible import Feasible
 from archsearch.space.settings import TrainingSettings
 from archsearch.space.space import SearchSpace
 from archsearch.space.trainings import SEARCHABLE

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.augmentation import Draws, Normaliser, Windows, as_pixels
-from archsearch.training.colour import draw_jitter, jittered
-from archsearch.training.resizing import draw_boxes, middle, resized
+from archsearch.training.feeds.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.feeds.colour import draw_jitter, jittered
+from archsearch.training.feeds.resizing import draw_boxes, middle, resized
 
 CPU = torch.device("cpu")
 MEAN, STD = (0.4, 0.5, 0.1), (0.2, 0.3, 0.25)

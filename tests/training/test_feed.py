@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from archsearch.data.images import ImageSet, Split
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.augmentation import Draws, Normaliser, Windows, as_pixels
-from archsearch.training.feed import DeviceFeed, HostFeed, feed_of
-from archsearch.training.images import ImageSet, Split
+from archsearch.training.feeds.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.feeds.feed import DeviceFeed, HostFeed, feed_of
 
 CPU = torch.device("cpu")
 RECIPES = {

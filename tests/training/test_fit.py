@@ -5,12 +5,13 @@ import json
 import pytest
 import torch
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
+from archsearch.data.datasets import load_images
 from archsearch.network import build
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.checkpoint import weights_from_bytes
-from archsearch.training.datasets import load_images
 from archsearch.training.fit import train_architecture
 from archsearch.training.loop import Training
 
@@ -45,7 +46,7 @@ def test_the_folder_holds_the_network_that_was_trained(images, tmp_path):
     assert json.loads((folder / "result.json").read_text()) == result
     assert [m.to_dict() for m in seen] == result["history"] and len(seen) == 4
     again = Architecture.from_yaml(folder / "model.yaml")
-    assert again.digest == ARCHITECTURE.digest == result["digest"]
+    assert digest(again) == digest(ARCHITECTURE) == result["digest"]
     model = build(again, seed=7)
     model.load_state_dict(weights_from_bytes((folder / "weights.safetensors").read_bytes()))
     found = Training(model, images, SETTINGS, seed=0).evaluate("test")

@@ -1,9 +1,7 @@
 """Latency: how it is timed, when it is steady, and the book that keeps it."""
 
 import json
-import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +10,7 @@ import torch
 from archsearch import Architecture
 from archsearch.architecture.spec import Stage, Stem
 from archsearch.reading.errors import InputError
-from archsearch.training.latency import Latency, measure, timed, unsettled
-from archsearch.training.latency_book import LatencyBook, Terms
+from archsearch.training.measuring.latency import Latency, measure, timed, unsettled
 
 TINY = Architecture(input=(1, 8, 8), stem=Stem(width=4), stages=(Stage(depth=1, width=4),))
 QUICK = {"seconds": 0.05, "warmup": 1, "repeats": 3}
@@ -98,53 +95,3 @@ def test_a_wide_spread_is_told() -> None:
         noisy = Latency.from_dict({**calm.to_dict(), **other})
         assert noisy.noisy
         assert "busy" in str(noisy)
-
-
-def test_a_network_is_measured_once_however_it_is_written(tmp_path: Path) -> None:
-    book, terms = LatencyBook(tmp_path / "latency.jsonl"), Terms(device="cpu", threads=1)
-    first = book.measured(TINY, terms, seconds=0.02)
-    renamed = TINY.model_copy(update={"name": "other"})
-    assert book.measured(renamed, terms, seconds=0.02) is first
-    assert book.get(TINY.digest, terms) is first
-    again = LatencyBook(book.path)
-    assert again.measured(TINY, terms, seconds=0.02) == first  # to the last digit: read, not measured
-    assert len(book.path.read_text().splitlines()) == 1
-    other = Terms(device="cpu", threads=1, batch=2)
-    assert again.get(TINY.digest, other) is None
-    assert again.measured(TINY, other, seconds=0.02).batch == 2
-    assert len(again) == 2
-    book.refresh()
-    assert book.entries() == again.entries()
-
-
-@pytest.mark.parametrize("remains", ['{"digest": "ab', '{"digest": "ab"}\n', "[]\n", "\n"])
-def test_what_a_crash_left_is_passed_over(tmp_path: Path, remains: str) -> None:
-    path, terms = tmp_path / "latency.jsonl", Terms(device="cpu", threads=1)
-    first = LatencyBook(path).measured(TINY, terms, seconds=0.02)
-    with path.open("a") as file:
-        file.write(remains)
-    book = LatencyBook(path)
-    assert len(book) == 1
-    wide = TINY.model_copy(update={"stem": Stem(width=8)})
-    second = book.measured(wide, terms, seconds=0.02)
-    assert list(LatencyBook(path).entries().values()) == [first, second]
-
-
-def test_several_at_once_measure_a_network_once(tmp_path: Path) -> None:
-    path, terms, found = tmp_path / "latency.jsonl", Terms(device="cpu", threads=1), []
-
-    def one() -> None:
-        found.append(LatencyBook(path).measured(TINY, terms, seconds=0.02))
-
-    workers = [threading.Thread(target=one) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert len(set(found)) == 1
-    assert len(path.read_text().splitlines()) == 1
-
-
-def test_a_folder_that_is_not_there_is_an_error_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="missing"):
-        LatencyBook(tmp_path / "missing" / "latency.jsonl").measured(TINY, Terms(device="cpu"))

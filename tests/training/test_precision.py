@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from archsearch.architecture.spec import Architecture
+from archsearch.data.datasets import load_images
 from archsearch.space.settings import DataSettings, TrainingSettings
-from archsearch.training import precision
-from archsearch.training.datasets import load_images
 from archsearch.training.loop import Training
-from archsearch.training.precision import choose_precision
+from archsearch.training.measuring import precision
+from archsearch.training.measuring.precision import choose_precision
 from tests.training.nets import tiny
 
 SETTINGS = TrainingSettings(batch_size=16, device="cpu")

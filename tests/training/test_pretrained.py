@@ -14,10 +14,10 @@ from PIL import Image
 from archsearch import InputError, convert_weights, zoo
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
+from archsearch.data.datasets import load_images
 from archsearch.network import build
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.checkpoint import weights_from_bytes
-from archsearch.training.datasets import load_images
 from archsearch.training.fit import train_architecture
 from archsearch.training.loop import Training
 from archsearch.training.pretrained import read_weights, start_from

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import InputError
-from archsearch.space.latency_model import LatencyModel
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.probe import Timings, depth, evaluated_at_once, probe, spread, synthetic
+from archsearch.training.measuring.line import LatencyModel
+from archsearch.training.measuring.probe import Timings, depth, evaluated_at_once, probe, spread, synthetic
 
 
 def network(blocks: int, width: int) -> Architecture:
@@ -24,7 +25,7 @@ def test_a_probe_times_each_network_and_leaves_torch_as_it_was() -> None:
     found = probe(networks, TrainingSettings(batch_size=16, learning_rate=5.0), device="cpu", threads=1, seconds=0.3)
     assert torch.get_num_threads() == before
     assert torch.equal(torch.random.get_rng_state(), seeds)
-    assert [timing.digest for timing in found.networks] == [networks[place].digest for place in (0, 2, 1)]
+    assert [timing.digest for timing in found.networks] == [digest(networks[place]) for place in (0, 2, 1)]
     assert [timing.macs for timing in found.networks] == [cost(networks[place]).macs for place in (0, 2, 1)]
     assert all(timing.step > 0 and timing.evaluation > 0 and timing.rounds >= 1 for timing in found.networks)
     assert {(timing.images, timing.evaluated) for timing in found.networks} == {(16, 64)}

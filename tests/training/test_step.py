@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from archsearch.data.datasets import load_images
 from archsearch.space.settings import DataSettings, TrainingSettings
-from archsearch.training.datasets import load_images
 from archsearch.training.loop import Training
 from archsearch.training.mixing import Mixer
 from archsearch.training.step import Step

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from archsearch.data.datasets import load_images
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training import recipe
 from archsearch.training.checkpoint import load_checkpoint, save_checkpoint
-from archsearch.training.datasets import load_images
-from archsearch.training.loop import Diverged, Training, resolve_device
+from archsearch.training.devices import resolve_device
+from archsearch.training.loop import Diverged, Training
 from tests.training.nets import tiny
 
 RECIPE = TrainingSettings(epochs=6)
@@ -241,7 +242,7 @@ def test_training_imports_none_of_what_a_worker_need_not_wait_for():
         "import sys\n"
         "from archsearch.space.settings import DataSettings, TrainingSettings\n"
         "from archsearch.training.checkpoint import weights_from_bytes, weights_to_bytes\n"
-        "from archsearch.training.datasets import load_images\n"
+        "from archsearch.data.datasets import load_images\n"
         "from archsearch.training.loop import Training\n"
         "from tests.training.nets import tiny\n"
         "settings = TrainingSettings(epochs=1, crop_padding=1, device='cpu')\n"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from archsearch.analysis.report.words import Column, features
-from archsearch.space.columns import FloatArray
+from archsearch.space.many.columns import FloatArray
 
 FEWEST = 12  # trials
 REPEATS, TREES = 40, 8

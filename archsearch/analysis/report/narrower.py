@@ -18,7 +18,7 @@ from archsearch.reading import write
 from archsearch.reading.errors import InputError
 from archsearch.space import load_space
 from archsearch.space.choices import same
-from archsearch.space.columns import FloatArray, IntArray
+from archsearch.space.many.columns import FloatArray, IntArray
 
 FEWEST = 12  # trials with a score to compare
 COSTS = ("flops", "params", "activations")

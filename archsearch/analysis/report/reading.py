@@ -129,7 +129,7 @@ def read_experiment(folder: ExperimentFolder, beside: Beside | None = None) -> R
             if value is not None:
                 curves.setdefault(epoch.trial, {})[epoch.epoch] = value
             seconds[epoch.trial] = seconds.get(epoch.trial, 0.0) + (epoch.metrics.get("seconds") or 0.0)
-        random, why_not = _random(ledger, notes, resolved, beside)
+        random, why_not = _random(ledger, notes, beside)
         return Reading(
             folder=folder,
             summary=summary,
@@ -189,17 +189,12 @@ def _known(ledger: Ledger) -> list[Known]:
     return found
 
 
-def _random(
-    ledger: Ledger, notes: Sequence[Event], resolved: Mapping[str, Any], beside: Beside
-) -> tuple[frozenset[int], str]:
+def _random(ledger: Ledger, notes: Sequence[Event], beside: Beside) -> tuple[frozenset[int], str]:
     """The trials that surely were drawn at random from the networks within the budget; or why none can be named."""
     if beside.startup is None:
         return frozenset(), "the sampler does not say which of its trials it drew at random"
     if any(event.kind == "warm_start" for event in notes):
         return frozenset(), "the search began with what an earlier one had learnt, so no trial was drawn at random"
-    search = resolved.get("search")
-    if isinstance(search, Mapping) and search.get("screen"):
-        return frozenset(), "a screen chose among the sampler's candidates, so no trial was drawn at random"
     scored: set[int] = set()
     drawn: set[int] = set()
     for event in ledger.events_of("proposed", "paused", "finished"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from archsearch.experiment import Trial
 from archsearch.experiment.records import Scalar
-from archsearch.space.columns import FloatArray, IntArray
+from archsearch.space.many.columns import FloatArray, IntArray
 
 ABSENT = -1
 

@@ -6,9 +6,9 @@ import itertools
 
 import numpy as np
 
-from archsearch.search.history import History
-from archsearch.search.samplers import Sampler
-from archsearch.space.columns import Column
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers import Sampler
+from archsearch.space.many.columns import Column
 from benchmarks.finite_field import FiniteField
 
 CHOICES: dict[str, tuple[str | int, ...]] = {

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archsearch.search.samplers.gaussian_process import (
+from archsearch.search.proposing.samplers.gaussian_process import (
     GaussianProcess,
     Inputs,
     Settings,
@@ -12,7 +12,7 @@ from archsearch.search.samplers.gaussian_process import (
     learn,
     matern,
 )
-from archsearch.space.columns import Column
+from archsearch.space.many.columns import Column
 
 
 def column(name: str, values: tuple[str | int, ...]) -> Column:

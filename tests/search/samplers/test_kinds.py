@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from archsearch.search.history import History
-from archsearch.search.samplers.evolution import Evolution
-from archsearch.search.samplers.local_search import LocalSearch
-from archsearch.search.samplers.nsga2 import Nsga2
-from archsearch.search.samplers.standing import order
-from archsearch.search.samplers.tpe import Tpe
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.evolution import Evolution
+from archsearch.search.proposing.samplers.local_search import LocalSearch
+from archsearch.search.proposing.samplers.nsga2 import Nsga2
+from archsearch.search.proposing.samplers.standing import order
+from archsearch.search.proposing.samplers.tpe import Tpe
 from benchmarks.finite_field import FiniteField
 from tests.search.samplers.small import NAMES, space
 

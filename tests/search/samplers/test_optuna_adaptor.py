@@ -6,8 +6,8 @@ import pytest
 from optuna.trial import TrialState
 
 from archsearch.reading.errors import InputError
-from archsearch.search.history import History
-from archsearch.search.samplers.optuna_adaptor import OptunaAdaptor, nearest
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.optuna_adaptor import OptunaAdaptor, nearest
 from benchmarks.finite_field import FiniteField
 from tests.search.samplers.small import NAMES, accuracy, search, space
 

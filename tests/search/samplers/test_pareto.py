@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from archsearch.search.samplers.pareto import crowding, fronts, undominated
+from archsearch.search.proposing.samplers.pareto import crowding, fronts, undominated
 
 
 def by_definition(scores: np.ndarray) -> np.ndarray:

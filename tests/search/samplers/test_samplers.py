@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from archsearch.reading.errors import InputError
-from archsearch.search.history import History
-from archsearch.search.samplers import NAMES, Sampler, sampler_of
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers import NAMES, Sampler, sampler_of
 from benchmarks.finite_field import FiniteField
 from tests.search.samplers.small import accuracy, grown, search, space
 

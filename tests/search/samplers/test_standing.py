@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from archsearch.search.history import History
-from archsearch.search.samplers.finals import finals
-from archsearch.search.samplers.standing import comparable, order
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.finals import finals
+from archsearch.search.proposing.samplers.standing import comparable, order
 
 NAN = float("nan")
 

@@ -1,0 +1,156 @@
+"""A confirmation's progress on stderr: bars on a terminal, a line a training elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from archsearch.cli.showing.board import Board
+from archsearch.cli.showing.live import paints, watching
+from archsearch.cli.showing.printing import duration, percent, tell
+from archsearch.experiment import ExperimentFolder, Ledger
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from archsearch.search.confirming.confirm import Audience
+    from archsearch.search.confirming.retraining import Outcome, Run
+    from archsearch.search.deciding.watching import Watcher
+    from archsearch.space import SearchSpace
+
+
+@contextmanager
+def shown(epochs: int) -> Iterator[Audience]:
+    """Shows a confirmation whose trainings have so many epochs, until the block ends."""
+    if not paints():
+        yield Lines()
+        return
+    bars = Bars(epochs)
+    try:
+        yield bars
+    finally:
+        bars.close()
+
+
+class _Shared:
+    """What both views know: who is compared, and how many trainings are done."""
+
+    def __init__(self) -> None:
+        self._names: Mapping[str, str] = {}
+        self._done = self._planned = 0
+
+    def comparing(self, names: Mapping[str, str]) -> None:
+        """See Audience."""
+        self._names = names
+
+    @contextmanager
+    def searching(self, space: SearchSpace, folder: ExperimentFolder) -> Iterator[Watcher]:
+        """See Audience: random search is shown as every search is."""
+        with Ledger.read(folder.ledger) as ledger:
+            before, name = ledger.trials(), str(ledger.meta.get("name", folder.name))
+        board = Board(name=name, planned=space.search.trials, epochs=space.training.epochs)
+        board.restore(before)
+        with watching(board) as watcher:
+            yield watcher
+
+    def _plan(self, runs: Sequence[Run], done: int) -> str:
+        self._done, self._planned = done, done + len(runs)
+        kept = f"; {done} are done already" if done else ""
+        return f"{self._planned} trainings of {len(self._names)} networks{kept}"
+
+    def _say_of(self, run: Run) -> str:
+        return f"{self._names.get(run.key, run.key)} seed {run.seed}"
+
+    def _ended(self, outcome: Outcome) -> str:
+        self._done += 1
+        came = f"validation {percent(outcome.result['validation']['accuracy'])}" if outcome.result else outcome.failed
+        return f"{self._say_of(outcome.run)}: {came}; {self._done} of {self._planned}"
+
+
+class Lines(_Shared):
+    """A line a phase and a line a training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began = time.monotonic()
+
+    def phase(self, text: str) -> None:
+        """See Audience."""
+        self._say(text)
+
+    def planned(self, runs: Sequence[Run], *, done: int) -> None:
+        """See Hears."""
+        self._say(self._plan(runs, done))
+
+    def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
+        """See Hears: a line an epoch would be too many."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """See Hears."""
+        self._say(self._ended(outcome))
+
+    def _say(self, text: str) -> None:
+        tell(f"{duration(time.monotonic() - self._began):>7}  {text}")
+
+
+class Bars(_Shared):
+    """A bar for all epochs of all trainings, and one for each training that runs; a line for each that has ended."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._progress: Progress | None = None
+        self._whole: TaskID | None = None
+        self._running: dict[Run, TaskID] = {}
+        self._trained: dict[Run, int] = {}
+
+    def phase(self, text: str) -> None:
+        """See Audience."""
+        if self._progress is None:
+            tell(text)
+        else:
+            self._progress.console.print(text, highlight=False)
+
+    def planned(self, runs: Sequence[Run], *, done: int) -> None:
+        """See Hears. The bars begin here: until then a random search may have been shown."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.phase(self._plan(runs, done))
+        if not runs:
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=Console(file=sys.stderr), refresh_per_second=4, transient=True)
+        self._progress.start()
+        self._whole = self._progress.add_task("all trainings", total=len(runs) * self._epochs)
+
+    def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
+        """See Hears."""
+        if self._progress is None:
+            return
+        if run not in self._running:
+            self._running[run] = self._progress.add_task(self._say_of(run), total=self._epochs)
+        said = f"{self._say_of(run)}  epoch {epoch}/{self._epochs}  {percent(accuracy)}"
+        self._progress.update(self._running[run], completed=epoch, description=said)
+        self._advance(run, epoch)
+
+    def ended(self, outcome: Outcome) -> None:
+        """See Hears."""
+        if self._progress is not None and outcome.run in self._running:
+            self._progress.update(self._running[outcome.run], visible=False)
+        self._advance(outcome.run, self._epochs)
+        self.phase(self._ended(outcome))
+
+    def close(self) -> None:
+        """Takes the bars away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _advance(self, run: Run, epoch: int) -> None:
+        self._trained[run] = max(epoch, self._trained.get(run, 0))
+        if self._progress is not None and self._whole is not None:
+            self._progress.update(self._whole, completed=sum(self._trained.values()))

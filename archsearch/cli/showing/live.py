@@ -1,0 +1,252 @@
+"""The view of a search in progress: a live table on a terminal, plain lines elsewhere. Both write to stderr."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from archsearch.cli.showing.board import Board, Happened
+from archsearch.cli.showing.printing import duration, percent, short
+from archsearch.experiment import Trial, TrialState
+from archsearch.experiment.records import spell
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.table import Table
+
+    from archsearch.search.deciding.watching import Watcher
+
+RUNNING_ROWS = 6
+EVENT_ROWS = 5
+BAR = 24
+TALL = 30  # lines of a terminal that has room for the front
+STYLES: Mapping[TrialState, str] = {
+    TrialState.FINISHED: "green",
+    TrialState.PAUSED: "blue",
+    TrialState.STOPPED: "yellow",
+    TrialState.FAILED: "red",
+}
+
+
+def paints() -> bool:
+    """Whether stderr is a terminal that can redraw."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
+@contextmanager
+def watching(board: Board) -> Iterator[Watcher]:
+    """Shows the board on stderr until the block ends."""
+    if not paints():
+        yield Lines(board, sys.stderr)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    # A handle of its own: what libraries write to stderr meanwhile must not break the table.
+    with os.fdopen(os.dup(2), "w") as terminal:
+        console = Console(file=terminal, force_terminal=True, highlight=False)
+        with Live(
+            console=console,
+            get_renderable=lambda: render(board, console),
+            refresh_per_second=4,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ):
+            yield Painted(board)
+
+
+class Painted:
+    """A watcher that only keeps the board up to date: rich's thread draws it four times a second."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+
+    def phase(self, text: str) -> None:
+        """See Watcher."""
+        self._board.enter(text)
+
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
+        """See Watcher."""
+        self._board.take(trial, metrics)
+
+
+class Lines:
+    """A watcher that prints a line a phase and a line a trial that has ended or paused."""
+
+    def __init__(self, board: Board, stream: TextIO) -> None:
+        self._board, self._stream = board, stream
+
+    def phase(self, text: str) -> None:
+        """See Watcher."""
+        self._board.enter(text)
+        self._say(text)
+
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
+        """See Watcher."""
+        board = self._board
+        board.take(trial, metrics)
+        if metrics is not None or trial.state not in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
+            return  # a stopped one was told of when it paused
+        best = f"; best {board.best.id} {percent(board.best.value)}" if board.best else ""
+        self._say(f"{trial.id} {describe(trial)}; {board.progress}{best}")
+
+    def _say(self, text: str) -> None:
+        print(f"{duration(self._board.elapsed):>7}  {text}", file=self._stream, flush=True)
+
+
+def describe(trial: Trial) -> str:
+    """How a trial ended or that it paused, what it reached and what it costs."""
+    size = f"{short(trial.cost['params'])} params, {short(trial.cost['flops'])} FLOPs"
+    epochs = f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}"
+    if trial.state is TrialState.FAILED:
+        return f"failed after {epochs} ({size}): {trial.reason}"
+    return f"{trial.state.value} after {epochs}: accuracy {percent(trial.value)} ({size})"
+
+
+def render(board: Board, console: Console) -> RenderableType:
+    """At most twenty lines, or thirty on a tall terminal, and no more than it has."""
+    from rich.console import Group
+    from rich.text import Text
+
+    head = _head(board)
+    room = max(2, min(20, console.height - 1) - len(head) - 2)
+    running = board.running
+    shown = running[: min(RUNNING_ROWS, room - 1)]
+    parts: list[RenderableType] = [*head]
+    if shown:
+        parts += [Text(), _running(board, shown)]
+    if len(running) > len(shown):
+        parts.append(Text(f"  and {len(running) - len(shown)} more running", style="dim"))
+    events = board.newest(min(EVENT_ROWS, room - len(shown) - 2))
+    if events:
+        parts += [Text(), _events(board, events)]
+    if console.height > TALL and len(drawn := scatter(board.scored)) > 1:
+        parts += [Text(), *(Text(line, style="dim") for line in drawn)]
+    return Group(*parts)
+
+
+def scatter(points: Sequence[tuple[float, float]], *, width: int = 48, height: int = 6) -> list[str]:
+    """Accuracy against the logarithm of FLOPs in letters: o is on the Pareto front, a dot is not. Empty where the
+    points do not differ in both."""
+    costs, values = ([pair[side] for pair in points] for side in (0, 1))
+    if len(points) < 2 or min(costs) <= 0 or min(costs) == max(costs) or min(values) == max(values):
+        return []
+    best, front = -math.inf, set()
+    for cost, value in sorted(points, key=lambda pair: (pair[0], -pair[1])):
+        if value > best:
+            best = value
+            front.add((cost, value))
+    low, high, worst, top = math.log(min(costs)), math.log(max(costs)), min(values), max(values)
+    rows = [[" "] * width for _ in range(height)]
+    for pair in sorted(points, key=lambda pair: pair in front):
+        x = round((math.log(pair[0]) - low) / (high - low) * (width - 1))
+        y = round((top - pair[1]) / (top - worst) * (height - 1))
+        rows[y][x] = "o" if pair in front else "."
+    said = [percent(top), *[""] * (height - 2), percent(worst)]
+    lines = [f"{word:>8} |{''.join(row)}".rstrip() for word, row in zip(said, rows, strict=True)]
+    ends = f"{short(min(costs))} to {short(max(costs))} FLOPs; o: the Pareto front"
+    return [*lines, f"{'':>8} +{'-' * width}", f"{'':>10}{ends}"]
+
+
+def _head(board: Board) -> list[RenderableType]:
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    title = Text.assemble((board.name, "bold"), "  ", (board.phase, "cyan"), f"  {duration(board.elapsed)}")
+    if board.notice:
+        title.append(f"  {board.notice}", style="yellow")
+    elif (left := board.remaining) is not None:
+        title.append(f"  about {duration(left)} left", style="dim")
+    progress = Table.grid(padding=(0, 1))
+    bar = ProgressBar(total=1.0, completed=board.share, width=2 * BAR)
+    progress.add_row(bar, Text(board.progress))
+    counts = Text("  ").join(
+        Text.assemble((str(count), STYLES.get(state, "cyan") if count else "dim"), (f" {word}", "dim"))
+        for state, word in (
+            (TrialState.FINISHED, "finished"),
+            (TrialState.PAUSED, "paused"),
+            (TrialState.STOPPED, "stopped early"),
+            (TrialState.FAILED, "failed"),
+            (TrialState.RUNNING, "running"),
+        )
+        for count in (board.count(state),)
+    )
+    best = Text("best  none yet", style="dim")
+    if board.best is not None:
+        cost = board.best.cost
+        size = f"{short(cost['params'])} params  {short(cost['flops'])} FLOPs"
+        size += f"  {spell(board.best.training, digits=3)}" if board.best.training else ""
+        best = Text.assemble(
+            ("best  ", "dim"), f"{board.best.id}  ", (percent(board.best.value), "bold green"), f"  {size}"
+        )
+    lines: list[RenderableType] = [title, progress, counts, best]
+    if rungs := board.rungs:
+        said = "  ".join(f"{level} ep: {reached}, {on} went on" for level, reached, on in rungs)
+        lines.append(Text.assemble(("rungs ", "dim"), said))
+    if paced := _pace(board):
+        lines.append(Text.assemble(("pace  ", "dim"), paced))
+    return lines
+
+
+def _pace(board: Board) -> str:
+    """Epochs a second, what is left in workers' or GPU hours, and how full the GPUs are."""
+    parts = [f"{board.pace:.3g} epochs a second"] if board.pace is not None else []
+    if (left := board.hours_left) is not None:
+        parts.append(f"about {left:.2g} {'GPU hours' if board.gpus else 'hours of workers'} left")
+    if (shares := board.gpu_memory) is not None:
+        said = dict.fromkeys(f"{100 * share:.0f}" for share in shares)
+        parts.append(f"{' to '.join(said)} % of the GPU memory in use")
+    return ", ".join(parts)
+
+
+def _columns(*justify: str) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    for side in justify:
+        table.add_column(justify="right" if side == "right" else "left", no_wrap=True)
+    return table
+
+
+def _running(board: Board, running: list[Trial]) -> RenderableType:
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    rows = _columns("left", "left", "right", "right", "right", "right")
+    for trial in running:
+        metrics = board.metrics.get(trial.number) or {}
+        epoch = int(metrics.get("epoch", 0))
+        rows.add_row(
+            Text(trial.id, style="cyan"),
+            ProgressBar(total=board.epochs, completed=epoch, width=BAR),
+            f"epoch {epoch}/{board.epochs}",
+            percent(metrics.get("validation_accuracy")),
+            f"{short(trial.cost['params'])} params",
+            f"{short(trial.cost['flops'])} FLOPs",
+        )
+    return rows
+
+
+def _events(board: Board, events: list[Happened]) -> RenderableType:
+    from rich.text import Text
+
+    now = board.clock()
+    rows = _columns("right", "left", "left", "right", "right", "right", "right")
+    for happened in events:
+        trial = happened.trial
+        failed = trial.value is None and trial.reason is not None
+        rows.add_row(
+            Text(f"{duration(now - happened.at)} ago", style="dim"),
+            Text(trial.id, style="dim"),
+            Text(happened.word, style=STYLES.get(trial.state, "")),
+            f"{trial.epochs} ep",
+            Text((trial.reason or "")[:32], style="red") if failed else percent(trial.value),
+            f"{short(trial.cost['params'])} params",
+            f"{short(trial.cost['flops'])} FLOPs",
+        )
+    return rows

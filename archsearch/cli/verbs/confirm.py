@@ -1,0 +1,200 @@
+"""`archsearch confirm`: is the search's winner better, by how much, and than what."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archsearch.cli import arguments
+from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure, app_of, command
+from archsearch.cli.options import Compiled, Experiment, Json, TrackingUri
+from archsearch.cli.showing.printing import print_json, short, stdout_to_stderr, table, tell
+
+if TYPE_CHECKING:
+    from archsearch.experiment import ExperimentFolder
+    from archsearch.search.confirming.confirm import Plan
+    from archsearch.search.confirming.contenders import Contender
+    from archsearch.space import SearchSpace
+
+app = app_of("confirm")
+
+
+@command(app)
+def confirm(
+    experiment: Experiment,
+    *,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="The best so many trials by validation accuracy.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="New seeds that each network is trained with.")] = 3,
+    baseline: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            show_default=False,
+            help="A network of the zoo, or a YAML file, to train beside them; may be repeated. Left out: up to three "
+            "of the zoo that fit the budget; none: no baseline.",
+        ),
+    ] = None,
+    no_random: Annotated[
+        bool, typer.Option("--no-random", help="Without the random search at equal cost, which takes as long again.")
+    ] = False,
+    compiled: Compiled = False,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> int:
+    """Retrains a search's best over new seeds, beside random search's best at equal cost and known networks.
+
+    The winner is chosen by its mean validation accuracy; only then the test split is looked at, for the winner and
+    those that it is compared with. Ctrl-C saves and leaves (exit code 3); the same command goes on.
+    """
+    from archsearch.cli.driving import known_as
+    from archsearch.cli.reporting import report_at_the_end
+    from archsearch.experiment import find
+    from archsearch.search.confirming.confirm import Plan, refuse_unfinished
+    from archsearch.space import load_space
+
+    folder = find(experiment)
+    refuse_unfinished(folder)
+    space = load_space(folder.space_yaml)
+    plan = Plan(
+        folder=folder,
+        top=top,
+        seeds=seeds,
+        named=_named(space, baseline),
+        random=not no_random,
+        tracking_uri=tracking_uri,
+        compiled=compiled,
+    )
+    try:
+        with stdout_to_stderr(), _interruptible():
+            document = _confirm(plan, space)
+    except KeyboardInterrupt:
+        from archsearch.tracking import without_password
+
+        words = ["archsearch", "confirm", known_as(folder), "--top", str(top), "--seeds", str(seeds)]
+        words += [word for name in baseline or () for word in ("--baseline", name)]
+        words += ["--no-random"] if no_random else []
+        words += ["--compile"] if compiled else []
+        words += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
+        tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(words)}")
+        return INTERRUPTED
+    report_at_the_end(folder)
+    if as_json:
+        print_json(document)
+    else:
+        _show(document, folder)
+    return DONE
+
+
+def _named(space: SearchSpace, names: Sequence[str] | None) -> list[Contender] | None:
+    """The networks that --baseline names, with the experiment's image; None where it was not given."""
+    from archsearch.search.confirming.contenders import baseline
+
+    if not names or list(names) == ["none"]:
+        return [] if names else None
+    return [baseline(name, arguments.architecture(name), space) for name in dict.fromkeys(names)]
+
+
+def _confirm(plan: Plan, space: SearchSpace) -> dict[str, Any]:
+    from archsearch.cli.showing.confirming import shown
+    from archsearch.data.datasets import load_images
+    from archsearch.search.confirming.confirm import NothingTrained, confirm
+    from archsearch.search.confirming.retraining import WorkerDied
+
+    images = load_images(space.data, progress=tell)
+    try:
+        with shown(space.training.epochs) as audience:
+            return confirm(plan, images, audience)
+    except (NothingTrained, WorkerDied) as error:
+        raise Failure(str(error)) from error
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM end what runs at its next step; the next Ctrl-C leaves at once. Every training's folder is
+    whole at every moment."""
+    asked = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(INTERRUPTED)
+        asked = True
+        tell("archsearch: interrupted: saving (Ctrl-C again leaves at once)")
+        raise KeyboardInterrupt
+
+    before = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+# ---- what came of it
+
+
+def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
+    print(f"{document['experiment']}: {document['winner']} is confirmed as the search's best\n")
+    head = ("rank", "network", "params", "FLOPs", "validation", "test", "n", "")
+    print(table(head, [_row(row) for row in document["rows"]], left=(1, 7)))
+    print(f"\n{document['chosen']}")
+    if document["differences"]:
+        print("\nlead in points, seed by seed")
+        columns = ("of", "over", "validation", "test", "n", "told apart")
+        print(table(columns, [_difference(found) for found in document["differences"]], left=(0, 1)))
+    share = f"{100 * document['confidence']:g} %"
+    print(f"\n+- is half of a {share} interval over n seeds (Student's t): of other seeds, not of other images.")
+    print("test: of the winner, and of what it is compared with; the others' stays unseen.")
+    if found := document["random"]:
+        search = document["search"]
+        print(
+            f"equal cost: random search had {found['epochs']} epochs in {found['trials']} trials, "
+            f"the search {search['epochs']} in {search['trials']}. A search's luck is not in the intervals."
+        )
+    for note in document["notes"]:
+        print(f"note: {note}")
+    place = Path(document["folder"])
+    print(f"\nwritten to {place}: confirm.json, best.yaml, weights.safetensors (seed {document['weights_of_seed']})")
+    print(f"next:\n  archsearch profile {shlex.quote(str(place / 'best.yaml'))}")
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    validation = row["validation"]
+    return (
+        str(row["rank"]),
+        f"{row['name']} (winner)" if row["winner"] else row["name"],
+        short(row["params"]),
+        short(row["flops"]),
+        _accuracy(validation),
+        _accuracy(row["test"]),
+        str(validation["n"] if validation else 0),
+        row["note"],
+    )
+
+
+def _accuracy(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "-"
+    spread = "" if found["half"] is None else f" +- {100 * found['half']:.2f}"
+    return f"{100 * found['mean']:.2f}{spread} %"
+
+
+def _difference(found: dict[str, Any]) -> tuple[str, ...]:
+    known = found["validation"] or found["test"]
+    cells = [_points(found[split]) for split in ("validation", "test")]
+    told_apart = "yes" if found["told_apart"] else "no"
+    return (found["of"], found["over"], *cells, str(known["n"] if known else 0), told_apart)
+
+
+def _points(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "-"
+    spread = "" if found["half"] is None else f" +- {100 * found['half']:.2f}"
+    return f"{100 * found['mean']:+.2f}{spread}"

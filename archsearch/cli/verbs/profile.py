@@ -1,0 +1,141 @@
+"""`archsearch profile`: what a network costs, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from archsearch.cli import arguments
+from archsearch.cli.dispatch import DONE, FAILED, app_of, command
+from archsearch.cli.options import Json, Network
+from archsearch.cli.showing.printing import deliver, print_json, short, table, tell
+
+if TYPE_CHECKING:
+    from archsearch.architecture.cost import Cost
+    from archsearch.architecture.spec import Architecture
+
+app = app_of("profile")
+
+
+@command(app)
+def profile(
+    arch: Network,
+    *,
+    image: Annotated[
+        str | None, typer.Option("--input", metavar="CxHxW", help="Another image's shape, as 3x32x32.")
+    ] = None,
+    counter: Annotated[
+        Literal["analytic", "fvcore"],
+        typer.Option(help="fvcore: build the network and count its trace; exit code 1 if the two differ."),
+    ] = "analytic",
+    depth: Annotated[Literal["stage", "layer"], typer.Option(help="A row of the table is a stage, or a layer.")] = (
+        "stage"
+    ),
+    drawing: Annotated[
+        Path | None,
+        typer.Option("--draw", metavar="FILE.svg", show_default=False, help="A picture of the network, as SVG."),
+    ] = None,
+    batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Images of the training step that memory is of.")] = (
+        128
+    ),
+    latency: Annotated[
+        bool, typer.Option("--latency", help="Build the network and measure its latency on this machine.")
+    ] = False,
+    latency_batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Images at once, for --latency.")] = 1,
+    as_json: Json = False,
+) -> int:
+    """Parameters, FLOPs and activations of a network, for one image in eval mode; the memory that training it needs.
+
+    One multiply-add is one FLOP. flops is fvcore's total, norms and pooling included; macs is convolutions and
+    linear layers alone, the figure that papers quote; activations are what those layers emit. memory is foretold:
+    bytes at the peak of a training step of --batch images, with SGD in float32, the data set not among them.
+    """
+    from archsearch.architecture.canonical import digest
+    from archsearch.architecture.cost import cost
+    from archsearch.architecture.spec import Architecture
+
+    network = arguments.architecture(arch)
+    if image is not None:
+        network = Architecture.from_dict({**network.to_dict(), "input": list(arguments.shape(image))})
+    analytic = cost(network)
+    counted = analytic
+    if counter == "fvcore":
+        from archsearch.network.oracle import counted_by_fvcore
+
+        counted = counted_by_fvcore(network)
+    document: dict[str, Any] = {
+        "name": network.name or arch,
+        "digest": digest(network),
+        "input": list(network.input),
+        "classes": network.classes,
+        **counted.to_dict(),
+        "by_operator": counted.by_operator(),
+        "counter": counter,
+        "memory": _training_bytes(network, analytic, batch),
+        "batch": batch,
+    }
+    if drawing is not None:
+        _draw(network, drawing)
+        document["drawing"] = str(drawing)
+    if latency:
+        from archsearch.training.measuring.latency import measure
+
+        measured = measure(network, batch=latency_batch)
+        document["latency"] = measured.to_dict()
+    if as_json:
+        print_json(document)
+    else:
+        _print_table(network, document, depth)
+        if latency:
+            print(f"latency: {measured}")
+    if counted != analytic:
+        tell(f"archsearch: fvcore counts {counted.to_dict()}, the plan {analytic.to_dict()}")
+        return FAILED
+    return DONE
+
+
+def _training_bytes(network: Architecture, counted: Cost, batch: int) -> int:
+    from archsearch.architecture.cost import Shape
+    from archsearch.architecture.memory import training_bytes
+
+    image = Shape(*network.input).elements
+    return training_bytes(params=counted.params, kept=counted.kept, largest=counted.largest, batch=batch, image=image)
+
+
+def _draw(network: Architecture, file: Path) -> None:
+    from archsearch.analysis.drawing import draw
+    from archsearch.reading.errors import refuse
+
+    if file.suffix.lower() != ".svg":
+        raise refuse(f"the file {str(file)!r:.200}", allowed="a name that ends in .svg", file="--draw")
+    try:
+        deliver(draw(network), file)
+    except OSError as error:
+        allowed = "a file in a folder that exists and can be written"
+        raise refuse(f"{str(file)!r:.200}: {error.strerror}", allowed=allowed, file="--draw") from None
+
+
+def _print_table(network: Architecture, document: dict[str, Any], depth: str) -> None:
+    from archsearch.architecture.cost import Shape, layers, total
+    from archsearch.architecture.plan import plan
+
+    planned, x = plan(network), Shape(*network.input)
+    if depth == "layer":
+        parts = [(layer.path, layer.output, layer.cost) for layer in layers(planned, x)]
+    else:
+        parts = [(name, part.shape(into), total(part, into)) for name, part, into in planned.parts(x)]
+    rows = [_row(path, str(out), counted) for path, out, counted in parts]
+    head = (depth, "output", "params", "FLOPs", "MACs", "activations")
+    whole = _row("total", "", total(planned, x))
+    print(table(head, [*rows, whole], left=(0, 1)))
+    print(f"\n{document['name']}, digest {document['digest']}, input {x}, {network.classes} classes")
+    shares = (f"{name} {count:,}" for name, count in document["by_operator"].items())
+    print(f"FLOPs by operator ({document['counter']}): {', '.join(shares)}")
+    print(f"training memory: {short(document['memory'])}B foretold, batch {document['batch']}, SGD, float32")
+
+
+def _row(path: str, output: str, counted: Cost) -> tuple[str, ...]:
+    counts = (counted.params, counted.flops, counted.macs, counted.activations)
+    return (path, output, *(f"{count:,}" for count in counts))

@@ -1,0 +1,39 @@
+"""`archsearch report`: what a search found, as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archsearch.cli.dispatch import app_of, command
+from archsearch.cli.options import Experiment, Json
+from archsearch.cli.showing.printing import print_json, tell
+
+app = app_of("report")
+
+
+@command(app)
+def report(
+    experiment: Experiment,
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Left out: report.html in its folder."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Writes what a search found as one HTML page that opens anywhere, without a network: also while it runs.
+
+    With --json the page's figures go to stdout as well.
+    """
+    from archsearch.cli.reporting import write_report
+    from archsearch.experiment import find
+
+    folder = find(experiment)
+    place, found = write_report(folder, output)
+    if as_json:
+        print_json({**found, "file": str(place)})
+    else:
+        tell(f"wrote {place}")

@@ -1,0 +1,51 @@
+"""`archsearch resume`: goes on where a search was interrupted."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from archsearch.cli.dispatch import DONE, app_of, command
+from archsearch.cli.options import Address, Experiment, Json, RuntimeEnv, TrackingUri
+from archsearch.cli.showing.printing import tell
+
+app = app_of("resume")
+
+
+@command(app)
+def resume(
+    experiment: Experiment,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Though its space.yaml was changed; the ledger notes the difference.")
+    ] = False,
+    address: Address = None,
+    runtime_env: RuntimeEnv = False,
+    tracking_uri: TrackingUri = None,
+    as_json: Json = False,
+) -> int:
+    """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished stays as it is."""
+    from archsearch.cli.driving import drive_and_show, report
+    from archsearch.experiment import find
+    from archsearch.experiment.summary import summarise
+    from archsearch.search.running.address import refuse_if_unusable
+    from archsearch.space import load_space
+
+    folder = find(experiment)
+    summary = summarise(folder)
+    if summary["state"] == "finished":
+        tell(f"archsearch: {summary['experiment']} is finished; there is nothing to go on with")
+        report(summary, as_json=as_json)
+        return DONE
+    refuse_if_unusable(address)
+    space = load_space(folder.space_yaml)
+    return drive_and_show(
+        space,
+        folder,
+        address=address,
+        runtime_env=runtime_env,
+        tracking_uri=tracking_uri,
+        as_json=as_json,
+        force=force,
+    )

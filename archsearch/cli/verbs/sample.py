@@ -1,0 +1,77 @@
+"""`archsearch sample`: architectures of a space within its budget."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archsearch.cli.dispatch import DONE, FAILED, app_of, command
+from archsearch.cli.options import JsonLines, Set, SpaceFile
+from archsearch.cli.showing.printing import short, tell
+
+if TYPE_CHECKING:
+    from archsearch.architecture.spec import Architecture
+    from archsearch.space import SearchSpace
+    from archsearch.space.budget import Price
+
+app = app_of("sample")
+PATIENCE = 10_000  # candidates in a row that are other spellings of known networks, before the space counts as used up
+
+
+@command(app)
+def sample(
+    space: SpaceFile,
+    *,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, max=1_000_000, help="How many.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same architectures.")] = 0,
+    sets: Set = None,
+    as_json: JsonLines = False,
+) -> int:
+    """Random architectures of a space: different from one another, and all within its budget.
+
+    Every combination of choices within the budget is as likely as any other.
+    """
+    from archsearch.space import load_space
+
+    found = 0
+    for identity, network, price in _distinct(load_space(space, sets or ()), number, seed):
+        found += 1
+        if as_json:
+            print(json.dumps({"digest": identity, **price.to_dict(), "architecture": network.to_dict()}))
+        else:
+            print(f"{identity}  {short(price.params):>6} params  {short(price.flops):>6} FLOPs  "
+                  f"{short(price.macs):>6} MACs  {_shape(network)}")  # fmt: skip
+    if found < number:
+        tell(f"archsearch: {found} found; the space is used up: nothing else in it keeps the budget and is new")
+        return FAILED
+    return DONE
+
+
+def _distinct(space: SearchSpace, number: int, seed: int) -> Iterator[tuple[str, Architecture, Price]]:
+    from archsearch.architecture.canonical import digest
+    from archsearch.architecture.cost import cost
+    from archsearch.space import RecordedChoices
+    from archsearch.space.many.feasible import Feasible
+
+    feasible, seen, misses = Feasible(space.networks_alone(), seed=seed), set[str](), 0
+    for row in feasible:
+        network = space.sample(RecordedChoices(feasible.grid.choices(row)))
+        identity = digest(network)
+        misses += 1
+        if identity not in seen:
+            seen.add(identity)
+            misses = 0
+            yield identity, network, space.price(cost(network))
+        if len(seen) == number or misses == PATIENCE:
+            return
+
+
+def _shape(network: Architecture) -> str:
+    """Depth x width of each stage, and what its blocks are."""
+    return " | ".join(
+        f"{s.depth}x{s.block.growth_rate if s.block.link == 'dense' else s.width} {s.block.link} {s.block.kind}"
+        for s in network.stages
+    )

@@ -1,0 +1,23 @@
+"""`archsearch schema`: what editors check and complete search-space files with."""
+
+from __future__ import annotations
+
+import json
+
+from archsearch.cli.dispatch import app_of, command
+from archsearch.cli.options import OutputFile
+from archsearch.cli.showing.printing import deliver
+
+app = app_of("schema")
+
+
+@command(app)
+def schema(*, output: OutputFile = None) -> None:
+    """The JSON Schema of search-space files.
+
+    An editor that speaks YAML's language server takes it from a first line such as
+    # yaml-language-server: $schema=search-space.schema.json
+    """
+    from archsearch.space import json_schema
+
+    deliver(json.dumps(json_schema(), indent=2, ensure_ascii=False), output)

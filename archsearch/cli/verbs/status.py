@@ -1,0 +1,112 @@
+"""`archsearch status`: what the ledgers say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archsearch.cli.dispatch import app_of, command
+from archsearch.cli.options import Json, OptionalExperiment
+from archsearch.cli.showing.printing import duration, percent, print_json, short, table, tell
+from archsearch.cli.showing.summary import show
+from archsearch.reading.errors import InputError, refuse
+
+if TYPE_CHECKING:
+    from archsearch.experiment import ExperimentFolder, Trial
+
+app = app_of("status")
+TOP = 10
+
+
+@command(app)
+def status(
+    experiment: OptionalExperiment = None,
+    *,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Shows a search as it goes on, until it ends or Ctrl-C: the same as `run`.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """All experiments below experiments/, or how one stands: also while it runs."""
+    from archsearch.experiment import find
+    from archsearch.experiment.summary import summarise
+
+    if experiment is None:
+        if watch:
+            raise refuse("--watch without an experiment", allowed="the name of one, or its folder", file="EXPERIMENT")
+        _list_all(as_json)
+        return
+    folder = find(experiment)
+    if watch:
+        from archsearch.cli.showing.following import follow
+
+        follow(folder)
+    summary = summarise(folder)
+    if as_json:
+        print_json(summary)
+        return
+    show(summary)
+    _print_top(folder)
+
+
+def _list_all(as_json: bool) -> None:
+    from archsearch.experiment import list_experiments
+    from archsearch.experiment.summary import summarise
+
+    summaries: list[dict[str, Any]] = []
+    for folder in list_experiments():
+        try:
+            summaries.append(summarise(folder))
+        except InputError as error:
+            tell(str(error))
+    if as_json:
+        print_json(summaries)
+    elif not summaries:
+        print("no experiments in experiments/; archsearch run search_spaces/digits.yaml begins one")
+    else:
+        head = ("experiment", "state", "ended", "best", "params", "FLOPs", "time", "folder")
+        print(table(head, [_line(summary) for summary in summaries], left=(0, 1, 7)))
+
+
+def _line(summary: dict[str, Any]) -> tuple[str, ...]:
+    trials, best = summary["trials"], summary["best"] or {}
+    ended = trials["finished"] + trials["stopped"] + trials["failed"]
+    return (
+        summary["experiment"],
+        summary["state"],
+        f"{ended}/{trials['planned'] or '?'}",
+        percent(best.get("value")),
+        short(best.get("params")),
+        short(best.get("flops")),
+        duration(summary["seconds"]),
+        summary["folder"],
+    )
+
+
+def _print_top(folder: ExperimentFolder) -> None:
+    """The best first: finished trials, then those that wait at a rung or were stopped there."""
+    from archsearch.experiment import Ledger
+
+    with Ledger.read(folder.ledger) as ledger:
+        trials = ledger.trials()
+    order = ["finished", "paused", "stopped", "running", "waiting", "failed"]
+    trials.sort(key=lambda trial: (order.index(trial.state), -(trial.value or 0.0), trial.number))
+    if not trials:
+        return
+    head = ("trial", "state", "epochs", "accuracy", "params", "FLOPs", "reason")
+    print("\n" + table(head, [_trial(trial) for trial in trials[:TOP]], left=(0, 1, 6)))
+    if len(trials) > TOP:
+        print(f"and {len(trials) - TOP} more")
+
+
+def _trial(trial: Trial) -> tuple[str, ...]:
+    return (
+        trial.id,
+        trial.state.value,
+        str(trial.epochs),
+        percent(trial.value),
+        short(trial.cost["params"]),
+        short(trial.cost["flops"]),
+        (trial.reason or "")[:60],
+    )

@@ -1,0 +1,138 @@
+"""`archsearch train`: one network, trained to the end and written down."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from archsearch.cli import arguments
+from archsearch.cli.dispatch import Failure, app_of, command
+from archsearch.cli.options import Compiled, Json, Network, Set
+from archsearch.cli.showing.printing import percent, print_json, stdout_to_stderr, tell
+
+if TYPE_CHECKING:
+    from archsearch.architecture.spec import Architecture
+    from archsearch.data.images import ImageSet
+    from archsearch.space.settings import DataSettings, TrainingSettings
+
+app = app_of("train")
+TRAINED = Path("trained")
+
+
+@command(app)
+def train(
+    arch: Network,
+    *,
+    data: Annotated[str, typer.Option(help="digits, cifar10, fashion_mnist or folder.")],
+    root: Annotated[str | None, typer.Option(metavar="DIR", help="The folder that holds the data.")] = None,
+    epochs: Annotated[int | None, typer.Option(show_default=False, help="training.epochs")] = None,
+    batch_size: Annotated[int | None, typer.Option(show_default=False, help="training.batch_size")] = None,
+    learning_rate: Annotated[float | None, typer.Option(show_default=False, help="training.learning_rate")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the weights, the order and the draws.")] = 0,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            show_default=False,
+            help="Weights to start from: .safetensors of `train`, or .pth of torchvision or timm. A classifier of "
+            "other classes starts anew.",
+        ),
+    ] = None,
+    freeze: Annotated[
+        Literal["none", "trunk", "bn"],
+        typer.Option(help="trunk: the classifier alone trains; bn: the norms keep their scales and statistics."),
+    ] = "none",
+    compiled: Compiled = False,
+    sets: Set = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default=False, help="Left out: trained/NETWORK-DATA.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Trains one network and tests it once: model.yaml, weights.safetensors and result.json in a folder.
+
+    The same command goes on after Ctrl-C, from its last checkpoint.
+    """
+
+    given = {
+        "data.name": ("--data", data),
+        "data.root": ("--root", root),
+        "training.epochs": ("--epochs", epochs),
+        "training.batch_size": ("--batch-size", batch_size),
+        "training.learning_rate": ("--learning-rate", learning_rate),
+    }
+    from archsearch.space.overrides import read_training_words
+
+    words = read_training_words(given, sets or [])
+    network = arguments.architecture(arch)
+    folder = _folder(network, words.data, output)
+    with stdout_to_stderr():
+        result = _train(
+            network, words.data, words.training, seed=seed, folder=folder, weights=weights, freeze=freeze,
+            compiled=compiled,
+        )  # fmt: skip
+    if as_json:
+        print_json(result)
+        return
+    print(f"{result['name']}: {percent(result['validation']['accuracy'])} on validation, "
+          f"{percent(result['test']['accuracy'])} on test, {result['params']:,} parameters")  # fmt: skip
+    if start := result["start"]:
+        anew = f", anew: {', '.join(start['replaced'])}" if start["replaced"] else ""
+        print(f"started from {start['file']} ({start['source']}): {start['loaded']} tensors{anew}; "
+              f"{result['frozen']['parameters']:,} parameters frozen")  # fmt: skip
+    print(f"written to {folder}: model.yaml, weights.safetensors, result.json")
+
+
+def _folder(network: Architecture, settings: DataSettings, output: Path | None) -> Path:
+    """--output; or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet."""
+    from archsearch.architecture.canonical import digest
+    from archsearch.reading.errors import refuse
+
+    if output is not None:
+        if (output / "result.json").exists():
+            found = f"{output} holds a trained network already"
+            raise refuse(found, allowed="a new folder, or an interrupted one", file="--output")
+        return output
+    name = f"{network.name or digest(network)}-{settings.name}"
+    folder, number = TRAINED / name, 1
+    while (folder / "result.json").exists():
+        number += 1
+        folder = TRAINED / f"{name}-{number}"
+    return folder
+
+
+def _train(network: Architecture, settings: DataSettings, recipe: TrainingSettings, **given: Any) -> dict[str, Any]:
+    from archsearch.architecture.canonical import digest
+    from archsearch.data.datasets import load_images
+
+    images = load_images(settings, progress=tell)
+    network = _adapted(network, images)
+    tell(f"training {network.name or digest(network)} in {given['folder']}")
+    from archsearch.cli.showing.bars import epochs_shown
+    from archsearch.training.fit import train_architecture
+    from archsearch.training.loop import Diverged
+
+    try:
+        with epochs_shown(recipe.epochs, sys.stderr) as shown:
+            return train_architecture(network, images, recipe, on_epoch=shown.epoch, on_step=shown.step, **given)
+    except KeyboardInterrupt:
+        tell("archsearch: the same command goes on from the last checkpoint")
+        raise
+    except Diverged as error:
+        raise Failure(str(error)) from error
+
+
+def _adapted(network: Architecture, images: ImageSet) -> Architecture:
+    """The network with the data's image and classes, which a name in the zoo cannot know."""
+    from archsearch.architecture.spec import Architecture
+
+    wanted = {"input": list(images.shape), "classes": len(images.classes)}
+    words = network.to_dict()
+    changed = [f"{word} {words[word]} -> {value}" for word, value in wanted.items() if words[word] != value]
+    if not changed:
+        return network
+    tell(f"adapted to {images.name}: {', '.join(changed)}")
+    return Architecture.from_dict({**words, **wanted})

@@ -1,0 +1,67 @@
+"""`archsearch ui`: MLflow's pages on this machine."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archsearch.cli.dispatch import DONE, FAILED, Failure, app_of, command
+from archsearch.cli.options import OptionalExperiment, TrackingUri
+from archsearch.cli.showing.printing import tell
+
+if TYPE_CHECKING:
+    from archsearch.experiment import ExperimentFolder
+
+app = app_of("ui")
+
+
+@command(app)
+def ui(
+    experiment: OptionalExperiment = None,
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Where it listens.")] = 5000,
+    host: Annotated[str, typer.Option(help="A loopback address: MLflow asks nobody for a password.")] = "127.0.0.1",
+    tracking_uri: TrackingUri = None,
+) -> int:
+    """Opens MLflow's pages at an experiment, or at all of them, until Ctrl-C."""
+    from archsearch.experiment import find
+    from archsearch.tracking import serve
+
+    folder = find(experiment) if experiment is not None else None
+
+    def leave(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        # Both, explicitly: a shell's background job begins with Ctrl-C ignored.
+        signal.signal(signal.SIGINT, leave)
+        signal.signal(signal.SIGTERM, leave)
+        if folder is not None:
+            _catch_up(folder, tracking_uri)
+        tell("starting MLflow (about 15 s); Ctrl-C ends it")
+        try:
+            view = serve(folder, tracking_uri, host, port)
+        except RuntimeError as error:
+            raise Failure(str(error)) from error
+        with view:
+            print(view.url, flush=True)
+            return DONE if view.wait() == 0 else FAILED
+    except KeyboardInterrupt:
+        return DONE
+
+
+def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
+    """A driver that was killed leaves MLflow behind its ledger; one that runs keeps it up itself."""
+    from archsearch.cli.verbs.sync import registered
+    from archsearch.tracking import TrackingError, sync
+
+    if folder.is_driven():
+        return
+    tell("bringing MLflow up to date with the ledger")
+    try:
+        sync(folder, tracking_uri)
+        registered(folder, tracking_uri)
+    except TrackingError as error:
+        tell(f"archsearch: {error}")

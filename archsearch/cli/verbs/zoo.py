@@ -1,0 +1,57 @@
+"""`archsearch zoo`: the literature's networks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archsearch.cli.dispatch import app_of, command
+from archsearch.cli.options import Json
+from archsearch.cli.showing.printing import print_json, short, table
+
+app = app_of("zoo")
+
+
+@command(app)
+def zoo(*, as_json: Json = False) -> None:
+    """The literature's networks: their costs, published errors and sources.
+
+    FLOPs and MACs are of one image. MACs are the multiply-adds of convolutions and linear layers, the figure
+    that papers quote; flops (in --json of `profile`) is fvcore's total.
+    """
+    from archsearch import zoo as networks
+    from archsearch.architecture.cost import cost
+
+    rows: list[dict[str, Any]] = []
+    for entry in networks.entries():
+        counted = cost(entry.architecture)
+        rows.append(
+            {
+                "name": entry.name,
+                "family": entry.family,
+                "input": list(entry.architecture.input),
+                "params": counted.params,
+                "flops": counted.flops,
+                "macs": counted.macs,
+                "published_error_percent": entry.published_error_percent,
+                "source": entry.source,
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    head = ("name", "family", "input", "params", "MACs", "error %", "source")
+    print(table(head, [_row(row) for row in rows], left=(0, 1, 6)))
+    print("\nerror: top-1 on the data set's test split, as published by the source.")
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    error = row["published_error_percent"]
+    return (
+        row["name"],
+        row["family"],
+        "x".join(map(str, row["input"])),
+        short(row["params"]),
+        short(row["macs"]),
+        "-" if error is None else f"{error:.2f}",
+        row["source"],
+    )

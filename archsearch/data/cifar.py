@@ -1,0 +1,149 @@
+"""CIFAR-10 (Krizhevsky 2009) in torchvision's layout: the folder, or the archive, which is never unpacked."""
+
+from __future__ import annotations
+
+import tarfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from archsearch.data import download
+from archsearch.data.images import ImageSet, Progress, Split
+from archsearch.data.pickles import read_pickle
+from archsearch.data.splitting import assemble
+from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.space.settings import DataSettings
+
+FOLDER = "cifar-10-batches-py"
+ARCHIVE = "cifar-10-python.tar.gz"
+URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
+SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
+TEST, META = "test_batch", "batches.meta"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+LARGEST = 64 * 2**20  # twice the real batches: a file above it is no batch
+
+
+def load(settings: DataSettings, tell: Progress) -> ImageSet:
+    """The folder if it is there, else the archive, else a download. Raises InputError with the ways out."""
+    root = Path(settings.root)
+    folder, archive = root / FOLDER, root / ARCHIVE
+    if not folder.is_dir() and not archive.is_file():
+        _download(settings, archive, tell)
+    if folder.is_dir():
+        return _assembled(dict(_in_folder(folder)), folder, settings)
+    tell(f"reading {archive}")
+    return _assembled(dict(_in_archive(archive)), archive, settings)
+
+
+def _download(settings: DataSettings, archive: Path, tell: Progress) -> None:
+    if not settings.download:
+        raise _absent(settings, "and data.download is false")
+    if not download.reachable(URL):
+        raise _absent(settings, f"and {URL} cannot be reached")
+    tell(f"downloading {URL}")
+    try:
+        download.fetch(URL, archive, SHA256)
+    except OSError as error:
+        raise _absent(settings, f"and the download failed: {error}") from error
+
+
+def _absent(settings: DataSettings, why: str) -> InputError:
+    return refuse(
+        f"data.name: CIFAR-10 is not in {settings.root}, {why}",
+        hint=f"put {ARCHIVE} ({URL}) in {settings.root}; or name another folder: --set data.root=DIR; "
+        "or try the same space on embedded images: --set data.name=digits",
+    )
+
+
+def _wrong(place: Path, name: str, what: str) -> InputError:
+    return InputError(
+        Problem(
+            file=str(place),
+            found=f"{name}: {what}",
+            allowed="CIFAR-10's files for Python, as published",
+            hint=f"put a whole {ARCHIVE} there ({URL})",
+        )
+    )
+
+
+def _in_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for name in (*TRAIN, TEST, META):
+        path = folder / name
+        if not path.is_file():
+            continue
+        if path.stat().st_size > LARGEST:
+            raise _wrong(folder, name, f"{path.stat().st_size} bytes; a batch has {LARGEST} at most")
+        yield name, path.read_bytes()
+
+
+def _in_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
+    """One pass over the stream; nothing is unpacked to disk, and unknown members are passed over."""
+    wanted = {f"{FOLDER}/{name}" for name in (*TRAIN, TEST, META)}
+    try:
+        with tarfile.open(archive, "r|gz") as tar:
+            for member in tar:
+                path = member.name.removeprefix("./")
+                if path not in wanted or not member.isreg():
+                    continue
+                if member.size > LARGEST:
+                    raise _wrong(archive, path, f"{member.size} bytes; a batch has {LARGEST} at most")
+                wanted.discard(path)
+                file = tar.extractfile(member)
+                assert file is not None, "a regular member has a file"
+                yield PurePosixPath(path).name, file.read()
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise _wrong(archive, "archive", f"damaged ({error})") from error
+
+
+def _assembled(files: dict[str, bytes], place: Path, settings: DataSettings) -> ImageSet:
+    for name in (*TRAIN, TEST):
+        if name not in files:
+            raise _wrong(place, name, "missing")
+    batches = [_batch(files.pop(name), place, name) for name in TRAIN]
+    images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    test_images, test_labels = _batch(files[TEST], place, TEST)
+    return assemble(
+        _classes(files.get(META), place),
+        Split(images=images, labels=labels),
+        Split(images=test_images, labels=test_labels),
+        settings,
+    )
+
+
+def _read(data: bytes, place: Path, name: str) -> dict[str, Any]:
+    try:
+        return read_pickle(data)
+    except ValueError as error:
+        raise _wrong(place, name, str(error)) from error
+
+
+def _batch(data: bytes, place: Path, name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Rows of 3,072 bytes, red before green before blue, are images (N, 3, 32, 32) as they stand."""
+    content = _read(data, place, name)
+    rows = content.get("data")
+    if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:
+        found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise _wrong(place, name, f"data is {found}, not uint8 (N, 3072)")
+    labels = content.get("labels")
+    if isinstance(labels, np.ndarray):
+        labels = labels.tolist()
+    if not isinstance(labels, list) or len(labels) != len(rows) or not len(rows):
+        raise _wrong(place, name, f"labels do not fit its {len(rows)} images")
+    if not all(type(label) is int and 0 <= label < len(CLASSES) for label in labels):
+        raise _wrong(place, name, "labels that are no integers from 0 to 9")
+    return np.ascontiguousarray(rows).reshape(-1, 3, 32, 32), np.array(labels, np.int64)
+
+
+def _classes(data: bytes | None, place: Path) -> tuple[str, ...]:
+    """The names in batches.meta, which a copy may lack: they are always the same ten."""
+    if data is None:
+        return CLASSES
+    names = _read(data, place, META).get("label_names")
+    names = [name.decode("latin1") if isinstance(name, bytes) else name for name in names or ()]
+    if len(names) != len(CLASSES) or not all(isinstance(name, str) for name in names):
+        raise _wrong(place, META, f"label_names hold {len(names)} names, not {len(CLASSES)}")
+    return tuple(names)

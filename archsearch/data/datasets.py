@@ -1,0 +1,25 @@
+"""DataSettings -> ImageSet: each data set's reader is a file of its own."""
+
+from __future__ import annotations
+
+from archsearch.data.images import ImageSet, Progress
+from archsearch.space.settings import DataSettings
+
+
+def load_images(settings: DataSettings, *, progress: Progress | None = None) -> ImageSet:
+    """The images that the settings name, split. `progress` is told in words what takes long.
+
+    Raises InputError, within seconds, for data that is absent, damaged or too large, with the ways out.
+    """
+    from archsearch.data import cifar, digits, fashion, folder
+
+    tell = progress or (lambda _: None)
+    match settings.name:
+        case "digits":
+            return digits.load(settings)
+        case "cifar10":
+            return cifar.load(settings, tell)
+        case "fashion_mnist":
+            return fashion.load(settings, tell)
+        case "folder":
+            return folder.load(settings, tell)

@@ -1,0 +1,110 @@
+"""Fashion-MNIST (Xiao 2017, arXiv:1708.07747) from idx files, plain or gzipped."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from archsearch.data import download
+from archsearch.data.images import ImageSet, Progress, Split
+from archsearch.data.splitting import assemble
+from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.space.settings import DataSettings
+
+CLASSES = (
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+)  # fmt: skip
+URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+SHA256 = {
+    "train-images-idx3-ubyte": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "train-labels-idx1-ubyte": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "t10k-images-idx3-ubyte": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "t10k-labels-idx1-ubyte": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+}
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+SIDE = 28
+LARGEST = 256 * 2**20  # five times the largest real file, unpacked
+
+
+def load(settings: DataSettings, tell: Progress, *, system: Path = DEBIAN) -> ImageSet:
+    """From ROOT/FashionMNIST/raw, ROOT or Debian's package, whichever is whole; else a download.
+
+    Raises InputError with the ways out.
+    """
+    raw = Path(settings.root) / "FashionMNIST" / "raw"
+    files = next((found for place in (raw, Path(settings.root), system) if (found := _in(place))), None)
+    if files is None:
+        _download(settings, raw, tell)
+        files = _in(raw)
+        assert files is not None, "a download is whole or raises"
+    train_images, train_labels, test_images, test_labels = files
+    tell(f"reading {train_images.parent}")
+    return assemble(CLASSES, _split(train_images, train_labels), _split(test_images, test_labels), settings)
+
+
+def _in(place: Path) -> list[Path] | None:
+    """The four files of a place, or None where one is missing."""
+    found = [next((path for path in (place / name, place / f"{name}.gz") if path.is_file()), None) for name in SHA256]
+    return [path for path in found if path] if all(found) else None
+
+
+def _download(settings: DataSettings, raw: Path, tell: Progress) -> None:
+    if not settings.download:
+        raise _absent(settings, "and data.download is false")
+    if not download.reachable(URL):
+        raise _absent(settings, f"and {URL} cannot be reached")
+    try:
+        for name, sha256 in SHA256.items():
+            if not (raw / f"{name}.gz").is_file():
+                tell(f"downloading {URL}{name}.gz")
+                download.fetch(f"{URL}{name}.gz", raw / f"{name}.gz", sha256)
+    except OSError as error:
+        raise _absent(settings, f"and the download failed: {error}") from error
+
+
+def _absent(settings: DataSettings, why: str) -> InputError:
+    return refuse(
+        f"data.name: Fashion-MNIST is not in {settings.root}, {why}",
+        hint=f"on Debian: apt-get install dataset-fashion-mnist; or put its four .gz files ({URL}) in "
+        f"{settings.root}; or name another folder: --set data.root=DIR; or try the same space on embedded "
+        "images: --set data.name=digits",
+    )
+
+
+def _split(images: Path, labels: Path) -> Split:
+    pixels, targets = read_idx(images), read_idx(labels)
+    if pixels.shape[1:] != (SIDE, SIDE) or not len(pixels):
+        raise _wrong(images, f"shape {pixels.shape}", allowed=f"(N, {SIDE}, {SIDE})")
+    if targets.shape != pixels.shape[:1]:
+        raise _wrong(labels, f"shape {targets.shape} beside {len(pixels)} images", allowed=f"({len(pixels)},)")
+    if targets.max() >= len(CLASSES):
+        raise _wrong(labels, f"the label {targets.max()}", allowed="0 to 9")
+    return Split(images=pixels[:, None], labels=targets.astype(np.int64))
+
+
+def read_idx(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """An idx file of bytes: 0, 0, 8, rank, then each length as four bytes, big end first, then the values.
+
+    Raises InputError naming the file where it is damaged, cut or of another type.
+    """
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _wrong(path, f"damaged ({error})", allowed="an idx file, plain or gzipped") from error
+    rank = data[3] if len(data) >= 4 and data[:3] == b"\x00\x00\x08" else 0
+    start = 4 + 4 * rank
+    if not 1 <= rank <= 3 or len(data) < start:
+        raise _wrong(path, f"a header of {data[:4].hex() or 'nothing'}", allowed="an idx file of bytes, rank 1 to 3")
+    shape = tuple(int(n) for n in np.frombuffer(data[4:start], ">u4"))
+    if len(data) - start != math.prod(shape):
+        raise _wrong(path, f"{len(data) - start} values", allowed=f"{math.prod(shape)}, by its header")
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+def _wrong(path: Path, found: str, *, allowed: str) -> InputError:
+    return InputError(Problem(file=str(path), found=found, allowed=allowed, hint="fetch the file again"))

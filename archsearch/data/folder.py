@@ -1,0 +1,146 @@
+"""Any folder of images, a sub-folder a class: ROOT/train/CLASS/*, or ROOT/CLASS/* with a test split drawn."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from archsearch.data.decoding import SUFFIXES, decoded
+from archsearch.data.images import ImageSet, Progress, Split
+from archsearch.data.splitting import limited, train_and_validation, without_test
+from archsearch.data.streaming import MEASURED, FilesOnDisk, StreamedImages, StreamedSplit
+from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.space.settings import DataSettings
+
+TEST_SHARE = 0.15
+HELD_SHARE = 0.25  # of the free memory that images may take by themselves: a training holds them twice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Files:
+    """Images on disk with their labels; nothing is decoded yet."""
+
+    paths: tuple[Path, ...]
+    labels: np.ndarray[tuple[int], np.dtype[np.int64]]
+
+    def __getitem__(self, keep: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Files:
+        return Files(paths=tuple(self.paths[i] for i in keep), labels=self.labels[keep])
+
+
+def load(settings: DataSettings, tell: Progress) -> ImageSet:
+    """Shorter side resized to `size`, centre cropped, RGB.
+
+    ROOT/val (or ROOT/validation) and ROOT/test are used where they are; else they are drawn, before
+    anything is decoded: only what is used is. What takes more than a quarter of the free memory, or must not be
+    held, is a StreamedImages. Raises InputError for no images, an unreadable one (of streamed ones those are found
+    only when they are read), classes that differ, and, must it be held, more than half of the free memory.
+    """
+    root = Path(settings.root)
+    if not root.is_dir():
+        raise _refused(root, "no such folder")
+    top = root / "train" if (root / "train").is_dir() else root
+    classes = tuple(sorted(path.name for path in top.iterdir() if path.is_dir() and path.name[0] != "."))
+    if len(classes) < 2:
+        raise _refused(top, f"{len(classes)} sub-folders")
+    train = _listed(top, classes, every=True)
+    held = next((root / name for name in ("val", "validation") if _given(root, top, name)), None)
+    if _given(root, top, "test"):
+        test = _listed(root / "test", classes, every=False)
+    else:
+        taken, rest = without_test(train.labels, TEST_SHARE)
+        test, train = train[taken], train[rest]
+    if held is None:
+        keep, rest = train_and_validation(train.labels, settings)
+        train, validation = train[keep], train[rest]
+    else:
+        validation = _listed(held, classes, every=False)
+        train = train[limited(np.arange(len(train.labels)), train.labels, settings)]
+    found = {"train": train, "validation": validation, "test": test}
+    if not _held(sum(len(files.paths) for files in found.values()), settings, tell):
+        tell(f"measuring up to {MEASURED} training images from {root}")
+        return _streamed(root, classes, found, settings)
+    splits = {}
+    for name, files in found.items():
+        tell(f"reading {len(files.paths)} {name} images from {root}")
+        splits[name] = Split(images=decoded(files.paths, settings.size), labels=files.labels)
+    return ImageSet.of(name=settings.name, classes=classes, **splits)
+
+
+def _held(count: int, settings: DataSettings, tell: Progress) -> bool:
+    """Whether the images are to be held in memory. Raises InputError where they must be and cannot."""
+    needed, free = count * 3 * settings.size**2, free_memory()
+    if settings.in_memory is True and needed > free // 2:
+        raise refuse(
+            f"data: {count} images of {settings.size}x{settings.size} take {needed / 2**30:.1f} GiB; "
+            f"{free / 2**30:.1f} GiB of memory are free",
+            allowed=f"half of the free memory, {free / 2**31:.1f} GiB",
+            hint="read them from disk: --set data.in_memory=auto; smaller images: --set data.size=N; or fewer: "
+            "--set data.limit=N",
+        )
+    if settings.in_memory == "auto" and needed > free * HELD_SHARE:
+        tell(f"{count} images would take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free: read from disk instead")
+        return False
+    return settings.in_memory is not False
+
+
+def _streamed(root: Path, classes: tuple[str, ...], found: dict[str, Files], settings: DataSettings) -> StreamedImages:
+    splits = {
+        name: StreamedSplit(images=FilesOnDisk.of(root, files.paths, settings.size), labels=files.labels)
+        for name, files in found.items()
+    }
+    return StreamedImages.of_files(name=settings.name, classes=classes, **splits)
+
+
+def _given(root: Path, top: Path, name: str) -> bool:
+    """A folder `test` beside `train` is a split; among the classes it would be a class."""
+    return top != root and (root / name).is_dir()
+
+
+def _listed(top: Path, classes: tuple[str, ...], *, every: bool) -> Files:
+    """The images of a split; `every` where each class must have some."""
+    strange = [path.name for path in top.iterdir() if path.is_dir() and path.name[0] != "."]
+    strange = sorted(set(strange) - set(classes))
+    if strange:
+        raise _refused(top, f"the class {strange[0]!r}, which has no training images")
+    paths: list[Path] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(
+            path
+            for path in (top / name).rglob("*")
+            if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
+        )
+        paths += found
+        labels += [label] * len(found)
+    absent = sorted(set(range(len(classes))) - set(labels))
+    if not paths or (every and absent):
+        raise _refused(top / (classes[absent[0]] if paths else ""), "no images")
+    return Files(paths=tuple(paths), labels=np.array(labels, np.int64))
+
+
+def _refused(place: Path, what: str) -> InputError:
+    return InputError(
+        Problem(
+            file=str(place),
+            found=f"data.root: {what}",
+            allowed="a folder with one sub-folder of images a class, two classes at least, or with such "
+            "folders named train, val and test",
+            hint="name another folder: --set data.root=DIR",
+        )
+    )
+
+
+def free_memory() -> int:
+    """Bytes that may still be used: Linux's own estimate, or the container's limit where that is less."""
+    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    meminfo, limit = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
+    if meminfo.is_file():
+        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+        if "MemAvailable" in lines:
+            free = int(lines["MemAvailable"].split()[0]) * 1024
+    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+        free = min(free, int(text))
+    return free

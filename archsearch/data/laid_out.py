@@ -1,0 +1,85 @@
+"""Images laid out as training reads them, so that all trials of a node map one copy of them, and none makes its own.
+
+Ray's object store maps plain arrays into each process, read-only. An ImageSet's pixels are (N, C, H, W); a training
+on a CPU gathers from rows of pixels with padding between them (augmentation.Store): those rows are what is shared
+here, and `images` a view of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.data.images import ImageSet, Split
+from archsearch.data.streaming import StreamedImages
+
+Shape = tuple[int, int, int, int]  # N, H, W, C
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsSplit(Split):
+    """A split whose images (N, C, H, W) are a view of `flat`, a Store's bytes with that `padding`."""
+
+    flat: npt.NDArray[np.uint8]
+    padding: int
+    shape: Shape
+    images: npt.NDArray[np.uint8] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "images", inner(self.flat, self.shape, self.padding).transpose(0, 3, 1, 2))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without the view, which a pickle would copy."""
+        return _rows_split, (self.labels, self.flat, self.padding, self.shape)
+
+
+def _rows_split(labels: Any, flat: Any, padding: int, shape: Any) -> RowsSplit:
+    return RowsSplit(labels=labels, flat=flat, padding=padding, shape=shape)
+
+
+def laid_out(images: ImageSet, *, padding: int) -> ImageSet:
+    """The same images, the training split's with so many pixels of its mean between rows. What is read from disk stays
+    there."""
+    if isinstance(images, StreamedImages):
+        return images
+    mean = np.array(images.mean, np.float32) * 255
+    fill = np.round(mean).astype(np.uint8)
+    return ImageSet(
+        name=images.name,
+        classes=images.classes,
+        train=_laid(images.train, padding, fill),
+        validation=_laid(images.validation, 0, fill),
+        test=_laid(images.test, 0, fill),
+        mean=images.mean,
+        std=images.std,
+    )
+
+
+def _laid(split: Split, padding: int, fill: npt.NDArray[np.uint8]) -> RowsSplit:
+    count, channels, height, width = split.images.shape
+    shape = (count, height, width, channels)
+    flat = filled(shape, padding, fill)
+    inner(flat, shape, padding)[:] = split.images.transpose(0, 2, 3, 1)
+    return RowsSplit(labels=split.labels, flat=flat, padding=padding, shape=shape)
+
+
+def length(shape: Shape, padding: int) -> int:
+    """Bytes of a Store: `padding` pixels before, and as many behind each row; a row of fill at the end."""
+    count, height, width, channels = shape
+    return channels * (padding + count * height * (width + padding) + width + 2 * padding)
+
+
+def filled(shape: Shape, padding: int, fill: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """A Store's bytes for images of that shape, all of them the pixel `fill` (C,)."""
+    return np.tile(fill, length(shape, padding) // shape[-1])
+
+
+def inner(flat: Any, shape: Shape, padding: int) -> Any:
+    """The view (N, H, W, C) of a Store's bytes, an array's or a tensor's, in which the images lie."""
+    count, height, width, channels = shape
+    across, start = width + padding, padding * channels
+    rows = flat[start : start + count * height * across * channels]
+    return rows.reshape(count, height, across, channels)[:, :, :width]

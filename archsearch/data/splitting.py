@@ -1,0 +1,71 @@
+"""Who is in which split: stratified draws from labels, by a seed of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.data.images import ImageSet, Split
+from archsearch.reading.errors import refuse
+from archsearch.space.settings import DataSettings
+
+Labels = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
+
+TEST_SEED = 0  # test images never depend on a setting: what is touched once stays the same for everybody
+
+
+def stratified(labels: Labels, count: int, *, seed: int) -> tuple[Indices, Indices]:
+    """(chosen, rest), ascending: `count` images, each class by its share (largest remainders)."""
+    generator = np.random.default_rng(seed)
+    classes, members = np.unique(labels, return_counts=True)
+    exact = members * (count / len(labels))
+    quota = np.floor(exact).astype(np.int64)
+    missing = count - int(quota.sum())
+    quota[np.argsort(quota - exact, kind="stable")[:missing]] += 1
+    chosen = np.zeros(len(labels), bool)
+    for label, wanted in zip(classes, quota, strict=True):
+        chosen[generator.permutation(np.flatnonzero(labels == label))[:wanted]] = True
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
+
+
+def without_test(labels: Labels, share: float) -> tuple[Indices, Indices]:
+    """(test, rest) for data that comes without a test split: always the same."""
+    return stratified(labels, max(1, round(share * len(labels))), seed=TEST_SEED)
+
+
+def train_and_validation(labels: Labels, settings: DataSettings) -> tuple[Indices, Indices]:
+    """(train, validation) of the images that are no test images.
+
+    The validation split is taken first; `limit` then thins out the training images, so that a quick look is
+    judged by the same images as a long one. Raises InputError where nothing would be left to train on.
+    """
+    wanted, total = settings.validation, len(labels)
+    count = round(wanted) if wanted >= 1 else max(1, round(wanted * total))
+    if count >= total:
+        raise refuse(
+            f"data.validation: {wanted} leaves no image of {total} to train on",
+            allowed=f"1 to {total - 1}, or a share below 1",
+        )
+    validation, train = stratified(labels, count, seed=settings.split_seed)
+    return limited(train, labels, settings), validation
+
+
+def limited(train: Indices, labels: Labels, settings: DataSettings) -> Indices:
+    """At most `limit` of the training images, each class by its share."""
+    if settings.limit is None or settings.limit >= len(train):
+        return train
+    chosen, _ = stratified(labels[train], settings.limit, seed=settings.split_seed)
+    return train[chosen]
+
+
+def assemble(classes: tuple[str, ...], train: Split, test: Split, settings: DataSettings) -> ImageSet:
+    """The data set of these training and test images, the validation split taken from the former."""
+    keep, held = train_and_validation(train.labels, settings)
+    return ImageSet.of(
+        name=settings.name,
+        classes=classes,
+        train=Split(images=train.images[keep], labels=train.labels[keep]),
+        validation=Split(images=train.images[held], labels=train.labels[held]),
+        test=test,
+    )

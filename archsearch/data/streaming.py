@@ -1,0 +1,119 @@
+"""Image folders larger than memory: the face of an ImageSet, the pixels read from disk whenever they are asked for.
+
+No torch here: what reads them for a training, in worker processes, is stream_feed.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.data.decoding import decoded
+from archsearch.data.images import ImageSet, Split, moments
+
+MEASURED = 2048  # training images of which the mean and the deviation are taken
+_MEASURED_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesOnDisk:
+    """Files that stand for uint8 images (N, 3, size, size); indexed by numbers, those images are decoded.
+
+    `names` are relative to `root`, as the file system's bytes: one plain array, which processes share.
+    """
+
+    root: str
+    names: npt.NDArray[np.bytes_]
+    size: int
+
+    @classmethod
+    def of(cls, root: Path, paths: tuple[Path, ...], size: int) -> FilesOnDisk:
+        """Of files below `root`."""
+        names = np.array([os.fsencode(path.relative_to(root)) for path in paths], dtype=np.bytes_)
+        return cls(root=str(root.absolute()), names=names, size=size)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """That of the array they stand for."""
+        return len(self.names), 3, self.size, self.size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory: the names'."""
+        return self.names.nbytes
+
+    def path(self, number: int) -> Path:
+        """Where image `number` lies."""
+        return Path(self.root) / os.fsdecode(bytes(self.names[number]))
+
+    def __getitem__(self, index: npt.NDArray[np.integer] | slice) -> npt.NDArray[np.uint8]:
+        """Images `index`, decoded by threads: (len(index), 3, size, size). Raises InputError for a broken one."""
+        return decoded([self.path(number) for number in np.arange(len(self))[index].tolist()], self.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedSplit(Split):
+    """A split whose images lie on disk. Raises ValueError where the labels are not one for each."""
+
+    images: FilesOnDisk  # type: ignore[assignment]  # what of an array is used, it has: shape, nbytes, len, [index]
+
+    def __post_init__(self) -> None:
+        if self.labels.dtype != np.int64 or len(self.labels) != len(self.images) or not len(self.labels):
+            found = f"{self.labels.dtype} {self.labels.shape}"
+            raise ValueError(f"labels are {found}; allowed: int64, one for each image, not empty")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedImages(ImageSet):
+    """A data set on disk, split. `mean` and `std` are those of 2,048 training images, drawn once for all."""
+
+    train: StreamedSplit
+    validation: StreamedSplit
+    test: StreamedSplit
+
+    @classmethod
+    def of_files(
+        cls,
+        *,
+        name: str,
+        classes: tuple[str, ...],
+        train: StreamedSplit,
+        validation: StreamedSplit,
+        test: StreamedSplit,
+    ) -> StreamedImages:
+        """With the mean and the deviation measured. Raises InputError for a broken image among those."""
+        drawn = np.random.default_rng(_MEASURED_SEED).permutation(len(train))[:MEASURED]
+        mean, std = moments(train.images[np.sort(drawn)])
+        return cls(name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std)
+
+    @cached_property
+    def digest(self) -> str:
+        """Sixteen hex digits, equal for the same classes, file names, file lengths, labels and splits.
+
+        The pixels are not read: an image changed to another of as many bytes is not noticed.
+        """
+        sha = hashlib.sha256(repr((self.name, self.classes, "streamed")).encode())
+        for split in (self.train, self.validation, self.test):
+            lengths = [split.images.path(number).stat().st_size for number in range(len(split))]
+            sha.update(repr(split.images.shape).encode())
+            sha.update(b"\0".join(bytes(name) for name in split.images.names))
+            sha.update(np.array(lengths, "<i8").data)
+            sha.update(np.ascontiguousarray(split.labels).astype("<i8").data)
+        return sha.hexdigest()[:16]
+
+
+def some_files(images: ImageSet) -> list[str]:
+    """Some of the files that a training of these images reads, from each split: none where all are in memory."""
+    if not isinstance(images, StreamedImages):
+        return []
+    files = [split.images for split in (images.train, images.validation, images.test)]
+    return [str(held.path(number)) for held in files for number in sorted({0, len(held) // 2, len(held) - 1})]

@@ -1,0 +1,277 @@
+"""`archsearch confirm`: the search's best retrained in full over new seeds, beside random search's best at equal
+cost and the literature; the winner chosen on validation; the test split looked at afterwards, once.
+
+Everything lies in EXPERIMENT/confirm and is gone on with where it was interrupted: runs/DIGEST-sSEED is a training,
+random/ an experiment of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from itertools import count, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from archsearch import __version__
+from archsearch.analysis.intervals import CONFIDENCE
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
+from archsearch.experiment.records import spell
+from archsearch.reading.errors import refuse
+from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
+from archsearch.search.confirming.random_search import SearchAudience, looks_at_test, random_best, random_document
+from archsearch.search.confirming.retraining import Hears, Retraining, Run, slots
+from archsearch.search.confirming.verdict import Row, choose, differences, ranked, row_document
+from archsearch.space import SearchSpace, load_space
+
+if TYPE_CHECKING:
+    from archsearch.data.images import ImageSet
+
+NOTE = "confirmed"
+
+
+class NothingTrained(RuntimeError):
+    """No trial of the search could be retrained."""
+
+
+class Audience(Hears, SearchAudience, Protocol):
+    """Somebody who shows a confirmation to a person."""
+
+    def comparing(self, names: Mapping[str, str]) -> None:
+        """The networks that are compared: by their `key`, what each is called."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is confirmed, and beside whom. `named` baselines (None: those that fit), already of the experiment's image;
+    `processes` at once (None: as many as the resources hold)."""
+
+    folder: ExperimentFolder
+    top: int
+    seeds: int
+    named: Sequence[Contender] | None = None
+    random: bool = True
+    tracking_uri: str | None = None
+    processes: int | None = None
+    compiled: bool = False
+
+    @property
+    def place(self) -> Path:
+        """Where all of it lies."""
+        return self.folder.path / "confirm"
+
+
+def refuse_unfinished(folder: ExperimentFolder) -> None:
+    """Raises InputError for a search that has nothing to confirm."""
+    with Ledger.read(folder.ledger) as ledger:
+        if ledger.best() is None:
+            raise refuse(
+                f"no trial of {ledger.meta.get('name', folder.name)} has finished",
+                allowed="an experiment with at least one finished trial",
+                hint=f"archsearch resume {folder.path} goes on with it",
+                file="EXPERIMENT",
+            )
+
+
+def confirm(plan: Plan, images: ImageSet, audience: Audience) -> dict[str, Any]:
+    """Does it, or goes on with it; what confirm.json holds.
+
+    Raises DriverRunning where a driver holds the experiment or its random search, InputError, NothingTrained,
+    WorkerDied, and KeyboardInterrupt once what ran is saved.
+    """
+    refuse_unfinished(plan.folder)
+    with plan.folder.driver_lock():
+        plan.place.mkdir(mode=0o700, exist_ok=True)
+        space = load_space(plan.folder.space_yaml)
+        with Ledger.open(plan.folder.ledger) as ledger:
+            work = _Confirmation(plan=plan, space=space, ledger=ledger, images=images, audience=audience)
+            return work.run()
+
+
+@dataclass(kw_only=True)
+class _Confirmation:
+    plan: Plan
+    space: SearchSpace
+    ledger: Ledger
+    images: ImageSet
+    audience: Audience
+
+    def run(self) -> dict[str, Any]:
+        rows = [Row(contender=contender) for contender in self._contenders()]
+        seeds = new_seeds(self.ledger, self.plan.seeds)
+        runs = {(row.contender.key, seed): self._run(row.contender, seed) for seed in seeds for row in rows}
+        given = replace(slots(self.space.resources, self.space.training.device), compiled=self.plan.compiled)
+        with Retraining(self.images, self.space.training, given, self.audience, self.plan.processes) as retraining:
+            self.audience.comparing(_names(rows))
+            for outcome in retraining.train(list(runs.values())):
+                _enter(rows, outcome.run, outcome.result, outcome.failed)
+            winner = choose(rows)
+            if winner is None:
+                raise NothingTrained("no trial could be retrained: " + "; ".join(_failures(rows)))
+            # On disk before the test split is looked at: nobody, not even a later session, chooses by it.
+            self._write(document := self._document(rows, winner, seeds, state="chosen"))
+            self.audience.phase("looking at the test split")
+            for row in rows:
+                row.seen = row is winner or row.contender.kind != "trial"
+            tested = [runs[row.contender.key, seed] for row in rows if row.seen for seed in row.results]
+            for outcome in retraining.test(list(dict.fromkeys(tested))):
+                _enter(rows, outcome.run, outcome.result, outcome.failed)
+        document = self._document(rows, winner, seeds, state="confirmed")
+        self._keep(winner, document)
+        return document
+
+    def _contenders(self) -> list[Contender]:
+        plan, found = self.plan, top_of(self.ledger, self.space, self.plan.top)
+        if plan.random:
+            best = random_best(plan.folder, self.ledger, self.images, self.audience, tracking_uri=plan.tracking_uri)
+            found += [best] if best is not None else []
+        named = baselines(self.space, found[0].cost["flops"]) if plan.named is None else plan.named
+        return [*found, *(trained_as(other, found[0], self.space) for other in named)]
+
+    def _run(self, contender: Contender, seed: int) -> Run:
+        folder = self.plan.place / "runs" / f"{contender.key}-s{seed}"
+        network = contender.architecture.model_copy(update={"name": None})
+        return Run(
+            digest=contender.digest, seed=seed, architecture=network, folder=folder,
+            training=contender.training, identity=contender.key,
+        )  # fmt: skip
+
+    def _document(self, rows: Sequence[Row], winner: Row, seeds: Sequence[int], *, state: str) -> dict[str, Any]:
+        trials = self.ledger.trials()
+        order = ranked(rows)
+        return {
+            "experiment": self.ledger.meta.get("name", self.plan.folder.name),
+            "folder": str(self.plan.place),
+            "state": state,
+            "winner": winner.contender.name,
+            "weights_of_seed": winner.best_seed,
+            "chosen": _how(rows, len(trials), seeds, winner),
+            "rows": [row_document(row, rank, winner=row is winner) for rank, row in enumerate(order, 1)],
+            "differences": [difference.to_dict() for difference in differences(rows, winner)],
+            "confidence": CONFIDENCE,
+            "top": self.plan.top,
+            "seeds": list(seeds),
+            "notes": _notes(self, rows, order, winner),
+            "search": {
+                "trials": len(trials),
+                "finished": sum(trial.state is TrialState.FINISHED for trial in trials),
+                "epochs": spent(trials),
+                "sampler": self.space.search.model_dump(mode="json")["sampler"],
+                "seed": self.space.search.seed,
+                "looked_at_test": looks_at_test(self.ledger),
+            },
+            "random": random_document(self.plan.folder) if self.plan.random else None,
+            "budget": self.space.budget.to_data(),
+            "data": {**self.space.data.model_dump(mode="json"), "digest": self.images.digest},
+            "training": self.space.trainings.to_data(),
+            "versions": {"archsearch": __version__, "python": platform.python_version(),
+                         **{name: version(name) for name in ("torch", "numpy")}},
+            "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+        }  # fmt: skip
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        write_atomically(self.plan.place / "confirm.json", json.dumps(document, indent=1))
+
+    def _keep(self, winner: Row, document: Mapping[str, Any]) -> None:
+        """The winner's files, the document, and the ledger's note of it: that last, so that it is never ahead."""
+        validation, test = winner.interval("validation"), winner.interval("test")
+        assert validation is not None
+        network = winner.contender.architecture.model_copy(
+            update={"name": f"{document['experiment']}-{winner.contender.name}"}
+        )
+        result = winner.results[winner.best_seed]
+        head = f"# {document['chosen']}\n# weights.safetensors is of seed {winner.best_seed}.\n"
+        if training := winner.contender.training:
+            head += f"# Trained with {spell(training)}.\n"
+        weights = (Path(result["folder"]) / result["weights"]["file"]).read_bytes()
+        write_atomically(self.plan.place / "weights.safetensors", weights)
+        write_atomically(self.plan.place / "best.yaml", head + network.to_yaml())
+        self._write(document)
+        said = {
+            "winner": winner.contender.name,
+            "digest": winner.contender.digest,
+            "top": self.plan.top,
+            "seeds": len(document["seeds"]),
+            "validation_accuracy": validation.mean,
+            "validation_half_width": validation.half,
+            "test_accuracy": None if test is None else test.mean,
+            "test_half_width": None if test is None else test.half,
+            "differences": document["differences"],
+            "file": "confirm/confirm.json",
+        }
+        before = [event.data for event in self.ledger.events() if event.kind == NOTE]
+        if not before or dict(before[-1]) != json.loads(json.dumps(said)):
+            self.ledger.note(NOTE, said, trial=winner.contender.trial)
+
+
+def new_seeds(ledger: Ledger, number: int) -> list[int]:
+    """1, 2, 3, ... without those that a trial was trained with: the same for every network, so that they pair."""
+    used = {trial.seed for trial in ledger.trials()}
+    return list(islice((seed for seed in count(1) if seed not in used), number))
+
+
+def _names(rows: Sequence[Row]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for row in rows:
+        names.setdefault(row.contender.key, row.contender.name)
+    return names
+
+
+def _enter(rows: Sequence[Row], run: Run, result: Mapping[str, Any] | None, failed: str | None) -> None:
+    for row in rows:
+        if row.contender.key == run.key:
+            if result is not None:
+                row.results[run.seed] = result
+            else:
+                row.failed[run.seed] = failed or "failed"
+
+
+def _failures(rows: Sequence[Row]) -> list[str]:
+    return [f"{row.contender.name}, seed {seed}: {why}" for row in rows for seed, why in sorted(row.failed.items())]
+
+
+def _how(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row) -> str:
+    """How the winner was picked, in one sentence."""
+    top = sum(row.contender.kind == "trial" for row in rows)
+    times = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    return (
+        f"Best of {trials} trials by validation accuracy: the top {top} retrained in full with {times}, "
+        f"{winner.contender.name} chosen by its mean validation accuracy before the test split was looked at."
+    )
+
+
+def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winner: Row) -> list[str]:
+    """What a reader of the figures has to know."""
+    plan, notes = work.plan, []
+    if work.ledger.state != "finished":
+        notes.append("the search has not finished: what it may still find is not among these")
+    if plan.random and any(event.kind == "warm_start" for event in work.ledger.events()):
+        notes.append("the search began with what an earlier one had learnt; random search did not")
+    top = [row for row in rows if row.contender.kind == "trial"]
+    if len(top) < plan.top:
+        notes.append(f"trials of the search that reached a rung: {len(top)}, not {plan.top}")
+    stopped = [row.contender.name for row in top if row.contender.state != TrialState.FINISHED.value]
+    if stopped:
+        notes.append(f"fewer than {plan.top} trials finished: the search trained {', '.join(stopped)} to a rung only")
+    if work.space.trainings.words and any(row.contender.kind == "baseline" for row in rows):
+        notes.append(f"networks that are no trial's have the training of {top[0].contender.name}, the search's best")
+    if len(work.space.search.objectives) > 1:
+        notes.append("of the search's objectives, accuracy alone is compared here")
+    for row in order[: order.index(winner)]:
+        if row.contender.kind != "trial":
+            notes.append(f"{row.contender.name} has a higher mean validation accuracy than the winner")
+    if plan.random and not any(row.contender.kind == "random" for row in rows):
+        notes.append("no trial of random search reached a rung: there is nothing to compare with")
+    if plan.named is None and not any(row.contender.kind == "baseline" for row in rows):
+        notes.append(f"no network of the zoo fits the budget ({work.space.budget}): --baseline NAME names one")
+    notes += _failures(rows)
+    looks = [f"trial t{look['trial']:04d} once, at the search's end" for look in looks_at_test(work.ledger)]
+    earlier = {event.data["winner"] for event in work.ledger.events() if event.kind == NOTE}
+    looks += [f"{name} by an earlier confirmation" for name in sorted(earlier - {winner.contender.name})]
+    if looks:
+        notes.append(f"the test split was also looked at for {'; '.join(looks)}")
+    return notes

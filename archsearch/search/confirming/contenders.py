@@ -1,0 +1,190 @@
+"""Who is compared when a search is confirmed: its own best, random search's best at equal cost, and the literature."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from archsearch import zoo
+from archsearch.architecture.canonical import digest
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import Ledger, Trial, TrialState
+from archsearch.reading.errors import InputError, refuse
+from archsearch.space import SearchSpace
+
+Kind = Literal["trial", "random", "baseline"]
+BASELINES = 3
+# Families that their papers recommend; what they were compared with (plain networks, other placements) is none.
+FAMILIES = ("resnet_v1", "resnet_v1.5", "resnet_v2", "wide_resnet", "resnext", "densenet", "se", "dual_path")
+# Shallower members of the listed CIFAR families, by their papers' rules: small budgets hold no listed one.
+SHALLOW = (
+    *(f"{family}{depth}_cifar" for family in ("resnet", "preact_resnet") for depth in (8, 14, 20, 26)),
+    *(f"wrn{depth}_1_cifar" for depth in (10, 16, 22, 28)),
+    *(f"densenet{depth}_12_cifar" for depth in (7, 10, 13, 22)),
+    *(f"densenet_bc{depth}_12_cifar" for depth in (10, 16, 22, 40)),
+)
+LARGE = 85  # pixels: beyond, an image is nearer to ImageNet's 224 than to CIFAR's 32 (their geometric mean)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One network to be retrained: what it is, and what its search said of it.
+
+    `score` is the validation accuracy that the search saw after `epochs` epochs; `state` is how its trial stands.
+    `training` are the words in which its training differs from that of the space.
+    """
+
+    kind: Kind
+    name: str
+    architecture: Architecture
+    digest: str
+    cost: Mapping[str, float]
+    within_budget: bool
+    score: float | None = None
+    epochs: int | None = None
+    state: str | None = None
+    note: str = ""
+    trial: int | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    identity: str = ""
+
+    @property
+    def key(self) -> str:
+        """By what it is told from the others: the network's digest, and its training's where words of that vary."""
+        return self.identity or self.digest
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "trial": self.trial,
+            "digest": self.digest,
+            **self.cost,
+            "within_budget": self.within_budget,
+            "search": None
+            if self.score is None
+            else {"validation_accuracy": self.score, "epochs": self.epochs, "state": self.state},
+            "note": self.note,
+            **({"training": dict(self.training)} if self.training else {}),
+            "architecture": self.architecture.to_dict(),
+        }
+
+
+def top_of(ledger: Ledger, space: SearchSpace, count: int, *, kind: Kind = "trial") -> list[Contender]:
+    """The best `count` trials by validation accuracy: finished ones first, then the others by the last rung that they
+    reached, the highest first. Fewer where there are fewer; of equals the earlier trial."""
+    ranked: list[tuple[tuple[float, ...], Contender]] = []
+    for trial in ledger.trials():
+        if (reached := _reached(ledger, trial)) is not None:
+            epochs, score = reached
+            contender = _contender(trial, space, kind, epochs=epochs, score=score)
+            unfinished = trial.state is not TrialState.FINISHED
+            ranked.append(((unfinished, -epochs if unfinished else 0, -score, trial.number), contender))
+    return [contender for _, contender in sorted(ranked, key=lambda pair: pair[0])[:count]]
+
+
+def _reached(ledger: Ledger, trial: Trial) -> tuple[int, float] | None:
+    """(epochs, validation accuracy) at the trial's end, or at its last rung: beyond one, the learning rate is high
+    again and a score says little. None for a trial that failed or reached no rung."""
+    if trial.state is TrialState.FAILED:
+        return None
+    if trial.state is TrialState.FINISHED:
+        return None if trial.value is None else (trial.epochs, trial.value)
+    found = next((e for e in ledger.epochs(trial.number) if e.epoch == trial.rung), None)
+    score = None if found is None else found.metrics.get("validation_accuracy")
+    return None if score is None else (trial.rung, score)
+
+
+def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, score: float) -> Contender:
+    network = Architecture.from_dict(dict(trial.architecture))
+    finished = trial.state is TrialState.FINISHED
+    training = space.trainings.overrides(trial.choices)
+    return Contender(
+        kind=kind,
+        name=f"random's best {trial.id}" if kind == "random" else trial.id,
+        architecture=network,
+        digest=trial.digest,
+        cost=space.price(cost(network)).to_dict(),
+        within_budget=_fits(space, network),
+        score=score,
+        epochs=epochs,
+        state=trial.state.value,
+        note="" if finished else f"chosen by its rung of {epochs} of {space.training.epochs} epochs",
+        trial=trial.number,
+        training=training,
+        identity=space.trainings.identity(trial.digest, training),
+    )
+
+
+def spent(trials: Iterable[Trial]) -> int:
+    """Epochs that a search's trials were trained for: what equal cost means. Epochs lost to a crash do not count."""
+    return sum(trial.epochs for trial in trials)
+
+
+# ---- the literature
+
+
+def baselines(space: SearchSpace, reference: float) -> list[Contender]:
+    """At most BASELINES networks of the zoo with the experiment's image and classes that keep the budget's upper
+    ends: of each family the one with the most FLOPs below the budget's (below `reference` FLOPs where it has none),
+    the nearest first. Empty where none fits."""
+    nearest: dict[str, tuple[float, Contender]] = {}
+    bound = space.budget.flops
+    ceiling = bound.high if bound is not None and bound.high is not None else reference
+    listed = {found.name: found for found in (*zoo.entries(), *map(zoo.entry, SHALLOW))}
+    for name, found in listed.items():
+        large = max(found.architecture.input[1:]) > LARGE
+        if found.family not in FAMILIES or large != (max(space.input[1:]) > LARGE):
+            continue
+        try:
+            contender = baseline(name, found.architecture, space)
+        except InputError:  # its image runs out on the way
+            continue
+        flops = contender.cost["flops"]
+        if contender.within_budget and flops <= ceiling and flops > nearest.get(found.family, (0,))[0]:
+            nearest[found.family] = (flops, contender)
+    ranked = sorted(nearest.values(), key=lambda pair: -pair[0])
+    return [contender for _, contender in ranked[:BASELINES]]
+
+
+def trained_as(contender: Contender, other: Contender, space: SearchSpace) -> Contender:
+    """The contender with the other's words of the training."""
+    identity = space.trainings.identity(contender.digest, other.training)
+    return replace(contender, training=other.training, identity=identity)
+
+
+def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
+    """A network with the experiment's image and classes. Raises InputError where the image runs out on the way."""
+    adapted = network.model_copy(update={"input": space.input, "classes": space.classes, "name": None})
+    try:
+        priced = space.price(cost(adapted)).to_dict()
+    except InputError as error:
+        image = "x".join(map(str, space.input))
+        told = error.problems[0]
+        raise refuse(
+            f"{name} cannot take images of {image}: {told.found}",
+            allowed="a network that fits the experiment's image",
+            hint="another --baseline; --baseline none leaves them out",
+            file="--baseline",
+        ) from None
+    fits = _fits(space, adapted)
+    said = "" if network.input == space.input else f"made for {'x'.join(map(str, network.input))}"
+    over = "" if fits else "over the budget"
+    return Contender(
+        kind="baseline",
+        name=name,
+        architecture=adapted,
+        digest=digest(adapted),
+        cost=priced,
+        within_budget=fits,
+        note=", ".join(filter(None, (said, over))),
+    )
+
+
+def _fits(space: SearchSpace, network: Architecture) -> bool:
+    """Whether the budget's upper ends are kept: a baseline may well be smaller than a window asks for."""
+    violations = space.budget.violations(space.price(cost(network)))
+    return not any(over > 0 for name, over in violations.items() if not name.endswith(".min"))

@@ -1,0 +1,42 @@
+"""Networks drawn at random from a space and trained alike: what the space itself is worth, whoever searches it.
+
+After Radosavovic 2019 (arXiv:1905.13214) and RegNet (Radosavovic 2020, arXiv:2003.13678): spaces compare by the error
+distributions of random samples under one short training.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archsearch.experiment import ExperimentFolder
+from archsearch.experiment.folder import numbered
+from archsearch.search.confirming.random_search import random_words
+from archsearch.search.session import create
+from archsearch.space import SearchSpace, load_space
+
+SHARE = 3  # one in so many of a full training's epochs, where nobody says how many
+
+
+def short_epochs(*spaces: SearchSpace) -> int:
+    """A third of the shortest full training, one at least: with its whole schedule, an order shows."""
+    return max(1, round(min(space.training.epochs for space in spaces) / SHARE))
+
+
+def sample_of(file: Path, *, trials: int, epochs: int, seed: int) -> SearchSpace:
+    """The file's space as a search that only draws: every network within the budget as likely as any other, each
+    trained for the same epochs, nothing stopped early. Raises InputError."""
+    alike = ["search.early_stopping.kind=none", f"training.epochs={epochs}"]
+    return load_space(file, [*random_words(load_space(file), trials=trials, seed=seed), *alike])
+
+
+def experiment_of(sample: SearchSpace) -> ExperimentFolder:
+    """Where the sample is, or will be: the first of experiments/NAME-sample, NAME-sample-2, ... that holds this very
+    one or is free; made where it is not there. Raises InputError where it cannot be."""
+    text = sample.to_yaml()
+    for folder in numbered(f"{sample.name}-sample"):
+        if not folder.path.exists():
+            create(sample, folder, name=folder.name)
+            break
+        if folder.ledger.exists() and folder.space_yaml.is_file() and folder.space_yaml.read_text() == text:
+            break
+    return folder

@@ -1,0 +1,144 @@
+"""Random search of an experiment's space at the experiment's own cost: what every search has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, write_atomically
+from archsearch.search.confirming.contenders import Contender, spent, top_of
+from archsearch.space import SearchSpace, load_space
+
+if TYPE_CHECKING:
+    from archsearch.data.images import ImageSet
+    from archsearch.search.deciding.watching import Watcher
+
+MOST_TRIALS = 1_000_000  # that search.trials allows
+
+
+class SearchAudience(Protocol):
+    """Somebody who shows a random search to a person."""
+
+    def phase(self, text: str) -> None:
+        """What is done now."""
+
+    def searching(self, space: SearchSpace, folder: ExperimentFolder) -> AbstractContextManager[Watcher]:
+        """Who watches the search."""
+
+
+class EpochsSpent(KeyboardInterrupt):
+    """A search has used up the epochs that it was given: it ends as one that a person interrupts does."""
+
+
+class EpochLimit:
+    """A watcher that ends its search once the trials together have had `limit` epochs.
+
+    What follows from the last of them is still written down; with several workers the epochs in progress are lost.
+    """
+
+    def __init__(self, inner: Watcher, limit: int, trials: Iterable[Trial] = ()) -> None:
+        self._inner, self._limit = inner, limit
+        self._epochs = {trial.number: trial.epochs for trial in trials}
+
+    @property
+    def spent(self) -> int:
+        """Epochs so far."""
+        return sum(self._epochs.values())
+
+    def phase(self, text: str) -> None:
+        """See Watcher."""
+        self._inner.phase(text)
+
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
+        """See Watcher. Raises EpochsSpent."""
+        self._inner.trial(trial, metrics)
+        before = self.spent
+        self._epochs[trial.number] = trial.epochs
+        begins = metrics is None and trial.state is TrialState.RUNNING
+        if before >= self._limit and (begins or metrics is not None):
+            raise EpochsSpent
+
+
+def random_words(space: SearchSpace, *, trials: int, seed: int) -> list[str]:
+    """What a search that only draws sets otherwise than the space's own."""
+    words = ["search.sampler=random", f"search.seed={seed}", f"search.trials={trials}"]
+    return [*words, "search.wall_time=null"] if space.search.wall_time is not None else words
+
+
+def random_space(folder: ExperimentFolder, epochs: int) -> SearchSpace:
+    """The experiment's space under random search at equal cost: the next seed, and as many trials as could spend that
+    many epochs (EpochLimit ends it). Raises InputError."""
+    space = load_space(folder.space_yaml)
+    trials, seed = min(max(1, epochs), MOST_TRIALS), (space.search.seed + 1) % 2**32
+    return load_space(folder.space_yaml, random_words(space, trials=trials, seed=seed))
+
+
+def folder_in(experiment: ExperimentFolder) -> ExperimentFolder:
+    """Random search's own folder within the experiment's."""
+    return ExperimentFolder(experiment.path / "confirm" / "random")
+
+
+def random_best(
+    experiment: ExperimentFolder,
+    ledger: Ledger,
+    images: ImageSet,
+    audience: SearchAudience,
+    *,
+    tracking_uri: str | None = None,
+) -> Contender | None:
+    """Random search of the same space, budget and early stopping, for as many epochs as the experiment's trials had;
+    its best by validation, or None where no trial of it reached a rung. Goes on where it was interrupted.
+
+    Raises what `archsearch.search.session.drive` raises.
+    """
+    from archsearch.search.session import Session, create, drive
+
+    epochs = spent(ledger.trials())
+    space, folder = random_space(experiment, epochs), folder_in(experiment)
+    if not folder.ledger.exists():
+        create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random")
+    elif folder.space_yaml.read_text() != space.to_yaml():  # the experiment went on since
+        write_atomically(folder.space_yaml, space.to_yaml())
+    with Ledger.read(folder.ledger) as sub:
+        trials, used_up = sub.trials(), any(event.kind == "exhausted" for event in sub.events())
+    if spent(trials) < epochs and not used_up:
+        audience.phase(f"random search at equal cost: {epochs} epochs")
+        with audience.searching(space, folder) as watcher:
+            limit = EpochLimit(watcher, epochs, trials)
+            with suppress(EpochsSpent):
+                session = Session(
+                    folder=folder,
+                    watcher=limit,
+                    tracking_uri=tracking_uri,
+                    images=images,
+                    test=False,
+                    force=True,  # where its space was changed, that was done above
+                )
+                drive(session)
+    with Ledger.read(folder.ledger) as sub:
+        return next(iter(top_of(sub, space, 1, kind="random")), None)
+
+
+def random_document(experiment: ExperimentFolder) -> dict[str, Any]:
+    """What random search cost and came to, in JSON."""
+    folder = folder_in(experiment)
+    with Ledger.read(folder.ledger) as ledger:
+        trials = ledger.trials()
+        return {
+            "folder": str(folder.path),
+            "trials": len(trials),
+            "finished": sum(trial.state is TrialState.FINISHED for trial in trials),
+            "epochs": spent(trials),
+            "seed": load_space(folder.space_yaml).search.seed,
+            "looked_at_test": looks_at_test(ledger),
+        }
+
+
+def looks_at_test(ledger: Ledger) -> list[dict[str, Any]]:
+    """What a search itself saw of the test split, at its end: its winner, once."""
+    return [
+        {"trial": event.trial, "test_accuracy": event.data["test_accuracy"]}
+        for event in ledger.events()
+        if event.kind == "tested"
+    ]

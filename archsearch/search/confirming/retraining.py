@@ -1,0 +1,287 @@
+"""Whole trainings, several at once, in processes of their own; each is a folder that an interrupted one goes on from.
+
+No Ray: a confirmation is a fixed list of trainings, and what they share is on this machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context, parent_process
+from multiprocessing.context import SpawnContext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from archsearch.architecture.spec import Architecture
+from archsearch.reading.errors import InputError
+from archsearch.space.settings import ResourceSettings, TrainingSettings
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Event
+
+    from archsearch.data.images import ImageSet
+
+Task = Literal["train", "test"]
+PATIENCE = 0.2  # seconds between looks at Ctrl-C
+
+
+class WorkerDied(RuntimeError):
+    """A training's process was killed, for want of memory perhaps. What it had saved is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One network trained with one seed, in a folder of its own. `training` are words in which it is trained otherwise
+    than the others; `identity` tells it from them where the network's digest does not."""
+
+    digest: str
+    seed: int
+    architecture: Architecture
+    folder: Path
+    training: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    identity: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its contender's."""
+        return self.identity or self.digest
+
+    def result(self, images_digest: str, settings: TrainingSettings) -> dict[str, Any] | None:
+        """What it came to, where this very training is done and its weights are whole; None otherwise."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "result.json").read_text())
+            sha256 = hashlib.sha256((self.folder / "weights.safetensors").read_bytes()).hexdigest()
+            said = (found["digest"], found["seed"], found["data"]["digest"], _recipe(found["training"]))
+            whole = found["weights"]["sha256"] == sha256
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        recipe = settings.with_words(self.training)
+        wanted = (self.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
+        return found if whole and said == wanted else None
+
+
+def _recipe(words: dict[str, Any]) -> dict[str, Any]:
+    """Where it ran is no part of what was trained: a machine with a GPU may go on from one without."""
+    return {key: value for key, value in words.items() if key != "device"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a run: result.json's content, or why there is none (`failed`)."""
+
+    run: Run
+    result: dict[str, Any] | None = None
+    failed: str | None = None
+
+
+class Hears(Protocol):
+    """Somebody who is told how the trainings go on."""
+
+    def planned(self, runs: Sequence[Run], *, done: int) -> None:
+        """The runs to come; so many are done already."""
+
+    def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
+        """An epoch of a run has ended, with this validation accuracy."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """A run has ended in this session."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slots:
+    """How many trainings run at once, with how many torch threads each, where; `compiled`: through torch.compile."""
+
+    count: int
+    threads: int
+    device: str
+    compiled: bool = False
+
+
+def slots(
+    resources: ResourceSettings, device: str, *, cores: int | None = None, gpus: Callable[[], int] | None = None
+) -> Slots:
+    """What this machine holds of what a trial gets: cores over cpus_per_trial; on a GPU one training, or as many as
+    shares of it. A trial without a share of a GPU was trained on the CPU, and so is its confirmation."""
+    cores = cores or len(os.sched_getaffinity(0))
+    threads = min(resources.cpus_per_trial, cores)
+    fits, share = max(1, cores // threads), resources.gpu_share
+    if device == "auto":
+        device = "cuda" if share > 0 and (gpus or _gpus)() else "cpu"
+    if device == "cuda":
+        fits = min(fits, int(1 / share) if 0 < share < 1 else 1)
+    return Slots(count=min(fits, resources.max_concurrent or fits), threads=threads, device=device)
+
+
+def _gpus() -> int:
+    from archsearch.training.devices import gpus
+
+    return len(gpus() or ())
+
+
+class Retraining:
+    """A pool of processes that train and test runs; a context manager. None is started before there is work.
+
+    Left by an exception, Ctrl-C among them, it stops what runs at its next step, and leaves no process behind.
+    """
+
+    def __init__(
+        self, images: ImageSet, settings: TrainingSettings, given: Slots, hears: Hears, processes: int | None = None
+    ) -> None:
+        self.settings = settings.model_copy(update={"device": given.device})
+        self._images, self._hears = images, hears
+        self._slots = given if processes is None else replace(given, count=processes)
+        self._context: SpawnContext = get_context("spawn")
+        self._stop: Event = self._context.Event()
+        self._said = self._context.SimpleQueue()
+        self._pool: ProcessPoolExecutor | None = None
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._runs: dict[str, Run] = {}
+        self._broken = False
+
+    def __enter__(self) -> Retraining:
+        self._listener.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+        if not self._broken:  # a process that was killed may have died with the queue's lock in its hand
+            self._said.put(None)
+            self._listener.join(timeout=5)
+
+    def train(self, runs: Sequence[Run]) -> Iterator[Outcome]:
+        """Each run trained in full, or found trained; in the order in which they end. The test split stays unseen.
+
+        Raises WorkerDied; InputError and OSError from a training.
+        """
+        found = [(run, run.result(self._images.digest, self.settings)) for run in runs]
+        todo = [run for run, result in found if result is None]
+        self._hears.planned(todo, done=len(runs) - len(todo))
+        yield from (Outcome(run=run, result=result) for run, result in found if result is not None)
+        for outcome in self._carry_out("train", todo):
+            self._hears.ended(outcome)
+            yield outcome
+
+    def test(self, runs: Sequence[Run]) -> Iterator[Outcome]:
+        """The test split's figures with the weights that `train` left; each run sees it once in its life."""
+        found = [(run, run.result(self._images.digest, self.settings)) for run in runs]
+        yield from (Outcome(run=run, result=result) for run, result in found if result and result["test"])
+        yield from self._carry_out("test", [run for run, result in found if not (result and result["test"])])
+
+    def _carry_out(self, task: Task, runs: Sequence[Run]) -> Iterator[Outcome]:
+        if not runs:
+            return
+        self._runs |= {str(run.folder): run for run in runs}
+        waiting: dict[Future[Outcome], Run] = {}
+        with _interrupts_later():  # a process that is being started inherits that: Ctrl-C is the parent's
+            self._pool = self._pool or ProcessPoolExecutor(
+                self._slots.count,
+                mp_context=self._context,
+                initializer=_begin,
+                initargs=(self._images, self.settings, self._slots, self._stop, self._said),
+            )
+            waiting = {self._pool.submit(_work, task, run): run for run in runs}
+        while waiting:
+            # With a time limit: a wait without one would hold a signal back on some systems.
+            ended, _ = wait(waiting, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+            for future in ended:
+                run = waiting.pop(future)
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    self._broken = True
+                    raise WorkerDied(f"the process that trained {run.key} (or one beside it) was killed") from None
+
+    def _listen(self) -> None:
+        """What the processes say while they train, until `None`."""
+        while (said := self._said.get()) is not None:
+            folder, epoch, accuracy = said
+            self._hears.epoch(self._runs[folder], epoch, accuracy)
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C waits until the block ends; what is started inside never hears of it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# ---- in the processes
+
+
+class _Stopped(Exception):
+    """The parent leaves."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """What a process was given once."""
+
+    images: ImageSet
+    settings: TrainingSettings
+    slots: Slots
+    stop: Event
+    said: Any
+
+
+_place: list[_Place] = []  # one entry, in a process that trains
+
+
+def _begin(images: ImageSet, settings: TrainingSettings, slots: Slots, stop: Event, said: Any) -> None:
+    _place[:] = [_Place(images=images, settings=settings, slots=slots, stop=stop, said=said)]
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    """A parent that was killed tells nobody: without this its processes would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _work(task: Task, run: Run) -> Outcome:
+    from archsearch.search.running.worker import classify
+    from archsearch.training.fit import evaluate_test, train_architecture
+
+    place = _place[0]
+    settings = place.settings.with_words(run.training)
+    if task == "test":
+        result = evaluate_test(run.folder, place.images, settings, threads=place.slots.threads)
+        return Outcome(run=run, result=result)
+    try:
+        result = train_architecture(
+            run.architecture,
+            place.images,
+            settings,
+            seed=run.seed,
+            folder=run.folder,
+            threads=place.slots.threads,
+            compiled=place.slots.compiled,
+            on_epoch=lambda metrics: place.said.put((str(run.folder), metrics.epoch, metrics.validation_accuracy)),
+            on_step=partial(_look_up, place.stop),
+            test=False,
+        )
+    except (_Stopped, InputError, OSError):
+        raise
+    except Exception as error:
+        return Outcome(run=run, failed=classify(error))
+    return Outcome(run=run, result=result)
+
+
+def _look_up(stop: Event, done: int, steps: int) -> None:
+    if stop.is_set():
+        raise _Stopped

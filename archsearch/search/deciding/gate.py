@@ -1,0 +1,115 @@
+"""The latency gate: a candidate is measured on a worker's device before it may become a trial.
+
+Measured once for each network, whatever its trainings, and kept in the ledger. From a few measurements on, a model of
+the exact counts keeps candidates from being proposed that would most likely break the bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archsearch.experiment import Ledger
+from archsearch.search.deciding.failures import ATTEMPTS
+from archsearch.search.deciding.messages import Measure, Report
+from archsearch.space import SearchSpace
+from archsearch.training.measuring.line import LatencyModel
+
+if TYPE_CHECKING:
+    from archsearch.search.proposing.proposals import Candidate
+    from archsearch.space.many.feasible import Feasible
+
+KIND = "latency"  # of the ledger's note
+ENOUGH = 6  # measurements before the model speaks
+COUNTS = ("macs", "activations", "params", "layers")
+LIKELY = 0.3  # a candidate of less probability to keep the bound is not proposed
+
+
+class Gate:
+    """`pending` candidates, by identity, are being measured, or will be `again`, since a worker died over them;
+    `refused` (digest, choices) were, and do not keep the bound."""
+
+    def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
+        self._budget, self._bound, self._ledger = space.budget, space.budget.latency, ledger
+        self.pending: dict[str, Candidate] = {}
+        self.again: list[str] = []
+        self._deaths: Counter[str] = Counter()
+        self._known: list[Mapping[str, Any]] = [event.data for event in ledger.events_of(KIND)]
+
+    @property
+    def refused(self) -> list[tuple[str, Mapping[str, Any]]]:
+        """What the bound rules out."""
+        return [(note["digest"], note["choices"]) for note in self._known if not note["admitted"]]
+
+    def priced(self, candidate: Candidate) -> Candidate:
+        """The candidate with its network's latency, where that was measured for another training."""
+        found = next((note["latency"] for note in self._known if note["digest"] == candidate.digest), None)
+        return candidate if found is None else _with_latency(candidate, float(found["median_ms"]))
+
+    def ask(self, candidate: Candidate) -> Measure | None:
+        """What a worker is to measure; None where latency does not count, or is known."""
+        if self._bound is None or candidate.price.latency is not None:
+            return None
+        self.pending[candidate.identity] = candidate
+        return self.measure(candidate.identity)
+
+    def measure(self, identity: str) -> Measure:
+        """The instruction for a candidate that is pending."""
+        assert self._bound is not None
+        return Measure(
+            digest=identity,
+            architecture=self.pending[identity].architecture.to_dict(),
+            batch=self._bound.batch,
+            precision=self._bound.precision,
+        )
+
+    def lost(self, identity: str, reason: str) -> Report | None:
+        """The worker that measured this candidate died: another one does. Where that happened too often, the report
+        that says so."""
+        self._deaths[identity] += 1
+        if self._deaths[identity] < ATTEMPTS["crashed"]:
+            self.again.append(identity)
+            return None
+        return Report(kind="latency", digest=identity, reason=reason)
+
+    def answer(self, report: Report) -> Candidate | None:
+        """The candidate with its latency, if it keeps the bound; what was measured is kept in any case."""
+        candidate = self.pending.pop(report.digest)
+        found = report.latency
+        latency = None if found is None else float(found["median_ms"])
+        priced = _with_latency(candidate, latency)
+        over = self._budget.violations(priced.price) if latency is not None else {}
+        admitted = latency is not None and all(amount <= 0 for amount in over.values())
+        note = {
+            "digest": candidate.digest,
+            "choices": candidate.choices,
+            "costs": {**candidate.price.to_dict(), "layers": candidate.layers},
+            "latency": dict(found) if found is not None else None,
+            "reason": report.reason,
+            "admitted": admitted,
+        }
+        with self._ledger.transaction():
+            self._ledger.note(KIND, note)
+            if not admitted and latency is not None:
+                cost = {name: int(value) for name, value in candidate.price.to_dict().items()}
+                self._ledger.reject(choices=candidate.choices, violations=over, cost=cost)
+        self._known.append(note)
+        return priced if admitted else None
+
+    def teach(self, feasible: Feasible) -> None:
+        """From now on candidates that would hardly keep the bound are not handed out."""
+        measured = [note for note in self._known if note["latency"] is not None]
+        if self._bound is None or len(measured) < ENOUGH:
+            return
+        costs = {name: np.array([note["costs"][name] for note in measured]) for name in COUNTS}
+        model = LatencyModel.fit(costs, [note["latency"]["median_ms"] for note in measured])
+        low, high = self._bound.low or 0.0, self._bound.high if self._bound.high is not None else np.inf
+        feasible.also = lambda counts: model.within(counts, low=low, high=high, least=LIKELY)
+
+
+def _with_latency(candidate: Candidate, milliseconds: float | None) -> Candidate:
+    return replace(candidate, price=replace(candidate.price, latency=milliseconds))

@@ -1,0 +1,73 @@
+"""What a search keeps of its finished trials: the best one's weights; with several objectives, the Pareto front's."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point, write_atomically
+from archsearch.experiment.records import spell
+from archsearch.search.proposing.samplers.pareto import undominated
+from archsearch.space import SearchSpace
+
+WEIGHTS, MODEL = "weights.safetensors", "model.yaml"
+
+
+class Front:
+    """Weights lie in trials/ID/ from before the ledger calls a trial finished until a better one has finished."""
+
+    def __init__(self, space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:
+        self._space, self._folder, self._ledger = space, folder, ledger
+        self._objectives = tuple(space.search.objectives)
+
+    def takes(self, trial: Trial, accuracy: float) -> bool:
+        """Whether a trial with this validation accuracy would be among what is kept."""
+        best = self._ledger.best()
+        if best is None or best.value is None or accuracy > best.value:
+            return True
+        if len(self._objectives) == 1:
+            return False
+        others = [other for other in self._ledger.trials(TrialState.FINISHED) if other.number != trial.number]
+        scores = np.array([self._scores(trial, accuracy), *(self._scores(o, o.value or 0.0) for o in others)])
+        return bool(undominated(scores)[0])
+
+    def keep(self, trial: Trial, accuracy: float, weights: bytes) -> None:
+        """Writes the trial's weights and network, and best.yaml where it is the most accurate."""
+        best = self._ledger.best()
+        place = self._folder.make_trial(trial.number)
+        write_atomically(place / WEIGHTS, weights)
+        network = self._described(trial, accuracy)
+        write_atomically(place / MODEL, network)
+        if best is None or best.value is None or accuracy > best.value:
+            write_atomically(self._folder.best_yaml, network)
+        crash_point("weights-written")
+
+    def tidy(self) -> None:
+        """The weights of trials that something better has replaced are deleted."""
+        finished = self._ledger.trials(TrialState.FINISHED)
+        best = self._ledger.best()
+        kept = {best.number} if best else set()
+        if len(self._objectives) > 1 and finished:
+            scores = np.array([self._scores(trial, trial.value or 0.0) for trial in finished])
+            kept |= {trial.number for trial, stays in zip(finished, undominated(scores), strict=True) if stays}
+        for trial in finished:
+            if trial.number not in kept:
+                for name in (WEIGHTS, MODEL):
+                    with suppress(OSError):
+                        (self._folder.trial(trial.number) / name).unlink()
+
+    def _scores(self, trial: Trial, accuracy: float) -> list[float]:
+        return [accuracy if name == "accuracy" else -trial.cost[name] for name in self._objectives]
+
+    def _described(self, trial: Trial, accuracy: float) -> str:
+        network = Architecture.from_dict(dict(trial.architecture))
+        return (
+            (
+                f"# {self._space.name}: trial {trial.id}, validation accuracy {accuracy:.4f},\n"
+                f"# {trial.cost['params']:,} parameters, {trial.cost['flops']:,} FLOPs (fvcore's total).\n"
+            )
+            + (f"# Trained with {spell(trial.training)}.\n" if trial.training else "")
+            + network.to_yaml()
+        )

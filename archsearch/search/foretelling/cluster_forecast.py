@@ -1,0 +1,215 @@
+"""What a search would take on a cluster that is not at hand: hours by the wall, and of GPUs, each as a range.
+
+A trial's seconds come from a data sheet (`devices.py`), or from this machine's probe: of cores, and of a GPU of the
+cluster's own kind. The search itself is gone through by the clock of an event list: lanes that wait at its end, while
+the last trials train on, are counted, for they are paid for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
+from archsearch.search.deciding.rungs import Rungs
+from archsearch.search.foretelling.data_sheets import Cluster, Step, epoch_seconds
+from archsearch.search.foretelling.forecast import MOST_SIMULATED
+from archsearch.space.many.columns import FloatArray
+from archsearch.space.search_settings import SearchSettings
+
+if TYPE_CHECKING:
+    from archsearch.space import SearchSpace
+    from archsearch.training.measuring.probe import Timings
+
+LOW, HIGH = 0, 1
+START_UP = (30.0, 120.0)  # seconds from the command to the first trial: 40 on 2 cores (benchmarks/results/overhead.md)
+MEASURED = (0.9, 1.2)  # of a probe's seconds: the same GPU elsewhere
+CORES = (0.7, 1.5)  # of a probe's seconds: another machine's cores, and trials that share its memory
+LANES = 16  # times as many trials are gone through at least: then the end of the search weighs as it should
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterForecast:
+    """An estimate, low and high. `gpu_hours` are those that are paid for, idle ones too (None for cores, which have
+    `core_hours`); `busy_share` is the share of the lanes' time in trials. `bound` says of how many networks (shares) a
+    step is bound by compute, memory or launches; None where steps were measured. `cores` is what the lanes ask for."""
+
+    cluster: str
+    nodes: int
+    devices: int
+    device: str
+    source: str
+    lanes: int
+    lanes_per_device: float
+    cores: int
+    precision: str
+    hours: Range
+    gpu_hours: Range | None
+    core_hours: Range | None
+    busy_share: Range
+    epoch_seconds: Range
+    start_up_seconds: Range
+    bound: dict[str, float] | None
+    ends_by_wall_time: bool
+    estimate: bool = True
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; a range is {low, high}."""
+        ranges = ("hours", "gpu_hours", "core_hours", "busy_share", "epoch_seconds", "start_up_seconds")
+        words = asdict(self)
+        return {
+            name: dict(zip(("low", "high"), value, strict=True)) if name in ranges and value is not None else value
+            for name, value in words.items()
+        }
+
+
+def forecast_on(
+    cluster: Cluster,
+    space: SearchSpace,
+    architectures: Sequence[Architecture],
+    timings: Timings | None,
+    *,
+    train: int,
+    validation: int,
+) -> ClusterForecast:
+    """Of the file's search there. `architectures` stand for what will be proposed; `timings` may be None for GPUs.
+
+    Raises ValueError for cores without timings.
+    """
+    lanes, sharing = _lanes(cluster, space)
+    seconds, source, bound = _seconds(cluster, space, architectures, timings, sharing, train, validation)
+    found: list[tuple[float, float]] = []
+    for side in (LOW, HIGH):
+        taken, busy = rehearse(space.search, space.training.epochs, seconds[side], lanes, dearest_best=side == HIGH)
+        found.append((taken + START_UP[side], busy * taken / (taken + START_UP[side])))
+    limit = space.search.wall_time
+    hours = _range([min(taken, limit or taken) / 3600 for taken, _ in found])
+    paid = (hours[LOW] * cluster.count, hours[HIGH] * cluster.count)
+    device = cluster.device
+    return ClusterForecast(
+        cluster=str(cluster),
+        nodes=cluster.nodes,
+        devices=cluster.count,
+        device="cpu" if device is None else device.name,
+        source=source,
+        lanes=lanes,
+        lanes_per_device=lanes / cluster.count,
+        cores=lanes * space.resources.cpus_per_trial,
+        precision=_precision(cluster, space, timings),
+        hours=hours,
+        gpu_hours=None if device is None else paid,
+        core_hours=paid if device is None else None,
+        busy_share=_range([busy for _, busy in found]),
+        epoch_seconds=_range([float(own.mean()) for own in seconds]),
+        start_up_seconds=START_UP,
+        bound=bound,
+        ends_by_wall_time=limit is not None and found[HIGH][0] > limit,
+    )
+
+
+def _range(both: Sequence[float]) -> Range:
+    return min(both), max(both)
+
+
+def _lanes(cluster: Cluster, space: SearchSpace) -> tuple[int, int]:
+    """Trials at once, and how many of them share a device: one, where the file does not say otherwise."""
+    words = space.resources
+    if cluster.device is None:
+        fits, sharing = cluster.nodes * (cluster.count // cluster.nodes // words.cpus_per_trial), 1
+    else:
+        share = words.gpu_share or 1.0
+        sharing = max(1, int(1 / share + 1e-9))
+        fits = cluster.count * sharing if share <= 1 else int(cluster.count / share)
+    return max(1, min(fits, space.search.trials, words.max_concurrent or fits)), sharing
+
+
+def _seconds(
+    cluster: Cluster,
+    space: SearchSpace,
+    architectures: Sequence[Architecture],
+    timings: Timings | None,
+    sharing: int,
+    train: int,
+    validation: int,
+) -> tuple[tuple[FloatArray, FloatArray], str, dict[str, float] | None]:
+    """Of an epoch of each network, (n,) low and high; where they come from; and what bounds the steps."""
+    batch, device = space.training.batch_size, cluster.device
+    words = {"train": train, "validation": validation, "batch": batch}
+    if device is None or _is_at_hand(cluster, timings):
+        if timings is None:
+            raise ValueError("cores are foretold from a probe")
+        probed = np.array([timings.epoch_seconds(network, **words) for network in architectures])
+        low, high = CORES if device is None else MEASURED
+        return (low * probed, high * probed * sharing), f"this machine's probe: {timings.device_name}", None
+    precision, costs = space.training.precision, [cost(network) for network in architectures]
+    low_seconds, high_seconds = (
+        np.array([epoch_seconds(c, device, **words, precision=precision, sharing=sharing, slow=slow) for c in costs])
+        for slow in (False, True)
+    )
+    bounds = Counter(Step.of(c, device, batch=batch, precision=precision, sharing=sharing).bound for c in costs)
+    shares = {name: bounds[name] / len(costs) for name in ("compute", "memory", "launches")}
+    return (low_seconds, high_seconds), device.source, shares
+
+
+def _is_at_hand(cluster: Cluster, timings: Timings | None) -> bool:
+    """Whether the probe ran on a GPU of the cluster's kind: then steps were measured."""
+    device = cluster.device
+    if device is None or timings is None or timings.device != "cuda":
+        return False
+    return device.name.lower() in timings.device_name.lower().replace("rtx ", "rtx")
+
+
+def _precision(cluster: Cluster, space: SearchSpace, timings: Timings | None) -> str:
+    if timings is not None and (cluster.device is None or _is_at_hand(cluster, timings)):
+        return timings.precision
+    word, device = space.training.precision, cluster.device
+    return word if word != "auto" else "bfloat16" if device is not None and device.bf16 is not None else "float32"
+
+
+def rehearse(
+    search: SearchSettings, epochs: int, seconds: FloatArray, lanes: int, *, dearest_best: bool = False
+) -> tuple[float, float]:
+    """(seconds, share of the lanes' time in trials) from the first trial's start to the end of the last.
+
+    `seconds` of an epoch, (n,): trials have them in a random order. Their order is the same at every rung: a random
+    one, or the dearest are the best, so that they are promoted. Of a long search a part is gone through, and the
+    rest is taken to go on alike.
+    """
+    count = min(search.trials, max(MOST_SIMULATED, LANES * lanes))
+    rng = np.random.default_rng(0)
+    own = np.resize(rng.permutation(seconds), count)[rng.permutation(count)]
+    scores = own + 1e-9 * rng.random(count) if dearest_best else rng.random(count)
+    stopping = search.early_stopping
+    grace = stopping.grace_epochs if stopping.kind == "asha" else epochs
+    rungs = Rungs(grace=grace, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
+    running: list[tuple[float, int, int]] = []  # when a trial comes to its rung: (seconds, trial, rung)
+    begun, now, worked = 0, 0.0, 0.0
+    while True:
+        while len(running) < lanes:
+            promotion = rungs.promotion() or (None if begun < count or running else rungs.last_promotion())
+            if promotion is not None:
+                trial, start = promotion.trial, promotion.rung
+                rungs.promote(trial, start)
+            elif begun < count:
+                begun += 1
+                trial, start = begun, 0
+            else:
+                break
+            end = rungs.above(trial, start) or epochs
+            spent = float(own[trial - 1]) * (end - start)
+            worked += spent
+            heapq.heappush(running, (now + spent, trial, end))
+        if not running:
+            more = worked * (search.trials / count - 1)
+            whole = now + more / lanes
+            return whole, (worked + more) / (whole * lanes)
+        now, trial, end = heapq.heappop(running)
+        rungs.record(trial, end, float(scores[trial - 1]))

@@ -1,0 +1,151 @@
+"""How long a search will take: a probe's seconds of an epoch, times the epochs that its rungs let it train."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archsearch.architecture.spec import Architecture
+from archsearch.search.deciding.rungs import Rungs
+from archsearch.space.search_settings import SearchSettings
+from archsearch.space.settings import ResourceSettings
+
+if TYPE_CHECKING:
+    from archsearch.space import SearchSpace
+    from archsearch.training.measuring.probe import Timings
+
+MOST_SIMULATED = 2000  # trials; a longer search's are taken to go on alike
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """`epoch_seconds` is the mean over networks within the budget, the quartiles beside it. `trial_epochs` are those of
+    all trials together, early stopping as it is when rungs order the trials as later ones do; `at_most`: without it.
+
+    Hours are of training and validation alone, with `at_once` trials that do not slow one another. `gpu_hours` is None
+    where no GPU is used. `wall_hours` is the file's wall time: a search that would take longer ends then, with fewer
+    trials, and the hours are no more than that.
+    """
+
+    trials: int
+    trial_epochs: float
+    trial_epochs_at_most: int
+    epoch_seconds: float
+    epoch_seconds_quartiles: tuple[float, float, float]
+    networks: int
+    at_once: int
+    hours: float
+    hours_at_most: float
+    gpu_hours: float | None
+    gpu_hours_at_most: float | None
+    wall_hours: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "epoch_seconds_quartiles": list(self.epoch_seconds_quartiles)}
+
+
+def forecast(
+    space: SearchSpace,
+    timings: Timings,
+    architectures: Sequence[Architecture],
+    *,
+    train: int,
+    validation: int,
+    gpus: int,
+) -> Forecast:
+    """Of the file's search on this machine, which has so many `gpus`. `architectures` stand for what will be proposed:
+    uniform draws from those within the budget."""
+    batch = space.training.batch_size
+    seconds = np.array(
+        [timings.epoch_seconds(a, train=train, validation=validation, batch=batch) for a in architectures]
+    )
+    mean, (low, middle, high) = float(seconds.mean()), np.quantile(seconds, (0.25, 0.5, 0.75)).tolist()
+    trials, epochs = space.search.trials, trial_epochs(space.search, space.training.epochs)
+    lanes, most = at_once(space.resources, trials, gpus=gpus), trials * space.training.epochs
+    # The last trials do not fill all lanes: a search is no shorter than one trial trained to the end.
+    hours = max(epochs / lanes, min(epochs, space.training.epochs)) * mean / 3600
+    gpu = space.resources.gpu_share if timings.device == "cuda" else 0.0
+    wall = None if space.search.wall_time is None else space.search.wall_time / 3600
+    end = math.inf if wall is None else wall
+    at_most = most / lanes * mean / 3600
+    return Forecast(
+        trials=trials,
+        trial_epochs=epochs,
+        trial_epochs_at_most=most,
+        epoch_seconds=mean,
+        epoch_seconds_quartiles=(low, middle, high),
+        networks=len(architectures),
+        at_once=lanes,
+        hours=min(hours, end),
+        hours_at_most=min(at_most, end),
+        gpu_hours=min(epochs * mean / 3600, end * lanes) * gpu if gpu else None,
+        gpu_hours_at_most=min(most * mean / 3600, end * lanes) * gpu if gpu else None,
+        wall_hours=wall,
+    )
+
+
+def trial_epochs(search: SearchSettings, epochs: int) -> float:
+    """Epochs of all trials together: the rungs are gone through, with one worker, by trials whose order at every rung
+    is the same. Where rungs say less of one another more trials go on."""
+    stopping, trials = search.early_stopping, search.trials
+    if stopping.kind == "none":
+        return float(trials * epochs)
+    count = min(trials, MOST_SIMULATED)
+    scores = np.random.default_rng(0).permutation(count)
+    rungs = Rungs(grace=stopping.grace_epochs, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
+    trained = begun = 0
+    while True:
+        promotion = rungs.promotion() or (rungs.last_promotion() if begun == count else None)
+        if promotion is not None:
+            trial, start = promotion.trial, promotion.rung
+            rungs.promote(trial, start)
+        elif begun < count:
+            begun += 1
+            trial, start = begun, 0
+        else:
+            return trained * trials / count
+        end = rungs.above(trial, start) or epochs
+        trained += end - start
+        rungs.record(trial, end, float(scores[trial - 1]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a trial of the file would have on this machine: its device, torch's threads; and the machine's `gpus`."""
+
+    device: str
+    threads: int
+    gpus: int
+
+
+def setting(space: SearchSpace) -> Setting:
+    """As the executor settles it: a GPU where trials ask for one and there is one."""
+    from archsearch.training.devices import gpus
+
+    there, wanted = len(gpus() or ()), space.training.device
+    used = wanted != "cpu" and space.resources.gpu_share > 0 and there > 0
+    threads = min(space.resources.cpus_per_trial, os.cpu_count() or 1)
+    return Setting(device="cuda" if used or wanted == "cuda" else "cpu", threads=threads, gpus=there)
+
+
+def images_of(space: SearchSpace, images: int) -> tuple[int, int]:
+    """(train, validation): how many of the data's `images` that are no test images an epoch sees."""
+    wanted = space.data.validation
+    validation = round(wanted) if wanted >= 1 else max(1, round(wanted * images))
+    train = images - validation
+    return max(1, min(train, space.data.limit or train)), validation
+
+
+def at_once(resources: ResourceSettings, trials: int, *, gpus: int) -> int:
+    """Trials that run at once on this machine, as the executor would settle it; at least one."""
+    cores = os.cpu_count() or 1
+    fits = cores // min(resources.cpus_per_trial, cores)
+    if resources.gpu_share and gpus:
+        fits = min(fits, int(gpus / resources.gpu_share))
+    return max(1, min(fits, trials, resources.max_concurrent or fits))

@@ -1,0 +1,1 @@
+"""Which network is tried next: candidates within the budget, what is known of them, the samplers."""

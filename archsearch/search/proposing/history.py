@@ -1,0 +1,74 @@
+"""What samplers learn from: every trial of a search so far, as arrays.
+
+A reading of the ledger, made anew for each proposal; a sampler decides from it and from a generator alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from archsearch.space.many.columns import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class History:
+    """n trials of D columns and M objectives, in the order in which they ended; those that still run come last.
+
+    Everything that a sampler reads here is turned so that more is better. A trial that was stopped, or that waits
+    at a rung, has the epochs it was trained for, so that its score is never taken for that of a finished one.
+    """
+
+    codes: IntArray  # (n, D), canonical: the index of each column's value, -1 where the choice is inactive
+    scores: FloatArray  # (n, M), the newest of each trial; nan: unknown (running without one yet, or failed)
+    epochs: IntArray  # (n,), epochs of training behind `scores`
+    full: int  # epochs of a finished training
+    rungs: Mapping[int, FloatArray] = field(default_factory=dict)
+    """Epochs of a rung -> (n, M): the scores there of every trial that was trained so far, nan elsewhere.
+
+    Trials that went on are found in `scores` with more epochs, and here too. Rungs may be left out: then a trial is
+    known by its newest score alone.
+    """
+
+    @classmethod
+    def empty(cls, columns: int, objectives: int = 1, full: int = 1) -> History:
+        """No trial yet."""
+        return cls(
+            codes=np.empty((0, columns), np.int32),
+            scores=np.empty((0, objectives)),
+            epochs=np.empty(0, np.int32),
+            full=full,
+        )
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @property
+    def objectives(self) -> int:
+        """M."""
+        return int(self.scores.shape[1])
+
+    @property
+    def known(self) -> BoolArray:
+        """(n,): the trials whose every objective is known."""
+        return np.asarray(np.isfinite(self.scores).all(axis=1))
+
+    @property
+    def finished(self) -> BoolArray:
+        """(n,): the trials that were trained in full, with a score."""
+        return np.asarray(self.known & (self.epochs >= self.full))
+
+    def at(self, epochs: int) -> FloatArray:
+        """(n, M): the scores at a rung, or in the end: nan where a trial was not trained so far, or further unseen."""
+        newest = np.where((self.epochs == epochs)[:, None] & self.known[:, None], self.scores, np.nan)
+        if epochs >= self.full:
+            return np.where(self.finished[:, None], self.scores, np.nan)
+        kept = self.rungs.get(epochs)
+        return newest if kept is None else np.where(np.isfinite(kept), kept, newest)
+
+    def levels(self) -> tuple[int, ...]:
+        """The epochs at which scores stand, rising: every rung that a trial was seen at, and the end."""
+        seen = {int(epochs) for epochs in np.unique(self.epochs[self.known])} | set(self.rungs)
+        return tuple(sorted({min(epochs, self.full) for epochs in seen if epochs > 0}))

@@ -1,0 +1,190 @@
+"""What is tried next: a sampler's choice among the candidates that the budget admits, none of them twice.
+
+Everything here is a reading of the ledger: `Proposals` is built anew from it at each start, and the random numbers
+of a proposal come from the search's seed and the trial's number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from archsearch.architecture.canonical import digest
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment.records import Epoch, Trial, TrialState
+from archsearch.search.proposing.records import Known, Records
+from archsearch.search.proposing.samplers.registry import sampler_of
+from archsearch.space import RecordedChoices, SearchSpace
+from archsearch.space.budget import Price
+from archsearch.space.many.columns import IntArray
+from archsearch.space.many.feasible import Feasible
+
+SPELLINGS = 5_000  # candidates in a row that are networks known already, before the space counts as used up
+REPEATED = 3  # of a warm start's best networks that are trained again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A point of the space, its network and what it costs.
+
+    `digest` is the network's; `identity` is that of the network and its training, by which candidates are told apart.
+    """
+
+    choices: dict[str, Any]
+    architecture: Architecture
+    price: Price
+    layers: int
+    digest: str
+    identity: str
+
+
+def derived_seed(seed: int, *path: object) -> int:
+    """A seed of its own for each use, so that a resumed search goes on exactly as it would have."""
+    text = "/".join(str(part) for part in (seed, *path))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+class Proposals:
+    """Proposes candidates that the budget admits and that were not proposed before.
+
+    `trials` (in the order in which they were first known) and `epochs` are the ledger's; `prior` are results of other
+    experiments (a warm start); `refused` are the digests and choices that a measured latency ruled out.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        trials: Sequence[Trial] = (),
+        epochs: Sequence[Epoch] = (),
+        *,
+        prior: Sequence[Known] = (),
+        refused: Iterable[tuple[str, Mapping[str, Any]]] = (),
+    ) -> None:
+        self._space = space
+        self._threads = ThreadpoolController()  # finding the libraries takes milliseconds
+        self.feasible = Feasible(space, seed=derived_seed(space.search.seed, "candidates"))
+        word = space.search.sampler
+        objectives = tuple(space.search.objectives)
+        self._sampler = sampler_of(word if isinstance(word, str) else word.to_dict(), objectives=len(objectives))
+        self._records = Records(
+            columns=len(self.feasible.columns),
+            objectives=objectives,
+            rungs=space.search.early_stopping.rungs(space.training.epochs),
+            full=space.training.epochs,
+        )
+        self._seen = {self._identity(trial.digest, trial.choices) for trial in trials}
+        self._refused = set[str]()
+        carried = [(row, known) for known in prior if (row := self._row(known.choices)) is not None]
+        for row, known in carried:
+            self._records.learn(row, known)
+        self._first = self._to_repeat(carried)
+        curves: dict[int, list[Epoch]] = {}
+        for epoch in epochs:
+            curves.setdefault(epoch.trial, []).append(epoch)
+        for network, choices in refused:
+            self.refuse(network)
+            self._seen.add(self._identity(network, choices))
+            if (row := self._row(choices)) is not None:
+                self.feasible.use(row)
+        for trial in trials:
+            self.learn(trial, curves.get(trial.number, []))
+
+    def propose(self, number: int) -> Candidate | None:
+        """The candidate of trial `number`, or None where the space holds no new one within the budget."""
+        # A candidate that its latency ruled out leaves its number to the next one, which draws anew.
+        rng = np.random.default_rng(derived_seed(self._space.search.seed, number, len(self._seen)))
+        found: Candidate | None = None
+        passed_by: list[IntArray] = []
+        for attempt in range(SPELLINGS):
+            if attempt == 0 and number <= len(self._first):
+                row: IntArray | None = self._first[number - 1]
+            else:
+                # The trials have the cores: several threads of linear algebra would wait for one another.
+                with self._threads.limit(limits=1):
+                    row = self._sampler.propose(self._records.history(), self.feasible, rng)
+            if row is None:
+                break
+            self.feasible.use(row)
+            candidate = self.candidate(row)
+            # Otherwise another spelling of one that was proposed, or a network that its latency ruled out.
+            if candidate.identity not in self._seen and candidate.digest not in self._refused:
+                self._seen.add(candidate.identity)
+                found = candidate
+                break
+            if self._space.trainings.words:
+                passed_by.append(row)
+        # The ledger does not know of these, so that a resumed search has them before it again.
+        for row in passed_by:
+            self.feasible.release(row)
+        return found
+
+    def prepare(self) -> None:
+        """Counts what the first proposals look at, which the workers leave time for while they start."""
+        self.feasible.prepare(getattr(self._sampler, "anywhere", 1))
+
+    def refuse(self, digest: str) -> None:
+        """This network is not proposed, with whatever training."""
+        self._refused.add(digest)
+
+    def begins(self, number: int, candidate: Candidate) -> None:
+        """The candidate is trial `number` from now on."""
+        if (row := self._row(candidate.choices)) is not None:
+            self._records.begin(number, row)
+
+    def learn(self, trial: Trial, epochs: Iterable[Epoch]) -> None:
+        """What is known of a trial by now: it was proposed, it paused at a rung, or it ended."""
+        row = self._row(trial.choices)
+        if row is None:
+            return
+        self.feasible.use(row)
+        self._seen.add(self._identity(trial.digest, trial.choices))
+        # Of one that goes on above its rung no more is known than it scored there; of one that failed, nothing.
+        running = trial.state in (TrialState.WAITING, TrialState.RUNNING)
+        last = trial.rung if running else 0 if trial.state is TrialState.FAILED else trial.epochs
+        scores = {e.epoch: e.metrics.get("validation_accuracy") for e in epochs if e.epoch <= last}
+        curve = {epoch: score for epoch, score in scores.items() if score is not None}
+        known = Known(choices=trial.choices, costs=trial.cost, curve=curve)
+        self._records.learn(row, known, number=trial.number, ended=trial.state.ended or bool(known.curve))
+
+    def candidate(self, row: IntArray) -> Candidate:
+        """The network of a row, with what it costs."""
+        choices = self.feasible.grid.choices(row)
+        architecture = self._space.sample(RecordedChoices(choices))
+        counted, network = cost(architecture), digest(architecture)
+        return Candidate(
+            choices=choices,
+            architecture=architecture,
+            price=self._space.price(counted),
+            layers=counted.layers,
+            digest=network,
+            identity=self._identity(network, choices),
+        )
+
+    def typical(self) -> Architecture | None:
+        """One of middling FLOPs, always the same: what is measured of it holds for the search. Nothing is proposed;
+        None where nothing could be."""
+        row = self.feasible.typical()
+        return None if row is None else self.candidate(row).architecture
+
+    def _to_repeat(self, carried: Sequence[tuple[IntArray, Known]]) -> list[IntArray]:
+        """The best of a warm start within the budget come first: their weights are elsewhere, and a search must not
+        end behind what was known at its start."""
+        rows = np.array([row for row, _ in carried]).reshape(-1, len(self.feasible.columns))
+        admitted = {row.tobytes() for row in self.feasible.admitted(rows)} if len(rows) else set()
+        # Of equally long trainings the more accurate, and longer ones first.
+        best = sorted(carried, key=lambda pair: max(pair[1].curve.items()), reverse=True)
+        return [row for row, _ in best if row.tobytes() in admitted][:REPEATED]
+
+    def _identity(self, digest: str, choices: Mapping[str, Any]) -> str:
+        trainings = self._space.trainings
+        return trainings.identity(digest, trainings.overrides(choices))
+
+    def _row(self, choices: Mapping[str, Any]) -> IntArray | None:
+        """None for choices that this space does not hold."""
+        return self.feasible.grid.codes(choices, np.random.default_rng(0))

@@ -1,0 +1,93 @@
+"""The trials so far as growing arrays: what `History` shows a sampler, without being made anew for each proposal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from archsearch.search.proposing.history import History
+from archsearch.space.many.columns import FloatArray, IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What is known of a candidate that was trained: `curve` maps epochs to validation accuracy."""
+
+    choices: Mapping[str, Any]
+    costs: Mapping[str, float]
+    curve: Mapping[int, float]
+
+
+class Records:
+    """n trials, in the order in which something was known of them; `begin` adds one that only runs so far.
+
+    `rungs` are the epochs, below `full`, at which scores of unfinished trials can be compared.
+    """
+
+    def __init__(self, *, columns: int, objectives: tuple[str, ...], rungs: Sequence[int], full: int) -> None:
+        self._objectives, self._levels, self._full = objectives, frozenset(rungs), full
+        self._count = 0
+        self._codes: IntArray = np.empty((64, columns), np.int32)
+        self._scores: FloatArray = np.empty((64, len(objectives)))
+        self._epochs: IntArray = np.empty(64, np.int32)
+        self._rungs: dict[int, FloatArray] = {}
+        self._places: dict[int, int] = {}
+        self._running: dict[int, IntArray] = {}
+
+    def begin(self, number: int, row: IntArray) -> None:
+        """Trial `number` runs, and nothing is known of it."""
+        self._running[number] = row
+
+    def learn(self, row: IntArray, known: Known, *, number: int | None = None, ended: bool = True) -> None:
+        """What is known of a trial by now; trials without a number are another experiment's."""
+        if not ended and number is not None:
+            self._running[number] = row
+            return
+        place = self._place(number)
+        self._codes[place] = row
+        reached = max(known.curve, default=0)
+        self._epochs[place] = reached
+        self._scores[place] = self._score(known, reached)
+        for epochs in self._levels & known.curve.keys():
+            if epochs not in self._rungs:
+                self._rungs[epochs] = np.full((len(self._codes), len(self._objectives)), np.nan)
+            self._rungs[epochs][place] = self._score(known, epochs)
+
+    def history(self) -> History:
+        """As of now."""
+        count, running = self._count, list(self._running.values())
+        codes, scores, epochs = self._codes[:count], self._scores[:count], self._epochs[:count]
+        rungs = {at: values[:count] for at, values in self._rungs.items()}
+        if running:
+            blank = np.full((len(running), len(self._objectives)), np.nan)
+            codes = np.concatenate([codes, np.array(running, np.int32)])
+            scores = np.concatenate([scores, blank])
+            epochs = np.concatenate([epochs, np.zeros(len(running), np.int32)])
+            rungs = {at: np.concatenate([values, blank]) for at, values in rungs.items()}
+        return History(codes=codes, scores=scores, epochs=epochs, full=self._full, rungs=rungs)
+
+    def _score(self, known: Known, epochs: int) -> FloatArray:
+        """Every objective, turned so that more is better."""
+        accuracy = known.curve.get(epochs, np.nan)
+        return np.array([accuracy if name == "accuracy" else -known.costs[name] for name in self._objectives])
+
+    def _place(self, number: int | None) -> int:
+        if number is not None and number in self._places:
+            return self._places[number]
+        if self._count == len(self._codes):
+            more = len(self._codes)
+            self._codes = np.concatenate([self._codes, np.empty_like(self._codes)])
+            self._scores = np.concatenate([self._scores, np.empty_like(self._scores)])
+            self._epochs = np.concatenate([self._epochs, np.zeros(more, np.int32)])
+            blank = np.full((more, len(self._objectives)), np.nan)
+            self._rungs = {at: np.concatenate([values, blank]) for at, values in self._rungs.items()}
+        place, self._count = self._count, self._count + 1
+        for values in self._rungs.values():
+            values[place] = np.nan
+        if number is not None:
+            self._places[number] = place
+            self._running.pop(number, None)
+        return place

@@ -1,0 +1,134 @@
+"""Bayesian optimisation: a Gaussian process over choices and exact costs says which candidate promises most."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.face import Field
+from archsearch.search.proposing.samplers.finals import Finals, finals
+from archsearch.search.proposing.samplers.gaussian_process import GaussianProcess, Inputs, Settings, embedded, learn
+from archsearch.search.proposing.samplers.pool import pool
+from archsearch.search.proposing.samplers.standing import comparable, order
+from archsearch.space.many.columns import FloatArray, IntArray
+
+COSTS = ("params", "flops")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bayes:
+    """One objective: expected improvement (Jones 1998) over the best that the model believes of the trials so far.
+    Several: the upper confidence bounds of a random scalarisation (Paria 2019, arXiv:1805.12168).
+
+    The model sees choices, parameters and FLOPs, which are known exactly before anything is trained, and learns the
+    ranks of the scores. Trials of fewer epochs count as what they foretell (`finals`). A trial that runs, or failed,
+    is believed to be as good as the model says, so that the next one looks elsewhere.
+    """
+
+    startup: int = 10  # random trials before there is a model
+    observations: int = 150  # the best half of these and a spread of the others bound the time
+    waiting: int = 50  # of the trials without a score, the last ones
+    lessons: int = 60  # trials that the model's settings are learnt from
+    growth: float = 1.25  # settings are learnt anew when so many times more trials are there
+    anywhere: int = 256  # candidates to score: uniform ones,
+    parents: int = 5  # and of the best trials
+    each: int = 12  # so many neighbours
+    bravery: float = 1.0  # standard deviations of the bounds, with several objectives
+    _learnt: dict[bytes, Settings] = field(default_factory=dict, compare=False, repr=False)
+
+    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+        """The most promising of some hundreds of candidates, uniform ones and neighbours of the best trials."""
+        ranked = order(history, enough=max(self.startup, self.parents))
+        if len(ranked) < self.startup:
+            drawn = feasible.draw(1, rng)
+            return drawn[0] if len(drawn) else None
+        best = history.codes[ranked[: self.parents]]
+        candidates = pool(best, feasible, rng, anywhere=self.anywhere, each=self.each)
+        if not len(candidates):
+            return None
+        inputs = _inputs(candidates, feasible)
+        models = [self._model(history, objective, feasible) for objective in range(history.objectives)]
+        if len(models) == 1:
+            worth = _improvement(*models[0].predict(inputs), float(models[0].known.max()))
+        else:
+            bounds = [mean + self.bravery * spread for mean, spread in (model.predict(inputs) for model in models)]
+            worth = _scalarised(np.stack(bounds, axis=1), rng.dirichlet(np.ones(len(models))))
+        return candidates[int(np.argmax(worth))]
+
+    def _model(self, history: History, objective: int, feasible: Field) -> GaussianProcess:
+        known = _thinned(finals(history, objective), self.observations)
+        inputs = _inputs(history.codes[known.rows], feasible)
+        values, extra = _ranked(known)
+        settings = self._settings(history, objective, feasible)
+        model = GaussianProcess(inputs, values, extra, settings)
+        (waiting,) = np.nonzero(~history.known)
+        if not len(waiting):
+            return model
+        more = _inputs(history.codes[waiting[-self.waiting :]], feasible)
+        together = Inputs(np.concatenate([inputs.points, more.points]), inputs.owners)
+        believed = np.concatenate([values, model.predict(more)[0]])
+        extra = np.concatenate([extra, np.zeros(len(more.points))])
+        return GaussianProcess(together, believed, extra, settings)
+
+    def _settings(self, history: History, objective: int, feasible: Field) -> Settings:
+        """Learnt from the first trials of the highest rung with enough of them: anew at 10, 12, 15, 18, ... trials."""
+        chosen, scores = comparable(history, 2 * self.startup)
+        count = min(self.startup, len(chosen))
+        while int(count * self.growth) <= len(chosen):
+            count = int(count * self.growth)
+        some = _thinned(Finals(chosen[:count], scores[:count, objective], np.zeros(count)), self.lessons)
+        codes = history.codes[some.rows]
+        key = codes.tobytes() + some.values.tobytes()
+        if key not in self._learnt:
+            while len(self._learnt) >= 2 * history.objectives:
+                self._learnt.pop(next(iter(self._learnt)))
+            self._learnt[key] = learn(_inputs(codes, feasible), _ranked(some)[0])
+        return self._learnt[key]
+
+
+def _inputs(codes: IntArray, feasible: Field) -> Inputs:
+    costs = feasible.costs(codes)
+    return embedded(codes, [costs[name] for name in COSTS if name in costs], feasible.columns)
+
+
+def _ranked(known: Finals) -> tuple[FloatArray, FloatArray]:
+    """Ranks of the values, with mean 0 and deviation 1, and the variances as the ranks feel them; (k,) each.
+
+    Ranks are the same for accuracy, error or its logarithm, and a network that does not learn at all does not make
+    those that do look alike. A deviation is felt as the ranks that it spans in the middle of its reach.
+    """
+    levels, place, count = np.unique(known.values, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(count) - (count - 1) / 2
+    unit = float(ranks[place].std()) or 1.0
+    heights = (ranks - ranks[place].mean()) / unit
+    spread = np.sqrt(known.variance)
+    reach = np.interp(known.values + spread, levels, heights) - np.interp(known.values - spread, levels, heights)
+    return heights[place], (reach / 2) ** 2
+
+
+def _thinned(known: Finals, most: int) -> Finals:
+    """At most so many of the trials: the best half, and of the others every so-manieth by rank."""
+    if len(known.rows) <= most:
+        return known
+    ranked = np.argsort(-known.values, kind="stable")
+    rest = ranked[most // 2 :]
+    spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).round().astype(int)]
+    kept = np.sort(np.concatenate([ranked[: most // 2], spread]))
+    return Finals(known.rows[kept], known.values[kept], known.variance[kept])
+
+
+def _improvement(mean: FloatArray, spread: FloatArray, best: float) -> FloatArray:
+    """Expected improvement of normal variables over `best` (Jones 1998, equation 15)."""
+    z = (mean - best) / spread
+    below = 0.5 * np.array([math.erfc(-value) for value in (z / math.sqrt(2)).tolist()])
+    return np.asarray(spread * (z * below + np.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)))
+
+
+def _scalarised(values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Augmented Chebyshev scalarisation (Knowles 2006, equation 2) of (n, M) to (n,), each objective from 0 to 1."""
+    low, high = values.min(axis=0), values.max(axis=0)
+    losses = (1 - (values - low) / np.maximum(high - low, 1e-12)) * weights
+    return np.asarray(-losses.max(axis=1) - 0.05 * losses.sum(axis=1))

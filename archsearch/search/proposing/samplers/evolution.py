@@ -1,0 +1,33 @@
+"""Regularised evolution: the youngest live, tournaments choose, one choice mutates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.face import Field
+from archsearch.search.proposing.samplers.standing import order
+from archsearch.space.many.columns import IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evolution:
+    """Ageing evolution (Real 2019, arXiv:1802.01548, algorithm 1), asynchronous: the population is the last
+    `population` trials that have a score; the winner among `tournament` of them gets one choice changed."""
+
+    population: int = 30
+    tournament: int = 10
+
+    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+        """A child of a tournament's winner; a random candidate while the population fills, or the child is used up."""
+        alive = order(history, last=self.population)
+        if len(alive) >= self.population:
+            entered = np.sort(rng.choice(len(alive), min(self.tournament, len(alive)), replace=False))
+            for place in entered:
+                child = feasible.neighbours(history.codes[alive[place]], 1, rng)
+                if len(child):
+                    return child[0]
+        drawn = feasible.draw(1, rng)
+        return drawn[0] if len(drawn) else None

@@ -1,0 +1,47 @@
+"""What a sampler is, and what it sees of a space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from archsearch.search.proposing.history import History
+from archsearch.space.many.columns import Column, IntArray
+
+
+class Field(Protocol):
+    """The candidates that may be proposed: in budget and not yet used (`space.feasible.Feasible`).
+
+    Candidates are rows of D codes, see `History`. Whatever comes back is canonical and distinct.
+    """
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The D choices."""
+        ...
+
+    def draw(self, count: int, rng: np.random.Generator) -> IntArray:
+        """(<= count, D): uniform over the candidates; fewer, even none, where few are left."""
+        ...
+
+    def neighbours(self, row: IntArray, count: int, rng: np.random.Generator) -> IntArray:
+        """(<= count, D): candidates that differ from `row` (D,) in one choice."""
+        ...
+
+    def admitted(self, codes: IntArray) -> IntArray:
+        """(<= n, D): those of n wished-for rows, made canonical, that may be proposed, each once, in their order."""
+        ...
+
+    def costs(self, codes: IntArray) -> Mapping[str, IntArray]:
+        """Exact costs of any rows by name (flops, params, ...), each (n,)."""
+        ...
+
+
+class Sampler(Protocol):
+    """Who proposes. Decisions follow from (history, generator) alone; whatever is kept only makes them faster."""
+
+    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+        """The next trial's row (D,), or None where nothing new is left."""
+        ...

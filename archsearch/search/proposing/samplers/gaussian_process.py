@@ -1,0 +1,143 @@
+"""A Gaussian process over architectures: their choices, and what they cost.
+
+Two candidates are alike as far as each choice agrees and each cost is near; how much a choice counts is learnt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from archsearch.space.many.columns import Column, FloatArray, IntArray
+
+NOISES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)  # variance of the noise as a share of the signal's
+SCALES = (0.01, 0.04, 0.16, 0.64)  # weights that all parts have in common, before each gets its own
+STEPS = (0.25, 4.0)  # what a weight is multiplied by, to see whether that explains more
+FURTHEST = 64.0  # from the common weight
+SWEEPS = 2
+CAUTION = 1.0  # how strongly weights are held together: standard deviations are 1 / CAUTION in units of log 4
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """n candidates as points: (n, P), and (P,) which part each coordinate belongs to (D columns, then C costs)."""
+
+    points: FloatArray
+    owners: IntArray
+
+    @property
+    def parts(self) -> int:
+        """D + C."""
+        return int(self.owners[-1]) + 1 if len(self.owners) else 0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is learnt besides the function: a weight for each part, a common one that they are held to, the noise."""
+
+    weights: tuple[float, ...]
+    scale: float
+    noise: float
+
+
+def embedded(codes: IntArray, costs: Sequence[IntArray], columns: Sequence[Column]) -> Inputs:
+    """Points such that squared distances are: between different values of a choice 1; between ordered ones the
+    square of the share of all places that lies between; between active and inactive 0.75 to 1; of costs, (n,) each,
+    the square of the difference of their logarithms to base 2.
+    """
+    coordinates: list[FloatArray] = []
+    owners: list[int] = []
+    for part, column in enumerate(columns):
+        own, size = codes[:, part], len(column.values)
+        if column.ordered and size > 2:
+            coordinates += [np.where(own < 0, 0.5, own / (size - 1)), np.where(own < 0, np.sqrt(0.75), 0.0)]
+        else:
+            coordinates += [np.where(own == code, np.sqrt(0.5), 0.0) for code in range(-1, size)]
+        owners += [part] * (len(coordinates) - len(owners))
+    coordinates += [np.log2(np.maximum(cost, 1)) for cost in costs]
+    owners += range(len(columns), len(columns) + len(costs))
+    return Inputs(np.stack(coordinates, axis=1), np.array(owners))
+
+
+def matern(squared: FloatArray) -> FloatArray:
+    """Matern 5/2 of squared distances (Rasmussen & Williams 2006, equation 4.17), 1 at distance 0."""
+    distance = np.maximum(squared, 0)
+    distance *= 5
+    np.sqrt(distance, out=distance)
+    alike = np.exp(-distance)
+    alike *= 1 + distance * (1 + distance / 3)
+    return alike
+
+
+def evidence(squared: FloatArray, values: FloatArray, settings: Settings) -> float:
+    """Logarithm of the marginal likelihood, the signal's variance at its best, less the weights' penalty.
+
+    `squared` are the (parts, n, n) distances of n inputs; `values` (n,) have mean 0.
+    """
+    n = len(values)
+    matrix = matern(np.tensordot(np.array(settings.weights), squared, axes=1))
+    matrix[np.diag_indices(n)] += settings.noise
+    try:
+        lower = np.linalg.cholesky(matrix)
+    except np.linalg.LinAlgError:
+        return -np.inf
+    white = np.linalg.solve(lower, values)
+    variance = max(float(white @ white) / n, 1e-12)
+    steps = np.log(np.array(settings.weights) / settings.scale) / np.log(4)
+    penalty = 0.5 * CAUTION**2 * float(steps @ steps)
+    return -0.5 * n * float(np.log(variance)) - float(np.log(np.diag(lower)).sum()) - penalty
+
+
+def learn(inputs: Inputs, values: FloatArray) -> Settings:
+    """The settings that explain (n,) values of mean 0 best, sought one by one: a small grid, so no surprises."""
+    squared = np.zeros((inputs.parts, len(values), len(values)))
+    for owner, point in zip(inputs.owners, inputs.points.T, strict=True):
+        squared[owner] += (point[:, None] - point) ** 2
+    first = [Settings((scale,) * len(squared), scale, noise) for scale in SCALES for noise in NOISES]
+    found = [evidence(squared, values, settings) for settings in first]
+    best, top = first[int(np.argmax(found))], max(found)
+    for _ in range(SWEEPS):
+        for part in range(len(squared)):
+            for step in STEPS:
+                weights = list(best.weights)
+                weights[part] = float(np.clip(weights[part] * step, best.scale / FURTHEST, best.scale * FURTHEST))
+                trial = replace(best, weights=tuple(weights))
+                if (reached := evidence(squared, values, trial)) > top:
+                    top, best = reached, trial
+        for noise in NOISES:
+            trial = replace(best, noise=noise)
+            if (reached := evidence(squared, values, trial)) > top:
+                top, best = reached, trial
+    return best
+
+
+class GaussianProcess:
+    """Posterior of a function known at n inputs, with noise."""
+
+    def __init__(self, inputs: Inputs, values: FloatArray, extra: FloatArray, settings: Settings) -> None:
+        """`values` (n,); `extra` (n,): noise of single values, known beforehand, in units of the values' variance."""
+        self._scales = np.sqrt(np.array(settings.weights))[inputs.owners]
+        self._centre = inputs.points.mean(axis=0)
+        self._points = (inputs.points - self._centre) * self._scales
+        self._mean = float(values.mean())
+        alike = self._alike(self._points)
+        matrix = alike.copy()
+        matrix[np.diag_indices(len(values))] += settings.noise + extra
+        self._inverse = np.linalg.inv(np.linalg.cholesky(matrix))
+        white = self._inverse @ (values - self._mean)
+        self._variance = max(float(white @ white) / len(values), 1e-12)
+        self._coefficients = self._inverse.T @ white
+        self.known = alike @ self._coefficients + self._mean
+        """(n,): what is believed of the function at the inputs."""
+
+    def predict(self, inputs: Inputs) -> tuple[FloatArray, FloatArray]:
+        """Mean and standard deviation of the function, (m,) each, without the noise of a measurement."""
+        cross = self._alike((inputs.points - self._centre) * self._scales)
+        explained = ((cross @ self._inverse.T) ** 2).sum(axis=1)
+        return cross @ self._coefficients + self._mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-9))
+
+    def _alike(self, points: FloatArray) -> FloatArray:
+        lengths = (points**2).sum(axis=1)[:, None] + (self._points**2).sum(axis=1)
+        return matern(lengths - 2 * points @ self._points.T)

@@ -1,0 +1,34 @@
+"""Local search: try everything next to the best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.face import Field
+from archsearch.search.proposing.samplers.standing import order
+from archsearch.space.many.columns import IntArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSearch:
+    """Hill climbing (White 2021, arXiv:2005.02960): a neighbour of the best trial so far that was not tried yet.
+
+    Where a neighbourhood is used up, the next best trial's; behind the `patience` best ones, a random candidate.
+    """
+
+    startup: int = 10  # random trials to begin from
+    patience: int = 20
+
+    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+        """One neighbour, or a random candidate."""
+        ranked = order(history, enough=self.patience)
+        if len(ranked) >= self.startup:
+            for index in ranked[: self.patience]:
+                found = feasible.neighbours(history.codes[index], 1, rng)
+                if len(found):
+                    return found[0]
+        drawn = feasible.draw(1, rng)
+        return drawn[0] if len(drawn) else None

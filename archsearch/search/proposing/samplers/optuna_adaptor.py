@@ -1,0 +1,175 @@
+"""Any of Optuna's samplers, through its public interface. The only file of search/ that imports Optuna."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+from optuna.samplers import BaseGASampler, BaseSampler, BruteForceSampler, CmaEsSampler, GridSampler
+from optuna.trial import TrialState
+
+from archsearch.reading.errors import refuse
+from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.face import Field
+from archsearch.space.many.columns import Column, IntArray
+
+POOL = 512  # feasible candidates drawn where the suggestion itself is none
+MOST = 32  # values of one choice that are looked at
+ALLOWED = "module:Class, such as optuna.samplers:TPESampler"
+Statement = tuple[bytes, int, tuple[float, ...]]  # a trial's row, its epochs, its scores
+
+
+class OptunaAdaptor:
+    """A study that is a reading of the history; its sampler's suggestion is taken to the nearest candidate.
+
+    The study hears of every trial with the choices that were run, not with those it had suggested: as COMPLETE once
+    finished, as PRUNED with its score so far while it is stopped or waits at a rung (with several objectives Optuna
+    knows no such thing: nothing then), not at all while it runs for the first time or where it failed. Parameters are
+    the places of a column's values: integers for ordered ones. Inactive choices are left out, as Optuna's
+    define-by-run does. The suggestion itself is told FAIL, which Optuna's samplers pass over.
+
+    Where a trial's score changes because it went on from a rung, the study is made anew (2 ms a trial).
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any] | None = None, *, objectives: int = 1) -> None:
+        """`name` is module:Class; `options` are the constructor's. Raises InputError where that makes no sampler."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._name, self._options, self._objectives = name, dict(options or {}), objectives
+        self._kind = _class(name)
+        if issubclass(self._kind, BruteForceSampler | GridSampler):
+            hint = "random tries everything, too, and ends once the space is used up"
+            raise refuse(f"the sampler {name} counts combinations through", allowed="one that chooses", hint=hint)
+        self._make(0)
+        self._study: optuna.Study | None = None
+        self._told: list[Statement] = []
+
+    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+        """The candidate nearest to what the sampler suggests: fewest choices changed, then the least distance."""
+        distributions = [_distribution(column) for column in feasible.columns]
+        study = self._learnt(history, feasible.columns, distributions)
+        study.sampler = self._make(int(rng.integers(2**32)))
+        try:
+            asked = study.ask()
+            wished = [_suggest(asked, *pair) for pair in zip(feasible.columns, distributions, strict=True)]
+        except ImportError as error:
+            raise refuse(f"{self._name} needs a package that is not installed: {error}") from None
+        study.tell(asked, state=TrialState.FAIL)
+        return nearest(np.array(wished, np.int32), feasible, rng)
+
+    def _learnt(
+        self, history: History, columns: Sequence[Column], distributions: Sequence[BaseDistribution]
+    ) -> optuna.Study:
+        """The study that knows this history; the one at hand where it knows a beginning of it."""
+        epochs = np.minimum(history.epochs, history.full)
+        known = np.nonzero(history.known)[0]
+        statements = [(history.codes[i].tobytes(), int(epochs[i]), tuple(history.scores[i].tolist())) for i in known]
+        if self._study is None or statements[: len(self._told)] != self._told:
+            self._study, self._told = optuna.create_study(directions=["maximize"] * self._objectives), []
+        for row, reached, scores in statements[len(self._told) :]:
+            codes = np.frombuffer(row, history.codes.dtype)
+            self._study.sampler = self._make(len(self._told))
+            self._tell(self._study, codes, scores, reached, history.full, columns, distributions)
+            self._told.append((row, reached, scores))
+        return self._study
+
+    def _tell(
+        self,
+        study: optuna.Study,
+        codes: IntArray,
+        scores: tuple[float, ...],
+        epochs: int,
+        full: int,
+        columns: Sequence[Column],
+        distributions: Sequence[BaseDistribution],
+    ) -> None:
+        active = [index for index, code in enumerate(codes) if code >= 0]
+        study.enqueue_trial({columns[index].name: int(codes[index]) for index in active})
+        asked = study.ask()
+        if isinstance(study.sampler, BaseGASampler | CmaEsSampler):
+            _ = asked.relative_params  # They write the trial's generation down as they make a suggestion.
+        for index in active:
+            _suggest(asked, columns[index], distributions[index])
+        if epochs >= full:
+            study.tell(asked, list(scores))
+        elif self._objectives == 1:
+            asked.report(scores[0], epochs)
+            study.tell(asked, state=TrialState.PRUNED)
+        else:
+            study.tell(asked, state=TrialState.FAIL)
+
+    def _make(self, seed: int) -> BaseSampler:
+        options = dict(self._options)
+        try:
+            if "seed" in inspect.signature(self._kind).parameters:
+                options.setdefault("seed", seed)
+            return self._kind(**options)
+        except ImportError as error:
+            raise refuse(f"{self._name} needs a package that is not installed: {error}") from None
+        except (TypeError, ValueError) as error:
+            found = f"the sampler {self._name} cannot be made: {error}"
+            raise refuse(found, allowed="a sampler whose arguments stand in its options") from None
+
+
+def nearest(wished: IntArray, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+    """The candidate nearest to a row (D,) that has a value everywhere: itself, one choice away, or one of a draw.
+
+    Choices that are inactive in a candidate do not count against it. None where nothing is left.
+    """
+    exact = feasible.admitted(wished[None])
+    if len(exact):
+        return exact[0]
+    found = np.concatenate([feasible.admitted(_one_away(wished, feasible.columns)), feasible.draw(POOL, rng)])
+    if not len(found):
+        return None
+    sizes = np.array([max(len(column.values) - 1, 1) for column in feasible.columns])
+    ordered = np.array([column.ordered for column in feasible.columns])
+    apart = np.where(found >= 0, np.abs(found - wished), 0)
+    distance = np.where(ordered, apart / sizes, apart > 0).sum(axis=1)
+    return found[np.lexsort((distance, (apart > 0).sum(axis=1)))[0]]
+
+
+def _one_away(row: IntArray, columns: Sequence[Column]) -> IntArray:
+    """The row with one choice changed, in every way; of a choice with very many values in some ways from end to end."""
+    changed = []
+    for index, column in enumerate(columns):
+        places = np.linspace(0, len(column.values) - 1, min(len(column.values), MOST)).round().astype(int)
+        changed += [np.where(np.arange(len(row)) == index, place, row) for place in places]
+    return np.array(changed, np.int32)
+
+
+def _distribution(column: Column) -> BaseDistribution:
+    places = len(column.values)
+    return IntDistribution(0, places - 1) if column.ordered else CategoricalDistribution(tuple(range(places)))
+
+
+def _suggest(asked: optuna.Trial, column: Column, distribution: BaseDistribution) -> int:
+    if isinstance(distribution, IntDistribution):
+        return asked.suggest_int(column.name, distribution.low, distribution.high)
+    assert isinstance(distribution, CategoricalDistribution)
+    return int(asked.suggest_categorical(column.name, distribution.choices))  # type: ignore[arg-type]
+
+
+def _class(name: str) -> type[BaseSampler]:
+    """The class that "module:Class" names. Raises InputError where there is none, or it is no sampler of Optuna's."""
+    module, colon, wanted = name.partition(":")
+    if not colon or not module or not wanted:
+        raise refuse(f"the sampler {name!r:.80}", allowed=ALLOWED)
+    try:
+        found = getattr(importlib.import_module(module), wanted, None)
+    except ImportError as error:
+        raise refuse(f"the sampler {name!r:.80}: {error}", allowed=ALLOWED) from None
+    if not (inspect.isclass(found) and issubclass(found, BaseSampler)):
+        raise refuse(f"the sampler {name!r:.80} is no sampler of Optuna's", allowed=ALLOWED, hint=_hint(module))
+    return found
+
+
+def _hint(module: str) -> str:
+    if module != "optuna.samplers":
+        return "a sampler's class inherits from optuna.samplers.BaseSampler"
+    kinds = sorted(name for name in optuna.samplers.__all__ if name.endswith("Sampler") and not name.startswith("Base"))
+    return "Optuna has " + ", ".join(kinds)

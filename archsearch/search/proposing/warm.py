@@ -1,0 +1,99 @@
+"""Warm start: what an earlier experiment learnt, for a search of a space that may have changed since.
+
+A result carries over where the new space can draw the very same network (the same digest), whatever choices were
+added, removed or renamed around it; where words of the training vary, with the very same ones. It informs the sampler;
+networks outside the new budget do so too, and are never proposed. The new ledger keeps what was carried, so that
+the new experiment stands on its own.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.records import TrialState
+from archsearch.reading.errors import refuse
+from archsearch.search.proposing.records import Known
+from archsearch.space import SearchSpace, load_space
+from archsearch.space.many.grid import Grid
+from archsearch.space.many.locating import locate
+
+KIND = "warm_start"  # of the ledger's note
+LEARNT = (TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """What carries over from one experiment, and what does not and why: reason -> trials."""
+
+    source: str
+    known: tuple[Known, ...]
+    within_budget: int
+    left: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+    def lines(self) -> list[str]:
+        """For people."""
+        total = len(self.known) + sum(self.left.values())
+        found = [f"warm start from {self.source}: {len(self.known)} of {total} results carry over, "
+                 f"{self.within_budget} of them within this budget"]  # fmt: skip
+        found += [f"  left behind: {count} with {reason}" for reason, count in self.left.items()]
+        return found + [f"  note: {note}" for note in self.notes]
+
+    def to_data(self) -> dict[str, Any]:
+        """As the ledger keeps it."""
+        known = [{"choices": k.choices, "costs": k.costs, "curve": {str(e): v for e, v in k.curve.items()}}
+                 for k in self.known]  # fmt: skip
+        return {"source": self.source, "known": known, "within_budget": self.within_budget, "left": dict(self.left)}
+
+
+def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
+    """Raises InputError for an experiment without results or of other data."""
+    before = load_space(folder.space_yaml)
+    if before.data.name != space.data.name:
+        raise refuse(
+            f"{folder.name} searched on {before.data.name}, this file is of {space.data.name}: scores do not compare",
+            allowed="an experiment on the same data",
+            file="--warm-start",
+        )
+    grid, known, left, within = Grid(space.every_word), list[Known](), Counter[str](), 0
+    with Ledger.read(folder.ledger) as ledger:
+        curves: dict[int, dict[int, float]] = {}
+        for epoch in ledger.epochs():
+            score = epoch.metrics.get("validation_accuracy")
+            if score is not None:
+                curves.setdefault(epoch.trial, {})[epoch.epoch] = score
+        trials = [trial for trial in ledger.trials() if trial.state in LEARNT and curves.get(trial.number)]
+    if not trials:
+        raise refuse(f"{folder.name} has no results yet", allowed="an experiment with finished or stopped trials",
+                     file="--warm-start")  # fmt: skip
+    for trial in trials:
+        architecture = Architecture.from_dict(dict(trial.architecture))
+        words = before.training.with_words(before.trainings.overrides(trial.choices))
+        row = locate(space, grid, architecture, words, chosen=trial.training)
+        if isinstance(row, str):
+            left[row] += 1
+            continue
+        price = space.price(cost(architecture))
+        within += space.budget.admits(price)
+        known.append(Known(choices=grid.choices(row), costs=price.to_dict(), curve=curves[trial.number]))
+    varied = {*before.trainings.varied, *space.trainings.varied}
+    same = before.training.model_dump(exclude=varied) == space.training.model_dump(exclude=varied)
+    notes = () if same else ("the recipe has changed, so scores may have shifted",)
+    return Carried(
+        source=folder.name, known=tuple(known), within_budget=within, left=dict(left.most_common()), notes=notes
+    )
+
+
+def recorded(ledger: Ledger) -> list[Known]:
+    """What this ledger's experiment started from."""
+    return [
+        Known(choices=k["choices"], costs=k["costs"], curve={int(e): v for e, v in k["curve"].items()})
+        for event in ledger.events_of(KIND)
+        for k in event.data["known"]
+    ]

@@ -1,0 +1,135 @@
+"""Ray itself: a cluster of our own or somebody's, and what it has. Ray Tune is executor.py's.
+
+Apart from it, since importing Ray Tune takes seconds that the workers can use to import what they need.
+"""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ray
+from ray._private.services import canonicalize_bootstrap_address
+
+import archsearch
+from archsearch.reading.errors import InputError, refuse
+from archsearch.search.running.address import AUTO, refuse_if_unusable
+from archsearch.search.running.environment import RayFailed
+
+if TYPE_CHECKING:
+    from archsearch.space.settings import ResourceSettings
+
+
+FAREWELL = 15.0  # seconds
+PATIENCE = 300.0  # seconds that Ray may take to start, or to be joined, on the busiest of machines
+
+
+@contextmanager
+def cluster(address: str | None, *, object_bytes: int, ship: bool = False) -> Iterator[None]:
+    """A Ray of our own on this machine's loopback, or the running one at `address`; left behind as it was. With `ship`
+    the running one's workers get this archsearch, the package as it lies here.
+
+    Raises RayFailed, and InputError where nobody answers at the address, or Ray refuses. On a busy machine Ray's own
+    processes may miss their deadlines: a Ray of our own is tried twice.
+    """
+    with _for_no_longer_than(PATIENCE):
+        if address is not None:
+            _join(address, ship)
+        else:
+            _start(object_bytes)
+    try:
+        yield
+    finally:
+        _leave(ours=address is None)
+
+
+@contextmanager
+def _for_no_longer_than(seconds: float) -> Iterator[None]:
+    """Ends the process with exit code 1 where this takes longer: Ray (2.60) may lock up for ever while it holds the
+    interpreter, so that no thread and no Ctrl-C is heard. All that can still speak then is faulthandler."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _start(object_bytes: int) -> None:
+    for attempt in (1, 2):
+        try:
+            ray.init(
+                address="local",
+                _node_ip_address="127.0.0.1",
+                num_cpus=os.cpu_count(),
+                object_store_memory=2 * object_bytes + 2**28,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level="ERROR",
+            )
+            return
+        except Exception as error:
+            ray.shutdown()
+            if attempt == 2:
+                raise RayFailed(f"Ray did not start: {_in_a_line(error)}") from error
+
+
+def _join(address: str, ship: bool) -> None:
+    """Within a minute or so: whether anybody listens there is known by then (address.py), but for `auto`."""
+    try:
+        if address == AUTO:
+            address = canonicalize_bootstrap_address(AUTO)
+            refuse_if_unusable(address)
+        env = {"py_modules": [str(Path(archsearch.__file__).parent)]} if ship else None
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=env)
+    except InputError:
+        raise
+    except Exception as error:
+        ray.shutdown()
+        raise refuse(
+            f"the Ray at {address} cannot be joined: {_in_a_line(error)}",
+            allowed="auto or HOST:PORT, from a machine that is one of its nodes",
+            hint="`ray start --address HOST:PORT --num-cpus 0` makes this machine one; Python and Ray must be those of "
+            "the head, and RAY_AUTH_MODE and the token too",
+            file="--address",
+        ) from error
+
+
+def _leave(*, ours: bool) -> None:
+    """Of somebody's cluster within seconds: where its head is gone, Ray's farewell would wait for an answer."""
+    if ours:
+        ray.shutdown()
+        return
+    leaving = threading.Thread(target=ray.shutdown, daemon=True)
+    leaving.start()
+    leaving.join(FAREWELL)
+    if leaving.is_alive():
+        atexit.unregister(ray.shutdown)
+
+
+def _in_a_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings, list[str]]:
+    """What a trial gets of what there is, and what was settled otherwise than asked, in words.
+
+    A trial that asks for more than any machine has would wait for ever. On a Ray of our own it gets what this
+    machine has; of somebody's cluster too little is an error (RayFailed).
+    """
+    have, changes, notes = ray.cluster_resources(), dict[str, float](), []
+    if resources.gpu_share and not have.get("GPU"):
+        changes["gpus_per_trial"] = 0.0
+        notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial}; trials run on the CPU")
+    if resources.cpus_per_trial > have.get("CPU", 1):
+        changes["cpus_per_trial"] = max(1, int(have.get("CPU", 1)))
+        notes.append(f"{changes['cpus_per_trial']:g} cores for cpus_per_trial: {resources.cpus_per_trial}")
+    if notes and not ours:
+        raise RayFailed(f"the cluster has {'; '.join(notes)}; set resources.gpus_per_trial and cpus_per_trial to fit")
+    return resources.model_copy(update=changes), notes

@@ -1,0 +1,79 @@
+"""What the lanes' reports and deaths mean for the search, whoever schedules them: no Ray here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from archsearch.search.deciding.messages import Instruction, Measure, Report, Rest, Wait
+from archsearch.search.running.environment import RayFailed
+
+if TYPE_CHECKING:
+    from archsearch.search.deciding.search import Search
+
+
+LOSSES = 10
+
+
+@dataclass(kw_only=True)
+class Conductor:
+    """Between Tune's events, which all come in the driver's one thread, and the search."""
+
+    search: Search
+    workers_are_up: Callable[[], None]
+    up: bool = False
+    failure: Exception | None = None
+    rested: bool = False
+    doing: dict[str, Instruction] = field(default_factory=dict)
+    since: dict[str, float] = field(default_factory=dict)  # by the monotonic clock
+    losses: int = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles whatever it is given, for a restore that never comes: the ledger is what a search
+        goes on from."""
+        return {}
+
+    def follow(self, lane: str, reports: Sequence[Report]) -> Instruction:
+        """What the lane does next."""
+        self.losses = 0
+        if not self.up:
+            self.up = True
+            self.workers_are_up()
+        instruction = hear(self.search, reports)
+        self.doing[lane], self.since[lane] = instruction, time.monotonic()
+        self.rested = self.rested or isinstance(instruction, Rest)
+        return instruction
+
+    def over(self) -> bool:
+        """Whether nothing is left to do, and nobody does anything: lanes that never came up are not waited for."""
+        return self.rested and all(isinstance(did, Wait | Rest) for did in self.doing.values())
+
+    def lost(self, lane: str, *, preempted: bool) -> None:
+        """The lane's process is gone, or its whole node; another takes its place. Raises RayFailed where none lives
+        long enough to report, on nodes that live."""
+        self.losses += not preempted
+        if self.losses > LOSSES:
+            raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
+        limit, did = self.search.space.search.epoch_limit, self.doing.pop(lane, None)
+        if preempted:
+            why = "preempted: its worker's node is gone"
+        elif did is not None and time.monotonic() - self.since[lane] >= limit:
+            why = f"hung: no epoch within search.epoch_limit, {limit:.0f} s"
+        else:
+            why = "crashed: its worker died"
+        if isinstance(did, Measure):
+            self.search.not_measured(did.digest, why)
+        else:
+            self.search.lost(getattr(did, "number", 0), why)
+
+
+def hear(search: Search, reports: Sequence[Report]) -> Instruction:
+    """The search hears of each epoch of a step. Only its answer to the last is an instruction: from the others the lane
+    went on by itself, as the search would have said. All is durable at once, when this returns."""
+    instruction: Instruction = Rest()
+    with search.ledger.transaction():
+        for report in reports:
+            instruction = search.respond(report)
+    return instruction

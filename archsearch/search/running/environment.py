@@ -1,0 +1,79 @@
+"""What Ray reads from the environment when it is imported, and not again: set before that."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import secrets
+import sys
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # no reports home
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the log
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the ledger says why a worker died, in a line
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the driver's
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nothing is ever restored from Tune's own snapshots
+    "TUNE_WARN_THRESHOLD_S": "3600",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # lanes that start at once: Lanes asks for no more than fit
+}
+
+
+TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
+
+
+def prepare(address: str | None) -> None:
+    """Settles Ray's environment, leaving what the user has set. Before the first `import ray`.
+
+    A Ray of our own (no `address`) asks for a token that only its processes know: other users of the
+    machine reach its loopback too. At an address, the user's own RAY_AUTH_MODE and token hold.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    if address is not None:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 35 s each; of 20 it waits for a head that is gone
+        return
+    # Of 5 s. A driver that is not answered in time while it starts locks up where it should fail (Ray 2.60).
+    os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", "60")
+    # Ray takes 127.0.0.1 for the address that other machines know this one by, and listens there, unless it is told
+    # that no cluster can be. The variable's name is older than its meaning.
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep for the next step what this process frees, rather than to give it back and fetch it again
+    page by page: a DenseNet's step is mostly that. Its resident memory stays at its peak.
+
+    Settings in the user's own environment hold (MALLOC_...). Elsewhere than on Linux nothing happens.
+    """
+    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # musl has none
+        mallopt(MMAP_MAX, 0)
+        mallopt(TRIM_THRESHOLD, 2**31 - 1)
+
+
+def circumstances() -> dict[str, Any]:
+    """What a session says of itself in the ledger: Python, the versions of what decides results, the machine."""
+    versions = {}
+    for name in ("torch", "torchvision", "numpy", "ray", "optuna"):
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    machine = {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()}
+    return {"python": platform.python_version(), "versions": versions, "machine": machine}
+
+
+class RayFailed(RuntimeError):
+    """Ray did not start, or nobody answers at the address."""
+
+
+class HeadGone(RuntimeError):
+    """The cluster's head does not answer any more."""

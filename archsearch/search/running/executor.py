@@ -1,0 +1,198 @@
+"""Ray Tune runs the trials. Beside this file only lanes.py, cluster.py, nodes.py and prestart.py import Ray.
+
+Tune schedules one long-lived trainable (a lane) for each trial that may run at once, on the node that lanes.py names;
+in the place of one that dies another is asked for, there or on another node. A lane imports torch and receives the
+images once, then trains trial after trial, some epochs a step. The search's instructions reach it as calls of its
+actor, because Tune's own way to give a worker new work (reusing its actor for another Tune trial) costs 0.2 s a trial.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ray import tune
+from ray.exceptions import RayActorError
+from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.stopper import Stopper
+
+from archsearch.data.laid_out import laid_out
+from archsearch.search.deciding.messages import Instruction, Report, ReportIn, Rest, Wait
+from archsearch.search.running.conductor import Conductor
+from archsearch.search.running.environment import RayFailed, keep_freed_memory
+from archsearch.search.running.lanes import Lanes, Places
+from archsearch.search.running.nodes import bundles_of, lanes_on
+from archsearch.search.running.pace import pause_after, step_seconds
+from archsearch.search.running.watchdog import killed_after
+from archsearch.search.running.worker import TrialWorker, load_trainer
+
+if TYPE_CHECKING:
+    from archsearch.data.images import ImageSet
+    from archsearch.search.deciding.search import Search
+    from archsearch.space import SearchSpace
+    from archsearch.space.settings import ResourceSettings
+
+
+NODE_DIED = "its node has died"  # Ray's words for an actor whose node is gone
+
+
+def run_trials(
+    search: Search, images: ImageSet, resources: ResourceSettings, places: Places, *, workers_are_up: Callable[[], None]
+) -> None:
+    """Runs until nothing is left to do; `workers_are_up` is called once, at the first report. Needs a `cluster`;
+    `places` says which of its nodes get lanes. Raises RayFailed and HeadGone; KeyboardInterrupt passes through."""
+    space = search.space
+    conductor = Conductor(search=search, workers_are_up=workers_are_up)
+    lanes = lanes_on(places.admitted(), resources, space.search.trials)
+    places.want(bundles_of(resources, space.search.trials))
+    # A training that may be shortened at any epoch asks after each.
+    seconds = step_seconds(lanes) if space.search.wall_time is None else 0.0
+    words = {
+        "images": laid_out(images, padding=space.training.crop_padding),
+        "space": space,
+        "threads": resources.cpus_per_trial,
+        "seconds": seconds,
+        "lanes": lanes,
+    }
+    storage = tempfile.mkdtemp(prefix="archsearch-tune-")
+    need = {"CPU": resources.cpus_per_trial, "GPU": resources.gpu_share}
+    lane = tune.with_resources(tune.with_parameters(Lane, **words), lambda config: placed(need, config["node"]))
+    # That lanes died is nothing that Tune need say once more at the end.
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        Tuner(
+            lane,
+            tune_config=TuneConfig(
+                num_samples=-1,  # as many as `Lanes` asks for
+                search_alg=Lanes(conductor, places, resources, search.space.search.trials),
+                scheduler=Schedule(conductor, places),
+            ),
+            run_config=RunConfig(
+                storage_path=storage,
+                verbose=0,
+                failure_config=FailureConfig(max_failures=0),  # in a dead lane's place `Lanes` asks for another
+                stop=WhenOver(conductor),
+            ),
+        ).fit()
+    finally:
+        shutil.rmtree(storage, ignore_errors=True)
+
+
+def placed(need: dict[str, float], node: str) -> PlacementGroupFactory:
+    """What a lane needs, on the node of that id."""
+    return PlacementGroupFactory([need], bundle_label_selector=[{"ray.io/node-id": node}])
+
+
+class Lane(tune.Trainable):
+    """One worker: carries out what it was told, reports, and is told more. Tune calls `step` again and again."""
+
+    def setup(
+        self, config: dict[str, Any], images: ImageSet, space: SearchSpace, threads: int, seconds: float, lanes: int
+    ) -> None:
+        """Once for each process, one of `lanes`. A step takes no more than `seconds` where one epoch does not."""
+        load_trainer()
+        keep_freed_memory()
+        words = space.search
+        self._worker = TrialWorker(images, space.training, threads=threads, save_every=words.checkpoint_every)
+        self._seconds, self._limit = seconds, seconds + words.epoch_limit
+        self._told: Instruction = ReportIn()
+        self._waits, self._lanes = 0, lanes
+
+    def tell(self, instruction: Instruction) -> None:
+        """What the next step does: the driver's word, which arrives before Tune's own call of that step."""
+        self._told = instruction
+
+    def step(self) -> dict[str, Any]:
+        """One instruction, and what follows from it without a decision. The first one is to report in."""
+        told, self._told = self._told, ReportIn()
+        if isinstance(told, Wait):
+            time.sleep(pause_after(self._waits, self._lanes))
+            self._waits += 1
+        else:
+            self._waits = 0
+        with killed_after(self._limit):
+            return {"said": Said(self._worker.carry_on(told, seconds=self._seconds))}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
+        """Tune asks when a lane ends; the ledger keeps what matters."""
+        return {}
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """A lane that is started anew begins empty."""
+
+
+@dataclass
+class Said:
+    """What a step brings: the reports, once, for Tune keeps each lane's last result, and weights should not live as
+    long."""
+
+    reports: list[Report]
+
+    def take(self) -> list[Report]:
+        """All of them; nothing is left."""
+        reports, self.reports = self.reports, []
+        return reports
+
+
+class Schedule(FIFOScheduler):
+    """Tune's scheduler: whatever a lane reports, the search answers.
+
+    No callback of Tune's does this: given one, Tune imports every logger that it knows, MLflow's among them (5 s).
+    """
+
+    def __init__(self, conductor: Conductor, places: Places) -> None:
+        super().__init__()
+        self._conductor, self._places = conductor, places
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles whatever it is given."""
+        return {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """The lane goes on, or rests for good. It is told before Tune calls its next step, by the same handle: calls of
+        an actor keep their order."""
+        instruction = self._conductor.follow(trial.trial_id, result["said"].take())
+        if isinstance(instruction, Rest):
+            return TrialScheduler.STOP
+        actor = trial.temporary_state.ray_actor
+        if actor is not None:  # otherwise it is gone, and Tune is about to say so
+            actor.tell.remote(instruction)
+        return TrialScheduler.CONTINUE
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """A lane died: its trial waits for another."""
+        preempted = _node_is_gone(trial) or self._places.has_lost(trial.config["node"])
+        try:
+            self._conductor.lost(trial.trial_id, preempted=preempted)
+        except RayFailed as error:
+            self._conductor.failure = error  # raised here, Tune would make a page of it; `Lanes` raises it
+
+
+class WhenOver(Stopper):
+    """Ends what is left of the lanes when the search is over."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """No lane stops for itself: the scheduler says so."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Asked after each of Tune's steps."""
+        return self._conductor.over()
+
+
+def _node_is_gone(trial: Any) -> bool:
+    """Whether the lane died with its node, or was taken away: nothing that the trial could help."""
+    error = None
+    with suppress(Exception):  # Tune keeps it as a pickle in its own folder
+        error = trial.get_pickled_error()
+    return isinstance(error, RayActorError) and (error.preempted or NODE_DIED in str(error))

@@ -1,0 +1,79 @@
+"""How many trials share a GPU, where `resources.gpus_per_trial` is auto: as many as fit by predicted memory.
+
+The largest network that the budget admits decides, since any lane may get it. What torch itself takes in each process,
+and the images where they go to the GPU, are added; a tenth of the GPU is left for what nobody foretold (cuDNN's
+workspaces, fragments). The decision is arithmetic; how well it fits was not yet seen on a GPU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from archsearch.reading.errors import refuse
+from archsearch.space import SearchSpace
+from archsearch.space.many.feasible import Feasible
+
+CONTEXT = 600 * 2**20  # bytes: CUDA's context and torch's kernels in each process, as commonly seen (not measured here)
+SPARED = 0.1  # of the GPU's memory
+MOST = 8  # trials: beyond, they wait for one another's kernels, whatever the memory
+SAMPLED = 2000  # networks within the budget of which the largest is taken
+DEVICE_SHARE = 0.25  # of the GPU: where the images are larger, feed.py leaves them in the host's memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gpus:
+    """Of one node: so many, of so many bytes each, and the node's CPU cores."""
+
+    count: float
+    bytes: int
+    cpus: float
+
+
+def pack(*, network: int, images: int, nodes: Sequence[Gpus], threads: int, most: int = MOST) -> int:
+    """Trials that share a GPU, by bytes: of the largest network's training, and of the images. The smallest GPU
+    decides, and the node with the fewest cores a GPU: a trial takes `threads` of them. 0 where not one fits."""
+    fits = []
+    for node in nodes:
+        held = images if images <= DEVICE_SHARE * node.bytes else 0
+        by_memory = int(node.bytes * (1 - SPARED) // (network + held + CONTEXT))
+        by_cores = max(1, int(node.cpus / node.count // threads))
+        fits.append(min(by_memory, by_cores))
+    return min(*fits, most)
+
+
+def share_of(trials: int) -> float:
+    """gpus_per_trial for so many on one, rounded down to Ray's four digits, so that all of them fit."""
+    return int(10_000 / trials) / 10_000
+
+
+def largest_training(space: SearchSpace, *, samples: int = SAMPLED) -> int:
+    """Bytes that training takes of the largest network within the budget: of `samples` uniform ones, and a tenth more
+    for the one that was not among them; at most the budget's own bound, where it has one. The same each time."""
+    feasible = Feasible(space, seed=0)
+    rows = feasible.draw(samples, np.random.default_rng(0))
+    seen = int(feasible.costs(rows)["memory"].max()) if len(rows) else 0
+    bound = dict(space.budget.bounds()).get("memory")
+    top = None if bound is None else bound.high
+    return int(1.1 * seen) if top is None else min(int(1.1 * seen), top)
+
+
+def settled(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[float, str]:
+    """(gpus_per_trial, that in words) for a space that says auto, on these nodes. Raises InputError where the largest
+    network does not fit."""
+    if not nodes:
+        return 0.0, "no GPU for gpus_per_trial: auto; trials run on the CPU"
+    network = largest_training(space)
+    trials = pack(network=network, images=images, nodes=nodes, threads=space.resources.cpus_per_trial)
+    least, gib = min(node.bytes for node in nodes), 2**30
+    if not trials:
+        raise refuse(
+            f"resources.gpus_per_trial is auto, and the largest network's training takes {network / gib:.1f} GiB of a "
+            f"GPU that has {least / gib:.1f}",
+            hint="budget: {memory: {max: ...}} bounds the networks; training.micro_batch lessens what each takes",
+        )
+    return share_of(trials), (
+        f"{trials} trials a GPU: at most {network / gib:.2f} GiB each are foretold, and a GPU has {least / gib:.1f}"
+    )

@@ -1,0 +1,27 @@
+"""Workers that import what a lane needs before there is one: while the driver itself imports Ray Tune."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import ray
+
+if TYPE_CHECKING:
+    from archsearch.space.settings import ResourceSettings
+
+
+def warm_up(resources: ResourceSettings, lanes: int) -> None:
+    """Has as many idle workers as there will be lanes import what a lane needs, while the driver imports Ray Tune.
+
+    The lanes then start in these processes. Nobody waits for it, and where it fails nothing is lost but time.
+    """
+    task = ray.remote(num_cpus=resources.cpus_per_trial, num_gpus=resources.gpu_share, max_retries=0)(_import)
+    for _ in range(lanes):
+        task.remote()
+
+
+def _import() -> None:
+    import archsearch.search.running.executor  # noqa: F401
+    from archsearch.search.running.worker import load_trainer
+
+    load_trainer()

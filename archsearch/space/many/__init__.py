@@ -1,0 +1,1 @@
+"""Many candidates at once: rows of codes, counted and chosen from without building one."""

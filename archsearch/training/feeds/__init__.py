@@ -1,0 +1,1 @@
+"""Batches on the device, drawn and augmented there."""

@@ -1,0 +1,249 @@
+"""How long training takes on the device at hand: a few networks of a space, a few real steps each, and a line through
+them that foretells the others.
+
+    seconds an image = c0 + c1 * macs + c2 * activations + c3 * layers,  every c >= 0
+
+(`training/measuring/line.py`), once for training and once for evaluation, at the recipe's batch. Per image and not per
+step: where dear networks are timed on fewer images, images * macs would be the same for all, and nothing would be
+learned of it. Steps are those of `Training`, on synthetic images of the right shape: no data set is needed. A CPU's
+single thread is timed by its own clock, which stands while another process has the core; several threads, and a GPU, by
+the wall's.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from archsearch.architecture.canonical import digest
+from archsearch.architecture.cost import Shape, cost, layers
+from archsearch.architecture.ops import Conv, Linear
+from archsearch.architecture.plan import plan
+from archsearch.architecture.spec import Architecture
+from archsearch.data.images import ImageSet, Split
+from archsearch.network.build import build
+from archsearch.space.settings import TrainingSettings
+from archsearch.training.devices import device_name, resolve_device
+from archsearch.training.loop import PIXELS_AT_ONCE, Training
+from archsearch.training.measuring.line import LatencyModel
+
+EVALUATED = 4  # an evaluated batch holds so many training batches' images, where they are not too many pixels
+CPU_WORK = 1e9  # multiply-adds on a CPU beyond which fewer images are taken: some tenths of a second
+FEWEST_IMAGES = 16
+STEPS = {"cpu": 2, "cuda": 8}  # timed at once, behind one that is not
+MOST_ROUNDS = 200
+FEWEST_NETWORKS, PATIENCE = 4, 2.0  # with so many timed, no more once so many times the seconds are over
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One network's: seconds of a training step on `images` images, and of an evaluation of `evaluated` (medians)."""
+
+    digest: str
+    macs: int
+    activations: int
+    layers: int
+    images: int
+    step: float
+    evaluated: int
+    evaluation: float
+    rounds: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timings:
+    """What was measured, on what, and the two lines through it. `seconds` is what the probe itself took; `busy`: other
+    processes had the cores too, and the clock was the wall's, so that all is measured too slow."""
+
+    networks: tuple[Timing, ...]
+    train: LatencyModel
+    evaluate: LatencyModel
+    device: str
+    device_name: str
+    precision: str
+    threads: int
+    clock: str
+    busy: bool
+    seconds: float
+
+    @property
+    def error(self) -> float:
+        """The median of |measured / foretold - 1| of a training step, each foretold without its own network."""
+        return self.train.error
+
+    def epoch_seconds(self, architecture: Architecture, *, train: int, validation: int, batch: int) -> float:
+        """Of an epoch on `train` images in batches of `batch`, and the validation images behind it."""
+        found, size = cost(architecture), min(batch, train)
+        costs = {"macs": found.macs, "activations": found.activations, "layers": depth(architecture)}
+        trained = self.train.predict(costs)[0] * (train // size * size)  # of whole batches alone
+        return float(trained + self.evaluate.predict(costs)[0] * validation)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        words = {
+            name: getattr(self, name) for name in ("device", "device_name", "precision", "threads", "clock", "busy")
+        }
+        models = {name: {"start": model.start, **dict(zip(model.names, model.slopes, strict=True))}
+                  for name, model in (("train", self.train), ("evaluate", self.evaluate))}  # fmt: skip
+        return {**words, "seconds": self.seconds, "error": self.error, "seconds_an_image": models,
+                "networks": [asdict(network) for network in self.networks]}  # fmt: skip
+
+
+def probe(
+    architectures: Sequence[Architecture],
+    settings: TrainingSettings,
+    *,
+    device: str | torch.device = "auto",
+    threads: int = 1,
+    seconds: float = 10.0,
+) -> Timings:
+    """Times each network for its part of about `seconds`, by the recipe of `settings`: rounds of training steps, the
+    first of which is not counted, and an evaluation; one round at least. Where that takes more than twice the seconds,
+    as on a busy machine, the later networks are left out, but for four. On a CPU a step of more than 1e9 multiply-adds
+    takes fewer images than the recipe's batch.
+
+    `threads` are torch's, put back after. Raises InputError for a device that is not there, ValueError for fewer than
+    two networks.
+    """
+    if len(architectures) < 2:
+        raise ValueError(f"{len(architectures)} networks: a line needs two")
+    began, place = time.perf_counter(), resolve_device(device)
+    before = torch.get_num_threads()
+    alone = place.type == "cpu" and threads == 1
+    found: list[Timing] = []
+    precision, load = "float32", os.getloadavg()[0]
+    try:
+        for network in _ends_first(architectures):
+            if len(found) >= FEWEST_NETWORKS and time.perf_counter() - began > PATIENCE * seconds:
+                break
+            timer = _Timer(network, settings, place, threads, time.thread_time if alone else time.perf_counter)
+            found.append(timer.measured(seconds / len(architectures)))
+            precision = timer.training.precision
+    finally:
+        torch.set_num_threads(before)
+    columns = {name: np.array([getattr(t, name) for t in found]) for name in ("macs", "activations", "layers")}
+    return Timings(
+        networks=tuple(found),
+        train=_line(columns, [timing.step / timing.images for timing in found]),
+        evaluate=_line(columns, [timing.evaluation / timing.evaluated for timing in found]),
+        device=place.type,
+        device_name=device_name(place),
+        precision=precision,
+        threads=threads,
+        clock="thread" if alone else "wall",
+        busy=place.type == "cpu" and not alone and load + threads > 1.5 * (os.cpu_count() or 1),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def spread(architectures: Sequence[Architecture], count: int) -> list[Architecture]:
+    """So many of them, from the 5 % to the 95 % quantile of their multiply-adds; all, where they are fewer."""
+    ordered = sorted(architectures, key=lambda architecture: cost(architecture).macs)
+    if len(ordered) <= count:
+        return ordered
+    return [ordered[round(q * (len(ordered) - 1))] for q in np.linspace(0.05, 0.95, count)]
+
+
+def _ends_first(architectures: Sequence[Architecture]) -> list[Architecture]:
+    """The first, the last, the middle, then the others: on a slow machine not all of them have their turn."""
+    count = len(architectures)
+    order = dict.fromkeys((0, count - 1, count // 2, *range(1, count, 2), *range(count)))
+    return [architectures[place] for place in order]
+
+
+def depth(architecture: Architecture) -> int:
+    """Convolutions and linear layers."""
+    walked = layers(plan(architecture), Shape(*architecture.input))
+    return sum(isinstance(layer.op, Conv | Linear) for layer in walked)
+
+
+def synthetic(shape: tuple[int, int, int], classes: int, *, train: int, validation: int, test: int = 2) -> ImageSet:
+    """Random pixels (seed 0) of this (channels, height, width) with random labels."""
+    rng = np.random.default_rng(0)
+
+    def split(count: int) -> Split:
+        pixels = rng.integers(0, 256, (count, *shape), dtype=np.uint8)
+        return Split(images=pixels, labels=rng.integers(0, classes, count, dtype=np.int64))
+
+    names = tuple(str(number) for number in range(classes))
+    return ImageSet.of(name="synthetic", classes=names, train=split(train), validation=split(validation),
+                       test=split(test))  # fmt: skip
+
+
+def evaluated_at_once(shape: tuple[int, int, int], batch: int) -> int:
+    """Images of an evaluated batch, as `Training.evaluate` takes them."""
+    return max(1, min(EVALUATED * batch, PIXELS_AT_ONCE // (shape[1] * shape[2])))
+
+
+class _Timer:
+    def __init__(
+        self,
+        network: Architecture,
+        settings: TrainingSettings,
+        place: torch.device,
+        threads: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._network, self._place, self._clock = network, place, clock
+        self._steps = STEPS[place.type]
+        size = settings.batch_size
+        if place.type == "cpu":
+            size = min(size, max(FEWEST_IMAGES, int(CPU_WORK / (3 * max(1, cost(network).macs)))))
+        held = EVALUATED * size if size == settings.batch_size else size
+        self._images, self._held = size, min(held, evaluated_at_once(network.input, size))
+        images = synthetic(
+            network.input, network.classes, train=size * (1 + self._steps), validation=2, test=self._held
+        )
+        # No schedule's end is ever met. A rate of next to nothing: on noise a high one may diverge.
+        endless = settings.model_copy(update={"epochs": 10**9, "batch_size": size, "learning_rate": 1e-9})
+        self.training = Training(
+            build(network, seed=0), images, endless, seed=0, device=place, threads=threads, on_step=self._stepped
+        )
+        self._marks: list[float] = []
+
+    def measured(self, seconds: float) -> Timing:
+        began = time.perf_counter()
+        steps: list[float] = []
+        evaluations: list[float] = []
+        if self._place.type == "cuda":
+            next(self.training)  # where cuDNN chooses
+        self.training.evaluate("test")
+        while not steps or (time.perf_counter() - began < seconds and len(steps) < MOST_ROUNDS):
+            self._marks.clear()
+            next(self.training)
+            steps.append((self._marks[1] - self._marks[0]) / self._steps)
+            start = self._clock()
+            self.training.evaluate("test")  # waits for the device
+            evaluations.append(self._clock() - start)
+        found = cost(self._network)
+        return Timing(
+            digest=digest(self._network),
+            macs=found.macs,
+            activations=found.activations,
+            layers=depth(self._network),
+            images=self._images,
+            step=float(np.median(steps)),
+            evaluated=self._held,
+            evaluation=float(np.median(evaluations)),
+            rounds=len(steps),
+        )
+
+    def _stepped(self, done: int, steps: int) -> None:
+        if done in (1, steps):
+            if self._place.type == "cuda":
+                torch.cuda.synchronize(self._place)
+            self._marks.append(self._clock())
+
+
+def _line(costs: dict[str, Any], seconds: list[float]) -> LatencyModel:
+    """The line of the least relative error falls short on average, the more so the less it fits; so it is raised until
+    it gives the measured networks, which are spread as the space's are, their mean time."""
+    line = LatencyModel.fit(costs, seconds)
+    raised = sum(seconds) / float(line.predict(costs).sum())
+    return replace(line, slopes=tuple(raised * slope for slope in line.slopes), start=raised * line.start)

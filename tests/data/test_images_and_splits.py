@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import hashlib
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from archsearch.data import digits
+from archsearch.data.datasets import load_images
+from archsearch.data.images import ImageSet, Split, moments
+from archsearch.data.splitting import stratified
+from archsearch.reading.errors import InputError
+from archsearch.space.settings import DataSettings
+
+
+def rows(split: Split) -> set[bytes]:
+    return {image.tobytes() + bytes([label]) for image, label in zip(split.images, split.labels, strict=True)}
+
+
+def test_digits_are_scikit_learns_own():
+    """The digest is of what sklearn.datasets.load_digits returned, 1.9.1; importing it here would take seconds."""
+    pixels, labels = digits._table()
+    data = pixels.astype(np.uint8).tobytes() + labels.astype(np.uint8).tobytes()
+    wanted = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
+    assert hashlib.sha256(data).hexdigest() == wanted
+
+
+def test_every_digit_is_in_one_split_scaled_to_bytes():
+    images = load_images(DataSettings())
+    pixels, labels = digits._table()
+    expected = np.rint(pixels / 16 * 255).astype(np.uint8)
+    known = sorted(row.tobytes() + bytes([int(y)]) for row, y in zip(expected, labels, strict=True))
+    parts = (images.train, images.validation, images.test)
+    found = [image.tobytes() + bytes([y]) for part in parts for image, y in zip(part.images, part.labels, strict=True)]
+    assert sorted(found) == known
+    assert [len(part) for part in parts] == [1222, 216, 359]
+    assert images.shape == (1, 8, 8) and images.classes == tuple("0123456789")
+
+
+def test_the_test_split_depends_on_no_setting():
+    one = load_images(DataSettings())
+    other = load_images(DataSettings(split_seed=5, validation=300, limit=100))
+    assert np.array_equal(one.test.images, other.test.images)
+    assert len(other.train) == 100 and len(other.validation) == 300
+
+
+def test_the_split_seed_decides_the_validation_split_and_the_digest():
+    one, same, other = (load_images(DataSettings(split_seed=seed)) for seed in (1, 1, 2))
+    assert one.digest == same.digest != other.digest
+    assert rows(one.validation) != rows(other.validation)
+
+
+def test_a_limit_keeps_the_validation_split_and_thins_out_each_class():
+    whole, few = load_images(DataSettings()), load_images(DataSettings(limit=100))
+    assert np.array_equal(whole.validation.images, few.validation.images)
+    assert rows(few.train) <= rows(whole.train)
+    assert set(np.bincount(few.train.labels)) <= {9, 10, 11}
+
+
+@pytest.mark.parametrize("validation", [1438, 5000, 5000.0, 0.9999])
+def test_a_validation_split_that_leaves_nothing_is_refused(validation):
+    with pytest.raises(InputError, match=r"data.validation.*1 to 1437"):
+        load_images(DataSettings(validation=validation))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 6), min_size=2, max_size=300), st.integers(0, 2**20), st.data())
+def test_a_stratified_draw_has_each_class_by_its_share(labels, seed, data):
+    labels = np.array(labels)
+    count = data.draw(st.integers(0, len(labels)))
+    chosen, rest = stratified(labels, count, seed=seed)
+    assert len(chosen) == count and sorted([*chosen, *rest]) == list(range(len(labels)))
+    for label in set(labels.tolist()):
+        exact = (labels == label).sum() * count / len(labels)
+        assert abs((labels[chosen] == label).sum() - exact) < 1
+
+
+def test_moments_are_those_of_the_floats():
+    images = np.random.default_rng(0).integers(0, 256, (2100, 3, 5, 4), dtype=np.uint8)
+    images[:, 2] = 7
+    mean, std = moments(images)
+    floats = images / 255.0
+    assert np.allclose(mean, floats.mean((0, 2, 3)))
+    assert np.allclose(std[:2], floats.std((0, 2, 3))[:2]) and std[2] == 1.0
+
+
+def test_moments_are_of_the_training_split_alone():
+    images = load_images(DataSettings())
+    assert np.allclose(images.mean[0], images.train.images.mean() / 255)
+    assert np.allclose(images.std[0], images.train.images.std() / 255)
+
+
+def test_an_image_set_survives_out_of_band_pickling_without_a_copy():
+    images, buffers = load_images(DataSettings()), []
+    data = pickle.dumps(images, protocol=5, buffer_callback=buffers.append)
+    assert len(data) < 2000
+    back = pickle.loads(data, buffers=[memoryview(b).toreadonly() for b in buffers])
+    assert back.digest == images.digest and np.shares_memory(back.train.images, images.train.images)
+
+
+def test_splits_that_do_not_fit_are_refused():
+    images = np.zeros((4, 1, 2, 2), np.uint8)
+    good = Split(images=images, labels=np.zeros(4, np.int64))
+    with pytest.raises(ValueError, match="contiguous uint8"):
+        Split(images=images.astype(np.float32), labels=np.zeros(4, np.int64))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="one for each image"):
+        Split(images=images, labels=np.zeros(3, np.int64))
+    with pytest.raises(ValueError, match="1 classes"):
+        bad = Split(images=images, labels=np.ones(4, np.int64))
+        ImageSet.of(name="x", classes=("a",), train=good, validation=good, test=bad)
+
+
+def test_reading_images_imports_neither_torch_nor_scikit_learn():
+    code = (
+        "import sys; from archsearch.data.datasets import load_images;"
+        "from archsearch.space.settings import DataSettings; load_images(DataSettings());"
+        "print(sorted({'torch', 'torchvision', 'sklearn', 'ray'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"

@@ -1,0 +1,227 @@
+"""Folders read from disk: real files, the same batches as from memory, whoever reads them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from archsearch.data import folder
+from archsearch.data.datasets import load_images
+from archsearch.data.decoding import opened
+from archsearch.data.images import ImageSet
+from archsearch.data.streaming import StreamedImages
+from archsearch.reading.errors import InputError
+from archsearch.space.settings import DataSettings, TrainingSettings
+from archsearch.training.feeds.feed import DeviceFeed, feed_of
+from archsearch.training.feeds.stream_feed import ResizedCrops, StreamFeed, usual_workers
+from archsearch.training.loop import Training
+from tests.training.nets import tiny
+
+CPU = torch.device("cpu")
+AUGMENTED = TrainingSettings(crop_padding=2, flip=True, cutout=5, colour_jitter=0.3)
+RESIZED = TrainingSettings(flip=True, resized_crop=0.2)
+
+
+def write(root: Path, each: int = 20) -> Path:
+    """Two classes of smooth images, PNG and JPEG in turns, no two of a size."""
+    generator = np.random.default_rng(0)
+    for name in ("blue", "red"):
+        (root / name).mkdir(parents=True)
+        for number in range(each):
+            coarse = generator.integers(0, 256, (6, 5, 3), dtype=np.uint8)
+            image = Image.fromarray(coarse).resize((24 + 3 * number, 70 - 2 * number), Image.Resampling.BICUBIC)
+            image.save(root / name / f"{number}.{'jpg' if number % 2 else 'png'}")
+    return root
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return write(tmp_path_factory.mktemp("images") / "pets")
+
+
+def load(root: Path, *, in_memory: bool) -> ImageSet:
+    return load_images(
+        DataSettings(name="folder", root=str(root), size=16, validation=0.25, in_memory=in_memory, limit=25)
+    )
+
+
+def epoch(feed, seed: int = 0, size: int = 8) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    order = torch.randperm(feed.count, generator=torch.Generator().manual_seed(7))
+    return list(feed.training(order, torch.Generator().manual_seed(seed), size))
+
+
+def same(one, other) -> bool:
+    return len(one) == len(other) > 0 and all(
+        torch.equal(x, y) for left, right in zip(one, other, strict=True) for x, y in zip(left, right, strict=True)
+    )
+
+
+def test_streamed_images_have_the_face_of_held_ones(root):
+    streamed, held = load(root, in_memory=False), load(root, in_memory=True)
+    assert isinstance(streamed, StreamedImages) and not isinstance(held, StreamedImages)
+    for name in ("name", "classes", "shape", "mean", "std"):
+        assert getattr(streamed, name) == getattr(held, name)
+    for name in ("train", "validation", "test"):
+        one, other = streamed.split(name), held.split(name)
+        assert len(one) == len(other) == len(one.images) and np.array_equal(one.labels, other.labels)
+        assert one.images.shape == other.images.shape
+        index = np.arange(len(one))[::-3]
+        assert np.array_equal(one.images[index], other.images[index])
+        assert np.array_equal(one.images[:3], other.images[:3])
+    assert 0 < streamed.nbytes < held.nbytes / 5
+
+
+def test_what_takes_a_batch_of_held_images_takes_one_of_streamed_ones(root):
+    drawn = np.array([5, 0, 3, 3])
+    one, other = (load(root, in_memory=memory).train for memory in (False, True))
+    assert np.array_equal(one.images[drawn], other.images[drawn])
+    assert np.array_equal(one.labels[drawn], other.labels[drawn])
+
+
+def test_the_digest_knows_names_lengths_and_splits(root, tmp_path):
+    moved = shutil.copytree(root, tmp_path / "elsewhere")
+    first = load(root, in_memory=False).digest
+    assert first == load(moved, in_memory=False).digest != load(root, in_memory=True).digest
+    (moved / "red" / "0.png").rename(moved / "red" / "0b.png")
+    renamed = load(moved, in_memory=False).digest
+    for path in moved.rglob("*.jpg"):
+        path.write_bytes(path.read_bytes() + b"more")
+    assert len({first, renamed, load(moved, in_memory=False).digest}) == 3
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_streamed_batches_are_those_of_held_images(root, workers):
+    streamed, held = load(root, in_memory=False), load(root, in_memory=True)
+    feed, wanted = StreamFeed(streamed, AUGMENTED, CPU, workers), DeviceFeed(held, AUGMENTED, CPU)
+    assert feed.count == wanted.count == 25
+    for split in ("validation", "test"):
+        assert same(list(feed.evaluation(split, 3)), list(wanted.evaluation(split, 3)))
+    assert same(epoch(feed), epoch(wanted)) and not same(epoch(feed, seed=1), epoch(wanted))
+    other = feed.with_recipe(TrainingSettings())
+    assert same(epoch(other), epoch(wanted.with_recipe(TrainingSettings())))
+    assert not multiprocessing.active_children()
+
+
+def test_resized_crops_are_the_same_whoever_reads_them(root):
+    images = load(root, in_memory=False)
+    alone, two = (StreamFeed(images, RESIZED, CPU, workers) for workers in (0, 2))
+    assert same(epoch(alone), epoch(two)) and not same(epoch(alone), epoch(two, seed=1))
+    assert same(epoch(alone), epoch(alone.with_recipe(RESIZED)))
+    batch, labels = epoch(two)[0]
+    assert batch.shape == (8, 3, 16, 16) and batch.is_contiguous(memory_format=torch.channels_last)
+    assert batch.dtype == torch.float32 and labels.dtype == torch.int64
+
+
+def test_a_resized_crop_is_torchvisions_of_the_original_image(root):
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    path = root / "red" / "10.png"
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        wanted = np.asarray(v2.RandomResizedCrop(16, scale=(0.2, 1.0))(Image.open(path)))
+    ours = ResizedCrops(16, 0.2)
+    assert np.array_equal(ours(path, 3), wanted)
+    assert np.array_equal(pickle.loads(pickle.dumps(ours))(path, 3), wanted)  # as processes that are not forked get it
+
+
+def test_a_large_jpeg_is_decoded_smaller_and_its_crops_are_distributed_as_before(tmp_path):
+    """On slopes in both directions a crop's mean says where it lay, its range how large it was."""
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    path = tmp_path / "large.jpg"
+    across, down = np.meshgrid(np.linspace(0, 250, 800), np.linspace(0, 250, 640))
+    Image.fromarray(np.stack([across, down, (across + down) / 2], 2).astype(np.uint8)).save(path, quality=95)
+    assert opened(path, 42).size == (100, 80) and opened(path, 81).size == (200, 160)  # 42 x 42: a fifth of 3/4
+    ours, crop = ResizedCrops(16, 0.2), v2.RandomResizedCrop(16, scale=(0.2, 1.0))
+    with Image.open(path) as image, torch.random.fork_rng(devices=[]):
+        image.load()
+        torch.manual_seed(0)
+        crops = [[np.asarray(crop(image)) for _ in range(200)], [ours(path, seed) for seed in range(200)]]
+    for measure in (lambda x: x.mean((1, 2)), lambda x: np.ptp(x, (1, 2))):
+        theirs, found = (measure(np.stack(some).astype(float)) for some in crops)
+        error = np.sqrt((theirs.var(0) + found.var(0)) / 200)
+        assert (np.abs(theirs.mean(0) - found.mean(0)) < 4.5 * error).all()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("settings", [AUGMENTED, RESIZED], ids=["padded", "resized"])
+def test_torchs_own_generator_is_left_alone(root, settings, workers):
+    feed = StreamFeed(load(root, in_memory=False), settings, CPU, workers)
+    before = torch.get_rng_state()
+    epoch(feed)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_file_is_named_when_it_is_read(tmp_path, workers):
+    top = write(tmp_path / "pets")
+    feed = StreamFeed(load(top, in_memory=False), RESIZED, CPU, workers)
+    broken = feed.images.train.images.path(4)
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(InputError) as caught:
+        epoch(feed)
+    assert str(caught.value).startswith(f"{broken}: an image that cannot be read") and "mend it" in str(caught.value)
+    missing = feed.images.validation.images.path(0)
+    missing.unlink()
+    with pytest.raises(InputError, match=missing.name):
+        list(feed.evaluation("validation", 4))
+    assert not multiprocessing.active_children()
+
+
+def test_an_epoch_left_in_the_middle_leaves_no_process(root):
+    reading = StreamFeed(load(root, in_memory=False), AUGMENTED, CPU, 2).training(
+        torch.arange(20), torch.Generator().manual_seed(0), 2
+    )
+    next(reading)
+    assert len(multiprocessing.active_children()) == 2
+    reading.close()
+    assert not multiprocessing.active_children()
+
+
+def test_a_training_on_streamed_images_is_that_on_held_ones(root):
+    """Dropout too: reading takes no draw that would be the network's."""
+    settings, found = TrainingSettings(epochs=2, batch_size=8, crop_padding=2, flip=True, device="cpu"), []
+    for in_memory in (False, True):
+        training = Training(tiny(0, 3, dropout=0.5, classes=2), load(root, in_memory=in_memory), settings, seed=3)
+        metrics = [epoch.to_dict() for epoch in training] + [training.evaluate("test").to_dict()]
+        found.append([{key: kept for key, kept in one.items() if "second" not in key} for one in metrics])
+    assert found[0] == found[1]
+
+
+def test_streamed_images_survive_pickling_and_stay_small(root):
+    images = load(root, in_memory=False)
+    back = pickle.loads(pickle.dumps(images))
+    assert back.digest == images.digest and np.array_equal(back.train.images[:4], images.train.images[:4])
+    assert len(pickle.dumps(images)) < 10_000
+
+
+def test_what_takes_more_than_a_quarter_of_the_free_memory_is_streamed(root, monkeypatch):
+    def settings(**words) -> DataSettings:
+        return DataSettings(name="folder", root=str(root), size=16, **words)
+
+    needed, told = 40 * 3 * 16 * 16, []
+    monkeypatch.setattr(folder, "free_memory", lambda: 4 * needed)
+    assert not isinstance(load_images(settings()), StreamedImages)
+    monkeypatch.setattr(folder, "free_memory", lambda: 4 * needed - 1)
+    images = load_images(settings(), progress=told.append)
+    assert isinstance(images, StreamedImages) and "read from disk" in told[0]
+    assert isinstance(feed_of(images, TrainingSettings(), CPU), StreamFeed)
+    assert not isinstance(load_images(settings(in_memory=True)), StreamedImages)
+    monkeypatch.setattr(folder, "free_memory", lambda: 2 * needed - 1)
+    with pytest.raises(InputError, match=r"half of the free memory.*\n.*data\.in_memory=auto"):
+        load_images(settings(in_memory=True))
+
+
+def test_a_cpu_keeps_half_of_its_threads_for_training(root):
+    threads, feed = torch.get_num_threads(), feed_of(load(root, in_memory=False), TrainingSettings(), CPU)
+    try:
+        for given, workers in ((1, 0), (2, 1), (8, 4)):
+            torch.set_num_threads(given)
+            assert usual_workers(CPU) == feed.workers == workers
+    finally:
+        torch.set_num_threads(threads)
