@@ -48,7 +48,7 @@ class Clock:
         self.began, self.times, self.cpu = time.monotonic(), list[float](), list[float]()
 
     def phase(self, text: str) -> None:
-        """A search's watcher is told of these too."""
+        """A search's observer is told of these too."""
 
     def trial(self, trial: Any, metrics: Any) -> None:
         """The trial ended, or went on."""
@@ -96,7 +96,7 @@ def lanes() -> dict[str, float]:
             from archsearch.search.running.nodes import OwnNode
 
             resources = space.resources.model_copy(update={"max_concurrent": 2})
-            search = Search(space=space, folder=folder, ledger=ledger, watcher=clock)
+            search = Search(space=space, folder=folder, ledger=ledger, observer=clock)
             run_trials(search, images, resources, OwnNode(), workers_are_up=lambda: None)
     return clock.figures()
 

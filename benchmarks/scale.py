@@ -212,7 +212,7 @@ def run(
     create(space, folder, name="scale")
     with folder.driver_lock(), Ledger.open(folder.ledger) as ledger:
         ledger.begin()
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         began = time.thread_time()
         tally = simulate(
             search, Curves(length, 40_000_000), workers, ray, trials=10**9 if whole else trials, limit=limit

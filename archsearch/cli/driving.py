@@ -88,10 +88,10 @@ def drive_shown(
             stack.enter_context(stdout_to_stderr())
             stack.enter_context(_quiet())
             stack.enter_context(_second_interrupt_leaves(board))
-            watcher = stack.enter_context(watching(board))
+            observer = stack.enter_context(watching(board))
             session = Session(
                 folder=folder,
-                watcher=watcher,
+                observer=observer,
                 address=address,
                 runtime_env=runtime_env,
                 tracking_uri=tracking_uri,

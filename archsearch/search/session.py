@@ -24,7 +24,7 @@ from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
-    from archsearch.search.deciding.watching import Watcher
+    from archsearch.search.deciding.observer import Observer
     from archsearch.search.proposing.warm import Carried
     from archsearch.search.running.lanes import Places
     from archsearch.space.settings import ResourceSettings
@@ -47,7 +47,7 @@ class Session:
     why."""
 
     folder: ExperimentFolder
-    watcher: Watcher
+    observer: Observer
     address: str | None = None
     runtime_env: bool = False
     tracking_uri: str | None = None
@@ -99,12 +99,12 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
     """The imports are here because each costs seconds, and bad input should not wait for them."""
     from archsearch.data.datasets import load_images
 
-    watcher = session.watcher
-    watcher.phase(f"loading {space.data.name}")
+    observer = session.observer
+    observer.phase(f"loading {space.data.name}")
     images = session.images or load_images(space.data)
     ledger.begin({"data": images.digest, **circumstances()})
     with _ends(session, ledger), _terminable():
-        watcher.phase("starting Ray")
+        observer.phase("starting Ray")
         prepare(session.address)
         from archsearch.search.running.cluster import cluster, settle
         from archsearch.search.running.nodes import lanes_on
@@ -117,8 +117,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
             stack.callback(places.stop)
             resources, notes = settle(_shared(session, space, images, places), ours=session.address is None)
             for note in notes:
-                watcher.phase(note)
-            watcher.phase("starting the workers")
+                observer.phase(note)
+            observer.phase("starting the workers")
             if session.address is None:
                 warm_up(resources, lanes_on(places.admitted(), resources, space.search.trials))
             from archsearch.search.deciding.search import Search
@@ -128,7 +128,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
                 space=space,
                 folder=session.folder,
                 ledger=ledger,
-                watcher=watcher,
+                observer=observer,
                 test=session.test,
             )
             try:
@@ -146,8 +146,8 @@ def _places(session: Session, images: ImageSet) -> Places:
 
     if session.address is None:
         return OwnNode()
-    session.watcher.phase("comparing the nodes' versions")
-    nodes = ClusterNodes(some_files(images), tell=session.watcher.phase, abandon=session.abandon)
+    session.observer.phase("comparing the nodes' versions")
+    nodes = ClusterNodes(some_files(images), tell=session.observer.phase, abandon=session.abandon)
     nodes.compare()
     return nodes
 
@@ -160,7 +160,7 @@ def _shared(session: Session, space: SearchSpace, images: ImageSet, places: Plac
     from archsearch.search.running.packing import settled
 
     share, words = settled(space, images.nbytes, gpus_of(places.admitted()))
-    session.watcher.phase(words)
+    session.observer.phase(words)
     return space.resources.model_copy(update={"gpus_per_trial": share})
 
 
@@ -197,7 +197,7 @@ def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
     finally:
         if ledger.total and not session.followers:
             _follow(session)
-        session.watcher.phase("writing the rest to MLflow")
+        session.observer.phase("writing the rest to MLflow")
         for follower in session.followers:
             drain(follower, timeout=patience)
 

@@ -99,7 +99,7 @@ def drive(
         with Ledger.open(folder.ledger) as ledger:
             clear_away(space, folder, ledger)
             ledger.begin()
-            search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+            search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
             try:
                 _work(search, [make(space) for _ in range(workers)], after_each)
             except BaseException:

@@ -64,7 +64,7 @@ def drive_locally(
     images, waiting, sent = load_images(space.data), Report(kind="ready"), 0
     lanes = {n: TrialWorker(images, space.training, threads=1, save_every=save_every) for n in range(workers)}
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         orders: dict[int, Instruction] = {lane: search.respond(waiting) for lane in lanes}
         while not all(isinstance(order, Rest) for order in orders.values()):
             assert not all(isinstance(order, Wait | Rest) for order in orders.values()), "everybody waits for nobody"

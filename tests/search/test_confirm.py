@@ -185,21 +185,21 @@ def test_random_search_ends_when_its_epochs_are_spent_and_goes_on_no_further(tmp
     create(space, folder, name="tiny-random")
     worker = TrialWorker(load_images(space.data), space.training, threads=1)
     with Ledger.open(folder.ledger) as ledger:
-        watcher = EpochLimit(Silent(), 7)
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=watcher)
+        observer = EpochLimit(Silent(), 7)
+        search = Search(space=space, folder=folder, ledger=ledger, observer=observer)
         instruction = search.respond(Report(kind="ready"))
         with pytest.raises(EpochsSpent):
             while True:
                 instruction = search.respond(worker.carry_out(instruction))
         search.interrupted()
-        assert watcher.spent == spent(ledger.trials()) == 7
+        assert observer.spent == spent(ledger.trials()) == 7
         best = top_of(ledger, space, 1, kind="random")[0]
         assert best.kind == "random" and best.name == f"random's best t{best.trial:04d}"
         assert best.score == max(t.value for t in ledger.trials(TrialState.FINISHED) if t.value is not None)
         assert not [event for event in ledger.events() if event.kind == "tested"]
         again = EpochLimit(Silent(), 7, ledger.trials())
         with pytest.raises(EpochsSpent):
-            Search(space=space, folder=folder, ledger=ledger, watcher=again).respond(Report(kind="ready"))
+            Search(space=space, folder=folder, ledger=ledger, observer=again).respond(Report(kind="ready"))
 
 
 # ---- where it runs

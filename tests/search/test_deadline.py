@@ -42,7 +42,7 @@ class Drive:
         with Ledger.open(self.folder.ledger) as ledger:
             ledger._clock = self.clock
             ledger.begin()
-            search = Search(space=self.space, folder=self.folder, ledger=ledger, watcher=Silent(), clock=self.clock)
+            search = Search(space=self.space, folder=self.folder, ledger=ledger, observer=Silent(), clock=self.clock)
             orders = [search.respond(Report(kind="ready")) for _ in workers]
             ready = [self._ready(order) for order in orders]
             while not all(isinstance(order, Rest) for order in orders):

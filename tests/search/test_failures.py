@@ -28,7 +28,7 @@ from tests.search.local import Silent, tiny
 def search(tmp_path: Path):
     space, folder = tiny(tmp_path, "training.batch_size=32")
     with Ledger.open(folder.ledger) as ledger:
-        yield Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        yield Search(space=space, folder=folder, ledger=ledger, observer=Silent())
 
 
 def ready(search: Search):
@@ -94,7 +94,7 @@ def test_attempts_are_counted_over_drivers(search: Search) -> None:
     for _ in range(ATTEMPTS["crashed"]):
         assert ready(search).number == 1
         search.lost(1, "crashed: its worker died")
-        search = Search(space=search.space, folder=search.folder, ledger=search.ledger, watcher=Silent())
+        search = Search(space=search.space, folder=search.folder, ledger=search.ledger, observer=Silent())
     assert search.ledger.trial(1).state is TrialState.FAILED
 
 
@@ -109,7 +109,7 @@ def test_who_comes_late_has_hung_and_who_dies_early_has_crashed(tmp_path: Path) 
     space, folder = tiny(tmp_path, "search.epoch_limit=1s")
     with Ledger.open(folder.ledger) as ledger:
         conductor = Conductor(
-            search=Search(space=space, folder=folder, ledger=ledger, watcher=Silent()), workers_are_up=lambda: None
+            search=Search(space=space, folder=folder, ledger=ledger, observer=Silent()), workers_are_up=lambda: None
         )
         conductor.follow("lane", [Report(kind="ready")])
         conductor.lost("lane", preempted=False)
@@ -155,7 +155,7 @@ with killed_after(1):
 def test_a_trial_whose_epochs_take_too_long_in_all_fails(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path, "search.trial_limit=1s", "search.early_stopping={kind: none}")
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         assert ready(search).number == 1
         metrics = {"epochs": 3, "validation_accuracy": 0.5, "seconds": 0.6}
         search.respond(Report(kind="epoch", number=1, metrics={**metrics, "epoch": 1}))
@@ -179,7 +179,7 @@ def test_a_search_in_which_all_fails_gives_up_and_says_why(tmp_path: Path) -> No
     for path in (tmp_path / "images").glob("train/*/*.png"):
         path.write_bytes(path.read_bytes()[:60])
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         worker, order, steps = TrialWorker(images, space.training, threads=1), ReportIn(), 0
         while not isinstance(order, Rest):
             order, steps = search.respond(worker.carry_out(order)), steps + 1
@@ -207,7 +207,7 @@ def test_a_worker_that_dies_while_it_tests_the_winner_is_followed_by_another(tmp
     space, folder = tiny(tmp_path, "search.trials=2", "search.early_stopping={kind: none}", "training.epochs=1")
     worker = TrialWorker(load_images(space.data), space.training, threads=1)
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         order = ready(search)
         while not isinstance(order, Look):
             order = search.respond(worker.carry_out(order))

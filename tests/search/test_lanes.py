@@ -46,7 +46,7 @@ def test_several_epochs_a_step_change_no_decision_and_save_steps(tmp_path: Path)
     for place, seconds in ((two, 0.0), (three, 1000.0)):
         _, folder = tiny(place, *words)
         with Ledger.open(folder.ledger) as ledger:
-            search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+            search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
             steps[seconds] = drive_lanes(space, search, lanes=1, seconds=seconds)
             found[seconds] = results(ledger), [(e.trial, e.epoch) for e in ledger.epochs()]
     with Ledger.read(plain.ledger) as ledger:
@@ -57,7 +57,7 @@ def test_several_epochs_a_step_change_no_decision_and_save_steps(tmp_path: Path)
 def test_two_lanes_share_a_search_and_the_idle_one_asks_again(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path, "search.trials=3")
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         drive_lanes(space, search, lanes=2, seconds=0.5)
         assert all(trial.state.ended for trial in ledger.trials())
         assert ledger.trials(TrialState.FINISHED)
@@ -67,7 +67,7 @@ def test_two_lanes_share_a_search_and_the_idle_one_asks_again(tmp_path: Path) ->
 def test_a_step_ends_where_somebody_must_decide(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path, "training.epochs=5", "search.early_stopping.grace_epochs=2")
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         worker = TrialWorker(load_images(space.data), space.training, threads=1)
         conductor = Conductor(search=search, workers_are_up=lambda: None)
         begin = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=1000))
@@ -82,7 +82,7 @@ def test_a_step_ends_where_somebody_must_decide(tmp_path: Path) -> None:
 def test_a_dead_lanes_trial_goes_to_the_next_one(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path)
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         worker = TrialWorker(load_images(space.data), space.training, threads=1)
         conductor = Conductor(search=search, workers_are_up=lambda: None)
         first = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=0))
@@ -97,7 +97,7 @@ def test_a_dead_lanes_trial_goes_to_the_next_one(tmp_path: Path) -> None:
 def test_workers_that_die_before_they_report_end_the_search(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path)
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         conductor = Conductor(search=search, workers_are_up=lambda: None)
         for _ in range(LOSSES):
             conductor.lost("lane", preempted=False)
@@ -129,7 +129,7 @@ def test_many_lanes_speak_more_rarely_and_few_as_ever() -> None:
 def test_all_that_a_step_of_a_lane_changes_is_written_at_once(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path, "search.trials=4")
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         commits: list[str] = []
         ledger._db.set_trace_callback(lambda text: commits.append(text) if text == "COMMIT" else None)
         steps = drive_lanes(space, search, lanes=1, seconds=1e9)

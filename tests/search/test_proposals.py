@@ -151,7 +151,7 @@ def test_a_window_without_any_candidate_is_used_up_and_no_error(
     folder = ExperimentFolder(tmp_path / "none")
     create(space, folder, name="none")
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         said = [search.respond(Report(kind="ready")) for _ in range(2)]
         assert said == [Wait(), Rest()]
         assert [event.data for event in ledger.events_of("exhausted")] == [{"trials": 0}]
@@ -164,7 +164,7 @@ def test_what_the_first_proposals_look_at_is_counted_before_a_worker_asks(tmp_pa
     folder = ExperimentFolder(tmp_path / "early")
     create(space, folder, name="early")
     with Ledger.open(folder.ledger) as ledger:
-        feasible = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())._proposals.feasible
+        feasible = Search(space=space, folder=folder, ledger=ledger, observer=Silent())._proposals.feasible
         counted = feasible.share()
         assert len(feasible.draw(Bayes().anywhere, np.random.default_rng(0))) == Bayes().anywhere
         assert feasible.share() == counted

@@ -125,7 +125,7 @@ def test_a_space_that_is_used_up_ends_the_search_with_a_word(tmp_path: Path) -> 
 def test_a_trial_whose_worker_dies_is_tried_again_and_then_failed(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path)
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         for crash in range(ATTEMPTS["crashed"]):
             instruction = search.respond(Report(kind="ready"))
             assert isinstance(instruction, Train)
@@ -260,7 +260,7 @@ def test_an_interrupted_search_keeps_its_pauses(whole: ExperimentFolder, tmp_pat
     space, folder = tiny(tmp_path)
     drive_locally(space, folder, reports=7)
     with Ledger.open(folder.ledger) as ledger:
-        Search(space=space, folder=folder, ledger=ledger, watcher=Silent()).interrupted()
+        Search(space=space, folder=folder, ledger=ledger, observer=Silent()).interrupted()
         counts = ledger.counts()
         assert (counts.running, counts.stopped) == (0, 0) and counts.paused > 1
         for trial in ledger.trials(TrialState.PAUSED):
@@ -365,7 +365,7 @@ def test_with_two_objectives_the_pareto_front_is_kept(tmp_path: Path) -> None:
 def test_a_candidate_over_which_a_worker_dies_is_measured_again_but_not_for_ever(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path, "search.trials=4", "budget={latency: {max: 1000ms}}")
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, watcher=Silent())
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         first = search.respond(Report(kind="ready"))
         assert isinstance(first, Measure)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""What is known of a search in progress: fed by the search's watcher calls, read by whoever shows it."""
+"""What is known of a search in progress: fed by the search's observer calls, read by whoever shows it."""
 
 from __future__ import annotations
 

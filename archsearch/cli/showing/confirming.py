@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from archsearch.search.confirming.confirm import Audience
     from archsearch.search.confirming.retraining import Outcome, Run
-    from archsearch.search.deciding.watching import Watcher
+    from archsearch.search.deciding.observer import Observer
     from archsearch.space import SearchSpace
 
 
@@ -47,14 +47,14 @@ class _Shared:
         self._names = names
 
     @contextmanager
-    def searching(self, space: SearchSpace, folder: ExperimentFolder) -> Iterator[Watcher]:
+    def searching(self, space: SearchSpace, folder: ExperimentFolder) -> Iterator[Observer]:
         """See Audience: random search is shown as every search is."""
         with Ledger.read(folder.ledger) as ledger:
             before, name = ledger.trials(), str(ledger.meta.get("name", folder.name))
         board = Board(name=name, planned=space.search.trials, epochs=space.training.epochs)
         board.restore(before)
-        with watching(board) as watcher:
-            yield watcher
+        with watching(board) as observer:
+            yield observer
 
     def _plan(self, runs: Sequence[Run], done: int) -> str:
         self._done, self._planned = done, done + len(runs)

@@ -18,16 +18,16 @@ def follow(folder: ExperimentFolder, *, sleep: Callable[[float], None] = time.sl
     """Shows the search on stderr until no driver holds it. Ctrl-C leaves it as it is. Raises InputError."""
     with Ledger.read(folder.ledger) as ledger, suppress(KeyboardInterrupt):
         board, seen = _board(folder, ledger), ledger.last_event()
-        with watching(board) as watcher:
-            watcher.phase("searching" if folder.is_driven() else "nobody drives it")
+        with watching(board) as observer:
+            observer.phase("searching" if folder.is_driven() else "nobody drives it")
             while True:
                 driven = folder.is_driven()  # before the events: what a driver wrote last is seen too
                 events = ledger.events(seen)
                 for event in events:
                     if event.kind == "epoch" and event.trial is not None:
-                        watcher.trial(ledger.trial(event.trial), _finite(event))
+                        observer.trial(ledger.trial(event.trial), _finite(event))
                     elif event.kind in CHANGES and event.trial is not None:
-                        watcher.trial(ledger.trial(event.trial), None)
+                        observer.trial(ledger.trial(event.trial), None)
                 seen = events[-1].id if events else seen
                 if not driven:
                     return

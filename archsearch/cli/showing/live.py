@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-    from archsearch.search.deciding.watching import Watcher
+    from archsearch.search.deciding.observer import Observer
 
 RUNNING_ROWS = 6
 EVENT_ROWS = 5
@@ -38,7 +38,7 @@ def paints() -> bool:
 
 
 @contextmanager
-def watching(board: Board) -> Iterator[Watcher]:
+def watching(board: Board) -> Iterator[Observer]:
     """Shows the board on stderr until the block ends."""
     if not paints():
         yield Lines(board, sys.stderr)
@@ -60,33 +60,33 @@ def watching(board: Board) -> Iterator[Watcher]:
 
 
 class Painted:
-    """A watcher that only keeps the board up to date: rich's thread draws it four times a second."""
+    """An observer that only keeps the board up to date: rich's thread draws it four times a second."""
 
     def __init__(self, board: Board) -> None:
         self._board = board
 
     def phase(self, text: str) -> None:
-        """See Watcher."""
+        """See Observer."""
         self._board.enter(text)
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """See Watcher."""
+        """See Observer."""
         self._board.take(trial, metrics)
 
 
 class Lines:
-    """A watcher that prints a line a phase and a line a trial that has ended or paused."""
+    """An observer that prints a line a phase and a line a trial that has ended or paused."""
 
     def __init__(self, board: Board, stream: TextIO) -> None:
         self._board, self._stream = board, stream
 
     def phase(self, text: str) -> None:
-        """See Watcher."""
+        """See Observer."""
         self._board.enter(text)
         self._say(text)
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """See Watcher."""
+        """See Observer."""
         board = self._board
         board.take(trial, metrics)
         if metrics is not None or trial.state not in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):

@@ -12,7 +12,7 @@ from archsearch.space import SearchSpace, load_space
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
-    from archsearch.search.deciding.watching import Watcher
+    from archsearch.search.deciding.observer import Observer
 
 MOST_TRIALS = 1_000_000  # that search.trials allows
 
@@ -23,7 +23,7 @@ class SearchAudience(Protocol):
     def phase(self, text: str) -> None:
         """What is done now."""
 
-    def searching(self, space: SearchSpace, folder: ExperimentFolder) -> AbstractContextManager[Watcher]:
+    def searching(self, space: SearchSpace, folder: ExperimentFolder) -> AbstractContextManager[Observer]:
         """Who watches the search."""
 
 
@@ -32,12 +32,12 @@ class EpochsSpent(KeyboardInterrupt):
 
 
 class EpochLimit:
-    """A watcher that ends its search once the trials together have had `limit` epochs.
+    """An observer that ends its search once the trials together have had `limit` epochs.
 
     What follows from the last of them is still written down; with several workers the epochs in progress are lost.
     """
 
-    def __init__(self, inner: Watcher, limit: int, trials: Iterable[Trial] = ()) -> None:
+    def __init__(self, inner: Observer, limit: int, trials: Iterable[Trial] = ()) -> None:
         self._inner, self._limit = inner, limit
         self._epochs = {trial.number: trial.epochs for trial in trials}
 
@@ -47,11 +47,11 @@ class EpochLimit:
         return sum(self._epochs.values())
 
     def phase(self, text: str) -> None:
-        """See Watcher."""
+        """See Observer."""
         self._inner.phase(text)
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """See Watcher. Raises EpochsSpent."""
+        """See Observer. Raises EpochsSpent."""
         self._inner.trial(trial, metrics)
         before = self.spent
         self._epochs[trial.number] = trial.epochs
@@ -104,12 +104,12 @@ def random_best(
         trials, used_up = sub.trials(), any(event.kind == "exhausted" for event in sub.events())
     if spent(trials) < epochs and not used_up:
         audience.phase(f"random search at equal cost: {epochs} epochs")
-        with audience.searching(space, folder) as watcher:
-            limit = EpochLimit(watcher, epochs, trials)
+        with audience.searching(space, folder) as observer:
+            limit = EpochLimit(observer, epochs, trials)
             with suppress(EpochsSpent):
                 session = Session(
                     folder=folder,
-                    watcher=limit,
+                    observer=limit,
                     tracking_uri=tracking_uri,
                     images=images,
                     test=False,

@@ -15,7 +15,7 @@ from archsearch.space import SearchSpace
 from archsearch.space.settings import Precision
 
 if TYPE_CHECKING:
-    from archsearch.search.deciding.watching import Watcher
+    from archsearch.search.deciding.observer import Observer
 
 KIND = "precision"  # of the ledger's note
 
@@ -23,8 +23,8 @@ KIND = "precision"  # of the ledger's note
 class PrecisionChoice:
     """`value` is None until it is `settled`."""
 
-    def __init__(self, space: SearchSpace, ledger: Ledger, watcher: Watcher) -> None:
-        self._ledger, self._watcher, self._asked = ledger, watcher, False
+    def __init__(self, space: SearchSpace, ledger: Ledger, observer: Observer) -> None:
+        self._ledger, self._observer, self._asked = ledger, observer, False
         word = space.training.precision
         self.value: Precision | None = None if word == "auto" else word
         for event in ledger.events_of(KIND) if word == "auto" else ():
@@ -50,7 +50,7 @@ class PrecisionChoice:
         note: dict[str, Any] = {"precision": "float32", "reason": reason} if said is None else dict(said)
         self._ledger.note(KIND, note)
         self.value = note["precision"]
-        self._watcher.phase(f"training in {note.get('text', note['precision'])}")
+        self._observer.phase(f"training in {note.get('text', note['precision'])}")
 
     def lost(self) -> None:
         """A worker died; if it was asked, the next one is."""

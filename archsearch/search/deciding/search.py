@@ -14,11 +14,11 @@ from archsearch.search.deciding.failures import Failures
 from archsearch.search.deciding.gate import Gate
 from archsearch.search.deciding.keeping import Front
 from archsearch.search.deciding.messages import GoOn, HandOver, Instruction, Report, Rest, Train, Wait
+from archsearch.search.deciding.observer import AfterCommit, Observer
 from archsearch.search.deciding.precision import PrecisionChoice
 from archsearch.search.deciding.rungs import Promotion, Rungs
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.testing import FinalTest
-from archsearch.search.deciding.watching import Afterwards, Watcher
 from archsearch.search.proposing.proposals import Candidate, Proposals, derived_seed
 from archsearch.search.proposing.warm import recorded
 from archsearch.space import SearchSpace
@@ -28,13 +28,13 @@ OBJECTIVE = "validation_accuracy"
 
 @dataclass(kw_only=True)
 class Search:
-    """One search in progress; `watcher` is told of every change of a trial. Without `test` nobody looks at the test
+    """One search in progress; `observer` is told of every change of a trial. Without `test` nobody looks at the test
     split."""
 
     space: SearchSpace
     folder: ExperimentFolder
     ledger: Ledger
-    watcher: Watcher
+    observer: Observer
     clock: Callable[[], float] = steady
     test: bool = True
     gave_up: str = ""
@@ -42,7 +42,7 @@ class Search:
     _told: bool = False
 
     def __post_init__(self) -> None:
-        self.watcher = Afterwards(self.watcher, self.ledger)
+        self.observer = AfterCommit(self.observer, self.ledger)
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, "the driver was started anew")
         self._gate = Gate(self.space, self.ledger)
@@ -60,7 +60,7 @@ class Search:
         self._states = States(self.folder, self.ledger)
         self._final_test = FinalTest(self.folder, self.ledger, wanted=self.test)
         self._failures = Failures(self.space, self.ledger)
-        self._precision = PrecisionChoice(self.space, self.ledger, self.watcher)
+        self._precision = PrecisionChoice(self.space, self.ledger, self.observer)
         self._finalists = Finalists(self.space, self.ledger, self._rungs, clock=self.clock)
 
     def respond(self, report: Report) -> Instruction:
@@ -119,7 +119,7 @@ class Search:
             self._pause(number, epoch, metrics, report.parcel)
             return None
         self._write_epoch(number, epoch, metrics, report.parcel)
-        self.watcher.trial(self.ledger.trial(number), metrics)
+        self.observer.trial(self.ledger.trial(number), metrics)
         if not report.more and (late := self._failures.is_late(number)) is not None:
             self._failed(number, late)
             return None
@@ -152,8 +152,8 @@ class Search:
             self.ledger.afterwards(lambda: self._states.drop(behind))
         trial = self.ledger.trial(number)
         self._proposals.learn(trial, self.ledger.epochs(number))
-        self.watcher.trial(trial, metrics)
-        self.watcher.trial(trial, None)
+        self.observer.trial(trial, metrics)
+        self.observer.trial(trial, None)
 
     def _score(self, number: int, epochs: int, score: float) -> None:
         """A score at a rung or at the end; the ledger keeps the correlations that it changes."""
@@ -179,7 +179,7 @@ class Search:
             return
         if (why := self._failures.again(number, reason)) is not None:
             self.ledger.requeue(number, why)
-            self.watcher.trial(self.ledger.trial(number), None)
+            self.observer.trial(self.ledger.trial(number), None)
         else:
             self._end(number, lambda: self.ledger.fail(number, reason))
 
@@ -191,7 +191,7 @@ class Search:
                 self._score(number, self.space.training.epochs, trial.value)
         self.ledger.afterwards(lambda: self._states.drop(number))
         self._proposals.learn(trial, self.ledger.epochs(number))
-        self.watcher.trial(trial, None)
+        self.observer.trial(trial, None)
 
     def _next(self) -> Instruction:
         """What was begun goes first, then what is promoted, then what is new, as long as the finalists have their time
@@ -240,7 +240,7 @@ class Search:
             return None
         if not self._told:
             self._told = True
-            self.watcher.phase("the best so far train to the end in the time that is left")
+            self.observer.phase("the best so far train to the end in the time that is left")
         number, rung = chosen.number, chosen.rung
         data = {"finalist": True, "epochs": self._finalists.deadline.end(number, rung)}
         self.ledger.promote(number, bracket=self._rungs.bracket(number), data=data)
@@ -253,7 +253,7 @@ class Search:
         done, state = self._states.latest(trial)
         self.ledger.start(number, resume_epoch=done)
         trial = self.ledger.trial(number)
-        self.watcher.trial(trial, None)
+        self.observer.trial(trial, None)
         pause = None if final else self._rungs.above(number, trial.rung)
         return Train(
             number=number,
@@ -276,7 +276,7 @@ class Search:
             self.ledger.stop(trial.number, trial.value, f"behind at the rung of {trial.rung} epochs")
             self._rungs.promote(trial.number, trial.rung)
             self.ledger.afterwards(partial(self._states.drop, trial.number))
-            self.watcher.trial(self.ledger.trial(trial.number), None)
+            self.observer.trial(self.ledger.trial(trial.number), None)
 
     def _propose(self) -> Instruction | None:
         """A new trial, or the measurement that decides whether a candidate becomes one."""
@@ -289,7 +289,7 @@ class Search:
         if candidate is None:
             self._exhausted = True
             self.ledger.note("exhausted", {"trials": number - 1})
-            self.watcher.phase(f"the space is used up: {number - 1} networks within the budget, and no other")
+            self.observer.phase(f"the space is used up: {number - 1} networks within the budget, and no other")
             return None
         candidate = self._gate.priced(candidate)
         return self._gate.ask(candidate) or self._begin(candidate)
