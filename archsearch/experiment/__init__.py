@@ -3,10 +3,12 @@
 from archsearch.experiment.crash import crash_point
 from archsearch.experiment.files import write_atomically
 from archsearch.experiment.folder import DriverRunning, ExperimentFolder, find, list_experiments
+from archsearch.experiment.layout import ConfirmationFolder, TrainingFolder
 from archsearch.experiment.ledger import IllegalTransition, Ledger
 from archsearch.experiment.records import Counts, Epoch, Event, Rejection, State, Trial, TrialState, number_of
 
 __all__ = [
+    "ConfirmationFolder",
     "Counts",
     "DriverRunning",
     "Epoch",
@@ -16,6 +18,7 @@ __all__ = [
     "Ledger",
     "Rejection",
     "State",
+    "TrainingFolder",
     "Trial",
     "TrialState",
     "crash_point",

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from archsearch.experiment.files import sweep, sync_folder
+from archsearch.experiment.layout import BEST, MODEL, WEIGHTS, ConfirmationFolder
 from archsearch.experiment.records import trial_id
 from archsearch.reading.errors import refuse
 
@@ -52,13 +53,13 @@ class ExperimentFolder:
 
     @property
     def ledger(self) -> Path:
-        """See `Ledger`."""
+        """The database that says what happened; `Ledger` reads and writes it."""
         return self.path / "ledger.sqlite"
 
     @property
     def best_yaml(self) -> Path:
         """The best architecture."""
-        return self.path / "best.yaml"
+        return self.path / BEST
 
     @property
     def report(self) -> Path:
@@ -77,12 +78,48 @@ class ExperimentFolder:
 
     @property
     def tracking_log(self) -> Path:
-        """What the tracking process has to say."""
+        """What the tracking process prints."""
         return self.path / "tracking.log"
+
+    @property
+    def tracking_lock(self) -> Path:
+        """Held by the process that sends the experiment to MLflow, so that there is one at a time."""
+        return self.path / "tracking.lock"
+
+    @property
+    def trials(self) -> Path:
+        """The folder of the trials' folders."""
+        return self.path / "trials"
+
+    @property
+    def confirmation(self) -> ConfirmationFolder:
+        """What `archsearch confirm` wrote, whether it is there or not."""
+        return ConfirmationFolder(self.path / "confirm")
+
+    @property
+    def random_search(self) -> ExperimentFolder:
+        """Random search at equal cost, which `archsearch confirm` made: an experiment of its own."""
+        return ExperimentFolder(self.confirmation.path / "random")
 
     def trial(self, number: int) -> Path:
         """trials/t0001 for trial 1, whether it is there or not."""
-        return self.path / "trials" / trial_id(number)
+        return self.trials / trial_id(number)
+
+    def model_yaml(self, number: int) -> Path:
+        """The architecture of a trial whose weights are kept."""
+        return self.trial(number) / MODEL
+
+    def weights(self, number: int) -> Path:
+        """The weights of a trial: there for the best one, and for those on the Pareto front."""
+        return self.trial(number) / WEIGHTS
+
+    def state(self, number: int, epoch: int) -> Path:
+        """The state of a trial's training after so many epochs."""
+        return self.trial(number) / f"state-{epoch}.safetensors"
+
+    def states(self, number: int) -> list[Path]:
+        """The states of a trial's training that are on the disk."""
+        return list(self.trial(number).glob("state-*.safetensors"))
 
     def refuse_if_unusable(self) -> None:
         """Raises InputError where `create` would. Writes nothing: before an hour of downloads."""
@@ -117,7 +154,7 @@ class ExperimentFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.path.chmod(0o700)
-            (self.path / "trials").mkdir(exist_ok=True, mode=0o700)
+            self.trials.mkdir(exist_ok=True, mode=0o700)
             probe = self.path / f".{os.getpid()}.probe"  # root's mkdir may pass where writing does not
             probe.touch(exist_ok=False)
             probe.unlink()
@@ -129,14 +166,14 @@ class ExperimentFolder:
     def refuse_links(self) -> None:
         """Raises InputError where something in the folder is a symbolic link: a driver writes through none, for a
         folder that came from somebody else could lead it anywhere."""
-        for entry in [*self.path.iterdir(), *(self.path / "trials").glob("*"), *(self.path / "trials").glob("*/*")]:
+        for entry in [*self.path.iterdir(), *self.trials.glob("*"), *self.trials.glob("*/*")]:
             if entry.is_symlink():
                 hint = "put the thing itself there"
                 raise refuse(f"{entry} is a symbolic link", allowed="files and folders", hint=hint, file=str(self.path))
 
     def sweep(self) -> None:
         """Removes what a killed driver left half written, for its next one, which holds the lock."""
-        for folder in (self.path, *(self.path / "trials").glob("*")):
+        for folder in (self.path, *self.trials.glob("*")):
             sweep(folder)
 
     def is_driven(self) -> bool:
@@ -214,7 +251,7 @@ def _is_ours(name: str) -> bool:
 def list_experiments(root: Path = EXPERIMENTS) -> list[ExperimentFolder]:
     """The experiments right below `root`, the newest first."""
     try:
-        found = [ExperimentFolder(entry) for entry in root.iterdir() if (entry / "ledger.sqlite").is_file()]
+        found = [folder for folder in map(ExperimentFolder, root.iterdir()) if folder.ledger.is_file()]
         return sorted(found, key=lambda folder: folder.ledger.stat().st_mtime, reverse=True)
     except OSError:
         return []

@@ -39,6 +39,32 @@ def test_a_new_folder_is_private_with_its_parents_made(tmp_path: Path) -> None:
         assert fill.trial(ledger) == 1
 
 
+def test_what_lies_where_in_an_experiment(tmp_path: Path) -> None:
+    """As docs/architecture.md says; scripts of users and older experiments rely on it."""
+    folder = ExperimentFolder(tmp_path / "x")
+    run = folder.confirmation.run("0123456789abcdef", 2)
+    places = {
+        folder.space_yaml: "space.yaml", folder.ledger: "ledger.sqlite", folder.best_yaml: "best.yaml",
+        folder.report: "report.html", folder.outbox: "outbox.sqlite", folder.lock: "driver.lock",
+        folder.tracking_log: "tracking.log", folder.tracking_lock: "tracking.lock",
+        folder.weights(7): "trials/t0007/weights.safetensors", folder.model_yaml(7): "trials/t0007/model.yaml",
+        folder.state(7, 3): "trials/t0007/state-3.safetensors",
+        folder.confirmation.document: "confirm/confirm.json", folder.confirmation.best_yaml: "confirm/best.yaml",
+        folder.confirmation.weights: "confirm/weights.safetensors",
+        folder.random_search.ledger: "confirm/random/ledger.sqlite",
+        run.model_yaml: "confirm/runs/0123456789abcdef-s2/model.yaml",
+        run.weights: "confirm/runs/0123456789abcdef-s2/weights.safetensors",
+        run.result: "confirm/runs/0123456789abcdef-s2/result.json",
+        run.checkpoint: "confirm/runs/0123456789abcdef-s2/checkpoint",
+    }  # fmt: skip
+    assert {path.relative_to(folder.path).as_posix() for path in places} == set(places.values())
+    assert all(path == folder.path / name for path, name in places.items())
+    assert folder.states(7) == []
+    folder.make_trial(7)
+    folder.state(7, 3).touch()
+    assert folder.states(7) == [folder.state(7, 3)]
+
+
 def test_folders_that_cannot_be_used_are_refused_and_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")

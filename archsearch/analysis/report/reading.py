@@ -210,7 +210,7 @@ def _random(ledger: Ledger, notes: Sequence[Event], beside: Beside) -> tuple[fro
 def _confirmed(folder: ExperimentFolder) -> dict[str, Any] | None:
     """What `archsearch confirm` came to, where it did."""
     with suppress(OSError, ValueError):
-        found = json.loads((folder.path / "confirm" / "confirm.json").read_text())
+        found = json.loads(folder.confirmation.document.read_text())
         if isinstance(found, dict) and isinstance(found.get("rows"), list):
             return found
     return None
@@ -218,7 +218,7 @@ def _confirmed(folder: ExperimentFolder) -> dict[str, Any] | None:
 
 def _confirmed_random(folder: ExperimentFolder) -> list[Known]:
     """The random search at equal cost that a confirmation ran."""
-    place = folder.path / "confirm" / "random" / "ledger.sqlite"
+    place = folder.random_search.ledger
     if not place.is_file():
         return []
     with suppress(InputError, OSError), Ledger.read(place) as ledger:
