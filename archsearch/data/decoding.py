@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.experiment.machine import cores
 from archsearch.reading.errors import InputError, Problem
 
 if TYPE_CHECKING:
@@ -26,8 +26,7 @@ def decoded(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
     def decode(place: int) -> None:
         images[place] = pixels(paths[place], size).transpose(2, 0, 1)
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
-    with ThreadPoolExecutor(cores) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(decode, range(len(paths))):
             pass
     return images

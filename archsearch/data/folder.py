@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from archsearch.data.decoding import SUFFIXES, decoded
 from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import limited, train_and_validation, without_test
 from archsearch.data.streaming import MEASURED, FilesOnDisk, StreamedImages, StreamedSplit
+from archsearch.experiment.machine import free_memory
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.space.settings import DataSettings
 
@@ -131,16 +131,3 @@ def _refused(place: Path, what: str) -> InputError:
             hint="name another folder: --set data.root=DIR",
         )
     )
-
-
-def free_memory() -> int:
-    """Bytes that may still be used: Linux's own estimate, or the container's limit where that is less."""
-    free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    meminfo, limit = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
-    if meminfo.is_file():
-        lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
-        if "MemAvailable" in lines:
-            free = int(lines["MemAvailable"].split()[0]) * 1024
-    if limit.is_file() and (text := limit.read_text().strip()).isdigit():
-        free = min(free, int(text))
-    return free

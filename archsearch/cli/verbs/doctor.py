@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from archsearch.cli.dispatch import app_of, command
 from archsearch.cli.options import Json
 from archsearch.cli.showing.printing import print_json
+from archsearch.experiment import machine
 
 app = app_of("doctor")
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "fvcore", "numpy", "scikit-learn")
@@ -63,7 +64,8 @@ def _findings() -> Iterator[Finding]:
     yield _cores()
     yield _memory()
     yield _space("disk", Path.cwd(), 2 * GIB, "experiments and MLflow's store grow here")
-    yield _space("/dev/shm", Path("/dev/shm"), GIB, "Ray keeps images there; in Docker: --shm-size=4g")
+    if sys.platform == "linux":
+        yield _space("/dev/shm", Path("/dev/shm"), GIB, "Ray keeps images there; in Docker: --shm-size=4g")
     yield from _data()
 
 
@@ -108,25 +110,18 @@ def _gpus() -> Finding:
 
 
 def _cores() -> Finding:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = machine.cores()
     if count == 1:
         return Finding("cpu", "warn", "1 core", "trials run one by one, and slowly")
     return Finding("cpu", "ok", f"{count} cores")
 
 
 def _memory() -> Finding:
-    free, total = _available(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    free, total = machine.free_memory(), machine.total_memory()
     found = f"{free / GIB:.1f} GiB free of {total / GIB:.1f}"
     if free < 2 * GIB:
         return Finding("memory", "warn", found, "a worker takes about 0.7 GiB: set resources.max_concurrent: 1")
     return Finding("memory", "ok", found)
-
-
-def _available() -> int:
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file() and (match := re.search(r"MemAvailable:\s+(\d+)", meminfo.read_text())):
-        return int(match[1]) * 1024
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _space(name: str, place: Path, wanted: int, why: str) -> Finding:

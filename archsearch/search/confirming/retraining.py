@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from archsearch.architecture.spec import Architecture
+from archsearch.experiment import machine
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import ResourceSettings, TrainingSettings
 
@@ -111,9 +112,9 @@ def slots(
 ) -> Slots:
     """What this machine holds of what a trial gets: cores over cpus_per_trial; on a GPU one training, or as many as
     shares of it. A trial without a share of a GPU was trained on the CPU, and so is its confirmation."""
-    cores = cores or len(os.sched_getaffinity(0))
-    threads = min(resources.cpus_per_trial, cores)
-    fits, share = max(1, cores // threads), resources.gpu_share
+    available = cores or machine.cores()
+    threads = min(resources.cpus_per_trial, available)
+    fits, share = max(1, available // threads), resources.gpu_share
     if device == "auto":
         device = "cuda" if share > 0 and (gpus or _gpus)() else "cpu"
     if device == "cuda":
