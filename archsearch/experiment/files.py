@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 from archsearch.experiment.crash import crash_point
@@ -27,6 +29,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         half.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """The path itself, then with -2, -3 and so on behind its name, there or not."""
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{path.name}-{number}")
 
 
 def sweep(folder: Path) -> None:

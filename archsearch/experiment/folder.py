@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -255,13 +254,6 @@ def list_experiments(root: Path = EXPERIMENTS) -> list[ExperimentFolder]:
         return sorted(found, key=lambda folder: folder.ledger.stat().st_mtime, reverse=True)
     except OSError:
         return []
-
-
-def numbered(name: str) -> Iterator[ExperimentFolder]:
-    """experiments/NAME, NAME-2, NAME-3 and so on, there or not."""
-    yield ExperimentFolder(EXPERIMENTS / name)
-    for number in count(2):
-        yield ExperimentFolder(EXPERIMENTS / f"{name}-{number}")
 
 
 def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder:

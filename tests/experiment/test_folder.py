@@ -16,6 +16,7 @@ from archsearch.experiment import (
     list_experiments,
     write_atomically,
 )
+from archsearch.experiment.files import numbered
 from archsearch.reading.errors import InputError
 from tests.experiment import fill
 
@@ -196,3 +197,9 @@ def test_a_write_that_is_cut_off_leaves_the_old_file_and_no_other(
             write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_numbered_paths_begin_with_the_path_itself(tmp_path: Path) -> None:
+    paths = numbered(tmp_path / "digits")
+    assert [next(paths).name for _ in range(3)] == ["digits", "digits-2", "digits-3"]
+    assert next(paths).parent == tmp_path

@@ -108,7 +108,8 @@ def _carried(space: SearchSpace, experiment: str | None) -> Carried | None:
 def _folder(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:
     """--output itself; experiments/NAME; or the first of experiments/NAME, NAME-2, NAME-3, ... that is free."""
     from archsearch.experiment import ExperimentFolder
-    from archsearch.experiment.folder import EXPERIMENTS, numbered
+    from archsearch.experiment.files import numbered
+    from archsearch.experiment.folder import EXPERIMENTS
     from archsearch.space.settings import NAME
 
     if name is not None and not re.fullmatch(NAME, name):
@@ -117,7 +118,7 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None) -> Experi
         return ExperimentFolder(output)
     if name is not None:
         return _refuse_taken(ExperimentFolder(EXPERIMENTS / name))
-    return next(folder for folder in numbered(space.name) if not folder.path.exists())
+    return ExperimentFolder(next(path for path in numbered(EXPERIMENTS / space.name) if not path.exists()))
 
 
 def _refuse_taken(folder: ExperimentFolder) -> ExperimentFolder:

@@ -89,6 +89,7 @@ def train(
 def _folder(network: Architecture, settings: DataSettings, output: Path | None) -> Path:
     """--output; or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet."""
     from archsearch.architecture.canonical import digest
+    from archsearch.experiment.files import numbered
     from archsearch.reading.errors import refuse
 
     if output is not None:
@@ -97,11 +98,7 @@ def _folder(network: Architecture, settings: DataSettings, output: Path | None) 
             raise refuse(found, allowed="a new folder, or an interrupted one", file="--output")
         return output
     name = f"{network.name or digest(network)}-{settings.name}"
-    folder, number = TRAINED / name, 1
-    while (folder / "result.json").exists():
-        number += 1
-        folder = TRAINED / f"{name}-{number}"
-    return folder
+    return next(folder for folder in numbered(TRAINED / name) if not (folder / "result.json").exists())
 
 
 def _train(network: Architecture, settings: DataSettings, recipe: TrainingSettings, **given: Any) -> dict[str, Any]:

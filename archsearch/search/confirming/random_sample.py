@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder
-from archsearch.experiment.folder import numbered
+from archsearch.experiment.files import numbered
+from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.search.confirming.random_search import random_words
 from archsearch.search.session import create
 from archsearch.space import SearchSpace, load_space
@@ -33,7 +34,7 @@ def experiment_of(sample: SearchSpace) -> ExperimentFolder:
     """Where the sample is, or will be: the first of experiments/NAME-sample, NAME-sample-2, ... that holds this very
     one or is free; made where it is not there. Raises InputError where it cannot be."""
     text = sample.to_yaml()
-    for folder in numbered(f"{sample.name}-sample"):
+    for folder in map(ExperimentFolder, numbered(EXPERIMENTS / f"{sample.name}-sample")):
         if not folder.path.exists():
             create(sample, folder, name=folder.name)
             break
