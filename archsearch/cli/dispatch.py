@@ -15,6 +15,7 @@ import typer
 from archsearch.cli.table import Verb, find
 from archsearch.experiment import DriverRunning
 from archsearch.reading.errors import InputError
+from archsearch.search.running.environment import HeadGone, RayFailed
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, DRIVEN = range(5)
 
@@ -79,7 +80,7 @@ def _words(verb: Verb, error: BaseException) -> tuple[str, int]:
         case typer.TyperException():
             hint = f"archsearch {verb.word} --help; for example: {verb.example}"
             return f"archsearch {verb.word}: {error.format_message()}\n  hint: {hint}", BAD_INPUT
-        case RuntimeError() if type(error).__name__ in ("RayFailed", "HeadGone"):  # they live where Ray is imported
+        case RayFailed() | HeadGone():
             hint = "`archsearch doctor` looks at the machine; the experiment is kept for `archsearch resume`"
             return f"archsearch: {error}\n  hint: {hint}", FAILED
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

@@ -18,11 +18,13 @@ from archsearch.cli.showing.live import paints, watching
 from archsearch.cli.showing.printing import print_json, stdout_to_stderr, tell
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.search.running.interrupts import interruptible
 from archsearch.space import SearchSpace
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
 
+SAVING = "interrupted: saving (Ctrl-C again leaves at once)"
 SHOW_CURSOR = b"\033[?25h\n"  # the live table hides it
 
 
@@ -87,7 +89,7 @@ def drive_shown(
         with ExitStack() as stack:
             stack.enter_context(stdout_to_stderr())
             stack.enter_context(_quiet())
-            stack.enter_context(_second_interrupt_leaves(board))
+            stack.enter_context(_interruptible(board))
             observer = stack.enter_context(watching(board))
             session = Session(
                 folder=folder,
@@ -155,25 +157,21 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _second_interrupt_leaves(board: Board) -> Iterator[None]:
+def _interruptible(board: Board) -> Iterator[None]:
     """The first Ctrl-C saves, which may take seconds; the next one leaves at once. The ledger is whole anyway."""
-    asked = False
 
-    def interrupt(*_: object) -> None:
-        nonlocal asked
-        if asked:
-            if paints():
-                os.write(2, SHOW_CURSOR)
-            os._exit(INTERRUPTED)
-        asked = True
-        board.notice = "interrupted: saving (Ctrl-C again leaves at once)"
+    def notice() -> None:
+        board.notice = SAVING
         if not paints():
-            tell(f"archsearch: {board.notice}")
-        raise KeyboardInterrupt
+            tell(f"archsearch: {SAVING}")
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    def leave() -> None:
+        if paints():
+            os.write(2, SHOW_CURSOR)
+        os._exit(INTERRUPTED)
+
     try:
-        yield
+        with interruptible(signal.SIGINT, notice=notice, leave=leave):
+            yield
     finally:
-        signal.signal(signal.SIGINT, before)
         sys.stderr.flush()

@@ -19,6 +19,7 @@ from archsearch.search.deciding.failures import commonest
 from archsearch.search.deciding.keeping import Front
 from archsearch.search.deciding.states import States
 from archsearch.search.running.environment import circumstances, prepare
+from archsearch.search.running.interrupts import interruptible
 from archsearch.space import SearchSpace, load_space
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
@@ -205,19 +206,13 @@ def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
 @contextmanager
 def _terminable() -> Iterator[None]:
     """SIGTERM is taken like one Ctrl-C. Ray takes the signal for itself when it starts, so it is said again then."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
     try:
-        yield
+        with interruptible(signal.SIGTERM):
+            yield
     except SystemExit as leaving:  # Ray's answer to the signal, from when it has taken it until it has started
         if leaving.code != signal.SIGTERM:
             raise
         raise KeyboardInterrupt from leaving
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def clear_away(space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -53,10 +52,11 @@ def confirm(
     The winner is chosen by its mean validation accuracy; only then the test split is looked at, for the winner and
     those that it is compared with. Ctrl-C saves and leaves (exit code 3); the same command goes on.
     """
-    from archsearch.cli.driving import known_as
+    from archsearch.cli.driving import SAVING, known_as
     from archsearch.cli.reporting import report_at_the_end
     from archsearch.experiment import find
     from archsearch.search.confirming.confirm import Plan, refuse_unfinished
+    from archsearch.search.running.interrupts import interruptible
     from archsearch.space import load_space
 
     folder = find(experiment)
@@ -72,7 +72,16 @@ def confirm(
         compiled=compiled,
     )
     try:
-        with stdout_to_stderr(), _interruptible():
+        # Every training's folder is whole at every moment: a second Ctrl-C may leave at once.
+        with (
+            stdout_to_stderr(),
+            interruptible(
+                signal.SIGINT,
+                signal.SIGTERM,
+                notice=lambda: tell(f"archsearch: {SAVING}"),
+                leave=lambda: os._exit(INTERRUPTED),
+            ),
+        ):
             document = _confirm(plan, space)
     except KeyboardInterrupt:
         from archsearch.tracking import without_password
@@ -113,28 +122,6 @@ def _confirm(plan: Plan, space: SearchSpace) -> dict[str, Any]:
             return confirm(plan, images, audience)
     except (NothingTrained, WorkerDied) as error:
         raise Failure(str(error)) from error
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM end what runs at its next step; the next Ctrl-C leaves at once. Every training's folder is
-    whole at every moment."""
-    asked = False
-
-    def interrupt(*_: object) -> None:
-        nonlocal asked
-        if asked:
-            os._exit(INTERRUPTED)
-        asked = True
-        tell("archsearch: interrupted: saving (Ctrl-C again leaves at once)")
-        raise KeyboardInterrupt
-
-    before = [(number, signal.signal(number, interrupt)) for number in (signal.SIGINT, signal.SIGTERM)]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 # ---- what came of it

@@ -27,27 +27,23 @@ def ui(
 ) -> int:
     """Opens MLflow's pages at an experiment, or at all of them, until Ctrl-C."""
     from archsearch.experiment import find
+    from archsearch.search.running.interrupts import interruptible
     from archsearch.tracking import serve
 
     folder = find(experiment) if experiment is not None else None
-
-    def leave(*_: object) -> None:
-        raise KeyboardInterrupt
-
     try:
         # Both, explicitly: a shell's background job begins with Ctrl-C ignored.
-        signal.signal(signal.SIGINT, leave)
-        signal.signal(signal.SIGTERM, leave)
-        if folder is not None:
-            _catch_up(folder, tracking_uri)
-        tell("starting MLflow (about 15 s); Ctrl-C ends it")
-        try:
-            view = serve(folder, tracking_uri, host, port)
-        except RuntimeError as error:
-            raise Failure(str(error)) from error
-        with view:
-            print(view.url, flush=True)
-            return DONE if view.wait() == 0 else FAILED
+        with interruptible(signal.SIGINT, signal.SIGTERM):
+            if folder is not None:
+                _catch_up(folder, tracking_uri)
+            tell("starting MLflow (about 15 s); Ctrl-C ends it")
+            try:
+                view = serve(folder, tracking_uri, host, port)
+            except RuntimeError as error:
+                raise Failure(str(error)) from error
+            with view:
+                print(view.url, flush=True)
+                return DONE if view.wait() == 0 else FAILED
     except KeyboardInterrupt:
         return DONE
 

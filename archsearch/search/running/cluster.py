@@ -6,9 +6,7 @@ Apart from it, since importing Ray Tune takes seconds that the workers can use t
 from __future__ import annotations
 
 import atexit
-import faulthandler
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ import archsearch
 from archsearch.reading.errors import InputError, refuse
 from archsearch.search.running.address import AUTO, refuse_if_unusable
 from archsearch.search.running.environment import RayFailed
+from archsearch.search.running.watchdog import killed_after
 
 if TYPE_CHECKING:
     from archsearch.space.settings import ResourceSettings
@@ -39,7 +38,8 @@ def cluster(address: str | None, *, object_bytes: int, ship: bool = False) -> It
     Raises RayFailed, and InputError where nobody answers at the address, or Ray refuses. On a busy machine Ray's own
     processes may miss their deadlines: a Ray of our own is tried twice.
     """
-    with _for_no_longer_than(PATIENCE):
+    # Ray (2.60) may lock up for ever while it holds the interpreter, so that no thread and no Ctrl-C is heard.
+    with killed_after(PATIENCE):
         if address is not None:
             _join(address, ship)
         else:
@@ -48,17 +48,6 @@ def cluster(address: str | None, *, object_bytes: int, ship: bool = False) -> It
         yield
     finally:
         _leave(ours=address is None)
-
-
-@contextmanager
-def _for_no_longer_than(seconds: float) -> Iterator[None]:
-    """Ends the process with exit code 1 where this takes longer: Ray (2.60) may lock up for ever while it holds the
-    interpreter, so that no thread and no Ctrl-C is heard. All that can still speak then is faulthandler."""
-    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
-    try:
-        yield
-    finally:
-        faulthandler.cancel_dump_traceback_later()
 
 
 def _start(object_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""A worker that does not come to its end in time is killed by itself, whatever it hangs in."""
+"""A process that does not get through a block in time ends itself, whatever it hangs in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def killed_after(seconds: float) -> Iterator[None]:
-    """The process ends, with every thread's place on stderr, unless the block ends within `seconds`.
+    """The process ends with exit code 1, every thread's stack on stderr, unless the block ends within `seconds`.
 
     A thread of the interpreter's, in C, keeps the time, by the monotonic clock: neither a call that keeps the
     interpreter's lock nor a handler for SIGTERM is in its way. Whoever waits for the process sees that it died.
