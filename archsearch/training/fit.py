@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from archsearch.architecture.spec import Architecture
 from archsearch.data.images import ImageSet
 from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
-from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training.checkpoint import (
     CheckpointDamaged,
     load_latest,
@@ -23,10 +23,10 @@ from archsearch.training.checkpoint import (
     weights_from_bytes,
     weights_to_bytes,
 )
-from archsearch.training.freezing import Freeze
-from archsearch.training.loop import EpochMetrics, Training
+from archsearch.training.loop import EpochMetrics, OnStep, Training
 from archsearch.training.measuring.precision import choose_precision
 from archsearch.training.pretrained import read_weights, start_from
+from archsearch.training.run import TrainingRun
 
 CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
 
@@ -34,52 +34,38 @@ CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
 def train_architecture(
     architecture: Architecture,
     images: ImageSet,
-    settings: TrainingSettings,
-    *,
-    seed: int,
+    run: TrainingRun,
     folder: Path,
-    on_epoch: Callable[[EpochMetrics], None] | None = None,
-    on_step: Callable[[int, int], None] | None = None,
-    threads: int | None = None,
-    precision: Precision | None = None,
-    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    *,
     weights: Path | None = None,
-    freeze: Freeze = "none",
     test: bool = True,
-    compiled: bool = False,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    on_epoch: Callable[[EpochMetrics], None] | None = None,
+    on_step: OnStep | None = None,
 ) -> dict[str, Any]:
     """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
 
     The folder gets model.yaml, weights.safetensors and result.json. Where an earlier call with the same
-    architecture, data, settings and seed was interrupted in this folder, it goes on from its checkpoint.
-    `weights` is a file to start from (see pretrained.py), of which `freeze` holds a part as it is.
-    `precision` None: the settings', for auto what a short measurement finds. `compiled` trains through torch.compile.
+    architecture, images, settings and seed was interrupted in this folder, it goes on from its checkpoint.
+    `weights` is a file to start from (see pretrained.py), of which `run.freeze` holds a part as it is.
+    A precision that neither the run nor its settings fix is chosen by a short measurement.
     Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
     """
     from archsearch.network import build
 
     _fits(architecture, images)
-    if freeze != "none" and weights is None:
-        raise refuse(f"{freeze} without weights to keep", allowed="none, or weights to start from", file="--freeze")
-    given = read_weights(weights) if weights is not None else None
-    model = build(architecture, seed=seed)
-    start = start_from(given, model) if given is not None else None
+    settings = run.settings
+    if run.freeze != "none" and weights is None:
+        raise refuse(f"{run.freeze} without weights to keep", allowed="none, or weights to start from", file="--freeze")
+    pretrained = read_weights(weights) if weights is not None else None
+    model = build(architecture, seed=run.seed)
+    start = start_from(pretrained, model) if pretrained is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     checkpoint = folder / "checkpoint"
-    if precision is None and settings.precision == "auto":
-        precision = choose_precision(architecture, settings, threads=threads).precision
-    training = Training(
-        model,
-        images,
-        settings,
-        seed=seed,
-        threads=threads,
-        precision=precision,
-        on_step=on_step,
-        freeze=freeze,
-        compiled=compiled,
-    )
+    if run.precision is None and settings.precision == "auto":
+        run = replace(run, precision=choose_precision(architecture, settings, threads=run.threads).precision)
+    training = Training(model, images, run, on_step=on_step)
     identity = _identity(architecture, images, training, start)
     history = _restored(training, checkpoint, identity)
     write_atomically(folder / "model.yaml", architecture.to_yaml())
@@ -104,7 +90,7 @@ def train_architecture(
                  "mean": list(images.mean), "std": list(images.std)},
         "start": start,
         "frozen": training.frozen.to_dict(),
-        "seed": seed,
+        "seed": run.seed,
         "epochs": settings.epochs,
         "training": settings.model_dump(mode="json"),
         "device": str(training.device),
@@ -120,11 +106,10 @@ def train_architecture(
     return result
 
 
-def evaluate_test(
-    folder: Path, images: ImageSet, settings: TrainingSettings, *, threads: int | None = None
-) -> dict[str, Any]:
-    """Evaluates the test split with the weights that `train_architecture` left in the folder, and writes that into
-    result.json; returns what it then holds. One that holds it already is returned as it is.
+def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str, Any]:
+    """Evaluates the test split with the weights that `train_architecture` left in the folder, in the precision in which
+    they were trained, and writes that into result.json; returns what it then holds. One that holds it already is
+    returned as it is.
 
     Raises CheckpointDamaged for weights that are not those of the result, InputError, OSError.
     """
@@ -138,9 +123,8 @@ def evaluate_test(
         raise CheckpointDamaged(f"{folder}: weights.safetensors is not the file that result.json tells of")
     model = build(Architecture.from_yaml(folder / "model.yaml"))
     model.load_state_dict(weights_from_bytes(weights))
-    precision: Precision = result["precision"]
-    training = Training(model, images, settings, seed=result["seed"], threads=threads, precision=precision)
-    result["test"] = training.evaluate("test").to_dict()
+    run = replace(run, precision=result["precision"])
+    result["test"] = Training(model, images, run).evaluate("test").to_dict()
     write_atomically(folder / "result.json", json.dumps(result, indent=1))
     return result
 
@@ -157,7 +141,7 @@ def _fits(architecture: Architecture, images: ImageSet) -> None:
 
 def _identity(architecture: Architecture, images: ImageSet, training: Training, start: dict[str, Any] | None) -> str:
     """Two trainings with the same words and the same start go through the same states."""
-    words = [architecture.to_dict(), images.digest, training.settings.to_dict(), training.seed]
+    words = [architecture.to_dict(), images.digest, training.settings.to_dict(), training.run.seed]
     words += [start["sha256"] if start else "", training.frozen.freeze]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from archsearch.data.images import ImageSet, SplitName
-from archsearch.space.settings import Precision, TrainingSettings
+from archsearch.space.settings import TrainingSettings
 from archsearch.training import recipe
 from archsearch.training.course import Course
 from archsearch.training.devices import resolve_device, usual_precision
 from archsearch.training.feeds.feed import Feed, feed_of
-from archsearch.training.freezing import Freeze, Frozen
+from archsearch.training.freezing import Frozen
 from archsearch.training.mixing import Mixer
 from archsearch.training.randomness import generator_of, torch_seeded
+from archsearch.training.run import DepthSeeded, PointwiseMultiplied, TrainingRun
 from archsearch.training.step import Step
+
+OnStep = Callable[[int, int], None]  # (steps done, steps of the epoch)
 
 PIXELS_AT_ONCE = 2**20  # of an evaluated batch: 1,024 images of 32x32
 
@@ -74,16 +77,13 @@ class Diverged(RuntimeError):
 
 
 class Training:
-    """Trains `model` on `images` by the recipe in `settings`; an iterator of EpochMetrics.
+    """Trains `model` on `images` as `run` says; an iterator of EpochMetrics.
 
+    `run`: a TrainingRun, or its settings with its other fields as keywords.
     The same seed gives the same metrics, bit for bit, on a CPU with as many threads. Every kind of draw has
     a generator of its own, seeded by (seed, purpose, epoch), so that a restored training goes on exactly as
     it would have; torch's global state is left as it was found.
-    `threads` sets torch's threads, for the process. `precision`: None is the settings', or for auto float32 on a CPU
-    and bfloat16 on a GPU that has it (precision.py measures). `on_step(done, steps)` is called after every step.
-    `freeze` says what does not train. `feed` is the images' for this device, where one is at hand.
-    At each of `rungs` (epochs, rising; those beyond the last do nothing) the learning rate has fallen to zero
-    and starts anew, weights and momentum going on: a score taken there is that of a whole, shorter training.
+    `feed` is the images' for this device, where one is at hand. `on_step(done, steps)` is called after every step.
     Raises InputError for a device that is not there, Diverged for a loss that is no finite number, ValueError
     for rungs that do not rise.
     """
@@ -92,33 +92,27 @@ class Training:
         self,
         model: nn.Module,
         images: ImageSet,
-        settings: TrainingSettings,
+        run: TrainingRun | TrainingSettings,
         *,
-        seed: int,
-        device: str | torch.device | None = None,
-        threads: int | None = None,
-        precision: Precision | None = None,
-        on_step: Callable[[int, int], None] | None = None,
-        freeze: Freeze = "none",
-        rungs: tuple[int, ...] = (),
         feed: Feed | None = None,
-        compiled: bool = False,
+        on_step: OnStep | None = None,
+        **fields: Any,
     ) -> None:
-        self.course = Course(settings.epochs, rungs)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self.device = resolve_device(device or settings.device)
-        self.precision = precision or usual_precision(settings, self.device)
+        run = TrainingRun(settings=run, **fields) if isinstance(run, TrainingSettings) else replace(run, **fields)
+        self.run, self.settings, self.images, self.on_step = run, run.settings, images, on_step
+        self.course = Course(run.settings.epochs, run.rungs)
+        if run.threads is not None:
+            torch.set_num_threads(run.threads)
+        self.device = resolve_device(run.device or run.settings.device)
+        self.precision = run.precision or usual_precision(run.settings, self.device)
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        multiply = getattr(model, "multiply_pointwise", None)
-        if multiply is not None and self.device.type == "cpu" and not compiled:
-            multiply()
-        self.images, self.settings, self.seed, self.on_step = images, settings, seed, on_step
-        self.frozen = Frozen(self.model, freeze)
-        self.step = Step(self.model, settings, device=self.device, precision=self.precision, compiled=compiled)
+        if isinstance(model, PointwiseMultiplied) and self.device.type == "cpu" and not run.compiled:
+            model.multiply_pointwise()
+        self.frozen = Frozen(self.model, run.freeze)
+        self.step = Step(self.model, run.settings, device=self.device, precision=self.precision, compiled=run.compiled)
         self.epoch = 0
-        self.feed = feed if feed is not None else feed_of(images, settings, self.device)
-        self.batch_size = min(settings.batch_size, self.feed.count)
+        self.feed = feed if feed is not None else feed_of(images, run.settings, self.device)
+        self.batch_size = min(run.settings.batch_size, self.feed.count)
         self.steps = self.feed.count // self.batch_size
 
     def __iter__(self) -> Iterator[EpochMetrics]:
@@ -148,16 +142,15 @@ class Training:
     def train_epoch(self) -> tuple[float, float, float]:
         """An epoch's steps alone: (mean loss, accuracy, last rate). The device is waited for once, at the end."""
         epoch, count, rate = self.epoch, self.steps * self.batch_size, 0.0
-        seed_depth = getattr(self.model, "seed_stochastic_depth", None)
-        if seed_depth is not None:
-            seed_depth(generator_of(self.seed, "depth", epoch))
-        order = torch.randperm(self.feed.count, generator=generator_of(self.seed, "order", epoch))[:count]
-        batches = self.feed.training(order, generator_of(self.seed, "augmentation", epoch), self.batch_size)
-        mixer = Mixer(self.settings, generator_of(self.seed, "mixing", epoch))
+        if isinstance(self.model, DepthSeeded):
+            self.model.seed_stochastic_depth(generator_of(self.run.seed, "depth", epoch))
+        order = torch.randperm(self.feed.count, generator=generator_of(self.run.seed, "order", epoch))[:count]
+        batches = self.feed.training(order, generator_of(self.run.seed, "augmentation", epoch), self.batch_size)
+        mixer = Mixer(self.settings, generator_of(self.run.seed, "mixing", epoch))
         self.model.train()
         self.frozen.keep()
         self.step.start()
-        with torch_seeded(self.seed, epoch, self.device, deterministic=self.settings.deterministic):
+        with torch_seeded(self.run.seed, epoch, self.device, deterministic=self.settings.deterministic):
             for number, (images, labels) in enumerate(batches):
                 rate = recipe.learning_rate(self.settings, *self.course.place(epoch, number, self.steps))
                 self.step(images, labels, mixer, rate)
@@ -193,12 +186,12 @@ class Training:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, plain values): all that `restore` needs, as save_checkpoint takes it; between epochs."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()} | self.step.state()
-        return tensors, {"epoch": self.epoch, "seed": self.seed, "course": self.course.state()}
+        return tensors, {"epoch": self.epoch, "seed": self.run.seed, "course": self.course.state()}
 
     def restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> Self:
         """Goes on where `state` was taken. Raises ValueError for a state of another network, recipe or seed."""
-        if extra.get("seed") != self.seed:
-            raise ValueError(f"the checkpoint has seed {extra.get('seed')}, this training {self.seed}")
+        if extra.get("seed") != self.run.seed:
+            raise ValueError(f"the checkpoint has seed {extra.get('seed')}, this training {self.run.seed}")
         model = {name.removeprefix("model."): value for name, value in tensors.items() if name.startswith("model.")}
         try:
             self.model.load_state_dict(model)

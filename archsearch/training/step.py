@@ -14,6 +14,7 @@ from archsearch.training import recipe
 from archsearch.training.averaging import Average
 from archsearch.training.mixing import Mixer
 from archsearch.training.optimizer import Optimizer
+from archsearch.training.run import Projected
 
 
 class Step:
@@ -35,7 +36,7 @@ class Step:
         self.optimizer = Optimizer(model, settings)
         self.average = Average(model, settings.ema) if settings.ema else None
         self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
-        self._project: Callable[[], None] | None = getattr(model, "project", None)
+        self._projected = model if isinstance(model, Projected) else None
         self.start()
 
     def start(self) -> None:
@@ -58,8 +59,8 @@ class Step:
             self.losses += loss.detach()
             self.right += (scores.detach().argmax(1) == wanted).sum()
         self.optimizer.step(rate)
-        if self._project is not None:
-            self._project()
+        if self._projected is not None:
+            self._projected.project()
         if self.average is not None:
             self.average.update()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.fit import train_architecture
 from archsearch.training.loop import Training
+from archsearch.training.run import TrainingRun
 
 ARCHITECTURE = Architecture.from_dict(
     {
@@ -25,6 +27,7 @@ ARCHITECTURE = Architecture.from_dict(
     }
 )
 SETTINGS = TrainingSettings(epochs=4, batch_size=32, device="cpu")
+RUN = TrainingRun(settings=SETTINGS, seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +41,7 @@ def lasting(history: list[dict]) -> list[dict]:
 
 def test_the_folder_holds_the_network_that_was_trained(images, tmp_path):
     seen = []
-    result = train_architecture(
-        ARCHITECTURE, images, SETTINGS, seed=1, folder=tmp_path / "out", on_epoch=seen.append, threads=1
-    )
+    result = train_architecture(ARCHITECTURE, images, replace(RUN, threads=1), tmp_path / "out", on_epoch=seen.append)
     folder = tmp_path / "out"
     assert sorted(path.name for path in folder.iterdir()) == ["model.yaml", "result.json", "weights.safetensors"]
     assert json.loads((folder / "result.json").read_text()) == result
@@ -59,7 +60,7 @@ def test_the_folder_holds_the_network_that_was_trained(images, tmp_path):
 def test_an_interrupted_training_goes_on_and_ends_the_same(images, tmp_path, stopped_after):
     def train(folder, on_epoch=None):
         return train_architecture(
-            ARCHITECTURE, images, SETTINGS, seed=1, folder=folder, on_epoch=on_epoch, threads=1, checkpoint_seconds=0
+            ARCHITECTURE, images, replace(RUN, threads=1), folder, on_epoch=on_epoch, checkpoint_seconds=0
         )
 
     def interrupt(metrics):
@@ -82,11 +83,9 @@ def test_a_checkpoint_of_another_training_is_not_used(images, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_architecture(
-            ARCHITECTURE, images, SETTINGS, seed=1, folder=tmp_path, on_epoch=interrupt, checkpoint_seconds=0
-        )
+        train_architecture(ARCHITECTURE, images, RUN, tmp_path, on_epoch=interrupt, checkpoint_seconds=0)
     seen = []
-    train_architecture(ARCHITECTURE, images, SETTINGS, seed=2, folder=tmp_path, on_epoch=seen.append)
+    train_architecture(ARCHITECTURE, images, replace(RUN, seed=2), tmp_path, on_epoch=seen.append)
     assert [m.epoch for m in seen] == [1, 2, 3, 4]
 
 
@@ -94,5 +93,5 @@ def test_a_checkpoint_of_another_training_is_not_used(images, tmp_path):
 def test_images_of_another_shape_are_refused_before_training(images, tmp_path, words):
     other = Architecture.from_dict({**ARCHITECTURE.to_dict(), **words})
     with pytest.raises(InputError, match=r"digits has \(1, 8, 8\) of 10;"):
-        train_architecture(other, images, SETTINGS, seed=0, folder=tmp_path / "out")
+        train_architecture(other, images, RUN, tmp_path / "out")
     assert not (tmp_path / "out").exists()

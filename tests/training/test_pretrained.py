@@ -21,6 +21,7 @@ from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.fit import train_architecture
 from archsearch.training.loop import Training
 from archsearch.training.pretrained import read_weights, start_from
+from archsearch.training.run import TrainingRun
 from tests.network.published import published
 
 HEAD = ("head.linear1.weight", "head.linear1.bias")
@@ -114,13 +115,14 @@ def test_an_interrupted_tuning_goes_on_and_other_weights_do_not(tmp_path: Path) 
     files = []
     for seed in (1, 2):
         folder = tmp_path / f"start{seed}"
-        train_architecture(SMALL, digits, settings.model_copy(update={"epochs": 1}), seed=seed, folder=folder)
+        run = TrainingRun(settings=settings.model_copy(update={"epochs": 1}), seed=seed)
+        train_architecture(SMALL, digits, run, folder)
         files.append(folder / "weights.safetensors")
 
     def tune(folder: Path, file: Path, on_epoch=None) -> dict:
-        words = {"seed": 5, "threads": 1, "checkpoint_seconds": 0, "freeze": "bn"}
+        run = TrainingRun(settings=settings, seed=5, threads=1, freeze="bn")
         return train_architecture(
-            SMALL, digits, settings, folder=tmp_path / folder, weights=file, on_epoch=on_epoch, **words
+            SMALL, digits, run, tmp_path / folder, weights=file, on_epoch=on_epoch, checkpoint_seconds=0
         )
 
     def stop(metrics) -> None:

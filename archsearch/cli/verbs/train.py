@@ -16,7 +16,8 @@ from archsearch.cli.showing.printing import percent, print_json, stdout_to_stder
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
     from archsearch.data.images import ImageSet
-    from archsearch.space.settings import DataSettings, TrainingSettings
+    from archsearch.space.settings import DataSettings
+    from archsearch.training.run import TrainingRun
 
 app = app_of("train")
 TRAINED = Path("trained")
@@ -70,10 +71,10 @@ def train(
     network = arguments.architecture(arch)
     folder = _folder(network, words.data, output)
     with stdout_to_stderr():
-        result = _train(
-            network, words.data, words.training, seed=seed, folder=folder, weights=weights, freeze=freeze,
-            compiled=compiled,
-        )  # fmt: skip
+        from archsearch.training.run import TrainingRun
+
+        run = TrainingRun(settings=words.training, seed=seed, freeze=freeze, compiled=compiled)
+        result = _train(network, words.data, run, folder, weights)
     if as_json:
         print_json(result)
         return
@@ -101,20 +102,24 @@ def _folder(network: Architecture, settings: DataSettings, output: Path | None) 
     return next(folder for folder in numbered(TRAINED / name) if not (folder / "result.json").exists())
 
 
-def _train(network: Architecture, settings: DataSettings, recipe: TrainingSettings, **given: Any) -> dict[str, Any]:
+def _train(
+    network: Architecture, data: DataSettings, run: TrainingRun, folder: Path, weights: Path | None
+) -> dict[str, Any]:
     from archsearch.architecture.canonical import digest
     from archsearch.data.datasets import load_images
 
-    images = load_images(settings, progress=tell)
+    images = load_images(data, progress=tell)
     network = _adapted(network, images)
-    tell(f"training {network.name or digest(network)} in {given['folder']}")
+    tell(f"training {network.name or digest(network)} in {folder}")
     from archsearch.cli.showing.bars import epochs_shown
     from archsearch.training.fit import train_architecture
     from archsearch.training.loop import Diverged
 
     try:
-        with epochs_shown(recipe.epochs, sys.stderr) as shown:
-            return train_architecture(network, images, recipe, on_epoch=shown.epoch, on_step=shown.step, **given)
+        with epochs_shown(run.settings.epochs, sys.stderr) as shown:
+            return train_architecture(
+                network, images, run, folder, weights=weights, on_epoch=shown.epoch, on_step=shown.step
+            )
     except KeyboardInterrupt:
         tell("archsearch: the same command goes on from the last checkpoint")
         raise

@@ -257,24 +257,26 @@ def _end_with_the_parent() -> None:
 def _work(task: Task, run: Run) -> Outcome:
     from archsearch.search.running.worker import classify
     from archsearch.training.fit import evaluate_test, train_architecture
+    from archsearch.training.run import TrainingRun
 
     place = _place[0]
-    settings = place.settings.with_words(run.training)
+    training = TrainingRun(
+        settings=place.settings.with_words(run.training),
+        seed=run.seed,
+        threads=place.slots.threads,
+        compiled=task == "train" and place.slots.compiled,
+    )
     if task == "test":
-        result = evaluate_test(run.folder, place.images, settings, threads=place.slots.threads)
-        return Outcome(run=run, result=result)
+        return Outcome(run=run, result=evaluate_test(run.folder, place.images, training))
     try:
         result = train_architecture(
             run.architecture,
             place.images,
-            settings,
-            seed=run.seed,
-            folder=run.folder,
-            threads=place.slots.threads,
-            compiled=place.slots.compiled,
+            training,
+            run.folder,
+            test=False,
             on_epoch=lambda metrics: place.said.put((str(run.folder), metrics.epoch, metrics.validation_accuracy)),
             on_step=partial(_look_up, place.stop),
-            test=False,
         )
     except (_Stopped, InputError, OSError):
         raise

@@ -161,18 +161,17 @@ class TrialWorker:
     def _fresh(self, train: Train) -> Training:
         from archsearch.network import build
         from archsearch.training.loop import Training
+        from archsearch.training.run import TrainingRun
 
-        network = build(Architecture.from_dict(dict(train.architecture)), seed=train.seed)
-        return Training(
-            network,
-            self._images,
-            self._settings_of(train),
+        run = TrainingRun(
+            settings=self._settings_of(train),
             seed=train.seed,
+            rungs=train.rungs,
             threads=self._threads,
             precision=train.precision,
-            rungs=train.rungs,
-            feed=self._images_at_hand(),
         )
+        network = build(Architecture.from_dict(dict(train.architecture)), seed=train.seed)
+        return Training(network, self._images, run, feed=self._images_at_hand())
 
     def _settings_of(self, train: Train) -> TrainingSettings:
         settings = self._settings.with_words(train.training)
@@ -211,19 +210,13 @@ class TrialWorker:
         from archsearch.network import build
         from archsearch.training.checkpoint import weights_from_bytes
         from archsearch.training.loop import Training
+        from archsearch.training.run import TrainingRun
 
         self._training = None
         network = build(Architecture.from_dict(dict(test.architecture)))
         network.load_state_dict(weights_from_bytes(test.weights))
-        training = Training(
-            network,
-            self._images,
-            self._settings,
-            seed=0,
-            threads=self._threads,
-            precision=test.precision,
-            feed=self._images_at_hand(),
-        )
+        run = TrainingRun(settings=self._settings, seed=0, threads=self._threads, precision=test.precision)
+        training = Training(network, self._images, run, feed=self._images_at_hand())
         result = training.evaluate("test")
         return Report(
             kind="tested",
