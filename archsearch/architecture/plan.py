@@ -171,7 +171,7 @@ def stage_ops(stage: Stage, place: Place, x: Shape, survivals: Iterator[Survival
 
 def grows(block: Block) -> bool:
     """Whether each block adds channels, so that no two of a stage cost the same."""
-    return block.link == "dense" or (block.link == "dual_path" and block.growth_rate > 0)
+    return block.link == "dense" or (block.link == "dual_path" and not agree(block.growth_rate, 0))
 
 
 def _changes(stage: Stage, x: Shape, stride: int) -> bool:
@@ -211,7 +211,7 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
     """One block. Where the shapes change, or behind a stem without a norm (`opens`), the pre-activation feeds
     both sides of a residual block (He 2016, appendix); elsewhere, and in other links, the branch alone."""
     block, width = stage.block, stage.width
-    if block.link == "dual_path" and block.growth_rate == 0:
+    if block.link == "dual_path" and agree(block.growth_rate, 0):
         block = block.model_copy(update={"link": "residual"})
     link, adds = block.link, block.link in ("residual", "highway")
     convs = branch(block, width, stride)

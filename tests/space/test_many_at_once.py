@@ -93,6 +93,32 @@ def test_counts_are_those_of_the_network_that_the_choices_make(space: SearchSpac
     assert possible.any()
 
 
+DUAL_PATH = """
+archsearch: 1
+name: dual_path
+data: {name: digits}
+space:
+  stages: 2
+  depth: {int: [1, 3], each: stage}
+  width: {choice: [8, 16, 24], each: stage}
+  link: dual_path
+  growth_rate: {choice: [0, 4, 8, 12], each: stage}
+search: {trials: 3}
+"""
+
+
+def test_many_stages_that_grow_by_different_numbers_are_counted_at_once(tmp_path: Path) -> None:
+    space = odd(tmp_path, DUAL_PATH)
+    grid = Grid(space.words)
+    rows = grid.everything(2000)
+    assert rows is not None and len(rows) == 1296
+    counts, possible = Counter(grid, image=space.input, classes=space.classes).count(rows, chunk=len(rows))
+    assert possible.all()
+    for row, found in zip(rows[::25], counts[::25], strict=True):
+        counted = cost(space.sample(RecordedChoices(grid.choices(row))))
+        assert found.tolist() == [getattr(counted, name) for name in NAMES]
+
+
 def test_rows_are_canonical_and_their_choices_lead_back_to_them(space: SearchSpace) -> None:
     grid = Grid(space.words)
     rng = np.random.default_rng(1)
