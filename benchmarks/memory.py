@@ -99,7 +99,7 @@ def compared(network: Architecture, batch: int, precision: str = "float32") -> d
     """Predicted and measured bytes, and `error`, predicted / measured - 1."""
     counted, (channels, height, width) = cost(network), network.input
     predicted = training_bytes(
-        params=counted.params, kept=counted.kept, largest=counted.largest, batch=batch,
+        params=counted.params, saved=counted.saved, largest=counted.largest, batch=batch,
         image=channels * height * width, precision=precision,
     )  # fmt: skip
     measured = peak_of_a_step(network, batch, precision)

@@ -8,7 +8,7 @@ from typing import Any
 
 from archsearch.architecture.memory import kept, largest, unit_kept
 from archsearch.architecture.ops import Op, Unit
-from archsearch.architecture.plan import Place, grows, head_ops, places, stage_ops, stem_ops
+from archsearch.architecture.plan import StageContext, grows, head_ops, stage_contexts, stage_ops, stem_ops
 from archsearch.architecture.quantities import Cost, Shape
 from archsearch.architecture.spec import Architecture, Stage
 
@@ -41,21 +41,21 @@ def total(op: Op, x: Shape) -> Cost:
     """The cost of all layers inside `op`, and what training keeps of them. Channels may be arrays."""
     parts = op.parts(x)
     if not parts:
-        return op.cost(x) + Cost(kept=kept(op, x), largest=largest(op, x))
-    found = Cost(kept=unit_kept(op, x)) if isinstance(op, Unit) else Cost()
+        return op.cost(x) + Cost(saved=kept(op, x), largest=largest(op, x))
+    found = Cost(saved=unit_kept(op, x)) if isinstance(op, Unit) else Cost()
     for _, part, into in parts:
         found += total(part, into)
     return found
 
 
-def stage_cost(stage: Stage, place: Place, x: Shape) -> tuple[Cost, Shape]:
+def stage_cost(stage: Stage, context: StageContext, x: Shape) -> tuple[Cost, Shape]:
     """A stage's cost and what it emits. All blocks but the first are alike, unless they grow: counted once.
 
     The stage's and its block's numbers, and the channels of `x`, may be arrays.
     """
     if grows(stage.block):
-        return _growing_cost(stage, place, x)
-    ops = stage_ops(stage.model_copy(update={"depth": 2}), place, x)
+        return _growing_cost(stage, context, x)
+    ops = stage_ops(stage.model_copy(update={"depth": 2}), context, x)
     first, rest = Cost(), Cost()
     for name, op, into in ops.parts(x):
         if name == "block2":
@@ -65,10 +65,10 @@ def stage_cost(stage: Stage, place: Place, x: Shape) -> tuple[Cost, Shape]:
     return first + rest.times(stage.depth - 1), ops.shape(x)
 
 
-def _growing_cost(stage: Stage, place: Place, x: Shape) -> tuple[Cost, Shape]:
+def _growing_cost(stage: Stage, context: StageContext, x: Shape) -> tuple[Cost, Shape]:
     """Each block's input has more channels than the one before: they are counted one by one, up to the deepest."""
     depth: Any = stage.depth
-    ops = stage_ops(stage.model_copy(update={"depth": int(getattr(depth, "max", lambda: depth)())}), place, x)
+    ops = stage_ops(stage.model_copy(update={"depth": int(getattr(depth, "max", lambda: depth)())}), context, x)
     found, blocks, after = Cost(), 0, x
     for name, op, into in ops.parts(x):
         if name == "exit":
@@ -106,7 +106,7 @@ def cost(architecture: Architecture) -> Cost:
         key = (words[:-1], block, before, following, x)
         known = _known.get(key)
         if known is None:
-            found, after = stage_cost(stage, places(architecture)[index], x)
+            found, after = stage_cost(stage, stage_contexts(architecture)[index], x)
             known = _keep(key, found, after)
         counts, x = known
         sums.append(counts)
@@ -115,9 +115,9 @@ def cost(architecture: Architecture) -> Cost:
     counts, _ = _known.get(key) or _remember(key, head_ops(head, architecture.classes), x)
     sums.append(counts)
     columns = list(zip(*sums, strict=True))
-    params, conv, norms, linear, pooled, activations, depth, kept, _ = map(sum, columns)
+    params, conv, norms, linear, pooled, activations, depth, saved, _ = map(sum, columns)
     return Cost(params=params, conv=conv, batch_norm=norms, linear=linear, adaptive_avg_pool2d=pooled,
-                activations=activations, layers=depth, kept=kept, largest=max(columns[-1]))  # fmt: skip
+                activations=activations, layers=depth, saved=saved, largest=max(columns[-1]))  # fmt: skip
 
 
 def _remember(key: Any, op: Op, x: Shape) -> Part:

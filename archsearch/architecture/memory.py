@@ -55,7 +55,7 @@ def largest(op: Op, x: Shape) -> int:
 def training_bytes(
     *,
     params: int,
-    kept: int,
+    saved: int,
     largest: int,
     batch: int,
     image: int = 0,
@@ -67,13 +67,13 @@ def training_bytes(
     moments (SGD's momentum; AdamW's two), and what autograd keeps, which falls in the backward pass while gradients
     grow: the larger of both and half the other.
 
-    `kept` and `largest` are a Cost's, `image` the elements of one image, which the first convolution keeps. One tensor
+    `saved` and `largest` are a Cost's, `image` the elements of one image, which the first convolution keeps. One tensor
     of the largest size comes and goes beside those that are kept. In bfloat16 (autocast) activations have two bytes,
     weights a copy of two bytes for each step. Not counted: the data set, torch's own code, a library's scratch space.
     """
     number, copy = (4, 0) if precision == "float32" else (2, 2)
     moments = 1 if optimizer == "sgd" else 2
-    forward = batch * (number * (kept + largest) + (4 + copy) * image) + copy * params
+    forward = batch * (number * (saved + largest) + (4 + copy) * image) + copy * params
     gradients = 4 * params
     return 4 * (1 + moments + average) * params + (forward + gradients + larger(forward, gradients)) // 2
 

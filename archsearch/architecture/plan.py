@@ -4,7 +4,7 @@
 
 `plan` lays the stem, the stages and the head out as one Sequence; `_unit` fills the slots of one block.
 What a block's branch, shortcut and attention are made of is in slots.py. Each part depends on the others by its
-input's shape and its `Place` alone, so that parts are counted once, and for many networks at once.
+input's shape and its `StageContext` alone, so that parts are counted once, and for many networks at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from archsearch.architecture.slots import attention, branch, gate_bias, norm_act
 from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
 
 
-class Place(NamedTuple):
+class StageContext(NamedTuple):
     """What a stage's ops depend on beyond its own words and its input.
 
     `opens`: its first block stands behind a stem without a norm; `preactivated`: the stem's norm and ReLU are
@@ -55,8 +55,8 @@ def plan(architecture: Architecture) -> Sequence:
     x = stem.shape(Shape(*architecture.input))
     steps: list[tuple[str, Op]] = [("stem", stem)]
     survivals = _survivals(architecture)
-    for index, (stage, place) in enumerate(zip(architecture.stages, places(architecture), strict=True)):
-        ops = stage_ops(stage, place, x, survivals)
+    for index, (stage, context) in enumerate(zip(architecture.stages, stage_contexts(architecture), strict=True)):
+        ops = stage_ops(stage, context, x, survivals)
         x = ops.shape(x)
         steps.append((f"stage{index + 1}", ops))
     steps.append(("head", head_ops(architecture.head, architecture.classes)))
@@ -65,19 +65,19 @@ def plan(architecture: Architecture) -> Sequence:
     return Sequence(steps=tuple(steps))
 
 
-def places(architecture: Architecture) -> list[Place]:
+def stage_contexts(architecture: Architecture) -> list[StageContext]:
     """Each stage's."""
     stem = architecture.stem
-    return placed_stages(
+    return contexts_of(
         tuple(stage.block.activation for stage in architecture.stages), norm=stem.norm, preactivates=stem.preactivates
     )
 
 
-def placed_stages(activations: tuple[str, ...], *, norm: bool | None, preactivates: bool) -> list[Place]:
-    """Each stage's place, by the stages' activation placements and the stem's words."""
+def contexts_of(activations: tuple[str, ...], *, norm: bool | None, preactivates: bool) -> list[StageContext]:
+    """Each stage's context, by the stages' activation placements and the stem's words."""
     opens = not (_ends_in_norm(norm, activations[0]) and not preactivates)
     return [
-        Place(
+        StageContext(
             first=index == 0,
             opens=index == 0 and opens,
             preactivated=index == 0 and preactivates,
@@ -142,29 +142,29 @@ def _survivals(architecture: Architecture) -> Iterator[Survival]:
         yield survival.model_copy(update={"last": kept})
 
 
-def stage_ops(stage: Stage, place: Place, x: Shape, survivals: Iterator[Survival] | None = None) -> Sequence:
+def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator[Survival] | None = None) -> Sequence:
     """Entry (a dense stage's transition, or a convolution or pool of its own), blocks, and exit: the norm and
     ReLU that end a run of pre-activated blocks. Without `survivals` every block is kept."""
     block, stride = stage.block, stage.stride
     survivals = survivals or repeat(Survival())
     steps: list[tuple[str, Op]] = []
-    if entry := _entry(stage, x, first=place.first):
+    if entry := _entry(stage, x, first=context.first):
         section = named(*entry)
         steps.append(("entry", section))
         x, stride = section.shape(x), 1
     made: dict[tuple[bool, ...], Unit] = {}
     for number in range(stage.depth):
         first = number == 0
-        opens = place.opens and first
+        opens = context.opens and first
         alike = (first, _changes(stage, x, stride))  # blocks that agree in this are the same ops: made once
         if alike not in made:
             made[alike] = _unit(stage, x, stride, first=first, opens=opens)
         unit = _kept(made[alike], next(survivals))
-        if opens and place.preactivated:
+        if opens and context.preactivated:
             unit = _preactivated_by_the_stem(unit)
         steps.append((f"block{number + 1}", unit))
         x, stride = unit.shape(x), 1
-    if block.activation == "pre" and place.ends:
+    if block.activation == "pre" and context.ends:
         steps.append(("exit", named(*norm_act(block))))
     return Sequence(steps=tuple(steps))
 

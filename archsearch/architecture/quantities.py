@@ -35,7 +35,7 @@ class Cost:
     multiply-adds, an affine batch norm two per element, adaptive pooling one per input element; max and
     average pooling, additions and activations nothing. `activations` counts the elements that
     convolutions and linear layers emit (RegNet, Radosavovic 2020, arXiv:2003.13678), `layers` these ops themselves.
-    `kept` counts the elements that training keeps for the backward pass and `largest` those of the largest tensor,
+    `saved` counts the elements that autograd saves for the backward pass and `largest` those of the largest tensor,
     both an image (see memory.py).
     """
 
@@ -46,7 +46,7 @@ class Cost:
     adaptive_avg_pool2d: int = 0
     activations: int = 0
     layers: int = field(default=0, compare=False)
-    kept: int = field(default=0, compare=False)
+    saved: int = field(default=0, compare=False)
     largest: int = field(default=0, compare=False)
 
     @property
@@ -68,7 +68,7 @@ class Cost:
             adaptive_avg_pool2d=self.adaptive_avg_pool2d + other.adaptive_avg_pool2d,
             activations=self.activations + other.activations,
             layers=self.layers + other.layers,
-            kept=self.kept + other.kept,
+            saved=self.saved + other.saved,
             largest=larger(self.largest, other.largest),
         )
 
@@ -82,7 +82,7 @@ class Cost:
             adaptive_avg_pool2d=self.adaptive_avg_pool2d * count,
             activations=self.activations * count,
             layers=self.layers * count,
-            kept=self.kept * count,
+            saved=self.saved * count,
             largest=self.largest * (count > 0),
         )
 

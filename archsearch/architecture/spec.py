@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from archsearch.reading.model import Words
+from archsearch.reading.model import StrictModel
 
 Size = Annotated[int, Field(ge=1, le=4096)]
 Kind = Literal["single", "basic", "bottleneck"]
@@ -20,7 +20,7 @@ Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
 Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
 
 
-class Block(Words):
+class Block(StrictModel):
     """One residual unit's words: what its branch computes and how it is joined with its input."""
 
     kind: Kind = Field(
@@ -111,7 +111,7 @@ class Block(Words):
         return self
 
 
-class Stage(Words):
+class Stage(StrictModel):
     """Blocks of one resolution, one after another."""
 
     depth: int = Field(ge=1, le=1024, description="Blocks in the stage.")
@@ -137,7 +137,7 @@ class Stage(Words):
     block: Block = Block()
 
 
-class Stem(Words):
+class Stem(StrictModel):
     """The layers before the first stage."""
 
     kernel: int = Field(3, ge=1, le=11, description="Kernel of the first convolution (CIFAR 3, ImageNet 7); odd.")
@@ -162,7 +162,7 @@ class Stem(Words):
         return self
 
 
-class Head(Words):
+class Head(StrictModel):
     """The layers behind the last stage: a pool to a vector, and the classifier."""
 
     width: int | None = Field(
@@ -181,7 +181,7 @@ class Head(Words):
     )
 
 
-class Survival(Words):
+class Survival(StrictModel):
     """Stochastic depth (Huang 2016, arXiv:1603.09382): in training, block l of L is kept with probability p_l."""
 
     schedule: Literal["none", "uniform", "linear"] = Field(
@@ -199,7 +199,7 @@ class Survival(Words):
     )
 
 
-class Architecture(Words):
+class Architecture(StrictModel):
     """A network: `input` (channels, height, width) -> stem -> stages -> head -> `classes` scores."""
 
     archsearch: Literal[1] = Field(1, description="Version of this format.")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
-from archsearch.network.published import PUBLISHED, layout_of, places
+from archsearch.network.published import PUBLISHED, layout_of, published_names
 from archsearch.reading.errors import InputError
 from archsearch.zoo import get
 
@@ -22,7 +22,7 @@ def timm_arguments(architecture: Architecture) -> dict[str, Any] | None:
             theirs = get(name).model_copy(update={"input": architecture.input, "classes": architecture.classes})
             if len(theirs.stages) == len(architecture.stages) and _same(theirs, architecture):
                 arguments = {"num_classes": architecture.classes, "in_chans": architecture.input[0]}
-                modules = dict(places(architecture, layout_of(name, "timm")))
+                modules = dict(published_names(architecture, layout_of(name, "timm")))
                 return {"model": name, "arguments": arguments, "modules": modules}
     return None
 

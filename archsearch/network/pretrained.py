@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.network.build import Network, skeleton
-from archsearch.network.published import PUBLISHED, Place, check, converted, layout_of, places
+from archsearch.network.published import PUBLISHED, LayerAddress, check, converted, layout_of, published_names
 from archsearch.reading.errors import refuse
 
 OWN_STEM = "stem.conv1.weight"
-STEM = Place(slot="stem", kind="conv", number=1)
+STEM = LayerAddress(slot="stem", kind="conv", number=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ def load_pretrained(network: Network, state: Mapping[str, Tensor]) -> Start:
         )
     path, classifier = classifier_of(network)
     layout = layout_of(name, source) if name else None
-    given = state.get(f"{dict(places(architecture, layout))[path] if layout else path}.weight")
+    given = state.get(f"{dict(published_names(architecture, layout))[path] if layout else path}.weight")
     classes = given.shape[0] if given is not None and given.ndim else architecture.classes
     in_file = architecture.model_copy(update={"classes": classes})
     ours = converted(state, in_file, name, source) if name else _own(state, in_file)

@@ -1,6 +1,6 @@
 """Published weights -> our names: torchvision's and timm's state dicts, key by key, from where a layer stands.
 
-A layout says under which name its library keeps the layer that stands at a `Place`; the places follow from
+A layout says under which name its library keeps the layer that stands at a `LayerAddress`; the addresses follow from
 the plan. Nothing is matched by shape or by order in the file.
 """
 
@@ -30,7 +30,7 @@ SHOWN = 3  # keys that an error names
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class LayerAddress:
     """Where a layer stands. `number` counts the convolutions, or the norms, of its slot in order, from 1.
 
     `slot`: stem, head, entry and exit of a stage, and in a block main (shared and branch, which are one row of
@@ -70,7 +70,7 @@ def layout_of(name: str, source: str) -> Layout:
 
 def converted(state: Mapping[str, Tensor], architecture: Architecture, name: str, source: str) -> dict[str, Tensor]:
     """`convert_weights` for an architecture that differs from the zoo's by its image or its classes alone."""
-    theirs = dict(places(architecture, layout_of(name, source)))
+    theirs = dict(published_names(architecture, layout_of(name, source)))
     given = {_today(key): value for key, value in state.items()}
     ours, wanted = {}, skeleton(architecture).state_dict()
     for key, expected in wanted.items():
@@ -106,7 +106,7 @@ def check(
         raise refuse(f"these are not the weights of {what}: {found}", allowed="exactly its tensors")
 
 
-def places(architecture: Architecture, layout: Layout) -> Iterator[tuple[str, str]]:
+def published_names(architecture: Architecture, layout: Layout) -> Iterator[tuple[str, str]]:
     """Our dotted path, and the library's, of each layer that may have weights, in the plan's order."""
     counts: Counter[tuple[object, ...]] = Counter()
     for layer in layers(plan(architecture), Shape(*architecture.input)):
@@ -117,8 +117,8 @@ def places(architecture: Architecture, layout: Layout) -> Iterator[tuple[str, st
         slot = _slot(sections)
         kind = op.rstrip("0123456789")
         counts[slot, kind, *numbers.values()] += 1
-        place = Place(slot=slot, kind=kind, number=counts[slot, kind, *numbers.values()], **numbers)
-        yield layer.path, layout(place)
+        address = LayerAddress(slot=slot, kind=kind, number=counts[slot, kind, *numbers.values()], **numbers)
+        yield layer.path, layout(address)
 
 
 def _slot(sections: list[str]) -> str:
@@ -131,72 +131,72 @@ def _slot(sections: list[str]) -> str:
             return sections[-1]
 
 
-def _resnet(place: Place) -> str:
+def _resnet(address: LayerAddress) -> str:
     """torchvision's ResNet, and timm's, which adds squeeze-and-excitation."""
-    kind = {"conv": "conv", "norm": "bn", "linear": "fc"}[place.kind]
-    block = f"layer{place.stage}.{place.block - 1}"
-    match place.slot:
+    kind = {"conv": "conv", "norm": "bn", "linear": "fc"}[address.kind]
+    block = f"layer{address.stage}.{address.block - 1}"
+    match address.slot:
         case "stem":
-            return f"{kind}{place.number}"
+            return f"{kind}{address.number}"
         case "main":
-            return f"{block}.{kind}{place.number}"
+            return f"{block}.{kind}{address.number}"
         case "shortcut":
-            return f"{block}.downsample.{0 if place.kind == 'conv' else 1}"
+            return f"{block}.downsample.{0 if address.kind == 'conv' else 1}"
         case "attention":
-            return f"{block}.se.fc{place.number}"
+            return f"{block}.se.fc{address.number}"
         case _:
             return kind
 
 
-def _densenet(place: Place) -> str:
+def _densenet(address: LayerAddress) -> str:
     """torchvision's and timm's DenseNet. A transition is counted with the stage that it leaves."""
-    match place.slot:
+    match address.slot:
         case "stem":
-            return f"features.{place.kind}{place.number - 1}"
+            return f"features.{address.kind}{address.number - 1}"
         case "main":
-            return f"features.denseblock{place.stage}.denselayer{place.block}.{place.kind}{place.number}"
+            return f"features.denseblock{address.stage}.denselayer{address.block}.{address.kind}{address.number}"
         case "entry":
-            return f"features.transition{place.stage - 1}.{place.kind}"
+            return f"features.transition{address.stage - 1}.{address.kind}"
         case "exit":
-            return f"features.norm{place.stage + 1}"
+            return f"features.norm{address.stage + 1}"
         case _:
             return "classifier"
 
 
-def _preactivated(place: Place) -> str:
+def _preactivated(address: LayerAddress) -> str:
     """timm's ResNetV2."""
-    block = f"stages.{place.stage - 1}.blocks.{place.block - 1}"
-    match place.slot:
+    block = f"stages.{address.stage - 1}.blocks.{address.block - 1}"
+    match address.slot:
         case "stem":
-            return f"stem.{place.kind}"
+            return f"stem.{address.kind}"
         case "main":
-            return f"{block}.{place.kind}{place.number}"
+            return f"{block}.{address.kind}{address.number}"
         case "shortcut":
-            return f"{block}.downsample.{place.kind}"
+            return f"{block}.downsample.{address.kind}"
         case "exit":
             return "norm"
         case _:
             return "head.fc"
 
 
-def _dual_path(place: Place) -> str:
+def _dual_path(address: LayerAddress) -> str:
     """timm's DPN. The projection is called after its stride: 1 in the first stage, 2 in the others."""
-    kind = {"conv": "conv", "norm": "bn"}[place.kind]
-    block = f"features.conv{place.stage + 1}_{place.block}"
-    match place.slot:
+    kind = {"conv": "conv", "norm": "bn"}[address.kind]
+    block = f"features.conv{address.stage + 1}_{address.block}"
+    match address.slot:
         case "stem":
             return f"features.conv1_1.{kind}"
         case "main":
-            return f"{block}.{('c1x1_a', 'c3x3_b', 'c1x1_c')[place.number - 1]}.{kind}"
+            return f"{block}.{('c1x1_a', 'c3x3_b', 'c1x1_c')[address.number - 1]}.{kind}"
         case "shortcut":
-            return f"{block}.c1x1_w_s{1 if place.stage == 1 else 2}.{kind}"
+            return f"{block}.c1x1_w_s{1 if address.stage == 1 else 2}.{kind}"
         case "exit":
-            return f"features.conv{place.stage + 1}_bn_ac.{kind}"
+            return f"features.conv{address.stage + 1}_bn_ac.{kind}"
         case _:
             return "classifier"
 
 
-Layout = Callable[[Place], str]
+Layout = Callable[[LayerAddress], str]
 PUBLISHED: dict[str, tuple[tuple[tuple[str, ...], Layout], ...]] = {
     "torchvision": ((RESNETS, _resnet), (DENSENETS, _densenet)),
     "timm": (

@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 
 
 @dataclass(frozen=True)
-class Says:
+class Allowed:
     """Metadata for an annotation that words of its own describe better than its type."""
 
     text: str
@@ -107,7 +107,7 @@ def describe(annotation: Annotation | None) -> str:
     if annotation is None:
         return "nothing here"
     for constraint in annotation.constraints:
-        if isinstance(constraint, Says):
+        if isinstance(constraint, Allowed):
             return constraint.text
     kind, args = annotation.kind, get_args(annotation.kind)
     if inner := members(annotation):

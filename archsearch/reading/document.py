@@ -1,4 +1,4 @@
-"""A document that was read: plain values, and the place of each for error messages."""
+"""A document that was read: plain values, and the position of each for error messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Loc = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class Position:
     """Where a value was written. Line and column count from 1; 0 where there is no line to speak of."""
 
     file: str
@@ -22,36 +22,26 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """Plain values and the place of each. A `loc` is a path of keys and indices from the top."""
+    """Plain values and the position of each. A `loc`, a location, is a path of keys and indices from the top."""
 
     data: Any
     file: str
-    values: Mapping[Loc, Place] = field(default_factory=dict, repr=False, compare=False)
-    keys: Mapping[Loc, Place] = field(default_factory=dict, repr=False, compare=False)
+    values: Mapping[Loc, Position] = field(default_factory=dict, repr=False, compare=False)
+    keys: Mapping[Loc, Position] = field(default_factory=dict, repr=False, compare=False)
 
-    def place(self, loc: Loc, *, key: bool = False) -> Place:
-        """The place of a value, or of its key; of the nearest one around it where that was never written."""
+    def position(self, loc: Loc, *, key: bool = False) -> Position:
+        """The position of a value, or of its key; of the nearest value around it where it was never written."""
         if key and loc in self.keys:
             return self.keys[loc]
         for end in range(len(loc), -1, -1):
-            if (found := self.values.get(loc[:end])) is not None:
-                return found
-        return Place(file=self.file)
-
-    def position(self, loc: Loc) -> tuple[int, int]:
-        """Line and column of a value, from 1."""
-        place = self.place(loc)
-        return place.line, place.column
-
-    def key_position(self, loc: Loc) -> tuple[int, int]:
-        """Line and column of the key that holds a value, from 1."""
-        place = self.place(loc, key=True)
-        return place.line, place.column
+            if (position := self.values.get(loc[:end])) is not None:
+                return position
+        return Position(file=self.file)
 
     def problem(self, loc: Loc, found: str, *, allowed: str = "", hint: str = "", key: bool = False) -> Problem:
-        """A Problem at the place of a value, or of its key."""
-        place = self.place(loc, key=key)
-        return Problem(found=found, allowed=allowed, hint=hint, file=place.file, line=place.line, column=place.column)
+        """A Problem at the position of a value, or of its key."""
+        at = self.position(loc, key=key)
+        return Problem(found=found, allowed=allowed, hint=hint, file=at.file, line=at.line, column=at.column)
 
     def with_value(self, loc: Loc, value: Any, origin: str) -> Document:
         """This document with one value set from elsewhere; errors about it name `origin` as the file.
@@ -59,7 +49,7 @@ class Document:
         Mappings on the way are made where they are missing. Raises InputError where a key would have to go
         into something that is no mapping.
         """
-        place = Place(file=origin)
+        position = Position(file=origin)
         data = dict(self.data) if isinstance(self.data, dict) else {}
         inner = data
         values, keys = _without(self.values, loc), _without(self.keys, loc)
@@ -76,11 +66,11 @@ class Document:
                     )
                 )
             if key not in inner:
-                values[loc[:depth]] = keys[loc[:depth]] = place
+                values[loc[:depth]] = keys[loc[:depth]] = position
             inner[key] = dict(below)
             inner = inner[key]
         inner[loc[-1]] = value
-        values[loc] = keys[loc] = place
+        values[loc] = keys[loc] = position
         return replace(self, data=data, values=values, keys=keys)
 
 
@@ -107,5 +97,6 @@ def shorten(value: Any, limit: int = 60, depth: int = 2) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
-def _without(places: Mapping[Loc, Place], loc: Loc) -> dict[Loc, Place]:
-    return {at: place for at, place in places.items() if at[: len(loc)] != loc}
+def _without(positions: Mapping[Loc, Position], loc: Loc) -> dict[Loc, Position]:
+    """The positions but for those at or below `loc`."""
+    return {at: position for at, position in positions.items() if at[: len(loc)] != loc}

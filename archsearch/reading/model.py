@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 
-class Words(BaseModel):
+class StrictModel(BaseModel):
     """Base of every group of words: frozen, strict, and no word that is not known."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

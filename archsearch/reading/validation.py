@@ -111,9 +111,9 @@ def _problem(loc: Loc, detail: ErrorDetails, part: _Part) -> Problem:
     document, kind = part.document, detail["type"]
     annotation = step_into(part.model, loc)
     if kind == "extra_forbidden":
-        return unknown_word(document, full, sorted_words(step_into(part.model, loc[:-1])))
+        return unknown_field(document, full, field_names(step_into(part.model, loc[:-1])))
     if detail["loc"] and detail["loc"][-1] == "[key]":
-        return unknown_word(document, full, [str(o) for o in literals(key_of(step_into(part.model, loc[:-1])))])
+        return unknown_field(document, full, [str(o) for o in literals(key_of(step_into(part.model, loc[:-1])))])
     if kind == "missing" and loc and loc[-1] == detail["loc"][-1]:
         found = f"the word {loc[-1]} is missing" + (f" in {dotted(full[:-1])}" if full[:-1] else "")
         return document.problem(full[:-1], found, allowed=f"{loc[-1]}: {describe(annotation)}", key=True)
@@ -125,7 +125,7 @@ def _problem(loc: Loc, detail: ErrorDetails, part: _Part) -> Problem:
     return wrong_value(document, full, value, annotation)
 
 
-def unknown_word(document: Document, loc: Loc, known: list[str]) -> Problem:
+def unknown_field(document: Document, loc: Loc, known: list[str]) -> Problem:
     """The Problem of a key that no model has, at the key."""
     where = f" in {dotted(loc[:-1])}" if loc[:-1] else ""
     return document.problem(
@@ -154,7 +154,7 @@ def dotted(loc: Loc) -> str:
     return text
 
 
-def sorted_words(annotation: Annotation | None) -> list[str]:
+def field_names(annotation: Annotation | None) -> list[str]:
     """The words of a model, in the order in which it has them."""
     return [name for name, _ in fields_of(annotation)]
 
@@ -171,7 +171,7 @@ def _own(loc: Loc, detail: ErrorDetails, document: Document, value: Any, annotat
     if isinstance(value, dict):
         # Words that are wrong together are the fault of the one that was set last, on the command line.
         children = [(*loc, key) for key in value]
-        loc = next((at for at in children if document.place(at).file != document.file), loc)
+        loc = next((at for at in children if document.position(at).file != document.file), loc)
     elif loc and not isinstance(value, list | tuple):
         found = f"{dotted(loc)} is {shorten(value)}"
     return document.problem(loc, found, allowed=allowed or describe(annotation), hint=hint)

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from archsearch.reading.document import Document, Loc, Place, shorten
+from archsearch.reading.document import Document, Loc, Position, shorten
 from archsearch.reading.errors import InputError, Problem
 
 __all__ = ["Document", "read", "write"]
@@ -188,13 +188,13 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
 
 
 class _Builder:
-    """Turns the stream of events into values and places, with an explicit stack and within the limits."""
+    """Turns the stream of events into values and positions, with an explicit stack and within the limits."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.data: Any = None
-        self.values: dict[Loc, Place] = {}
-        self.keys: dict[Loc, Place] = {}
+        self.values: dict[Loc, Position] = {}
+        self.keys: dict[Loc, Position] = {}
         self._open: list[_Open] = []
         self._nodes = 0
         self._documents = 0
@@ -236,10 +236,10 @@ class _Builder:
             raise self._refuse(event, f"the tag {shorten(event.tag)}", "no tags", "remove the tag")
 
     def _add(self, event: Any, value: Any) -> Loc:
-        place = self._place(event)
+        position = self._position(event)
         if not self._open:
             self.data = value
-            self.values[()] = place
+            self.values[()] = position
             return ()
         top = self._open[-1]
         if isinstance(top.into, list):
@@ -252,7 +252,7 @@ class _Builder:
             loc = (*top.loc, top.key)
             top.into[top.key] = value
             top.key = None
-        self.values[loc] = place
+        self.values[loc] = position
         return loc
 
     def _key(self, event: yaml.Event, top: _Open, key: Any) -> None:
@@ -264,7 +264,7 @@ class _Builder:
             hint = f"it stands first in line {first}"
             raise self._refuse(event, f"the key {shorten(key)} a second time", "each key once", hint)
         top.key = key
-        self.keys[loc] = self._place(event)
+        self.keys[loc] = self._position(event)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Any:
         text: str = event.value
@@ -292,13 +292,13 @@ class _Builder:
             raise self._refuse(event, f"the number {shorten(text)}", "integers below 2^63")
         return number
 
-    def _place(self, event: yaml.Event) -> Place:
+    def _position(self, event: yaml.Event) -> Position:
         mark = event.start_mark
         assert mark is not None
-        return Place(file=self.file, line=mark.line + 1, column=mark.column + 1)
+        return Position(file=self.file, line=mark.line + 1, column=mark.column + 1)
 
     def _refuse(self, event: yaml.Event, found: str, allowed: str, hint: str = "") -> InputError:
-        at = self._place(event)
+        at = self._position(event)
         return InputError(
             Problem(found=found, allowed=allowed, hint=hint, file=at.file, line=at.line, column=at.column)
         )

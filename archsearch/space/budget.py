@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal, Protocol, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from archsearch.reading.allowed import Says
+from archsearch.reading.allowed import Allowed
 from archsearch.reading.errors import InputError, Problem
-from archsearch.reading.model import Words
+from archsearch.reading.model import StrictModel
 from archsearch.reading.numbers import COUNT_ALLOWED, COUNT_PATTERN, format_count, parse_count
 
 
@@ -32,14 +32,14 @@ class Costs(Protocol):
 Count = Annotated[
     int,
     BeforeValidator(parse_count),
-    Says(COUNT_ALLOWED),
+    Allowed(COUNT_ALLOWED),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": COUNT_PATTERN}]}),
     PlainSerializer(format_count, return_type=str, when_used="json"),
 ]
 Window = Annotated[
     tuple[Count, Count],
     BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-    Says("a list of two counts [low, high]"),
+    Allowed("a list of two counts [low, high]"),
 ]
 
 
@@ -59,17 +59,17 @@ def parse_milliseconds(value: object) -> float:
 Milliseconds = Annotated[
     float,
     BeforeValidator(parse_milliseconds),
-    Says(TIME_ALLOWED),
+    Allowed(TIME_ALLOWED),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": f"^{_TIME.pattern}$"}]}),
 ]
 TimeWindow = Annotated[
     tuple[Milliseconds, Milliseconds],
     BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
-    Says("a list of two times [low, high]"),
+    Allowed("a list of two times [low, high]"),
 ]
 
 
-class Bound(Words):
+class Bound(StrictModel):
     """The range that one count must lie in; both ends are within it."""
 
     min: Count | None = Field(None, description="At least this many.")
@@ -140,7 +140,7 @@ class Price:
         return {**counts, "memory": self.memory} | ({} if self.latency is None else {"latency": self.latency})
 
 
-class Budget(Words):
+class Budget(StrictModel):
     """Bounds on a network's counts; a count that is not named is free."""
 
     flops: Bound | None = Field(

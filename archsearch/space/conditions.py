@@ -8,7 +8,7 @@ from typing import Any
 
 from archsearch.reading.document import Document
 from archsearch.reading.errors import Problem
-from archsearch.reading.validation import unknown_word
+from archsearch.reading.validation import unknown_field
 from archsearch.space.choices import Scalar
 from archsearch.space.domains import Domain
 from archsearch.space.words import Term, Word, allowed_for, check_value, per_stage_values, vocabulary
@@ -59,7 +59,7 @@ def _resolve(document: Document, word: Word, terms: Mapping[str, Term], problems
         # Within a group a bare name means the group's own word first.
         known = [full for full in (f"{word.term.group}.{name}", name) if full in terms]
         if not known:
-            problems.append(unknown_word(document, loc, [_as_written(term) for term in terms.values()]))
+            problems.append(unknown_field(document, loc, [_as_written(term) for term in terms.values()]))
             continue
         written = document.data
         for key in loc:

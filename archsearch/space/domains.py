@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_serializer, model_validator
 
-from archsearch.reading.allowed import Says
+from archsearch.reading.allowed import Allowed
 from archsearch.reading.document import shorten
-from archsearch.reading.model import Words
+from archsearch.reading.model import StrictModel
 from archsearch.space.choices import Choices, Scalar, same
 
 MAX_OPTIONS = 1000
@@ -36,17 +36,17 @@ def _as_tuples(value: Any) -> Any:
 
 
 _PLAIN = {"type": ["string", "number", "boolean", "null"]}
-Plain = Annotated[Scalar, BeforeValidator(_scalar), Says("a plain value"), WithJsonSchema(_PLAIN)]
+Plain = Annotated[Scalar, BeforeValidator(_scalar), Allowed("a plain value"), WithJsonSchema(_PLAIN)]
 Options = Annotated[tuple[Plain, ...], BeforeValidator(_as_tuple)]
 Condition = Annotated[
     dict[str, tuple[Plain, ...]],
     BeforeValidator(_as_tuples),
-    Says("a mapping of words to a value, or to a list of values"),
+    Allowed("a mapping of words to a value, or to a list of values"),
     WithJsonSchema({"type": "object", "additionalProperties": {"anyOf": [_PLAIN, {"type": "array", "items": _PLAIN}]}}),
 ]
 
 
-class Domain(Words):
+class Domain(StrictModel):
     """What every domain has."""
 
     each: Literal["stage"] | None = Field(None, description="stage: every stage draws a value of its own.")
@@ -126,8 +126,8 @@ class Choice(Domain):
 class Integers(Domain):
     """An integer from low to high, both among them."""
 
-    bounds: Annotated[tuple[int, int], BeforeValidator(_as_tuple), Says("a list of two integers [low, high]")] = Field(
-        alias="int", description="Lowest and highest value."
+    bounds: Annotated[tuple[int, int], BeforeValidator(_as_tuple), Allowed("a list of two integers [low, high]")] = (
+        Field(alias="int", description="Lowest and highest value.")
     )
     step: int = Field(1, ge=1, description="Distance of neighbouring values; high - low is a multiple of it.")
     log: bool = Field(False, description="Draw by the logarithm: doubling from 1 to 2 weighs as 32 to 64.")
@@ -161,7 +161,7 @@ class Integers(Domain):
 class Reals(Domain):
     """A number from low to high."""
 
-    bounds: Annotated[tuple[float, float], BeforeValidator(_as_tuple), Says("a list of two numbers [low, high]")] = (
+    bounds: Annotated[tuple[float, float], BeforeValidator(_as_tuple), Allowed("a list of two numbers [low, high]")] = (
         Field(alias="float", description="Lowest and highest value.")
     )
     step: float | None = Field(None, gt=0, description="Distance of neighbouring values; left out: any number between.")

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from archsearch.reading.document import Document
 from archsearch.reading.errors import InputError, Problem
-from archsearch.reading.model import Words
+from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import ordered, try_validate
 from archsearch.reading.yaml import read
 from archsearch.space.budget import Budget
@@ -29,7 +29,7 @@ SHARE = 0.15
 PROBES = 8
 
 
-class SpaceFile(Words):
+class SpaceFile(StrictModel):
     """A search-space file."""
 
     archsearch: Literal[1] = Field(description="Version of this format.")

@@ -9,7 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from archsearch.reading.allowed import describe, fields_of, of_field, step_into
 from archsearch.reading.document import shorten
-from archsearch.reading.model import Words
+from archsearch.reading.model import StrictModel
 from archsearch.space.budget import Bound, Budget
 from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
 from archsearch.space.loading import SpaceFile
@@ -115,7 +115,7 @@ def _table(fields: Iterable[tuple[str, FieldInfo]]) -> str:
     for name, info in fields:
         if info.is_required():
             default = "required"
-        elif info.default is PydanticUndefined or isinstance(info.default, Words):
+        elif info.default is PydanticUndefined or isinstance(info.default, StrictModel):
             default = ""
         else:
             default = "" if info.default is None else shorten(info.default)
@@ -131,7 +131,7 @@ def _rows(rows: Iterable[tuple[str, str, str, str | None]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _first_line(model: type[Words]) -> str:
+def _first_line(model: type[StrictModel]) -> str:
     return (model.__doc__ or "").strip().split("\n")[0]
 
 

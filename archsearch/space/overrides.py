@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from archsearch.reading.document import Document, Place
+from archsearch.reading.document import Document, Position
 from archsearch.reading.errors import InputError, Problem
-from archsearch.reading.model import Words
+from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import validate
 from archsearch.reading.yaml import read
 from archsearch.space.settings import DataSettings, TrainingSettings
@@ -41,13 +41,13 @@ def _apply(document: Document, text: str) -> Document:
         return document
     loc = tuple(key.split("."))
     changed = document.with_value(loc, parsed.data, origin)
-    place = Place(file=origin)
-    inner = {(*loc, *at): place for at in parsed.values}
-    inner_keys = {(*loc, *at): place for at in parsed.keys}
+    position = Position(file=origin)
+    inner = {(*loc, *at): position for at in parsed.values}
+    inner_keys = {(*loc, *at): position for at in parsed.keys}
     return replace(changed, values={**changed.values, **inner}, keys={**changed.keys, **inner_keys})
 
 
-class TrainWords(Words):
+class TrainWords(StrictModel):
     """The words that `archsearch train` takes with --set."""
 
     data: DataSettings

@@ -7,20 +7,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from archsearch.reading.allowed import Says
+from archsearch.reading.allowed import Allowed
 from archsearch.reading.durations import DURATION_ALLOWED, DURATION_PATTERN, format_duration, parse_duration
-from archsearch.reading.model import Words
+from archsearch.reading.model import StrictModel
 
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
-    Says(DURATION_ALLOWED),
+    Allowed(DURATION_ALLOWED),
     WithJsonSchema({"anyOf": [{"type": "number", "minimum": 1}, {"type": "string", "pattern": DURATION_PATTERN}]}),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
 ]
 
 
-class EarlyStopping(Words):
+class EarlyStopping(StrictModel):
     """Asynchronous successive halving (ASHA, Li 2018, arXiv:1810.05934): trials pause at rungs; the best go on."""
 
     kind: Literal["asha", "none"] = Field(
@@ -63,7 +63,7 @@ def _most_accurate() -> dict[Objective, Literal["max", "min"]]:
     return {"accuracy": "max"}
 
 
-class OptunaSampler(Words):
+class OptunaSampler(StrictModel):
     """One of Optuna's samplers, through its public interface."""
 
     optuna: str = Field(
@@ -72,7 +72,7 @@ class OptunaSampler(Words):
     options: dict[str, Any] = Field(default_factory=dict, description="What its constructor is given.")
 
 
-class SearchSettings(Words):
+class SearchSettings(StrictModel):
     """What is sought, by whom, for how long."""
 
     objectives: dict[Objective, Literal["max", "min"]] = Field(

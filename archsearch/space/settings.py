@@ -11,15 +11,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from archsearch.reading.allowed import Says
-from archsearch.reading.model import Words
+from archsearch.reading.allowed import Allowed
+from archsearch.reading.model import StrictModel
 from archsearch.space.recipes import SCHEDULES_WITHOUT_WARMUP, RecipeName, filled
 
 Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
 
-class DataSettings(Words):
+class DataSettings(StrictModel):
     """Which images, and how they are split."""
 
     name: Literal["digits", "cifar10", "fashion_mnist", "folder"] = Field(
@@ -52,14 +52,14 @@ def _rising(milestones: tuple[float, ...]) -> tuple[float, ...]:
 
 RISING = "a list of 1 to 16 rising shares of the training, each above 0 and below 1"
 Milestones = Annotated[
-    tuple[Annotated[float, Field(gt=0, lt=1), Says("a share of the training, above 0 and below 1")], ...],
+    tuple[Annotated[float, Field(gt=0, lt=1), Allowed("a share of the training, above 0 and below 1")], ...],
     Field(strict=False, min_length=1, max_length=16),
     AfterValidator(_rising),
-    Says(RISING),
+    Allowed(RISING),
 ]
 
 
-class TrainingSettings(Words):
+class TrainingSettings(StrictModel):
     """The recipe of every trial."""
 
     recipe: RecipeName = Field(
@@ -183,11 +183,11 @@ class TrainingSettings(Words):
 
 GpuShare = Annotated[
     Annotated[float, Field(ge=0, le=64)] | Literal["auto"],
-    Says("auto, or a number from 0 to 64: GPUs, or a share of one"),
+    Allowed("auto, or a number from 0 to 64: GPUs, or a share of one"),
 ]
 
 
-class ResourceSettings(Words):
+class ResourceSettings(StrictModel):
     """What one trial gets of the machine."""
 
     cpus_per_trial: int = Field(1, ge=1, le=1024, description="CPU cores, and torch threads, of a trial.")

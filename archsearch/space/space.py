@@ -71,14 +71,14 @@ class SearchSpace:
 
     def price(self, cost: Cost) -> Price:
         """What a network of this cost costs by every name that a budget may bound, but for its latency."""
-        return Price(**cost.to_dict(), memory=self.training_bytes(cost.params, cost.kept, cost.largest))
+        return Price(**cost.to_dict(), memory=self.training_bytes(cost.params, cost.saved, cost.largest))
 
-    def training_bytes(self, params: int, kept: int, largest: int) -> int:
+    def training_bytes(self, params: int, saved: int, largest: int) -> int:
         """Bytes that training a network of these counts is predicted to take, by this file's recipe: by the
         one that takes most, where its words vary. Arrays may be given for counts."""
         batch = self.trainings.most("batch_size")
         return training_bytes(
-            params=params, kept=kept, largest=largest, image=math.prod(self.input),
+            params=params, saved=saved, largest=largest, image=math.prod(self.input),
             batch=min(batch, self.training.micro_batch or batch),
             optimizer=self.trainings.most("optimizer"),
             precision="bfloat16" if self.training.precision == "bfloat16" else "float32",

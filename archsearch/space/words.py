@@ -15,8 +15,8 @@ from archsearch.architecture.spec import Architecture, Block, Stage
 from archsearch.reading.allowed import describe, step_into
 from archsearch.reading.document import Document, Loc, shorten
 from archsearch.reading.errors import Problem
-from archsearch.reading.model import Words
-from archsearch.reading.validation import did_you_mean, try_validate, unknown_word, wrong_value
+from archsearch.reading.model import StrictModel
+from archsearch.reading.validation import did_you_mean, try_validate, unknown_field, wrong_value
 from archsearch.space.choices import Scalar
 from archsearch.space.domains import Domain, PerStage, kind_of
 
@@ -26,7 +26,7 @@ EACH_STAGE = "{each: stage, values: [...]}"
 _MOST_STAGES = next(c.max_length for c in Architecture.model_fields["stages"].metadata if hasattr(c, "max_length"))
 
 
-class _Net(Words):
+class _Net(StrictModel):
     """The word that counts the stages; an Architecture lists them instead."""
 
     stages: int = Field(ge=1, le=_MOST_STAGES, description="Number of stages.")
@@ -40,7 +40,7 @@ class Term:
     """
 
     name: str
-    owner: type[Words]
+    owner: type[StrictModel]
     field: str
     group: str = ""
     per_stage: bool = False
@@ -121,12 +121,12 @@ def vocabulary() -> Mapping[str, Term]:
 
 
 @cache
-def groups() -> Mapping[str, type[Words]]:
+def groups() -> Mapping[str, type[StrictModel]]:
     """The groups of words that belong to no stage: stem, head, survival."""
     return {
         name: info.annotation
         for name, info in Architecture.model_fields.items()
-        if isinstance(info.annotation, type) and issubclass(info.annotation, Words)
+        if isinstance(info.annotation, type) and issubclass(info.annotation, StrictModel)
     }
 
 
@@ -145,7 +145,7 @@ def read_words(document: Document) -> tuple[dict[str, Word], list[Problem]]:
         elif key in top:
             read_word(document, vocabulary()[key], value, words, problems)
         else:
-            problem = unknown_word(document, ("space", key), [*top, *groups()])
+            problem = unknown_field(document, ("space", key), [*top, *groups()])
             problems.append(problem)
     return words, problems
 
@@ -160,7 +160,7 @@ def _read_group(document: Document, group: str, value: Any, words: dict[str, Wor
         if key in known:
             read_word(document, vocabulary()[f"{group}.{key}"], member, words, problems)
         else:
-            problems.append(unknown_word(document, ("space", group, key), known))
+            problems.append(unknown_field(document, ("space", group, key), known))
 
 
 def read_word(document: Document, term: Term, value: Any, words: dict[str, Word], problems: list[Problem]) -> None:

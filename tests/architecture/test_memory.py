@@ -98,14 +98,14 @@ def test_whole_networks_add_up() -> None:
     found = cost(zoo.get("plain20_cifar"))
     # Stem and 18 convolutions with a ReLU each: 14 tensors of 16x32x32, then 12 of half and 12 of a quarter that size.
     first = 16 * 32 * 32
-    assert found.kept == 2 * first * 7 + 2 * (first // 2) * 6 + 2 * (first // 4) * 6 + 64 + 10
+    assert found.saved == 2 * first * 7 + 2 * (first // 2) * 6 + 2 * (first // 4) * 6 + 64 + 10
     assert found.largest == first
 
 
 def test_deeper_wider_and_denser_networks_keep_more() -> None:
     def net(depth: int, width: int, link: str) -> int:
         stages = (Stage(depth=depth, width=width, block=Block(link=link, growth_rate=8)),)
-        return cost(Architecture(stem=Stem(width=width), stages=stages)).kept
+        return cost(Architecture(stem=Stem(width=width), stages=stages)).saved
 
     for link in ("plain", "residual", "dense", "dual_path"):
         assert net(2, 16, link) < net(3, 16, link) < net(3, 24, link)
@@ -133,24 +133,24 @@ def test_every_kind_of_network_keeps_something_and_no_tensor_is_larger_than_all(
     for architecture in sampled(100, seed=4):
         found = cost(architecture)
         assert found.largest > 0
-        assert found.kept > 0
-        assert isinstance(found.kept, int)
+        assert found.saved > 0
+        assert isinstance(found.saved, int)
 
 
 def test_the_bytes_of_a_step() -> None:
-    sgd = training_bytes(params=1000, kept=500, largest=100, batch=32, image=10)
+    sgd = training_bytes(params=1000, saved=500, largest=100, batch=32, image=10)
     activations = 32 * 4 * (500 + 100 + 10)
     assert sgd == 4 * 2000 + activations + 4 * 1000 // 2
-    assert training_bytes(params=1000, kept=500, largest=100, batch=32, image=10, optimizer="adamw") == sgd + 4000
-    half = training_bytes(params=1000, kept=500, largest=100, batch=32, image=10, precision="bfloat16")
+    assert training_bytes(params=1000, saved=500, largest=100, batch=32, image=10, optimizer="adamw") == sgd + 4000
+    half = training_bytes(params=1000, saved=500, largest=100, batch=32, image=10, precision="bfloat16")
     assert sgd / 2 < half < sgd
     # Where the batch is small the gradients are the peak.
-    assert training_bytes(params=10**6, kept=1, largest=0, batch=1) == 4 * (3 * 10**6) + 2
+    assert training_bytes(params=10**6, saved=1, largest=0, batch=1) == 4 * (3 * 10**6) + 2
 
 
 def test_the_bytes_of_many_networks_at_once() -> None:
     params, kept_each, large = np.array([10, 10**6]), np.array([500, 5]), np.array([7, 1])
-    found = training_bytes(params=params, kept=kept_each, largest=large, batch=8)
-    each = [training_bytes(params=int(p), kept=int(k), largest=int(n), batch=8)
+    found = training_bytes(params=params, saved=kept_each, largest=large, batch=8)
+    each = [training_bytes(params=int(p), saved=int(k), largest=int(n), batch=8)
             for p, k, n in zip(params, kept_each, large, strict=True)]  # fmt: skip
     assert found.tolist() == each

@@ -21,7 +21,7 @@ def test_memory_is_of_a_training_step_of_the_batch_that_was_asked_for(capsys) ->
         found = document(capsys, "resnet20_cifar", *words)
         assert found["batch"] == batch
         assert found["memory"] == training_bytes(
-            params=counted.params, kept=counted.kept, largest=counted.largest, batch=batch, image=3 * 32 * 32
+            params=counted.params, saved=counted.saved, largest=counted.largest, batch=batch, image=3 * 32 * 32
         )
         assert "latency" not in found
     assert main(["profile", "resnet20_cifar", "--batch", "32"]) == 0

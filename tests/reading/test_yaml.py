@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archsearch.reading import InputError, read, write
+from archsearch.reading.document import Loc
 from archsearch.reading.yaml import MAX_BYTES
 
 
@@ -115,14 +116,19 @@ def test_the_largest_texts_are_read_within_two_seconds_of_work(text: str) -> Non
     assert time.process_time() - started < 2
 
 
-def test_every_value_knows_its_place() -> None:
+def test_every_value_knows_its_position() -> None:
     document = read("a: 1\nb:\n  - x\n  - {c: 2,\n     d: [3, 44]}\n")
-    assert document.position(()) == (1, 1)
-    assert document.position(("a",)) == (1, 4)
-    assert document.position(("b", 0)) == (3, 5)
-    assert document.position(("b", 1, "d", 1)) == (5, 13)
-    assert document.key_position(("b", 1, "d")) == (5, 6)
-    assert document.position(("b", 1, "absent", "below")) == document.position(("b", 1)) == (4, 5)
+
+    def at(loc: Loc, *, key: bool = False) -> tuple[int, int]:
+        position = document.position(loc, key=key)
+        return position.line, position.column
+
+    assert at(()) == (1, 1)
+    assert at(("a",)) == (1, 4)
+    assert at(("b", 0)) == (3, 5)
+    assert at(("b", 1, "d", 1)) == (5, 13)
+    assert at(("b", 1, "d"), key=True) == (5, 6)
+    assert at(("b", 1, "absent", "below")) == at(("b", 1)) == (4, 5)
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:

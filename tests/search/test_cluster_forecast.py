@@ -45,23 +45,23 @@ def test_what_is_no_cluster_is_refused_with_the_devices_that_are_known(text: str
 
 def test_a_step_takes_what_its_slowest_side_takes() -> None:
     # 1 GMAC, a million elements kept: 128 images are 768 GFLOP and 1.28 GB in bfloat16.
-    step = Step.of(Cost(conv=10**9, kept=10**6, layers=10), H100, batch=128, precision="auto")
+    step = Step.of(Cost(conv=10**9, saved=10**6, layers=10), H100, batch=128, precision="auto")
     assert step.compute == pytest.approx(6e9 * 128 / 989e12)
     assert step.memory == pytest.approx(5 * 2e6 * 128 / 3.35e12)
     assert step.bound == "compute"
     assert [step.seconds(slow=slow) for slow in (False, True)] == [
         pytest.approx(step.compute / EFFICIENCY[0]), pytest.approx(step.compute / EFFICIENCY[1]),
     ]  # fmt: skip
-    deep = Step.of(Cost(conv=10**6, kept=10**3, layers=1000), H100, batch=128, precision="auto")
+    deep = Step.of(Cost(conv=10**6, saved=10**3, layers=1000), H100, batch=128, precision="auto")
     assert (deep.bound, deep.seconds(slow=True)) == ("launches", pytest.approx(1000 * LAUNCH[1]))
-    wide = Step.of(Cost(conv=10**6, kept=10**8, layers=1), H100, batch=128, precision="float32", sharing=2)
+    wide = Step.of(Cost(conv=10**6, saved=10**8, layers=1), H100, batch=128, precision="float32", sharing=2)
     assert wide.bound == "memory"
     assert wide.memory == pytest.approx(2 * 5 * 4e8 * 128 / 3.35e12)
 
 
 def test_an_old_gpu_is_slower_and_has_no_bfloat16() -> None:
     found = {
-        name: epoch_seconds(Cost(conv=4 * 10**9, kept=2 * 10**7, layers=54), DEVICES[name], train=50_000,
+        name: epoch_seconds(Cost(conv=4 * 10**9, saved=2 * 10**7, layers=54), DEVICES[name], train=50_000,
                             validation=5_000, batch=128, precision="auto", sharing=1, slow=False)
         for name in ("h200", "h100", "a100", "v100", "t4")
     }  # fmt: skip

@@ -47,20 +47,20 @@ def saved_for_backward(architecture: Architecture) -> float:
 )
 def test_the_literatures_networks_keep_what_torch_keeps(name: str) -> None:
     architecture = zoo.get(name)
-    assert 0.99 < cost(architecture).kept / saved_for_backward(architecture) < 1.03
+    assert 0.99 < cost(architecture).saved / saved_for_backward(architecture) < 1.03
 
 
 @pytest.mark.parametrize("space", NAMES)
 def test_a_shipped_spaces_networks_keep_what_torch_keeps(space: str) -> None:
     """A little more at most: where a network ends in a sum or a concatenation, nobody reads that for a gradient."""
     for architecture in map(without_drops, within_budget(space, 4, seed=3)):
-        assert 0.99 < cost(architecture).kept / saved_for_backward(architecture) < 1.05
+        assert 0.99 < cost(architecture).saved / saved_for_backward(architecture) < 1.05
 
 
 def test_over_the_whole_vocabulary_few_tensors_are_missed() -> None:
     """Small networks, where a tensor at a boundary between parts that `kept` cannot see counts for much."""
     normed = [a for a in sampled(60, seed=1) if all(stage.block.norm == "batch" for stage in a.stages)]
-    errors = [cost(a).kept / saved_for_backward(without_drops(a)) - 1 for a in normed]
+    errors = [cost(a).saved / saved_for_backward(without_drops(a)) - 1 for a in normed]
     assert len(errors) > 20
     assert statistics.median(map(abs, errors)) < 0.01
     assert min(errors) > -0.2
@@ -73,8 +73,8 @@ def test_the_peak_of_a_step_counts_what_stands_before_it_and_what_comes_on_top()
     counted = cost(small)
     one, four = (peak_of_a_step(small, batch) for batch in (32, 128))
     # Activations grow with the batch and nothing else does: 96 more images.
-    assert four - one == pytest.approx(96 * 4 * counted.kept, rel=0.1)
-    assert one > 4 * (2 * counted.params + 32 * counted.kept)
+    assert four - one == pytest.approx(96 * 4 * counted.saved, rel=0.1)
+    assert one > 4 * (2 * counted.params + 32 * counted.saved)
     assert compared(small, 128)["error"] == pytest.approx(0, abs=0.15)
 
 

@@ -101,7 +101,7 @@ def _training_bytes(network: Architecture, counted: Cost, batch: int) -> int:
     from archsearch.architecture.memory import training_bytes
 
     image = Shape(*network.input).elements
-    return training_bytes(params=counted.params, kept=counted.kept, largest=counted.largest, batch=batch, image=image)
+    return training_bytes(params=counted.params, saved=counted.saved, largest=counted.largest, batch=batch, image=image)
 
 
 def _draw(network: Architecture, file: Path) -> None:

@@ -106,7 +106,7 @@ class Step:
     @classmethod
     def of(cls, cost: Cost, device: Device, *, batch: int, precision: str, sharing: int = 1) -> Step:
         """Of a network's batch; `sharing` trials have the device, each a part of its rate."""
-        work, traffic = WORK * cost.macs, TRAFFIC * cost.kept * device.bytes_of(precision)
+        work, traffic = WORK * cost.macs, TRAFFIC * cost.saved * device.bytes_of(precision)
         rate, bandwidth = device.rate(precision), 1e12 * device.bandwidth
         return cls(compute=sharing * batch * work / rate, memory=sharing * batch * traffic / bandwidth,
                    layers=cost.layers)  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from archsearch.architecture.cost import Cost, stage_cost, total
-from archsearch.architecture.plan import head_ops, placed_stages, stem_ops
+from archsearch.architecture.plan import contexts_of, head_ops, stem_ops
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Block, Head, Stage, Stem
 from archsearch.reading.errors import InputError
@@ -69,13 +69,13 @@ class Counter:
     def one(self, row: Sequence[int]) -> tuple[int, ...] | None:
         """The counts of one canonical row, from parts that are remembered; None where its image runs out."""
         # Written out: a loop over the counts would take twice as long as all the rest.
-        params = flops = macs = activations = layers = kept = largest = state = 0
+        params = flops = macs = activations = layers = saved = largest = state = 0
         known = self._remembered.get
         for number, take in self._takes:
             found = known((number, state, take(row)))
             if found is None:
                 return self._learn(row)
-            (params1, flops1, macs1, activations1, layers1, kept1, largest1), state = found
+            (params1, flops1, macs1, activations1, layers1, saved1, largest1), state = found
             if state < 0:
                 return None
             params += params1
@@ -83,10 +83,10 @@ class Counter:
             macs += macs1
             activations += activations1
             layers += layers1
-            kept += kept1
+            saved += saved1
             if largest1 > largest:  # noqa: PLR1730
                 largest = largest1
-        return params, flops, macs, activations, layers, kept, largest
+        return params, flops, macs, activations, layers, saved, largest
 
     def _learn(self, row: Sequence[int]) -> tuple[int, ...] | None:
         codes, state = np.array([row], np.int32), 0
@@ -217,10 +217,10 @@ class Counter:
         made = Stage.model_construct(**words, block=block)
         activations = [self._value("activation", resolved, i, rows[0]) for i in range(stages)]
         stem = Stem.model_construct(**self._group(self._stem_words, resolved, rows[0]))
-        place = placed_stages(tuple(activations), norm=stem.norm, preactivates=stem.preactivates)[stage]
+        context = contexts_of(tuple(activations), norm=stem.norm, preactivates=stem.preactivates)[stage]
         try:
             channels: Any = shapes[:, 0] if len(rows) > 1 else int(shapes[0, 0])
-            return stage_cost(made, place, Shape(channels, int(shapes[0, 1]), int(shapes[0, 2])))
+            return stage_cost(made, context, Shape(channels, int(shapes[0, 1]), int(shapes[0, 2])))
         except InputError:
             return None
 
@@ -297,7 +297,7 @@ class Counter:
 
 
 def _named(cost: Cost) -> tuple[int, ...]:
-    return cost.params, cost.flops, cost.macs, cost.activations, cost.layers, cost.kept, cost.largest
+    return cost.params, cost.flops, cost.macs, cost.activations, cost.layers, cost.saved, cost.largest
 
 
 def _add(counts: IntArray, rows: Any, table: IntArray, slots: IntArray) -> None:

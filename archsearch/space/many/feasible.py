@@ -217,5 +217,5 @@ class Feasible:
 
     def _named(self, counts: IntArray) -> Costs:
         named: dict[str, IntArray] = dict(zip(NAMES, counts.T, strict=True))
-        memory = self._space.training_bytes(named["params"], named.pop("kept"), named.pop("largest"))  # type: ignore[arg-type]
+        memory = self._space.training_bytes(named["params"], named.pop("saved"), named.pop("largest"))  # type: ignore[arg-type]
         return {**named, "memory": np.asarray(memory)}

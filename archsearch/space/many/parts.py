@@ -8,7 +8,7 @@ import numpy as np
 
 from archsearch.space.many.columns import IntArray
 
-NAMES = ("params", "flops", "macs", "activations", "layers", "kept", "largest")
+NAMES = ("params", "flops", "macs", "activations", "layers", "saved", "largest")
 DENSE = 1 << 24  # keys up to which the table is indexed directly
 
 Counted = tuple[IntArray, IntArray]  # (n, 7) counts as in NAMES; (n,) the shape that comes out, -1 for none

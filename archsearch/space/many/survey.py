@@ -138,7 +138,7 @@ class _Surveyor:
     def _counted(self, rows: IntArray) -> tuple[dict[str, IntArray], BoolArray]:
         counts, possible = self._counter.count(rows, chunk=len(rows))
         named: dict[str, Any] = dict(zip(NAMES, counts.T, strict=True))
-        memory = self._space.training_bytes(named["params"], named.pop("kept"), named.pop("largest"))
+        memory = self._space.training_bytes(named["params"], named.pop("saved"), named.pop("largest"))
         return {**named, "memory": np.asarray(memory)}, possible
 
     def _bounds(self, costs: Mapping[str, IntArray], possible: BoolArray) -> tuple[list[BoundShare], BoolArray]:
