@@ -100,7 +100,7 @@ def of_trial(
 ) -> Origin:
     """A trial of a search with the weights that it has kept."""
     space = load_space(folder.space_yaml)
-    file = str(folder.trial(trial.number) / "weights.safetensors")
+    file = str(folder.weights(trial.number))
     with Ledger.read(folder.ledger) as ledger:
         tested = [event.data for event in ledger.events_of("tested", trial=trial.number)]
         trials = ledger.total
@@ -114,14 +114,14 @@ def of_trial(
 
 def of_confirmed(folder: ExperimentFolder, *, tell: Progress) -> Origin:
     """The winner of `archsearch confirm`, with the weights of its best seed. Raises InputError for damaged ones."""
-    place, space = folder.path / "confirm", load_space(folder.space_yaml)
+    files, space = folder.confirmation, load_space(folder.space_yaml)
     try:
-        document = json.loads((place / "confirm.json").read_text())
-        weights = (place / "weights.safetensors").read_bytes()
+        document = json.loads(files.document.read_text())
+        weights = files.weights.read_bytes()
         winner = next(row for row in document["rows"] if row["winner"])
     except (OSError, ValueError, KeyError, StopIteration) as error:
-        raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(place)) from error
-    network = with_weights(Architecture.from_yaml(place / "best.yaml"), weights, str(place / "weights.safetensors"))
+        raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(files.path)) from error
+    network = with_weights(Architecture.from_yaml(files.best_yaml), weights, str(files.weights))
     scored = {split: _over_seeds(winner[split]) for split in ("validation", "test") if winner.get(split)}
     found = [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."]
     return _found(space, network, found, scored, tell)

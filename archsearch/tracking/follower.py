@@ -279,7 +279,7 @@ def _ended(ledger: Ledger, since: int) -> bool:
 @contextlib.contextmanager
 def _alone(folder: ExperimentFolder, patience: float | None) -> Iterator[None]:
     """One sender an experiment: two would each create the run that neither has found."""
-    with (folder.path / "tracking.lock").open("a") as file:
+    with folder.tracking_lock.open("a") as file:
         until = None if patience is None else time.monotonic() + patience
         while True:
             try:

@@ -52,8 +52,8 @@ def winner_of(folder: ExperimentFolder) -> Winner | None:
     if tested:
         metrics["test_accuracy"] = tested[-1].data["test_accuracy"]
     network = Architecture.from_dict(dict(best.architecture))
-    weights = folder.trial(best.number) / "weights.safetensors"
-    confirmed = (folder.path / "confirm" / "best.yaml", folder.path / "confirm" / "weights.safetensors")
+    weights = folder.weights(best.number)
+    confirmed = (folder.confirmation.best_yaml, folder.confirmation.weights)
     chosen = all(path.is_file() for path in confirmed)
     if chosen:
         network, weights = Architecture.from_yaml(confirmed[0]), confirmed[1]

@@ -13,7 +13,7 @@ from typing import Any
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.data.images import ImageSet
-from archsearch.experiment import write_atomically
+from archsearch.experiment import TrainingFolder, write_atomically
 from archsearch.reading.errors import refuse
 from archsearch.training.checkpoint import (
     CheckpointDamaged,
@@ -62,25 +62,25 @@ def train_architecture(
     model = build(architecture, seed=run.seed)
     start = start_from(pretrained, model) if pretrained is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    checkpoint = folder / "checkpoint"
+    files = TrainingFolder(folder)
     if run.precision is None and settings.precision == "auto":
         run = replace(run, precision=choose_precision(architecture, settings, threads=run.threads).precision)
     training = Training(model, images, run, on_step=on_step)
     identity = _identity(architecture, images, training, start)
-    history = _restored(training, checkpoint, identity)
-    write_atomically(folder / "model.yaml", architecture.to_yaml())
+    history = _restored(training, files.checkpoint, identity)
+    write_atomically(files.model_yaml, architecture.to_yaml())
     saved = time.monotonic()
     for metrics in training:
         history.append(metrics.to_dict())
         if time.monotonic() - saved >= checkpoint_seconds:
             tensors, extra = training.state()
-            save_checkpoint(checkpoint, tensors, {**extra, "identity": identity, "history": history})
+            save_checkpoint(files.checkpoint, tensors, {**extra, "identity": identity, "history": history})
             saved = time.monotonic()
         if on_epoch is not None:
             on_epoch(metrics)
     tested = training.evaluate("test").to_dict() if test else None
     trained = weights_to_bytes(training.weights())
-    write_atomically(folder / "weights.safetensors", trained)
+    write_atomically(files.weights, trained)
     result = {
         "name": architecture.name,
         "digest": digest(architecture),
@@ -98,11 +98,11 @@ def train_architecture(
         "seconds": sum(epoch["seconds"] for epoch in history),
         "validation": {key: history[-1][f"validation_{key}"] for key in ("loss", "accuracy")},
         "test": tested,
-        "weights": {"file": "weights.safetensors", "sha256": hashlib.sha256(trained).hexdigest()},
+        "weights": {"file": files.weights.name, "sha256": hashlib.sha256(trained).hexdigest()},
         "history": history,
     }  # fmt: skip
-    write_atomically(folder / "result.json", json.dumps(result, indent=1))
-    remove_checkpoint(checkpoint)
+    write_atomically(files.result, json.dumps(result, indent=1))
+    remove_checkpoint(files.checkpoint)
     return result
 
 
@@ -115,17 +115,18 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
     """
     from archsearch.network import build
 
-    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    files = TrainingFolder(folder)
+    result: dict[str, Any] = json.loads(files.result.read_text())
     if result["test"] is not None:
         return result
-    weights = (folder / "weights.safetensors").read_bytes()
+    weights = files.weights.read_bytes()
     if hashlib.sha256(weights).hexdigest() != result["weights"]["sha256"]:
         raise CheckpointDamaged(f"{folder}: weights.safetensors is not the file that result.json tells of")
-    model = build(Architecture.from_yaml(folder / "model.yaml"))
+    model = build(Architecture.from_yaml(files.model_yaml))
     model.load_state_dict(weights_from_bytes(weights))
     run = replace(run, precision=result["precision"])
     result["test"] = Training(model, images, run).evaluate("test").to_dict()
-    write_atomically(folder / "result.json", json.dumps(result, indent=1))
+    write_atomically(files.result, json.dumps(result, indent=1))
     return result
 
 

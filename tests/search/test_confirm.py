@@ -376,4 +376,4 @@ def test_a_search_without_a_finished_trial_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no trial of tiny has finished") as refused:
         confirm(plan, load_images(space.data), Told())
     assert "archsearch resume" in str(refused.value)
-    assert not plan.place.exists()
+    assert not plan.files.path.exists()

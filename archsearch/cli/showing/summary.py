@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.cli.showing.printing import duration, percent, short
+from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.records import spell
 
 
@@ -49,7 +50,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
                  f"({short(best['flops'])}), {best['macs']:,} MACs"),
         *((("pareto" if not number else ""), _member(row)) for number, row in enumerate(summary["pareto"] or ())),
         *lines,
-        ("written to", str(Path(summary["folder"]) / "best.yaml")),
+        ("written to", str(ExperimentFolder(Path(summary["folder"])).best_yaml)),
     ]  # fmt: skip
 
 
@@ -78,7 +79,7 @@ def _next(summary: dict[str, Any]) -> list[str]:
 
     folder = Path(summary["folder"])
     what = shlex.quote(summary["folder"] if folder.parent != Path("experiments") else folder.name)
-    best = shlex.quote(str(folder / "best.yaml"))
+    best = shlex.quote(str(ExperimentFolder(folder).best_yaml))
     commands = []
     if summary["state"] in ("interrupted", "failed"):
         commands.append(f"archsearch resume {what}")
@@ -108,7 +109,7 @@ def _data(folder: Path, chosen: dict[str, Any]) -> str:
     from archsearch.space.trainings import GROUP, read_trainings
 
     try:
-        found, _ = read_trainings(read(folder / "space.yaml"))
+        found, _ = read_trainings(read(ExperimentFolder(folder).space_yaml))
         words = found.plain.data
         data, base = validate(DataSettings, words["data"]), validate(TrainingSettings, words["training"])
         choices = {f"{GROUP}.{word}": value for word, value in chosen.items()}

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("bundle", "config", "python", "safetensors", "onnx", "torch-export")
 CHECKED = ("bundle", "python", "onnx", "torch-export")  # compared with the network before anything is written
-WEIGHTS = "weights.safetensors"
 MOST_TOLD = 10  # trials that a refusal lists
 
 app = app_of("export")
@@ -149,7 +148,7 @@ def _refuse_what_a_network_lacks(source: str, trial: str | None, form: str, weig
         raise refuse(
             f"{source} is a network, not an experiment: it has no weights",
             allowed="an experiment's name or folder" + (", or --weights FILE" if form == "bundle" else ""),
-            hint=f"archsearch train {shlex.quote(source)} --data NAME trains it, and writes {WEIGHTS}",
+            hint=f"archsearch train {shlex.quote(source)} --data NAME trains it, and writes weights.safetensors",
             file=f"--format {form}",
         )
 
@@ -172,7 +171,7 @@ def _chosen(folder: ExperimentFolder, given: str | None, *, quiet: bool) -> tupl
             file="EXPERIMENT",
         )
     if given is None and confirmed and not quiet:
-        place = folder.path / "confirm"
+        place = folder.confirmation.path
         tell(f"note: this is the search's best, {trial.id}; {confirmed[-1]}, confirmed, lies in {place}, with weights")
     network = Architecture.from_dict(dict(trial.architecture))
     return network.model_copy(update={"name": f"{name}-{trial.id}"}), trial
@@ -196,7 +195,7 @@ def _weights(folder: ExperimentFolder, trial: Trial, given: str | None) -> bytes
 
     from archsearch.experiment import TrialState
 
-    path = folder.trial(trial.number) / WEIGHTS
+    path = folder.weights(trial.number)
     if trial.state is not TrialState.FINISHED or not path.is_file():
         raise _without_weights(folder, trial, given)
     try:
@@ -217,7 +216,7 @@ def _without_weights(folder: ExperimentFolder, trial: Trial, given: str | None) 
 
     with Ledger.read(folder.ledger) as ledger:
         finished = ledger.trials(TrialState.FINISHED)
-    kept = [other.id for other in finished if (folder.trial(other.number) / WEIGHTS).is_file()]
+    kept = [other.id for other in finished if folder.weights(other.number).is_file()]
     more = f" and {len(kept) - MOST_TOLD} more" if len(kept) > MOST_TOLD else ""
     why = f"{trial.state.value}: {trial.reason.splitlines()[0]:.80}" if trial.reason else trial.state.value
     return refuse(

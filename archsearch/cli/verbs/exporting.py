@@ -110,7 +110,7 @@ def _origin(asked: Asked, kept_weights: KeptWeights) -> Origin:
             return origin.of_file(asked.network, asked.weights)
         tell(f"no --weights: those of seed {asked.seed}, untrained")
         return origin.Origin(network=fresh(asked.network, seed=asked.seed))
-    confirmed = folder.path / "confirm" / "weights.safetensors"
+    confirmed = folder.confirmation.weights
     if asked.form == "bundle" and not asked.named and confirmed.is_file():
         tell(f"the confirmed winner, from {confirmed.parent}")
         return origin.of_confirmed(folder, tell=tell)

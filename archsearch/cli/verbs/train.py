@@ -90,16 +90,17 @@ def train(
 def _folder(network: Architecture, settings: DataSettings, output: Path | None) -> Path:
     """--output; or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet."""
     from archsearch.architecture.canonical import digest
+    from archsearch.experiment import TrainingFolder
     from archsearch.experiment.files import numbered
     from archsearch.reading.errors import refuse
 
     if output is not None:
-        if (output / "result.json").exists():
+        if TrainingFolder(output).result.exists():
             found = f"{output} holds a trained network already"
             raise refuse(found, allowed="a new folder, or an interrupted one", file="--output")
         return output
     name = f"{network.name or digest(network)}-{settings.name}"
-    return next(folder for folder in numbered(TRAINED / name) if not (folder / "result.json").exists())
+    return next(folder for folder in numbered(TRAINED / name) if not TrainingFolder(folder).result.exists())
 
 
 def _train(

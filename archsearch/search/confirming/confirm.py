@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from archsearch import __version__
 from archsearch.analysis.intervals import CONFIDENCE
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
+from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState, write_atomically
 from archsearch.experiment.records import spell
 from archsearch.reading.errors import refuse
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
@@ -60,9 +60,9 @@ class Plan:
     compiled: bool = False
 
     @property
-    def place(self) -> Path:
-        """Where all of it lies."""
-        return self.folder.path / "confirm"
+    def files(self) -> ConfirmationFolder:
+        """The folder that all of it is written to."""
+        return self.folder.confirmation
 
 
 def refuse_unfinished(folder: ExperimentFolder) -> None:
@@ -85,7 +85,7 @@ def confirm(plan: Plan, images: ImageSet, audience: Audience) -> dict[str, Any]:
     """
     refuse_unfinished(plan.folder)
     with plan.folder.driver_lock():
-        plan.place.mkdir(mode=0o700, exist_ok=True)
+        plan.files.path.mkdir(mode=0o700, exist_ok=True)
         space = load_space(plan.folder.space_yaml)
         with Ledger.open(plan.folder.ledger) as ledger:
             work = _Confirmation(plan=plan, space=space, ledger=ledger, images=images, audience=audience)
@@ -133,7 +133,7 @@ class _Confirmation:
         return [*found, *(trained_as(other, found[0], self.space) for other in named)]
 
     def _run(self, contender: Contender, seed: int) -> Run:
-        folder = self.plan.place / "runs" / f"{contender.key}-s{seed}"
+        folder = self.plan.files.run(contender.key, seed).path
         network = contender.architecture.model_copy(update={"name": None})
         return Run(
             digest=contender.digest, seed=seed, architecture=network, folder=folder,
@@ -145,7 +145,7 @@ class _Confirmation:
         order = ranked(rows)
         return {
             "experiment": self.ledger.meta.get("name", self.plan.folder.name),
-            "folder": str(self.plan.place),
+            "folder": str(self.plan.files.path),
             "state": state,
             "winner": winner.contender.name,
             "weights_of_seed": winner.best_seed,
@@ -174,7 +174,7 @@ class _Confirmation:
         }  # fmt: skip
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        write_atomically(self.plan.place / "confirm.json", json.dumps(document, indent=1))
+        write_atomically(self.plan.files.document, json.dumps(document, indent=1))
 
     def _keep(self, winner: Row, document: Mapping[str, Any]) -> None:
         """The winner's files, the document, and the ledger's note of it: that last, so that it is never ahead."""
@@ -188,8 +188,8 @@ class _Confirmation:
         if training := winner.contender.training:
             head += f"# Trained with {spell(training)}.\n"
         weights = (Path(result["folder"]) / result["weights"]["file"]).read_bytes()
-        write_atomically(self.plan.place / "weights.safetensors", weights)
-        write_atomically(self.plan.place / "best.yaml", head + network.to_yaml())
+        write_atomically(self.plan.files.weights, weights)
+        write_atomically(self.plan.files.best_yaml, head + network.to_yaml())
         self._write(document)
         said = {
             "winner": winner.contender.name,

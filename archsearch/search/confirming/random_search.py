@@ -74,11 +74,6 @@ def random_space(folder: ExperimentFolder, epochs: int) -> SearchSpace:
     return load_space(folder.space_yaml, random_words(space, trials=trials, seed=seed))
 
 
-def folder_in(experiment: ExperimentFolder) -> ExperimentFolder:
-    """Random search's own folder within the experiment's."""
-    return ExperimentFolder(experiment.path / "confirm" / "random")
-
-
 def random_best(
     experiment: ExperimentFolder,
     ledger: Ledger,
@@ -95,7 +90,7 @@ def random_best(
     from archsearch.search.session import Session, create, drive
 
     epochs = spent(ledger.trials())
-    space, folder = random_space(experiment, epochs), folder_in(experiment)
+    space, folder = random_space(experiment, epochs), experiment.random_search
     if not folder.ledger.exists():
         create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random")
     elif folder.space_yaml.read_text() != space.to_yaml():  # the experiment went on since
@@ -122,7 +117,7 @@ def random_best(
 
 def random_document(experiment: ExperimentFolder) -> dict[str, Any]:
     """What random search cost and came to, in JSON."""
-    folder = folder_in(experiment)
+    folder = experiment.random_search
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.trials()
         return {

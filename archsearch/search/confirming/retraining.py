@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment import machine
+from archsearch.experiment import TrainingFolder, machine
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import ResourceSettings, TrainingSettings
 
@@ -58,9 +58,10 @@ class Run:
 
     def result(self, images_digest: str, settings: TrainingSettings) -> dict[str, Any] | None:
         """What it came to, where this very training is done and its weights are whole; None otherwise."""
+        files = TrainingFolder(self.folder)
         try:
-            found: dict[str, Any] = json.loads((self.folder / "result.json").read_text())
-            sha256 = hashlib.sha256((self.folder / "weights.safetensors").read_bytes()).hexdigest()
+            found: dict[str, Any] = json.loads(files.result.read_text())
+            sha256 = hashlib.sha256(files.weights.read_bytes()).hexdigest()
             said = (found["digest"], found["seed"], found["data"]["digest"], _recipe(found["training"]))
             whole = found["weights"]["sha256"] == sha256
         except (OSError, ValueError, KeyError, TypeError):

@@ -12,8 +12,6 @@ from archsearch.experiment.records import spell
 from archsearch.search.proposing.samplers.pareto import undominated
 from archsearch.space import SearchSpace
 
-WEIGHTS, MODEL = "weights.safetensors", "model.yaml"
-
 
 class Front:
     """Weights lie in trials/ID/ from before the ledger calls a trial finished until a better one has finished."""
@@ -36,10 +34,10 @@ class Front:
     def keep(self, trial: Trial, accuracy: float, weights: bytes) -> None:
         """Writes the trial's weights and network, and best.yaml where it is the most accurate."""
         best = self._ledger.best()
-        place = self._folder.make_trial(trial.number)
-        write_atomically(place / WEIGHTS, weights)
+        self._folder.make_trial(trial.number)
+        write_atomically(self._folder.weights(trial.number), weights)
         network = self._described(trial, accuracy)
-        write_atomically(place / MODEL, network)
+        write_atomically(self._folder.model_yaml(trial.number), network)
         if best is None or best.value is None or accuracy > best.value:
             write_atomically(self._folder.best_yaml, network)
         crash_point("weights-written")
@@ -54,9 +52,9 @@ class Front:
             kept |= {trial.number for trial, stays in zip(finished, undominated(scores), strict=True) if stays}
         for trial in finished:
             if trial.number not in kept:
-                for name in (WEIGHTS, MODEL):
+                for file in (self._folder.weights(trial.number), self._folder.model_yaml(trial.number)):
                     with suppress(OSError):
-                        (self._folder.trial(trial.number) / name).unlink()
+                        file.unlink()
 
     def _scores(self, trial: Trial, accuracy: float) -> list[float]:
         return [accuracy if name == "accuracy" else -trial.cost[name] for name in self._objectives]

@@ -26,8 +26,7 @@ class States:
         """Its SHA-256, for the ledger, whose transaction waits until it is durable: the disk works while the next
         candidate is sought. Earlier states stay: the ledger still names them. Where the disk is full, the transaction's
         end raises OSError."""
-        place = self._folder.trial(number) / _name(epoch)
-        self._written[place] = data
+        self._written[self._folder.state(number, epoch)] = data
         written = self._writer.submit(self._write, number, epoch, data)
         digest = hashlib.sha256(data).hexdigest()
         self._ledger.beforehand(written.result)
@@ -35,7 +34,8 @@ class States:
         return digest
 
     def _write(self, number: int, epoch: int, data: bytes) -> None:
-        write_atomically(self._folder.make_trial(number) / _name(epoch), data)
+        self._folder.make_trial(number)
+        write_atomically(self._folder.state(number, epoch), data)
         crash_point("state-written")
 
     def latest(self, trial: Trial) -> tuple[int, bytes | None]:
@@ -51,7 +51,7 @@ class States:
 
     def tidy(self, number: int) -> None:
         """Removes the trial's states that the ledger no longer names."""
-        self._keep(number, {_name(state.epoch) for state in self._ledger.states(number)})
+        self._keep(number, {self._folder.state(number, state.epoch) for state in self._ledger.states(number)})
 
     def drop(self, number: int) -> None:
         """Removes the trial's states, and its folder where nothing else is in it."""
@@ -60,19 +60,15 @@ class States:
             self._folder.trial(number).rmdir()
 
     def _read(self, state: State) -> bytes | None:
-        place = self._folder.trial(state.trial) / _name(state.epoch)
+        path = self._folder.state(state.trial, state.epoch)
         try:
-            data = self._written.get(place) or place.read_bytes()
+            data = self._written.get(path) or path.read_bytes()
         except OSError:
             return None
         return data if hashlib.sha256(data).hexdigest() == state.digest else None
 
-    def _keep(self, number: int, names: Collection[str]) -> None:
-        for path in self._folder.trial(number).glob("state-*.safetensors"):
-            if path.name not in names:
+    def _keep(self, number: int, named: Collection[Path]) -> None:
+        for path in self._folder.states(number):
+            if path not in named:
                 with suppress(OSError):
                     path.unlink()
-
-
-def _name(epoch: int) -> str:
-    return f"state-{epoch}.safetensors"

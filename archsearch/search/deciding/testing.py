@@ -11,7 +11,6 @@ from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.search.deciding.failures import ATTEMPTS, kind_of
-from archsearch.search.deciding.keeping import WEIGHTS
 from archsearch.search.deciding.messages import Test
 from archsearch.space.settings import Precision
 
@@ -31,7 +30,7 @@ class FinalTest:
         if not self._wanted or self._asked or best is None or self._ledger.has(TrialState.RUNNING) or self.done():
             return None
         with suppress(OSError):
-            weights = (self._folder.trial(best.number) / WEIGHTS).read_bytes()
+            weights = self._folder.weights(best.number).read_bytes()
             self._asked = True
             return Test(number=best.number, architecture=best.architecture, weights=weights, precision=precision)
         return None
