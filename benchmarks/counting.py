@@ -59,7 +59,7 @@ def measure(space: SearchSpace, name: str, *, quick: bool) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     many, rounds, networks = (200_000, 3, 3) if quick else (1_000_000, 7, 12)
     rng = np.random.default_rng(0)
-    grid = Grid(space.words)
+    grid = Grid(space.parameters)
     counter = Counter(grid, image=space.input, classes=space.classes)
     rows = grid.draw(many, rng)
     began = time.perf_counter()

@@ -16,8 +16,8 @@ import numpy as np
 from regret_runs import Ground, Replay
 
 from archsearch.space.choices import Recorder
-from archsearch.space.drawing import draw
 from archsearch.space.many.grid import Grid
+from archsearch.space.sampling import draw
 
 SYNE_TUNE = {
     "Syne Tune, CQR": "cqr",
@@ -45,7 +45,7 @@ def syne_tune(name: str, ground: Ground, seed: int, trials: int) -> np.ndarray:
     logging.disable(logging.WARNING)
     random.seed(seed)  # its schedulers seed these two themselves
     np.random.seed(seed)
-    words = ground.table.space.words
+    words = ground.table.space.parameters
     searcher = searcher_cls(SYNE_TUNE[name])(config_space=_flat(ground), random_seed=seed)
     replay, regrets, top = Replay(ground, seed), np.full(trials, ground.truth.max()), -np.inf
     grid, rng = Grid(words), np.random.default_rng(0)
@@ -66,7 +66,7 @@ def _flat(ground: Ground) -> dict[str, Any]:
     from syne_tune.config_space import choice, ordinal
 
     found = {}
-    for column in Grid(ground.table.space.words).columns:
+    for column in Grid(ground.table.space.parameters).columns:
         values = list(column.values)
         found[column.name] = ordinal(values, kind="equal") if column.ordered else choice(values)
     return found

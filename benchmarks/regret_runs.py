@@ -19,8 +19,8 @@ from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers import Sampler
 from archsearch.space.choices import Recorder
-from archsearch.space.drawing import draw
 from archsearch.space.many.grid import Grid
+from archsearch.space.sampling import draw
 
 GRACE, REDUCTION = 1, 3
 
@@ -37,7 +37,7 @@ class Ground:
     @classmethod
     def of(cls, table: Table) -> Ground:
         """A run that diverged counts as 0 in the mean."""
-        grid = Grid(table.space.words)
+        grid = Grid(table.space.parameters)
         rows = [grid.codes(choices, np.random.default_rng(0)) for choices in table.choices]
         if any(row is None for row in rows):
             raise ValueError(f"{table.path}: choices that its own space does not hold")
@@ -175,11 +175,11 @@ def plain_optuna(ground: Ground, seed: int, trials: int) -> np.ndarray:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     replay, regrets, top = Replay(ground, seed), np.full(trials, ground.truth.max()), -np.inf
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    grid, rng = Grid(ground.table.space.words), np.random.default_rng(0)
+    grid, rng = Grid(ground.table.space.parameters), np.random.default_rng(0)
     for number in range(trials):
         asked = study.ask()
         recorder = Recorder(_Suggestions(asked))
-        draw(ground.table.space.words, recorder)
+        draw(ground.table.space.parameters, recorder)
         row = grid.codes(recorder.taken, rng)
         assert row is not None
         score = replay.score(replay.add(int(ground.field.places(row))), ground.epochs)

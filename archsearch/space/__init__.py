@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
     from archsearch.space.loading import load_space
     from archsearch.space.manual import reference
+    from archsearch.space.parameters import Parameter
     from archsearch.space.reach import Extreme, largest, refuse_if_unreachable, smallest
     from archsearch.space.schema import json_schema
     from archsearch.space.space import SearchSpace
-    from archsearch.space.words import Word
 
 _HOMES = {
     "budget": ("Bound", "Budget"),
@@ -26,7 +26,7 @@ _HOMES = {
     "schema": ("json_schema",),
     "reach": ("Extreme", "largest", "refuse_if_unreachable", "smallest"),
     "space": ("SearchSpace",),
-    "words": ("Word",),
+    "parameters": ("Parameter",),
 }
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "Domain",
     "Extreme",
     "Integers",
+    "Parameter",
     "PerStage",
     "RandomChoices",
     "Reals",
@@ -45,7 +46,6 @@ __all__ = [
     "Recorder",
     "Scalar",
     "SearchSpace",
-    "Word",
     "class_folders",
     "facts",
     "json_schema",

@@ -11,28 +11,28 @@ from archsearch.reading.errors import Problem
 from archsearch.reading.validation import unknown_field
 from archsearch.space.choices import Scalar
 from archsearch.space.domains import Domain
-from archsearch.space.words import Term, Word, allowed_for, check_value, per_stage_values, vocabulary
+from archsearch.space.parameters import Parameter, Term, allowed_for, check_value, per_stage_values, vocabulary
 
 
-def connect(document: Document, words: dict[str, Word]) -> tuple[dict[str, Word], list[Problem]]:
+def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[str, Parameter], list[Problem]]:
     """The words with their conditions resolved, in an order in which each can be asked; and what is wrong.
 
     A word comes after those that its `when` names; otherwise the vocabulary's order holds, whatever the file's,
     so that the same seed draws the same networks from the file as written and as resolved.
     """
-    arranged, problems = arrange(document, words, vocabulary())
+    arranged, problems = arrange(document, parameters, vocabulary())
     return arranged, problems or _missing(document, arranged) + _lengths(document, arranged)
 
 
 def arrange(
-    document: Document, words: dict[str, Word], known: Mapping[str, Term]
-) -> tuple[dict[str, Word], list[Problem]]:
+    document: Document, parameters: dict[str, Parameter], known: Mapping[str, Term]
+) -> tuple[dict[str, Parameter], list[Problem]]:
     """`connect` for words of another vocabulary, without what a network needs: conditions may name words of `known`."""
     problems: list[Problem] = []
-    resolved = {name: _resolve(document, word, known, problems) for name, word in words.items()}
+    resolved = {name: _resolve(document, parameter, known, problems) for name, parameter in parameters.items()}
     if problems:
         return resolved, problems
-    ordered: dict[str, Word] = {}
+    ordered: dict[str, Parameter] = {}
     for name in known:
         if cycle := _visit(name, resolved, ordered, ()):
             at = (*resolved[cycle[0]].term.loc, "when")
@@ -41,23 +41,23 @@ def arrange(
     return ordered, []
 
 
-def most_stages(word: Word) -> int:
+def most_stages(parameter: Parameter) -> int:
     """The largest number of stages that the word `stages` can give."""
-    value: Any = max(probe for probe in _values(word) if isinstance(probe, int))
+    value: Any = max(probe for probe in _values(parameter) if isinstance(probe, int))
     return int(value)
 
 
-def _values(word: Word) -> tuple[Scalar, ...]:
-    return word.value.probes() if isinstance(word.value, Domain) else (word.value,)
+def _values(parameter: Parameter) -> tuple[Scalar, ...]:
+    return parameter.value.probes() if isinstance(parameter.value, Domain) else (parameter.value,)
 
 
-def _resolve(document: Document, word: Word, terms: Mapping[str, Term], problems: list[Problem]) -> Word:
+def _resolve(document: Document, parameter: Parameter, terms: Mapping[str, Term], problems: list[Problem]) -> Parameter:
     conditions = []
-    domain = word.domain
+    domain = parameter.domain
     for name, values in (domain.when if domain else {}).items():
-        loc = (*word.term.loc, "when", name)
+        loc = (*parameter.term.loc, "when", name)
         # Within a group a bare name means the group's own word first.
-        known = [full for full in (f"{word.term.group}.{name}", name) if full in terms]
+        known = [full for full in (f"{parameter.term.group}.{name}", name) if full in terms]
         if not known:
             problems.append(unknown_field(document, loc, [_as_written(term) for term in terms.values()]))
             continue
@@ -69,7 +69,7 @@ def _resolve(document: Document, word: Word, terms: Mapping[str, Term], problems
             if problem := check_value(document, terms[known[0]], value, at):
                 problems.append(problem)
         conditions.append((known[0], values))
-    return replace(word, conditions=tuple(conditions))
+    return replace(parameter, conditions=tuple(conditions))
 
 
 def _as_written(term: Term) -> str:
@@ -77,20 +77,22 @@ def _as_written(term: Term) -> str:
     return term.name if term.of_network else term.field
 
 
-def _visit(name: str, words: dict[str, Word], ordered: dict[str, Word], path: tuple[str, ...]) -> tuple[str, ...]:
+def _visit(
+    name: str, parameters: dict[str, Parameter], ordered: dict[str, Parameter], path: tuple[str, ...]
+) -> tuple[str, ...]:
     """Depth first; adds a word after those it depends on. Returns a circle where it meets one."""
     if name in path:
         return (*path[path.index(name) :], name)
-    if name in words and name not in ordered:
-        for needed, _ in words[name].conditions:
-            if cycle := _visit(needed, words, ordered, (*path, name)):
+    if name in parameters and name not in ordered:
+        for needed, _ in parameters[name].conditions:
+            if cycle := _visit(needed, parameters, ordered, (*path, name)):
                 return cycle
-        ordered[name] = words[name]
+        ordered[name] = parameters[name]
     return ()
 
 
-def _missing(document: Document, words: dict[str, Word]) -> list[Problem]:
-    link = words.get("link")
+def _missing(document: Document, parameters: dict[str, Parameter]) -> list[Problem]:
+    link = parameters.get("link")
     all_dense = link is not None and not link.conditions and set(_values(link)) == {"dense"}
     needed = ["stages", "depth", *([] if all_dense else ["width"])]
     return [
@@ -101,20 +103,20 @@ def _missing(document: Document, words: dict[str, Word]) -> list[Problem]:
             key=True,
         )
         for name in needed
-        if name not in words
+        if name not in parameters
     ]
 
 
-def _lengths(document: Document, words: dict[str, Word]) -> list[Problem]:
-    if "stages" not in words:
+def _lengths(document: Document, parameters: dict[str, Parameter]) -> list[Problem]:
+    if "stages" not in parameters:
         return []
-    most = most_stages(words["stages"])
+    most = most_stages(parameters["stages"])
     return [
         document.problem(
-            (*word.term.loc, "values"),
-            f"{word.name} has {count} values",
+            (*parameter.term.loc, "values"),
+            f"{parameter.name} has {count} values",
             allowed=f"{most} values, one for each stage that there can be",
         )
-        for word in words.values()
-        if (count := per_stage_values(word)) is not None and count != most
+        for parameter in parameters.values()
+        if (count := per_stage_values(parameter)) is not None and count != most
     ]

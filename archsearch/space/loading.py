@@ -18,12 +18,12 @@ from archsearch.space.choices import RandomChoices
 from archsearch.space.conditions import connect
 from archsearch.space.datasets import facts
 from archsearch.space.overrides import apply
+from archsearch.space.parameters import Parameter, read_parameters
 from archsearch.space.reach import refuse_if_unreachable
 from archsearch.space.search_settings import SearchSettings
 from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.space import FORMAT, SearchSpace
 from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes
-from archsearch.space.words import Word, read_words
 
 SHARE = 0.15
 PROBES = 8
@@ -60,17 +60,17 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
     document = apply(read(Path(path)), overrides)
     _check_version(document)
     trainings, wrong = read_trainings(document)
-    file, problems = try_validate(SpaceFile, trainings.plain)
+    file, problems = try_validate(SpaceFile, trainings.fixed)
     problems = [*problems, *wrong]
-    words: dict[str, Word] = {}
+    parameters: dict[str, Parameter] = {}
     if isinstance(document.data, dict) and isinstance(document.data.get("space"), dict):
-        words, found = read_words(document)
+        parameters, found = read_parameters(document)
         if not found:
-            words, found = connect(document, words)
+            parameters, found = connect(document, parameters)
         problems = [*problems, *found]
     if file is None or problems:
         raise InputError(*ordered(problems))
-    space = _resolve(file, words, trainings.trainings(file.training), document)
+    space = _resolve(file, parameters, trainings.trainings(file.training), document)
     if clashes := refuse_clashes(document, space.trainings):
         raise InputError(*clashes)
     for seed in range(PROBES):
@@ -94,12 +94,14 @@ def _check_version(document: Document) -> None:
     )
 
 
-def _resolve(file: SpaceFile, words: dict[str, Word], trainings: Trainings, document: Document) -> SearchSpace:
+def _resolve(
+    file: SpaceFile, parameters: dict[str, Parameter], trainings: Trainings, document: Document
+) -> SearchSpace:
     data, notes = _settled(file.data, document)
     known = _located_facts(data, document)
     return SearchSpace(
         name=file.name,
-        words=words,
+        parameters=parameters,
         input=known.input,
         classes=known.classes,
         budget=file.budget,

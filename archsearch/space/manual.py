@@ -13,10 +13,10 @@ from archsearch.reading.model import StrictModel
 from archsearch.space.budget import Bound, Budget
 from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
 from archsearch.space.loading import SpaceFile
+from archsearch.space.parameters import Term, allowed_for, groups, vocabulary
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.trainings import SEARCHABLE
-from archsearch.space.words import Term, allowed_for, groups, vocabulary
 
 _INTRODUCTION = """\
 # Search-space files: every word

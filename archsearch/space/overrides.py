@@ -47,17 +47,17 @@ def _apply(document: Document, text: str) -> Document:
     return replace(changed, values={**changed.values, **inner}, keys={**changed.keys, **inner_keys})
 
 
-class TrainWords(StrictModel):
+class TrainSettings(StrictModel):
     """The words that `archsearch train` takes with --set."""
 
     data: DataSettings
     training: TrainingSettings
 
 
-def read_training_words(given: dict[str, tuple[str, Any]], sets: list[str]) -> TrainWords:
+def read_train_settings(given: dict[str, tuple[str, Any]], sets: list[str]) -> TrainSettings:
     """`given` maps a dotted key to its option and value (None: not given). Raises InputError."""
     document = Document(data={"data": {}, "training": {}}, file="archsearch train")
     for key, (option, value) in given.items():
         if value is not None:
             document = document.with_value(tuple(key.split(".")), value, option)
-    return validate(TrainWords, apply(document, sets))
+    return validate(TrainSettings, apply(document, sets))

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
 from archsearch.space.loading import SpaceFile
+from archsearch.space.parameters import Term, groups, vocabulary
 from archsearch.space.trainings import training_vocabulary
-from archsearch.space.words import Term, groups, vocabulary
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -165,7 +165,7 @@ class TrainingSettings(StrictModel):
             raise ValueError("resized_crop beside crop_padding; allowed: one of the two, crop_padding: 0 for the other")
         return self
 
-    def with_words(self, words: Mapping[str, Any]) -> Self:
+    def with_overrides(self, words: Mapping[str, Any]) -> Self:
         """These settings with some words set otherwise. Raises ValidationError where they do not go together."""
         return type(self).model_validate({**self.model_dump(), **words}) if words else self
 

@@ -11,8 +11,8 @@ from typing import Any
 from archsearch.space.choices import FirstChoices, Scalar
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import Domain
-from archsearch.space.drawing import Values, holds
-from archsearch.space.words import Word
+from archsearch.space.parameters import Parameter
+from archsearch.space.sampling import Values, holds
 
 MAX_CASES = 5_000
 
@@ -35,30 +35,30 @@ class _TooMany(Exception):
     """More cases than are worth telling apart."""
 
 
-def measure(words: Mapping[str, Word]) -> Size:
+def measure(parameters: Mapping[str, Parameter]) -> Size:
     """The distinct combinations; stages that are sorted count once however they were drawn.
 
     Only words that others' `when` names are told apart case by case, and of those only the values that are
     named; every other word multiplies. Exact up to 5,000 such cases, an upper bound (no `when`) beyond.
     """
     try:
-        return Size(count=_whole(_Counter(words).count()), exact=True)
+        return Size(count=_whole(_Counter(parameters).count()), exact=True)
     except _TooMany:
-        most = most_stages(words["stages"])
-        count: float = _options(words["stages"])
-        for word in words.values():
-            if word.name != "stages":
-                count *= _combinations(word, most)
+        most = most_stages(parameters["stages"])
+        count: float = _options(parameters["stages"])
+        for parameter in parameters.values():
+            if parameter.name != "stages":
+                count *= _combinations(parameter, most)
         return Size(count=_whole(count), exact=False)
 
 
 class _Counter:
-    def __init__(self, words: Mapping[str, Word]) -> None:
-        self._words = list(words.values())
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self._words = list(parameters.values())
         self._named: dict[str, list[Scalar]] = {}
         self._cases = 0
-        for word in self._words:
-            for name, values in word.conditions:
+        for parameter in self._words:
+            for name, values in parameter.conditions:
                 self._named.setdefault(name, []).extend(values)
 
     def count(self) -> float:
@@ -67,52 +67,52 @@ class _Counter:
         options = first.value.probes() if isinstance(first.value, Domain) else (first.value,)
         return sum(self._rest(rest, stages, {"stages": stages}) for stages in options if isinstance(stages, int))
 
-    def _rest(self, words: list[Word], stages: int, values: Values) -> float:
-        if not words:
+    def _rest(self, parameters: list[Parameter], stages: int, values: Values) -> float:
+        if not parameters:
             self._cases += 1
             if self._cases > MAX_CASES:
                 raise _TooMany
             return 1
-        word, *rest = words
-        term = word.term
+        parameter, *rest = parameters
+        term = parameter.term
         if term.per_stage:
-            active = [i for i in range(stages) if holds(word, values, i)]
+            active = [i for i in range(stages) if holds(parameter, values, i)]
         else:
-            active = [0] if holds(word, values, None) else []
-        if word.name not in self._named:
-            return _combinations(word, len(active)) * self._rest(rest, stages, values)
+            active = [0] if holds(parameter, values, None) else []
+        if parameter.name not in self._named:
+            return _combinations(parameter, len(active)) * self._rest(rest, stages, values)
         total: float = 0
-        for own, weight in self._cases_of(word, active):
+        for own, weight in self._cases_of(parameter, active):
             if term.per_stage:
                 filled: list[Scalar] = [term.default(i) for i in range(stages)]
                 for index, value in zip(active, own, strict=True):
                     filled[index] = value
-                values[word.name] = filled
+                values[parameter.name] = filled
             else:
-                values[word.name] = own[0] if own else term.default()
+                values[parameter.name] = own[0] if own else term.default()
             total += weight * self._rest(rest, stages, values)
         return total
 
-    def _cases_of(self, word: Word, active: list[int]) -> Iterator[tuple[tuple[Scalar, ...], float]]:
+    def _cases_of(self, parameter: Parameter, active: list[int]) -> Iterator[tuple[tuple[Scalar, ...], float]]:
         """The values of the active stages, those that no condition names taken together, and how many they are."""
-        if not isinstance(word.value, Domain):
-            yield (word.value,) * len(active), 1
+        if not isinstance(parameter.value, Domain):
+            yield (parameter.value,) * len(active), 1
             return
-        domain = word.value
-        if word.each and domain.count() == 1:
-            yield tuple(domain.ask(f"stage{i + 1}.{word.name}", FirstChoices()) for i in active), 1
-        elif domain.order and word.each:
-            if domain.count() > MAX_CASES or _combinations(word, len(active)) > MAX_CASES:
+        domain = parameter.value
+        if parameter.each and domain.count() == 1:
+            yield tuple(domain.ask(f"stage{i + 1}.{parameter.name}", FirstChoices()) for i in active), 1
+        elif domain.order and parameter.each:
+            if domain.count() > MAX_CASES or _combinations(parameter, len(active)) > MAX_CASES:
                 raise _TooMany
             options = sorted(domain.probes(), key=_number, reverse=domain.order == "decreasing")
             yield from ((own, 1) for own in combinations_with_replacement(options, len(active)))
         else:
-            groups = self._grouped(word.name, domain)
-            drawn = len(active) if word.each else min(len(active), 1)
+            groups = self._grouped(parameter.name, domain)
+            drawn = len(active) if parameter.each else min(len(active), 1)
             for own in product(groups, repeat=drawn):
                 values = [value for value, _ in own]
                 weight = math.prod(weight for _, weight in own)
-                yield tuple(values if word.each else values * len(active)), weight
+                yield tuple(values if parameter.each else values * len(active)), weight
 
     def _grouped(self, name: str, domain: Domain) -> list[tuple[Scalar, float]]:
         distinct: list[Scalar] = []
@@ -128,19 +128,19 @@ class _Unnamed:
     """Stands for every value that no condition names; equal to none."""
 
 
-def _options(word: Word) -> float:
-    return word.domain.count() if word.domain else 1
+def _options(parameter: Parameter) -> float:
+    return parameter.domain.count() if parameter.domain else 1
 
 
-def _combinations(word: Word, stages: int) -> float:
-    options = _options(word)
+def _combinations(parameter: Parameter, stages: int) -> float:
+    options = _options(parameter)
     if options == 1 or not stages:
         return 1
-    if not word.each:
+    if not parameter.each:
         return options
     if options == math.inf:
         return math.inf
-    order = word.domain.order if word.domain else None
+    order = parameter.domain.order if parameter.domain else None
     return math.comb(int(options) + stages - 1, stages) if order else options**stages
 
 

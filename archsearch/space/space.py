@@ -15,12 +15,12 @@ from archsearch.space.budget import Budget, Price
 from archsearch.space.choices import Choices
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import Domain, PerStage
-from archsearch.space.drawing import build, draw
+from archsearch.space.parameters import Parameter
+from archsearch.space.sampling import build, draw
 from archsearch.space.search_settings import SearchSettings
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.size import Size, measure
 from archsearch.space.trainings import Trainings
-from archsearch.space.words import Word
 
 FORMAT = 1
 
@@ -34,7 +34,7 @@ class SearchSpace:
     """
 
     name: str
-    words: Mapping[str, Word]
+    parameters: Mapping[str, Parameter]
     input: tuple[int, int, int]
     classes: int
     budget: Budget
@@ -52,9 +52,9 @@ class SearchSpace:
         return self.trainings.base
 
     @property
-    def every_word(self) -> dict[str, Word]:
+    def every_parameter(self) -> dict[str, Parameter]:
         """The words of a network, and after them those of its training where some vary."""
-        return {**self.words, **self.trainings.words}
+        return {**self.parameters, **self.trainings.parameters}
 
     def networks_alone(self) -> SearchSpace:
         """This space without its words of the training."""
@@ -66,7 +66,7 @@ class SearchSpace:
         Names are dotted paths: `block`, `stage1.depth`, `survival.schedule`. A word whose `when` does not hold
         is not asked. Raises InputError where the choices allow words that do not go together.
         """
-        stages, values = draw(self.words, choices)
+        stages, values = draw(self.parameters, choices)
         return build(stages, values, image=self.input, classes=self.classes, file=self.file)
 
     def price(self, cost: Cost) -> Price:
@@ -87,12 +87,12 @@ class SearchSpace:
 
     def dimensions(self) -> Iterator[tuple[str, Domain]]:
         """Every question that a sample may ask, in order: its name, and its domain."""
-        most = most_stages(self.words["stages"])
-        for word in self.every_word.values():
-            if word.domain is None or isinstance(word.domain, PerStage):
+        most = most_stages(self.parameters["stages"])
+        for parameter in self.every_parameter.values():
+            if parameter.domain is None or isinstance(parameter.domain, PerStage):
                 continue
-            names = [f"stage{i + 1}.{word.name}" for i in range(most)] if word.each else [word.name]
-            yield from ((name, word.domain) for name in names)
+            names = [f"stage{i + 1}.{parameter.name}" for i in range(most)] if parameter.each else [parameter.name]
+            yield from ((name, parameter.domain) for name in names)
 
     def size(self) -> int | float:
         """How many distinct combinations of choices there are, inf with a continuous word.
@@ -103,18 +103,18 @@ class SearchSpace:
 
     def extent(self) -> Size:
         """The size, and whether it is exact."""
-        return measure(self.every_word)
+        return measure(self.every_parameter)
 
     def networks(self) -> Size:
         """How many of the combinations there are of the network's words alone."""
-        return measure(self.words)
+        return measure(self.parameters)
 
     def to_dict(self) -> dict[str, Any]:
         """As a file holds it, every setting written out, so that other defaults later do not change it."""
         space: dict[str, Any] = {}
-        for word in self.words.values():
-            into = space.setdefault(word.term.group, {}) if word.term.group else space
-            into[word.term.field if word.term.group else word.name] = word.to_data()
+        for parameter in self.parameters.values():
+            into = space.setdefault(parameter.term.group, {}) if parameter.term.group else space
+            into[parameter.term.field if parameter.term.group else parameter.name] = parameter.to_data()
         return {
             "archsearch": FORMAT,
             "name": self.name,

@@ -16,10 +16,10 @@ from archsearch.reading.errors import Problem
 from archsearch.space.choices import Choices, FirstChoices, RecordedChoices, Scalar
 from archsearch.space.conditions import arrange
 from archsearch.space.domains import Choice, Domain, kind_of
-from archsearch.space.drawing import Values, holds
+from archsearch.space.parameters import Parameter, Term, read_parameter
 from archsearch.space.recipes import filled
+from archsearch.space.sampling import Values, holds
 from archsearch.space.settings import TrainingSettings
-from archsearch.space.words import Term, Word, read_word
 
 GROUP = "training"
 # What a training takes for itself. The other words are one for the whole search: how long trials train (their scores
@@ -50,107 +50,115 @@ class Trainings:
     """
 
     base: TrainingSettings
-    words: Mapping[str, Word] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     loose: tuple[str, ...] = ()
 
     @property
-    def varied(self) -> dict[str, Word]:
+    def varied(self) -> dict[str, Parameter]:
         """The words that vary, by the names that they have in `training:`."""
-        return {word.term.field: word for word in self.words.values() if word.domain is not None}
+        return {
+            parameter.term.field: parameter for parameter in self.parameters.values() if parameter.domain is not None
+        }
 
     def settings(self, choices: Choices) -> TrainingSettings:
         """The training that `choices` picks, which is asked for `training.optimizer` and the like. A word whose `when`
         does not hold is not asked: it has its default."""
-        return self._with(drawn(self.words, choices)) if self.words else self.base
+        return self._with(drawn(self.parameters, choices)) if self.parameters else self.base
 
     def overrides(self, choices: Mapping[str, Any]) -> dict[str, Any]:
         """What recorded choices (those of the network may be among them) set otherwise than `base`; JSON values."""
-        if not self.words:
+        if not self.parameters:
             return {}
         own = self.settings(RecordedChoices(choices)).model_dump(mode="json")
         base = self.base.model_dump(mode="json")
-        return {word: value for word, value in own.items() if value != base[word]}
+        return {parameter: value for parameter, value in own.items() if value != base[parameter]}
 
     def identity(self, digest: str, overrides: Mapping[str, Any]) -> str:
         """By what a network of this digest and its training are told from others: the digest alone where the training
         is that of `base`. Words that change nothing do not count."""
-        inert = self.base.with_words(overrides).inert if overrides else frozenset[str]()
-        said = {word: value for word, value in sorted(overrides.items()) if word not in inert}
+        inert = self.base.with_overrides(overrides).inert if overrides else frozenset[str]()
+        said = {parameter: value for parameter, value in sorted(overrides.items()) if parameter not in inert}
         return f"{digest}-{hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]}" if said else digest
 
-    def most(self, word: str) -> Any:
+    def most(self, parameter: str) -> Any:
         """Of the values that a word may have, the one that takes the most memory."""
-        values = [getattr(self.base, word)]
-        if (varied := self.varied.get(word)) is not None and varied.domain is not None:
+        values = [getattr(self.base, parameter)]
+        if (varied := self.varied.get(parameter)) is not None and varied.domain is not None:
             values += varied.domain.probes()
         return max(values, key=lambda value: value == "adamw" if isinstance(value, str) else value)
 
     def to_data(self) -> dict[str, Any]:
         """As a file holds it: every setting written out, and the domains."""
-        plain = {word: value for word, value in self.base.model_dump(mode="json").items() if word not in self.loose}
-        return plain | {name: word.to_data() for name, word in self.varied.items()}
+        fixed = {
+            parameter: value
+            for parameter, value in self.base.model_dump(mode="json").items()
+            if parameter not in self.loose
+        }
+        return fixed | {name: parameter.to_data() for name, parameter in self.varied.items()}
 
     def _with(self, values: Mapping[str, Any]) -> TrainingSettings:
         left = {*self.varied, *self.loose}
-        plain = {word: value for word, value in self.base.model_dump().items() if word not in left}
-        return TrainingSettings.model_validate({**plain, **values})
+        fixed = {parameter: value for parameter, value in self.base.model_dump().items() if parameter not in left}
+        return TrainingSettings.model_validate({**fixed, **values})
 
 
-def drawn(words: Mapping[str, Word], choices: Choices) -> dict[str, Scalar]:
+def drawn(parameters: Mapping[str, Parameter], choices: Choices) -> dict[str, Scalar]:
     """The value of every word that varies and is asked, by the names that they have in `training:`."""
     values: Values = {}
     asked: dict[str, Scalar] = {}
-    for word in words.values():
-        if word.domain is None:
-            values[word.name] = _fixed(word)
-        elif holds(word, values, None):
-            values[word.name] = asked[word.term.field] = word.domain.ask(word.name, choices)
+    for parameter in parameters.values():
+        if parameter.domain is None:
+            values[parameter.name] = _fixed(parameter)
+        elif holds(parameter, values, None):
+            values[parameter.name] = asked[parameter.term.field] = parameter.domain.ask(parameter.name, choices)
         else:
-            values[word.name] = word.term.default()
+            values[parameter.name] = parameter.term.default()
     return asked
 
 
-def _fixed(word: Word) -> Scalar:
-    assert not isinstance(word.value, Domain)
-    return word.value
+def _fixed(parameter: Parameter) -> Scalar:
+    assert not isinstance(parameter.value, Domain)
+    return parameter.value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Read:
+class TrainingsRead:
     """What a document says of trainings: `plain` is the document as if nothing varied."""
 
-    plain: Document
-    words: Mapping[str, Word]
+    fixed: Document
+    parameters: Mapping[str, Parameter]
     loose: tuple[str, ...]
 
     def trainings(self, base: TrainingSettings) -> Trainings:
         """With what validating `plain` came to."""
-        return Trainings(base=base, words=self.words, loose=self.loose)
+        return Trainings(base=base, parameters=self.parameters, loose=self.loose)
 
 
-def read_trainings(document: Document) -> tuple[Read, list[Problem]]:
+def read_trainings(document: Document) -> tuple[TrainingsRead, list[Problem]]:
     """The words of `training:` that vary, each checked against its own constraints; and what is wrong with them."""
     data = document.data.get(GROUP) if isinstance(document.data, dict) else None
     open_words = _open_words(data) if isinstance(data, dict) else []
     if not isinstance(data, dict) or not open_words:
-        return Read(plain=document, words={}, loose=()), []
-    words: dict[str, Word] = {}
+        return TrainingsRead(fixed=document, parameters={}, loose=()), []
+    parameters: dict[str, Parameter] = {}
     problems: list[Problem] = []
     given = _filled(data)
     for name in open_words:
         if name in SEARCHABLE:
-            read_word(document, training_vocabulary()[f"{GROUP}.{name}"], data[name], words, problems)
+            read_parameter(document, training_vocabulary()[f"{GROUP}.{name}"], data[name], parameters, problems)
         else:
             problems.append(_refusal(document, name, data[name]))
     for term in training_vocabulary().values():
         if term.field not in open_words:
-            words[term.name] = Word(term=term, value=given.get(term.field, term.default()))
+            parameters[term.name] = Parameter(term=term, value=given.get(term.field, term.default()))
     if not problems:
-        words, problems = arrange(document, words, training_vocabulary())
-    first = drawn(words, FirstChoices()) if not problems else {}
-    plain = {name: value for name, value in given.items() if name not in open_words} | first
+        parameters, problems = arrange(document, parameters, training_vocabulary())
+    first = drawn(parameters, FirstChoices()) if not problems else {}
+    fixed = {name: value for name, value in given.items() if name not in open_words} | first
     loose = ("warmup",) if "schedule" in open_words and "warmup" not in given else ()
-    read = Read(plain=replace(document, data={**document.data, GROUP: plain}), words=words, loose=loose)
+    read = TrainingsRead(
+        fixed=replace(document, data={**document.data, GROUP: fixed}), parameters=parameters, loose=loose
+    )
     return read, problems
 
 
@@ -158,7 +166,7 @@ def refuse_clashes(document: Document, trainings: Trainings) -> list[Problem]:
     """A combination of values that no training can have, where the file allows one: it would fail as a trial."""
     if not set(TOGETHER) & trainings.varied.keys():
         return []
-    for values in _combinations(_related(trainings.words), {}, {}):
+    for values in _combinations(_related(trainings.parameters), {}, {}):
         try:
             trainings._with(values)
         except ValidationError as error:
@@ -198,31 +206,33 @@ def _refusal(document: Document, name: str, value: dict[str, Any]) -> Problem:
     )
 
 
-def _related(words: Mapping[str, Word]) -> dict[str, Word]:
+def _related(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     """The words that are checked together and those that their conditions name, in the order of asking."""
     kept = {f"{GROUP}.{name}" for name in TOGETHER}
-    for name in reversed(list(words)):  # conditions name earlier ones
+    for name in reversed(list(parameters)):  # conditions name earlier ones
         if name in kept:
-            kept |= {needed for needed, _ in words[name].conditions}
-    return {name: word for name, word in words.items() if name in kept}
+            kept |= {needed for needed, _ in parameters[name].conditions}
+    return {name: parameter for name, parameter in parameters.items() if name in kept}
 
 
-def _combinations(words: Mapping[str, Word], values: Values, asked: dict[str, Scalar]) -> Iterator[dict[str, Scalar]]:
+def _combinations(
+    parameters: Mapping[str, Parameter], values: Values, asked: dict[str, Scalar]
+) -> Iterator[dict[str, Scalar]]:
     """Every combination of the words' options or ends, and of the values that conditions name."""
-    if not words:
+    if not parameters:
         yield dict(asked)
         return
-    (name, word), *others = words.items()
+    (name, parameter), *others = parameters.items()
     rest = dict(others)
-    if word.domain is None:
-        yield from _combinations(rest, {**values, name: _fixed(word)}, asked)
-    elif not holds(word, values, None):
-        yield from _combinations(rest, {**values, name: word.term.default()}, asked)
+    if parameter.domain is None:
+        yield from _combinations(rest, {**values, name: _fixed(parameter)}, asked)
+    elif not holds(parameter, values, None):
+        yield from _combinations(rest, {**values, name: parameter.term.default()}, asked)
     else:
         named = [
             value for other in rest.values() for own, wanted in other.conditions if own == name for value in wanted
         ]
-        probes = word.domain.probes()
-        ends = probes if isinstance(word.domain, Choice) else (probes[0], probes[-1])
-        for value in dict.fromkeys([*ends, *filter(word.domain.holds, named)]):
-            yield from _combinations(rest, {**values, name: value}, {**asked, word.term.field: value})
+        probes = parameter.domain.probes()
+        ends = probes if isinstance(parameter.domain, Choice) else (probes[0], probes[-1])
+        for value in dict.fromkeys([*ends, *filter(parameter.domain.holds, named)]):
+            yield from _combinations(rest, {**values, name: value}, {**asked, parameter.term.field: value})

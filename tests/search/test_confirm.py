@@ -171,8 +171,8 @@ def test_random_search_is_the_same_search_but_for_sampler_and_seed(searched: Exp
     assert (theirs.search.sampler, theirs.search.trials) == ("random", 7)
     assert theirs.search.seed != ours.search.seed
     assert theirs.search.early_stopping == ours.search.early_stopping
-    assert (theirs.words, theirs.budget, theirs.training, theirs.data) == (
-        ours.words,
+    assert (theirs.parameters, theirs.budget, theirs.training, theirs.data) == (
+        ours.parameters,
         ours.budget,
         ours.training,
         ours.data,

@@ -24,7 +24,7 @@ from archsearch.search.proposing.records import Known
 from archsearch.search.proposing.warm import carry_over
 from archsearch.space import RecordedChoices, SearchSpace, load_space
 from archsearch.space.many.feasible import Feasible
-from archsearch.space.overrides import read_training_words
+from archsearch.space.overrides import read_train_settings
 from archsearch.tracking.translate import words as params_of
 from tests.search.local import drive_locally, tiny
 from tests.search.test_confirm import Told
@@ -107,9 +107,9 @@ def test_the_next_command_trains_with_the_winners_words(whole: ExperimentFolder)
     with Ledger.read(whole.ledger) as ledger:
         best = ledger.best()
     assert best is not None
-    wanted = space.training.with_words(space.trainings.overrides(best.choices))
+    wanted = space.training.with_overrides(space.trainings.overrides(best.choices))
     given = {"data.name": ("--data", "digits"), "training.epochs": ("--epochs", int(told[told.index("--epochs") + 1]))}
-    assert read_training_words(given, sets).training == wanted
+    assert read_train_settings(given, sets).training == wanted
 
 
 SAMPLERS = ["random", "tpe", "evolution", "local_search", "nsga2", "bayes", "{optuna: optuna.samplers:TPESampler}"]

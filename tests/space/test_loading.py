@@ -34,7 +34,7 @@ def test_the_resolved_file_loads_back_equal_and_draws_the_same(path: Path, tmp_p
     again = load_space(resolved)
     assert again == space
     assert again.to_yaml() == space.to_yaml()
-    assert list(again.words) == list(space.words)
+    assert list(again.parameters) == list(space.parameters)
     for seed in range(5):
         assert again.sample(RandomChoices(seed)) == space.sample(RandomChoices(seed))
 
@@ -51,7 +51,7 @@ def test_the_order_of_a_files_words_changes_no_draw(tmp_path: Path) -> None:
 def test_overrides_are_set_in_order_before_anything_is_checked() -> None:
     space = load_space(CIFAR, ["search.trials=8", "search.trials=9", "space.depth={int: [1, 3]}", "data.limit=500"])
     assert (space.search.trials, space.data.limit) == (9, 500)
-    assert space.words["depth"].to_data() == {"int": [1, 3]}
+    assert space.parameters["depth"].to_data() == {"int": [1, 3]}
     assert load_space(CIFAR, ["search.early_stopping.kind=none"]).search.early_stopping.kind == "none"
 
 

@@ -10,10 +10,10 @@ from scipy.stats import chisquare
 from archsearch.architecture.cost import cost
 from archsearch.reading.errors import InputError
 from archsearch.space import RecordedChoices, SearchSpace, load_space
+from archsearch.space.many.cost_table import NAMES
 from archsearch.space.many.counting import Counter
 from archsearch.space.many.feasible import TYPICAL, Feasible
 from archsearch.space.many.grid import Grid
-from archsearch.space.many.parts import NAMES
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 
@@ -73,7 +73,7 @@ def odd(folder: Path, text: str) -> SearchSpace:
 
 
 def test_counts_are_those_of_the_network_that_the_choices_make(space: SearchSpace) -> None:
-    grid = Grid(space.words)
+    grid = Grid(space.parameters)
     counter = Counter(grid, image=space.input, classes=space.classes)
     rows = grid.draw(150, np.random.default_rng(0))
     counts, possible = counter.count(rows)
@@ -109,7 +109,7 @@ search: {trials: 3}
 
 def test_many_stages_that_grow_by_different_numbers_are_counted_at_once(tmp_path: Path) -> None:
     space = odd(tmp_path, DUAL_PATH)
-    grid = Grid(space.words)
+    grid = Grid(space.parameters)
     rows = grid.everything(2000)
     assert rows is not None and len(rows) == 1296
     counts, possible = Counter(grid, image=space.input, classes=space.classes).count(rows, chunk=len(rows))
@@ -120,7 +120,7 @@ def test_many_stages_that_grow_by_different_numbers_are_counted_at_once(tmp_path
 
 
 def test_rows_are_canonical_and_their_choices_lead_back_to_them(space: SearchSpace) -> None:
-    grid = Grid(space.words)
+    grid = Grid(space.parameters)
     rng = np.random.default_rng(1)
     rows = grid.draw(200, rng)
     assert (grid.settle(rows.copy(), rng) == rows).all()

@@ -8,7 +8,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
 from archsearch.reading import InputError
 from archsearch.space import RandomChoices, RecordedChoices, Recorder
-from archsearch.space.words import groups, vocabulary
+from archsearch.space.parameters import groups, vocabulary
 
 from .spaces import space_of
 

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from archsearch.reading import read
 from archsearch.space import json_schema, reference
-from archsearch.space.words import vocabulary
+from archsearch.space.parameters import vocabulary
 
 from .test_broken_files import BROKEN, GOOD
 from .test_loading import SPACES

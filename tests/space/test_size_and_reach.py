@@ -9,7 +9,7 @@ import pytest
 from archsearch.architecture.cost import cost
 from archsearch.space import SearchSpace, largest, smallest
 from archsearch.space.choices import Scalar
-from archsearch.space.drawing import draw
+from archsearch.space.sampling import draw
 
 from .spaces import space_of
 
@@ -76,7 +76,7 @@ def everything(space: SearchSpace) -> tuple[set[str], list[object]]:
     path: list[int] = []
     while True:
         odometer = _Odometer(path)
-        combinations.add(str(draw(space.words, odometer)))
+        combinations.add(str(draw(space.parameters, odometer)))
         path = path[: len(odometer.width)]
         architectures.append(space.sample(_Odometer(list(path))))
         while path and path[-1] == odometer.width[len(path) - 1] - 1:

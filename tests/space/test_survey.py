@@ -28,7 +28,7 @@ def space(tmp_path: Path) -> SearchSpace:
 
 
 def test_a_small_space_is_looked_at_whole_and_every_number_is_exact(space: SearchSpace) -> None:
-    grid = Grid(space.words)
+    grid = Grid(space.parameters)
     everything = grid.everything(1000)
     assert everything is not None
     prices = [space.price(cost(space.sample(RecordedChoices(grid.choices(row))))) for row in everything]
@@ -55,7 +55,7 @@ def test_a_small_space_is_looked_at_whole_and_every_number_is_exact(space: Searc
 
 
 def test_values_out_of_reach_are_those_that_no_network_within_the_budget_has(space: SearchSpace) -> None:
-    grid = Grid(space.words)
+    grid = Grid(space.parameters)
     everything = grid.everything(1000)
     assert everything is not None
     had = set()
@@ -82,7 +82,7 @@ def test_draws_are_as_the_file_declares_them_and_the_same_by_their_seed(space: S
     assert one.to_dict() == survey(space, samples=180, seed=1).to_dict()
     assert one.quantiles != other.quantiles
     # Free draws give short networks as often as long ones, of which there are many more.
-    rows = Grid(space.words).draw(4000, np.random.default_rng(0))
+    rows = Grid(space.parameters).draw(4000, np.random.default_rng(0))
     assert abs(float((rows[:, 0] == 0).mean()) - 0.5) < 0.05
 
 

@@ -62,7 +62,7 @@ def test_all_that_may_vary_varies_and_every_drawn_training_is_one(tmp_path: Path
             assert settings.warmup == (0.2 if settings.schedule == "constant" else 0.0), "its default, by the schedule"
         assert settings.epochs == 4
         overrides = found.trainings.overrides(recorder.taken)
-        assert found.training.with_words(overrides) == settings, "what a worker makes of them"
+        assert found.training.with_overrides(overrides) == settings, "what a worker makes of them"
     assert {len(values) for values in seen.values()} >= {2, 3, 4, 5}
     assert seen["clip_norm"] == {None, 1.0}
 
@@ -91,7 +91,7 @@ def test_networks_are_drawn_as_without_searched_words(tmp_path: Path) -> None:
     plain, varied = space(tmp_path, "training: {epochs: 4}\n"), space(tmp_path, EVERYTHING)
     for seed in range(20):
         assert varied.sample(RandomChoices(seed)) == plain.sample(RandomChoices(seed))
-    assert plain.trainings.words == {}
+    assert plain.trainings.parameters == {}
     assert plain.trainings.overrides({"depth": 2}) == {}
     assert plain.trainings.identity("0123", {}) == "0123"
 

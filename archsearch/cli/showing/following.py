@@ -45,7 +45,7 @@ def _board(folder: ExperimentFolder, ledger: Ledger) -> Board:
     from archsearch.space.settings import ResourceSettings, TrainingSettings
     from archsearch.space.trainings import read_trainings
 
-    data = read_trainings(read(folder.space_yaml))[0].plain.data
+    data = read_trainings(read(folder.space_yaml))[0].fixed.data
     search = SearchSettings.model_validate(data.get("search", {}), strict=False)
     wall_time = None if search.wall_time is None else max(0.0, search.wall_time - ledger.driven_seconds())
     board = Board(

@@ -110,10 +110,10 @@ def _data(folder: Path, chosen: dict[str, Any]) -> str:
 
     try:
         found, _ = read_trainings(read(ExperimentFolder(folder).space_yaml))
-        words = found.plain.data
+        words = found.fixed.data
         data, base = validate(DataSettings, words["data"]), validate(TrainingSettings, words["training"])
         choices = {f"{GROUP}.{word}": value for word, value in chosen.items()}
-        training = base.with_words(found.trainings(base).overrides(choices))
+        training = base.with_overrides(found.trainings(base).overrides(choices))
     except (InputError, KeyError, TypeError):
         return "NAME"
     said = [data.name, *(["--root", data.root] if data.name != "digits" else []), "--epochs", str(training.epochs)]

@@ -65,9 +65,9 @@ def train(
         "training.batch_size": ("--batch-size", batch_size),
         "training.learning_rate": ("--learning-rate", learning_rate),
     }
-    from archsearch.space.overrides import read_training_words
+    from archsearch.space.overrides import read_train_settings
 
-    words = read_training_words(given, sets or [])
+    words = read_train_settings(given, sets or [])
     network = arguments.architecture(arch)
     folder = _folder(network, words.data, output)
     with stdout_to_stderr():

@@ -257,7 +257,7 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
     stopped = [row.contender.name for row in top if row.contender.state != TrialState.FINISHED.value]
     if stopped:
         notes.append(f"fewer than {plan.top} trials finished: the search trained {', '.join(stopped)} to a rung only")
-    if work.space.trainings.words and any(row.contender.kind == "baseline" for row in rows):
+    if work.space.trainings.parameters and any(row.contender.kind == "baseline" for row in rows):
         notes.append(f"networks that are no trial's have the training of {top[0].contender.name}, the search's best")
     if len(work.space.search.objectives) > 1:
         notes.append("of the search's objectives, accuracy alone is compared here")

@@ -66,7 +66,7 @@ class Run:
             whole = found["weights"]["sha256"] == sha256
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        recipe = settings.with_words(self.training)
+        recipe = settings.with_overrides(self.training)
         wanted = (self.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
         return found if whole and said == wanted else None
 
@@ -262,7 +262,7 @@ def _work(task: Task, run: Run) -> Outcome:
 
     place = _place[0]
     training = TrainingRun(
-        settings=place.settings.with_words(run.training),
+        settings=place.settings.with_overrides(run.training),
         seed=run.seed,
         threads=place.slots.threads,
         compiled=task == "train" and place.slots.compiled,

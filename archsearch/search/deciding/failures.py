@@ -68,7 +68,9 @@ class Failures:
 
     def _size(self, number: int) -> int:
         """Images at once, as the trial's own settings say."""
-        settings = self._space.training.with_words(self._space.trainings.overrides(self._ledger.trial(number).choices))
+        settings = self._space.training.with_overrides(
+            self._space.trainings.overrides(self._ledger.trial(number).choices)
+        )
         return settings.micro_batch or settings.batch_size
 
     def _times(self, number: int, kind: str) -> int:

@@ -117,7 +117,7 @@ class Proposals:
                 self._seen.add(candidate.identity)
                 found = candidate
                 break
-            if self._space.trainings.words:
+            if self._space.trainings.parameters:
                 passed_by.append(row)
         # The ledger does not know of these, so that a resumed search has them before it again.
         for row in passed_by:

@@ -20,8 +20,8 @@ from archsearch.experiment.records import TrialState
 from archsearch.reading.errors import refuse
 from archsearch.search.proposing.records import Known
 from archsearch.space import SearchSpace, load_space
+from archsearch.space.many.encoding import encode
 from archsearch.space.many.grid import Grid
-from archsearch.space.many.locating import locate
 
 KIND = "warm_start"  # of the ledger's note
 LEARNT = (TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED)
@@ -61,7 +61,7 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
             allowed="an experiment on the same data",
             file="--warm-start",
         )
-    grid, known, left, within = Grid(space.every_word), list[Known](), Counter[str](), 0
+    grid, known, left, within = Grid(space.every_parameter), list[Known](), Counter[str](), 0
     with Ledger.read(folder.ledger) as ledger:
         curves: dict[int, dict[int, float]] = {}
         for epoch in ledger.epochs():
@@ -74,8 +74,8 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
                      file="--warm-start")  # fmt: skip
     for trial in trials:
         architecture = Architecture.from_dict(dict(trial.architecture))
-        words = before.training.with_words(before.trainings.overrides(trial.choices))
-        row = locate(space, grid, architecture, words, chosen=trial.training)
+        words = before.training.with_overrides(before.trainings.overrides(trial.choices))
+        row = encode(space, grid, architecture, words, chosen=trial.training)
         if isinstance(row, str):
             left[row] += 1
             continue

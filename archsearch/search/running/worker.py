@@ -174,8 +174,8 @@ class TrialWorker:
         return Training(network, self._images, run, feed=self._images_at_hand())
 
     def _settings_of(self, train: Train) -> TrainingSettings:
-        settings = self._settings.with_words(train.training)
-        return settings if train.micro_batch is None else settings.with_words({"micro_batch": train.micro_batch})
+        settings = self._settings.with_overrides(train.training)
+        return settings if train.micro_batch is None else settings.with_overrides({"micro_batch": train.micro_batch})
 
     def _images_at_hand(self) -> Feed:
         """Put on the device once, for all trials."""

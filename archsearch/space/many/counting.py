@@ -1,6 +1,6 @@
 """The exact costs of many candidates at once: each stage is planned once for all that agree in its words.
 
-A network's cost is the sum of its parts', and a part depends on few choices. `Parts` keeps a table: a part's key (the
+A network's cost is the sum of its parts', and a part depends on few choices. A `CostTable` has them by key (the
 choices that it depends on, and its input's shape) -> its counts and what it emits. What a table lacks is planned by the
 grammar itself (`stage_cost`), with arrays for widths, depths and channels. The rest is looking up and adding.
 """
@@ -19,9 +19,9 @@ from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Block, Head, Stage, Stem
 from archsearch.reading.errors import InputError
 from archsearch.space.many.columns import BoolArray, IntArray
+from archsearch.space.many.cost_table import NAMES, CostTable, Counted
 from archsearch.space.many.grid import Grid, Resolved
-from archsearch.space.many.parts import NAMES, Counted, Parts
-from archsearch.space.words import vocabulary
+from archsearch.space.parameters import vocabulary
 
 ADDED = len(NAMES) - 1  # the last is combined by the maximum
 _NOTHING = (0,) * len(NAMES)
@@ -40,8 +40,8 @@ class Counter:
         self.grid, self._image, self._classes = grid, image, classes
         self._shapes: list[Shape] = []
         self._places: dict[Shape, int] = {}
-        self._stem, self._head = Parts(), Parts()
-        self._stages = [Parts() for _ in range(grid.most)]
+        self._stem, self._head = CostTable(), CostTable()
+        self._stages = [CostTable() for _ in range(grid.most)]
         # The shapes that a stage (or the head, last) has met, by number, and how many its keys have room for.
         self._met: list[IntArray] = [np.full(1, -1, np.int64) for _ in range(grid.most + 1)]
         self._rooms = [4] * (grid.most + 1)
@@ -101,7 +101,7 @@ class Counter:
             _add(counts, rows, parts.counts, slots)
         return tuple(counts[0].tolist()) if possible[0] else None
 
-    def _walk(self, resolved: Resolved, possible: BoolArray) -> Iterator[tuple[int, Parts, Any, IntArray]]:
+    def _walk(self, resolved: Resolved, possible: BoolArray) -> Iterator[tuple[int, CostTable, Any, IntArray]]:
         """Stem, stages and head: the part's number, its table, the rows of the batch that have it, and where they
         stand in the table. Rows whose image runs out leave `possible`."""
         slots = self._find_stem(resolved)
@@ -129,7 +129,7 @@ class Counter:
         def count(rows: IntArray) -> Counted:
             found = []
             for row in rows:
-                stem = Stem.model_construct(**self._group(self._stem_words, resolved, row))
+                stem = Stem.model_construct(**self._fields(Stem, resolved, 0, np.array([row])))
                 found.append(self._part(stem_ops(stem, self._block(resolved, 0, row)), Shape(*self._image)))
             return _stacked(found)
 
@@ -142,14 +142,14 @@ class Counter:
         def count(fresh: IntArray) -> Counted:
             found = []
             for row in every[fresh]:
-                head = Head.model_construct(**self._group(self._head_words, resolved, row))
+                head = Head.model_construct(**self._fields(Head, resolved, 0, np.array([row])))
                 found.append(self._part(head_ops(head, self._classes), self._shapes[state[row]]))
             return _stacked(found)
 
         shape, room = self._local(self.grid.most, self._head, state[rows])
         return self._head.find(key * room + shape, size * room, count)
 
-    def _local(self, number: int, parts: Parts, state: IntArray) -> tuple[IntArray, int]:
+    def _local(self, number: int, parts: CostTable, state: IntArray) -> tuple[IntArray, int]:
         """Shapes by the numbers that a part's keys have for them, and how many numbers there is room for."""
         met = self._met[number]
         if len(met) < len(self._shapes):
@@ -196,8 +196,8 @@ class Counter:
         counts, after = np.zeros((len(rows), len(NAMES)), np.int64), np.full(len(rows), -1, np.int64)
         shapes = np.array([self._shapes[place] for place in state[rows]], np.int64)
         widths = self._numbers("width", resolved, stage, rows)
-        columns = [resolved.words[name][stage][rows] for name in self._stage_words if name not in ARRAYS]
-        columns += [resolved.words[name][0][rows] for name in (self._stem_words if stage == 0 else ())]
+        columns = [resolved.parameters[name][stage][rows] for name in self._stage_words if name not in ARRAYS]
+        columns += [resolved.parameters[name][0][rows] for name in (self._stem_words if stage == 0 else ())]
         columns += [self._following(stage, resolved, rows), shapes[:, 1], shapes[:, 2], shapes[:, 0] == widths]
         columns += [self._numbers("growth_rate", resolved, stage, rows) == 0]
         _, which = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
@@ -212,11 +212,11 @@ class Counter:
     def _plan(self, stage: int, resolved: Resolved, rows: IntArray, shapes: IntArray) -> tuple[Cost, Shape] | None:
         """What these rows' stage costs, which differ in numbers alone; None where the image runs out."""
         stages = int(resolved.stages[rows[0]])
-        words = self._words(Stage, resolved, stage, rows)
-        block = Block.model_construct(**self._words(Block, resolved, stage, rows))
+        words = self._fields(Stage, resolved, stage, rows)
+        block = Block.model_construct(**self._fields(Block, resolved, stage, rows))
         made = Stage.model_construct(**words, block=block)
         activations = [self._value("activation", resolved, i, rows[0]) for i in range(stages)]
-        stem = Stem.model_construct(**self._group(self._stem_words, resolved, rows[0]))
+        stem = Stem.model_construct(**self._fields(Stem, resolved, 0, rows[:1]))
         context = contexts_of(tuple(activations), norm=stem.norm, preactivates=stem.preactivates)[stage]
         try:
             channels: Any = shapes[:, 0] if len(rows) > 1 else int(shapes[0, 0])
@@ -228,7 +228,7 @@ class Counter:
         if stage + 1 >= self.grid.most or "activation" not in self.grid.parts:
             last: IntArray = (resolved.stages[rows] == stage + 1).astype(np.int64)
             return last
-        return np.where(resolved.stages[rows] == stage + 1, -1, resolved.words["activation"][stage + 1][rows])
+        return np.where(resolved.stages[rows] == stage + 1, -1, resolved.parameters["activation"][stage + 1][rows])
 
     # ---- words and keys
 
@@ -236,20 +236,20 @@ class Counter:
         """A word's values, which are numbers: one a row."""
         if name not in self.grid.parts:
             return np.full(len(rows), vocabulary()[name].default(stage))
-        return np.array(self.grid.parts[name].table)[resolved.words[name][stage][rows]]
+        return np.array(self.grid.parts[name].table)[resolved.parameters[name][stage][rows]]
 
     def _value(self, name: str, resolved: Resolved, stage: int, row: int) -> Any:
         if name not in self.grid.parts:
             return vocabulary()[name].default(stage)
-        return self.grid.parts[name].table[resolved.words[name][stage][row]]
+        return self.grid.parts[name].table[resolved.parameters[name][stage][row]]
 
-    def _words(self, owner: Any, resolved: Resolved, stage: int, rows: IntArray) -> dict[str, Any]:
+    def _fields(self, owner: Any, resolved: Resolved, stage: int, rows: IntArray) -> dict[str, Any]:
         """Of a stage or a block: numbers as arrays, one a row; of other words the first row's, which is all rows'."""
         found: dict[str, Any] = {"stride": vocabulary()["stride"].default(stage)} if owner is Stage else {}
         for name, part in self.grid.parts.items():
-            if part.word.term.owner is owner:
+            if part.parameter.term.owner is owner:
                 several = name in ARRAYS and len(part.table) > 1 and len(rows) > 1
-                found[part.word.term.field] = (
+                found[part.parameter.term.field] = (
                     self._numbers(name, resolved, stage, rows)
                     if several
                     else self._value(name, resolved, stage, rows[0])
@@ -257,18 +257,14 @@ class Counter:
         return found
 
     def _block(self, resolved: Resolved, stage: int, row: int) -> Block:
-        return Block.model_construct(**self._words(Block, resolved, stage, np.array([row])))
-
-    def _group(self, names: list[str], resolved: Resolved, row: int) -> dict[str, Any]:
-        parts = self.grid.parts
-        return {parts[name].word.term.field: parts[name].table[resolved.words[name][0][row]] for name in names}
+        return Block.model_construct(**self._fields(Block, resolved, stage, np.array([row])))
 
     def _columns_of(self, number: int) -> Callable[[Sequence[int]], Any]:
         """Takes from a row the codes that a part depends on; parts count from 0, the stem, to the head."""
-        named = {name for part in self.grid.parts.values() for name, _ in part.word.conditions}
+        named = {name for part in self.grid.parts.values() for name, _ in part.parameter.conditions}
         columns: list[int] = []
         for name, part in self.grid.parts.items():
-            if not part.word.term.of_network:
+            if not part.parameter.term.of_network:
                 continue
             stages = [number - 1, *([number] if name == "activation" else ())] if number else [0]
             if len(part.columns) > 1:
@@ -283,7 +279,7 @@ class Counter:
         size = 1
         for name in names:
             if name in self.grid.parts and (radix := len(self.grid.parts[name].table)) > 1:
-                places = resolved.words[name]
+                places = resolved.parameters[name]
                 key = key * radix + places[stage if len(places) > 1 else 0][rows]
                 size *= radix
         return key, size

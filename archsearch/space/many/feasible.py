@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archsearch.space.many.columns import BoolArray, Column, IntArray
+from archsearch.space.many.cost_table import NAMES
 from archsearch.space.many.counting import Counter
 from archsearch.space.many.grid import Grid
-from archsearch.space.many.parts import NAMES
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
@@ -36,7 +36,7 @@ class Feasible:
     """`also` may refuse more of what the budget admits, by its costs: (n,) truth values."""
 
     def __init__(self, space: SearchSpace, *, seed: int, budgeted: bool = True) -> None:
-        self.grid = Grid(space.every_word)
+        self.grid = Grid(space.every_parameter)
         self.counter = Counter(self.grid, image=space.input, classes=space.classes)
         self.also: Callable[[Costs], BoolArray] | None = None
         self._space, self._seed, self._budgeted = space, seed, budgeted

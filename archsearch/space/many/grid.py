@@ -2,7 +2,7 @@
 
 A candidate is a row of codes: for each column the index of the value taken, or -1 where the choice is not asked (its
 `when` does not hold, or the stage is not there). Rows are canonical: inactive choices are -1 and sorted words
-(`order: increasing`) are sorted, so that equal rows are equal assignments. Rules are those of drawing.py; tests hold
+(`order: increasing`) are sorted, so that equal rows are equal assignments. Rules are those of sampling.py; tests hold
 the two together. NumPy alone.
 """
 
@@ -18,7 +18,7 @@ from archsearch.space.choices import Scalar, same
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import Domain, PerStage
 from archsearch.space.many.columns import BoolArray, Column, FloatArray, IntArray
-from archsearch.space.words import Word, vocabulary
+from archsearch.space.parameters import Parameter, vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Part:
     places in the table, one a stage; words of the whole network have one.
     """
 
-    word: Word
+    parameter: Parameter
     table: tuple[Scalar, ...]
     columns: tuple[int, ...]
     fixed: tuple[int, ...]
@@ -39,7 +39,7 @@ class Part:
     @property
     def per_stage(self) -> bool:
         """Whether stages have it, and not the network."""
-        return self.word.term.per_stage
+        return self.parameter.term.per_stage
 
 
 @dataclass(kw_only=True)
@@ -47,18 +47,18 @@ class Resolved:
     """Every word's place in its table, for each candidate: a list, one array a stage, or a single array."""
 
     stages: IntArray
-    words: dict[str, list[IntArray]]
+    parameters: dict[str, list[IntArray]]
 
 
 class Grid:
     """The columns of a space, and the rules between them."""
 
-    def __init__(self, words: Mapping[str, Word]) -> None:
-        self.most = most_stages(words["stages"])
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self.most = most_stages(parameters["stages"])
         self.columns: tuple[Column, ...] = ()
         self.parts: dict[str, Part] = {}
-        for word in words.values():
-            self.parts[word.name] = self._part(word)
+        for parameter in parameters.values():
+            self.parts[parameter.name] = self._part(parameter)
         self._sorted = [p for p in self.parts.values() if p.ranks is not None and len(p.columns) > 1]
         self._in_sorted = {column for part in self._sorted for column in part.columns}
 
@@ -148,28 +148,30 @@ class Grid:
 
     # ---- how words become columns
 
-    def _part(self, word: Word) -> Part:
-        domain, term = word.domain, word.term
+    def _part(self, parameter: Parameter) -> Part:
+        domain, term = parameter.domain, parameter.term
         stages = self.most if term.per_stage else 1
         values: list[Scalar] = []
         fixed: tuple[int, ...] = ()
         columns: tuple[int, ...] = ()
         ranks = None
         if domain is None or isinstance(domain, PerStage):
-            assert not isinstance(word.value, Domain) or isinstance(word.value, PerStage)
-            own = word.value.values if isinstance(word.value, PerStage) else (word.value,) * stages
+            assert not isinstance(parameter.value, Domain) or isinstance(parameter.value, PerStage)
+            own = parameter.value.values if isinstance(parameter.value, PerStage) else (parameter.value,) * stages
             fixed = tuple(_place(values, own[stage]) for stage in range(stages))
         else:
-            names = [f"stage{i + 1}.{word.name}" for i in range(stages)] if word.each else [word.name]
+            names = [f"stage{i + 1}.{parameter.name}" for i in range(stages)] if parameter.each else [parameter.name]
             columns = tuple(range(len(self.columns), len(self.columns) + len(names)))
             self.columns += tuple(Column.of(name, domain) for name in names)
             values = list(self.columns[-1].values)
-            if domain.order and word.each:
+            if domain.order and parameter.each:
                 sign = -1 if domain.order == "decreasing" else 1
                 ranks = sign * np.array(values)
         # A required word is always asked; in a stage that is not there any value will do.
         default = tuple(0 if term.required else _place(values, term.default(stage)) for stage in range(stages))
-        return Part(word=word, table=tuple(values), columns=columns, fixed=fixed, default=default, ranks=ranks)
+        return Part(
+            parameter=parameter, table=tuple(values), columns=columns, fixed=fixed, default=default, ranks=ranks
+        )
 
     # ---- the rules
 
@@ -182,16 +184,16 @@ class Grid:
     ) -> Resolved:
         """Walks the words in the order in which they are asked; with `write` the codes become canonical."""
         count = codes.shape[1]
-        found = Resolved(stages=np.zeros(count, np.int32), words={})
+        found = Resolved(stages=np.zeros(count, np.int32), parameters={})
         for name, part in self.parts.items():
             if name == until:
                 break
             if part.columns and write:
                 self._write(part, codes, found, rng)
-            found.words[name] = self._places(part, codes, found)
+            found.parameters[name] = self._places(part, codes, found)
             if name == "stages":
                 table = np.array(part.table, np.int32)
-                found.stages = table[found.words[name][0]]
+                found.stages = table[found.parameters[name][0]]
         return found
 
     def _places(self, part: Part, codes: IntArray, found: Resolved) -> list[IntArray]:
@@ -200,7 +202,7 @@ class Grid:
         stages = self.most if part.per_stage else 1
         several = len(part.columns) > 1
         alike = part.per_stage and not several and len(set(part.default)) == 1 and len(set(part.fixed)) <= 1
-        alike = alike and all(self._is_shared(name, found) for name, _ in part.word.conditions)
+        alike = alike and all(self._is_shared(name, found) for name, _ in part.parameter.conditions)
         places: list[IntArray] = []
         for stage in range(stages):
             if alike and stage:
@@ -212,9 +214,9 @@ class Grid:
             else:
                 code = np.full(codes.shape[1], part.fixed[stage], np.int32)
                 asked = np.ones(codes.shape[1], bool)
-            if part.word.conditions and not several:
+            if part.parameter.conditions and not several:
                 asked = asked & self._holds(part, found, stage if part.per_stage else None, codes.shape[1])
-            plain = not part.word.conditions and not several
+            plain = not part.parameter.conditions and not several
             places.append(code if plain else np.where(asked, code, np.int32(part.default[stage])))
         return places
 
@@ -222,7 +224,7 @@ class Grid:
         """Whether a word that a condition names says the same in all stages."""
         if name not in self.parts:
             return len({vocabulary()[name].default(stage) for stage in range(self.most)}) == 1
-        places = found.words[name]
+        places = found.parameters[name]
         return all(own is places[0] for own in places)
 
     def _write(self, part: Part, codes: IntArray, found: Resolved, rng: np.random.Generator | None) -> None:
@@ -245,21 +247,21 @@ class Grid:
             return self._holds(part, found, None, count)
         if stage is not None:
             return (found.stages > stage) & self._holds(part, found, stage, count)
-        if not part.word.conditions:
+        if not part.parameter.conditions:
             return np.ones(count, bool)
         holds = [(found.stages > i) & self._holds(part, found, i, count) for i in range(self.most)]
         return _some(holds)
 
     def _holds(self, part: Part, found: Resolved, stage: int | None, count: int) -> BoolArray:
         """Whether a word's conditions hold in a stage; with None, for the network: in some stage."""
-        conditions = part.word.conditions
-        if stage is None and any(len(found.words.get(name, ())) > 1 for name, _ in conditions):
+        conditions = part.parameter.conditions
+        if stage is None and any(len(found.parameters.get(name, ())) > 1 for name, _ in conditions):
             there = [(found.stages > i) & self._holds(part, found, i, count) for i in range(self.most)]
             return _some(there)
         holds = np.ones(count, bool)
         for name, wanted in conditions:
             if name in self.parts:
-                own, places = self.parts[name], found.words[name]
+                own, places = self.parts[name], found.parameters[name]
                 allowed = np.array([any(same(value, one) for one in wanted) for value in own.table])
                 holds = holds & allowed[places[(stage or 0) if len(places) > 1 else 0]]
             elif not any(same(vocabulary()[name].default(stage or 0), one) for one in wanted):

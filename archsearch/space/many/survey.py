@@ -16,9 +16,9 @@ import numpy as np
 
 from archsearch.space.choices import Scalar
 from archsearch.space.many.columns import BoolArray, FloatArray, IntArray
+from archsearch.space.many.cost_table import NAMES
 from archsearch.space.many.counting import Counter
 from archsearch.space.many.grid import Grid
-from archsearch.space.many.parts import NAMES
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
@@ -105,7 +105,7 @@ class _Surveyor:
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space, self._seed = space, seed
         self._rng = np.random.default_rng(seed)
-        self._grid = Grid(space.words)
+        self._grid = Grid(space.parameters)
         self._counter = Counter(self._grid, image=space.input, classes=space.classes)
 
     def look(self, samples: int) -> Survey:

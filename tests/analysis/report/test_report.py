@@ -145,12 +145,12 @@ def test_the_narrower_space_loads_holds_the_best_and_drops_what_is_never_asked(f
     file.write_text(said["yaml"])
     space, before = load_space(file), SPACE
     assert space.name == "small-narrow"
-    assert list(space.words["block"].domain.choice) == ["basic"]
-    assert "cardinality" not in space.words
+    assert list(space.parameters["block"].domain.choice) == ["basic"]
+    assert "cardinality" not in space.parameters
     assert "cardinality" in before
     assert space.size() == said["size"][1] < said["size"][0]
     best = next(row for row in found["rows"] if row["trial"] == found["winner"]["trial"])
-    assert space.words["depth"].domain.holds(best["choices"]["stage2.depth"])
+    assert space.parameters["depth"].domain.holds(best["choices"]["stage2.depth"])
 
 
 def test_a_confirmation_speaks_first(folder: ExperimentFolder, tmp_path: Path) -> None:

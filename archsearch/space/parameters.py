@@ -80,7 +80,7 @@ class Term:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Word:
+class Parameter:
     """A word as a space sets it: a plain value or a domain, and the conditions under which it is asked."""
 
     term: Term
@@ -130,9 +130,9 @@ def groups() -> Mapping[str, type[StrictModel]]:
     }
 
 
-def read_words(document: Document) -> tuple[dict[str, Word], list[Problem]]:
+def read_parameters(document: Document) -> tuple[dict[str, Parameter], list[Problem]]:
     """What a file's `space:` says, each word checked against its own constraints; and what is wrong with it."""
-    words: dict[str, Word] = {}
+    parameters: dict[str, Parameter] = {}
     problems: list[Problem] = []
     space = document.data["space"]
     if not isinstance(space, dict):
@@ -141,16 +141,18 @@ def read_words(document: Document) -> tuple[dict[str, Word], list[Problem]]:
     top = [name for name in vocabulary() if "." not in name]
     for key, value in space.items():
         if key in groups():
-            _read_group(document, key, value, words, problems)
+            _read_group(document, key, value, parameters, problems)
         elif key in top:
-            read_word(document, vocabulary()[key], value, words, problems)
+            read_parameter(document, vocabulary()[key], value, parameters, problems)
         else:
             problem = unknown_field(document, ("space", key), [*top, *groups()])
             problems.append(problem)
-    return words, problems
+    return parameters, problems
 
 
-def _read_group(document: Document, group: str, value: Any, words: dict[str, Word], problems: list[Problem]) -> None:
+def _read_group(
+    document: Document, group: str, value: Any, parameters: dict[str, Parameter], problems: list[Problem]
+) -> None:
     known = list(groups()[group].model_fields)
     if not isinstance(value, dict):
         allowed = f"a mapping of the words {', '.join(known)}"
@@ -158,12 +160,14 @@ def _read_group(document: Document, group: str, value: Any, words: dict[str, Wor
         return
     for key, member in value.items():
         if key in known:
-            read_word(document, vocabulary()[f"{group}.{key}"], member, words, problems)
+            read_parameter(document, vocabulary()[f"{group}.{key}"], member, parameters, problems)
         else:
             problems.append(unknown_field(document, ("space", group, key), known))
 
 
-def read_word(document: Document, term: Term, value: Any, words: dict[str, Word], problems: list[Problem]) -> None:
+def read_parameter(
+    document: Document, term: Term, value: Any, parameters: dict[str, Parameter], problems: list[Problem]
+) -> None:
     """Adds what a file says of a word to `words`, or what is wrong with that to `problems`."""
     result, found = _read_domain(document, term, value) if isinstance(value, dict) else (value, [])
     if isinstance(value, list):
@@ -176,7 +180,7 @@ def read_word(document: Document, term: Term, value: Any, words: dict[str, Word]
         found = _check_values(document, term, result)
     problems.extend(found)
     if not found:
-        words[term.name] = Word(term=term, value=result)
+        parameters[term.name] = Parameter(term=term, value=result)
 
 
 def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple[Any, list[Problem]]:
@@ -250,6 +254,6 @@ def _data(document: Document, loc: Loc) -> Any:
     return data
 
 
-def per_stage_values(word: Word) -> int | None:
+def per_stage_values(parameter: Parameter) -> int | None:
     """How many stages a word with fixed values names; None for every other word."""
-    return len(word.value.values) if isinstance(word.value, PerStage) else None
+    return len(parameter.value.values) if isinstance(parameter.value, PerStage) else None

@@ -11,19 +11,19 @@ from archsearch.architecture.spec import Architecture, Block, Stage
 from archsearch.reading.errors import InputError, Problem
 from archsearch.space.choices import Choices, Scalar, same
 from archsearch.space.domains import Domain
-from archsearch.space.words import Word, groups, vocabulary
+from archsearch.space.parameters import Parameter, groups, vocabulary
 
 Values = dict[str, Scalar | list[Scalar]]
 
 
-def draw(words: Mapping[str, Word], choices: Choices) -> tuple[int, Values]:
+def draw(parameters: Mapping[str, Parameter], choices: Choices) -> tuple[int, Values]:
     """The number of stages, and every word's value: a list, one a stage, for the words that stages have."""
-    stages = _ask(words["stages"], "stages", choices)
+    stages = _ask(parameters["stages"], "stages", choices)
     assert isinstance(stages, int)
     values: Values = {"stages": stages}
-    for word in words.values():
-        if word.name != "stages":
-            values[word.name] = _draw_word(word, stages, values, choices)
+    for parameter in parameters.values():
+        if parameter.name != "stages":
+            values[parameter.name] = _draw_word(parameter, stages, values, choices)
     return stages, values
 
 
@@ -57,14 +57,14 @@ def build(stages: int, values: Values, *, image: tuple[int, int, int], classes: 
         raise InputError(Problem(found=found, hint=hint, file=file)) from None
 
 
-def holds(word: Word, values: Values, stage: int | None) -> bool:
+def holds(parameter: Parameter, values: Values, stage: int | None) -> bool:
     """Whether the word's conditions hold in a stage; with None, in some stage or for the network."""
     if stage is None:
-        counts = [len(v) for name, _ in word.conditions if isinstance(v := values.get(name), list)]
+        counts = [len(v) for name, _ in parameter.conditions if isinstance(v := values.get(name), list)]
         if counts:
-            return any(holds(word, values, i) for i in range(counts[0]))
+            return any(holds(parameter, values, i) for i in range(counts[0]))
         stage = 0
-    for name, wanted in word.conditions:
+    for name, wanted in parameter.conditions:
         value = values[name] if name in values else vocabulary()[name].default(stage)
         own = value[stage] if isinstance(value, list) else value
         if not any(same(own, one) for one in wanted):
@@ -72,17 +72,17 @@ def holds(word: Word, values: Values, stage: int | None) -> bool:
     return True
 
 
-def _draw_word(word: Word, stages: int, values: Values, choices: Choices) -> Scalar | list[Scalar]:
-    term = word.term
+def _draw_word(parameter: Parameter, stages: int, values: Values, choices: Choices) -> Scalar | list[Scalar]:
+    term = parameter.term
     if not term.per_stage:
-        return _ask(word, word.name, choices) if holds(word, values, None) else term.default()
-    active = [i for i in range(stages) if holds(word, values, i)]
+        return _ask(parameter, parameter.name, choices) if holds(parameter, values, None) else term.default()
+    active = [i for i in range(stages) if holds(parameter, values, i)]
     drawn = [term.default(i) for i in range(stages)]
-    if word.each:
-        own = [_ask(word, f"stage{i + 1}.{word.name}", choices) for i in active]
+    if parameter.each:
+        own = [_ask(parameter, f"stage{i + 1}.{parameter.name}", choices) for i in active]
     else:
-        own = [_ask(word, word.name, choices)] * len(active) if active else []
-    order = word.domain.order if word.domain else None
+        own = [_ask(parameter, parameter.name, choices)] * len(active) if active else []
+    order = parameter.domain.order if parameter.domain else None
     if order:
         # The stages draw from one unchanging domain, as Optuna wants, and the values are sorted afterwards.
         own = sorted(own, key=_number, reverse=order == "decreasing")
@@ -91,8 +91,8 @@ def _draw_word(word: Word, stages: int, values: Values, choices: Choices) -> Sca
     return drawn
 
 
-def _ask(word: Word, name: str, choices: Choices) -> Scalar:
-    return word.value.ask(name, choices) if isinstance(word.value, Domain) else word.value
+def _ask(parameter: Parameter, name: str, choices: Choices) -> Scalar:
+    return parameter.value.ask(name, choices) if isinstance(parameter.value, Domain) else parameter.value
 
 
 def _number(value: Scalar) -> float:

@@ -14,14 +14,14 @@ from archsearch.reading.errors import InputError
 from archsearch.space.choices import RecordedChoices, Scalar
 from archsearch.space.many.columns import IntArray
 from archsearch.space.many.grid import Grid
+from archsearch.space.parameters import Term
 from archsearch.space.settings import TrainingSettings
-from archsearch.space.words import Term
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
 
 
-def locate(
+def encode(
     space: SearchSpace,
     grid: Grid,
     architecture: Architecture,
@@ -42,7 +42,7 @@ def locate(
     missing: dict[int, str] = {}
     for number, column in enumerate(grid.columns):
         stage, _, name = column.name.rpartition(".") if column.name.startswith("stage") else ("", "", column.name)
-        term = grid.parts[name].word.term
+        term = grid.parts[name].parameter.term
         found = _value(architecture, term, stage) if term.of_network else getattr(training, term.field)
         code = None if found is _ABSENT else column.code(found)
         if code is None and found is not _ABSENT:
@@ -85,7 +85,7 @@ def _other_training(
     """A word of the training, of those that either space varies, that the choices have otherwise to some effect; empty
     where there is none. Within a continuous domain the nearest of its points will do."""
     varied = space.trainings.varied
-    own = space.training.with_words(space.trainings.overrides(choices))
+    own = space.training.with_overrides(space.trainings.overrides(choices))
     for word in sorted({*chosen, *varied} - own.inert):
         value = getattr(theirs, word)
         domain = varied[word].domain if word in varied else None
@@ -97,7 +97,7 @@ def _other_training(
 
 def _differing(space: SearchSpace, architecture: Architecture) -> str:
     """A fixed word that the network has otherwise."""
-    for name, word in space.words.items():
+    for name, word in space.parameters.items():
         if word.domain is None and name != "stages":
             found = _value(architecture, word.term, "stage1" if word.term.per_stage else "")
             if found != word.value:

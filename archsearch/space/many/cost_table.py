@@ -14,7 +14,7 @@ DENSE = 1 << 24  # keys up to which the table is indexed directly
 Counted = tuple[IntArray, IntArray]  # (n, 7) counts as in NAMES; (n,) the shape that comes out, -1 for none
 
 
-class Parts:
+class CostTable:
     """Rows of counts, and of the shape that each part emits, by key; `count(rows)` plans missing ones."""
 
     def __init__(self) -> None:
