@@ -43,7 +43,7 @@ def drive_and_show(
     summary = drive_shown(
         space,
         folder,
-        go_on=f"archsearch resume {shlex.quote(known_as(folder))}",
+        go_on=f"archsearch resume {shlex.quote(folder.argument)}",
         address=address,
         runtime_env=runtime_env,
         tracking_uri=tracking_uri,
@@ -129,7 +129,7 @@ def _tell_what_is_left(folder: ExperimentFolder, tracking_uri: str | None) -> No
     with suppress(OSError):  # on a full disk nobody can tell, and something else was said
         left = backlog(folder, tracking_uri) if trials else 0
     if left:
-        tell(f"MLflow is {left:,} events behind; send them with:\n  archsearch sync {shlex.quote(known_as(folder))}")
+        tell(f"MLflow is {left:,} events behind; send them with:\n  archsearch sync {shlex.quote(folder.argument)}")
 
 
 def report(summary: dict[str, Any], *, as_json: bool) -> None:
@@ -138,13 +138,6 @@ def report(summary: dict[str, Any], *, as_json: bool) -> None:
         print_json(summary)
     else:
         show(summary)
-
-
-def known_as(folder: ExperimentFolder) -> str:
-    """The shortest word that `find` knows the folder by."""
-    from archsearch.experiment.folder import EXPERIMENTS
-
-    return folder.name if folder.path.parent == EXPERIMENTS else str(folder.path)
 
 
 @contextmanager

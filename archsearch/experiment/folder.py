@@ -46,6 +46,11 @@ class ExperimentFolder:
         return self.path.absolute().name
 
     @property
+    def argument(self) -> str:
+        """The shortest text that `find` knows it by: what is put for EXPERIMENT on the command line."""
+        return self.name if self.path.parent == EXPERIMENTS else str(self.path)
+
+    @property
     def space_yaml(self) -> Path:
         """The search space, as resolved."""
         return self.path / "space.yaml"

@@ -78,7 +78,7 @@ def _next(summary: dict[str, Any]) -> list[str]:
     import shlex
 
     folder = Path(summary["folder"])
-    what = shlex.quote(summary["folder"] if folder.parent != Path("experiments") else folder.name)
+    what = shlex.quote(ExperimentFolder(folder).argument)
     best = shlex.quote(str(ExperimentFolder(folder).best_yaml))
     commands = []
     if summary["state"] in ("interrupted", "failed"):

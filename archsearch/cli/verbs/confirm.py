@@ -52,7 +52,7 @@ def confirm(
     The winner is chosen by its mean validation accuracy; only then the test split is looked at, for the winner and
     those that it is compared with. Ctrl-C saves and leaves (exit code 3); the same command goes on.
     """
-    from archsearch.cli.driving import SAVING, known_as
+    from archsearch.cli.driving import SAVING
     from archsearch.cli.reporting import report_at_the_end
     from archsearch.experiment import find
     from archsearch.search.confirming.confirm import Plan, refuse_unfinished
@@ -86,7 +86,7 @@ def confirm(
     except KeyboardInterrupt:
         from archsearch.tracking import without_password
 
-        words = ["archsearch", "confirm", known_as(folder), "--top", str(top), "--seeds", str(seeds)]
+        words = ["archsearch", "confirm", folder.argument, "--top", str(top), "--seeds", str(seeds)]
         words += [word for name in baseline or () for word in ("--baseline", name)]
         words += ["--no-random"] if no_random else []
         words += ["--compile"] if compiled else []

@@ -1,0 +1,160 @@
+"""One export from what was asked for to the file: refused early, compared with the network where that can be."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from archsearch.architecture.canonical import digest
+from archsearch.architecture.spec import Architecture
+from archsearch.data.images import Progress
+from archsearch.experiment import write_atomically
+from archsearch.export.selection import Selection, kept_weights
+from archsearch.reading.errors import refuse
+
+if TYPE_CHECKING:
+    from archsearch.export.formats import Format
+    from archsearch.export.origin import Origin
+
+FORMS = ("bundle", "config", "python", "safetensors", "onnx", "torch-export")
+BINARY = {"onnx": "model.onnx", "torch-export": "model.pt2", "bundle": "bundle"}  # form: an output that a hint names
+WRITABLE = "a file, in a folder that exists and may be written"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One of FORMS of a network, to a file or a folder (`output`; None: a text is returned).
+
+    `selection` is the trial that the network is of; a network of its own has the weights of a file (`weights`), else
+    untrained ones of `seed`.
+    """
+
+    form: str
+    network: Architecture
+    output: Path | None
+    selection: Selection | None = None
+    weights: Path | None = None
+    seed: int = 0
+
+
+def carry_out(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
+    """Writes the output, whole or not at all; what --json says of it, and the text where there is no output.
+
+    All but config and safetensors are compared with the network before they are written. Raises ParityLost for a form
+    that does not compute what the network does, and InputError.
+    """
+    document = {
+        "format": job.form,
+        "file": None if job.output is None else str(job.output),
+        "digest": digest(job.network),
+        "architecture": job.network.to_dict(),
+        "trial": None if job.selection is None else job.selection.trial.id,
+    }
+    if job.form in ("config", "safetensors"):
+        return document, _as_it_is(job, tell)
+    _refuse_early(job)
+    if job.form == "bundle":
+        return {**document, **_bundle(job, tell)}, None
+    compared, text = _compared(job, tell)
+    return {**document, "parity": [compared]}, text
+
+
+def _as_it_is(job: Job, tell: Progress) -> str | None:
+    """The config, or the weights as they lie there."""
+    content: str | bytes = job.network.to_yaml()
+    if job.form == "safetensors" and job.selection is not None:
+        content = kept_weights(job.selection)
+        if job.output is None:
+            file = f"{job.selection.trial.id}.safetensors"
+            raise refuse("weights are no text", allowed=f"-o {file}", file="--format safetensors")
+    if job.output is not None:
+        _refuse_other_than_files(job.output)
+        with _refused_where_it_fails(job.output):
+            write_atomically(job.output, content)
+        tell(f"wrote {job.output}")
+    return content if isinstance(content, str) else None
+
+
+def _bundle(job: Job, tell: Progress) -> dict[str, Any]:
+    from archsearch.export.bundle import write_bundle
+
+    assert job.output is not None, "a bundle has a folder"
+    origin = _origin(job, tell)
+    manifest = write_bundle(origin, job.output, tell)
+    tell(f"wrote {job.output}: {len(manifest['files'])} files and manifest.json")
+    return {
+        "digest": manifest["digest"],
+        "architecture": origin.architecture.to_dict(),
+        "parity": manifest["parity"],
+        "files": sorted(manifest["files"]),
+    }
+
+
+def _compared(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
+    """What the comparison found; model.py's text where there is no output."""
+    from archsearch.export.bundle import trial_for, write_format
+
+    origin = _origin(job, tell)
+    trial, _ = trial_for(origin, tell)
+    with tempfile.TemporaryDirectory() as folder:
+        file = job.output or Path(folder, "model.py")
+        with _refused_where_it_fails(file):
+            parity = write_format(cast("Format", job.form), origin.network, trial, file)
+        tell(str(parity))
+        text = file.read_text() if job.output is None else None
+    if job.output is not None:
+        tell(f"wrote {job.output}")
+    return parity.to_dict(), text
+
+
+def _refuse_early(job: Job) -> None:
+    """Before torch is imported and data is read."""
+    if job.output is None:
+        if job.form in BINARY:
+            raise refuse(f"{job.form} is no text", allowed=f"-o {BINARY[job.form]}", file=f"--format {job.form}")
+    elif job.form != "bundle":
+        _refuse_other_than_files(job.output)
+    if job.form in ("bundle", "onnx"):
+        from archsearch.export.formats import refuse_without_onnx
+
+        refuse_without_onnx()
+    if job.form == "bundle" and job.output is not None:
+        from archsearch.export.bundle import refuse_other_folders
+
+        refuse_other_folders(job.output)
+
+
+def _refuse_other_than_files(output: Path) -> None:
+    """A folder or a device is left as it is: a rename would take its place."""
+    if output.exists() and not output.is_file():
+        raise refuse(f"{output} is no file", allowed=WRITABLE, file="-o")
+
+
+@contextmanager
+def _refused_where_it_fails(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise refuse(f"{output} cannot be written: {error.strerror}", allowed=WRITABLE, file="-o") from error
+
+
+def _origin(job: Job, tell: Progress) -> Origin:
+    """The network with weights: the confirmed winner's (for a bundle), the trial's, the file's, or fresh ones."""
+    from archsearch.export import origin
+    from archsearch.export.fresh import fresh
+
+    selection = job.selection
+    if selection is None:
+        if job.weights is not None:
+            return origin.of_file(job.network, job.weights)
+        tell(f"no --weights: those of seed {job.seed}, untrained")
+        return origin.Origin(network=fresh(job.network, seed=job.seed))
+    folder = selection.folder
+    if job.form == "bundle" and not selection.named and folder.confirmation.weights.is_file():
+        tell(f"the confirmed winner, from {folder.confirmation.path}")
+        return origin.of_confirmed(folder, tell=tell)
+    return origin.of_trial(folder, job.network, selection.trial, kept_weights(selection), tell=tell)
