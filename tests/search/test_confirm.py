@@ -34,7 +34,7 @@ SPACES = Path(__file__).parents[2] / "search_spaces"
 
 
 class Told(Silent):
-    """An audience that keeps what it is told, and interrupts when it has heard enough."""
+    """An observer that records what it is told, and interrupts after some runs."""
 
     def __init__(self, *, interrupt_after: int | None = None) -> None:
         self.left: int | None = None

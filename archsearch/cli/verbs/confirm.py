@@ -111,15 +111,15 @@ def _named(space: SearchSpace, names: Sequence[str] | None) -> list[Contender] |
 
 
 def _confirm(plan: Plan, space: SearchSpace) -> dict[str, Any]:
-    from archsearch.cli.showing.confirming import shown
+    from archsearch.cli.showing.confirming import showing_confirmation
     from archsearch.data.datasets import load_images
     from archsearch.search.confirming.confirm import NothingTrained, confirm
     from archsearch.search.confirming.retraining import WorkerDied
 
     images = load_images(space.data, progress=tell)
     try:
-        with shown(space.training.epochs) as audience:
-            return confirm(plan, images, audience)
+        with showing_confirmation(space.training.epochs) as observer:
+            return confirm(plan, images, observer)
     except (NothingTrained, WorkerDied) as error:
         raise Failure(str(error)) from error
 

@@ -23,8 +23,8 @@ from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, 
 from archsearch.experiment.records import spell
 from archsearch.reading.errors import refuse
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
-from archsearch.search.confirming.random_search import SearchAudience, looks_at_test, random_best, random_document
-from archsearch.search.confirming.retraining import Hears, Retraining, Run, slots
+from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
+from archsearch.search.confirming.retraining import Retraining, RetrainingObserver, Run, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, ranked, row_document
 from archsearch.space import SearchSpace, load_space
 
@@ -38,11 +38,11 @@ class NothingTrained(RuntimeError):
     """No trial of the search could be retrained."""
 
 
-class Audience(Hears, SearchAudience, Protocol):
-    """Somebody who shows a confirmation to a person."""
+class ConfirmationObserver(RetrainingObserver, RandomSearchObserver, Protocol):
+    """Whoever shows a confirmation to a person."""
 
     def comparing(self, names: Mapping[str, str]) -> None:
-        """The networks that are compared: by their `key`, what each is called."""
+        """Called once the networks to be compared are known: `names` by their keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def refuse_unfinished(folder: ExperimentFolder) -> None:
             )
 
 
-def confirm(plan: Plan, images: ImageSet, audience: Audience) -> dict[str, Any]:
+def confirm(plan: Plan, images: ImageSet, observer: ConfirmationObserver) -> dict[str, Any]:
     """Does it, or goes on with it; what confirm.json holds.
 
     Raises DriverRunning where a driver holds the experiment or its random search, InputError, NothingTrained,
@@ -88,7 +88,7 @@ def confirm(plan: Plan, images: ImageSet, audience: Audience) -> dict[str, Any]:
         plan.files.path.mkdir(mode=0o700, exist_ok=True)
         space = load_space(plan.folder.space_yaml)
         with Ledger.open(plan.folder.ledger) as ledger:
-            work = _Confirmation(plan=plan, space=space, ledger=ledger, images=images, audience=audience)
+            work = _Confirmation(plan=plan, space=space, ledger=ledger, images=images, observer=observer)
             return work.run()
 
 
@@ -98,15 +98,15 @@ class _Confirmation:
     space: SearchSpace
     ledger: Ledger
     images: ImageSet
-    audience: Audience
+    observer: ConfirmationObserver
 
     def run(self) -> dict[str, Any]:
         rows = [Row(contender=contender) for contender in self._contenders()]
         seeds = new_seeds(self.ledger, self.plan.seeds)
         runs = {(row.contender.key, seed): self._run(row.contender, seed) for seed in seeds for row in rows}
         given = replace(slots(self.space.resources, self.space.training.device), compiled=self.plan.compiled)
-        with Retraining(self.images, self.space.training, given, self.audience, self.plan.processes) as retraining:
-            self.audience.comparing(_names(rows))
+        with Retraining(self.images, self.space.training, given, self.observer, self.plan.processes) as retraining:
+            self.observer.comparing(_names(rows))
             for outcome in retraining.train(list(runs.values())):
                 _enter(rows, outcome.run, outcome.result, outcome.failed)
             winner = choose(rows)
@@ -114,7 +114,7 @@ class _Confirmation:
                 raise NothingTrained("no trial could be retrained: " + "; ".join(_failures(rows)))
             # On disk before the test split is looked at: nobody, not even a later session, chooses by it.
             self._write(document := self._document(rows, winner, seeds, state="chosen"))
-            self.audience.phase("looking at the test split")
+            self.observer.phase("looking at the test split")
             for row in rows:
                 row.seen = row is winner or row.contender.kind != "trial"
             tested = [runs[row.contender.key, seed] for row in rows if row.seen for seed in row.results]
@@ -127,7 +127,7 @@ class _Confirmation:
     def _contenders(self) -> list[Contender]:
         plan, found = self.plan, top_of(self.ledger, self.space, self.plan.top)
         if plan.random:
-            best = random_best(plan.folder, self.ledger, self.images, self.audience, tracking_uri=plan.tracking_uri)
+            best = random_best(plan.folder, self.ledger, self.images, self.observer, tracking_uri=plan.tracking_uri)
             found += [best] if best is not None else []
         named = baselines(self.space, found[0].cost["flops"]) if plan.named is None else plan.named
         return [*found, *(trained_as(other, found[0], self.space) for other in named)]

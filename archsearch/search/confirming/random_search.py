@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 MOST_TRIALS = 1_000_000  # that search.trials allows
 
 
-class SearchAudience(Protocol):
-    """Somebody who shows a random search to a person."""
+class RandomSearchObserver(Protocol):
+    """Whoever shows a random search to a person."""
 
     def phase(self, text: str) -> None:
-        """What is done now."""
+        """Shows what is done now."""
 
     def searching(self, space: SearchSpace, folder: ExperimentFolder) -> AbstractContextManager[Observer]:
-        """Who watches the search."""
+        """The search's own observer, for as long as the block lasts."""
 
 
 class EpochsSpent(KeyboardInterrupt):
@@ -78,7 +78,7 @@ def random_best(
     experiment: ExperimentFolder,
     ledger: Ledger,
     images: ImageSet,
-    audience: SearchAudience,
+    observer: RandomSearchObserver,
     *,
     tracking_uri: str | None = None,
 ) -> Contender | None:
@@ -98,9 +98,9 @@ def random_best(
     with Ledger.read(folder.ledger) as sub:
         trials, used_up = sub.trials(), any(event.kind == "exhausted" for event in sub.events())
     if spent(trials) < epochs and not used_up:
-        audience.phase(f"random search at equal cost: {epochs} epochs")
-        with audience.searching(space, folder) as observer:
-            limit = EpochLimit(observer, epochs, trials)
+        observer.phase(f"random search at equal cost: {epochs} epochs")
+        with observer.searching(space, folder) as search_observer:
+            limit = EpochLimit(search_observer, epochs, trials)
             with suppress(EpochsSpent):
                 session = Session(
                     folder=folder,

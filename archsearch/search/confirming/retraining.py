@@ -85,17 +85,17 @@ class Outcome:
     failed: str | None = None
 
 
-class Hears(Protocol):
-    """Somebody who is told how the trainings go on."""
+class RetrainingObserver(Protocol):
+    """Whoever is told how the trainings go on."""
 
     def planned(self, runs: Sequence[Run], *, done: int) -> None:
-        """The runs to come; so many are done already."""
+        """Called before the first run: the runs to come, and how many are done already."""
 
     def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
-        """An epoch of a run has ended, with this validation accuracy."""
+        """Called when a run has ended an epoch, with its validation accuracy."""
 
     def ended(self, outcome: Outcome) -> None:
-        """A run has ended in this session."""
+        """Called when a run has ended in this session."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,10 +136,15 @@ class Retraining:
     """
 
     def __init__(
-        self, images: ImageSet, settings: TrainingSettings, given: Slots, hears: Hears, processes: int | None = None
+        self,
+        images: ImageSet,
+        settings: TrainingSettings,
+        given: Slots,
+        observer: RetrainingObserver,
+        processes: int | None = None,
     ) -> None:
         self.settings = settings.model_copy(update={"device": given.device})
-        self._images, self._hears = images, hears
+        self._images, self._observer = images, observer
         self._slots = given if processes is None else replace(given, count=processes)
         self._context: SpawnContext = get_context("spawn")
         self._stop: Event = self._context.Event()
@@ -168,10 +173,10 @@ class Retraining:
         """
         found = [(run, run.result(self._images.digest, self.settings)) for run in runs]
         todo = [run for run, result in found if result is None]
-        self._hears.planned(todo, done=len(runs) - len(todo))
+        self._observer.planned(todo, done=len(runs) - len(todo))
         yield from (Outcome(run=run, result=result) for run, result in found if result is not None)
         for outcome in self._carry_out("train", todo):
-            self._hears.ended(outcome)
+            self._observer.ended(outcome)
             yield outcome
 
     def test(self, runs: Sequence[Run]) -> Iterator[Outcome]:
@@ -208,7 +213,7 @@ class Retraining:
         """What the processes say while they train, until `None`."""
         while (said := self._said.get()) is not None:
             folder, epoch, accuracy = said
-            self._hears.epoch(self._runs[folder], epoch, accuracy)
+            self._observer.epoch(self._runs[folder], epoch, accuracy)
 
 
 @contextmanager
