@@ -1,13 +1,17 @@
 """What single samplers do, beyond what all keep to."""
 
 import numpy as np
+import pytest
 
 from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.bayes import Bayes, _ranked
 from archsearch.search.proposing.samplers.evolution import Evolution
+from archsearch.search.proposing.samplers.finals import Finals
 from archsearch.search.proposing.samplers.local_search import LocalSearch
 from archsearch.search.proposing.samplers.nsga2 import Nsga2
 from archsearch.search.proposing.samplers.standing import order
 from archsearch.search.proposing.samplers.tpe import Tpe
+from archsearch.space.many.columns import Column
 from benchmarks.finite_field import FiniteField
 from tests.search.samplers.small import NAMES, space
 
@@ -89,3 +93,44 @@ def test_nsga2_takes_its_parents_from_the_front() -> None:
     seen = History(history.codes, scores, history.epochs, 9)
     rows = [Nsga2(population=15).propose(seen, field, np.random.default_rng(seed)) for seed in range(30)]
     assert np.mean([row is not None and row[activation] == 1 for row in rows]) > 0.75
+
+
+def test_the_values_of_an_unordered_choice_lend_each_other_nothing() -> None:
+    """Along an ordered column of three values or more what is good makes its neighbours good, and nowhere else."""
+    names = {"kernel": (3, 5, 7, 9), "link": ("plain", "residual", "dense", "highway"), "depth": (1, 2)}
+    columns = [
+        Column(
+            name=name, values=values, weights=np.full(len(values), 1 / len(values)), ordered=isinstance(values[0], int)
+        )
+        for name, values in names.items()
+    ]
+    codes, prior = np.zeros((8, 3), np.int32), np.full((3, 5), 0.25)
+    kernel, link, depth = Tpe()._density(codes, prior, columns)
+    assert kernel[0] > kernel[1] > kernel[2] > kernel[3]
+    assert link[0] > 4 * link[1] and link[1] == link[2] == link[3] == depth[1]
+    exact = Tpe(reach=0)._density(codes, prior, columns)
+    assert exact[0, :4].tolist() == exact[1, :4].tolist() == link[:4].tolist()
+
+
+def test_with_several_objectives_bayes_is_drawn_to_what_is_unknown() -> None:
+    """Scores say nothing; one of the two candidates that are left stands among the known ones, the other far off."""
+    field = space()
+    link, width = NAMES.index("link"), NAMES.index("width")
+    plain = field.codes[(field.codes[:, link] == 0) & (field.codes[:, width] < 2)]
+    near, known = plain[len(plain) // 2], np.delete(plain, len(plain) // 2, axis=0)
+    (far,) = field.codes[(field.codes == [2, 2, 2, -1, 2, 1]).all(axis=1)]
+    field.left[:] = (field.codes == near).all(axis=1) | (field.codes == far).all(axis=1)
+    scores = np.repeat(np.random.default_rng(0).random((len(known), 1)), 2, axis=1)
+    history = History(known, scores, np.full(len(known), 9), 9)
+    for seed in range(5):
+        row = Bayes(bravery=10.0).propose(history, field, np.random.default_rng(seed))
+        assert row is not None and np.array_equal(row, far)
+
+
+def test_bayes_learns_from_ranks_and_equal_scores_share_theirs() -> None:
+    scores = Finals(np.arange(5), np.array([0.9, 0.1, 0.5, 0.5, 0.5]), np.array([0, 0, 0, 0.01, 0]))
+    values, extra = _ranked(scores)
+    expected = np.array([5, 1, 3, 3, 3]) - 3
+    assert values == pytest.approx(expected / expected.std())
+    # A deviation of 0.1 around 0.5 spans a quarter of the way to either neighbour.
+    assert extra == pytest.approx([0, 0, 0, (0.25 * values[0]) ** 2, 0])
