@@ -32,7 +32,7 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np  # noqa: E402
 
 from archsearch.architecture.cost import cost  # noqa: E402
-from archsearch.search.proposing.records import Known, Records  # noqa: E402
+from archsearch.search.proposing.records import Records, TrainedCandidate  # noqa: E402
 from archsearch.search.proposing.samplers.registry import sampler_of  # noqa: E402
 from archsearch.space import RandomChoices, SearchSpace, load_space  # noqa: E402
 from archsearch.space.many.feasible import Feasible  # noqa: E402
@@ -145,7 +145,7 @@ def ours(feasible: Feasible, fits: Callable[[np.ndarray], bool], name: str) -> I
     rows = np.array([np.frombuffer(key, np.int32) for key in sorted(feasible._used)])
     values = worth(feasible.costs(rows)) + 0.005 * rng.standard_normal(len(rows))
     for number, (row, value) in enumerate(zip(rows, values, strict=True)):
-        records.learn(row, Known(choices={}, costs={}, curve={1: float(value)}), number=number)
+        records.learn(row, TrainedCandidate(choices={}, costs={}, curve={1: float(value)}), number=number)
     while True:
         number += 1
         began = time.perf_counter()
@@ -153,7 +153,7 @@ def ours(feasible: Feasible, fits: Callable[[np.ndarray], bool], name: str) -> I
         seconds = time.perf_counter() - began
         assert row is not None
         value = float(worth(feasible.costs(row[None]))[0])
-        records.learn(row, Known(choices={}, costs={}, curve={1: value}), number=number)
+        records.learn(row, TrainedCandidate(choices={}, costs={}, curve={1: value}), number=number)
         yield seconds, fits(row)
 
 

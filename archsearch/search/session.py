@@ -26,7 +26,7 @@ from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
     from archsearch.search.deciding.observer import Observer
-    from archsearch.search.proposing.warm import Carried
+    from archsearch.search.proposing.warm_start import Carried
     from archsearch.search.running.lanes import Places
     from archsearch.space.settings import ResourceSettings
 

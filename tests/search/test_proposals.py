@@ -11,7 +11,7 @@ from archsearch.search.deciding.messages import Report, Rest, Wait
 from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Candidate, Proposals
 from archsearch.search.proposing.samplers.bayes import Bayes
-from archsearch.search.proposing.warm import carry_over, recorded
+from archsearch.search.proposing.warm_start import carried_results, carry_over
 from archsearch.space import SearchSpace, load_space
 from tests.search.local import Silent, drive_locally, tiny
 
@@ -112,11 +112,11 @@ def test_a_warm_start_carries_results_across_added_and_removed_choices(
     carried = carry_over(space, earlier)
     wide = [t for t in trials if any(s.get("width") == 12 for s in t.architecture["stages"])]
     dense = [t for t in wide if all(s.get("block", {}).get("link") == "dense" for s in t.architecture["stages"])]
-    assert len(carried.known) == len(trials) - len(wide) + len(dense)
+    assert len(carried.results) == len(trials) - len(wide) + len(dense)
     if len(wide) > len(dense):
-        assert carried.left["width = 12"] == len(wide) - len(dense)
-    assert carried.lines()[0].startswith(f"warm start from {earlier.name}: {len(carried.known)} of {len(trials)}")
-    proposals = Proposals(space, prior=carried.known)
+        assert carried.dropped["width = 12"] == len(wide) - len(dense)
+    assert carried.lines()[0].startswith(f"warm start from {earlier.name}: {len(carried.results)} of {len(trials)}")
+    proposals = Proposals(space, prior=carried.results)
     first = proposals.propose(1)
     assert first is not None
     assert first.digest in {t.digest for t in trials}, "the best that is known is trained again"
@@ -129,11 +129,11 @@ def test_the_new_ledger_keeps_what_was_carried(tmp_path: Path, earlier: Experime
 
     space, _ = tiny(tmp_path)
     carried = carry_over(space, earlier)
-    assert not carried.left
+    assert not carried.dropped
     folder = ExperimentFolder(tmp_path / "warm")
     create(space, folder, name="warm", carried=carried)
     with Ledger.read(folder.ledger) as ledger:
-        assert recorded(ledger) == list(carried.known)
+        assert carried_results(ledger) == list(carried.results)
     drive_locally(space, folder)
     with Ledger.read(folder.ledger) as ledger:
         assert ledger.counts().total == 8
@@ -166,5 +166,5 @@ def test_what_the_first_proposals_look_at_is_counted_before_a_worker_asks(tmp_pa
     with Ledger.open(folder.ledger) as ledger:
         feasible = Search(space=space, folder=folder, ledger=ledger, observer=Silent())._proposals.feasible
         counted = feasible.share()
-        assert len(feasible.draw(Bayes().anywhere, np.random.default_rng(0))) == Bayes().anywhere
+        assert len(feasible.draw(Bayes().uniform, np.random.default_rng(0))) == Bayes().uniform
         assert feasible.share() == counted

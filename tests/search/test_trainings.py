@@ -20,8 +20,8 @@ from archsearch.experiment.summary import summarise
 from archsearch.search.confirming.confirm import Plan, confirm
 from archsearch.search.confirming.contenders import baseline
 from archsearch.search.proposing.proposals import Proposals
-from archsearch.search.proposing.records import Known
-from archsearch.search.proposing.warm import carry_over
+from archsearch.search.proposing.records import TrainedCandidate
+from archsearch.search.proposing.warm_start import carry_over
 from archsearch.space import RecordedChoices, SearchSpace, load_space
 from archsearch.space.many.feasible import Feasible
 from archsearch.space.overrides import read_train_settings
@@ -132,7 +132,7 @@ def test_every_sampler_proposes_trainings_none_of_them_twice(
     assert {candidate.choices["training.learning_rate"] for candidate in found if candidate} == set(RATES)
 
 
-def known_of(space: SearchSpace, count: int) -> list[Known]:
+def known_of(space: SearchSpace, count: int) -> list[TrainedCandidate]:
     """Made-up results that say that AdamW is better: enough of them for every sampler to have a model."""
     feasible = Feasible(space, seed=5)
     known = []
@@ -140,7 +140,7 @@ def known_of(space: SearchSpace, count: int) -> list[Known]:
         choices = feasible.grid.choices(row)
         score = 0.8 if choices["training.optimizer"] == "adamw" else 0.4
         costs = {name: int(value[0]) for name, value in feasible.costs(row[None]).items()}
-        known.append(Known(choices=choices, costs=costs, curve={1: score, 3: score}))
+        known.append(TrainedCandidate(choices=choices, costs=costs, curve={1: score, 3: score}))
     return known
 
 
@@ -183,13 +183,13 @@ def test_a_warm_start_carries_trainings_that_the_new_space_has(whole: Experiment
     with Ledger.read(whole.ledger) as ledger:
         left = sum(trial.choices["training.learning_rate"] == 0.01 for trial in ledger.trials())
     carried = carry_over(space, whole)
-    assert dict(carried.left) == {"training.learning_rate = 0.01": left}
-    assert len(carried.known) == 8 - left
+    assert dict(carried.dropped) == {"training.learning_rate = 0.01": left}
+    assert len(carried.results) == 8 - left
     assert not carried.notes
     near, _ = tiny_at(tmp_path / "near", *VARIED[1:], "training.learning_rate={float: [0.005, 0.3], log: true}")
-    assert not carry_over(near, whole).left
+    assert not carry_over(near, whole).dropped
     fixed, _ = tiny_at(tmp_path / "fixed", *VARIED[1:], "training.learning_rate=0.01")
-    assert len(carry_over(fixed, whole).known) == left
+    assert len(carry_over(fixed, whole).results) == left
 
 
 def tiny_at(folder: Path, *overrides: str) -> tuple[SearchSpace, ExperimentFolder]:

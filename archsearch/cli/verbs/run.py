@@ -15,7 +15,7 @@ from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
     from archsearch.experiment import ExperimentFolder
-    from archsearch.search.proposing.warm import Carried
+    from archsearch.search.proposing.warm_start import Carried
     from archsearch.space import SearchSpace
 
 app = app_of("run")
@@ -97,7 +97,7 @@ def _carried(space: SearchSpace, experiment: str | None) -> Carried | None:
     if experiment is None:
         return None
     from archsearch.experiment.folder import find
-    from archsearch.search.proposing.warm import carry_over
+    from archsearch.search.proposing.warm_start import carry_over
 
     carried = carry_over(space, find(experiment))
     for line in carried.lines():

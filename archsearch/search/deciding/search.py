@@ -20,7 +20,7 @@ from archsearch.search.deciding.rungs import Promotion, Rungs
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.testing import FinalTest
 from archsearch.search.proposing.proposals import Candidate, Proposals, derived_seed
-from archsearch.search.proposing.warm import recorded
+from archsearch.search.proposing.warm_start import carried_results
 from archsearch.space import SearchSpace
 
 OBJECTIVE = "validation_accuracy"
@@ -50,7 +50,7 @@ class Search:
             self.space,
             self.ledger.trials_as_known(),
             self.ledger.epochs(),
-            prior=recorded(self.ledger),
+            prior=carried_results(self.ledger),
             refused=self._gate.refused,
         )
         self._gate.teach(self._proposals.feasible)

@@ -34,7 +34,7 @@ class History:
 
     @classmethod
     def empty(cls, columns: int, objectives: int = 1, full: int = 1) -> History:
-        """No trial yet."""
+        """A history of no trials."""
         return cls(
             codes=np.empty((0, columns), np.int32),
             scores=np.empty((0, objectives)),
@@ -47,28 +47,31 @@ class History:
 
     @property
     def objectives(self) -> int:
-        """M."""
+        """M, how many objectives a score has."""
         return int(self.scores.shape[1])
 
     @property
-    def known(self) -> BoolArray:
-        """(n,): the trials whose every objective is known."""
+    def scored(self) -> BoolArray:
+        """(n,): whether every objective of a trial is known."""
         return np.asarray(np.isfinite(self.scores).all(axis=1))
 
     @property
     def finished(self) -> BoolArray:
-        """(n,): the trials that were trained in full, with a score."""
-        return np.asarray(self.known & (self.epochs >= self.full))
+        """(n,): whether a trial was trained in full, with a score."""
+        return np.asarray(self.scored & (self.epochs >= self.full))
 
-    def at(self, epochs: int) -> FloatArray:
-        """(n, M): the scores at a rung, or in the end: nan where a trial was not trained so far, or further unseen."""
-        newest = np.where((self.epochs == epochs)[:, None] & self.known[:, None], self.scores, np.nan)
+    def scores_at(self, epochs: int) -> FloatArray:
+        """(n, M): the scores after so many epochs, nan where they are not known.
+
+        At `full` epochs or more: those of finished trials.
+        """
+        newest = np.where((self.epochs == epochs)[:, None] & self.scored[:, None], self.scores, np.nan)
         if epochs >= self.full:
             return np.where(self.finished[:, None], self.scores, np.nan)
-        kept = self.rungs.get(epochs)
-        return newest if kept is None else np.where(np.isfinite(kept), kept, newest)
+        at_rung = self.rungs.get(epochs)
+        return newest if at_rung is None else np.where(np.isfinite(at_rung), at_rung, newest)
 
     def levels(self) -> tuple[int, ...]:
-        """The epochs at which scores stand, rising: every rung that a trial was seen at, and the end."""
-        seen = {int(epochs) for epochs in np.unique(self.epochs[self.known])} | set(self.rungs)
-        return tuple(sorted({min(epochs, self.full) for epochs in seen if epochs > 0}))
+        """The epochs after which any trial has a score, rising: rungs, and `full` once a trial has finished."""
+        scored = {int(epochs) for epochs in np.unique(self.epochs[self.scored])} | set(self.rungs)
+        return tuple(sorted({min(epochs, self.full) for epochs in scored if epochs > 0}))

@@ -18,14 +18,14 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment.records import Epoch, Trial, TrialState
-from archsearch.search.proposing.records import Known, Records
+from archsearch.search.proposing.records import Records, TrainedCandidate
 from archsearch.search.proposing.samplers.registry import sampler_of
 from archsearch.space import RecordedChoices, SearchSpace
 from archsearch.space.budget import Price
 from archsearch.space.many.columns import IntArray
 from archsearch.space.many.feasible import Feasible
 
-SPELLINGS = 5_000  # candidates in a row that are networks known already, before the space counts as used up
+ATTEMPTS = 5_000  # candidates in a row whose networks were proposed already, before the space counts as used up
 REPEATED = 3  # of a warm start's best networks that are trained again
 
 
@@ -63,33 +63,35 @@ class Proposals:
         trials: Sequence[Trial] = (),
         epochs: Sequence[Epoch] = (),
         *,
-        prior: Sequence[Known] = (),
+        prior: Sequence[TrainedCandidate] = (),
         refused: Iterable[tuple[str, Mapping[str, Any]]] = (),
     ) -> None:
         self._space = space
         self._threads = ThreadpoolController()  # finding the libraries takes milliseconds
         self.feasible = Feasible(space, seed=derived_seed(space.search.seed, "candidates"))
-        word = space.search.sampler
+        sampler = space.search.sampler
         objectives = tuple(space.search.objectives)
-        self._sampler = sampler_of(word if isinstance(word, str) else word.to_dict(), objectives=len(objectives))
+        self._sampler = sampler_of(
+            sampler if isinstance(sampler, str) else sampler.to_dict(), objectives=len(objectives)
+        )
         self._records = Records(
             columns=len(self.feasible.columns),
             objectives=objectives,
             rungs=space.search.early_stopping.rungs(space.training.epochs),
             full=space.training.epochs,
         )
-        self._seen = {self._identity(trial.digest, trial.choices) for trial in trials}
+        self._identities = {self._identity(trial.digest, trial.choices) for trial in trials}
         self._refused = set[str]()
-        carried = [(row, known) for known in prior if (row := self._row(known.choices)) is not None]
-        for row, known in carried:
-            self._records.learn(row, known)
-        self._first = self._to_repeat(carried)
+        carried = [(row, trained) for trained in prior if (row := self._row(trained.choices)) is not None]
+        for row, trained in carried:
+            self._records.learn(row, trained)
+        self._repeated = self._to_repeat(carried)
         curves: dict[int, list[Epoch]] = {}
         for epoch in epochs:
             curves.setdefault(epoch.trial, []).append(epoch)
-        for network, choices in refused:
-            self.refuse(network)
-            self._seen.add(self._identity(network, choices))
+        for refused_digest, choices in refused:
+            self.refuse(refused_digest)
+            self._identities.add(self._identity(refused_digest, choices))
             if (row := self._row(choices)) is not None:
                 self.feasible.use(row)
         for trial in trials:
@@ -98,12 +100,12 @@ class Proposals:
     def propose(self, number: int) -> Candidate | None:
         """The candidate of trial `number`, or None where the space holds no new one within the budget."""
         # A candidate that its latency ruled out leaves its number to the next one, which draws anew.
-        rng = np.random.default_rng(derived_seed(self._space.search.seed, number, len(self._seen)))
-        found: Candidate | None = None
-        passed_by: list[IntArray] = []
-        for attempt in range(SPELLINGS):
-            if attempt == 0 and number <= len(self._first):
-                row: IntArray | None = self._first[number - 1]
+        rng = np.random.default_rng(derived_seed(self._space.search.seed, number, len(self._identities)))
+        proposal: Candidate | None = None
+        repetitions: list[IntArray] = []
+        for attempt in range(ATTEMPTS):
+            if attempt == 0 and number <= len(self._repeated):
+                row: IntArray | None = self._repeated[number - 1]
             else:
                 # The trials have the cores: several threads of linear algebra would wait for one another.
                 with self._threads.limit(limits=1):
@@ -112,48 +114,48 @@ class Proposals:
                 break
             self.feasible.use(row)
             candidate = self.candidate(row)
-            # Otherwise another spelling of one that was proposed, or a network that its latency ruled out.
-            if candidate.identity not in self._seen and candidate.digest not in self._refused:
-                self._seen.add(candidate.identity)
-                found = candidate
+            # Otherwise other choices for a network that was proposed, or a network that its latency ruled out.
+            if candidate.identity not in self._identities and candidate.digest not in self._refused:
+                self._identities.add(candidate.identity)
+                proposal = candidate
                 break
             if self._space.trainings.parameters:
-                passed_by.append(row)
+                repetitions.append(row)
         # The ledger does not know of these, so that a resumed search has them before it again.
-        for row in passed_by:
+        for row in repetitions:
             self.feasible.release(row)
-        return found
+        return proposal
 
     def prepare(self) -> None:
-        """Counts what the first proposals look at, which the workers leave time for while they start."""
-        self.feasible.prepare(getattr(self._sampler, "anywhere", 1))
+        """Counts the candidates that the first proposals choose from, while the workers still start."""
+        self.feasible.prepare(getattr(self._sampler, "uniform", 1))
 
     def refuse(self, digest: str) -> None:
-        """This network is not proposed, with whatever training."""
+        """The network of this digest is not proposed, with whatever training."""
         self._refused.add(digest)
 
     def begins(self, number: int, candidate: Candidate) -> None:
-        """The candidate is trial `number` from now on."""
+        """The candidate runs as trial `number`; samplers see it as one without a score."""
         if (row := self._row(candidate.choices)) is not None:
             self._records.begin(number, row)
 
     def learn(self, trial: Trial, epochs: Iterable[Epoch]) -> None:
-        """What is known of a trial by now: it was proposed, it paused at a rung, or it ended."""
+        """Takes a trial's newest state in: it was proposed, it paused at a rung, or it ended."""
         row = self._row(trial.choices)
         if row is None:
             return
         self.feasible.use(row)
-        self._seen.add(self._identity(trial.digest, trial.choices))
+        self._identities.add(self._identity(trial.digest, trial.choices))
         # Of one that goes on above its rung no more is known than it scored there; of one that failed, nothing.
         running = trial.state in (TrialState.WAITING, TrialState.RUNNING)
         last = trial.rung if running else 0 if trial.state is TrialState.FAILED else trial.epochs
         scores = {e.epoch: e.metrics.get("validation_accuracy") for e in epochs if e.epoch <= last}
         curve = {epoch: score for epoch, score in scores.items() if score is not None}
-        known = Known(choices=trial.choices, costs=trial.cost, curve=curve)
-        self._records.learn(row, known, number=trial.number, ended=trial.state.ended or bool(known.curve))
+        trained = TrainedCandidate(choices=trial.choices, costs=trial.cost, curve=curve)
+        self._records.learn(row, trained, number=trial.number, ended=trial.state.ended or bool(curve))
 
     def candidate(self, row: IntArray) -> Candidate:
-        """The network of a row, with what it costs."""
+        """The network of a row of codes (D,), with its cost and its digest."""
         choices = self.feasible.grid.choices(row)
         architecture = self._space.sample(RecordedChoices(choices))
         counted, network = cost(architecture), digest(architecture)
@@ -167,12 +169,14 @@ class Proposals:
         )
 
     def typical(self) -> Architecture | None:
-        """One of middling FLOPs, always the same: what is measured of it holds for the search. Nothing is proposed;
-        None where nothing could be."""
+        """A candidate's network of median FLOPs, always the same, for what is measured once for a search.
+
+        It is not used up by that. None where no candidate fits the budget.
+        """
         row = self.feasible.typical()
         return None if row is None else self.candidate(row).architecture
 
-    def _to_repeat(self, carried: Sequence[tuple[IntArray, Known]]) -> list[IntArray]:
+    def _to_repeat(self, carried: Sequence[tuple[IntArray, TrainedCandidate]]) -> list[IntArray]:
         """The best of a warm start within the budget come first: their weights are elsewhere, and a search must not
         end behind what was known at its start."""
         rows = np.array([row for row, _ in carried]).reshape(-1, len(self.feasible.columns))
@@ -186,5 +190,5 @@ class Proposals:
         return trainings.identity(digest, trainings.overrides(choices))
 
     def _row(self, choices: Mapping[str, Any]) -> IntArray | None:
-        """None for choices that this space does not hold."""
+        """The codes (D,) of choices, None where this space does not hold them."""
         return self.feasible.grid.codes(choices, np.random.default_rng(0))

@@ -13,8 +13,8 @@ from archsearch.space.many.columns import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """What is known of a candidate that was trained: `curve` maps epochs to validation accuracy."""
+class TrainedCandidate:
+    """A candidate's choices and costs, and its training so far: `curve` maps epochs to validation accuracy."""
 
     choices: Mapping[str, Any]
     costs: Mapping[str, float]
@@ -34,30 +34,33 @@ class Records:
         self._scores: FloatArray = np.empty((64, len(objectives)))
         self._epochs: IntArray = np.empty(64, np.int32)
         self._rungs: dict[int, FloatArray] = {}
-        self._places: dict[int, int] = {}
+        self._indices: dict[int, int] = {}
         self._running: dict[int, IntArray] = {}
 
     def begin(self, number: int, row: IntArray) -> None:
         """Trial `number` runs, and nothing is known of it."""
         self._running[number] = row
 
-    def learn(self, row: IntArray, known: Known, *, number: int | None = None, ended: bool = True) -> None:
-        """What is known of a trial by now; trials without a number are another experiment's."""
+    def learn(self, row: IntArray, trained: TrainedCandidate, *, number: int | None = None, ended: bool = True) -> None:
+        """Notes a trial's training so far; trials without a number are another experiment's.
+
+        One that has not `ended` counts as running, with no score.
+        """
         if not ended and number is not None:
             self._running[number] = row
             return
-        place = self._place(number)
-        self._codes[place] = row
-        reached = max(known.curve, default=0)
-        self._epochs[place] = reached
-        self._scores[place] = self._score(known, reached)
-        for epochs in self._levels & known.curve.keys():
+        index = self._index(number)
+        self._codes[index] = row
+        reached = max(trained.curve, default=0)
+        self._epochs[index] = reached
+        self._scores[index] = self._score(trained, reached)
+        for epochs in self._levels & trained.curve.keys():
             if epochs not in self._rungs:
                 self._rungs[epochs] = np.full((len(self._codes), len(self._objectives)), np.nan)
-            self._rungs[epochs][place] = self._score(known, epochs)
+            self._rungs[epochs][index] = self._score(trained, epochs)
 
     def history(self) -> History:
-        """As of now."""
+        """The trials so far; running ones without a score come last."""
         count, running = self._count, list(self._running.values())
         codes, scores, epochs = self._codes[:count], self._scores[:count], self._epochs[:count]
         rungs = {at: values[:count] for at, values in self._rungs.items()}
@@ -69,25 +72,26 @@ class Records:
             rungs = {at: np.concatenate([values, blank]) for at, values in rungs.items()}
         return History(codes=codes, scores=scores, epochs=epochs, full=self._full, rungs=rungs)
 
-    def _score(self, known: Known, epochs: int) -> FloatArray:
+    def _score(self, trained: TrainedCandidate, epochs: int) -> FloatArray:
         """Every objective, turned so that more is better."""
-        accuracy = known.curve.get(epochs, np.nan)
-        return np.array([accuracy if name == "accuracy" else -known.costs[name] for name in self._objectives])
+        accuracy = trained.curve.get(epochs, np.nan)
+        return np.array([accuracy if name == "accuracy" else -trained.costs[name] for name in self._objectives])
 
-    def _place(self, number: int | None) -> int:
-        if number is not None and number in self._places:
-            return self._places[number]
+    def _index(self, number: int | None) -> int:
+        """Where a trial stands in the arrays; one that is new gets the next index, and room for it."""
+        if number is not None and number in self._indices:
+            return self._indices[number]
         if self._count == len(self._codes):
-            more = len(self._codes)
+            added = len(self._codes)
             self._codes = np.concatenate([self._codes, np.empty_like(self._codes)])
             self._scores = np.concatenate([self._scores, np.empty_like(self._scores)])
-            self._epochs = np.concatenate([self._epochs, np.zeros(more, np.int32)])
-            blank = np.full((more, len(self._objectives)), np.nan)
+            self._epochs = np.concatenate([self._epochs, np.zeros(added, np.int32)])
+            blank = np.full((added, len(self._objectives)), np.nan)
             self._rungs = {at: np.concatenate([values, blank]) for at, values in self._rungs.items()}
-        place, self._count = self._count, self._count + 1
+        index, self._count = self._count, self._count + 1
         for values in self._rungs.values():
-            values[place] = np.nan
+            values[index] = np.nan
         if number is not None:
-            self._places[number] = place
+            self._indices[number] = index
             self._running.pop(number, None)
-        return place
+        return index

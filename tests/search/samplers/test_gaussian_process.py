@@ -64,7 +64,7 @@ def test_the_posterior_is_that_of_the_book() -> None:
     expected_mean, expected_spread = by_the_book(inputs, settings, values, others)
     assert mean == pytest.approx(expected_mean, abs=1e-8)
     assert spread == pytest.approx(expected_spread, abs=1e-6)
-    assert model.known == pytest.approx(model.predict(inputs)[0])
+    assert model.fitted == pytest.approx(model.predict(inputs)[0])
 
 
 def test_a_value_of_which_less_is_known_counts_less() -> None:
@@ -72,8 +72,8 @@ def test_a_value_of_which_less_is_known_counts_less() -> None:
     values = np.zeros(12)
     values[0] = 5.0
     settings = Settings((1.0,) * 4, 1.0, 0.01)
-    sure = GaussianProcess(inputs, values, np.zeros(12), settings).known[0]
-    doubt = GaussianProcess(inputs, values, np.where(np.arange(12) == 0, 10.0, 0.0), settings).known[0]
+    sure = GaussianProcess(inputs, values, np.zeros(12), settings).fitted[0]
+    doubt = GaussianProcess(inputs, values, np.where(np.arange(12) == 0, 10.0, 0.0), settings).fitted[0]
     assert sure > 3 > 1.5 > doubt
 
 

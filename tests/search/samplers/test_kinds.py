@@ -9,7 +9,7 @@ from archsearch.search.proposing.samplers.evolution import Evolution
 from archsearch.search.proposing.samplers.finals import Finals
 from archsearch.search.proposing.samplers.local_search import LocalSearch
 from archsearch.search.proposing.samplers.nsga2 import Nsga2
-from archsearch.search.proposing.samplers.standing import order
+from archsearch.search.proposing.samplers.ranking import order
 from archsearch.search.proposing.samplers.tpe import Tpe
 from archsearch.space.many.columns import Column
 from benchmarks.finite_field import FiniteField
@@ -108,7 +108,7 @@ def test_the_values_of_an_unordered_choice_lend_each_other_nothing() -> None:
     kernel, link, depth = Tpe()._density(codes, prior, columns)
     assert kernel[0] > kernel[1] > kernel[2] > kernel[3]
     assert link[0] > 4 * link[1] and link[1] == link[2] == link[3] == depth[1]
-    exact = Tpe(reach=0)._density(codes, prior, columns)
+    exact = Tpe(smoothing=0)._density(codes, prior, columns)
     assert exact[0, :4].tolist() == exact[1, :4].tolist() == link[:4].tolist()
 
 
@@ -123,7 +123,7 @@ def test_with_several_objectives_bayes_is_drawn_to_what_is_unknown() -> None:
     scores = np.repeat(np.random.default_rng(0).random((len(known), 1)), 2, axis=1)
     history = History(known, scores, np.full(len(known), 9), 9)
     for seed in range(5):
-        row = Bayes(bravery=10.0).propose(history, field, np.random.default_rng(seed))
+        row = Bayes(confidence=10.0).propose(history, field, np.random.default_rng(seed))
         assert row is not None and np.array_equal(row, far)
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.face import Field
 from archsearch.search.proposing.samplers.finals import Finals, finals
 from archsearch.search.proposing.samplers.gaussian_process import GaussianProcess, Inputs, Settings, embedded, learn
+from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.search.proposing.samplers.pool import pool
-from archsearch.search.proposing.samplers.standing import comparable, order
+from archsearch.search.proposing.samplers.ranking import comparable, order
 from archsearch.space.many.columns import FloatArray, IntArray
 
 COSTS = ("params", "flops")
@@ -30,66 +30,68 @@ class Bayes:
 
     startup: int = 10  # random trials before there is a model
     observations: int = 150  # the best half of these and a spread of the others bound the time
-    waiting: int = 50  # of the trials without a score, the last ones
-    lessons: int = 60  # trials that the model's settings are learnt from
+    pending: int = 50  # of the trials without a score, the last ones
+    settings_trials: int = 60  # trials that the model's settings are learnt from
     growth: float = 1.25  # settings are learnt anew when so many times more trials are there
-    anywhere: int = 256  # candidates to score: uniform ones,
+    uniform: int = 256  # candidates to score: uniform ones,
     parents: int = 5  # and of the best trials
-    each: int = 12  # so many neighbours
-    bravery: float = 1.0  # standard deviations of the bounds, with several objectives
+    neighbours: int = 12  # so many each
+    confidence: float = 1.0  # standard deviations above the mean of the upper bounds, with several objectives
     _learnt: dict[bytes, Settings] = field(default_factory=dict, compare=False, repr=False)
 
-    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+    def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """The most promising of some hundreds of candidates, uniform ones and neighbours of the best trials."""
         ranked = order(history, enough=max(self.startup, self.parents))
         if len(ranked) < self.startup:
             drawn = feasible.draw(1, rng)
             return drawn[0] if len(drawn) else None
         best = history.codes[ranked[: self.parents]]
-        candidates = pool(best, feasible, rng, anywhere=self.anywhere, each=self.each)
+        candidates = pool(best, feasible, rng, uniform=self.uniform, neighbours=self.neighbours)
         if not len(candidates):
             return None
         inputs = _inputs(candidates, feasible)
         models = [self._model(history, objective, feasible) for objective in range(history.objectives)]
         if len(models) == 1:
-            worth = _improvement(*models[0].predict(inputs), float(models[0].known.max()))
+            merit = _improvement(*models[0].predict(inputs), float(models[0].fitted.max()))
         else:
-            bounds = [mean + self.bravery * spread for mean, spread in (model.predict(inputs) for model in models)]
-            worth = _scalarised(np.stack(bounds, axis=1), rng.dirichlet(np.ones(len(models))))
-        return candidates[int(np.argmax(worth))]
+            bounds = [mean + self.confidence * spread for mean, spread in (model.predict(inputs) for model in models)]
+            merit = _scalarised(np.stack(bounds, axis=1), rng.dirichlet(np.ones(len(models))))
+        return candidates[int(np.argmax(merit))]
 
-    def _model(self, history: History, objective: int, feasible: Field) -> GaussianProcess:
-        known = _thinned(finals(history, objective), self.observations)
-        inputs = _inputs(history.codes[known.rows], feasible)
-        values, extra = _ranked(known)
+    def _model(self, history: History, objective: int, feasible: FeasibleSet) -> GaussianProcess:
+        """The posterior of one objective's ranks, running and failed trials taken at what it predicts for them."""
+        observed = _thinned(finals(history, objective), self.observations)
+        inputs = _inputs(history.codes[observed.rows], feasible)
+        values, extra = _ranked(observed)
         settings = self._settings(history, objective, feasible)
         model = GaussianProcess(inputs, values, extra, settings)
-        (waiting,) = np.nonzero(~history.known)
-        if not len(waiting):
+        (pending,) = np.nonzero(~history.scored)
+        if not len(pending):
             return model
-        more = _inputs(history.codes[waiting[-self.waiting :]], feasible)
-        together = Inputs(np.concatenate([inputs.points, more.points]), inputs.owners)
-        believed = np.concatenate([values, model.predict(more)[0]])
-        extra = np.concatenate([extra, np.zeros(len(more.points))])
-        return GaussianProcess(together, believed, extra, settings)
+        unscored = _inputs(history.codes[pending[-self.pending :]], feasible)
+        points = Inputs(np.concatenate([inputs.points, unscored.points]), inputs.owners)
+        believed = np.concatenate([values, model.predict(unscored)[0]])
+        extra = np.concatenate([extra, np.zeros(len(unscored.points))])
+        return GaussianProcess(points, believed, extra, settings)
 
-    def _settings(self, history: History, objective: int, feasible: Field) -> Settings:
+    def _settings(self, history: History, objective: int, feasible: FeasibleSet) -> Settings:
         """Learnt from the first trials of the highest rung with enough of them: anew at 10, 12, 15, 18, ... trials."""
         chosen, scores = comparable(history, 2 * self.startup)
         count = min(self.startup, len(chosen))
         while int(count * self.growth) <= len(chosen):
             count = int(count * self.growth)
-        some = _thinned(Finals(chosen[:count], scores[:count, objective], np.zeros(count)), self.lessons)
-        codes = history.codes[some.rows]
-        key = codes.tobytes() + some.values.tobytes()
+        lessons = _thinned(Finals(chosen[:count], scores[:count, objective], np.zeros(count)), self.settings_trials)
+        codes = history.codes[lessons.rows]
+        key = codes.tobytes() + lessons.values.tobytes()
         if key not in self._learnt:
             while len(self._learnt) >= 2 * history.objectives:
                 self._learnt.pop(next(iter(self._learnt)))
-            self._learnt[key] = learn(_inputs(codes, feasible), _ranked(some)[0])
+            self._learnt[key] = learn(_inputs(codes, feasible), _ranked(lessons)[0])
         return self._learnt[key]
 
 
-def _inputs(codes: IntArray, feasible: Field) -> Inputs:
+def _inputs(codes: IntArray, feasible: FeasibleSet) -> Inputs:
+    """Rows as points of the model: their choices, and the costs of `COSTS` that are known."""
     costs = feasible.costs(codes)
     return embedded(codes, [costs[name] for name in COSTS if name in costs], feasible.columns)
 
@@ -109,15 +111,15 @@ def _ranked(known: Finals) -> tuple[FloatArray, FloatArray]:
     return heights[place], (reach / 2) ** 2
 
 
-def _thinned(known: Finals, most: int) -> Finals:
-    """At most so many of the trials: the best half, and of the others every so-manieth by rank."""
-    if len(known.rows) <= most:
-        return known
-    ranked = np.argsort(-known.values, kind="stable")
-    rest = ranked[most // 2 :]
-    spread = rest[np.linspace(0, len(rest) - 1, most - most // 2).round().astype(int)]
-    kept = np.sort(np.concatenate([ranked[: most // 2], spread]))
-    return Finals(known.rows[kept], known.values[kept], known.variance[kept])
+def _thinned(scores: Finals, limit: int) -> Finals:
+    """At most `limit` of the trials: half of them the best, the other half evenly spread over the ranks below."""
+    if len(scores.rows) <= limit:
+        return scores
+    ranked = np.argsort(-scores.values, kind="stable")
+    lower = ranked[limit // 2 :]
+    spread = lower[np.linspace(0, len(lower) - 1, limit - limit // 2).round().astype(int)]
+    indices = np.sort(np.concatenate([ranked[: limit // 2], spread]))
+    return Finals(scores.rows[indices], scores.values[indices], scores.variance[indices])
 
 
 def _improvement(mean: FloatArray, spread: FloatArray, best: float) -> FloatArray:

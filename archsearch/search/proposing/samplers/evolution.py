@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.face import Field
-from archsearch.search.proposing.samplers.standing import order
+from archsearch.search.proposing.samplers.interface import FeasibleSet
+from archsearch.search.proposing.samplers.ranking import order
 from archsearch.space.many.columns import IntArray
 
 
@@ -20,13 +20,13 @@ class Evolution:
     population: int = 30
     tournament: int = 10
 
-    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+    def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """A child of a tournament's winner; a random candidate while the population fills, or the child is used up."""
         alive = order(history, last=self.population)
         if len(alive) >= self.population:
             entered = np.sort(rng.choice(len(alive), min(self.tournament, len(alive)), replace=False))
-            for place in entered:
-                child = feasible.neighbours(history.codes[alive[place]], 1, rng)
+            for index in entered:
+                child = feasible.neighbours(history.codes[alive[index]], 1, rng)
                 if len(child):
                     return child[0]
         drawn = feasible.draw(1, rng)

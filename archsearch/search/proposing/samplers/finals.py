@@ -1,4 +1,4 @@
-"""What the trials that were not finished would have scored, as far as the rungs tell."""
+"""What unfinished trials would have scored at the end, estimated from their scores at rungs."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def finals(history: History, objective: int) -> Finals:
     score at the lower rung, the line's input, so that the choice does not bend the line. A trial that stands lower
     gets what the lines foretell, with the variance of their residuals: it is never taken for a finished one.
     """
-    at = {level: history.at(level)[:, objective] for level in history.levels()}
-    at = {level: scores for level, scores in at.items() if np.isfinite(scores).sum() >= ENOUGH} or at
+    levels = {level: history.scores_at(level)[:, objective] for level in history.levels()}
+    levels = {level: scores for level, scores in levels.items() if np.isfinite(scores).sum() >= ENOUGH} or levels
     values, variance = np.full(len(history), np.nan), np.zeros(len(history))
     below: FloatArray | None = None
-    for scores in at.values():
+    for scores in levels.values():
         if below is not None:
             slope, shift, spread = _line(below, scores)
             values, variance = slope * values + shift, slope**2 * variance + spread
@@ -46,13 +46,13 @@ def finals(history: History, objective: int) -> Finals:
 
 def _line(below: FloatArray, above: FloatArray) -> tuple[float, float, float]:
     """Slope, shift and residual variance of `above` given `below`, (n,) each with nan, held to slope 1."""
-    both = np.isfinite(below) & np.isfinite(above)
+    paired = np.isfinite(below) & np.isfinite(above)
     spread = float(np.var(below[np.isfinite(below)]))
-    if not both.any() or spread == 0:
+    if not paired.any() or spread == 0:
         shift = float(np.nanmean(above) - np.nanmean(below))
         return 1.0, shift, spread
-    x, y = below[both], above[both]
+    x, y = below[paired], above[paired]
     across, along = x - x.mean(), y - y.mean()
     slope = float((across @ along + PRIOR * spread) / (across @ across + PRIOR * spread))
-    left = along - slope * across
-    return slope, float(y.mean() - slope * x.mean()), float((left @ left + PRIOR * spread) / (len(x) + PRIOR))
+    residuals = along - slope * across
+    return slope, float(y.mean() - slope * x.mean()), float((residuals @ residuals + PRIOR * spread) / (len(x) + PRIOR))

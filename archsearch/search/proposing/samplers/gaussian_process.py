@@ -1,6 +1,6 @@
 """A Gaussian process over architectures: their choices, and what they cost.
 
-Two candidates are alike as far as each choice agrees and each cost is near; how much a choice counts is learnt.
+Two candidates are similar as far as their choices agree and their costs are near; how much each counts is learnt.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Inputs:
 
     @property
     def parts(self) -> int:
-        """D + C."""
+        """D + C, the number of parts."""
         return int(self.owners[-1]) + 1 if len(self.owners) else 0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is learnt besides the function: a weight for each part, a common one that they are held to, the noise."""
+    """Hyperparameters: a weight for each part, the common weight that they are held to, the noise."""
 
     weights: tuple[float, ...]
     scale: float
@@ -50,11 +50,11 @@ def embedded(codes: IntArray, costs: Sequence[IntArray], columns: Sequence[Colum
     coordinates: list[FloatArray] = []
     owners: list[int] = []
     for part, column in enumerate(columns):
-        own, size = codes[:, part], len(column.values)
+        values, size = codes[:, part], len(column.values)
         if column.ordered and size > 2:
-            coordinates += [np.where(own < 0, 0.5, own / (size - 1)), np.where(own < 0, np.sqrt(0.75), 0.0)]
+            coordinates += [np.where(values < 0, 0.5, values / (size - 1)), np.where(values < 0, np.sqrt(0.75), 0.0)]
         else:
-            coordinates += [np.where(own == code, np.sqrt(0.5), 0.0) for code in range(-1, size)]
+            coordinates += [np.where(values == code, np.sqrt(0.5), 0.0) for code in range(-1, size)]
         owners += [part] * (len(coordinates) - len(owners))
     coordinates += [np.log2(np.maximum(cost, 1)) for cost in costs]
     owners += range(len(columns), len(columns) + len(costs))
@@ -66,9 +66,9 @@ def matern(squared: FloatArray) -> FloatArray:
     distance = np.maximum(squared, 0)
     distance *= 5
     np.sqrt(distance, out=distance)
-    alike = np.exp(-distance)
-    alike *= 1 + distance * (1 + distance / 3)
-    return alike
+    similarity = np.exp(-distance)
+    similarity *= 1 + distance * (1 + distance / 3)
+    return similarity
 
 
 def evidence(squared: FloatArray, values: FloatArray, settings: Settings) -> float:
@@ -91,13 +91,13 @@ def evidence(squared: FloatArray, values: FloatArray, settings: Settings) -> flo
 
 
 def learn(inputs: Inputs, values: FloatArray) -> Settings:
-    """The settings that explain (n,) values of mean 0 best, sought one by one: a small grid, so no surprises."""
+    """The settings that explain (n,) values of mean 0 best, sought one after another on a small grid."""
     squared = np.zeros((inputs.parts, len(values), len(values)))
     for owner, point in zip(inputs.owners, inputs.points.T, strict=True):
         squared[owner] += (point[:, None] - point) ** 2
     first = [Settings((scale,) * len(squared), scale, noise) for scale in SCALES for noise in NOISES]
-    found = [evidence(squared, values, settings) for settings in first]
-    best, top = first[int(np.argmax(found))], max(found)
+    evidences = [evidence(squared, values, settings) for settings in first]
+    best, top = first[int(np.argmax(evidences))], max(evidences)
     for _ in range(SWEEPS):
         for part in range(len(squared)):
             for step in STEPS:
@@ -114,7 +114,7 @@ def learn(inputs: Inputs, values: FloatArray) -> Settings:
 
 
 class GaussianProcess:
-    """Posterior of a function known at n inputs, with noise."""
+    """The posterior of a function that was measured, with noise, at n inputs."""
 
     def __init__(self, inputs: Inputs, values: FloatArray, extra: FloatArray, settings: Settings) -> None:
         """`values` (n,); `extra` (n,): noise of single values, known beforehand, in units of the values' variance."""
@@ -122,22 +122,23 @@ class GaussianProcess:
         self._centre = inputs.points.mean(axis=0)
         self._points = (inputs.points - self._centre) * self._scales
         self._mean = float(values.mean())
-        alike = self._alike(self._points)
-        matrix = alike.copy()
+        similarity = self._similarity(self._points)
+        matrix = similarity.copy()
         matrix[np.diag_indices(len(values))] += settings.noise + extra
         self._inverse = np.linalg.inv(np.linalg.cholesky(matrix))
         white = self._inverse @ (values - self._mean)
         self._variance = max(float(white @ white) / len(values), 1e-12)
         self._coefficients = self._inverse.T @ white
-        self.known = alike @ self._coefficients + self._mean
-        """(n,): what is believed of the function at the inputs."""
+        self.fitted = similarity @ self._coefficients + self._mean
+        """(n,): the posterior mean at the inputs."""
 
     def predict(self, inputs: Inputs) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the function, (m,) each, without the noise of a measurement."""
-        cross = self._alike((inputs.points - self._centre) * self._scales)
+        cross = self._similarity((inputs.points - self._centre) * self._scales)
         explained = ((cross @ self._inverse.T) ** 2).sum(axis=1)
         return cross @ self._coefficients + self._mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-9))
 
-    def _alike(self, points: FloatArray) -> FloatArray:
+    def _similarity(self, points: FloatArray) -> FloatArray:
+        """(m, n): the covariance of points and inputs, as a share of the signal's variance."""
         lengths = (points**2).sum(axis=1)[:, None] + (self._points**2).sum(axis=1)
         return matern(lengths - 2 * points @ self._points.T)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.face import Field
-from archsearch.search.proposing.samplers.standing import order
+from archsearch.search.proposing.samplers.interface import FeasibleSet
+from archsearch.search.proposing.samplers.ranking import order
 from archsearch.space.many.columns import IntArray
 
 
@@ -22,13 +22,13 @@ class LocalSearch:
     startup: int = 10  # random trials to begin from
     patience: int = 20
 
-    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
-        """One neighbour, or a random candidate."""
+    def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
+        """A neighbour of the best trial that has one left, or a random candidate."""
         ranked = order(history, enough=self.patience)
         if len(ranked) >= self.startup:
             for index in ranked[: self.patience]:
-                found = feasible.neighbours(history.codes[index], 1, rng)
-                if len(found):
-                    return found[0]
+                neighbour = feasible.neighbours(history.codes[index], 1, rng)
+                if len(neighbour):
+                    return neighbour[0]
         drawn = feasible.draw(1, rng)
         return drawn[0] if len(drawn) else None

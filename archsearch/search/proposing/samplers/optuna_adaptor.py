@@ -15,11 +15,11 @@ from optuna.trial import TrialState
 
 from archsearch.reading.errors import refuse
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.face import Field
+from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.space.many.columns import Column, IntArray
 
-POOL = 512  # feasible candidates drawn where the suggestion itself is none
-MOST = 32  # values of one choice that are looked at
+DRAWS = 512  # feasible candidates drawn where the suggestion itself is none
+VALUES = 32  # of one choice, at most, that are tried in its place
 ALLOWED = "module:Class, such as optuna.samplers:TPESampler"
 Statement = tuple[bytes, int, tuple[float, ...]]  # a trial's row, its epochs, its scores
 
@@ -30,7 +30,7 @@ class OptunaAdaptor:
     The study hears of every trial with the choices that were run, not with those it had suggested: as COMPLETE once
     finished, as PRUNED with its score so far while it is stopped or waits at a rung (with several objectives Optuna
     knows no such thing: nothing then), not at all while it runs for the first time or where it failed. Parameters are
-    the places of a column's values: integers for ordered ones. Inactive choices are left out, as Optuna's
+    the indices of a column's values: integers for ordered ones. Inactive choices are left out, as Optuna's
     define-by-run does. The suggestion itself is told FAIL, which Optuna's samplers pass over.
 
     Where a trial's score changes because it went on from a rung, the study is made anew (2 ms a trial).
@@ -46,35 +46,35 @@ class OptunaAdaptor:
             raise refuse(f"the sampler {name} counts combinations through", allowed="one that chooses", hint=hint)
         self._make(0)
         self._study: optuna.Study | None = None
-        self._told: list[Statement] = []
+        self._statements: list[Statement] = []
 
-    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+    def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """The candidate nearest to what the sampler suggests: fewest choices changed, then the least distance."""
         distributions = [_distribution(column) for column in feasible.columns]
         study = self._learnt(history, feasible.columns, distributions)
         study.sampler = self._make(int(rng.integers(2**32)))
         try:
-            asked = study.ask()
-            wished = [_suggest(asked, *pair) for pair in zip(feasible.columns, distributions, strict=True)]
+            trial = study.ask()
+            suggestion = [_suggest(trial, *pair) for pair in zip(feasible.columns, distributions, strict=True)]
         except ImportError as error:
             raise refuse(f"{self._name} needs a package that is not installed: {error}") from None
-        study.tell(asked, state=TrialState.FAIL)
-        return nearest(np.array(wished, np.int32), feasible, rng)
+        study.tell(trial, state=TrialState.FAIL)
+        return nearest(np.array(suggestion, np.int32), feasible, rng)
 
     def _learnt(
         self, history: History, columns: Sequence[Column], distributions: Sequence[BaseDistribution]
     ) -> optuna.Study:
         """The study that knows this history; the one at hand where it knows a beginning of it."""
         epochs = np.minimum(history.epochs, history.full)
-        known = np.nonzero(history.known)[0]
-        statements = [(history.codes[i].tobytes(), int(epochs[i]), tuple(history.scores[i].tolist())) for i in known]
-        if self._study is None or statements[: len(self._told)] != self._told:
-            self._study, self._told = optuna.create_study(directions=["maximize"] * self._objectives), []
-        for row, reached, scores in statements[len(self._told) :]:
+        (scored,) = np.nonzero(history.scored)
+        statements = [(history.codes[i].tobytes(), int(epochs[i]), tuple(history.scores[i].tolist())) for i in scored]
+        if self._study is None or statements[: len(self._statements)] != self._statements:
+            self._study, self._statements = optuna.create_study(directions=["maximize"] * self._objectives), []
+        for row, reached, scores in statements[len(self._statements) :]:
             codes = np.frombuffer(row, history.codes.dtype)
-            self._study.sampler = self._make(len(self._told))
+            self._study.sampler = self._make(len(self._statements))
             self._tell(self._study, codes, scores, reached, history.full, columns, distributions)
-            self._told.append((row, reached, scores))
+            self._statements.append((row, reached, scores))
         return self._study
 
     def _tell(
@@ -89,18 +89,18 @@ class OptunaAdaptor:
     ) -> None:
         active = [index for index, code in enumerate(codes) if code >= 0]
         study.enqueue_trial({columns[index].name: int(codes[index]) for index in active})
-        asked = study.ask()
+        trial = study.ask()
         if isinstance(study.sampler, BaseGASampler | CmaEsSampler):
-            _ = asked.relative_params  # They write the trial's generation down as they make a suggestion.
+            _ = trial.relative_params  # They write the trial's generation down as they make a suggestion.
         for index in active:
-            _suggest(asked, columns[index], distributions[index])
+            _suggest(trial, columns[index], distributions[index])
         if epochs >= full:
-            study.tell(asked, list(scores))
+            study.tell(trial, list(scores))
         elif self._objectives == 1:
-            asked.report(scores[0], epochs)
-            study.tell(asked, state=TrialState.PRUNED)
+            trial.report(scores[0], epochs)
+            study.tell(trial, state=TrialState.PRUNED)
         else:
-            study.tell(asked, state=TrialState.FAIL)
+            study.tell(trial, state=TrialState.FAIL)
 
     def _make(self, seed: int) -> BaseSampler:
         options = dict(self._options)
@@ -111,61 +111,61 @@ class OptunaAdaptor:
         except ImportError as error:
             raise refuse(f"{self._name} needs a package that is not installed: {error}") from None
         except (TypeError, ValueError) as error:
-            found = f"the sampler {self._name} cannot be made: {error}"
-            raise refuse(found, allowed="a sampler whose arguments stand in its options") from None
+            problem = f"the sampler {self._name} cannot be made: {error}"
+            raise refuse(problem, allowed="a sampler whose arguments stand in its options") from None
 
 
-def nearest(wished: IntArray, feasible: Field, rng: np.random.Generator) -> IntArray | None:
+def nearest(suggestion: IntArray, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
     """The candidate nearest to a row (D,) that has a value everywhere: itself, one choice away, or one of a draw.
 
     Choices that are inactive in a candidate do not count against it. None where nothing is left.
     """
-    exact = feasible.admitted(wished[None])
+    exact = feasible.admitted(suggestion[None])
     if len(exact):
         return exact[0]
-    found = np.concatenate([feasible.admitted(_one_away(wished, feasible.columns)), feasible.draw(POOL, rng)])
-    if not len(found):
+    candidates = np.concatenate([feasible.admitted(_one_away(suggestion, feasible.columns)), feasible.draw(DRAWS, rng)])
+    if not len(candidates):
         return None
     sizes = np.array([max(len(column.values) - 1, 1) for column in feasible.columns])
     ordered = np.array([column.ordered for column in feasible.columns])
-    apart = np.where(found >= 0, np.abs(found - wished), 0)
+    apart = np.where(candidates >= 0, np.abs(candidates - suggestion), 0)
     distance = np.where(ordered, apart / sizes, apart > 0).sum(axis=1)
-    return found[np.lexsort((distance, (apart > 0).sum(axis=1)))[0]]
+    return candidates[np.lexsort((distance, (apart > 0).sum(axis=1)))[0]]
 
 
 def _one_away(row: IntArray, columns: Sequence[Column]) -> IntArray:
     """The row with one choice changed, in every way; of a choice with very many values in some ways from end to end."""
     changed = []
     for index, column in enumerate(columns):
-        places = np.linspace(0, len(column.values) - 1, min(len(column.values), MOST)).round().astype(int)
-        changed += [np.where(np.arange(len(row)) == index, place, row) for place in places]
+        codes = np.linspace(0, len(column.values) - 1, min(len(column.values), VALUES)).round().astype(int)
+        changed += [np.where(np.arange(len(row)) == index, code, row) for code in codes]
     return np.array(changed, np.int32)
 
 
 def _distribution(column: Column) -> BaseDistribution:
-    places = len(column.values)
-    return IntDistribution(0, places - 1) if column.ordered else CategoricalDistribution(tuple(range(places)))
+    size = len(column.values)
+    return IntDistribution(0, size - 1) if column.ordered else CategoricalDistribution(tuple(range(size)))
 
 
-def _suggest(asked: optuna.Trial, column: Column, distribution: BaseDistribution) -> int:
+def _suggest(trial: optuna.Trial, column: Column, distribution: BaseDistribution) -> int:
     if isinstance(distribution, IntDistribution):
-        return asked.suggest_int(column.name, distribution.low, distribution.high)
+        return trial.suggest_int(column.name, distribution.low, distribution.high)
     assert isinstance(distribution, CategoricalDistribution)
-    return int(asked.suggest_categorical(column.name, distribution.choices))  # type: ignore[arg-type]
+    return int(trial.suggest_categorical(column.name, distribution.choices))  # type: ignore[arg-type]
 
 
 def _class(name: str) -> type[BaseSampler]:
     """The class that "module:Class" names. Raises InputError where there is none, or it is no sampler of Optuna's."""
-    module, colon, wanted = name.partition(":")
-    if not colon or not module or not wanted:
+    module, colon, attribute = name.partition(":")
+    if not colon or not module or not attribute:
         raise refuse(f"the sampler {name!r:.80}", allowed=ALLOWED)
     try:
-        found = getattr(importlib.import_module(module), wanted, None)
+        kind = getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
         raise refuse(f"the sampler {name!r:.80}: {error}", allowed=ALLOWED) from None
-    if not (inspect.isclass(found) and issubclass(found, BaseSampler)):
+    if not (inspect.isclass(kind) and issubclass(kind, BaseSampler)):
         raise refuse(f"the sampler {name!r:.80} is no sampler of Optuna's", allowed=ALLOWED, hint=_hint(module))
-    return found
+    return kind
 
 
 def _hint(module: str) -> str:

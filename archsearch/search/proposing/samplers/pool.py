@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archsearch.search.proposing.samplers.face import Field
+from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.space.many.columns import Column, IntArray
 
 
@@ -17,15 +17,15 @@ def filled(codes: IntArray, columns: Sequence[Column], rng: np.random.Generator)
     return np.where(codes < 0, drawn, codes).astype(np.int32)
 
 
-def around(rows: IntArray, each: int, feasible: Field, rng: np.random.Generator) -> IntArray:
-    """Up to `each` neighbours of every row (k, D), one after another."""
-    found = [feasible.neighbours(row, each, rng) for row in rows]
-    return np.concatenate(found) if found else np.empty((0, len(feasible.columns)), np.int32)
+def around(rows: IntArray, count: int, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray:
+    """Up to `count` neighbours of every row (k, D), one after another."""
+    neighbours = [feasible.neighbours(row, count, rng) for row in rows]
+    return np.concatenate(neighbours) if neighbours else np.empty((0, len(feasible.columns)), np.int32)
 
 
-def pool(best: IntArray, feasible: Field, rng: np.random.Generator, *, anywhere: int, each: int) -> IntArray:
-    """`anywhere` uniform candidates, and `each` neighbours of every row of `best`; none where nothing is left.
+def pool(best: IntArray, feasible: FeasibleSet, rng: np.random.Generator, *, uniform: int, neighbours: int) -> IntArray:
+    """`uniform` candidates from anywhere, and so many `neighbours` of each row of `best`; none where nothing is left.
 
     A row may stand twice: scoring it twice is cheaper than looking for it.
     """
-    return np.concatenate([feasible.draw(anywhere, rng), around(best, each, feasible, rng)])
+    return np.concatenate([feasible.draw(uniform, rng), around(best, neighbours, feasible, rng)])

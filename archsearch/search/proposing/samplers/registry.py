@@ -1,4 +1,4 @@
-"""From the word in a search-space file to a sampler."""
+"""From `search.sampler` of a search-space file to a sampler."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from archsearch.reading.errors import refuse
 from archsearch.search.proposing.samplers.bayes import Bayes
 from archsearch.search.proposing.samplers.evolution import Evolution
-from archsearch.search.proposing.samplers.face import Sampler
+from archsearch.search.proposing.samplers.interface import Sampler
 from archsearch.search.proposing.samplers.local_search import LocalSearch
 from archsearch.search.proposing.samplers.nsga2 import Nsga2
 from archsearch.search.proposing.samplers.tpe import Tpe
@@ -26,34 +26,34 @@ NAMES = ("auto", *KINDS)
 ALLOWED = f"{', '.join(NAMES)}, or a mapping {{optuna: module:Class}}"
 
 
-def sampler_of(word: str | Mapping[str, Any], *, objectives: int) -> Sampler:
-    """The sampler that a name stands for, or `{optuna: "module:Class", options: {...}}`: one of Optuna's.
+def sampler_of(name: str | Mapping[str, Any], *, objectives: int) -> Sampler:
+    """The sampler that `name` stands for: one of NAMES, or `{optuna: "module:Class", options: {...}}`.
 
     `auto` is `bayes`, which was best on both tables of benchmarks/tabular (LOG.md). Raises InputError, with what is
-    allowed, for any other word and for a class that is no sampler.
+    allowed, for any other name and for a class that is no sampler.
     """
-    if isinstance(word, str):
-        if word == "auto":
+    if isinstance(name, str):
+        if name == "auto":
             return Bayes()
-        if word not in KINDS:
-            raise refuse(f"the sampler {word!r:.80}", allowed=ALLOWED)
-        return KINDS[word]()
-    options = word.get("options") or {}
+        if name not in KINDS:
+            raise refuse(f"the sampler {name!r:.80}", allowed=ALLOWED)
+        return KINDS[name]()
+    options = name.get("options") or {}
     if (
-        not isinstance(word.get("optuna"), str)
+        not isinstance(name.get("optuna"), str)
         or not isinstance(options, Mapping)
-        or word.keys() - {"optuna", "options"}
+        or name.keys() - {"optuna", "options"}
     ):
-        raise refuse(f"the sampler {dict(word)!r:.80}", allowed=ALLOWED, hint="options: the class's own arguments")
+        raise refuse(f"the sampler {dict(name)!r:.80}", allowed=ALLOWED, hint="options: the class's own arguments")
     from archsearch.search.proposing.samplers.optuna_adaptor import OptunaAdaptor
 
-    return OptunaAdaptor(word["optuna"], options, objectives=objectives)
+    return OptunaAdaptor(name["optuna"], options, objectives=objectives)
 
 
-def random_until(word: str | Mapping[str, Any], *, objectives: int) -> float | None:
+def random_until(name: str | Mapping[str, Any], *, objectives: int) -> float | None:
     """As long as a sampler knows fewer scores than this, it proposes at random: inf for `random`; None for one of
     Optuna's, of which that is not known."""
-    sampler = sampler_of(word, objectives=objectives) if isinstance(word, str) else None
+    sampler = sampler_of(name, objectives=objectives) if isinstance(name, str) else None
     match sampler:
         case None:
             return None

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.face import Field
+from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.space.many.columns import IntArray
 
 
 @dataclass(frozen=True)
 class Uniform:
-    """Bergstra & Bengio 2012; the yardstick of every other sampler."""
+    """Random search (Bergstra & Bengio 2012), with which every other sampler is compared."""
 
-    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
-        """One uniform draw."""
+    def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
+        """One candidate, drawn uniformly."""
         drawn = feasible.draw(1, rng)
         return drawn[0] if len(drawn) else None

@@ -18,7 +18,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.records import TrialState
 from archsearch.reading.errors import refuse
-from archsearch.search.proposing.records import Known
+from archsearch.search.proposing.records import TrainedCandidate
 from archsearch.space import SearchSpace, load_space
 from archsearch.space.many.encoding import encode
 from archsearch.space.many.grid import Grid
@@ -29,31 +29,41 @@ LEARNT = (TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED)
 
 @dataclass(frozen=True, kw_only=True)
 class Carried:
-    """What carries over from one experiment, and what does not and why: reason -> trials."""
+    """The results that carry over from one experiment; `dropped` counts the other trials by the reason."""
 
     source: str
-    known: tuple[Known, ...]
+    results: tuple[TrainedCandidate, ...]
     within_budget: int
-    left: Mapping[str, int]
+    dropped: Mapping[str, int]
     notes: tuple[str, ...] = ()
 
     def lines(self) -> list[str]:
-        """For people."""
-        total = len(self.known) + sum(self.left.values())
-        found = [f"warm start from {self.source}: {len(self.known)} of {total} results carry over, "
+        """What carries over and what does not, as lines for a person."""
+        total = len(self.results) + sum(self.dropped.values())
+        lines = [f"warm start from {self.source}: {len(self.results)} of {total} results carry over, "
                  f"{self.within_budget} of them within this budget"]  # fmt: skip
-        found += [f"  left behind: {count} with {reason}" for reason, count in self.left.items()]
-        return found + [f"  note: {note}" for note in self.notes]
+        lines += [f"  left behind: {count} with {reason}" for reason, count in self.dropped.items()]
+        return lines + [f"  note: {note}" for note in self.notes]
 
     def to_data(self) -> dict[str, Any]:
-        """As the ledger keeps it."""
-        known = [{"choices": k.choices, "costs": k.costs, "curve": {str(e): v for e, v in k.curve.items()}}
-                 for k in self.known]  # fmt: skip
-        return {"source": self.source, "known": known, "within_budget": self.within_budget, "left": dict(self.left)}
+        """The JSON value that the ledger keeps; `carried_results` reads it back."""
+        results = [
+            {"choices": result.choices, "costs": result.costs, "curve": {str(e): v for e, v in result.curve.items()}}
+            for result in self.results
+        ]
+        return {
+            "source": self.source,
+            "known": results,
+            "within_budget": self.within_budget,
+            "left": dict(self.dropped),
+        }
 
 
 def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
-    """Raises InputError for an experiment without results or of other data."""
+    """What an earlier experiment knows of the networks of `space`.
+
+    Raises InputError for an experiment without results or of other data.
+    """
     before = load_space(folder.space_yaml)
     if before.data.name != space.data.name:
         raise refuse(
@@ -61,7 +71,7 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
             allowed="an experiment on the same data",
             file="--warm-start",
         )
-    grid, known, left, within = Grid(space.every_parameter), list[Known](), Counter[str](), 0
+    grid, results, dropped, within = Grid(space.every_parameter), list[TrainedCandidate](), Counter[str](), 0
     with Ledger.read(folder.ledger) as ledger:
         curves: dict[int, dict[int, float]] = {}
         for epoch in ledger.epochs():
@@ -74,26 +84,30 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
                      file="--warm-start")  # fmt: skip
     for trial in trials:
         architecture = Architecture.from_dict(dict(trial.architecture))
-        words = before.training.with_overrides(before.trainings.overrides(trial.choices))
-        row = encode(space, grid, architecture, words, chosen=trial.training)
+        training = before.training.with_overrides(before.trainings.overrides(trial.choices))
+        row = encode(space, grid, architecture, training, chosen=trial.training)
         if isinstance(row, str):
-            left[row] += 1
+            dropped[row] += 1
             continue
         price = space.price(cost(architecture))
         within += space.budget.admits(price)
-        known.append(Known(choices=grid.choices(row), costs=price.to_dict(), curve=curves[trial.number]))
+        results.append(TrainedCandidate(choices=grid.choices(row), costs=price.to_dict(), curve=curves[trial.number]))
     varied = {*before.trainings.varied, *space.trainings.varied}
-    same = before.training.model_dump(exclude=varied) == space.training.model_dump(exclude=varied)
-    notes = () if same else ("the recipe has changed, so scores may have shifted",)
+    same_recipe = before.training.model_dump(exclude=varied) == space.training.model_dump(exclude=varied)
+    notes = () if same_recipe else ("the recipe has changed, so scores may have shifted",)
     return Carried(
-        source=folder.name, known=tuple(known), within_budget=within, left=dict(left.most_common()), notes=notes
+        source=folder.name,
+        results=tuple(results),
+        within_budget=within,
+        dropped=dict(dropped.most_common()),
+        notes=notes,
     )
 
 
-def recorded(ledger: Ledger) -> list[Known]:
-    """What this ledger's experiment started from."""
+def carried_results(ledger: Ledger) -> list[TrainedCandidate]:
+    """The results that were carried over to this ledger's experiment when it began."""
     return [
-        Known(choices=k["choices"], costs=k["costs"], curve={int(e): v for e, v in k["curve"].items()})
+        TrainedCandidate(choices=k["choices"], costs=k["costs"], curve={int(e): v for e, v in k["curve"].items()})
         for event in ledger.events_of(KIND)
         for k in event.data["known"]
     ]

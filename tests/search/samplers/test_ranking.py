@@ -7,7 +7,7 @@ import pytest
 
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.finals import finals
-from archsearch.search.proposing.samplers.standing import comparable, order
+from archsearch.search.proposing.samplers.ranking import comparable, order
 
 NAN = float("nan")
 
@@ -30,7 +30,7 @@ def test_more_epochs_stand_before_a_better_score() -> None:
 def test_a_stopped_trial_is_finished_by_no_score() -> None:
     seen = history([0.99, 0.5], [3, 9])
     assert seen.finished.tolist() == [False, True]
-    assert np.isnan(seen.at(9)[0, 0]) and seen.at(9)[1, 0] == 0.5
+    assert np.isnan(seen.scores_at(9)[0, 0]) and seen.scores_at(9)[1, 0] == 0.5
     assert seen.levels() == (3, 9)
 
 

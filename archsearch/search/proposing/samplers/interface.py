@@ -1,4 +1,4 @@
-"""What a sampler is, and what it sees of a space."""
+"""The protocols of samplers: what one is, and what it sees of a search space."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from archsearch.search.proposing.history import History
 from archsearch.space.many.columns import Column, IntArray
 
 
-class Field(Protocol):
+class FeasibleSet(Protocol):
     """The candidates that may be proposed: in budget and not yet used (`space.feasible.Feasible`).
 
-    Candidates are rows of D codes, see `History`. Whatever comes back is canonical and distinct.
+    Candidates are rows of D codes, see `History`. Rows that are returned are canonical and distinct.
     """
 
     @property
@@ -40,8 +40,8 @@ class Field(Protocol):
 
 
 class Sampler(Protocol):
-    """Who proposes. Decisions follow from (history, generator) alone; whatever is kept only makes them faster."""
+    """What proposes trials. Decisions follow from (history, generator) alone; what is cached only makes them faster."""
 
-    def propose(self, history: History, feasible: Field, rng: np.random.Generator) -> IntArray | None:
-        """The next trial's row (D,), or None where nothing new is left."""
+    def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
+        """The next trial's row (D,), or None where no candidate is left."""
         ...
