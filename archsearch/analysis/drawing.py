@@ -20,8 +20,8 @@ from archsearch.analysis.svg import (
 )
 from archsearch.analysis.units import LOOKS, SAID, SHORTCUT, Kind, detail, kinds
 from archsearch.architecture.canonical import digest
+from archsearch.architecture.composites import Unit
 from archsearch.architecture.cost import Cost, Shape
-from archsearch.architecture.ops import Unit
 from archsearch.architecture.spec import Architecture
 
 MARGIN, GAP, PAD = 24, 14, 12

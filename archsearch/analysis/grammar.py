@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from archsearch.analysis.lineage import Specimen, families
 from archsearch.analysis.outline import Column, join_formula, label
-from archsearch.architecture.ops import Conv, Sequence
+from archsearch.architecture.composites import Sequence
+from archsearch.architecture.ops import Conv
 from archsearch.architecture.slots import gate_bias
 from archsearch.architecture.spec import Block
 

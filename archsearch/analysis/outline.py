@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from archsearch.architecture.composites import Reweight, Sequence, Unit
 from archsearch.architecture.cost import Cost, Shape, total
 from archsearch.architecture.ops import (
     ChannelConv,
@@ -20,11 +21,8 @@ from archsearch.architecture.ops import (
     PadShortcut,
     Pool,
     Relu,
-    Reweight,
-    Sequence,
     Sigmoid,
     StemPool,
-    Unit,
 )
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture

@@ -8,20 +8,8 @@ from typing import Literal
 
 from archsearch.analysis.outline import Column, label
 from archsearch.analysis.svg import HAIR, INK, PAPER, SOFT, Piece, arrow, element, path, rect, text, text_width
-from archsearch.architecture.ops import (
-    Conv,
-    Dropout,
-    Gain,
-    Linear,
-    Norm,
-    Op,
-    PadShortcut,
-    Relu,
-    Reweight,
-    Sequence,
-    Sigmoid,
-    Unit,
-)
+from archsearch.architecture.composites import Reweight, Sequence, Unit
+from archsearch.architecture.ops import Conv, Dropout, Gain, Linear, Norm, Op, PadShortcut, Relu, Sigmoid
 
 Kind = Literal["conv1x1", "conv", "grouped", "norm", "relu", "sigmoid", "dropout", "attention", "pad", "scale", "other"]
 # Fill and border. Told apart by lightness too, for print and for eyes that see fewer hues.

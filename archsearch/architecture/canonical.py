@@ -7,7 +7,8 @@ import json
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
-from archsearch.architecture.ops import Op, Sequence
+from archsearch.architecture.composites import Sequence
+from archsearch.architecture.ops import Op
 from archsearch.architecture.plan import plan
 
 if TYPE_CHECKING:

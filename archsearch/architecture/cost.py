@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from typing import Any
 
-from archsearch.architecture.memory import kept, largest, unit_kept
-from archsearch.architecture.ops import Op, Unit
+from archsearch.architecture.ops import Op
 from archsearch.architecture.plan import StageContext, grows, head_ops, stage_contexts, stage_ops, stem_ops
 from archsearch.architecture.quantities import Cost, Shape
 from archsearch.architecture.spec import Architecture, Stage
@@ -38,14 +37,15 @@ def layers(op: Op, x: Shape, path: str = "") -> Iterator[Layer]:
 
 
 def total(op: Op, x: Shape) -> Cost:
-    """The cost of all layers inside `op`, and what training keeps of them. Channels may be arrays."""
-    parts = op.parts(x)
+    """The cost of all layers inside `op`, and what autograd saves of them. Channels may be arrays."""
+    parts, saved = op.parts(x), op.saved(x)
     if not parts:
-        return op.cost(x) + Cost(saved=kept(op, x), largest=largest(op, x))
-    found = Cost(saved=unit_kept(op, x)) if isinstance(op, Unit) else Cost()
+        emitted = op.shape(x).elements
+        return op.cost(x) + Cost(saved=saved.extra + saved.output_presumed * emitted, largest=emitted)
+    result = Cost(saved=saved.extra)
     for _, part, into in parts:
-        found += total(part, into)
-    return found
+        result += total(part, into)
+    return result
 
 
 def stage_cost(stage: Stage, context: StageContext, x: Shape) -> tuple[Cost, Shape]:

@@ -1,7 +1,6 @@
-"""The ops that networks are made of: each with its shape and its cost, as data.
+"""The primitive ops, what torch calls layers, as data: each states its shape, its cost and what training saves of it.
 
-Primitive ops are what torch calls layers. Two ops hold others: `Sequence`, one after another, and `Unit`,
-the slots of a residual unit. All readings (cost, module, digest, drawing, source) walk the same ops.
+Ops that hold others are in composites.py. All readings (cost, module, digest, drawing, source) walk the same ops.
 """
 
 from __future__ import annotations
@@ -9,15 +8,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from archsearch.architecture.quantities import Cost, Shape
+from archsearch.architecture.quantities import Cost, Saved, Shape
 from archsearch.reading.errors import refuse
 
 Parts = tuple[tuple[str, "Op", Shape], ...]
 
+INDEX = 2  # elements of float32 that an index of a max pool (int64) takes
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Op:
-    """Base of all ops. A primitive one says its shape and its cost; one that holds others says its parts."""
+    """Base of all ops: a primitive one has no parts, a composite one (composites.py) has no cost of its own."""
 
     def shape(self, x: Shape) -> Shape:
         """What comes out where `x` goes in; unchanged unless an op says otherwise."""
@@ -26,6 +27,10 @@ class Op:
     def cost(self, x: Shape) -> Cost:
         """What a primitive op costs on `x`, by fvcore's rules; nothing unless an op says otherwise."""
         return Cost()
+
+    def saved(self, x: Shape) -> Saved:
+        """What autograd saves of the op on `x`. Every op states it: there is no default that would be right."""
+        raise NotImplementedError(f"{type(self).__name__} does not state what training saves of it: define `saved`")
 
     def parts(self, x: Shape) -> Parts:
         """Name, op and input of each op inside; empty for a primitive one."""
@@ -59,6 +64,10 @@ class Conv(Op):
             params=weights + self.out * self.bias, conv=weights * y.height * y.width, activations=y.elements, layers=1
         )
 
+    def saved(self, x: Shape) -> Saved:
+        """The input. Without a bias a norm follows, which reads the output."""
+        return Saved(input=True, next_reads=not self.bias)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Norm(Op):
@@ -71,15 +80,27 @@ class Norm(Op):
         """Two multiply-adds an element: fvcore's count of an affine batch norm in eval mode."""
         return Cost(params=2 * x.channels, batch_norm=2 * x.elements)
 
+    def saved(self, x: Shape) -> Saved:
+        """The input. Its ReLU overwrites the output."""
+        return Saved(input=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Relu(Op):
     """max(x, 0)."""
 
+    def saved(self, x: Shape) -> Saved:
+        """The output."""
+        return Saved(output=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sigmoid(Op):
     """1 / (1 + exp(-x))."""
+
+    def saved(self, x: Shape) -> Saved:
+        """The output."""
+        return Saved(output=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +108,10 @@ class Dropout(Op):
     """Each number is 0 with probability `p` while training, the others divided by 1 - p."""
 
     p: float
+
+    def saved(self, x: Shape) -> Saved:
+        """The mask: on a CPU of the input's dtype, on a GPU a byte an element."""
+        return Saved(extra=x.elements, next_reads=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +121,10 @@ class StemPool(Op):
     def shape(self, x: Shape) -> Shape:
         """Half the resolution, rounded up."""
         return Shape(x.channels, -(-x.height // 2), -(-x.width // 2))
+
+    def saved(self, x: Shape) -> Saved:
+        """The input, and the indices of the maxima."""
+        return Saved(input=True, extra=INDEX * self.shape(x).elements, next_reads=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,6 +144,10 @@ class Pool(Op):
             )
         return y
 
+    def saved(self, x: Shape) -> Saved:
+        """The input, and the indices of the maxima."""
+        return Saved(input=True, extra=INDEX * self.shape(x).elements * (self.kind == "max"), next_reads=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GlobalPool(Op):
@@ -132,6 +165,10 @@ class GlobalPool(Op):
         """fvcore counts the input elements of adaptive pooling, and nothing for a mean."""
         return Cost(adaptive_avg_pool2d=x.elements if self.adaptive else 0)
 
+    def saved(self, x: Shape) -> Saved:
+        """Nothing: the gradient of a mean needs its shape alone."""
+        return Saved(next_reads=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flatten(Op):
@@ -140,6 +177,10 @@ class Flatten(Op):
     def shape(self, x: Shape) -> Shape:
         """(n, 1, 1)."""
         return Shape(x.elements, 1, 1)
+
+    def saved(self, x: Shape) -> Saved:
+        """Nothing: a view."""
+        return Saved()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -157,6 +198,10 @@ class Linear(Op):
         weights = x.elements * self.out
         return Cost(params=weights + self.out, linear=weights, activations=self.out, layers=1)
 
+    def saved(self, x: Shape) -> Saved:
+        """The input."""
+        return Saved(input=True, next_reads=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PadShortcut(Op):
@@ -173,6 +218,10 @@ class PadShortcut(Op):
         """ceil(size / stride): the same pixels as a strided 1x1 convolution sees."""
         return Shape(self.out, -(-x.height // self.stride), -(-x.width // self.stride))
 
+    def saved(self, x: Shape) -> Saved:
+        """Nothing: neither slices nor averages nor zeros need a value. The output goes into a sum."""
+        return Saved()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gain(Op):
@@ -181,6 +230,10 @@ class Gain(Op):
     def cost(self, x: Shape) -> Cost:
         """One parameter."""
         return Cost(params=1)
+
+    def saved(self, x: Shape) -> Saved:
+        """The input, a factor of the product."""
+        return Saved(input=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +255,10 @@ class ChannelMlp(Op):
             activations=2 * (self.hidden + x.channels),
         )
 
+    def saved(self, x: Shape) -> Saved:
+        """The input; mean and maximum of it, and the two hidden vectors behind their ReLU."""
+        return Saved(input=True, extra=2 * x.channels + 2 * self.hidden, next_reads=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelStatistics(Op):
@@ -210,6 +267,10 @@ class ChannelStatistics(Op):
     def shape(self, x: Shape) -> Shape:
         """Two channels."""
         return x._replace(channels=2)
+
+    def saved(self, x: Shape) -> Saved:
+        """The input, and the maximum apart from the pair that is made of it."""
+        return Saved(input=True, extra=x.height * x.width, next_reads=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,98 +283,6 @@ class ChannelConv(Op):
         """`kernel` weights, each used once a channel."""
         return Cost(params=self.kernel, conv=self.kernel * x.channels, activations=x.channels)
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sequence(Op):
-    """Ops one after another, each with a name that is unique in its sequence."""
-
-    steps: tuple[tuple[str, Op], ...] = ()
-
-    def shape(self, x: Shape) -> Shape:
-        """The last op's output."""
-        for _, op in self.steps:
-            x = op.shape(x)
-        return x
-
-    def parts(self, x: Shape) -> Parts:
-        """Each op with what the one before it emits."""
-        parts = []
-        for name, op in self.steps:
-            parts.append((name, op, x))
-            x = op.shape(x)
-        return tuple(parts)
-
-
-def named(*ops: Op) -> Sequence:
-    """Ops in order, named by what they are: conv1, norm1, relu1, conv2, ..."""
-    counts: dict[str, int] = {}
-    steps = []
-    for op in ops:
-        kind = type(op).__name__.lower()
-        counts[kind] = counts.get(kind, 0) + 1
-        steps.append((f"{kind}{counts[kind]}", op))
-    return Sequence(steps=tuple(steps))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reweight(Op):
-    """Attention: x times what `weights` makes of it, broadcast over the positions or the channels."""
-
-    weights: Sequence
-
-    def parts(self, x: Shape) -> Parts:
-        """The weights' ops."""
-        return (("weights", self.weights, x),)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unit(Op):
-    """A residual unit: x -> after(join(shortcut(s), gain * branch(s))), with s = shared(x).
-
-    With h the shortcut and F the branch, the join is `replace`: F (plain); `add`: h + F (residual); `concat`:
-    concat[h[:r] + F[:r], h[r:], F[r:]] with r = `residual` channels (dense: r = 0; dual path: r > 0).
-    A gate g = sigmoid(gate(s)) makes `add` g * F + (1 - g) * h where `gated` is both, F + (1 - g) * h where it is
-    shortcut. Where `shared` is empty both sides read x itself. While training, the branch is kept with
-    probability `survival`, drawn once a batch or once a sample; to make up for it, it is scaled by `survival` at
-    test, or divided by it in training.
-    """
-
-    branch: Sequence
-    shared: Sequence = Sequence()
-    shortcut: Sequence = Sequence()
-    gate: Sequence = Sequence()
-    gain: Sequence = Sequence()
-    after: Sequence = Sequence()
-    join: Literal["replace", "add", "concat"] = "add"
-    residual: int = 0
-    gated: Literal["none", "both", "shortcut"] = "none"
-    shortcut_scale: float = 1.0
-    branch_scale: float = 1.0
-    survival: float = 1.0
-    survival_per: Literal["batch", "sample"] = "batch"
-    survival_rescale: Literal["test", "train"] = "test"
-
-    def joined(self, x: Shape) -> Shape:
-        """What the join emits."""
-        s = self.shared.shape(x)
-        y = self.branch.shape(s)
-        if self.join != "concat":
-            return y
-        return y._replace(channels=self.shortcut.shape(s).channels + y.channels - self.residual)
-
-    def shape(self, x: Shape) -> Shape:
-        """What `after` makes of the join."""
-        return self.after.shape(self.joined(x))
-
-    def parts(self, x: Shape) -> Parts:
-        """The slots that are filled."""
-        s = self.shared.shape(x)
-        slots: Parts = (
-            ("shared", self.shared, x),
-            ("branch", self.branch, s),
-            ("shortcut", self.shortcut, s),
-            ("gate", self.gate, s),
-            ("gain", self.gain, self.branch.shape(s)),
-            ("after", self.after, self.joined(x)),
-        )
-        return tuple(slot for slot in slots if slot[1] != Sequence())
+    def saved(self, x: Shape) -> Saved:
+        """The input."""
+        return Saved(input=True, next_reads=True)

@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 from itertools import repeat
 from typing import NamedTuple
 
+from archsearch.architecture.composites import Sequence, Unit, named
 from archsearch.architecture.ops import (
     Conv,
     Dropout,
@@ -25,11 +26,8 @@ from archsearch.architecture.ops import (
     Op,
     Pool,
     Relu,
-    Sequence,
     Sigmoid,
     StemPool,
-    Unit,
-    named,
 )
 from archsearch.architecture.quantities import Shape, agree, floored
 from archsearch.architecture.slots import attention, branch, gate_bias, norm_act, placed, shortcut

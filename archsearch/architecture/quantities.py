@@ -1,4 +1,4 @@
-"""The two quantities that every op states: the shape that it emits, and what it costs.
+"""The quantities that every op states: the shape that it emits, what it costs, and what training saves of it.
 
 Channels, and whatever follows from them, may be NumPy arrays of integers: one plan then counts many networks at once
 (archsearch/space/many/counting.py). The functions at the end are all that the grammar needs for that; NumPy is not
@@ -27,6 +27,25 @@ class Shape(NamedTuple):
         return f"{self.channels}x{self.height}x{self.width}"
 
 
+class Saved(NamedTuple):
+    """What autograd saves of one op for its backward pass.
+
+    `input`, `output`: whether the backward pass reads what goes in, what comes out. `extra`: elements an image of
+    further tensors that it reads, a dropout's mask for example. `next_reads`: whether the op that usually follows reads
+    the output, for where the follower is not known. Each tensor is counted once, at the op that makes it.
+    """
+
+    input: bool = False
+    output: bool = False
+    extra: int = 0
+    next_reads: bool = False
+
+    @property
+    def output_presumed(self) -> bool:
+        """Whether the output is saved, by the op itself or by what usually follows."""
+        return self.output or self.next_reads
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
     """Costs of one image's forward pass in eval mode, one multiply-add = 1.
@@ -36,7 +55,7 @@ class Cost:
     average pooling, additions and activations nothing. `activations` counts the elements that
     convolutions and linear layers emit (RegNet, Radosavovic 2020, arXiv:2003.13678), `layers` these ops themselves.
     `saved` counts the elements that autograd saves for the backward pass and `largest` those of the largest tensor,
-    both an image (see memory.py).
+    both an image (see `Saved`).
     """
 
     params: int = 0

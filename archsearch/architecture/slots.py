@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from archsearch.architecture.composites import Reweight, named
 from archsearch.architecture.ops import (
     ChannelConv,
     ChannelMlp,
@@ -15,9 +16,7 @@ from archsearch.architecture.ops import (
     Op,
     PadShortcut,
     Relu,
-    Reweight,
     Sigmoid,
-    named,
 )
 from archsearch.architecture.quantities import floored, log2_floor, nearest
 from archsearch.architecture.spec import Block

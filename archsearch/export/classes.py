@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archsearch.architecture.ops import Unit
+from archsearch.architecture.composites import Unit
 from archsearch.export.code import WIDTH, Code, Expression, flat, laid
 from archsearch.export.layers import is_relu
 from archsearch.export.units import UnitClass

@@ -5,6 +5,7 @@ Layers that torch lacks are those of `archsearch.network.layers`, whose classes 
 
 from __future__ import annotations
 
+from archsearch.architecture.composites import Reweight, Sequence
 from archsearch.architecture.ops import (
     ChannelConv,
     ChannelMlp,
@@ -20,8 +21,6 @@ from archsearch.architecture.ops import (
     PadShortcut,
     Pool,
     Relu,
-    Reweight,
-    Sequence,
     Sigmoid,
     StemPool,
 )

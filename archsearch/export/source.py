@@ -11,8 +11,8 @@ import inspect
 import re
 
 from archsearch.architecture.canonical import digest
+from archsearch.architecture.composites import Sequence
 from archsearch.architecture.cost import cost
-from archsearch.architecture.ops import Sequence
 from archsearch.architecture.plan import plan
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Architecture

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from archsearch.architecture.ops import Op, Sequence, Unit
+from archsearch.architecture.composites import Sequence, Unit
+from archsearch.architecture.ops import Op
 from archsearch.architecture.quantities import Shape
 from archsearch.export.code import Call, Code, Each, Expression, Number, Word, named
 from archsearch.export.layers import layers

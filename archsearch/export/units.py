@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 
-from archsearch.architecture.ops import Conv, Norm, Relu, Sequence, Unit
+from archsearch.architecture.composites import Sequence, Unit
+from archsearch.architecture.ops import Conv, Norm, Relu
 from archsearch.architecture.quantities import Shape
 from archsearch.export.code import Code, Expression, Hole, Number, flat
 from archsearch.export.layers import is_relu, sequence, single

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from archsearch.architecture.composites import Reweight, Sequence, Unit
 from archsearch.architecture.cost import Shape
 from archsearch.architecture.ops import (
     ChannelConv,
@@ -26,11 +27,8 @@ from archsearch.architecture.ops import (
     PadShortcut,
     Pool,
     Relu,
-    Reweight,
-    Sequence,
     Sigmoid,
     StemPool,
-    Unit,
 )
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archsearch.architecture.ops import Unit
+from archsearch.architecture.composites import Unit
 
 SMALL = 2**23  # multiplications of a forward pass
 

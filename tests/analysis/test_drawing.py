@@ -9,8 +9,9 @@ from archsearch import zoo
 from archsearch.analysis.drawing import draw
 from archsearch.analysis.outline import label, outline
 from archsearch.architecture.canonical import digest
+from archsearch.architecture.composites import Reweight, Unit
 from archsearch.architecture.cost import Shape
-from archsearch.architecture.ops import Conv, Linear, Op, PadShortcut, Pool, Reweight, Unit
+from archsearch.architecture.ops import Conv, Linear, Op, PadShortcut, Pool
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture, Block, Stage
 from tests.sampling import sampled

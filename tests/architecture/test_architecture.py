@@ -6,8 +6,9 @@ import pytest
 
 from archsearch import zoo
 from archsearch.architecture.canonical import digest
+from archsearch.architecture.composites import Sequence, Unit
 from archsearch.architecture.cost import Shape, cost, layers
-from archsearch.architecture.ops import Conv, Relu, Sequence, Unit
+from archsearch.architecture.ops import Conv, Relu
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture, Block, Kind, Placement, Stage, Stem, Survival
 from archsearch.reading.errors import InputError

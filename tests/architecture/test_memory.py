@@ -4,20 +4,10 @@ import numpy as np
 import pytest
 
 from archsearch import Architecture, cost, zoo
-from archsearch.architecture.memory import kept, training_bytes, unit_kept
-from archsearch.architecture.ops import (
-    Conv,
-    Dropout,
-    Gain,
-    Norm,
-    PadShortcut,
-    Pool,
-    Relu,
-    Reweight,
-    Sigmoid,
-    Unit,
-    named,
-)
+from archsearch.architecture.composites import Reweight, Unit, named
+from archsearch.architecture.cost import total
+from archsearch.architecture.memory import training_bytes
+from archsearch.architecture.ops import Conv, Dropout, Gain, Norm, Op, PadShortcut, Pool, Relu, Sigmoid
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Block, Stage, Stem
 from tests.sampling import sampled
@@ -26,14 +16,9 @@ X = Shape(4, 6, 6)
 E = X.elements
 
 
-def whole(unit: Unit, x: Shape) -> int:
-    """A unit with its ops."""
-
-    def walk(op, x):
-        parts = op.parts(x)
-        return sum(walk(part, into) for _, part, into in parts) if parts else kept(op, x)
-
-    return unit_kept(unit, x) + walk(unit, x)
+def saved(op: Op, x: Shape) -> int:
+    """A unit's with its ops'."""
+    return total(op, x).saved
 
 
 def conv(out: int = 4, **words) -> Conv:
@@ -57,41 +42,41 @@ def conv(out: int = 4, **words) -> Conv:
     ],
 )
 def test_an_ops_own(op, elements) -> None:
-    assert kept(op, X) == elements
+    assert saved(op, X) == elements
 
 
 def test_the_units_of_the_papers_keep_what_their_backward_passes_read() -> None:
     post = named(conv(), Norm(), Relu(), conv(), Norm())
     pre = named(Norm(), Relu(), conv(), Norm(), Relu(), conv())
     # He 2016 (v1): conv, ReLU, conv, and the ReLU behind the sum.
-    assert whole(Unit(branch=post, after=named(Relu())), X) == 4 * E
+    assert saved(Unit(branch=post, after=named(Relu())), X) == 4 * E
     # v2: ReLU, conv, ReLU, and the sum, which the next unit's norm reads; the branch's last output goes.
-    assert whole(Unit(branch=pre), X) == 4 * E
+    assert saved(Unit(branch=pre), X) == 4 * E
     # A projection's norm reads its convolution's output; without a norm nobody does.
-    assert whole(Unit(branch=post, shortcut=named(conv(), Norm()), after=named(Relu())), X) == 5 * E
-    assert whole(Unit(branch=named(conv(), Norm(), Relu(), conv()), shared=named(Norm(), Relu()),
+    assert saved(Unit(branch=post, shortcut=named(conv(), Norm()), after=named(Relu())), X) == 5 * E
+    assert saved(Unit(branch=named(conv(), Norm(), Relu(), conv()), shared=named(Norm(), Relu()),
                       shortcut=named(conv())), X) == 4 * E  # fmt: skip
     # Plain: the last ReLU. DenseNet: ReLU, and the concatenation.
-    assert whole(Unit(branch=post, after=named(Relu()), join="replace"), X) == 4 * E
+    assert saved(Unit(branch=post, after=named(Relu()), join="replace"), X) == 4 * E
     dense = Unit(branch=named(Norm(), Relu(), conv(3)), join="concat")
-    assert whole(dense, X) == E + 7 * 36
+    assert saved(dense, X) == E + 7 * 36
 
 
 def test_attention_gates_and_scales_keep_their_factors() -> None:
     post, after = named(conv(), Norm()), named(Relu())
     weights = named(Conv(out=4, bias=True), Sigmoid())
-    base = whole(Unit(branch=post, after=after), X)
+    base = saved(Unit(branch=post, after=after), X)
     # The product's two factors: what the branch emits, and the weights.
     reweighted = named(conv(), Norm(), Reweight(weights=weights))
-    assert whole(Unit(branch=reweighted, after=after), X) == base + 2 * E
-    assert whole(Unit(branch=post, gain=named(Gain()), after=after), X) == base + E
+    assert saved(Unit(branch=reweighted, after=after), X) == base + 2 * E
+    assert saved(Unit(branch=post, gain=named(Gain()), after=after), X) == base + E
     # F, T, 1 - T; the unit's own input is what h is, and is kept as the branch's input.
     gated = Unit(branch=post, gate=named(conv(bias=True), Sigmoid()), gated="both", after=after)
-    assert whole(gated, X) == base + 3 * E
+    assert saved(gated, X) == base + 3 * E
     # A number keeps nothing, unless a gate then multiplies what it scaled.
-    assert whole(Unit(branch=post, branch_scale=0.5, shortcut_scale=0.5, after=after), X) == base
+    assert saved(Unit(branch=post, branch_scale=0.5, shortcut_scale=0.5, after=after), X) == base
     scaled = Unit(branch=post, gate=gated.gate, gated="shortcut", shortcut_scale=0.5, after=after)
-    assert whole(scaled, X) == base + 3 * E
+    assert saved(scaled, X) == base + 3 * E
 
 
 def test_whole_networks_add_up() -> None:
@@ -125,8 +110,8 @@ def test_channels_may_be_arrays() -> None:
 
     widths = (4, 16)
     for number, many in enumerate(units(np.array(widths))):
-        found = whole(many, Shape(np.array(widths), 6, 6))
-        assert found.tolist() == [whole(units(width)[number], Shape(width, 6, 6)) for width in widths]
+        found = saved(many, Shape(np.array(widths), 6, 6))
+        assert found.tolist() == [saved(units(width)[number], Shape(width, 6, 6)) for width in widths]
 
 
 def test_every_kind_of_network_keeps_something_and_no_tensor_is_larger_than_all() -> None:
