@@ -75,3 +75,17 @@ def drawn_at_random(folder: ExperimentFolder) -> Beside:
         return Beside()
     word = search.model_dump(mode="json")["sampler"]
     return Beside(startup=random_until(word, objectives=len(search.objectives)))
+
+
+def registered(folder: ExperimentFolder, tracking_uri: str | None) -> str | None:
+    """The winner's version in MLflow's registry, made if need be; what goes wrong is said, and no more: the search is
+    whole without it."""
+    from archsearch.tracking import register
+
+    if folder.is_driven():
+        return None
+    try:
+        return register(folder, tracking_uri)
+    except Exception as error:
+        tell(f"archsearch: the winner is not in MLflow's registry: {str(error).splitlines()[0]:.200}")
+        return None

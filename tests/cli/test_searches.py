@@ -97,7 +97,7 @@ def test_check_counts_a_space_of_one_network(small: Path, capsys) -> None:
 
 
 def test_check_foretells_hours_from_a_probe(small: Path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr("archsearch.cli.verbs.check.PROBE_SECONDS", 0.2)
+    monkeypatch.setattr("archsearch.search.foretelling.check.PROBE_SECONDS", 0.2)
     assert main(["check", str(small), "--set", "search.trials=2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found["probe"]["networks"]) == 2

@@ -65,6 +65,6 @@ def test_free_memory_is_linux_estimate_within_the_containers_limit(limit: str, f
 
 
 def test_doctor_looks_at_memory_there_too(without_linux, capsys: pytest.CaptureFixture[str]) -> None:
-    from archsearch.cli.verbs.doctor import _memory
+    from archsearch.search.running.readiness import _memory
 
     assert _memory().found == "8.0 GiB free of 16.0"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,11 +13,8 @@ from archsearch.cli.showing.printing import short, tell
 
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
-    from archsearch.space import SearchSpace
-    from archsearch.space.budget import Price
 
 app = app_of("sample")
-PATIENCE = 10_000  # candidates in a row that are other spellings of known networks, before the space counts as used up
 
 
 @command(app)
@@ -35,38 +31,20 @@ def sample(
     Every combination of choices within the budget is as likely as any other.
     """
     from archsearch.space import load_space
+    from archsearch.space.many.draws import distinct
 
-    found = 0
-    for identity, network, price in _distinct(load_space(space, sets or ()), number, seed):
-        found += 1
+    count = 0
+    for identity, network, price in distinct(load_space(space, sets or ()), number, seed=seed):
+        count += 1
         if as_json:
             print(json.dumps({"digest": identity, **price.to_dict(), "architecture": network.to_dict()}))
         else:
             print(f"{identity}  {short(price.params):>6} params  {short(price.flops):>6} FLOPs  "
                   f"{short(price.macs):>6} MACs  {_shape(network)}")  # fmt: skip
-    if found < number:
-        tell(f"archsearch: {found} found; the space is used up: nothing else in it keeps the budget and is new")
+    if count < number:
+        tell(f"archsearch: {count} found; the space is used up: nothing else in it keeps the budget and is new")
         return FAILED
     return DONE
-
-
-def _distinct(space: SearchSpace, number: int, seed: int) -> Iterator[tuple[str, Architecture, Price]]:
-    from archsearch.architecture.canonical import digest
-    from archsearch.architecture.cost import cost
-    from archsearch.space import RecordedChoices
-    from archsearch.space.many.feasible import Feasible
-
-    feasible, seen, misses = Feasible(space.networks_alone(), seed=seed), set[str](), 0
-    for row in feasible:
-        network = space.sample(RecordedChoices(feasible.grid.choices(row)))
-        identity = digest(network)
-        misses += 1
-        if identity not in seen:
-            seen.add(identity)
-            misses = 0
-            yield identity, network, space.price(cost(network))
-        if len(seen) == number or misses == PATIENCE:
-            return
 
 
 def _shape(network: Architecture) -> str:

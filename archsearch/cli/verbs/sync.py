@@ -22,6 +22,7 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
     registry of models. Exit code 0: everything is there; 1: the server does not answer, or refuses; 4: the search is
     running, and its driver sends by itself.
     """
+    from archsearch.cli.reporting import registered
     from archsearch.experiment import find
     from archsearch.tracking import BeingSent, TrackingError, backlog
     from archsearch.tracking import sync as send
@@ -41,20 +42,6 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
             sent, code, said = 0, DRIVEN, "the search is running: its driver sends what happens to MLflow by itself"
     _show(folder, sent=sent, left=left, model=model, said=said, as_json=as_json)
     return code
-
-
-def registered(folder: ExperimentFolder, tracking_uri: str | None) -> str | None:
-    """The winner's version in MLflow's registry, made if need be; what goes wrong is said, and no more: the search is
-    whole without it."""
-    from archsearch.tracking import register
-
-    if folder.is_driven():
-        return None
-    try:
-        return register(folder, tracking_uri)
-    except Exception as error:
-        tell(f"archsearch: the winner is not in MLflow's registry: {str(error).splitlines()[0]:.200}")
-        return None
 
 
 def _show(folder: ExperimentFolder, *, sent: int, left: int, model: str | None, said: str, as_json: bool) -> None:

@@ -50,7 +50,7 @@ def ui(
 
 def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
     """A driver that was killed leaves MLflow behind its ledger; one that runs keeps it up itself."""
-    from archsearch.cli.verbs.sync import registered
+    from archsearch.cli.reporting import registered
     from archsearch.tracking import TrackingError, sync
 
     if folder.is_driven():

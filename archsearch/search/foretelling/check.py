@@ -1,0 +1,120 @@
+"""What `archsearch check` says of a search-space file, as one document: its size, its budget, what a search takes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.architecture.spec import Architecture
+from archsearch.data.images import Progress
+from archsearch.reading.errors import InputError
+from archsearch.search.foretelling.cluster_forecast import forecast_on
+from archsearch.search.foretelling.data_sheets import Cluster
+from archsearch.search.foretelling.forecast import forecast, images_of, setting
+from archsearch.space import SearchSpace, facts, largest, smallest
+from archsearch.space.many.draws import draws
+from archsearch.space.many.survey import survey
+
+if TYPE_CHECKING:
+    from archsearch.training.measuring.probe import Timings
+
+FORETOLD = 96  # networks within the budget that stand for those that will be proposed
+PROBED = 10  # of them are timed
+PROBE_SECONDS = 8.0
+
+
+def check_space(
+    space: SearchSpace, file: Path, *, samples: int, cluster: Cluster | None, probes: bool, tell: Progress
+) -> dict[str, Any]:
+    """The document, in plain JSON values. `samples` networks are counted at most; with `probes` a few are trained for a
+    moment on this machine; `tell` hears what is done."""
+    tell(f"counting {samples:,} random networks")
+    document = _counted(space, file, samples)
+    return document | _foretold(space, document["training_images"], cluster, probes=probes, tell=tell)
+
+
+def _counted(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
+    start = time.perf_counter()
+    surveyed = survey(space, samples=samples)
+    seconds = (time.perf_counter() - start) / surveyed.looked
+    figures = surveyed.to_dict()
+    cheapest, dearest = smallest(space), largest(space)
+    extent, networks, images = space.extent(), space.networks(), facts(space.data).images
+    median = figures["quantiles"]["flops"]["within_budget"].get("0.5")
+    forward = 3 * (images or 0) * space.search.trials * space.training.epochs
+    return {
+        "file": str(file),
+        "name": space.name,
+        "valid": True,
+        "notes": list(space.notes),
+        "size": None if extent.count == math.inf else extent.count,
+        "size_exact": extent.exact,
+        "networks": None if networks.count == math.inf else networks.count,
+        "training_words": list(space.trainings.varied),
+        "budget": space.budget.to_data(),
+        "samples": surveyed.looked,
+        "every_network": surveyed.whole,
+        "impossible": surveyed.impossible,
+        "within_budget": surveyed.within,
+        "share_within_budget": surveyed.share,
+        "seconds_per_sample": seconds,
+        **{name: figures[name] for name in ("bounds", "hardest", "unmeasured", "unreachable", "passed_over")},
+        "flops_histogram": figures["histograms"]["flops"],
+        **{name: figures[name] for name in ("histograms", "quantiles")},
+        "cheapest": cheapest.cost.to_dict(),
+        "dearest": dearest.cost.to_dict(),
+        "extremes_exact": cheapest.exact and dearest.exact,
+        "median_flops_within_budget": median,
+        "trials": space.search.trials,
+        "epochs": space.training.epochs,
+        "training_images": images,
+        # A backward pass costs about two forward passes.
+        "search_flops_at_most": forward * median if median and images else None,
+    }
+
+
+def _foretold(
+    space: SearchSpace, images: int | None, cluster: Cluster | None, *, probes: bool, tell: Progress
+) -> dict[str, Any]:
+    """The probe, the forecast for this machine and the cluster's; `not_foretold`: why there is none."""
+    nothing: dict[str, Any] = {"probe": None, "forecast": None, "cluster": None, "not_foretold": "--no-probe"}
+    if not probes and cluster is None:
+        return nothing
+    if images is None:
+        return {**nothing, "not_foretold": "the number of images is not known before they are read"}
+    networks = list(islice(draws(space, seed=0), FORETOLD))
+    if len(networks) < 2:
+        return {**nothing, "not_foretold": "fewer than two networks within the budget were found"}
+    document, (train, validation) = nothing, images_of(space, images)
+    timings = None
+    if probes:
+        timings, gpus, document["not_foretold"] = _probed(space, networks, tell)
+    if timings is not None:
+        document["probe"] = timings.to_dict()
+        document["forecast"] = forecast(
+            space, timings, networks, train=train, validation=validation, gpus=gpus
+        ).to_dict()
+    if cluster is not None and (timings is not None or cluster.device is not None):
+        elsewhere = forecast_on(cluster, space, networks, timings, train=train, validation=validation)
+        document["cluster"] = elsewhere.to_dict()
+    return document
+
+
+def _probed(
+    space: SearchSpace, networks: Sequence[Architecture], tell: Progress
+) -> tuple[Timings | None, int, str | None]:
+    """What was timed, this machine's GPUs; and why nothing was, where that is so."""
+    tell(f"training {min(PROBED, len(networks))} of its networks for a moment")
+    from archsearch.training.measuring.probe import probe, spread
+
+    own = setting(space)
+    try:
+        timings = probe(spread(networks, PROBED), space.training, device=own.device, threads=own.threads,
+                        seconds=PROBE_SECONDS)  # fmt: skip
+    except InputError as error:  # the file asks for a GPU, and this machine has none
+        return None, own.gpus, error.problems[0].found
+    return timings, own.gpus, None

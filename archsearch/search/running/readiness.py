@@ -1,0 +1,117 @@
+"""Whether this machine can run a search: Python, the packages, GPUs, cores, memory, disk and data."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from archsearch.experiment import machine
+
+PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "fvcore", "numpy", "scikit-learn")
+GIB = 2**30
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at: its name, whether it is as it should be, what it is, and what to do."""
+
+    name: str
+    level: Literal["ok", "warn", "problem"]
+    found: str
+    advice: str = ""
+
+
+def findings() -> Iterator[Finding]:
+    """A line for each thing that was looked at."""
+    yield _python()
+    tested = _tested()
+    yield from (_package(name, tested.get(name)) for name in PACKAGES)
+    yield _gpus()
+    yield _cores()
+    yield _memory()
+    yield _disk("disk", Path.cwd(), 2 * GIB, "experiments and MLflow's store grow here")
+    if sys.platform == "linux":
+        yield _disk("/dev/shm", Path("/dev/shm"), GIB, "Ray keeps images there; in Docker: --shm-size=4g")
+    yield from _data()
+
+
+def _python() -> Finding:
+    fits = sys.version_info >= (3, 11)
+    return Finding("python", "ok" if fits else "problem", platform.python_version(), "" if fits else "3.11 or later")
+
+
+def _tested() -> dict[str, str]:
+    """The versions that archsearch was tested with: its own requirements that are pinned."""
+    try:
+        requirements = importlib.metadata.requires("archsearch") or []
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+    pinned = (re.match(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^;\s]+)\s*$", line) for line in requirements)
+    return {match[1]: match[2] for match in pinned if match}
+
+
+def _package(name: str, tested: str | None) -> Finding:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding(name, "problem", "not installed", f"pip install {name}" + (f"=={tested}" if tested else ""))
+    if tested is None or version.partition("+")[0] == tested.partition("+")[0]:
+        return Finding(name, "ok", version)
+    return Finding(name, "warn", f"{version}, tested with {tested}", f"if it fails: pip install {name}=={tested}")
+
+
+def _gpus() -> Finding:
+    """torch takes seconds to import, so it is asked only where the system has a GPU at all."""
+    if not Path("/dev/nvidiactl").exists() and not Path("/proc/driver/nvidia").exists():
+        return Finding("gpu", "ok", "none: trials run on the CPU")
+    from archsearch.training.devices import gpus
+
+    try:
+        names = gpus()
+    except ImportError as error:
+        return Finding("gpu", "problem", f"torch cannot be imported: {error}", "install torch")
+    if names is None:
+        return Finding("gpu", "warn", "there is one, but torch cannot use it", "install the driver and torch for CUDA")
+    return Finding("gpu", "ok", ", ".join(names))
+
+
+def _cores() -> Finding:
+    count = machine.cores()
+    if count == 1:
+        return Finding("cpu", "warn", "1 core", "trials run one by one, and slowly")
+    return Finding("cpu", "ok", f"{count} cores")
+
+
+def _memory() -> Finding:
+    free, total = machine.free_memory(), machine.total_memory()
+    text = f"{free / GIB:.1f} GiB free of {total / GIB:.1f}"
+    if free < 2 * GIB:
+        return Finding("memory", "warn", text, "a worker takes about 0.7 GiB: set resources.max_concurrent: 1")
+    return Finding("memory", "ok", text)
+
+
+def _disk(name: str, folder: Path, needed: int, advice: str) -> Finding:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        return Finding(name, "warn", f"cannot be looked at: {error.strerror}", advice)
+    text = f"{free / GIB:.1f} GiB free"
+    return Finding(name, "ok", text) if free >= needed else Finding(name, "warn", text, advice)
+
+
+def _data() -> Iterator[Finding]:
+    yield Finding("digits", "ok", "embedded in scikit-learn")
+    cifar = (Path("data/cifar-10-batches-py"), Path("data/cifar-10-python.tar.gz"))
+    fashion = (Path("data/FashionMNIST/raw"), Path("/usr/share/datasets/fashion-mnist"))
+    for name, paths in (("cifar10", cifar), ("fashion_mnist", fashion)):
+        path = next((path for path in paths if path.exists()), None)
+        if path is not None:
+            yield Finding(name, "ok", str(path))
+        else:
+            advice = "needed for searches on it only: data.download: true fetches it, or set data.root"
+            yield Finding(name, "warn", "not in data", advice)
