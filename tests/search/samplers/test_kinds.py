@@ -25,6 +25,10 @@ def drawn(count: int, seed: int = 0) -> tuple[FiniteField, History]:
     return field, History(codes, rng.random((count, 1)), np.full(count, 9), 9)
 
 
+def column(name: str, size: int, ordered: bool = True) -> Column:
+    return Column(name=name, values=tuple(range(size)), weights=np.full(size, 1 / size), ordered=ordered)
+
+
 def is_near(field: FiniteField, one: np.ndarray, other: np.ndarray) -> bool:
     both = (one >= 0) & (other >= 0)
     return int(((one != other) & both).sum()) == 1
@@ -97,19 +101,26 @@ def test_nsga2_takes_its_parents_from_the_front() -> None:
 
 def test_the_values_of_an_unordered_choice_lend_each_other_nothing() -> None:
     """Along an ordered column of three values or more what is good makes its neighbours good, and nowhere else."""
-    names = {"kernel": (3, 5, 7, 9), "link": ("plain", "residual", "dense", "highway"), "depth": (1, 2)}
-    columns = [
-        Column(
-            name=name, values=values, weights=np.full(len(values), 1 / len(values)), ordered=isinstance(values[0], int)
-        )
-        for name, values in names.items()
-    ]
+    columns = [column("kernel", 4), column("link", 4, ordered=False), column("depth", 2)]
     codes, prior = np.zeros((8, 3), np.int32), np.full((3, 5), 0.25)
     kernel, link, depth = Tpe()._density(codes, prior, columns)
     assert kernel[0] > kernel[1] > kernel[2] > kernel[3]
     assert link[0] > 4 * link[1] and link[1] == link[2] == link[3] == depth[1]
     exact = Tpe(smoothing=0)._density(codes, prior, columns)
     assert exact[0, :4].tolist() == exact[1, :4].tolist() == link[:4].tolist()
+
+
+class LastQuantile:
+    """A generator whose every number is the largest below 1."""
+
+    def random(self, shape: tuple[int, int]) -> np.ndarray:
+        return np.full(shape, 1 - 2**-53)
+
+
+def test_tpe_draws_no_value_that_a_column_does_not_have() -> None:
+    columns = [column("few", 2), column("many", 6)]
+    density = np.array([[0.3, 0.7 - 1e-9, 1e-9, 0, 0, 0, 0], [0.1, 0.1, 0.2, 0.2, 0.2, 0.2 - 1e-9, 1e-9]])
+    assert Tpe(sampled=3)._draws(density, columns, LastQuantile()).tolist() == [[1, 5]] * 3  # type: ignore[arg-type]
 
 
 def test_with_several_objectives_bayes_is_drawn_to_what_is_unknown() -> None:

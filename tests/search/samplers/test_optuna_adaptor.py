@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 from archsearch.reading.errors import InputError
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.optuna_adaptor import OptunaAdaptor, nearest
+from archsearch.space.many.columns import Column
 from benchmarks.finite_field import FiniteField
 from tests.search.samplers.small import NAMES, accuracy, search, space
 
@@ -89,6 +90,23 @@ def test_the_nearest_candidate_changes_the_fewest_choices_and_those_the_least() 
     assert found is not None and int(field.places(found)) == near
     field.left[:] = False
     assert nearest(wished, field, rng) is None
+
+
+def test_a_distance_along_an_ordered_choice_is_a_share_of_it_and_along_another_is_one() -> None:
+    columns = [
+        Column(name=name, values=tuple(range(size)), weights=np.full(size, 1 / size), ordered=ordered)
+        for name, size, ordered in (("few", 2, True), ("many", 9, True), ("names", 9, False))
+    ]
+
+    def chosen(*codes: list[int]) -> list[int]:
+        rows = np.array(codes, np.int32)
+        found = nearest(np.zeros(3, np.int32), FiniteField(columns, rows, {}), np.random.default_rng(0))
+        assert found is not None
+        return found.tolist()
+
+    assert chosen([1, 0, 0], [0, 7, 0], [0, 0, 1]) == [0, 7, 0]  # seven eighths of the way
+    assert chosen([1, 7, 0], [0, 7, 8], [1, 6, 0]) == [1, 6, 0]
+    assert chosen([0, 8, 8], [0, 7, 8]) == chosen([0, 8, 1], [0, 7, 8]) == [0, 7, 8]
 
 
 @pytest.mark.parametrize(

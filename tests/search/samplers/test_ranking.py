@@ -95,3 +95,15 @@ def test_trials_without_a_common_rung_are_shifted_not_mixed() -> None:
     found = finals(history([0.2, 0.3, 0.4, 0.8, 0.9, 1.0], [1, 1, 1, 9, 9, 9]), 0)
     assert found.values[:3].tolist() == pytest.approx([0.8, 0.9, 1.0])
     assert (found.variance[:3] > 0).all() and (found.variance[3:] == 0).all()
+
+
+def test_a_rungs_line_is_a_regression_held_to_slope_one() -> None:
+    """Least squares with two pseudo-trials that say slope 1 and err as much as the lower rung's scores spread."""
+    below, above = np.array([0.1, 0.4, 0.2, 0.7, 0.6, 0.3]), np.array([0.3, 0.5, 0.5, 0.9])
+    seen = history([*above, 0.6, 0.3], [9, 9, 9, 9, 1, 1], {1: below.tolist()})
+    x, y, weight = below[:4] - below[:4].mean(), above - above.mean(), np.sqrt(2 * below.var())
+    (slope,), *_ = np.linalg.lstsq(np.append(x, weight)[:, None], np.append(y, weight))
+    found = finals(seen, 0)
+    assert found.values[4:] == pytest.approx(above.mean() + slope * (below[4:] - below[:4].mean()))
+    residual = (((y - slope * x) ** 2).sum() + 2 * below.var()) / 6
+    assert found.variance == pytest.approx([0, 0, 0, 0, residual, residual])
