@@ -11,7 +11,7 @@ from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.finals import Finals, finals
 from archsearch.search.proposing.samplers.gaussian_process import GaussianProcess, Inputs, Settings, embedded, learn
 from archsearch.search.proposing.samplers.interface import FeasibleSet
-from archsearch.search.proposing.samplers.pool import pool
+from archsearch.search.proposing.samplers.pool import pool, random_candidate
 from archsearch.search.proposing.samplers.ranking import comparable, order
 from archsearch.space.many.columns import FloatArray, IntArray
 
@@ -43,8 +43,7 @@ class Bayes:
         """The most promising of some hundreds of candidates, uniform ones and neighbours of the best trials."""
         ranked = order(history, enough=max(self.startup, self.parents))
         if len(ranked) < self.startup:
-            drawn = feasible.draw(1, rng)
-            return drawn[0] if len(drawn) else None
+            return random_candidate(feasible, rng)
         best = history.codes[ranked[: self.parents]]
         candidates = pool(best, feasible, rng, uniform=self.uniform, neighbours=self.neighbours)
         if not len(candidates):

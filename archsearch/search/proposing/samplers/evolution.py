@@ -8,6 +8,7 @@ import numpy as np
 
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.interface import FeasibleSet
+from archsearch.search.proposing.samplers.pool import random_candidate
 from archsearch.search.proposing.samplers.ranking import order
 from archsearch.space.many.columns import IntArray
 
@@ -29,5 +30,4 @@ class Evolution:
                 child = feasible.neighbours(history.codes[alive[index]], 1, rng)
                 if len(child):
                     return child[0]
-        drawn = feasible.draw(1, rng)
-        return drawn[0] if len(drawn) else None
+        return random_candidate(feasible, rng)

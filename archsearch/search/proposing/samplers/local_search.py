@@ -8,6 +8,7 @@ import numpy as np
 
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.interface import FeasibleSet
+from archsearch.search.proposing.samplers.pool import random_candidate
 from archsearch.search.proposing.samplers.ranking import order
 from archsearch.space.many.columns import IntArray
 
@@ -30,5 +31,4 @@ class LocalSearch:
                 neighbour = feasible.neighbours(history.codes[index], 1, rng)
                 if len(neighbour):
                     return neighbour[0]
-        drawn = feasible.draw(1, rng)
-        return drawn[0] if len(drawn) else None
+        return random_candidate(feasible, rng)

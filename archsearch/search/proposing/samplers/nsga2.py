@@ -9,7 +9,7 @@ import numpy as np
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.search.proposing.samplers.pareto import crowding, fronts
-from archsearch.search.proposing.samplers.pool import filled
+from archsearch.search.proposing.samplers.pool import filled, random_candidate
 from archsearch.space.many.columns import IntArray
 
 
@@ -35,8 +35,7 @@ class Nsga2:
                 neighbour = feasible.neighbours(history.codes[parent], 1, rng)
                 if len(neighbour):
                     return neighbour[0]
-        drawn = feasible.draw(1, rng)
-        return drawn[0] if len(drawn) else None
+        return random_candidate(feasible, rng)
 
     def _population(self, history: History) -> IntArray:
         """Indices, the fittest first: more epochs, an earlier front, a lonelier place (Deb's crowded comparison)."""

@@ -55,8 +55,6 @@ def random_until(name: str | Mapping[str, Any], *, objectives: int) -> float | N
     Optuna's, of which that is not known."""
     sampler = sampler_of(name, objectives=objectives) if isinstance(name, str) else None
     match sampler:
-        case None:
-            return None
         case Uniform():
             return float("inf")
         case Evolution(population=enough) | Nsga2(population=enough):

@@ -12,7 +12,7 @@ import numpy as np
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.search.proposing.samplers.pareto import fronts
-from archsearch.search.proposing.samplers.pool import pool
+from archsearch.search.proposing.samplers.pool import pool, random_candidate
 from archsearch.search.proposing.samplers.ranking import comparable
 from archsearch.space.many.columns import Column, FloatArray, IntArray
 
@@ -43,8 +43,7 @@ class Tpe:
         """The best of some hundreds of candidates: uniform ones, draws from good(x), neighbours of the best."""
         chosen, scores = comparable(history, self.startup)
         if len(chosen) < self.startup:
-            random = feasible.draw(1, rng)
-            return random[0] if len(random) else None
+            return random_candidate(feasible, rng)
         good, others = self._split(history.codes[chosen], scores)
         candidates = pool(good[: self.parents], feasible, rng, uniform=self.uniform, neighbours=self.neighbours)
         if not len(candidates):

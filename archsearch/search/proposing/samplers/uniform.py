@@ -8,6 +8,7 @@ import numpy as np
 
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.interface import FeasibleSet
+from archsearch.search.proposing.samplers.pool import random_candidate
 from archsearch.space.many.columns import IntArray
 
 
@@ -17,5 +18,4 @@ class Uniform:
 
     def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """One candidate, drawn uniformly."""
-        drawn = feasible.draw(1, rng)
-        return drawn[0] if len(drawn) else None
+        return random_candidate(feasible, rng)
