@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.analysis.ranking import ranks
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.space.choices import RecordedChoices, Scalar
@@ -145,12 +146,7 @@ def facts(table: Table) -> str:
 def spearman(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     """The rank correlation, ties sharing their mean rank; pairs with a nan are left out."""
     known = ~(np.isnan(a) | np.isnan(b))
-    return float(np.corrcoef(_ranks(a[known]), _ranks(b[known]))[0, 1])
-
-
-def _ranks(values: npt.NDArray[Any]) -> Floats:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    return float(np.corrcoef(ranks(a[known]), ranks(b[known]))[0, 1])
 
 
 def main() -> int:

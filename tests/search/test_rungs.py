@@ -8,8 +8,9 @@ from statistics import correlation
 
 import pytest
 
+from archsearch.analysis.ranking import corrected, spearman
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.deciding.rungs import ENOUGH, Rungs, corrected, spearman
+from archsearch.search.deciding.rungs import ENOUGH, Rungs
 from archsearch.space.search_settings import EarlyStopping
 from tests.experiment import fill
 

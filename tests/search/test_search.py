@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from archsearch.analysis.ranking import corrected, spearman
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
@@ -15,7 +16,6 @@ from archsearch.experiment.summary import summarise
 from archsearch.network import build
 from archsearch.search.deciding.failures import ATTEMPTS
 from archsearch.search.deciding.messages import GoOn, HandOver, Measure, Report, Train
-from archsearch.search.deciding.rungs import corrected, spearman
 from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.running.worker import TrialWorker

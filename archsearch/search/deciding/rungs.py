@@ -18,12 +18,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from archsearch.analysis.ranking import corrected, spearman
 from archsearch.space.search_settings import rung_epochs
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from archsearch.experiment import Ledger
     from archsearch.space.search_settings import EarlyStopping
 
@@ -229,39 +227,3 @@ class _Rung:
 
 def _of(rung: _Rung, trials: Sequence[int]) -> list[float]:
     return [rung.scores[trial] for trial in trials]
-
-
-def ranks(values: Sequence[float]) -> NDArray[np.float64]:
-    """(n,): from 1, equals sharing their mean rank."""
-    import numpy as np
-
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(count) - (count - 1) / 2)[place]
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Spearman's rank correlation: Pearson's of the ranks.
-
-    None for fewer than two pairs, or where one side is all equal: then it is not defined.
-    """
-    import numpy as np
-
-    if len(first) < 2 or min(first) == max(first) or min(second) == max(second):
-        return None
-    here, there = (ranks(values) - (len(first) + 1) / 2 for values in (first, second))
-    return float(np.clip(here @ there / np.sqrt((here @ here) * (there @ there)), -1.0, 1.0))
-
-
-def corrected(value: float, scores: Sequence[float], chosen: Sequence[float]) -> float:
-    """A rank correlation over the `chosen` of all `scores` of a rung, as it would be over all of them.
-
-    Thorndike's correction for a choice by the variable itself (1949, case 2; Pearson 1903), on ranks: with u the
-    spread of all ranks over that of the chosen ones', r u / sqrt(1 - r^2 + r^2 u^2).
-    """
-    import numpy as np
-
-    # Arrays, and no look-up for each score: with thousands of trials this is most of what a pause costs.
-    values, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = np.cumsum(count) - (count - 1) / 2
-    u = float(np.std(rank[place]) / np.std(rank[np.searchsorted(values, chosen)]))
-    return value * u / math.sqrt(1 - value**2 + (value * u) ** 2)

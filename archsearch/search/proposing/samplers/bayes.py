@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from archsearch.analysis import ranking
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.finals import Finals, finals
 from archsearch.search.proposing.samplers.gaussian_process import GaussianProcess, Inputs, Settings, embedded, learn
@@ -101,13 +102,12 @@ def _ranked(known: Finals) -> tuple[FloatArray, FloatArray]:
     Ranks are the same for accuracy, error or its logarithm, and a network that does not learn at all does not make
     those that do look alike. A deviation is felt as the ranks that it spans in the middle of its reach.
     """
-    levels, place, count = np.unique(known.values, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(count) - (count - 1) / 2
-    unit = float(ranks[place].std()) or 1.0
-    heights = (ranks - ranks[place].mean()) / unit
+    levels, ranks, index = ranking.levels(known.values)
+    unit = float(ranks[index].std()) or 1.0
+    heights = (ranks - ranks[index].mean()) / unit
     spread = np.sqrt(known.variance)
     reach = np.interp(known.values + spread, levels, heights) - np.interp(known.values - spread, levels, heights)
-    return heights[place], (reach / 2) ** 2
+    return heights[index], (reach / 2) ** 2
 
 
 def _thinned(scores: Finals, limit: int) -> Finals:
