@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from operator import ge
 from typing import Any
 
 from archsearch.experiment.folder import ExperimentFolder
@@ -77,15 +76,12 @@ def _best(best: Trial, ledger: Ledger) -> dict[str, Any]:
 
 
 def _pareto(ledger: Ledger) -> list[dict[str, Any]] | None:
-    objectives = ledger.meta.get("objectives", {"accuracy": "max"})
+    objectives = list(ledger.meta.get("objectives", {"accuracy": "max"}))
     if len(objectives) < 2:
         return None
-    costs = [name for name in objectives if name != "accuracy"]
-    front: list[tuple[tuple[float, ...], Trial]] = []
-    finished = [trial for trial in ledger.trials(TrialState.FINISHED) if trial.value is not None]
-    scored = [((trial.value or 0.0, *(-trial.cost[name] for name in costs)), trial) for trial in finished]
-    # From the most accurate down: whatever beats a trial stands before it.
-    for score, trial in sorted(scored, key=lambda pair: pair[0], reverse=True):
-        if not any(other != score and all(map(ge, other, score)) for other, _ in front):
-            front.append((score, trial))
-    return [{"trial": t.id, "value": t.value, "digest": t.digest, **t.cost} for _, t in front]
+    from archsearch.experiment.pareto import front, objective_scores  # NumPy: of no use to most searches' status
+
+    scored = [trial for trial in ledger.trials(TrialState.FINISHED) if trial.value is not None]
+    by_accuracy = ["accuracy", *(name for name in objectives if name != "accuracy")]
+    members = sorted(front(scored, by_accuracy), key=lambda t: objective_scores(t, by_accuracy), reverse=True)
+    return [{"trial": t.id, "value": t.value, "digest": t.digest, **t.cost} for t in members]

@@ -7,6 +7,7 @@ from typing import Any
 
 from archsearch.analysis.report.charts import hours, percent
 from archsearch.analysis.report.curves import best_so_far, learning
+from archsearch.analysis.report.document import cheapest_first
 from archsearch.analysis.report.html import figure, folded, legend, paragraph, section, table
 from archsearch.analysis.report.tradeoff import amount, tradeoff, unit
 
@@ -37,13 +38,8 @@ def tradeoffs(found: Mapping[str, Any]) -> str:
 
 
 def _front(rows: list[dict[str, Any]], name: str) -> list[str]:
-    best, front = -1.0, []
-    done = [row for row in rows if row["state"] == "finished" and row["cost"].get(name)]
-    for row in sorted(done, key=lambda r: (r["cost"][name], -r["value"])):
-        if row["value"] > best:
-            best = row["value"]
-            front.append(row["trial"])
-    return front
+    finished = [row for row in rows if row["state"] == "finished" and row["cost"].get(name)]
+    return cheapest_first((row["trial"], row["cost"][name], row["value"]) for row in finished)
 
 
 def _tradeoff_words(found: Mapping[str, Any]) -> str:

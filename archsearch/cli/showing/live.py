@@ -135,11 +135,12 @@ def scatter(points: Sequence[tuple[float, float]], *, width: int = 48, height: i
     costs, values = ([pair[side] for pair in points] for side in (0, 1))
     if len(points) < 2 or min(costs) <= 0 or min(costs) == max(costs) or min(values) == max(values):
         return []
-    best, front = -math.inf, set()
-    for cost, value in sorted(points, key=lambda pair: (pair[0], -pair[1])):
-        if value > best:
-            best = value
-            front.add((cost, value))
+    import numpy as np
+
+    from archsearch.experiment.pareto import undominated
+
+    stays = undominated(np.array([(value, -cost) for cost, value in points]))
+    front = {point for point, on_front in zip(points, stays, strict=True) if on_front}
     low, high, worst, top = math.log(min(costs)), math.log(max(costs)), min(values), max(values)
     rows = [[" "] * width for _ in range(height)]
     for pair in sorted(points, key=lambda pair: pair in front):

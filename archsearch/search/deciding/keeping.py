@@ -8,8 +8,8 @@ import numpy as np
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point, write_atomically
+from archsearch.experiment.pareto import front, objective_scores, undominated
 from archsearch.experiment.records import spell
-from archsearch.search.proposing.samplers.pareto import undominated
 from archsearch.space import SearchSpace
 
 
@@ -28,7 +28,8 @@ class Front:
         if len(self._objectives) == 1:
             return False
         others = [other for other in self._ledger.trials(TrialState.FINISHED) if other.number != trial.number]
-        scores = np.array([self._scores(trial, accuracy), *(self._scores(o, o.value or 0.0) for o in others)])
+        rows = [objective_scores(other, self._objectives) for other in others]
+        scores = np.array([objective_scores(trial, self._objectives, accuracy), *rows], np.float64)
         return bool(undominated(scores)[0])
 
     def keep(self, trial: Trial, accuracy: float, weights: bytes) -> None:
@@ -47,17 +48,13 @@ class Front:
         finished = self._ledger.trials(TrialState.FINISHED)
         best = self._ledger.best()
         kept = {best.number} if best else set()
-        if len(self._objectives) > 1 and finished:
-            scores = np.array([self._scores(trial, trial.value or 0.0) for trial in finished])
-            kept |= {trial.number for trial, stays in zip(finished, undominated(scores), strict=True) if stays}
+        if len(self._objectives) > 1:
+            kept |= {trial.number for trial in front(finished, self._objectives)}
         for trial in finished:
             if trial.number not in kept:
                 for file in (self._folder.weights(trial.number), self._folder.model_yaml(trial.number)):
                     with suppress(OSError):
                         file.unlink()
-
-    def _scores(self, trial: Trial, accuracy: float) -> list[float]:
-        return [accuracy if name == "accuracy" else -trial.cost[name] for name in self._objectives]
 
     def _described(self, trial: Trial, accuracy: float) -> str:
         network = Architecture.from_dict(dict(trial.architecture))

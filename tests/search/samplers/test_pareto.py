@@ -3,26 +3,11 @@
 import numpy as np
 import pytest
 
-from archsearch.search.proposing.samplers.pareto import crowding, fronts, undominated
-
-
-def by_definition(scores: np.ndarray) -> np.ndarray:
-    at_least = (scores[None] >= scores[:, None]).all(axis=2)
-    better = (scores[None] > scores[:, None]).any(axis=2)
-    return ~(at_least & better).any(axis=1)
-
-
-@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
-@pytest.mark.parametrize("levels", [3, 1000])
-def test_undominated_is_by_definition_ties_included(objectives: int, levels: int) -> None:
-    rng = np.random.default_rng(objectives)
-    for size in (1, 2, 7, 60):
-        scores = rng.integers(0, levels, (size, objectives)).astype(float)
-        assert np.array_equal(undominated(scores), by_definition(scores))
+from archsearch.search.proposing.samplers.pareto import crowding, fronts
+from tests.experiment.test_pareto import by_definition
 
 
 def test_nothing_has_no_front() -> None:
-    assert undominated(np.empty((0, 2))).shape == (0,)
     assert fronts(np.empty((0, 3))).shape == (0,)
 
 
