@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import json
-import math
 import os
 import resource
 import statistics
@@ -30,9 +29,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from archsearch.analysis.intervals import mean_interval
+
 HERE = Path(__file__).parent
 TARGETS = {"resnet20": 2.5, "tiny": 5.0}
-STUDENT = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}  # 97.5 %, n - 1 degrees
 
 
 def main() -> int:
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    seeds = 2 if asked.quick else min(asked.seeds, max(STUDENT))
+    seeds = 2 if asked.quick else asked.seeds
     figures = {
         name: compared(name, job, seeds, len(os.sched_getaffinity(0)))
         for name, job in jobs_of(asked.root, quick=asked.quick).items()
@@ -108,7 +108,7 @@ def compared(name: str, job: dict[str, Any], seeds: int, cores: int) -> dict[str
             speed["ours"].append(sum(run["images_per_second"] for run in runs))
     accuracy = {way: [run["accuracy"] for run in runs] for way, runs in found.items()}
     differences = [ours - plain for ours, plain in zip(accuracy["ours"], accuracy["plain"], strict=True)]
-    half = STUDENT[min(len(differences), max(STUDENT))] * statistics.stdev(differences) / math.sqrt(len(differences))
+    half = mean_interval(differences).half or 0.0
     mean = statistics.mean(differences)
     reach = statistics.mean(accuracy["plain"]) - 0.01
     return {

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from archsearch import __version__
+from archsearch.analysis.intervals import wilson
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.export.origin import Origin
@@ -40,14 +40,6 @@ def preprocessing(origin: Origin) -> dict[str, Any]:
         "std": list(images.std) if images is not None else said.get("std"),
         "output": {"scores": origin.architecture.classes, "softmax": False},
     }
-
-
-def wilson(right: int, count: int, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share of `count` images (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212)."""
-    share, square = right / count, z * z
-    middle = (share + square / (2 * count)) / (1 + square / count)
-    half = z / (1 + square / count) * math.sqrt(share * (1 - share) / count + square / (4 * count * count))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def card(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.intervals import mean_interval, paired_difference, student_quantile
+from archsearch.analysis.intervals import mean_interval, paired_difference, wilson
 
 
 @pytest.mark.parametrize(
@@ -12,20 +12,24 @@ from archsearch.analysis.intervals import mean_interval, paired_difference, stud
     [(1, 12.7062), (2, 4.3027), (3, 3.1824), (4, 2.7764), (9, 2.2622), (29, 2.0452), (120, 1.9799)],
 )
 def test_students_quantiles_are_those_of_the_printed_tables(degrees: int, printed: float) -> None:
-    assert round(student_quantile(0.975, degrees), 4) == printed
+    found = mean_interval(list(range(degrees + 1)))
+    assert found.half is not None and found.deviation is not None
+    assert round(found.half / found.deviation * math.sqrt(found.n), 4) == printed
 
 
-@pytest.mark.parametrize("probability", [0.5, 0.6, 0.9, 0.995, 0.9999])
-@pytest.mark.parametrize("degrees", [1, 2, 3, 4, 5, 10, 37, 200, 1001])
-def test_students_quantiles_are_scipys(probability: float, degrees: int) -> None:
-    wanted = stats.t.ppf(probability, degrees)
-    assert student_quantile(probability, degrees) == pytest.approx(wanted, rel=1e-9, abs=1e-9)
-
-
-@pytest.mark.parametrize(("probability", "degrees"), [(0.4, 3), (1.0, 3), (0.9, 0), (math.nan, 3)])
-def test_what_is_no_quantile_is_refused(probability: float, degrees: int) -> None:
-    with pytest.raises(ValueError, match="allowed"):
-        student_quantile(probability, degrees)
+def test_wilsons_interval_is_that_of_newcombes_examples() -> None:
+    """Newcombe 1998 (Statistics in Medicine 17, 857-872), table I, method 3."""
+    printed = {
+        (81, 263): (0.2553, 0.3662),
+        (15, 148): (0.0624, 0.1605),
+        (0, 20): (0.0, 0.1611),
+        (1, 29): (0.0061, 0.1718),
+    }
+    for (correct, count), (low, high) in printed.items():
+        assert wilson(correct, count) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+    assert wilson(29, 29)[1] == pytest.approx(1.0)
+    narrow, wide = wilson(81, 263, 0.9), wilson(81, 263, 0.99)
+    assert wide[0] < narrow[0] < 81 / 263 < narrow[1] < wide[1]
 
 
 def test_the_interval_of_a_mean_is_scipys() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from archsearch.analysis.intervals import wilson
 from archsearch.analysis.report.importance import importance
 from archsearch.analysis.report.narrower import narrower
 from archsearch.analysis.report.progress import distribution, progress
@@ -18,6 +18,7 @@ from archsearch.analysis.report.words import columns
 from archsearch.architecture.cost import cost
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.folder import EXPERIMENTS
+from archsearch.experiment.pareto import undominated
 from archsearch.experiment.records import trial_id
 
 TOP = 5  # networks that are drawn
@@ -68,13 +69,17 @@ def score(reading: Reading, trial: Trial) -> tuple[float, int] | None:
 
 def front(reading: Reading, name: str) -> list[str]:
     """Finished trials that no other beats in accuracy and this cost, the cheapest first."""
-    best, found = -math.inf, []
-    priced = [trial for trial in reading.finished if trial.cost.get(name) is not None]
-    for trial in sorted(priced, key=lambda t: (t.cost[name], -(t.value or 0.0), t.number)):
-        if (trial.value or 0.0) > best:
-            best = trial.value or 0.0
-            found.append(trial.id)
-    return found
+    return cheapest_first(
+        (t.id, t.cost[name], t.value or 0.0) for t in reading.finished if t.cost.get(name) is not None
+    )
+
+
+def cheapest_first(points: Iterable[tuple[str, float, float]]) -> list[str]:
+    """The Pareto front of (name, cost, accuracy): the names from the cheapest up, of equal points the first alone."""
+    ordered = sorted(points, key=lambda point: (point[1], -point[2]))
+    stays = undominated(np.array([(accuracy, -cost) for _, cost, accuracy in ordered], np.float64).reshape(-1, 2))
+    members = {point[1:]: point[0] for point, on_front in zip(ordered[::-1], stays[::-1], strict=True) if on_front}
+    return list(members.values())[::-1]
 
 
 def _row(reading: Reading, trial: Trial) -> dict[str, Any]:
@@ -126,7 +131,7 @@ def _winner(reading: Reading) -> dict[str, Any] | None:
     if best is None:
         return None
     images = _validation_images(reading)
-    low, high = _wilson(best["value"], images) if images and 0 <= best["value"] <= 1 else (None, None)
+    low, high = wilson(round(best["value"] * images), images) if images and 0 <= best["value"] <= 1 else (None, None)
     tested = best["test_accuracy"]
     return {
         "trial": best["trial"], "value": best["value"], "half": None, "low": low, "high": high,
@@ -150,13 +155,6 @@ def _validation_images(reading: Reading) -> int | None:
 
     known = facts(reading.space.data).images
     return None if known is None else max(1, round(wanted * known))
-
-
-def _wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share of n images (Wilson 1927)."""
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _budget(reading: Reading) -> list[dict[str, Any]]:
