@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from archsearch.reading.errors import InputError, Problem
 
 Scalar = str | int | float | bool | None
+T = TypeVar("T")
 
 
 class Choices(Protocol):
@@ -96,20 +97,45 @@ class RecordedChoices:
         return self._taken[name]
 
 
-class FirstChoices:
-    """The first option, the lowest number."""
+class Odometer:
+    """Answers by the indices given, one a question in the order of asking, and the first option or the lowest number to
+    every later question. `next` counts through all combinations of finite domains."""
+
+    def __init__(self, indices: Sequence[int] = ()) -> None:
+        self._indices = list(indices)
+        self._counts: list[int] = []
 
     def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
-        """The first option."""
-        return options[0]
+        """The option of the index."""
+        return options[self._index(len(options))]
 
     def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        """The lowest integer."""
-        return low
+        """The integer of the index."""
+        return low + step * self._index((high - low) // step + 1)
 
     def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
-        """The lowest number."""
-        return low
+        """The point of the index on a grid; otherwise the lowest number."""
+        return low + step * self._index(round((high - low) / step) + 1) if step else low
+
+    def next(self) -> Odometer | None:
+        """That of the next combination, once all questions were asked; None after the last."""
+        indices = [*self._indices, *[0] * len(self._counts)][: len(self._counts)]
+        while indices and indices[-1] + 1 == self._counts[len(indices) - 1]:
+            indices.pop()
+        return Odometer([*indices[:-1], indices[-1] + 1]) if indices else None
+
+    def _index(self, count: int) -> int:
+        question = len(self._counts)
+        self._counts.append(count)
+        return self._indices[question] if question < len(self._indices) else 0
+
+
+def every(sample: Callable[[Choices], T]) -> Iterator[T]:
+    """What `sample` makes of every combination of answers, that of the last question changing fastest."""
+    odometer: Odometer | None = Odometer()
+    while odometer is not None:
+        yield sample(odometer)
+        odometer = odometer.next()
 
 
 class Recorder:

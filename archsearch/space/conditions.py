@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from archsearch.reading.document import Document
 from archsearch.reading.errors import Problem
 from archsearch.reading.validation import unknown_field
-from archsearch.space.choices import Scalar
-from archsearch.space.domains import Domain
 from archsearch.space.parameters import Parameter, Term, allowed_for, check_value, per_stage_values, vocabulary
 
 
@@ -41,14 +38,9 @@ def arrange(
     return ordered, []
 
 
-def most_stages(parameter: Parameter) -> int:
-    """The largest number of stages that the word `stages` can give."""
-    value: Any = max(probe for probe in _values(parameter) if isinstance(probe, int))
-    return int(value)
-
-
-def _values(parameter: Parameter) -> tuple[Scalar, ...]:
-    return parameter.value.probes() if isinstance(parameter.value, Domain) else (parameter.value,)
+def most_stages(stages: Parameter) -> int:
+    """The largest number of stages that the parameter `stages` can give."""
+    return max(value for value in stages.probes() if isinstance(value, int))
 
 
 def _resolve(document: Document, parameter: Parameter, terms: Mapping[str, Term], problems: list[Problem]) -> Parameter:
@@ -93,7 +85,7 @@ def _visit(
 
 def _missing(document: Document, parameters: dict[str, Parameter]) -> list[Problem]:
     link = parameters.get("link")
-    all_dense = link is not None and not link.conditions and set(_values(link)) == {"dense"}
+    all_dense = link is not None and not link.conditions and set(link.probes()) == {"dense"}
     needed = ["stages", "depth", *([] if all_dense else ["width"])]
     return [
         document.problem(

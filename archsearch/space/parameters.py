@@ -17,7 +17,7 @@ from archsearch.reading.document import Document, Loc, shorten
 from archsearch.reading.errors import Problem
 from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import did_you_mean, try_validate, unknown_field, wrong_value
-from archsearch.space.choices import Scalar
+from archsearch.space.choices import Choices, Scalar
 from archsearch.space.domains import Domain, PerStage, kind_of
 
 DOMAINS = ("a plain value", "{choice: [...]}", "{int: [low, high]}", "{float: [low, high]}")
@@ -101,6 +101,24 @@ class Parameter:
     def each(self) -> bool:
         """Whether every stage has a value of its own."""
         return self.domain is not None and self.domain.each is not None
+
+    @property
+    def direction(self) -> int:
+        """1 where its stages' values never fall, -1 where they never rise, 0 where they have no order."""
+        order = self.domain.order if self.domain is not None else None
+        return {None: 0, "increasing": 1, "decreasing": -1}[order]
+
+    def questions(self, stages: int) -> list[str]:
+        """The names under which its values are asked: one a stage with `each`, otherwise its own alone."""
+        return [f"stage{stage + 1}.{self.name}" for stage in range(stages)] if self.each else [self.name]
+
+    def probes(self) -> tuple[Scalar, ...]:
+        """All values that it may have where they are few; otherwise their ends."""
+        return self.value.probes() if isinstance(self.value, Domain) else (self.value,)
+
+    def ask(self, question: str, choices: Choices) -> Scalar:
+        """What `choices` answer to one of its questions; its value, without asking, where that is fixed."""
+        return self.value.ask(question, choices) if isinstance(self.value, Domain) else self.value
 
     def to_data(self) -> Any:
         """As a file writes it."""

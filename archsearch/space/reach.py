@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from archsearch.architecture.cost import Cost, cost
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import InputError, Problem
 from archsearch.reading.numbers import format_count
-from archsearch.space.choices import Choices, RandomChoices, Recorder, Scalar
+from archsearch.space.choices import Choices, RandomChoices, Recorder, Scalar, every
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
@@ -137,15 +138,11 @@ def _everything(space: SearchSpace) -> list[Counted] | None:
     extent = space.networks()
     if not extent.exact or extent.count > MAX_EXACT:
         return None
-    found: list[Counted] = []
-    indices: list[int] | None = []
-    for _ in range(4 * MAX_EXACT):
-        walk = _Walk(indices or [])
-        if (item := _count(space, walk)) is not None:
-            found.append(item)
-        if (indices := walk.next()) is None:
-            return found
-    return None  # sorted stages repeat combinations
+    walks = islice(every(lambda choices: _count(space, choices)), 4 * MAX_EXACT + 1)
+    networks = list(walks)
+    if len(networks) > 4 * MAX_EXACT:
+        return None  # sorted stages repeat combinations
+    return [network for network in networks if network is not None]
 
 
 def _starts(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
@@ -192,32 +189,3 @@ class _Answers:
     def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
         self.options[name] = (low, high)
         return float(self._answers.get(name, low) or 0)
-
-
-class _Walk:
-    """Choices that count through every combination, as an odometer does; for domains that are finite."""
-
-    def __init__(self, indices: Sequence[int]) -> None:
-        self._indices = list(indices)
-        self._counts: list[int] = []
-
-    def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
-        return options[self._index(len(options))]
-
-    def integer(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
-        return low + step * self._index((high - low) // step + 1)
-
-    def real(self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False) -> float:
-        return low + step * self._index(round((high - low) / step) + 1) if step else low
-
-    def next(self) -> list[int] | None:
-        """The indices of the next walk; None after the last."""
-        now = [*self._indices, *[0] * len(self._counts)][: len(self._counts)]
-        while now and now[-1] + 1 == self._counts[len(now) - 1]:
-            now.pop()
-        return [*now[:-1], now[-1] + 1] if now else None
-
-    def _index(self, count: int) -> int:
-        self._counts.append(count)
-        place = len(self._counts) - 1
-        return self._indices[place] if place < len(self._indices) else 0

@@ -1,8 +1,10 @@
-"""From words and choices to an Architecture."""
+"""One candidate: the values that choices give to a space's parameters, and the Architecture that has them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,91 +12,87 @@ from pydantic import ValidationError
 from archsearch.architecture.spec import Architecture, Block, Stage
 from archsearch.reading.errors import InputError, Problem
 from archsearch.space.choices import Choices, Scalar, same
-from archsearch.space.domains import Domain
 from archsearch.space.parameters import Parameter, groups, vocabulary
+from archsearch.space.rules import Assignment, in_order
 
-Values = dict[str, Scalar | list[Scalar]]
+
+@dataclass
+class Candidate(Assignment):
+    """The values of one candidate by its parameters' names: a list, one a stage, of those that stages have."""
+
+    values: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
+    always = True
+
+    @property
+    def stages(self) -> int:
+        """How many there are; 1 before that is settled, and for a training."""
+        stages = self.values.get("stages", 1)
+        assert isinstance(stages, int)
+        return stages
+
+    @property
+    def most_stages(self) -> int:  # type: ignore[override]
+        """The same: of one candidate they are known."""
+        return self.stages
+
+    def differs_by_stage(self, name: str) -> bool:
+        """Whether the value is a list."""
+        return isinstance(self.values.get(name), list)
+
+    def is_among(self, name: str, stage: int, values: Iterable[Scalar]) -> bool:
+        """Whether the value in a stage, or the default of a parameter without one, is the same as one of these."""
+        mine = self.values[name] if name in self.values else vocabulary()[name].default(stage)
+        mine = mine[stage] if isinstance(mine, list) else mine
+        return any(same(mine, value) for value in values)
+
+    def active_stages(self, parameter: Parameter) -> list[int]:
+        """The stages that have a value which was asked, counted from 0; of the network's parameters [0] or []."""
+        if not parameter.term.per_stage:
+            return [0] if self.holds(parameter) else []
+        return [stage for stage in range(self.stages) if self.is_active(parameter, stage)]
+
+    def ask(self, parameter: Parameter, active: Sequence[int], choices: Choices) -> list[Scalar]:
+        """The answers for the active stages: one each, or one for all of them."""
+        questions = parameter.questions(self.stages)
+        if parameter.each:
+            return [parameter.ask(questions[stage], choices) for stage in active]
+        return [parameter.ask(questions[0], choices)] * len(active) if active else []
+
+    def assign(self, parameter: Parameter, active: Sequence[int], answers: Sequence[Scalar]) -> None:
+        """The active stages get the answers, in the parameter's order; the others get its default."""
+        term = parameter.term
+        values = [term.default(stage) for stage in range(self.stages if term.per_stage else 1)]
+        for stage, value in zip(active, in_order(parameter, answers), strict=True):
+            values[stage] = value
+        self.values[parameter.name] = values if term.per_stage else values[0]
 
 
-def draw(parameters: Mapping[str, Parameter], choices: Choices) -> tuple[int, Values]:
-    """The number of stages, and every word's value: a list, one a stage, for the words that stages have."""
-    stages = _ask(parameters["stages"], "stages", choices)
-    assert isinstance(stages, int)
-    values: Values = {"stages": stages}
+def draw(parameters: Mapping[str, Parameter], choices: Choices) -> Candidate:
+    """What `choices` answer to every question that is put to them, in the order of the parameters."""
+    candidate = Candidate()
     for parameter in parameters.values():
-        if parameter.name != "stages":
-            values[parameter.name] = _draw_word(parameter, stages, values, choices)
-    return stages, values
+        active = candidate.active_stages(parameter)
+        candidate.assign(parameter, active, candidate.ask(parameter, active, choices))
+    return candidate
 
 
-def build(stages: int, values: Values, *, image: tuple[int, int, int], classes: int, file: str = "") -> Architecture:
-    """The architecture that has these values. Raises InputError where they do not go together."""
-    net: dict[str, dict[str, Any]] = {group: {} for group in groups()}
-    per_stage: list[dict[str, Any]] = [{} for _ in range(stages)]
-    blocks: list[dict[str, Any]] = [{} for _ in range(stages)]
-    for index, stage in enumerate(per_stage):
-        stage["stride"] = vocabulary()["stride"].default(index)
-    for name, value in values.items():
+def build(candidate: Candidate, *, image: tuple[int, int, int], classes: int, file: str = "") -> Architecture:
+    """The architecture that has the candidate's values. Raises InputError where they do not go together."""
+    fields: dict[tuple[type[Any], int], dict[str, Any]] = defaultdict(dict)  # by model and stage
+    for index in range(candidate.stages):
+        fields[Stage, index]["stride"] = vocabulary()["stride"].default(index)
+    for name, value in candidate.values.items():
         term = vocabulary()[name]
-        if term.group:
-            net[term.group][term.field] = value
-        elif isinstance(value, list):
-            into = blocks if term.owner is Block else per_stage
-            for target, own in zip(into, value, strict=True):
-                target[term.field] = own
+        for index, mine in enumerate(value if isinstance(value, list) else [value]):
+            fields[term.owner, index][term.field] = mine
     try:
-        parts: dict[str, Any] = {group: model(**net[group]) for group, model in groups().items()}
-        return Architecture(
-            input=image,
-            classes=classes,
-            stages=tuple(Stage(**s, block=Block(**b)) for s, b in zip(per_stage, blocks, strict=True)),
-            **parts,
+        stages = tuple(
+            Stage(**fields[Stage, index], block=Block(**fields[Block, index])) for index in range(candidate.stages)
         )
+        parts: dict[str, Any] = {group: model(**fields[model, 0]) for group, model in groups().items()}
+        return Architecture(input=image, classes=classes, stages=stages, **parts)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         found = f"the space allows words that do not go together: {detail['msg']}"
         hint = "rule the combination out with `when`"
         raise InputError(Problem(found=found, hint=hint, file=file)) from None
-
-
-def holds(parameter: Parameter, values: Values, stage: int | None) -> bool:
-    """Whether the word's conditions hold in a stage; with None, in some stage or for the network."""
-    if stage is None:
-        counts = [len(v) for name, _ in parameter.conditions if isinstance(v := values.get(name), list)]
-        if counts:
-            return any(holds(parameter, values, i) for i in range(counts[0]))
-        stage = 0
-    for name, wanted in parameter.conditions:
-        value = values[name] if name in values else vocabulary()[name].default(stage)
-        own = value[stage] if isinstance(value, list) else value
-        if not any(same(own, one) for one in wanted):
-            return False
-    return True
-
-
-def _draw_word(parameter: Parameter, stages: int, values: Values, choices: Choices) -> Scalar | list[Scalar]:
-    term = parameter.term
-    if not term.per_stage:
-        return _ask(parameter, parameter.name, choices) if holds(parameter, values, None) else term.default()
-    active = [i for i in range(stages) if holds(parameter, values, i)]
-    drawn = [term.default(i) for i in range(stages)]
-    if parameter.each:
-        own = [_ask(parameter, f"stage{i + 1}.{parameter.name}", choices) for i in active]
-    else:
-        own = [_ask(parameter, parameter.name, choices)] * len(active) if active else []
-    order = parameter.domain.order if parameter.domain else None
-    if order:
-        # The stages draw from one unchanging domain, as Optuna wants, and the values are sorted afterwards.
-        own = sorted(own, key=_number, reverse=order == "decreasing")
-    for index, value in zip(active, own, strict=True):
-        drawn[index] = value
-    return drawn
-
-
-def _ask(parameter: Parameter, name: str, choices: Choices) -> Scalar:
-    return parameter.value.ask(name, choices) if isinstance(parameter.value, Domain) else parameter.value
-
-
-def _number(value: Scalar) -> float:
-    assert isinstance(value, int | float)
-    return value

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from typing import Any
 
-from archsearch.space.choices import FirstChoices, Scalar
+from archsearch.space.choices import Odometer, Scalar
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import Domain
 from archsearch.space.parameters import Parameter
-from archsearch.space.sampling import Values, holds
+from archsearch.space.rules import combinations, in_order
+from archsearch.space.sampling import Candidate
 
 MAX_CASES = 5_000
 
@@ -36,118 +37,78 @@ class _TooMany(Exception):
 
 
 def measure(parameters: Mapping[str, Parameter]) -> Size:
-    """The distinct combinations; stages that are sorted count once however they were drawn.
+    """The distinct combinations; stages whose values are sorted count once however they were drawn.
 
-    Only words that others' `when` names are told apart case by case, and of those only the values that are
-    named; every other word multiplies. Exact up to 5,000 such cases, an upper bound (no `when`) beyond.
+    Only parameters that others' `when` names are told apart case by case, and of those only the values that are
+    named; every other parameter multiplies. Exact up to 5,000 such cases, an upper bound (no `when`) beyond.
     """
     try:
-        return Size(count=_whole(_Counter(parameters).count()), exact=True)
+        return Size(count=_integer(_Cases(parameters).count()), exact=True)
     except _TooMany:
-        most = most_stages(parameters["stages"])
-        count: float = _options(parameters["stages"])
-        for parameter in parameters.values():
-            if parameter.name != "stages":
-                count *= _combinations(parameter, most)
-        return Size(count=_whole(count), exact=False)
+        stages = most_stages(parameters["stages"])
+        return Size(count=_integer(math.prod(combinations(p, stages) for p in parameters.values())), exact=False)
 
 
-class _Counter:
+class _Cases:
+    """Walks through the cases; `named` are the values of a parameter that make a difference to others."""
+
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        self._words = list(parameters.values())
-        self._named: dict[str, list[Scalar]] = {}
-        self._cases = 0
-        for parameter in self._words:
+        self._parameters = list(parameters.values())
+        self._candidate = Candidate()
+        self._named: dict[str, list[Scalar]] = {"stages": list(parameters["stages"].probes())}
+        self._met = 0
+        for parameter in self._parameters:
             for name, values in parameter.conditions:
                 self._named.setdefault(name, []).extend(values)
 
-    def count(self) -> float:
-        first, *rest = self._words
-        assert first.name == "stages"
-        options = first.value.probes() if isinstance(first.value, Domain) else (first.value,)
-        return sum(self._rest(rest, stages, {"stages": stages}) for stages in options if isinstance(stages, int))
-
-    def _rest(self, parameters: list[Parameter], stages: int, values: Values) -> float:
-        if not parameters:
-            self._cases += 1
-            if self._cases > MAX_CASES:
+    def count(self, start: int = 0) -> float:
+        """The combinations of the parameters from `start` on, those before it being as the candidate has them."""
+        if start == len(self._parameters):
+            self._met += 1
+            if self._met > MAX_CASES:
                 raise _TooMany
             return 1
-        parameter, *rest = parameters
-        term = parameter.term
-        if term.per_stage:
-            active = [i for i in range(stages) if holds(parameter, values, i)]
-        else:
-            active = [0] if holds(parameter, values, None) else []
+        parameter = self._parameters[start]
+        active = self._candidate.active_stages(parameter)
         if parameter.name not in self._named:
-            return _combinations(parameter, len(active)) * self._rest(rest, stages, values)
+            return combinations(parameter, len(active)) * self.count(start + 1)
         total: float = 0
-        for own, weight in self._cases_of(parameter, active):
-            if term.per_stage:
-                filled: list[Scalar] = [term.default(i) for i in range(stages)]
-                for index, value in zip(active, own, strict=True):
-                    filled[index] = value
-                values[parameter.name] = filled
-            else:
-                values[parameter.name] = own[0] if own else term.default()
-            total += weight * self._rest(rest, stages, values)
+        for answers, weight in self._cases_of(parameter, active):
+            self._candidate.assign(parameter, active, answers)
+            total += weight * self.count(start + 1)
         return total
 
-    def _cases_of(self, parameter: Parameter, active: list[int]) -> Iterator[tuple[tuple[Scalar, ...], float]]:
+    def _cases_of(self, parameter: Parameter, active: list[int]) -> Iterator[tuple[list[Scalar], float]]:
         """The values of the active stages, those that no condition names taken together, and how many they are."""
-        if not isinstance(parameter.value, Domain):
-            yield (parameter.value,) * len(active), 1
-            return
-        domain = parameter.value
-        if parameter.each and domain.count() == 1:
-            yield tuple(domain.ask(f"stage{i + 1}.{parameter.name}", FirstChoices()) for i in active), 1
-        elif domain.order and parameter.each:
-            if domain.count() > MAX_CASES or _combinations(parameter, len(active)) > MAX_CASES:
+        domain = parameter.domain
+        if domain is None or domain.count() == 1:
+            yield self._candidate.ask(parameter, active, Odometer()), 1
+        elif parameter.direction:
+            if domain.count() > MAX_CASES or combinations(parameter, len(active)) > MAX_CASES:
                 raise _TooMany
-            options = sorted(domain.probes(), key=_number, reverse=domain.order == "decreasing")
-            yield from ((own, 1) for own in combinations_with_replacement(options, len(active)))
+            options = in_order(parameter, domain.probes())
+            yield from ((list(values), 1) for values in combinations_with_replacement(options, len(active)))
         else:
-            groups = self._grouped(parameter.name, domain)
             drawn = len(active) if parameter.each else min(len(active), 1)
-            for own in product(groups, repeat=drawn):
-                values = [value for value, _ in own]
-                weight = math.prod(weight for _, weight in own)
-                yield tuple(values if parameter.each else values * len(active)), weight
+            for case in product(self._grouped(parameter.name, domain), repeat=drawn):
+                values = [value for value, _ in case]
+                weight = math.prod(weight for _, weight in case)
+                yield values if parameter.each else values * len(active), weight
 
     def _grouped(self, name: str, domain: Domain) -> list[tuple[Scalar, float]]:
-        distinct: list[Scalar] = []
+        """The values that conditions name, and one that stands for the others; and how many values each stands for."""
+        named: list[Scalar] = []
         for value in self._named[name]:
-            if value not in distinct and domain.holds(value):
-                distinct.append(value)
-        others = domain.count() - len(distinct)
+            if value not in named and domain.holds(value):
+                named.append(value)
         unnamed: Any = _Unnamed()
-        return [(value, 1) for value in distinct] + ([(unnamed, others)] if others > 0 else [])
+        remaining = domain.count() - len(named)
+        return [(value, 1) for value in named] + ([(unnamed, remaining)] if remaining > 0 else [])
 
 
 class _Unnamed:
     """Stands for every value that no condition names; equal to none."""
 
 
-def _options(parameter: Parameter) -> float:
-    return parameter.domain.count() if parameter.domain else 1
-
-
-def _combinations(parameter: Parameter, stages: int) -> float:
-    options = _options(parameter)
-    if options == 1 or not stages:
-        return 1
-    if not parameter.each:
-        return options
-    if options == math.inf:
-        return math.inf
-    order = parameter.domain.order if parameter.domain else None
-    return math.comb(int(options) + stages - 1, stages) if order else options**stages
-
-
-def _number(value: Scalar) -> float:
-    assert isinstance(value, int | float)
-    return value
-
-
-def _whole(count: float) -> int | float:
+def _integer(count: float) -> int | float:
     return count if count == math.inf else int(count)

@@ -66,8 +66,8 @@ class SearchSpace:
         Names are dotted paths: `block`, `stage1.depth`, `survival.schedule`. A word whose `when` does not hold
         is not asked. Raises InputError where the choices allow words that do not go together.
         """
-        stages, values = draw(self.parameters, choices)
-        return build(stages, values, image=self.input, classes=self.classes, file=self.file)
+        candidate = draw(self.parameters, choices)
+        return build(candidate, image=self.input, classes=self.classes, file=self.file)
 
     def price(self, cost: Cost) -> Price:
         """What a network of this cost costs by every name that a budget may bound, but for its latency."""
@@ -87,12 +87,10 @@ class SearchSpace:
 
     def dimensions(self) -> Iterator[tuple[str, Domain]]:
         """Every question that a sample may ask, in order: its name, and its domain."""
-        most = most_stages(self.parameters["stages"])
+        stages = most_stages(self.parameters["stages"])
         for parameter in self.every_parameter.values():
-            if parameter.domain is None or isinstance(parameter.domain, PerStage):
-                continue
-            names = [f"stage{i + 1}.{parameter.name}" for i in range(most)] if parameter.each else [parameter.name]
-            yield from ((name, parameter.domain) for name in names)
+            if parameter.domain is not None and not isinstance(parameter.domain, PerStage):
+                yield from ((question, parameter.domain) for question in parameter.questions(stages))
 
     def size(self) -> int | float:
         """How many distinct combinations of choices there are, inf with a continuous word.

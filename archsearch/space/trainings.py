@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
 from archsearch.reading.document import Document, shorten
 from archsearch.reading.errors import Problem
-from archsearch.space.choices import Choices, FirstChoices, RecordedChoices, Scalar
+from archsearch.space.choices import Choices, Odometer, RecordedChoices, Recorder, Scalar, every
 from archsearch.space.conditions import arrange
-from archsearch.space.domains import Choice, Domain, kind_of
+from archsearch.space.domains import Choice, kind_of
 from archsearch.space.parameters import Parameter, Term, read_parameter
 from archsearch.space.recipes import filled
-from archsearch.space.sampling import Values, holds
+from archsearch.space.sampling import draw
 from archsearch.space.settings import TrainingSettings
 
 GROUP = "training"
@@ -63,7 +63,7 @@ class Trainings:
     def settings(self, choices: Choices) -> TrainingSettings:
         """The training that `choices` picks, which is asked for `training.optimizer` and the like. A word whose `when`
         does not hold is not asked: it has its default."""
-        return self._with(drawn(self.parameters, choices)) if self.parameters else self.base
+        return self._with(_draw(self.parameters, choices)) if self.parameters else self.base
 
     def overrides(self, choices: Mapping[str, Any]) -> dict[str, Any]:
         """What recorded choices (those of the network may be among them) set otherwise than `base`; JSON values."""
@@ -102,23 +102,11 @@ class Trainings:
         return TrainingSettings.model_validate({**fixed, **values})
 
 
-def drawn(parameters: Mapping[str, Parameter], choices: Choices) -> dict[str, Scalar]:
-    """The value of every word that varies and is asked, by the names that they have in `training:`."""
-    values: Values = {}
-    asked: dict[str, Scalar] = {}
-    for parameter in parameters.values():
-        if parameter.domain is None:
-            values[parameter.name] = _fixed(parameter)
-        elif holds(parameter, values, None):
-            values[parameter.name] = asked[parameter.term.field] = parameter.domain.ask(parameter.name, choices)
-        else:
-            values[parameter.name] = parameter.term.default()
-    return asked
-
-
-def _fixed(parameter: Parameter) -> Scalar:
-    assert not isinstance(parameter.value, Domain)
-    return parameter.value
+def _draw(parameters: Mapping[str, Parameter], choices: Choices) -> dict[str, Scalar]:
+    """The value of every parameter that is asked, by the name of its setting."""
+    recorder = Recorder(choices)
+    values = draw(parameters, recorder).values
+    return {parameters[name].term.field: cast("Scalar", values[name]) for name in recorder.taken}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +141,7 @@ def read_trainings(document: Document) -> tuple[TrainingsRead, list[Problem]]:
             parameters[term.name] = Parameter(term=term, value=given.get(term.field, term.default()))
     if not problems:
         parameters, problems = arrange(document, parameters, training_vocabulary())
-    first = drawn(parameters, FirstChoices()) if not problems else {}
+    first = _draw(parameters, Odometer()) if not problems else {}
     fixed = {name: value for name, value in given.items() if name not in open_words} | first
     loose = ("warmup",) if "schedule" in open_words and "warmup" not in given else ()
     read = TrainingsRead(
@@ -166,7 +154,13 @@ def refuse_clashes(document: Document, trainings: Trainings) -> list[Problem]:
     """A combination of values that no training can have, where the file allows one: it would fail as a trial."""
     if not set(TOGETHER) & trainings.varied.keys():
         return []
-    for values in _combinations(_related(trainings.parameters), {}, {}):
+    parameters = _related(trainings.parameters)
+    named = [condition for parameter in parameters.values() for condition in parameter.conditions]
+    few = {
+        name: _ends(parameter, (value for condition, values in named if condition == name for value in values))
+        for name, parameter in parameters.items()
+    }
+    for values in every(lambda choices: _draw(few, choices)):
         try:
             trainings._with(values)
         except ValidationError as error:
@@ -215,24 +209,11 @@ def _related(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
     return {name: parameter for name, parameter in parameters.items() if name in kept}
 
 
-def _combinations(
-    parameters: Mapping[str, Parameter], values: Values, asked: dict[str, Scalar]
-) -> Iterator[dict[str, Scalar]]:
-    """Every combination of the words' options or ends, and of the values that conditions name."""
-    if not parameters:
-        yield dict(asked)
-        return
-    (name, parameter), *others = parameters.items()
-    rest = dict(others)
+def _ends(parameter: Parameter, named: Iterable[Scalar]) -> Parameter:
+    """The parameter with few values: its options or ends, and those that conditions name."""
     if parameter.domain is None:
-        yield from _combinations(rest, {**values, name: _fixed(parameter)}, asked)
-    elif not holds(parameter, values, None):
-        yield from _combinations(rest, {**values, name: parameter.term.default()}, asked)
-    else:
-        named = [
-            value for other in rest.values() for own, wanted in other.conditions if own == name for value in wanted
-        ]
-        probes = parameter.domain.probes()
-        ends = probes if isinstance(parameter.domain, Choice) else (probes[0], probes[-1])
-        for value in dict.fromkeys([*ends, *filter(parameter.domain.holds, named)]):
-            yield from _combinations(rest, {**values, name: value}, {**asked, parameter.term.field: value})
+        return parameter
+    probes = parameter.probes()
+    ends = probes if isinstance(parameter.domain, Choice) else (probes[0], probes[-1])
+    options = tuple(dict.fromkeys([*ends, *filter(parameter.domain.holds, named)]))
+    return replace(parameter, value=Choice(choice=options))

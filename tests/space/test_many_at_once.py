@@ -131,7 +131,7 @@ def test_rows_are_canonical_and_their_choices_lead_back_to_them(space: SearchSpa
 
 
 def test_everything_is_what_drawing_for_long_enough_finds(tmp_path: Path) -> None:
-    grid = Grid(odd(tmp_path, SMALL).words)
+    grid = Grid(odd(tmp_path, SMALL).parameters)
     everything = grid.everything(1000)
     assert everything is not None
     drawn = np.unique(grid.draw(20_000, np.random.default_rng(0)), axis=0)

@@ -41,13 +41,13 @@ class Counter:
         self._shapes: list[Shape] = []
         self._places: dict[Shape, int] = {}
         self._stem, self._head = CostTable(), CostTable()
-        self._stages = [CostTable() for _ in range(grid.most)]
+        self._stages = [CostTable() for _ in range(grid.most_stages)]
         # The shapes that a stage (or the head, last) has met, by number, and how many its keys have room for.
-        self._met: list[IntArray] = [np.full(1, -1, np.int64) for _ in range(grid.most + 1)]
-        self._rooms = [4] * (grid.most + 1)
-        self._takes = [(number, self._columns_of(number)) for number in range(grid.most + 2)]
+        self._met: list[IntArray] = [np.full(1, -1, np.int64) for _ in range(grid.most_stages + 1)]
+        self._rooms = [4] * (grid.most_stages + 1)
+        self._takes = [(number, self._columns_of(number)) for number in range(grid.most_stages + 2)]
         self._remembered: dict[Any, tuple[tuple[int, ...], int]] = {}
-        parts = grid.parts
+        parts = grid.encodings
         self._stem_words = [name for name in parts if name.startswith("stem.")]
         self._head_words = [name for name in parts if name.startswith("head.")]
         self._stage_words = [name for name in parts if parts[name].per_stage and len(parts[name].table) > 1]
@@ -118,12 +118,12 @@ class Counter:
         rows = slice(None) if possible.all() else np.flatnonzero(possible)
         slots = self._find_head(resolved, state, rows)
         possible[rows] &= self._head.after[slots] >= 0
-        yield self.grid.most + 1, self._head, rows, slots
+        yield self.grid.most_stages + 1, self._head, rows, slots
 
     # ---- the stem, and the head
 
     def _find_stem(self, resolved: Resolved) -> IntArray:
-        names = [*self._stem_words, *(name for name in ("norm", "activation") if name in self.grid.parts)]
+        names = [*self._stem_words, *(name for name in ("norm", "activation") if name in self.grid.encodings)]
         key, size = self._key(names, resolved, 0, slice(None))
 
         def count(rows: IntArray) -> Counted:
@@ -146,7 +146,7 @@ class Counter:
                 found.append(self._part(head_ops(head, self._classes), self._shapes[state[row]]))
             return _stacked(found)
 
-        shape, room = self._local(self.grid.most, self._head, state[rows])
+        shape, room = self._local(self.grid.most_stages, self._head, state[rows])
         return self._head.find(key * room + shape, size * room, count)
 
     def _local(self, number: int, parts: CostTable, state: IntArray) -> tuple[IntArray, int]:
@@ -180,7 +180,7 @@ class Counter:
         surroundings = [*(self._stem_words if stage == 0 else ())]
         around, room = self._key(surroundings, resolved, 0, rows)
         key, size = key * room + around, size * room
-        if stage + 1 < self.grid.most:
+        if stage + 1 < self.grid.most_stages:
             following, room = self._key(["activation"], resolved, stage + 1, rows)
             last = resolved.stages[rows] == stage + 1
             key, size = key * (room + 1) + np.where(last, room, following), size * (room + 1)
@@ -196,8 +196,8 @@ class Counter:
         counts, after = np.zeros((len(rows), len(NAMES)), np.int64), np.full(len(rows), -1, np.int64)
         shapes = np.array([self._shapes[place] for place in state[rows]], np.int64)
         widths = self._numbers("width", resolved, stage, rows)
-        columns = [resolved.parameters[name][stage][rows] for name in self._stage_words if name not in ARRAYS]
-        columns += [resolved.parameters[name][0][rows] for name in (self._stem_words if stage == 0 else ())]
+        columns = [resolved.index(name, stage)[rows] for name in self._stage_words if name not in ARRAYS]
+        columns += [resolved.index(name, 0)[rows] for name in (self._stem_words if stage == 0 else ())]
         columns += [self._following(stage, resolved, rows), shapes[:, 1], shapes[:, 2], shapes[:, 0] == widths]
         columns += [self._numbers("growth_rate", resolved, stage, rows) == 0]
         _, which = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
@@ -225,28 +225,28 @@ class Counter:
             return None
 
     def _following(self, stage: int, resolved: Resolved, rows: IntArray) -> IntArray:
-        if stage + 1 >= self.grid.most or "activation" not in self.grid.parts:
+        if stage + 1 >= self.grid.most_stages or "activation" not in self.grid.encodings:
             last: IntArray = (resolved.stages[rows] == stage + 1).astype(np.int64)
             return last
-        return np.where(resolved.stages[rows] == stage + 1, -1, resolved.parameters["activation"][stage + 1][rows])
+        return np.where(resolved.stages[rows] == stage + 1, -1, resolved.index("activation", stage + 1)[rows])
 
     # ---- words and keys
 
     def _numbers(self, name: str, resolved: Resolved, stage: int, rows: IntArray) -> IntArray:
         """A word's values, which are numbers: one a row."""
-        if name not in self.grid.parts:
+        if name not in self.grid.encodings:
             return np.full(len(rows), vocabulary()[name].default(stage))
-        return np.array(self.grid.parts[name].table)[resolved.parameters[name][stage][rows]]
+        return np.array(self.grid.encodings[name].table)[resolved.index(name, stage)[rows]]
 
     def _value(self, name: str, resolved: Resolved, stage: int, row: int) -> Any:
-        if name not in self.grid.parts:
+        if name not in self.grid.encodings:
             return vocabulary()[name].default(stage)
-        return self.grid.parts[name].table[resolved.parameters[name][stage][row]]
+        return self.grid.encodings[name].table[resolved.index(name, stage)[row]]
 
     def _fields(self, owner: Any, resolved: Resolved, stage: int, rows: IntArray) -> dict[str, Any]:
         """Of a stage or a block: numbers as arrays, one a row; of other words the first row's, which is all rows'."""
         found: dict[str, Any] = {"stride": vocabulary()["stride"].default(stage)} if owner is Stage else {}
-        for name, part in self.grid.parts.items():
+        for name, part in self.grid.encodings.items():
             if part.parameter.term.owner is owner:
                 several = name in ARRAYS and len(part.table) > 1 and len(rows) > 1
                 found[part.parameter.term.field] = (
@@ -261,9 +261,9 @@ class Counter:
 
     def _columns_of(self, number: int) -> Callable[[Sequence[int]], Any]:
         """Takes from a row the codes that a part depends on; parts count from 0, the stem, to the head."""
-        named = {name for part in self.grid.parts.values() for name, _ in part.parameter.conditions}
+        named = {name for part in self.grid.encodings.values() for name, _ in part.parameter.conditions}
         columns: list[int] = []
-        for name, part in self.grid.parts.items():
+        for name, part in self.grid.encodings.items():
             if not part.parameter.term.of_network:
                 continue
             stages = [number - 1, *([number] if name == "activation" else ())] if number else [0]
@@ -278,9 +278,8 @@ class Counter:
         key: IntArray = np.zeros(len(resolved.stages[rows]), np.int64)
         size = 1
         for name in names:
-            if name in self.grid.parts and (radix := len(self.grid.parts[name].table)) > 1:
-                places = resolved.parameters[name]
-                key = key * radix + places[stage if len(places) > 1 else 0][rows]
+            if name in self.grid.encodings and (radix := len(self.grid.encodings[name].table)) > 1:
+                key = key * radix + resolved.index(name, stage)[rows]
                 size *= radix
         return key, size
 

@@ -36,13 +36,13 @@ def encode(
     """
     if tuple(architecture.input) != tuple(space.input) or architecture.classes != space.classes:
         return "other images or classes"
-    if len(architecture.stages) > grid.most:
+    if len(architecture.stages) > grid.most_stages:
         return f"stages = {len(architecture.stages)}"
     row = np.zeros(len(grid.columns), np.int32)
     missing: dict[int, str] = {}
     for number, column in enumerate(grid.columns):
         stage, _, name = column.name.rpartition(".") if column.name.startswith("stage") else ("", "", column.name)
-        term = grid.parts[name].parameter.term
+        term = grid.encodings[name].parameter.term
         found = _value(architecture, term, stage) if term.of_network else getattr(training, term.field)
         code = None if found is _ABSENT else column.code(found)
         if code is None and found is not _ABSENT:

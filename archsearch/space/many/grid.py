@@ -1,39 +1,40 @@
 """A space's choices as columns of whole numbers, so that many candidates are drawn and counted at once.
 
 A candidate is a row of codes: for each column the index of the value taken, or -1 where the choice is not asked (its
-`when` does not hold, or the stage is not there). Rows are canonical: inactive choices are -1 and sorted words
-(`order: increasing`) are sorted, so that equal rows are equal assignments. Rules are those of sampling.py; tests hold
-the two together. NumPy alone.
+`when` does not hold, or the stage is not there). Rows are canonical: inactive choices are -1 and the codes of ordered
+parameters (`order: increasing`) are in order, so that equal rows are equal assignments. The rules are rules.py's. NumPy
+alone.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from archsearch.space.choices import Scalar, same
+from archsearch.space.choices import Odometer, Scalar, same
 from archsearch.space.conditions import most_stages
-from archsearch.space.domains import Domain, PerStage
+from archsearch.space.domains import PerStage
 from archsearch.space.many.columns import BoolArray, Column, FloatArray, IntArray
 from archsearch.space.parameters import Parameter, vocabulary
+from archsearch.space.rules import Assignment, ordered_combinations
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """A word: the table of the values that it may have, and where a candidate's is found in it.
+class Encoding:
+    """A parameter: the table of the values that it may have, and how a row says which of them it has.
 
-    `columns` holds one column a stage (`each`), a single one, or none (the word is fixed). `fixed` and `default` are
-    places in the table, one a stage; words of the whole network have one.
+    `columns` holds one column a stage (`each`), a single one, or none (the parameter is fixed); their codes are indices
+    in the table. `fixed` and `defaults` are indices in it, one a stage, or one for a parameter of the whole network.
+    `ranks` sort the values of an ordered parameter that has several columns.
     """
 
     parameter: Parameter
     table: tuple[Scalar, ...]
     columns: tuple[int, ...]
     fixed: tuple[int, ...]
-    default: tuple[int, ...]
+    defaults: tuple[int, ...]
     ranks: IntArray | None
 
     @property
@@ -41,49 +42,88 @@ class Part:
         """Whether stages have it, and not the network."""
         return self.parameter.term.per_stage
 
+    @property
+    def by_stage(self) -> bool:
+        """Whether stages have columns of their own."""
+        return len(self.columns) > 1
 
-@dataclass(kw_only=True)
-class Resolved:
-    """Every word's place in its table, for each candidate: a list, one array a stage, or a single array."""
+
+class Resolved(Assignment):
+    """What n candidates have for every parameter so far: `indices` in its table, a list of one (n,) array a stage (the
+    same array where stages do not differ), or of a single one for a parameter of the network."""
 
     stages: IntArray
-    parameters: dict[str, list[IntArray]]
+    always: BoolArray
+
+    def __init__(self, encodings: Mapping[str, Encoding], most_stages: int, count: int) -> None:
+        self._encodings, self.most_stages = encodings, most_stages
+        self.always = np.ones(count, bool)
+        self.stages = np.zeros(count, np.int32)
+        self.indices: dict[str, list[IntArray]] = {}
+
+    def index(self, name: str, stage: int) -> IntArray:
+        """(n,): the parameter's index in its table, in a stage."""
+        arrays = self.indices[name]
+        return arrays[stage if len(arrays) > 1 else 0]
+
+    def differs_by_stage(self, name: str) -> bool:
+        """Whether there is more than one array."""
+        return len(self.indices.get(name, ())) > 1
+
+    def is_among(self, name: str, stage: int, values: Iterable[Scalar]) -> BoolArray:
+        """(n,): whether the value, or the default of a parameter that the space does not set, is one of these."""
+        if name not in self.indices:
+            default = vocabulary()[name].default(stage)
+            unset: BoolArray = self.always & any(same(default, value) for value in values)
+            return unset
+        table = self._encodings[name].table
+        allowed = np.array([any(same(entry, value) for value in values) for entry in table])
+        among: BoolArray = allowed[self.index(name, stage)]
+        return among
+
+    def is_uniform(self, name: str) -> bool:
+        """Whether a parameter says the same in all stages of every candidate, to be told without comparing."""
+        if name not in self.indices:
+            return len({vocabulary()[name].default(stage) for stage in range(self.most_stages)}) == 1
+        arrays = self.indices[name]
+        return all(array is arrays[0] for array in arrays)
 
 
 class Grid:
     """The columns of a space, and the rules between them."""
 
     def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        self.most = most_stages(parameters["stages"])
+        self.most_stages = most_stages(parameters["stages"])
         self.columns: tuple[Column, ...] = ()
-        self.parts: dict[str, Part] = {}
+        self.encodings: dict[str, Encoding] = {}
         for parameter in parameters.values():
-            self.parts[parameter.name] = self._part(parameter)
-        self._sorted = [p for p in self.parts.values() if p.ranks is not None and len(p.columns) > 1]
-        self._in_sorted = {column for part in self._sorted for column in part.columns}
+            self.encodings[parameter.name] = self._encoding(parameter)
+        self._ordered = [encoding for encoding in self.encodings.values() if encoding.ranks is not None]
+        ordered_columns = {column for encoding in self._ordered for column in encoding.columns}
+        self._independent = [number for number in range(len(self.columns)) if number not in ordered_columns]
 
     def draw(self, count: int, rng: np.random.Generator) -> IntArray:
-        """(count, columns): every choice drawn by its own domain; of a sorted word every sorted order as likely as
+        """(count, columns): every choice drawn by its own domain; of an ordered parameter every order as likely as
         any other (Polya's urn: the j-th of k draws repeats an earlier one with probability j / (values + j))."""
         codes = np.empty((len(self.columns), count), np.int32)
         for number, column in enumerate(self.columns):
             codes[number] = column.draw(count, rng)
-        for part in self._sorted:
-            size, every = len(self.columns[part.columns[0]].values), np.arange(count)
-            drawn = codes[list(part.columns)]
+        for encoding in self._ordered:
+            values, rows = len(self.columns[encoding.columns[0]].values), np.arange(count)
+            drawn = codes[list(encoding.columns)]
             for turn in range(1, len(drawn)):
-                place = rng.integers(0, size + turn, count)
-                drawn[turn] = np.where(place < size, place, drawn[np.maximum(place - size, 0), every])
-            codes[list(part.columns)] = drawn
-        return self._settled(codes, None).T
+                ball = rng.integers(0, values + turn, count)
+                drawn[turn] = np.where(ball < values, ball, drawn[np.maximum(ball - values, 0), rows])
+            codes[list(encoding.columns)] = drawn
+        return self._canonical(codes, None)
 
     def settle(self, codes: IntArray, rng: np.random.Generator) -> IntArray:
         """(n, columns), canonical. A choice that is asked and has no code gets a drawn one."""
-        return self._settled(np.ascontiguousarray(codes.T, np.int32), rng).T
+        return self._canonical(np.ascontiguousarray(codes.T, np.int32), rng)
 
     def resolve(self, codes: IntArray) -> Resolved:
-        """What canonical rows say of every word."""
-        return self._resolve(np.ascontiguousarray(codes.T), None)
+        """What canonical rows, (n, columns), say of every parameter."""
+        return self._resolve(np.ascontiguousarray(codes.T))
 
     def choices(self, row: Sequence[int] | IntArray) -> dict[str, Scalar]:
         """The active choices by name: what the ledger keeps, and what `RecordedChoices` replays."""
@@ -105,202 +145,157 @@ class Grid:
     def everything(self, limit: int) -> IntArray | None:
         """Every canonical row, where there are at most `limit`; None where there are more."""
         codes = np.full((len(self.columns), 1), -1, np.int32)
-        for name, part in self.parts.items():
-            for stage, column in enumerate(part.columns):
-                width = len(self.columns[column].values)
-                found = self._resolve(codes, None, until=name)
-                asked = self._asked(part, found, stage if len(part.columns) > 1 else None, codes.shape[1])
-                repeats = np.where(asked, width, 1)
+        for name, encoding in self.encodings.items():
+            for question, column in enumerate(encoding.columns):
+                values = len(self.columns[column].values)
+                asked = self._resolve(codes, until=name).is_asked(encoding.parameter, question)
+                repeats = np.where(asked, values, 1)
                 if repeats.sum() > limit:
                     return None
                 starts = np.repeat(np.cumsum(repeats) - repeats, repeats)
-                number = np.arange(len(starts)) - starts
-                codes, again = np.repeat(codes, repeats, axis=1), np.repeat(asked, repeats)
-                codes[column] = np.where(again, number, -1)
-                codes = codes[:, self._keeps_order(part, codes, stage)]
+                code = np.arange(len(starts)) - starts
+                codes = np.repeat(codes, repeats, axis=1)
+                codes[column] = np.where(np.repeat(asked, repeats), code, -1)
+                codes = codes[:, _is_in_order(encoding, codes, question)]
         return codes.T
 
     def log_weights(self, codes: IntArray) -> FloatArray:
-        """log of the probability that `draw` gives each canonical row."""
-        found = self._log_sorted(codes >= 0)
-        for number, column in enumerate(self.columns):
-            if number not in self._in_sorted:
-                logs = np.append(np.log(column.weights), 0.0)
-                found += logs[codes[:, number]]  # the code -1 takes the last: log 1
-        return found
+        """(n,): log of the probability that `draw` gives each canonical row."""
+        logs = self._log_ordered(codes >= 0)
+        for number in self._independent:
+            weights = np.append(np.log(self.columns[number].weights), 0.0)
+            logs += weights[codes[:, number]]  # the code -1 takes the last: log 1
+        return logs
 
     def log_least(self, active: BoolArray) -> FloatArray:
-        """log of the least probability of rows with these active columns, (n, columns) -> (n,)."""
-        found = self._log_sorted(active)
-        for number, column in enumerate(self.columns):
-            if number not in self._in_sorted:
-                found += active[:, number] * np.log(column.weights.min())
-        return found
+        """(n,): log of the least probability of rows with these active columns, (n, columns)."""
+        logs = self._log_ordered(active)
+        for number in self._independent:
+            logs += active[:, number] * np.log(self.columns[number].weights.min())
+        return logs
 
-    def _log_sorted(self, active: BoolArray) -> FloatArray:
-        """Of the sorted words alone: k of n values can be sorted in C(n + k - 1, k) ways, each as likely."""
-        found = np.zeros(len(active))
-        for part in self._sorted:
-            size = len(self.columns[part.columns[0]].values)
-            ways = np.log([math.comb(size + k - 1, k) for k in range(len(part.columns) + 1)])
-            found -= ways[active[:, list(part.columns)].sum(1)]
-        return found
+    def _log_ordered(self, active: BoolArray) -> FloatArray:
+        """Of the ordered parameters alone: every combination in order is as likely as any other."""
+        logs = np.zeros(len(active))
+        for encoding in self._ordered:
+            values = len(self.columns[encoding.columns[0]].values)
+            ways = np.log([ordered_combinations(values, stages) for stages in range(len(encoding.columns) + 1)])
+            logs -= ways[active[:, list(encoding.columns)].sum(1)]
+        return logs
 
-    # ---- how words become columns
+    # ---- how parameters become columns
 
-    def _part(self, parameter: Parameter) -> Part:
+    def _encoding(self, parameter: Parameter) -> Encoding:
         domain, term = parameter.domain, parameter.term
-        stages = self.most if term.per_stage else 1
-        values: list[Scalar] = []
+        stages = self.most_stages if term.per_stage else 1
+        questions = parameter.questions(stages)
+        table: list[Scalar] = []
         fixed: tuple[int, ...] = ()
         columns: tuple[int, ...] = ()
         ranks = None
         if domain is None or isinstance(domain, PerStage):
-            assert not isinstance(parameter.value, Domain) or isinstance(parameter.value, PerStage)
-            own = parameter.value.values if isinstance(parameter.value, PerStage) else (parameter.value,) * stages
-            fixed = tuple(_place(values, own[stage]) for stage in range(stages))
+            values = [parameter.ask(question, Odometer()) for question in questions]
+            fixed = tuple(_index(table, values[stage if parameter.each else 0]) for stage in range(stages))
         else:
-            names = [f"stage{i + 1}.{parameter.name}" for i in range(stages)] if parameter.each else [parameter.name]
-            columns = tuple(range(len(self.columns), len(self.columns) + len(names)))
-            self.columns += tuple(Column.of(name, domain) for name in names)
-            values = list(self.columns[-1].values)
-            if domain.order and parameter.each:
-                sign = -1 if domain.order == "decreasing" else 1
-                ranks = sign * np.array(values)
-        # A required word is always asked; in a stage that is not there any value will do.
-        default = tuple(0 if term.required else _place(values, term.default(stage)) for stage in range(stages))
-        return Part(
-            parameter=parameter, table=tuple(values), columns=columns, fixed=fixed, default=default, ranks=ranks
+            columns = tuple(range(len(self.columns), len(self.columns) + len(questions)))
+            self.columns += tuple(Column.of(question, domain) for question in questions)
+            table = list(self.columns[-1].values)
+            if parameter.direction and len(columns) > 1:
+                ranks = parameter.direction * np.array(table)
+        # A required parameter is always asked; in a stage that is not there any value will do.
+        defaults = tuple(0 if term.required else _index(table, term.default(stage)) for stage in range(stages))
+        return Encoding(
+            parameter=parameter, table=tuple(table), columns=columns, fixed=fixed, defaults=defaults, ranks=ranks
         )
 
-    # ---- the rules
+    # ---- the rules, (columns, n) codes
 
-    def _settled(self, codes: IntArray, rng: np.random.Generator | None) -> IntArray:
+    def _canonical(self, codes: IntArray, rng: np.random.Generator | None) -> IntArray:
         self._resolve(codes, rng, write=True)
-        return codes
+        return codes.T
 
     def _resolve(
-        self, codes: IntArray, rng: np.random.Generator | None, *, write: bool = False, until: str = ""
+        self, codes: IntArray, rng: np.random.Generator | None = None, *, write: bool = False, until: str = ""
     ) -> Resolved:
-        """Walks the words in the order in which they are asked; with `write` the codes become canonical."""
-        count = codes.shape[1]
-        found = Resolved(stages=np.zeros(count, np.int32), parameters={})
-        for name, part in self.parts.items():
+        """Takes the parameters in the order in which they are asked; with `write` the codes become canonical."""
+        resolved = Resolved(self.encodings, self.most_stages, codes.shape[1])
+        for name, encoding in self.encodings.items():
             if name == until:
                 break
-            if part.columns and write:
-                self._write(part, codes, found, rng)
-            found.parameters[name] = self._places(part, codes, found)
+            if write:
+                self._write(encoding, codes, resolved, rng)
+            resolved.indices[name] = _indices(encoding, codes, resolved)
             if name == "stages":
-                table = np.array(part.table, np.int32)
-                found.stages = table[found.parameters[name][0]]
-        return found
+                resolved.stages = np.array(encoding.table, np.int32)[resolved.index(name, 0)]
+        return resolved
 
-    def _places(self, part: Part, codes: IntArray, found: Resolved) -> list[IntArray]:
-        """The word's places in its table, one array a stage (the same array where stages do not differ). Stages
-        that are not there have their default's."""
-        stages = self.most if part.per_stage else 1
-        several = len(part.columns) > 1
-        alike = part.per_stage and not several and len(set(part.default)) == 1 and len(set(part.fixed)) <= 1
-        alike = alike and all(self._is_shared(name, found) for name, _ in part.parameter.conditions)
-        places: list[IntArray] = []
-        for stage in range(stages):
-            if alike and stage:
-                places.append(places[0])
-                continue
-            if part.columns:
-                code = codes[part.columns[stage if several else 0]]
-                asked = code >= 0
-            else:
-                code = np.full(codes.shape[1], part.fixed[stage], np.int32)
-                asked = np.ones(codes.shape[1], bool)
-            if part.parameter.conditions and not several:
-                asked = asked & self._holds(part, found, stage if part.per_stage else None, codes.shape[1])
-            plain = not part.parameter.conditions and not several
-            places.append(code if plain else np.where(asked, code, np.int32(part.default[stage])))
-        return places
-
-    def _is_shared(self, name: str, found: Resolved) -> bool:
-        """Whether a word that a condition names says the same in all stages."""
-        if name not in self.parts:
-            return len({vocabulary()[name].default(stage) for stage in range(self.most)}) == 1
-        places = found.parameters[name]
-        return all(own is places[0] for own in places)
-
-    def _write(self, part: Part, codes: IntArray, found: Resolved, rng: np.random.Generator | None) -> None:
-        several = len(part.columns) > 1
-        asked = []
-        for stage, column in enumerate(part.columns):
-            mask = self._asked(part, found, stage if several else None, codes.shape[1])
+    def _write(self, encoding: Encoding, codes: IntArray, resolved: Resolved, rng: np.random.Generator | None) -> None:
+        """Makes a parameter's codes canonical, those of the parameters before it being so."""
+        masks = []
+        for question, column in enumerate(encoding.columns):
+            asked = resolved.is_asked(encoding.parameter, question)
             row = codes[column]
-            if rng is not None and (missing := mask & (row < 0)).any():
+            if rng is not None and (missing := asked & (row < 0)).any():
                 row[missing] = self.columns[column].draw(int(missing.sum()), rng)
-            row[~mask] = -1
-            asked.append(mask)
-        if part.ranks is not None and several:
-            _sort(codes, part, np.array(asked))
-
-    def _asked(self, part: Part, found: Resolved, stage: int | None, count: int) -> BoolArray:
-        """Whether a column's question is put: its stage is there and the word's conditions hold in it; a column
-        that stages share, where they hold in some stage."""
-        if not part.per_stage:
-            return self._holds(part, found, None, count)
-        if stage is not None:
-            return (found.stages > stage) & self._holds(part, found, stage, count)
-        if not part.parameter.conditions:
-            return np.ones(count, bool)
-        holds = [(found.stages > i) & self._holds(part, found, i, count) for i in range(self.most)]
-        return _some(holds)
-
-    def _holds(self, part: Part, found: Resolved, stage: int | None, count: int) -> BoolArray:
-        """Whether a word's conditions hold in a stage; with None, for the network: in some stage."""
-        conditions = part.parameter.conditions
-        if stage is None and any(len(found.parameters.get(name, ())) > 1 for name, _ in conditions):
-            there = [(found.stages > i) & self._holds(part, found, i, count) for i in range(self.most)]
-            return _some(there)
-        holds = np.ones(count, bool)
-        for name, wanted in conditions:
-            if name in self.parts:
-                own, places = self.parts[name], found.parameters[name]
-                allowed = np.array([any(same(value, one) for one in wanted) for value in own.table])
-                holds = holds & allowed[places[(stage or 0) if len(places) > 1 else 0]]
-            elif not any(same(vocabulary()[name].default(stage or 0), one) for one in wanted):
-                holds = np.zeros(count, bool)
-        return holds
-
-    def _keeps_order(self, part: Part, codes: IntArray, stage: int) -> BoolArray:
-        """Of a sorted word: whether this stage's value does not come before that of an earlier stage."""
-        keeps = np.ones(codes.shape[1], bool)
-        if part.ranks is None or len(part.columns) == 1:
-            return keeps
-        own = codes[part.columns[stage]]
-        for earlier in part.columns[:stage]:
-            before = codes[earlier]
-            keeps &= (own < 0) | (before < 0) | (part.ranks[before] <= part.ranks[own])
-        return keeps
+            row[~asked] = -1
+            masks.append(asked)
+        if encoding.ranks is not None:
+            columns = list(encoding.columns)
+            codes[columns] = _sorted(codes[columns], encoding.ranks, np.array(masks))
 
 
-def _some(masks: list[BoolArray]) -> BoolArray:
-    found: BoolArray = np.logical_or.reduce(masks)
-    return found
+def _indices(encoding: Encoding, codes: IntArray, resolved: Resolved) -> list[IntArray]:
+    """The parameter's indices in its table as canonical codes say them. Stages that are not there have their
+    default's."""
+    parameter, count = encoding.parameter, codes.shape[1]
+    conditions, by_stage = parameter.conditions, encoding.by_stage
+    alike = encoding.per_stage and not by_stage and len(set(encoding.defaults)) == 1 and len(set(encoding.fixed)) <= 1
+    alike = alike and all(resolved.is_uniform(name) for name, _ in conditions)
+    indices: list[IntArray] = []
+    for stage in range(resolved.most_stages if encoding.per_stage else 1):
+        if alike and stage:
+            indices.append(indices[0])
+            continue
+        if encoding.columns:
+            code = codes[encoding.columns[stage if by_stage else 0]]
+        else:
+            code = np.full(count, encoding.fixed[stage], np.int32)
+        if not conditions and not by_stage:
+            indices.append(code)
+            continue
+        active = code >= 0
+        if conditions and not by_stage:
+            active = active & resolved.holds(parameter, stage if encoding.per_stage else None)
+        indices.append(np.where(active, code, np.int32(encoding.defaults[stage])))
+    return indices
 
 
-def _sort(codes: IntArray, part: Part, asked: BoolArray) -> None:
-    """Sorts the codes of the stages that ask, in place, (stages, n); the others keep their -1."""
-    assert part.ranks is not None
-    by_rank = np.argsort(part.ranks, kind="stable")
-    place = np.empty(len(by_rank), np.int32)
-    place[by_rank] = np.arange(len(by_rank))
-    own = codes[list(part.columns)]
-    ordered = np.sort(np.where(asked, place[own], np.int32(2**30)), axis=0)
-    position = np.cumsum(asked, axis=0) - 1
-    moved = by_rank[np.minimum(np.take_along_axis(ordered, np.maximum(position, 0), axis=0), len(by_rank) - 1)]
-    codes[list(part.columns)] = np.where(asked, moved, -1)
+def _is_in_order(encoding: Encoding, codes: IntArray, question: int) -> BoolArray:
+    """Whether an ordered parameter's value in this stage does not come before that of an earlier stage."""
+    in_order = np.ones(codes.shape[1], bool)
+    if encoding.ranks is not None:
+        code = codes[encoding.columns[question]]
+        for column in encoding.columns[:question]:
+            earlier = codes[column]
+            in_order &= (code < 0) | (earlier < 0) | (encoding.ranks[earlier] <= encoding.ranks[code])
+    return in_order
 
 
-def _place(values: list[Scalar], value: Scalar) -> int:
-    for index, own in enumerate(values):
-        if same(own, value):
+def _sorted(codes: IntArray, ranks: IntArray, asked: BoolArray) -> IntArray:
+    """(stages, n) codes of the stages that are asked, sorted by their values' ranks; -1 in the others."""
+    by_rank = np.argsort(ranks, kind="stable")
+    position = np.empty(len(by_rank), np.int32)
+    position[by_rank] = np.arange(len(by_rank))
+    positions = np.sort(np.where(asked, position[codes], np.int32(2**30)), axis=0)
+    turn = np.maximum(np.cumsum(asked, axis=0) - 1, 0)  # which of the sorted ones an asked stage gets
+    positions = np.minimum(np.take_along_axis(positions, turn, axis=0), len(by_rank) - 1)
+    return np.where(asked, by_rank[positions], -1)
+
+
+def _index(table: list[Scalar], value: Scalar) -> int:
+    """The value's index in the table, which gets it where it lacks it."""
+    for index, entry in enumerate(table):
+        if same(entry, value):
             return index
-    values.append(value)
-    return len(values) - 1
+    table.append(value)
+    return len(table) - 1
