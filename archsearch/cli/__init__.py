@@ -12,12 +12,12 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the verb that `argv` (sys.argv's by default) names; the exit code."""
+    """Runs the verb that `argv` (sys.argv's by default) names and returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = os.environ.get("ARCHSEARCH_DEBUG", "") not in ("", "0")
     if "--debug" in arguments:
-        arguments, debug = [word for word in arguments if word != "--debug"], True
-    first, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+        arguments, debug = [argument for argument in arguments if argument != "--debug"], True
+    first, remaining = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     if first in ("--help", "-h"):
         print(overview(colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ))
         return 0
@@ -31,14 +31,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _unknown(first)
     from archsearch.cli.dispatch import dispatch
 
-    return dispatch(verb, rest, debug=debug)
+    return dispatch(verb, remaining, debug=debug)
 
 
-def _unknown(word: str) -> int:
+def _unknown(name: str) -> int:
     from difflib import get_close_matches
 
-    words = [verb.word for verb in VERBS]
-    near = get_close_matches(word, words, n=1)
-    hint = f"did you mean archsearch {near[0]}?" if near else "archsearch --help says what each does"
-    print(f"archsearch: no verb {word!r:.60}; allowed: {', '.join(words)}\n  hint: {hint}", file=sys.stderr)
+    names = [verb.name for verb in VERBS]
+    close = get_close_matches(name, names, n=1)
+    hint = f"did you mean archsearch {close[0]}?" if close else "archsearch --help says what each does"
+    print(f"archsearch: no verb {name!r:.60}; allowed: {', '.join(names)}\n  hint: {hint}", file=sys.stderr)
     return 2

@@ -1,4 +1,4 @@
-"""What the verbs' arguments stand for: ARCH, an image's shape, EXPERIMENT's best."""
+"""What the verbs' arguments stand for: ARCH, an image's shape."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 LARGEST_SIDE = 65_536
 
 
-def architecture(given: str) -> Architecture:
-    """The network of a name in the zoo, or of a YAML file. Raises InputError."""
+def architecture(text: str) -> Architecture:
+    """ARCH: the network of that name in the zoo, or of that YAML file. Raises InputError."""
     from archsearch import zoo
     from archsearch.architecture.spec import Architecture
 
-    path = Path(given)
-    if path.is_file() or path.suffix in (".yaml", ".yml") or "/" in given:
+    path = Path(text)
+    if path.is_file() or path.suffix in (".yaml", ".yml") or "/" in text:
         read = Architecture.from_yaml(path)
         return read if read.name else read.model_copy(update={"name": path.stem})
-    return zoo.get(given)
+    return zoo.get(text)
 
 
-def shape(given: str) -> tuple[int, int, int]:
-    """3x32x32 -> (3, 32, 32). Raises InputError."""
-    if re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}x[1-9]\d{0,4}", given):
-        channels, height, width = (int(number) for number in given.split("x"))
+def shape(text: str) -> tuple[int, int, int]:
+    """(channels, height, width) of a text such as 3x32x32. Raises InputError."""
+    if re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}x[1-9]\d{0,4}", text):
+        channels, height, width = (int(number) for number in text.split("x"))
         if max(height, width) <= LARGEST_SIDE:
             return channels, height, width
-    raise refuse(f"the shape {given!r:.40}", allowed="CHANNELSxHEIGHTxWIDTH, such as 3x32x32", file="--input")
+    raise refuse(f"the shape {text!r:.40}", allowed="CHANNELSxHEIGHTxWIDTH, such as 3x32x32", file="--input")

@@ -1,4 +1,4 @@
-"""One verb, run: its arguments are read by Typer, and whatever goes wrong becomes a line and an exit code."""
+"""Runs one verb: Typer reads its arguments, and an error becomes a line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DONE, FAILED, BAD_INPUT, INTERRUPTED, DRIVEN = range(5)
 
 
 class Failure(RuntimeError):
-    """What was asked for failed, and why is known: exit code 1."""
+    """A verb failed for the reason that the message tells: exit code 1, and no traceback."""
 
 
-def app_of(word: str) -> typer.Typer:
-    """An empty Typer app; `command` puts the verb into it. Plain help: rich would cost a second."""
-    return typer.Typer(name=word, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+def app_of(name: str) -> typer.Typer:
+    """An empty Typer app, into which `command` puts the verb of that name. Its help is plain: rich takes a second."""
+    return typer.Typer(name=name, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def command(app: typer.Typer) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -40,11 +40,11 @@ def command(app: typer.Typer) -> Callable[[Callable[..., Any]], Callable[..., An
 
 
 def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
-    """The exit code. Prints to stderr what went wrong; a traceback with `debug` alone."""
+    """Runs the verb and returns the exit code. An error is printed to stderr; with `debug` its traceback too."""
     try:
-        module = import_module(f"archsearch.cli.verbs.{verb.word}")
+        module = import_module(f"archsearch.cli.verbs.{verb.name}")
         parsed = typer.main.get_command(module.app)
-        with parsed.make_context(f"archsearch {verb.word}", list(arguments)) as context:
+        with parsed.make_context(f"archsearch {verb.name}", list(arguments)) as context:
             code = parsed.invoke(context)
         sys.stdout.flush()
         return DONE if code is None else int(code)
@@ -61,12 +61,12 @@ def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
 
 
 def _explain(verb: Verb, error: BaseException) -> int:
-    text, code = _words(verb, error)
+    text, code = _message(verb, error)
     print(text, file=sys.stderr)
     return code
 
 
-def _words(verb: Verb, error: BaseException) -> tuple[str, int]:
+def _message(verb: Verb, error: BaseException) -> tuple[str, int]:
     match error:
         case InputError():
             return str(error), BAD_INPUT
@@ -78,8 +78,8 @@ def _words(verb: Verb, error: BaseException) -> tuple[str, int]:
         case Failure():
             return f"archsearch: {error}", FAILED
         case typer.TyperException():
-            hint = f"archsearch {verb.word} --help; for example: {verb.example}"
-            return f"archsearch {verb.word}: {error.format_message()}\n  hint: {hint}", BAD_INPUT
+            hint = f"archsearch {verb.name} --help; for example: {verb.example}"
+            return f"archsearch {verb.name}: {error.format_message()}\n  hint: {hint}", BAD_INPUT
         case RayFailed() | HeadGone():
             hint = "`archsearch doctor` looks at the machine; the experiment is kept for `archsearch resume`"
             return f"archsearch: {error}\n  hint: {hint}", FAILED
@@ -89,5 +89,5 @@ def _words(verb: Verb, error: BaseException) -> tuple[str, int]:
         case OSError():
             return f"archsearch: {error}", FAILED
         case _:
-            what = f"{type(error).__name__}: {error}".strip().split("\n")[0][:300]
-            return f"archsearch: internal error: {what} (the whole of it: the same with --debug)", FAILED
+            message = f"{type(error).__name__}: {error}".strip().split("\n")[0][:300]
+            return f"archsearch: internal error: {message} (the whole of it: the same with --debug)", FAILED

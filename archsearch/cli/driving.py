@@ -1,4 +1,4 @@
-"""What `run` and `resume` share: drive the search, show it, take Ctrl-C, print what came of it."""
+"""What `run`, `resume` and `compare` share: drive a search, show it, take Ctrl-C, print its summary."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def drive_and_show(
     images: ImageSet | None = None,
     force: bool = False,
 ) -> int:
-    """The exit code. Raises what `drive_shown` raises."""
+    """Drives the search, prints its summary, writes its report; returns the exit code. Raises as `drive_shown`."""
     summary = drive_shown(
         space,
         folder,
@@ -69,9 +69,10 @@ def drive_shown(
     force: bool = False,
     test: bool = True,
 ) -> dict[str, Any] | None:
-    """The search's summary; None where somebody pressed Ctrl-C, who was told that the command `go_on` goes on.
+    """Drives the search and shows it on stderr; returns its summary, None after Ctrl-C.
 
-    Raises what `archsearch.search.session.drive` raises, but for KeyboardInterrupt."""
+    `go_on` is the command that continues the search, for the message after Ctrl-C. Raises what
+    `archsearch.search.session.drive` raises, but for KeyboardInterrupt."""
     from archsearch.search.session import Session, drive
 
     with Ledger.read(folder.ledger) as ledger:
@@ -106,34 +107,34 @@ def drive_shown(
     except KeyboardInterrupt:
         tell(f"archsearch: interrupted and saved; go on with:\n  {go_on}")
         summary = None
-    _tell_what_is_left(folder, tracking_uri)
+    _tell_backlog(folder, tracking_uri)
     return summary
 
 
-def _leave(why: str) -> None:
-    """At once, from another thread: the one that drives waits for an answer that will not come."""
+def _leave(reason: str) -> None:
+    """Ends the process, from another thread than the driver's, which waits for an answer that will not come."""
     if paints():
         os.write(2, SHOW_CURSOR)
-    tell(f"archsearch: {why}\n  hint: `archsearch resume` goes on with the experiment, on a Ray that answers")
+    tell(f"archsearch: {reason}\n  hint: `archsearch resume` goes on with the experiment, on a Ray that answers")
     sys.stderr.flush()
     os._exit(FAILED)
 
 
-def _tell_what_is_left(folder: ExperimentFolder, tracking_uri: str | None) -> None:
-    """Where MLflow was slow, down or killed: nothing is lost, and here is how it gets there."""
+def _tell_backlog(folder: ExperimentFolder, tracking_uri: str | None) -> None:
+    """Tells how many events MLflow has not received, and the command that sends them; nothing where it has all."""
     from archsearch.tracking import backlog
 
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.total
-    left = 0
+    behind = 0
     with suppress(OSError):  # on a full disk nobody can tell, and something else was said
-        left = backlog(folder, tracking_uri) if trials else 0
-    if left:
-        tell(f"MLflow is {left:,} events behind; send them with:\n  archsearch sync {shlex.quote(folder.argument)}")
+        behind = backlog(folder, tracking_uri) if trials else 0
+    if behind:
+        tell(f"MLflow is {behind:,} events behind; send them with:\n  archsearch sync {shlex.quote(folder.argument)}")
 
 
 def report(summary: dict[str, Any], *, as_json: bool) -> None:
-    """The summary on stdout."""
+    """Prints the summary on stdout, as JSON or for a person."""
     if as_json:
         print_json(summary)
     else:
@@ -142,7 +143,7 @@ def report(summary: dict[str, Any], *, as_json: bool) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Libraries' warnings to each other are nothing that the person can act on."""
+    """Warnings of libraries, here and in workers, are not shown: a person can do nothing about them."""
     os.environ.setdefault("PYTHONWARNINGS", "ignore")  # workers inherit it
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -151,7 +152,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _interruptible(board: Board) -> Iterator[None]:
-    """The first Ctrl-C saves, which may take seconds; the next one leaves at once. The ledger is whole anyway."""
+    """The first Ctrl-C saves, which may take seconds; the next one ends the process. The ledger is always whole."""
 
     def notice() -> None:
         board.notice = SAVING

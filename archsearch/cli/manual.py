@@ -30,7 +30,7 @@ prints data takes `--json`: one JSON document on stdout (`sample`: one a line) a
 
 
 def manual() -> str:
-    """All of it."""
+    """The page as Markdown."""
     parts = [_INTRODUCTION]
     for group in (SEARCH, NETWORKS, HELP):
         parts.append(f"## {group}\n")
@@ -39,9 +39,9 @@ def manual() -> str:
 
 
 def _verb(verb: Verb) -> str:
-    command: Any = typer.main.get_command(import_module(f"archsearch.cli.verbs.{verb.word}").app)
-    context = command.context_class(command, info_name=verb.word)
-    text = get_docs_for_click(obj=command, ctx=context, indent=2, name=verb.word, call_prefix="archsearch")
+    command: Any = typer.main.get_command(import_module(f"archsearch.cli.verbs.{verb.name}").app)
+    context = command.context_class(command, info_name=verb.name)
+    text = get_docs_for_click(obj=command, ctx=context, indent=2, name=verb.name, call_prefix="archsearch")
     text = text.rstrip()
     return f"{text[: text.rindex('Example:')].rstrip()}\n\nExample: `{verb.example}`\n"
 

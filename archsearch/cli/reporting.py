@@ -1,4 +1,4 @@
-"""Writing the report: on demand, and where `run`, `resume` and `confirm` end."""
+"""What is made of a search that has ended: its report, and the winner's entry in MLflow's registry."""
 
 from __future__ import annotations
 
@@ -15,55 +15,57 @@ if TYPE_CHECKING:
 
 
 def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[Path, dict[str, Any]]:
-    """The page's place, and the figures that it shows. Raises InputError for a ledger that cannot be read, and for a
-    place that is no file; OSError where nothing can be written."""
+    """Writes the report to `output`, by default into the experiment's folder; returns its path and its figures.
+
+    Raises InputError for a ledger that cannot be read and an `output` that is no file, OSError where it cannot be
+    written."""
     from archsearch.analysis.report import document, page, read_experiment
     from archsearch.reading.errors import refuse
 
-    place = output or folder.report
-    if place.exists() and not place.is_file():
-        raise refuse(f"{place} is a folder or a device", allowed="a file, new or to be replaced", file="--output")
-    reading = read_experiment(folder, beside(folder))
-    found = document(reading)
-    write_atomically(place, page(reading, found))
-    return place, found
+    path = output or folder.report
+    if path.exists() and not path.is_file():
+        raise refuse(f"{path} is a folder or a device", allowed="a file, new or to be replaced", file="--output")
+    reading = read_experiment(folder, context_of(folder))
+    figures = document(reading)
+    write_atomically(path, page(reading, figures))
+    return path, figures
 
 
 def report_at_the_end(folder: ExperimentFolder) -> None:
-    """As the last thing of a search: a report that cannot be written is worth a line, and no more."""
+    """Writes the report and tells where it is; that it cannot be written is told too, and is no error."""
     try:
-        place, _ = write_report(folder)
+        path, _ = write_report(folder)
     except Exception as error:
         tell(f"archsearch: no report was written: {type(error).__name__}: {error}".split("\n", maxsplit=1)[0][:300])
     else:
-        tell(f"archsearch: the report is {place}")
+        tell(f"archsearch: the report is {path}")
 
 
-def beside(folder: ExperimentFolder) -> Beside:
-    """What other rooms know of the experiment: how long its sampler drew at random, the literature's networks that
-    fit, and where MLflow shows it. Nothing of the first two where space.yaml cannot be read here."""
+def context_of(folder: ExperimentFolder) -> Beside:
+    """What the ledger does not hold and the report shows: how many trials the sampler drew at random, the networks of
+    the literature that fit the budget, and MLflow's page. Without the first two where space.yaml cannot be read."""
     from archsearch.experiment import Ledger
     from archsearch.reading.errors import InputError
     from archsearch.search.confirming.contenders import baselines
     from archsearch.space import load_space
     from archsearch.tracking import page_of
 
-    shown = None
+    page = None
     with suppress(OSError, InputError):  # a link is worth no error
-        shown = page_of(folder)
-    found = replace(drawn_at_random(folder), page=shown)
+        page = page_of(folder)
+    context = replace(drawn_at_random(folder), page=page)
     try:
         space = load_space(folder.space_yaml)
     except InputError:
-        return found
+        return context
     with Ledger.read(folder.ledger) as ledger:
-        most = max((trial.cost["flops"] for trial in ledger.trials()), default=0)
-    fitting = baselines(space, most) if most else []
-    return replace(found, baselines={each.name: each.cost for each in fitting})
+        largest = max((trial.cost["flops"] for trial in ledger.trials()), default=0)
+    fitting = baselines(space, largest) if largest else []
+    return replace(context, baselines={network.name: network.cost for network in fitting})
 
 
 def drawn_at_random(folder: ExperimentFolder) -> Beside:
-    """Only how long its sampler drew at random: the literature's networks take a second to count."""
+    """Of `context_of` only how many trials the sampler drew at random: the literature's networks take a second."""
     from archsearch.analysis.report import Beside
     from archsearch.reading.errors import InputError
     from archsearch.search.proposing.samplers.registry import random_until
@@ -73,13 +75,13 @@ def drawn_at_random(folder: ExperimentFolder) -> Beside:
         search = load_space(folder.space_yaml).search
     except InputError:
         return Beside()
-    word = search.model_dump(mode="json")["sampler"]
-    return Beside(startup=random_until(word, objectives=len(search.objectives)))
+    sampler = search.model_dump(mode="json")["sampler"]
+    return Beside(startup=random_until(sampler, objectives=len(search.objectives)))
 
 
 def registered(folder: ExperimentFolder, tracking_uri: str | None) -> str | None:
-    """The winner's version in MLflow's registry, made if need be; what goes wrong is said, and no more: the search is
-    whole without it."""
+    """The winner's version in MLflow's registry, made if need be; None while the search is driven, and where that
+    fails, which is told and is no error."""
     from archsearch.tracking import register
 
     if folder.is_driven():

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class Verb(NamedTuple):
-    """A word of the command line; archsearch.cli.verbs.WORD holds its `app`."""
+    """A verb of the command line; archsearch.cli.verbs.NAME holds its `app`."""
 
-    word: str
+    name: str
     group: str
     summary: str
     example: str
@@ -52,26 +52,26 @@ VERBS = (
 )  # fmt: skip
 
 
-def find(word: str) -> Verb | None:
-    """The verb of that word."""
-    return next((verb for verb in VERBS if verb.word == word), None)
+def find(name: str) -> Verb | None:
+    """The verb of that name."""
+    return next((verb for verb in VERBS if verb.name == name), None)
 
 
 def overview(*, colour: bool) -> str:
     """What `archsearch --help` prints."""
-    bold, plain = ("\033[1m", "\033[0m") if colour else ("", "")
-    width = max(len(verb.word) for verb in VERBS)
+    bold, regular = ("\033[1m", "\033[0m") if colour else ("", "")
+    width = max(len(verb.name) for verb in VERBS)
     lines = [
-        f"{bold}archsearch{plain}: the best network of the residual family for your images, within your budget.",
+        f"{bold}archsearch{regular}: the best network of the residual family for your images, within your budget.",
         "",
-        f"{bold}Usage:{plain} archsearch VERB [ARGUMENTS] [OPTIONS]",
+        f"{bold}Usage:{regular} archsearch VERB [ARGUMENTS] [OPTIONS]",
     ]
     for group in (SEARCH, NETWORKS, HELP):
-        lines += ["", f"{bold}{group}{plain}"]
-        lines += [f"  {bold}{v.word:<{width}}{plain}  {v.summary}" for v in VERBS if v.group == group]
+        lines += ["", f"{bold}{group}{regular}"]
+        lines += [f"  {bold}{v.name:<{width}}{regular}  {v.summary}" for v in VERBS if v.group == group]
     lines += [
         "",
-        f"{bold}Start here{plain}",
+        f"{bold}Start here{regular}",
         "  archsearch run search_spaces/digits.yaml --trials 8    minutes on a laptop, nothing to download",
         "  archsearch VERB --help                                 a verb's options, with an example",
         "",

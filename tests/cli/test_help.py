@@ -11,7 +11,7 @@ from archsearch.cli import main
 from archsearch.cli.table import VERBS
 
 HEAVY = ("torch", "ray", "optuna", "mlflow", "pydantic", "typer", "rich", "yaml", "numpy")
-WORDS = [verb.word for verb in VERBS]
+WORDS = [verb.name for verb in VERBS]
 
 SURFACE = {
     "check": {"SPACE.yaml", "--set", "--samples", "--no-probe", "--cluster", "--json"},
@@ -72,7 +72,7 @@ def test_the_module_runs_as_the_command_does() -> None:
 
 @pytest.mark.parametrize("verb", VERBS, ids=WORDS)
 def test_every_verbs_help_shows_its_example(verb, capsys) -> None:
-    assert main([verb.word, "--help"]) == 0
+    assert main([verb.name, "--help"]) == 0
     assert verb.example in capsys.readouterr().out
 
 

@@ -57,7 +57,7 @@ def test_only_finished_trials_can_be_the_best(board: Board) -> None:
 
 
 def happened(board: Board) -> list[tuple[int, str]]:
-    return [(one.trial.number, one.word) for one in board.newest(5)]
+    return [(event.trial.number, event.change) for event in board.newest(5)]
 
 
 def test_the_newest_events_are_told_promotions_and_further_attempts_among_them(board: Board) -> None:

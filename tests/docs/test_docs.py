@@ -20,7 +20,7 @@ from tests.docs.reading import PAGES, ROOT, Command, blocks, commands
 
 def test_there_are_commands_to_check() -> None:
     assert len(commands()) > 25
-    assert {verb.word for verb in VERBS} - {c.words[0] for c in commands()} == set(), "a verb that no page shows"
+    assert {verb.name for verb in VERBS} - {c.words[0] for c in commands()} == set(), "a verb that no page shows"
 
 
 @pytest.mark.parametrize("command", commands(), ids=str)

@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from archsearch.training.loop import EpochMetrics
 
 
-class Shown(Protocol):
-    """What is told of a training."""
+class TrainingView(Protocol):
+    """Whoever shows a training to a person."""
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """An epoch has ended."""
+        """Called at the end of an epoch."""
 
-    def step(self, done: int, steps: int) -> None:
-        """Some steps of an epoch are done."""
+    def step(self, steps_done: int, steps: int) -> None:
+        """Called during an epoch: `steps_done` of its `steps` are done."""
 
 
 @contextmanager
-def epochs_shown(epochs: int, stream: TextIO) -> Iterator[Shown]:
-    """Shows epochs until the block ends."""
+def epochs_shown(epochs: int, stream: TextIO) -> Iterator[TrainingView]:
+    """Shows a training of so many epochs on `stream`, until the block ends."""
     if not stream.isatty() or os.environ.get("TERM") == "dumb":
         yield _Lines(stream)
         return
@@ -47,16 +47,16 @@ def _figures(metrics: EpochMetrics) -> str:
 
 class _Bar:
     def __init__(self, progress: Progress, epochs: int) -> None:
-        self._progress, self._done = progress, 0
+        self._progress, self._epoch = progress, 0
         self._task = progress.add_task(f"epoch 0/{epochs}", total=epochs)
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        self._done = metrics.epoch
+        self._epoch = metrics.epoch
         self._progress.update(self._task, completed=metrics.epoch, description=_figures(metrics))
 
-    def step(self, done: int, steps: int) -> None:
+    def step(self, steps_done: int, steps: int) -> None:
         # The epoch is only full when its validation is done too.
-        self._progress.update(self._task, completed=self._done + 0.95 * done / steps)
+        self._progress.update(self._task, completed=self._epoch + 0.95 * steps_done / steps)
 
 
 class _Lines:
@@ -67,5 +67,5 @@ class _Lines:
         took = duration(time.monotonic() - self._began)
         print(f"{took:>7}  {_figures(metrics)}", file=self._stream, flush=True)
 
-    def step(self, done: int, steps: int) -> None:
+    def step(self, steps_done: int, steps: int) -> None:
         pass

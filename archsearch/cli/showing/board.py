@@ -1,4 +1,4 @@
-"""What is known of a search in progress: fed by the search's observer calls, read by whoever shows it."""
+"""The state of a search in progress, for views: an observer writes it, the live table and the lines read it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ EVENTS = 20  # are remembered
 
 
 @dataclass(frozen=True, kw_only=True)
-class Happened:
-    """What became of a trial, as it was then, and when by the board's clock."""
+class TrialEvent:
+    """A change of a trial: the trial after it, and the time by the board's clock."""
 
-    at: float
-    word: str
+    time: float
+    change: str
     trial: Trial
 
 
@@ -29,7 +29,7 @@ class Happened:
 class Board:
     """A search's trials and phase. `trials` may hold those of earlier sessions.
 
-    `wall_time`: seconds that are left to the search as this session begins; None: as many as it takes.
+    `wall_time`: seconds that the search still has when this session begins; None: no limit.
     A trial is settled once it has ended, or while it is paused at a rung; `events` ends with the newest.
     """
 
@@ -42,7 +42,7 @@ class Board:
     notice: str = ""
     trials: dict[int, Trial] = field(default_factory=dict)
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
-    events: deque[Happened] = field(default_factory=lambda: deque(maxlen=EVENTS))
+    events: deque[TrialEvent] = field(default_factory=lambda: deque(maxlen=EVENTS))
     best: Trial | None = None
     gpus: float = 0.0  # the share of a GPU that a trial has
     _began: float = field(init=False)
@@ -54,17 +54,17 @@ class Board:
         self._began = self.clock()
 
     def restore(self, trials: Iterable[Trial]) -> None:
-        """What earlier sessions left."""
+        """Takes over the trials of earlier sessions."""
         for trial in trials:
             self.trials[trial.number] = trial
             self._compare(trial)
 
     def enter(self, phase: str) -> None:
-        """The driver is in another phase."""
+        """The driver is in another phase, of which `phase` is the text."""
         self.phase = phase
 
     def take(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """A trial changed, or measured an epoch."""
+        """A trial has changed; with the metrics of an epoch where it has ended one."""
         before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
         if metrics is not None:
@@ -85,8 +85,8 @@ class Board:
             self._note(trial.state.value, trial)
             self._compare(trial)
 
-    def _note(self, word: str, trial: Trial) -> None:
-        self.events.append(Happened(at=self.clock(), word=word, trial=trial))
+    def _note(self, change: str, trial: Trial) -> None:
+        self.events.append(TrialEvent(time=self.clock(), change=change, trial=trial))
 
     def _compare(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED and trial.value is not None:
@@ -95,17 +95,17 @@ class Board:
                 self.best = trial
 
     def count(self, state: TrialState) -> int:
-        """Trials in that state."""
+        """How many trials are in that state."""
         return sum(trial.state is state for trial in list(self.trials.values()))
 
     @property
     def settled(self) -> int:
-        """Trials that have ended, or are paused."""
+        """How many trials have ended or are paused."""
         return sum(_is_settled(trial) for trial in list(self.trials.values()))
 
     @property
     def running(self) -> list[Trial]:
-        """In the order of their numbers."""
+        """The trials that run, in the order of their numbers."""
         running = [trial for trial in list(self.trials.values()) if trial.state is TrialState.RUNNING]
         return sorted(running, key=lambda trial: trial.number)
 
@@ -125,25 +125,25 @@ class Board:
 
     @property
     def pace(self) -> float | None:
-        """Epochs a second of all workers, over the last minute; None before two were heard of."""
-        now = self.clock()
-        recent = [at for at in list(self._epochs) if now - at <= RECENT]
-        return len(recent) / (now - recent[0]) if len(recent) > 1 and now > recent[0] else None
+        """Epochs a second of all workers, over the last minute; None before two have ended in it."""
+        time = self.clock()
+        recent = [moment for moment in list(self._epochs) if time - moment <= RECENT]
+        return len(recent) / (time - recent[0]) if len(recent) > 1 and time > recent[0] else None
 
     @property
     def hours_left(self) -> float | None:
-        """Workers' hours, or GPU hours where trials have a share of one, that the rest will take."""
-        left, lanes = self.remaining, len(self.running)
-        return None if left is None or not lanes else left * lanes * (self.gpus or 1.0) / 3600
+        """Worker hours, or GPU hours where trials have a share of one, that the remaining trials will take."""
+        seconds, lanes = self.remaining, len(self.running)
+        return None if seconds is None or not lanes else seconds * lanes * (self.gpus or 1.0) / 3600
 
     @property
     def scored(self) -> list[tuple[float, float]]:
         """(FLOPs, accuracy) of every trial that was trained to its end."""
-        done = [trial for trial in list(self.trials.values()) if trial.state is TrialState.FINISHED]
-        return [(float(trial.cost["flops"]), trial.value) for trial in done if trial.value is not None]
+        finished = [trial for trial in list(self.trials.values()) if trial.state is TrialState.FINISHED]
+        return [(float(trial.cost["flops"]), trial.value) for trial in finished if trial.value is not None]
 
-    def newest(self, number: int) -> list[Happened]:
-        """What happened last in this session, the newest first."""
+    def newest(self, number: int) -> list[TrialEvent]:
+        """The last changes of trials in this session, the newest first."""
         return list(islice(reversed(list(self.events)), max(0, number)))
 
     @property
@@ -159,11 +159,11 @@ class Board:
 
     @property
     def remaining(self) -> float | None:
-        """Seconds that the rest will take at this session's pace, None before three trials were settled; or until the
-        wall time is over, where that comes first."""
-        left = None if self.wall_time is None else max(0.0, self.wall_time - self.elapsed)
+        """Seconds that the remaining trials will take at this session's pace, at most what the wall time allows; None
+        before three trials were settled, where there is no wall time."""
+        until_wall_time = None if self.wall_time is None else max(0.0, self.wall_time - self.elapsed)
         paced = self._at_this_pace()
-        return min((each for each in (left, paced) if each is not None), default=None)
+        return min((seconds for seconds in (until_wall_time, paced) if seconds is not None), default=None)
 
     @property
     def share(self) -> float:
@@ -173,17 +173,17 @@ class Board:
 
     @property
     def progress(self) -> str:
-        """Trials that were settled, of how many or in which time."""
+        """How many trials are settled, of how many or in which time, as a text."""
         if self.wall_time is None:
             return f"{self.settled} of {self.planned} trials"
         trials = "1 trial" if self.settled == 1 else f"{self.settled} trials"
         return f"{trials} in {duration(self.elapsed)} of {duration(self.wall_time)}"
 
     def _at_this_pace(self) -> float | None:
-        settled, now = self.settled, len(self._settled_now)
-        if self._searching is None or now < 3 or settled >= self.planned:
+        settled, settled_now = self.settled, len(self._settled_now)
+        if self._searching is None or settled_now < 3 or settled >= self.planned:
             return None
-        return (self.clock() - self._searching) / now * (self.planned - settled)
+        return (self.clock() - self._searching) / settled_now * (self.planned - settled)
 
 
 def _is_settled(trial: Trial) -> bool:

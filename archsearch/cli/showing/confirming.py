@@ -56,9 +56,9 @@ class _Shared:
         with watching(board) as observer:
             yield observer
 
-    def _plan(self, runs: Sequence[Run], done: int) -> str:
-        self._ended, self._planned = done, done + len(runs)
-        earlier = f"; {done} are done already" if done else ""
+    def _plan(self, runs: Sequence[Run], ended: int) -> str:
+        self._ended, self._planned = ended, ended + len(runs)
+        earlier = f"; {ended} are done already" if ended else ""
         return f"{self._planned} trainings of {len(self._names)} networks{earlier}"
 
     def _title(self, run: Run) -> str:

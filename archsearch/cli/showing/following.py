@@ -17,18 +17,18 @@ CHANGES = frozenset({"started", "paused", "promoted", "finished", "stopped", "fa
 def follow(folder: ExperimentFolder, *, sleep: Callable[[float], None] = time.sleep) -> None:
     """Shows the search on stderr until no driver holds it. Ctrl-C leaves it as it is. Raises InputError."""
     with Ledger.read(folder.ledger) as ledger, suppress(KeyboardInterrupt):
-        board, seen = _board(folder, ledger), ledger.last_event()
+        board, last_event = _board(folder, ledger), ledger.last_event()
         with watching(board) as observer:
             observer.phase("searching" if folder.is_driven() else "nobody drives it")
             while True:
                 driven = folder.is_driven()  # before the events: what a driver wrote last is seen too
-                events = ledger.events(seen)
+                events = ledger.events(last_event)
                 for event in events:
                     if event.kind == "epoch" and event.trial is not None:
                         observer.trial(ledger.trial(event.trial), _finite(event))
                     elif event.kind in CHANGES and event.trial is not None:
                         observer.trial(ledger.trial(event.trial), None)
-                seen = events[-1].id if events else seen
+                last_event = events[-1].id if events else last_event
                 if not driven:
                     return
                 sleep(EVERY)
@@ -39,7 +39,7 @@ def _finite(event: Event) -> dict[str, float]:
 
 
 def _board(folder: ExperimentFolder, ledger: Ledger) -> Board:
-    """As the ledger stands; the search's settings are those of its space.yaml."""
+    """A board with the ledger's trials and the settings of space.yaml."""
     from archsearch.reading import read
     from archsearch.space.search_settings import SearchSettings
     from archsearch.space.settings import ResourceSettings, TrainingSettings

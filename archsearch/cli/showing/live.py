@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from archsearch.cli.showing.board import Board, Happened
+from archsearch.cli.showing.board import Board, TrialEvent
 from archsearch.cli.showing.printing import duration, percent, short
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.records import spell
@@ -39,7 +39,7 @@ def paints() -> bool:
 
 @contextmanager
 def watching(board: Board) -> Iterator[Observer]:
-    """Shows the board on stderr until the block ends."""
+    """An observer of a search that keeps the board and shows it on stderr, until the block ends."""
     if not paints():
         yield Lines(board, sys.stderr)
         return
@@ -66,11 +66,11 @@ class Painted:
         self._board = board
 
     def phase(self, text: str) -> None:
-        """See Observer."""
+        """Puts the phase on the board."""
         self._board.enter(text)
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """See Observer."""
+        """Puts the trial on the board."""
         self._board.take(trial, metrics)
 
 
@@ -81,12 +81,12 @@ class Lines:
         self._board, self._stream = board, stream
 
     def phase(self, text: str) -> None:
-        """See Observer."""
+        """Prints the phase."""
         self._board.enter(text)
         self._say(text)
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """See Observer."""
+        """Prints a trial that has finished, failed or paused."""
         board = self._board
         board.take(trial, metrics)
         if metrics is not None or trial.state not in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
@@ -99,7 +99,7 @@ class Lines:
 
 
 def describe(trial: Trial) -> str:
-    """How a trial ended or that it paused, what it reached and what it costs."""
+    """The trial's state, its epochs, its accuracy or failure and its size, in a line."""
     size = f"{short(trial.cost['params'])} params, {short(trial.cost['flops'])} FLOPs"
     epochs = f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}"
     if trial.state is TrialState.FAILED:
@@ -108,20 +108,20 @@ def describe(trial: Trial) -> str:
 
 
 def render(board: Board, console: Console) -> RenderableType:
-    """At most twenty lines, or thirty on a tall terminal, and no more than it has."""
+    """The live table: at most twenty lines, thirty on a tall terminal, never more than the terminal has."""
     from rich.console import Group
     from rich.text import Text
 
     head = _head(board)
     room = max(2, min(20, console.height - 1) - len(head) - 2)
     running = board.running
-    shown = running[: min(RUNNING_ROWS, room - 1)]
+    listed = running[: min(RUNNING_ROWS, room - 1)]
     parts: list[RenderableType] = [*head]
-    if shown:
-        parts += [Text(), _running(board, shown)]
-    if len(running) > len(shown):
-        parts.append(Text(f"  and {len(running) - len(shown)} more running", style="dim"))
-    events = board.newest(min(EVENT_ROWS, room - len(shown) - 2))
+    if listed:
+        parts += [Text(), _running(board, listed)]
+    if len(running) > len(listed):
+        parts.append(Text(f"  and {len(running) - len(listed)} more running", style="dim"))
+    events = board.newest(min(EVENT_ROWS, room - len(listed) - 2))
     if events:
         parts += [Text(), _events(board, events)]
     if console.height > TALL and len(drawn := scatter(board.scored)) > 1:
@@ -130,8 +130,8 @@ def render(board: Board, console: Console) -> RenderableType:
 
 
 def scatter(points: Sequence[tuple[float, float]], *, width: int = 48, height: int = 6) -> list[str]:
-    """Accuracy against the logarithm of FLOPs in letters: o is on the Pareto front, a dot is not. Empty where the
-    points do not differ in both."""
+    """(FLOPs, accuracy) points as lines of text, FLOPs by their logarithm to the right: o on the Pareto front, else a
+    dot. Empty where the points do not differ in both."""
     costs, values = ([pair[side] for pair in points] for side in (0, 1))
     if len(points) < 2 or min(costs) <= 0 or min(costs) == max(costs) or min(values) == max(values):
         return []
@@ -147,8 +147,8 @@ def scatter(points: Sequence[tuple[float, float]], *, width: int = 48, height: i
         x = round((math.log(pair[0]) - low) / (high - low) * (width - 1))
         y = round((top - pair[1]) / (top - worst) * (height - 1))
         rows[y][x] = "o" if pair in front else "."
-    said = [percent(top), *[""] * (height - 2), percent(worst)]
-    lines = [f"{word:>8} |{''.join(row)}".rstrip() for word, row in zip(said, rows, strict=True)]
+    labels = [percent(top), *[""] * (height - 2), percent(worst)]
+    lines = [f"{label:>8} |{''.join(row)}".rstrip() for label, row in zip(labels, rows, strict=True)]
     ends = f"{short(min(costs))} to {short(max(costs))} FLOPs; o: the Pareto front"
     return [*lines, f"{'':>8} +{'-' * width}", f"{'':>10}{ends}"]
 
@@ -161,14 +161,14 @@ def _head(board: Board) -> list[RenderableType]:
     title = Text.assemble((board.name, "bold"), "  ", (board.phase, "cyan"), f"  {duration(board.elapsed)}")
     if board.notice:
         title.append(f"  {board.notice}", style="yellow")
-    elif (left := board.remaining) is not None:
-        title.append(f"  about {duration(left)} left", style="dim")
+    elif (remaining := board.remaining) is not None:
+        title.append(f"  about {duration(remaining)} left", style="dim")
     progress = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=1.0, completed=board.share, width=2 * BAR)
     progress.add_row(bar, Text(board.progress))
     counts = Text("  ").join(
-        Text.assemble((str(count), STYLES.get(state, "cyan") if count else "dim"), (f" {word}", "dim"))
-        for state, word in (
+        Text.assemble((str(count), STYLES.get(state, "cyan") if count else "dim"), (f" {label}", "dim"))
+        for state, label in (
             (TrialState.FINISHED, "finished"),
             (TrialState.PAUSED, "paused"),
             (TrialState.STOPPED, "stopped early"),
@@ -187,21 +187,21 @@ def _head(board: Board) -> list[RenderableType]:
         )
     lines: list[RenderableType] = [title, progress, counts, best]
     if rungs := board.rungs:
-        said = "  ".join(f"{level} ep: {reached}, {on} went on" for level, reached, on in rungs)
-        lines.append(Text.assemble(("rungs ", "dim"), said))
+        text = "  ".join(f"{level} ep: {reached}, {on} went on" for level, reached, on in rungs)
+        lines.append(Text.assemble(("rungs ", "dim"), text))
     if paced := _pace(board):
         lines.append(Text.assemble(("pace  ", "dim"), paced))
     return lines
 
 
 def _pace(board: Board) -> str:
-    """Epochs a second, what is left in workers' or GPU hours, and how full the GPUs are."""
+    """Epochs a second, remaining worker or GPU hours, and how full the GPUs are, as far as they are known."""
     parts = [f"{board.pace:.3g} epochs a second"] if board.pace is not None else []
-    if (left := board.hours_left) is not None:
-        parts.append(f"about {left:.2g} {'GPU hours' if board.gpus else 'hours of workers'} left")
+    if (hours := board.hours_left) is not None:
+        parts.append(f"about {hours:.2g} {'GPU hours' if board.gpus else 'hours of workers'} left")
     if (shares := board.gpu_memory) is not None:
-        said = dict.fromkeys(f"{100 * share:.0f}" for share in shares)
-        parts.append(f"{' to '.join(said)} % of the GPU memory in use")
+        percents = dict.fromkeys(f"{100 * share:.0f}" for share in shares)
+        parts.append(f"{' to '.join(percents)} % of the GPU memory in use")
     return ", ".join(parts)
 
 
@@ -233,18 +233,18 @@ def _running(board: Board, running: list[Trial]) -> RenderableType:
     return rows
 
 
-def _events(board: Board, events: list[Happened]) -> RenderableType:
+def _events(board: Board, events: list[TrialEvent]) -> RenderableType:
     from rich.text import Text
 
-    now = board.clock()
+    time = board.clock()
     rows = _columns("right", "left", "left", "right", "right", "right", "right")
-    for happened in events:
-        trial = happened.trial
+    for event in events:
+        trial = event.trial
         failed = trial.value is None and trial.reason is not None
         rows.add_row(
-            Text(f"{duration(now - happened.at)} ago", style="dim"),
+            Text(f"{duration(time - event.time)} ago", style="dim"),
             Text(trial.id, style="dim"),
-            Text(happened.word, style=STYLES.get(trial.state, "")),
+            Text(event.change, style=STYLES.get(trial.state, "")),
             f"{trial.epochs} ep",
             Text((trial.reason or "")[:32], style="red") if failed else percent(trial.value),
             f"{short(trial.cost['params'])} params",

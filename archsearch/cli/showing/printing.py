@@ -12,17 +12,17 @@ from typing import Any
 
 
 def print_json(data: Any) -> None:
-    """One document on stdout."""
+    """Prints one JSON document on stdout."""
     print(json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def tell(text: str) -> None:
-    """A word to the person: stderr."""
+    """Prints a message for the person on stderr."""
     print(text, file=sys.stderr, flush=True)
 
 
 def deliver(text: str, output: Path | None) -> None:
-    """A text to a file, whole or not at all, or to stdout."""
+    """Writes a text to a file, whole or not at all, or to stdout. Raises InputError for a device, OSError."""
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
         return
@@ -37,10 +37,10 @@ def deliver(text: str, output: Path | None) -> None:
 
 @contextlib.contextmanager
 def stdout_to_stderr() -> Iterator[None]:
-    """What libraries and their processes print meanwhile goes to stderr: stdout is for the result alone."""
+    """In the block, what libraries and their processes print goes to stderr: stdout is for the result alone."""
     sys.stdout.flush()
     try:
-        kept = os.dup(1)
+        saved = os.dup(1)
     except OSError:
         yield
         return
@@ -50,12 +50,12 @@ def stdout_to_stderr() -> Iterator[None]:
             yield
     finally:
         sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)
+        os.dup2(saved, 1)
+        os.close(saved)
 
 
 def short(count: float | None) -> str:
-    """Three digits and a letter: 25.6M, 4.11G, 812k."""
+    """A count in three digits and a letter: 25.6M, 4.11G, 812k; a dash for None."""
     if count is None:
         return "-"
     for power, letter in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
@@ -66,24 +66,24 @@ def short(count: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """93.04 %."""
+    """A share of 0 to 1 as 93.04 %; a dash for None."""
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
 def duration(seconds: float) -> str:
-    """0:42, 12:05, 3:07:20."""
-    whole = int(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    """Seconds as 0:42, 12:05 or 3:07:20."""
+    total = int(seconds)
+    hours, minutes = divmod(total // 60, 60)
+    return f"{hours}:{minutes:02}:{total % 60:02}" if hours else f"{minutes}:{total % 60:02}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,)) -> str:
-    """Columns under their heads; those in `left` flush left, the others flush right."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, flush_left: Sequence[int] = (0,)) -> str:
+    """Columns under their heads; those whose index is in `flush_left` are flush left, the others flush right."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = []
     for row in (head, *rows):
         cells = [
-            cell.ljust(width) if i in left else cell.rjust(width)
+            cell.ljust(width) if i in flush_left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())

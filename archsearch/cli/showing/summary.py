@@ -1,4 +1,4 @@
-"""What came of a search, as a person reads it: a panel on a terminal, plain lines elsewhere."""
+"""A search's summary for a person: a panel on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from archsearch.experiment.records import spell
 
 
 def show(summary: dict[str, Any]) -> None:
-    """The search's figures and what to do next, on stdout."""
+    """Prints the search's figures, and commands for what to do next."""
     lines, commands = _lines(summary), _next(summary)
     title = f"{summary['experiment']}: {summary['state']}"
     if sys.stdout.isatty():
         _panel(title, lines, commands)
         return
     print(title)
-    for word, text in lines:
-        print(f"  {word:<12}{text}")
+    for label, text in lines:
+        print(f"  {label:<12}{text}")
     print("next:")
     for line in commands:
         print(f"  {line}")
@@ -28,8 +28,8 @@ def show(summary: dict[str, Any]) -> None:
 
 def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     trials, best = summary["trials"], summary["best"]
-    words = ("finished", *(["paused"] if trials["paused"] else []), "stopped", "failed", "running")
-    counts = ", ".join(f"{trials[word]} {word}" for word in words)
+    states = ("finished", *(["paused"] if trials["paused"] else []), "stopped", "failed", "running")
+    counts = ", ".join(f"{trials[state]} {state}" for state in states)
     lines = [
         ("trials", f"{trials['total']} of {trials['planned'] or '?'}: {counts}".replace("stopped", "stopped early")),
         *(("rung" if not number else "", _rung(rung)) for number, rung in enumerate(summary["rungs"])),
@@ -37,8 +37,8 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("time", duration(summary["seconds"])),
     ]
     if best is None:
-        why = [("reason", summary["reason"])] if summary["reason"] else []
-        return [("best", "no trial has finished"), *why, *lines]
+        reason = [("reason", summary["reason"])] if summary["reason"] else []
+        return [("best", "no trial has finished"), *reason, *lines]
     tested = best["test_accuracy"]
     accuracy = f"{percent(best['value'])} on validation"
     accuracy += f", {percent(tested)} on test (looked at once)" if tested is not None else ", not tested"
@@ -55,7 +55,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _member(row: dict[str, Any]) -> str:
-    """One of the Pareto front's trials."""
+    """A trial of the Pareto front, in a line."""
     return (
         f"trial {row['trial']}: {percent(row['value'])} on validation, {short(row['params'])} parameters, "
         f"{short(row['flops'])} FLOPs"
@@ -63,10 +63,10 @@ def _member(row: dict[str, Any]) -> str:
 
 
 def _rung(rung: dict[str, Any]) -> str:
-    """How many reached it and went on, and whether its order is that of the next rung."""
-    place = f"{rung['epochs']} epoch{'s' if rung['epochs'] != 1 else ''}"
-    place += f" (bracket {rung['bracket'] + 1})" if rung["bracket"] else ""
-    text = f"{place}: {rung['trials']} trials, {rung['promoted']} promoted"
+    """How many trials reached the rung and went on, and the rank correlation with the next, in a line."""
+    level = f"{rung['epochs']} epoch{'s' if rung['epochs'] != 1 else ''}"
+    level += f" (bracket {rung['bracket'] + 1})" if rung["bracket"] else ""
+    text = f"{level}: {rung['trials']} trials, {rung['promoted']} promoted"
     if rung["correlation"] is None:
         return text
     text += f"; rank correlation with the next {rung['correlation']:.2f} (n = {rung['n']})"
@@ -74,32 +74,32 @@ def _rung(rung: dict[str, Any]) -> str:
 
 
 def _next(summary: dict[str, Any]) -> list[str]:
-    """Commands that can be pasted."""
+    """Commands for what to do next, as they are typed."""
     import shlex
 
     folder = Path(summary["folder"])
-    what = shlex.quote(ExperimentFolder(folder).argument)
+    name = shlex.quote(ExperimentFolder(folder).argument)
     best = shlex.quote(str(ExperimentFolder(folder).best_yaml))
     commands = []
     if summary["state"] in ("interrupted", "failed"):
-        commands.append(f"archsearch resume {what}")
+        commands.append(f"archsearch resume {name}")
     if summary["best"] is not None:
         commands += [
             f"archsearch train {best} --data {_data(folder, summary['best'].get('training', {}))}",
             f"archsearch profile {best}",
-            f"archsearch export {what} -o bundle",
+            f"archsearch export {name} -o bundle",
         ]
         if members := summary["pareto"]:
             member = members[min(1, len(members) - 1)]["trial"]  # the first is the best, which needs no --trial
-            commands.append(f"archsearch export {what} --trial {member} --format safetensors -o {member}.safetensors")
+            commands.append(f"archsearch export {name} --trial {member} --format safetensors -o {member}.safetensors")
         if summary["state"] == "finished":
-            commands.append(f"archsearch confirm {what} --top 5 --seeds 3")
-    return [*commands, f"archsearch status {what}", f"archsearch ui {what}"]
+            commands.append(f"archsearch confirm {name} --top 5 --seeds 3")
+    return [*commands, f"archsearch status {name}", f"archsearch ui {name}"]
 
 
 def _data(folder: Path, chosen: dict[str, Any]) -> str:
-    """What `train` has to be told to train as the search did, from the space as resolved; of the words of the training
-    that vary, as `chosen`."""
+    """The value of --data and the options with which `train` trains as the search did: by space.yaml, and by `chosen`
+    for training settings that vary. NAME where space.yaml cannot be read."""
     import json
     import shlex
 
@@ -109,18 +109,20 @@ def _data(folder: Path, chosen: dict[str, Any]) -> str:
     from archsearch.space.trainings import GROUP, read_trainings
 
     try:
-        found, _ = read_trainings(read(ExperimentFolder(folder).space_yaml))
-        words = found.fixed.data
-        data, base = validate(DataSettings, words["data"]), validate(TrainingSettings, words["training"])
-        choices = {f"{GROUP}.{word}": value for word, value in chosen.items()}
-        training = base.with_overrides(found.trainings(base).overrides(choices))
+        trainings, _ = read_trainings(read(ExperimentFolder(folder).space_yaml))
+        document = trainings.fixed.data
+        data, base = validate(DataSettings, document["data"]), validate(TrainingSettings, document["training"])
+        choices = {f"{GROUP}.{name}": value for name, value in chosen.items()}
+        training = base.with_overrides(trainings.trainings(base).overrides(choices))
     except (InputError, KeyError, TypeError):
         return "NAME"
-    said = [data.name, *(["--root", data.root] if data.name != "digits" else []), "--epochs", str(training.epochs)]
-    others = {f"data.{word}": value for word, value in data.to_dict().items() if word not in ("name", "root")}
-    others |= {f"training.{word}": value for word, value in training.to_dict().items() if word != "epochs"}
-    said += [word for key, value in others.items() for word in ("--set", f"{key}={json.dumps(value).strip(chr(34))}")]
-    return shlex.join(said)
+    root = ["--root", data.root] if data.name != "digits" else []
+    command = [data.name, *root, "--epochs", str(training.epochs)]
+    overrides = {f"data.{name}": value for name, value in data.to_dict().items() if name not in ("name", "root")}
+    overrides |= {f"training.{name}": value for name, value in training.to_dict().items() if name != "epochs"}
+    for key, value in overrides.items():
+        command += ["--set", f"{key}={json.dumps(value).strip(chr(34))}"]
+    return shlex.join(command)
 
 
 def _panel(title: str, lines: list[tuple[str, str]], commands: list[str]) -> None:
@@ -130,8 +132,8 @@ def _panel(title: str, lines: list[tuple[str, str]], commands: list[str]) -> Non
     from rich.text import Text
 
     figures = Table.grid(padding=(0, 2))
-    for word, text in lines:
-        figures.add_row(Text(word, style="dim"), Text(text))
+    for label, text in lines:
+        figures.add_row(Text(label, style="dim"), Text(text))
     follow = Text("\n".join(f"  {line}" for line in commands), style="cyan")
     body = Group(figures, Text("\nnext", style="dim"), follow)
     Console(highlight=False).print(Panel(body, title=Text(title, style="bold"), title_align="left", expand=False))

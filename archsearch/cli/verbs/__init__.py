@@ -1,1 +1,1 @@
-"""The verbs, one file each: arguments in, one function called, its result printed."""
+"""The verbs, one file each: arguments are read, a function is called, its result is printed."""

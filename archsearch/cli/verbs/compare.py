@@ -59,48 +59,49 @@ def compare(
     from archsearch.analysis.report.comparing import comparison_page
     from archsearch.cli.reporting import drawn_at_random
 
-    words = ["archsearch", "compare", a, b, "--trials", str(trials), "--seed", str(seed)]
-    words += ["--epochs", str(epochs)] if epochs is not None else []
-    words += ["-o", str(output)] if output is not None else []
-    sides = _sides((a, b), trials=trials, epochs=epochs, seed=seed, again=shlex.join(words))
+    parts = ["archsearch", "compare", a, b, "--trials", str(trials), "--seed", str(seed)]
+    parts += ["--epochs", str(epochs)] if epochs is not None else []
+    parts += ["-o", str(output)] if output is not None else []
+    sides = _sides((a, b), trials=trials, epochs=epochs, seed=seed, command=shlex.join(parts))
     if sides is None:
         return INTERRUPTED
-    found = compared(*(read_experiment(side, drawn_at_random(side)) for side in sides))
+    comparison = compared(*(read_experiment(side, drawn_at_random(side)) for side in sides))
     if output is not None:
-        deliver(comparison_page(found), output)
+        deliver(comparison_page(comparison), output)
     if as_json:
-        print_json(found)
+        print_json(comparison)
     else:
-        _show(found)
+        _show(comparison)
     return DONE
 
 
 def _sides(
-    words: tuple[str, str], *, trials: int, epochs: int | None, seed: int, again: str
+    sides: tuple[str, str], *, trials: int, epochs: int | None, seed: int, command: str
 ) -> list[ExperimentFolder] | None:
-    """Both experiments; those of files drawn and trained first. None where somebody pressed Ctrl-C meanwhile.
+    """Both sides' experiments, A's first; those of search-space files are drawn and trained. None after Ctrl-C.
 
-    Whatever can be refused is, before anything is trained."""
+    Raises InputError for either side before anything is trained."""
     from archsearch.experiment import find
 
-    files = {word: Path(word) for word in words if Path(word).suffix in FILES and not Path(word).is_dir()}
-    found = {word: find(word) for word in words if word not in files}
+    paths = {side: Path(side) for side in sides}
+    files = {side: path for side, path in paths.items() if path.suffix in FILES and not path.is_dir()}
+    folders = {side: find(side) for side in sides if side not in files}
     if files:
         from archsearch.search.confirming.random_sample import sample_of, short_epochs
         from archsearch.space import load_space
 
         epochs = epochs or short_epochs(*map(load_space, files.values()))
-        samples = {word: sample_of(file, trials=trials, epochs=epochs, seed=seed) for word, file in files.items()}
-        for word, sample in samples.items():
-            folder = _drawn(sample, again)
+        samples = {side: sample_of(file, trials=trials, epochs=epochs, seed=seed) for side, file in files.items()}
+        for side, sample in samples.items():
+            folder = _trained(sample, command)
             if folder is None:
                 return None
-            found[word] = folder
-    return [found[word] for word in words]
+            folders[side] = folder
+    return [folders[side] for side in sides]
 
 
-def _drawn(sample: SearchSpace, again: str) -> ExperimentFolder | None:
-    """The experiment that drew and trained them, now or earlier."""
+def _trained(sample: SearchSpace, command: str) -> ExperimentFolder | None:
+    """The experiment of the sample, which is trained where it has not finished yet. None after Ctrl-C."""
     from archsearch.cli.driving import drive_shown
     from archsearch.data.datasets import load_images
     from archsearch.experiment.summary import summarise
@@ -112,26 +113,26 @@ def _drawn(sample: SearchSpace, again: str) -> ExperimentFolder | None:
         tell(f"{folder.name} was drawn and trained before: {folder.path}")
         return folder
     tell(f"{sample.search.trials} networks of {sample.name}, {sample.training.epochs} epochs each, in {folder.path}")
-    summary = drive_shown(sample, folder, go_on=again, images=images, test=False)
+    summary = drive_shown(sample, folder, go_on=command, images=images, test=False)
     if summary is not None and summary["state"] != "finished":
         raise Failure(f"{folder.name}: {summary.get('reason') or 'no trial finished'}")
     return None if summary is None else folder
 
 
-def _show(found: dict[str, Any]) -> None:
+def _show(comparison: dict[str, Any]) -> None:
     from archsearch.analysis.report.comparing import after_epochs, figures_of
 
     rows = []
     for name in ("a", "b"):
-        side = found[name]
+        side = comparison[name]
         best = side["best"] or {}
         cells = (percent(best.get("value")), short(best.get("flops")), str(len(side["front"])))
         rows.append((name.upper(), side["experiment"], side["state"], str(side["trials"]), *cells))
-    print(table(("", "experiment", "state", "trials", "best", "FLOPs", "on its front"), rows, left=(0, 1, 2)))
-    if found["tests"] is None:
-        print(f"\nthey do not compare: {found['why_not']}")
+    print(table(("", "experiment", "state", "trials", "best", "FLOPs", "on its front"), rows, flush_left=(0, 1, 2)))
+    if comparison["tests"] is None:
+        print(f"\nthey do not compare: {comparison['why_not']}")
         return
-    if not found["same_data"]:
+    if not comparison["same_data"]:
         print("\nwarning: their images are not the same; no score of theirs compares")
-    print(f"\n{after_epochs(found['epochs'])}: {found['verdict']}\n")
-    print(table(("test", "statistic", "", "asks"), figures_of(found), left=(0, 3)))
+    print(f"\n{after_epochs(comparison['epochs'])}: {comparison['verdict']}\n")
+    print(table(("test", "statistic", "", "asks"), figures_of(comparison), flush_left=(0, 3)))

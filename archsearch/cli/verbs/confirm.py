@@ -86,12 +86,13 @@ def confirm(
     except KeyboardInterrupt:
         from archsearch.tracking import without_password
 
-        words = ["archsearch", "confirm", folder.argument, "--top", str(top), "--seeds", str(seeds)]
-        words += [word for name in baseline or () for word in ("--baseline", name)]
-        words += ["--no-random"] if no_random else []
-        words += ["--compile"] if compiled else []
-        words += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
-        tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(words)}")
+        parts = ["archsearch", "confirm", folder.argument, "--top", str(top), "--seeds", str(seeds)]
+        for name in baseline or ():
+            parts += ["--baseline", name]
+        parts += ["--no-random"] if no_random else []
+        parts += ["--compile"] if compiled else []
+        parts += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
+        tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(parts)}")
         return INTERRUPTED
     report_at_the_end(folder)
     if as_json:
@@ -130,26 +131,26 @@ def _confirm(plan: Plan, space: SearchSpace) -> dict[str, Any]:
 def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
     print(f"{document['experiment']}: {document['winner']} is confirmed as the search's best\n")
     head = ("rank", "network", "params", "FLOPs", "validation", "test", "n", "")
-    print(table(head, [_row(row) for row in document["rows"]], left=(1, 7)))
+    print(table(head, [_row(row) for row in document["rows"]], flush_left=(1, 7)))
     print(f"\n{document['chosen']}")
     if document["differences"]:
         print("\nlead in points, seed by seed")
         columns = ("of", "over", "validation", "test", "n", "told apart")
-        print(table(columns, [_difference(found) for found in document["differences"]], left=(0, 1)))
+        print(table(columns, [_difference(lead) for lead in document["differences"]], flush_left=(0, 1)))
     share = f"{100 * document['confidence']:g} %"
     print(f"\n+- is half of a {share} interval over n seeds (Student's t): of other seeds, not of other images.")
     print("test: of the winner, and of what it is compared with; the others' stays unseen.")
-    if found := document["random"]:
+    if random := document["random"]:
         search = document["search"]
         print(
-            f"equal cost: random search had {found['epochs']} epochs in {found['trials']} trials, "
+            f"equal cost: random search had {random['epochs']} epochs in {random['trials']} trials, "
             f"the search {search['epochs']} in {search['trials']}. A search's luck is not in the intervals."
         )
     for note in document["notes"]:
         print(f"note: {note}")
-    place = Path(document["folder"])
-    print(f"\nwritten to {place}: confirm.json, best.yaml, weights.safetensors (seed {document['weights_of_seed']})")
-    print(f"next:\n  archsearch profile {shlex.quote(str(place / 'best.yaml'))}")
+    path = Path(document["folder"])
+    print(f"\nwritten to {path}: confirm.json, best.yaml, weights.safetensors (seed {document['weights_of_seed']})")
+    print(f"next:\n  archsearch profile {shlex.quote(str(path / 'best.yaml'))}")
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
@@ -159,29 +160,23 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         f"{row['name']} (winner)" if row["winner"] else row["name"],
         short(row["params"]),
         short(row["flops"]),
-        _accuracy(validation),
-        _accuracy(row["test"]),
+        _points(validation, unit=" %"),
+        _points(row["test"], unit=" %"),
         str(validation["n"] if validation else 0),
         row["note"],
     )
 
 
-def _accuracy(found: dict[str, Any] | None) -> str:
-    if found is None:
+def _difference(difference: dict[str, Any]) -> tuple[str, ...]:
+    interval = difference["validation"] or difference["test"]
+    cells = [_points(difference[split], sign="+") for split in ("validation", "test")]
+    told_apart = "yes" if difference["told_apart"] else "no"
+    return (difference["of"], difference["over"], *cells, str(interval["n"] if interval else 0), told_apart)
+
+
+def _points(interval: dict[str, Any] | None, *, sign: str = "", unit: str = "") -> str:
+    """Percentage points and half of their interval; a dash where nothing was measured."""
+    if interval is None:
         return "-"
-    spread = "" if found["half"] is None else f" +- {100 * found['half']:.2f}"
-    return f"{100 * found['mean']:.2f}{spread} %"
-
-
-def _difference(found: dict[str, Any]) -> tuple[str, ...]:
-    known = found["validation"] or found["test"]
-    cells = [_points(found[split]) for split in ("validation", "test")]
-    told_apart = "yes" if found["told_apart"] else "no"
-    return (found["of"], found["over"], *cells, str(known["n"] if known else 0), told_apart)
-
-
-def _points(found: dict[str, Any] | None) -> str:
-    if found is None:
-        return "-"
-    spread = "" if found["half"] is None else f" +- {100 * found['half']:.2f}"
-    return f"{100 * found['mean']:+.2f}{spread}"
+    spread = "" if interval["half"] is None else f" +- {100 * interval['half']:.2f}"
+    return f"{100 * interval['mean']:{sign}.2f}{spread}{unit}"

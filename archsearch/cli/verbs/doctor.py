@@ -36,8 +36,8 @@ def doctor(*, as_json: Json = False) -> int:
 
 
 def _print(finding: Finding) -> None:
-    word = f"{finding.level:<7}"
+    level = f"{finding.level:<7}"
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ:
-        word = f"\033[{COLOURS[finding.level]}m{word}\033[0m"
+        level = f"\033[{COLOURS[finding.level]}m{level}\033[0m"
     advice = f"; {finding.advice}" if finding.advice else ""
-    print(f"{word}  {finding.name:<13} {finding.found}{advice}")
+    print(f"{level}  {finding.name:<13} {finding.found}{advice}")

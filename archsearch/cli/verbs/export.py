@@ -105,7 +105,8 @@ def _carried_out(job: Job) -> tuple[dict[str, Any], str | None]:
 
 
 def _experiment(source: str) -> ExperimentFolder | None:
-    """None for a network: a file goes before an experiment, and that before a name of the zoo."""
+    """The experiment that `source` names; None where it is a network. A file goes before an experiment, and that
+    before a name of the zoo. Raises InputError where it is neither."""
     from archsearch.experiment import find
 
     if Path(source).is_file():
@@ -121,10 +122,10 @@ def _experiment(source: str) -> ExperimentFolder | None:
 
 
 def _refuse_what_a_network_lacks(source: str, trial: str | None, form: str, weights: Path | None) -> None:
-    """Trials and weights are an experiment's; a bundle of weights that nobody trained serves nobody."""
+    """Raises InputError for --trial, and for forms that need trained weights where there are none."""
     if trial is not None:
-        found, hint = f"{source} is a network, not an experiment: it has no trials", "without --trial"
-        raise refuse(found, allowed="an experiment's name or folder", hint=hint, file="--trial")
+        problem, hint = f"{source} is a network, not an experiment: it has no trials", "without --trial"
+        raise refuse(problem, allowed="an experiment's name or folder", hint=hint, file="--trial")
     if form == "safetensors" or (form == "bundle" and weights is None):
         raise refuse(
             f"{source} is a network, not an experiment: it has no weights",

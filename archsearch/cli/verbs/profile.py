@@ -128,8 +128,8 @@ def _print_table(network: Architecture, document: dict[str, Any], depth: str) ->
         parts = [(name, part.shape(into), total(part, into)) for name, part, into in planned.parts(x)]
     rows = [_row(path, str(out), counted) for path, out, counted in parts]
     head = (depth, "output", "params", "FLOPs", "MACs", "activations")
-    whole = _row("total", "", total(planned, x))
-    print(table(head, [*rows, whole], left=(0, 1)))
+    sums = _row("total", "", total(planned, x))
+    print(table(head, [*rows, sums], flush_left=(0, 1)))
     print(f"\n{document['name']}, digest {document['digest']}, input {x}, {network.classes} classes")
     shares = (f"{name} {count:,}" for name, count in document["by_operator"].items())
     print(f"FLOPs by operator ({document['counter']}): {', '.join(shares)}")

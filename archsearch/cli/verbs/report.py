@@ -32,8 +32,8 @@ def report(
     from archsearch.experiment import find
 
     folder = find(experiment)
-    place, found = write_report(folder, output)
+    path, figures = write_report(folder, output)
     if as_json:
-        print_json({**found, "file": str(place)})
+        print_json({**figures, "file": str(path)})
     else:
-        tell(f"wrote {place}")
+        tell(f"wrote {path}")

@@ -93,7 +93,7 @@ def run(
 
 
 def _carried(space: SearchSpace, experiment: str | None) -> Carried | None:
-    """What a warm start brings, told to the user."""
+    """The results that a warm start carries over, of which the person is told; None without one."""
     if experiment is None:
         return None
     from archsearch.experiment.folder import find
@@ -134,10 +134,12 @@ def _show_plan(space: SearchSpace, folder: ExperimentFolder, *, as_json: bool) -
 
     proposals = Proposals(space)
     first = [proposals.propose(number) for number in range(1, min(DRY_PROPOSALS, space.search.trials) + 1)]
-    found = [candidate for candidate in first if candidate is not None]
+    candidates = [candidate for candidate in first if candidate is not None]
     looked, extent = survey(space, samples=DRY_SAMPLES), space.extent()
     if as_json:
-        listed = [{"digest": c.digest, **c.price.to_dict(), "architecture": c.architecture.to_dict()} for c in found]
+        listed = [
+            {"digest": c.digest, **c.price.to_dict(), "architecture": c.architecture.to_dict()} for c in candidates
+        ]
         document = {"dry_run": True, "experiment": folder.name, "folder": str(folder.path),
                     "trials": space.search.trials, "seed": space.search.seed,
                     "size": extent.count if extent.count != float("inf") else None,
@@ -149,5 +151,5 @@ def _show_plan(space: SearchSpace, folder: ExperimentFolder, *, as_json: bool) -
     print(f"in          {folder.path}")
     print(f"space       {extent} combinations; {percent(looked.share)} of {among} within the budget")
     print("\nfirst proposals")
-    rows = [(c.digest, *(short(n) for n in (c.price.params, c.price.flops, c.price.macs))) for c in found]
+    rows = [(c.digest, *(short(n) for n in (c.price.params, c.price.flops, c.price.macs))) for c in candidates]
     print(table(("digest", "params", "FLOPs", "MACs"), rows))

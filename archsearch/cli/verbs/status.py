@@ -66,7 +66,7 @@ def _list_all(as_json: bool) -> None:
         print("no experiments in experiments/; archsearch run search_spaces/digits.yaml begins one")
     else:
         head = ("experiment", "state", "ended", "best", "params", "FLOPs", "time", "folder")
-        print(table(head, [_line(summary) for summary in summaries], left=(0, 1, 7)))
+        print(table(head, [_line(summary) for summary in summaries], flush_left=(0, 1, 7)))
 
 
 def _line(summary: dict[str, Any]) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ def _line(summary: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _print_top(folder: ExperimentFolder) -> None:
-    """The best first: finished trials, then those that wait at a rung or were stopped there."""
+    """Prints the best trials: finished ones first, then those that wait at a rung or were stopped there."""
     from archsearch.experiment import Ledger
 
     with Ledger.read(folder.ledger) as ledger:
@@ -95,7 +95,7 @@ def _print_top(folder: ExperimentFolder) -> None:
     if not trials:
         return
     head = ("trial", "state", "epochs", "accuracy", "params", "FLOPs", "reason")
-    print("\n" + table(head, [_trial(trial) for trial in trials[:TOP]], left=(0, 1, 6)))
+    print("\n" + table(head, [_trial(trial) for trial in trials[:TOP]], flush_left=(0, 1, 6)))
     if len(trials) > TOP:
         print(f"and {len(trials) - TOP} more")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archsearch.cli.dispatch import DONE, DRIVEN, FAILED, app_of, command
 from archsearch.cli.options import Experiment, Json, TrackingUri
@@ -28,33 +28,35 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
     from archsearch.tracking import sync as send
 
     folder = find(experiment)
-    before, code, said, model = backlog(folder, tracking_uri), DONE, "", None
+    before, code, problem, model = backlog(folder, tracking_uri), DONE, "", None
     try:
-        found = send(folder, tracking_uri)
-        sent, left = found.sent, found.left
-        if found.refused:
-            code, said = FAILED, f"MLflow refuses {_count(len(found.refused), 'update')}: {found.refused[0]}"
+        result = send(folder, tracking_uri)
+        sent, remaining = result.sent, result.left
+        if result.refused:
+            code, problem = FAILED, f"MLflow refuses {_count(len(result.refused), 'update')}: {result.refused[0]}"
         model = registered(folder, tracking_uri)
     except TrackingError as error:
-        left = backlog(folder, tracking_uri)
-        sent, code, said = max(0, before - left), FAILED, str(error)
+        remaining = backlog(folder, tracking_uri)
+        sent, code, problem = max(0, before - remaining), FAILED, str(error)
         if isinstance(error, BeingSent) and folder.is_driven():
-            sent, code, said = 0, DRIVEN, "the search is running: its driver sends what happens to MLflow by itself"
-    _show(folder, sent=sent, left=left, model=model, said=said, as_json=as_json)
+            sent, code, problem = 0, DRIVEN, "the search is running: its driver sends what happens to MLflow by itself"
+    _show(folder, sent=sent, remaining=remaining, model=model, problem=problem, as_json=as_json)
     return code
 
 
-def _show(folder: ExperimentFolder, *, sent: int, left: int, model: str | None, said: str, as_json: bool) -> None:
-    if said:
-        tell(f"archsearch: {said}")
+def _show(
+    folder: ExperimentFolder, *, sent: int, remaining: int, model: str | None, problem: str, as_json: bool
+) -> None:
+    if problem:
+        tell(f"archsearch: {problem}")
     if as_json:
-        document: dict[str, Any] = {"experiment": folder.name, "folder": str(folder.path), "sent": sent, "left": left}
-        print_json({**document, "model": model, "error": said or None})
+        document = {"experiment": folder.name, "folder": str(folder.path), "sent": sent, "left": remaining}
+        print_json({**document, "model": model, "error": problem or None})
         return
-    print(f"{folder.name}: {_count(sent, 'event')} of the ledger sent to MLflow, {left:,} left")
+    print(f"{folder.name}: {_count(sent, 'event')} of the ledger sent to MLflow, {remaining:,} left")
     if model is not None:
         print(f"the winner is {model} in MLflow's registry of models")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -58,7 +58,7 @@ def train(
     The same command goes on after Ctrl-C, from its last checkpoint.
     """
 
-    given = {
+    options = {
         "data.name": ("--data", data),
         "data.root": ("--root", root),
         "training.epochs": ("--epochs", epochs),
@@ -67,14 +67,14 @@ def train(
     }
     from archsearch.space.overrides import read_train_settings
 
-    words = read_train_settings(given, sets or [])
+    settings = read_train_settings(options, sets or [])
     network = arguments.architecture(arch)
-    folder = _folder(network, words.data, output)
+    folder = _folder(network, settings.data, output)
     with stdout_to_stderr():
         from archsearch.training.run import TrainingRun
 
-        run = TrainingRun(settings=words.training, seed=seed, freeze=freeze, compiled=compiled)
-        result = _train(network, words.data, run, folder, weights)
+        run = TrainingRun(settings=settings.training, seed=seed, freeze=freeze, compiled=compiled)
+        result = _train(network, settings.data, run, folder, weights)
     if as_json:
         print_json(result)
         return
@@ -88,7 +88,7 @@ def train(
 
 
 def _folder(network: Architecture, settings: DataSettings, output: Path | None) -> Path:
-    """--output; or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet."""
+    """--output, or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet. Raises InputError."""
     from archsearch.architecture.canonical import digest
     from archsearch.experiment import TrainingFolder
     from archsearch.experiment.files import numbered
@@ -96,8 +96,8 @@ def _folder(network: Architecture, settings: DataSettings, output: Path | None) 
 
     if output is not None:
         if TrainingFolder(output).result.exists():
-            found = f"{output} holds a trained network already"
-            raise refuse(found, allowed="a new folder, or an interrupted one", file="--output")
+            problem = f"{output} holds a trained network already"
+            raise refuse(problem, allowed="a new folder, or an interrupted one", file="--output")
         return output
     name = f"{network.name or digest(network)}-{settings.name}"
     return next(folder for folder in numbered(TRAINED / name) if not TrainingFolder(folder).result.exists())
@@ -117,9 +117,9 @@ def _train(
     from archsearch.training.loop import Diverged
 
     try:
-        with epochs_shown(run.settings.epochs, sys.stderr) as shown:
+        with epochs_shown(run.settings.epochs, sys.stderr) as view:
             return train_architecture(
-                network, images, run, folder, weights=weights, on_epoch=shown.epoch, on_step=shown.step
+                network, images, run, folder, weights=weights, on_epoch=view.epoch, on_step=view.step
             )
     except KeyboardInterrupt:
         tell("archsearch: the same command goes on from the last checkpoint")
@@ -132,10 +132,10 @@ def _adapted(network: Architecture, images: ImageSet) -> Architecture:
     """The network with the data's image and classes, which a name in the zoo cannot know."""
     from archsearch.architecture.spec import Architecture
 
-    wanted = {"input": list(images.shape), "classes": len(images.classes)}
-    words = network.to_dict()
-    changed = [f"{word} {words[word]} -> {value}" for word, value in wanted.items() if words[word] != value]
+    needed = {"input": list(images.shape), "classes": len(images.classes)}
+    fields = network.to_dict()
+    changed = [f"{field} {fields[field]} -> {value}" for field, value in needed.items() if fields[field] != value]
     if not changed:
         return network
     tell(f"adapted to {images.name}: {', '.join(changed)}")
-    return Architecture.from_dict({**words, **wanted})
+    return Architecture.from_dict({**fields, **needed})

@@ -49,7 +49,7 @@ def ui(
 
 
 def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
-    """A driver that was killed leaves MLflow behind its ledger; one that runs keeps it up itself."""
+    """Sends MLflow what a killed driver has not sent; nothing while the search is driven."""
     from archsearch.cli.reporting import registered
     from archsearch.tracking import TrackingError, sync
 

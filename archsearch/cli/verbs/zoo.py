@@ -40,7 +40,7 @@ def zoo(*, as_json: Json = False) -> None:
         print_json(rows)
         return
     head = ("name", "family", "input", "params", "MACs", "error %", "source")
-    print(table(head, [_row(row) for row in rows], left=(0, 1, 6)))
+    print(table(head, [_row(row) for row in rows], flush_left=(0, 1, 6)))
     print("\nerror: top-1 on the data set's test split, as published by the source.")
 
 
