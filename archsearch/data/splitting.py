@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from archsearch.data.images import ImageSet, Split
 from archsearch.reading.errors import refuse
+from archsearch.space.datasets import validation_images
 from archsearch.space.settings import DataSettings
 
 Labels = npt.NDArray[np.int64]
@@ -40,11 +41,11 @@ def train_and_validation(labels: Labels, settings: DataSettings) -> tuple[Indice
     The validation split is taken first; `limit` then thins out the training images, so that a quick look is
     judged by the same images as a long one. Raises InputError where nothing would be left to train on.
     """
-    wanted, total = settings.validation, len(labels)
-    count = round(wanted) if wanted >= 1 else max(1, round(wanted * total))
+    total = len(labels)
+    count = validation_images(settings.validation, total)
     if count >= total:
         raise refuse(
-            f"data.validation: {wanted} leaves no image of {total} to train on",
+            f"data.validation: {settings.validation} leaves no image of {total} to train on",
             allowed=f"1 to {total - 1}, or a share below 1",
         )
     validation, train = stratified(labels, count, seed=settings.split_seed)

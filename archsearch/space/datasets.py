@@ -34,6 +34,12 @@ def facts(data: DataSettings) -> DataFacts:
             return DataFacts(input=(3, data.size, data.size), classes=len(class_folders(data.root)))
 
 
+def validation_images(validation: float, images: int) -> int:
+    """How many of a data set's `images`, test images apart, `data.validation` keeps for validation: that many where it
+    is 1 or more, else that share, one at least."""
+    return round(validation) if validation >= 1 else max(1, round(validation * images))
+
+
 def class_folders(root: str | Path) -> tuple[str, ...]:
     """The classes of a folder of images, sorted: the sub-folders of ROOT/train, or of ROOT where there is none.
 

@@ -15,6 +15,7 @@ from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Split, moments
 from archsearch.data.splitting import stratified
 from archsearch.reading.errors import InputError
+from archsearch.space.datasets import validation_images
 from archsearch.space.settings import DataSettings
 
 
@@ -66,6 +67,12 @@ def test_a_limit_keeps_the_validation_split_and_thins_out_each_class():
 def test_a_validation_split_that_leaves_nothing_is_refused(validation):
     with pytest.raises(InputError, match=r"data.validation.*1 to 1437"):
         load_images(DataSettings(validation=validation))
+
+
+@pytest.mark.parametrize(("validation", "count"), [(0.15, 216), (0.0001, 1), (100, 100), (100.6, 101), (1, 1)])
+def test_the_validation_split_has_as_many_images_as_is_foretold(validation, count):
+    assert validation_images(validation, 1438) == count
+    assert len(load_images(DataSettings(validation=validation)).validation) == count
 
 
 @settings(max_examples=60, deadline=None)

@@ -147,14 +147,12 @@ def _validation_images(reading: Reading) -> int | None:
     wanted = data.get("validation") if isinstance(data, Mapping) else None
     if not isinstance(wanted, int | float) or isinstance(wanted, bool):
         return None
-    if wanted >= 1:
-        return int(wanted)
-    if reading.space is None:
-        return None
-    from archsearch.space.datasets import facts
+    from archsearch.space.datasets import facts, validation_images
 
-    known = facts(reading.space.data).images
-    return None if known is None else max(1, round(wanted * known))
+    if wanted >= 1:
+        return validation_images(wanted, 0)
+    images = None if reading.space is None else facts(reading.space.data).images
+    return None if images is None else validation_images(wanted, images)
 
 
 def _budget(reading: Reading) -> list[dict[str, Any]]:

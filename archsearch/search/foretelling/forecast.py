@@ -12,6 +12,7 @@ import numpy as np
 
 from archsearch.architecture.spec import Architecture
 from archsearch.search.deciding.rungs import Rungs
+from archsearch.space.datasets import validation_images
 from archsearch.space.search_settings import SearchSettings
 from archsearch.space.settings import ResourceSettings
 
@@ -136,8 +137,7 @@ def setting(space: SearchSpace) -> Setting:
 
 def images_of(space: SearchSpace, images: int) -> tuple[int, int]:
     """(train, validation): how many of the data's `images` that are no test images an epoch sees."""
-    wanted = space.data.validation
-    validation = round(wanted) if wanted >= 1 else max(1, round(wanted * images))
+    validation = validation_images(space.data.validation, images)
     train = images - validation
     return max(1, min(train, space.data.limit or train)), validation
 
