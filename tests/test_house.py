@@ -38,7 +38,7 @@ HOMES = {
     "torchvision": {"training", "data/download.py"},
     "PIL": {"data"},
     "sklearn": {"data", "analysis"},
-    "scipy": {"analysis"},
+    "scipy": {"analysis", "training/measuring/line.py"},
     "fvcore": {"network"},
     "rich": {"cli"},
     "typer": {"cli"},

@@ -62,7 +62,7 @@ def test_bounds_let_through_what_is_likely_to_keep_them() -> None:
     new = networks(500, 9)
     truth = true_latency(new) * rng.lognormal(0, 0.1, 500)
     bound = float(np.median(truth))
-    likely, sure = (model.within(new, high=bound, least=least) for least in (0.5, 0.95))
+    likely, sure = (model.within(new, high=bound, probability=probability) for probability in (0.5, 0.95))
     assert (truth[likely] <= bound).mean() > 0.85
     assert (truth[sure] <= bound).mean() > 0.97
     assert sure.sum() < likely.sum() < 500

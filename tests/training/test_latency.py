@@ -10,7 +10,15 @@ import torch
 from archsearch import Architecture
 from archsearch.architecture.spec import Stage, Stem
 from archsearch.reading.errors import InputError
-from archsearch.training.measuring.latency import Latency, measure, timed, unsettled
+from archsearch.training.measuring.latency import (
+    MOST_RUNS,
+    ROUND_SECONDS,
+    Latency,
+    measure,
+    timed,
+    unsettled,
+)
+from archsearch.training.measuring.timing import Clock
 
 TINY = Architecture(input=(1, 8, 8), stem=Stem(width=4), stages=(Stage(depth=1, width=4),))
 QUICK = {"seconds": 0.05, "warmup": 1, "repeats": 3}
@@ -72,6 +80,51 @@ def test_runs_are_timed_by_the_clock_that_is_given() -> None:
     rounds, steady = timed(run, warmup=0, repeats=3, seconds=0.05, clock=lambda: shown)
     assert steady
     assert {float(second) for each in rounds for second in each} == {0.25}
+
+
+@pytest.mark.parametrize(
+    ("repeats", "seconds", "runs", "steady"),
+    [
+        (3, 60.0, 10, True),
+        (12, 60.0, 12, True),
+        (100, 0.0, 3, False),
+        (1, 0.0, 3, False),
+    ],
+    ids=["rounds enough", "repeats enough", "time is up", "time is up, and one run would be enough"],
+)
+def test_there_are_as_many_runs_as_a_steady_median_takes_and_three_at_least(repeats, seconds, runs, steady) -> None:
+    shown = 0.0
+
+    def run() -> None:
+        nonlocal shown
+        shown += 1.0  # a round's length many times over: one run a round
+
+    rounds, settled = timed(run, warmup=2, repeats=repeats, seconds=seconds, clock=lambda: shown)
+    assert (list(map(len, rounds)), settled) == ([1] * runs, steady)
+    assert shown == 2 + 1 + runs, "the warm-up, the run that sets a round's length, the timed ones"
+
+
+def test_quick_runs_are_taken_in_rounds_and_not_for_ever() -> None:
+    shown, durations = 0.0, np.random.default_rng(0).lognormal(0, 3, 20_000) * ROUND_SECONDS / 2
+
+    def run() -> None:
+        nonlocal shown
+        shown += durations[len(calls)]
+        calls.append(shown)
+
+    calls: list[float] = []
+    durations[0] = ROUND_SECONDS / 400
+    rounds, steady = timed(run, warmup=0, repeats=10**6, seconds=60.0, clock=lambda: shown)
+    assert {len(part) for part in rounds} == {400}
+    assert (sum(map(len, rounds)), steady) == (MOST_RUNS, False)
+
+
+def test_one_thread_of_a_cpu_is_timed_by_its_own_clock() -> None:
+    clocks = [Clock(torch.device("cpu"), 1), Clock(torch.device("cpu"), 2), Clock(torch.device("cuda"), 1)]
+    assert [clock.kind for clock in clocks] == ["thread", "wall", "wall"]
+    own, wall = clocks[0](), clocks[1]()
+    time.sleep(0.05)
+    assert clocks[0]() - own < 0.04 < clocks[1]() - wall
 
 
 def test_rounds_that_agree_are_steady_and_a_few_disturbed_ones_do_not_move_the_median() -> None:

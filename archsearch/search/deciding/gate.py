@@ -108,7 +108,7 @@ class Gate:
         costs = {name: np.array([note["costs"][name] for note in measured]) for name in COUNTS}
         model = LatencyModel.fit(costs, [note["latency"]["median_ms"] for note in measured])
         low, high = self._bound.low or 0.0, self._bound.high if self._bound.high is not None else np.inf
-        feasible.also = lambda counts: model.within(counts, low=low, high=high, least=LIKELY)
+        feasible.also = lambda counts: model.within(counts, low=low, high=high, probability=LIKELY)
 
 
 def _with_latency(candidate: Candidate, milliseconds: float | None) -> Candidate:

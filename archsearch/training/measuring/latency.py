@@ -3,14 +3,13 @@
 A measurement is of the network in eval mode, without gradients, channels_last, its norms not folded. Runs are timed one
 by one, the device waited for at both ends, and taken in short rounds: the figure is the median of the rounds' medians,
 so that another process that takes the cores for some of them does not move it. A CPU's single thread is timed by its
-own clock, which stands while another process has the core: on an idle machine that is the wall's clock.
+own clock (timing.py), which stands while another process has the core.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.network.build import build
 from archsearch.space.settings import Precision
 from archsearch.training.devices import device_name, resolve_device
+from archsearch.training.measuring.timing import Clock, torch_threads
 
 ROUND_SECONDS = 0.02  # long beside the clock's grain, short beside what other processes do
 FEWEST_ROUNDS, FEWEST_RUNS, MOST_RUNS = 10, 3, 10_000
@@ -66,8 +66,8 @@ class Latency:
     def from_dict(cls, data: dict[str, Any]) -> Latency:
         """The inverse of `to_dict`. Raises KeyError or TypeError for anything else."""
         low, high = data["iqr_ms"]
-        words = {name: data[name] for name in cls.__dataclass_fields__}
-        return cls(**{**words, "iqr_ms": (float(low), float(high)), "median_ms": float(data["median_ms"])})
+        fields = {name: data[name] for name in cls.__dataclass_fields__}
+        return cls(**{**fields, "iqr_ms": (float(low), float(high)), "median_ms": float(data["median_ms"])})
 
     def __str__(self) -> str:
         low, high = self.iqr_ms
@@ -96,34 +96,26 @@ def measure(
     """
     if min(batch, repeats) < 1 or warmup < 0 or (threads is not None and threads < 1):
         raise ValueError(f"batch {batch}, repeats {repeats}, warmup {warmup}, threads {threads}: at least 1 (warmup 0)")
-    place = resolve_device(device)
+    target = resolve_device(device)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    network = build(architecture, device=place).to(memory_format=torch.channels_last, dtype=dtype).eval()  # type: ignore[call-overload]
+    network = build(architecture, device=target).to(memory_format=torch.channels_last, dtype=dtype).eval()  # type: ignore[call-overload]
     draws = torch.Generator().manual_seed(0)
-    images = torch.randn(batch, *architecture.input, generator=draws).to(place, dtype)
+    images = torch.randn(batch, *architecture.input, generator=draws).to(target, dtype)
     images = images.contiguous(memory_format=torch.channels_last)
-
-    def run() -> None:
-        network(images)
-        if place.type == "cuda":
-            torch.cuda.synchronize(place)
-
-    with _threads(threads), torch.inference_mode():
-        used = torch.get_num_threads()
-        alone = place.type == "cpu" and used == 1
-        clock = time.thread_time if alone else time.perf_counter
-        rounds, steady = timed(run, warmup=warmup, repeats=repeats, seconds=seconds, clock=clock)
+    with torch_threads(threads) as used, torch.inference_mode():
+        clock = Clock(target, used)
+        rounds, steady = timed(lambda: network(images), warmup=warmup, repeats=repeats, seconds=seconds, clock=clock)
     runs = np.concatenate(rounds) * 1e3
     low, high = np.quantile(runs, (0.25, 0.75))
     return Latency(
-        median_ms=1e3 * float(np.median([np.median(each) for each in rounds])),
+        median_ms=1e3 * float(np.median([np.median(part) for part in rounds])),
         iqr_ms=(float(low), float(high)),
         batch=batch,
-        device=place.type,
-        device_name=device_name(place),
+        device=target.type,
+        device_name=device_name(target),
         dtype=precision,
         threads=used,
-        clock="thread" if alone else "wall",
+        clock=clock.kind,
         warmup=warmup,
         repeats=len(runs),
         steady=steady,
@@ -131,7 +123,7 @@ def measure(
 
 
 def timed(
-    run: Callable[[], None],
+    run: Callable[[], object],
     *,
     warmup: int,
     repeats: int,
@@ -157,24 +149,13 @@ def timed(
 
 def unsettled(rounds: list[np.ndarray[Any, np.dtype[np.float64]]]) -> float:
     """The interquartile range of the bootstrapped median of the rounds' medians, as a share of that median."""
-    medians = np.array([np.median(each) for each in rounds])
-    again = np.random.default_rng(0).choice(medians, (200, len(medians)))
-    low, high = np.quantile(np.median(again, axis=1), (0.25, 0.75))
+    medians = np.array([np.median(part) for part in rounds])
+    resamples = np.random.default_rng(0).choice(medians, (200, len(medians)))
+    low, high = np.quantile(np.median(resamples, axis=1), (0.25, 0.75))
     return float((high - low) / np.median(medians))
 
 
-def _seconds(run: Callable[[], None], clock: Callable[[], float]) -> float:
+def _seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
     start = clock()
     run()
     return clock() - start
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    try:
-        if count is not None:
-            torch.set_num_threads(count)
-        yield
-    finally:
-        torch.set_num_threads(before)

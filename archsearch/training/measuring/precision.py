@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,8 @@ from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training.devices import device_name, resolve_device
 from archsearch.training.loop import Training
 from archsearch.training.measuring.probe import synthetic
+from archsearch.training.measuring.timing import Clock, torch_threads
+from archsearch.training.run import TrainingRun
 
 WORTH_IT = 1.1  # bfloat16 rounds to eight bits: it has to be so much faster
 ROUNDS, STEPS = 3, 2
@@ -67,63 +68,49 @@ def choose_precision(
 
     Raises InputError for a device that is not there. A file that cannot be read or written is done without.
     """
-    place = resolve_device(device or settings.device)
-    used = threads if threads is not None else torch.get_num_threads()
+    target = resolve_device(device or settings.device)
     short = _one_block_a_stage(network)
     batch = min(settings.batch_size, MOST_IMAGES)
-    if place.type == "cpu":
+    if target.type == "cpu":
         batch = max(2, min(batch, MOST_MACS // max(1, cost(short).macs)))
     file = cache if cache is not None else _file()
-    key = f"{device_name(place)} | torch {torch.__version__} | {digest(short)} | batch {batch} | threads {used}"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return Chosen(**json.loads(file.read_text())[key])
-    before = torch.get_num_threads()
-    try:
-        found = _measured(short, settings, place, used, batch)
-    finally:
-        torch.set_num_threads(before)
+    with torch_threads(threads) as used:
+        key = f"{device_name(target)} | torch {torch.__version__} | {digest(short)} | batch {batch} | threads {used}"
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return Chosen(**json.loads(file.read_text())[key])
+        # Of no schedule the end is met; a rate of next to nothing, for on noise a high one may diverge.
+        endless = settings.model_copy(update={"epochs": 10**9, "batch_size": batch, "learning_rate": 1e-9})
+        result = _measured(short, TrainingRun(settings=endless, seed=0, device=target, threads=used))
     with suppress(OSError):
-        _keep(file, key, found)
-    return found
+        _store(file, key, result)
+    return result
 
 
-def _measured(
-    network: Architecture, settings: TrainingSettings, place: torch.device, threads: int, batch: int
-) -> Chosen:
-    alone = place.type == "cpu" and threads == 1
-    clock = time.thread_time if alone else time.perf_counter
+def _measured(network: Architecture, run: TrainingRun) -> Chosen:
+    """Times steps on noise in both precisions, in turns; `run.precision` is replaced."""
+    assert isinstance(run.device, torch.device) and run.threads is not None
+    clock = Clock(run.device, run.threads)
+    images = synthetic(network.input, network.classes, train=STEPS * run.settings.batch_size, validation=2, test=2)
     seconds: dict[Precision, list[float]] = {precision: [] for precision in PRECISIONS}
-    runs = {precision: _run(network, settings, place, threads, batch, precision) for precision in PRECISIONS}
-    for training in runs.values():
+    trainings = {
+        precision: Training(build(network, seed=0), images, replace(run, precision=precision))
+        for precision in PRECISIONS
+    }
+    for training in trainings.values():
         next(training)  # kernels are chosen and memory is taken
     for _ in range(ROUNDS):
-        for precision, training in runs.items():
+        for precision, training in trainings.items():
             start = clock()
             training.train_epoch()
             seconds[precision].append((clock() - start) / STEPS)
-    plain, half = (1e3 * float(np.median(seconds[precision])) for precision in PRECISIONS)
+    plain_ms, half_ms = (1e3 * float(np.median(seconds[precision])) for precision in PRECISIONS)
     return Chosen(
-        precision="bfloat16" if plain >= WORTH_IT * half else "float32",
-        float32_ms=round(plain, 3),
-        bfloat16_ms=round(half, 3),
-        device_name=device_name(place),
-        threads=threads,
+        precision="bfloat16" if plain_ms >= WORTH_IT * half_ms else "float32",
+        float32_ms=round(plain_ms, 3),
+        bfloat16_ms=round(half_ms, 3),
+        device_name=device_name(run.device),
+        threads=run.threads,
     )
-
-
-def _run(
-    network: Architecture,
-    settings: TrainingSettings,
-    place: torch.device,
-    threads: int,
-    batch: int,
-    precision: Precision,
-) -> Training:
-    """On noise, at a rate of next to nothing."""
-    images = synthetic(network.input, network.classes, train=STEPS * batch, validation=2, test=2)
-    still = settings.model_copy(update={"epochs": 10**9, "batch_size": batch, "learning_rate": 1e-9})
-    model = build(network, seed=0)
-    return Training(model, images, still, seed=0, device=place, threads=threads, precision=precision)
 
 
 def _one_block_a_stage(network: Architecture) -> Architecture:
@@ -136,9 +123,9 @@ def _file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archsearch" / "precision.json"
 
 
-def _keep(file: Path, key: str, found: Chosen) -> None:
-    known: dict[str, Any] = {}
+def _store(file: Path, key: str, result: Chosen) -> None:
+    results: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
-        known = dict(json.loads(file.read_text()))
+        results = dict(json.loads(file.read_text()))
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps({**known, key: found.to_dict()}, indent=1))
+    write_atomically(file, json.dumps({**results, key: result.to_dict()}, indent=1))

@@ -5,16 +5,15 @@ them that foretells the others.
 
 (`training/measuring/line.py`), once for training and once for evaluation, at the recipe's batch. Per image and not per
 step: where dear networks are timed on fewer images, images * macs would be the same for all, and nothing would be
-learned of it. Steps are those of `Training`, on synthetic images of the right shape: no data set is needed. A CPU's
-single thread is timed by its own clock, which stands while another process has the core; several threads, and a GPU, by
-the wall's.
+learned of it. Steps are those of `Training`, on synthetic images of the right shape: no data set is needed. timing.py
+says by which clock.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -32,6 +31,8 @@ from archsearch.space.settings import TrainingSettings
 from archsearch.training.devices import device_name, resolve_device
 from archsearch.training.loop import PIXELS_AT_ONCE, Training
 from archsearch.training.measuring.line import LatencyModel
+from archsearch.training.measuring.timing import Clock, torch_threads
+from archsearch.training.run import TrainingRun
 
 EVALUATED = 4  # an evaluated batch holds so many training batches' images, where they are not too many pixels
 CPU_WORK = 1e9  # multiply-adds on a CPU beyond which fewer images are taken: some tenths of a second
@@ -79,19 +80,19 @@ class Timings:
 
     def epoch_seconds(self, architecture: Architecture, *, train: int, validation: int, batch: int) -> float:
         """Of an epoch on `train` images in batches of `batch`, and the validation images behind it."""
-        found, size = cost(architecture), min(batch, train)
-        costs = {"macs": found.macs, "activations": found.activations, "layers": depth(architecture)}
-        trained = self.train.predict(costs)[0] * (train // size * size)  # of whole batches alone
-        return float(trained + self.evaluate.predict(costs)[0] * validation)
+        counted, size = cost(architecture), min(batch, train)
+        costs = {"macs": counted.macs, "activations": counted.activations, "layers": depth(architecture)}
+        training = self.train.predict(costs)[0] * (train // size * size)  # of whole batches alone
+        return float(training + self.evaluate.predict(costs)[0] * validation)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        words = {
+        conditions = {
             name: getattr(self, name) for name in ("device", "device_name", "precision", "threads", "clock", "busy")
         }
         models = {name: {"start": model.start, **dict(zip(model.names, model.slopes, strict=True))}
                   for name, model in (("train", self.train), ("evaluate", self.evaluate))}  # fmt: skip
-        return {**words, "seconds": self.seconds, "error": self.error, "seconds_an_image": models,
+        return {**conditions, "seconds": self.seconds, "error": self.error, "seconds_an_image": models,
                 "networks": [asdict(network) for network in self.networks]}  # fmt: skip
 
 
@@ -113,32 +114,29 @@ def probe(
     """
     if len(architectures) < 2:
         raise ValueError(f"{len(architectures)} networks: a line needs two")
-    began, place = time.perf_counter(), resolve_device(device)
-    before = torch.get_num_threads()
-    alone = place.type == "cpu" and threads == 1
-    found: list[Timing] = []
+    start, target = time.perf_counter(), resolve_device(device)
+    timings: list[Timing] = []
     precision, load = "float32", os.getloadavg()[0]
-    try:
+    with torch_threads(threads):
+        clock = Clock(target, threads)
         for network in _ends_first(architectures):
-            if len(found) >= FEWEST_NETWORKS and time.perf_counter() - began > PATIENCE * seconds:
+            if len(timings) >= FEWEST_NETWORKS and time.perf_counter() - start > PATIENCE * seconds:
                 break
-            timer = _Timer(network, settings, place, threads, time.thread_time if alone else time.perf_counter)
-            found.append(timer.measured(seconds / len(architectures)))
+            timer = _Timer(network, settings, clock, threads)
+            timings.append(timer.measured(seconds / len(architectures)))
             precision = timer.training.precision
-    finally:
-        torch.set_num_threads(before)
-    columns = {name: np.array([getattr(t, name) for t in found]) for name in ("macs", "activations", "layers")}
+    columns = {name: np.array([getattr(t, name) for t in timings]) for name in ("macs", "activations", "layers")}
     return Timings(
-        networks=tuple(found),
-        train=_line(columns, [timing.step / timing.images for timing in found]),
-        evaluate=_line(columns, [timing.evaluation / timing.evaluated for timing in found]),
-        device=place.type,
-        device_name=device_name(place),
+        networks=tuple(timings),
+        train=_line(columns, [timing.step / timing.images for timing in timings]),
+        evaluate=_line(columns, [timing.evaluation / timing.evaluated for timing in timings]),
+        device=target.type,
+        device_name=device_name(target),
         precision=precision,
         threads=threads,
-        clock="thread" if alone else "wall",
-        busy=place.type == "cpu" and not alone and load + threads > 1.5 * (os.cpu_count() or 1),
-        seconds=time.perf_counter() - began,
+        clock=clock.kind,
+        busy=target.type == "cpu" and clock.kind == "wall" and load + threads > 1.5 * (os.cpu_count() or 1),
+        seconds=time.perf_counter() - start,
     )
 
 
@@ -154,13 +152,13 @@ def _ends_first(architectures: Sequence[Architecture]) -> list[Architecture]:
     """The first, the last, the middle, then the others: on a slow machine not all of them have their turn."""
     count = len(architectures)
     order = dict.fromkeys((0, count - 1, count // 2, *range(1, count, 2), *range(count)))
-    return [architectures[place] for place in order]
+    return [architectures[index] for index in order]
 
 
 def depth(architecture: Architecture) -> int:
     """Convolutions and linear layers."""
-    walked = layers(plan(architecture), Shape(*architecture.input))
-    return sum(isinstance(layer.op, Conv | Linear) for layer in walked)
+    counted = layers(plan(architecture), Shape(*architecture.input))
+    return sum(isinstance(layer.op, Conv | Linear) for layer in counted)
 
 
 def synthetic(shape: tuple[int, int, int], classes: int, *, train: int, validation: int, test: int = 2) -> ImageSet:
@@ -182,62 +180,55 @@ def evaluated_at_once(shape: tuple[int, int, int], batch: int) -> int:
 
 
 class _Timer:
-    def __init__(
-        self,
-        network: Architecture,
-        settings: TrainingSettings,
-        place: torch.device,
-        threads: int,
-        clock: Callable[[], float],
-    ) -> None:
-        self._network, self._place, self._clock = network, place, clock
-        self._steps = STEPS[place.type]
-        size = settings.batch_size
-        if place.type == "cpu":
-            size = min(size, max(FEWEST_IMAGES, int(CPU_WORK / (3 * max(1, cost(network).macs)))))
-        held = EVALUATED * size if size == settings.batch_size else size
-        self._images, self._held = size, min(held, evaluated_at_once(network.input, size))
+    """One network's training on noise, of which steps and evaluations are timed."""
+
+    def __init__(self, network: Architecture, settings: TrainingSettings, clock: Clock, threads: int) -> None:
+        self._network, self._clock = network, clock
+        self._steps = STEPS[clock.device.type]
+        batch = settings.batch_size
+        if clock.device.type == "cpu":
+            batch = min(batch, max(FEWEST_IMAGES, int(CPU_WORK / (3 * max(1, cost(network).macs)))))
+        evaluated = EVALUATED * batch if batch == settings.batch_size else batch
+        self._batch, self._evaluated = batch, min(evaluated, evaluated_at_once(network.input, batch))
         images = synthetic(
-            network.input, network.classes, train=size * (1 + self._steps), validation=2, test=self._held
+            network.input, network.classes, train=batch * (1 + self._steps), validation=2, test=self._evaluated
         )
         # No schedule's end is ever met. A rate of next to nothing: on noise a high one may diverge.
-        endless = settings.model_copy(update={"epochs": 10**9, "batch_size": size, "learning_rate": 1e-9})
-        self.training = Training(
-            build(network, seed=0), images, endless, seed=0, device=place, threads=threads, on_step=self._stepped
-        )
+        endless = settings.model_copy(update={"epochs": 10**9, "batch_size": batch, "learning_rate": 1e-9})
+        run = TrainingRun(settings=endless, seed=0, device=clock.device, threads=threads)
+        self.training = Training(build(network, seed=0), images, run, on_step=self._stepped)
         self._marks: list[float] = []
 
     def measured(self, seconds: float) -> Timing:
-        began = time.perf_counter()
+        """Rounds of training steps and an evaluation for about so many seconds, one round at least."""
+        start = time.perf_counter()
         steps: list[float] = []
         evaluations: list[float] = []
-        if self._place.type == "cuda":
+        if self._clock.device.type == "cuda":
             next(self.training)  # where cuDNN chooses
         self.training.evaluate("test")
-        while not steps or (time.perf_counter() - began < seconds and len(steps) < MOST_ROUNDS):
+        while not steps or (time.perf_counter() - start < seconds and len(steps) < MOST_ROUNDS):
             self._marks.clear()
             next(self.training)
             steps.append((self._marks[1] - self._marks[0]) / self._steps)
-            start = self._clock()
-            self.training.evaluate("test")  # waits for the device
-            evaluations.append(self._clock() - start)
-        found = cost(self._network)
+            began = self._clock()
+            self.training.evaluate("test")
+            evaluations.append(self._clock() - began)
+        counted = cost(self._network)
         return Timing(
             digest=digest(self._network),
-            macs=found.macs,
-            activations=found.activations,
+            macs=counted.macs,
+            activations=counted.activations,
             layers=depth(self._network),
-            images=self._images,
+            images=self._batch,
             step=float(np.median(steps)),
-            evaluated=self._held,
+            evaluated=self._evaluated,
             evaluation=float(np.median(evaluations)),
             rounds=len(steps),
         )
 
     def _stepped(self, done: int, steps: int) -> None:
         if done in (1, steps):
-            if self._place.type == "cuda":
-                torch.cuda.synchronize(self._place)
             self._marks.append(self._clock())
 
 
