@@ -1,13 +1,15 @@
 """SGD, with Nesterov's momentum or plain, and AdamW, as torch's fused steps and nothing else.
 
-torch.optim would do the same arithmetic, but its first use imports torch's compiler: seconds, and a hundred
-megabytes, in every worker. The kernels are the ones that torch.optim calls for `fused=True`.
+torch.optim's functions alone: making an object of its classes imports torch's compiler, which takes seconds and a
+hundred megabytes in every worker.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from archsearch.space.settings import TrainingSettings
 
@@ -23,11 +25,16 @@ class Optimizer:
     """
 
     def __init__(self, model: nn.Module, settings: TrainingSettings) -> None:
-        self.kind, self.momentum, self.decay = settings.optimizer, settings.momentum, settings.weight_decay
+        self.kind, self.momentum = settings.optimizer, settings.momentum
         self.nesterov = settings.nesterov and settings.momentum > 0
-        self.fewest_dimensions = 0 if settings.decay_norms_and_biases else 2
         self.clip_norm = settings.clip_norm
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        dimensions = 0 if settings.decay_norms_and_biases else 2
+        decays = {name: p.ndim >= dimensions for name, p in self.parameters.items()}
+        self._groups = [
+            (settings.weight_decay, [name for name in decays if decays[name]]),
+            (0.0, [name for name in decays if not decays[name]]),
+        ]
         self.buffers: dict[str, dict[str, Tensor]] = {}
         for name, parameter in self.parameters.items():
             match self.kind:
@@ -44,61 +51,61 @@ class Optimizer:
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """One step at this learning rate, after which there are no gradients."""
-        stepped = {name: p for name, p in self.parameters.items() if p.grad is not None}
         if self.clip_norm is not None:
-            nn.utils.clip_grad_norm_(stepped.values(), self.clip_norm)
-        for decays in (True, False):
-            names = [name for name, p in stepped.items() if (p.ndim >= self.fewest_dimensions) == decays]
-            if names:
-                self._step(names, rate, self.decay if decays else 0.0)
+            nn.utils.clip_grad_norm_(self.parameters.values(), self.clip_norm)
+        for decay, names in self._groups:
+            if stepped := [name for name in names if self.parameters[name].grad is not None]:
+                self._step(stepped, rate, decay)
         for parameter in self.parameters.values():
             parameter.grad = None
 
     def _step(self, names: list[str], rate: float, decay: float) -> None:
         weights: list[Tensor] = [self.parameters[name] for name in names]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
-        buffers = [[self.buffers[name][key] for name in names] for key in self.buffers[names[0]]]
         match self.kind:
             case "sgd":
-                torch._fused_sgd_(
+                momenta: list[Tensor | None] = [self.buffers[name]["momentum"] for name in names]
+                sgd(
                     weights,
                     gradients,
-                    buffers[0] if self.momentum else [],
-                    weight_decay=decay,
-                    momentum=self.momentum,
+                    momenta,
+                    fused=True,
                     lr=rate,
-                    dampening=0.0,
+                    momentum=self.momentum,
                     nesterov=self.nesterov,
+                    dampening=0.0,
+                    weight_decay=decay,
                     maximize=False,
-                    is_first_step=False,
                 )
             case "adamw":
-                mean, square, steps = buffers
-                torch._foreach_add_(steps, 1)
-                torch._fused_adamw_(
+                mean, square, steps = (
+                    [self.buffers[name][key] for name in names] for key in ("mean", "square", "steps")
+                )
+                adamw(
                     weights,
                     gradients,
                     mean,
                     square,
                     [],
                     steps,
+                    fused=True,
                     lr=rate,
                     beta1=self.momentum,
                     beta2=BETA2,
-                    weight_decay=decay,
                     eps=EPSILON,
+                    weight_decay=decay,
                     amsgrad=False,
                     maximize=False,
                 )
 
     def state(self) -> dict[str, Tensor]:
         """The buffers, each as BUFFER.PARAMETER."""
-        return {f"{key}.{name}": value for name, kept in self.buffers.items() for key, value in kept.items()}
+        return {f"{key}.{name}": value for name, buffers in self.buffers.items() for key, value in buffers.items()}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state`. Raises ValueError for the state of another network or kind."""
-        own = self.state()
-        if own.keys() != state.keys() or any(own[key].shape != value.shape for key, value in state.items()):
+        current = self.state()
+        if current.keys() != state.keys() or any(current[key].shape != value.shape for key, value in state.items()):
             raise ValueError("the optimiser's state is of another network or optimiser")
         for key, value in state.items():
-            own[key].copy_(value)
+            current[key].copy_(value)
