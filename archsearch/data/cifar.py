@@ -51,19 +51,19 @@ def _download(settings: DataSettings, archive: Path, tell: Progress) -> None:
         raise _absent(settings, f"and the download failed: {error}") from error
 
 
-def _absent(settings: DataSettings, why: str) -> InputError:
+def _absent(settings: DataSettings, reason: str) -> InputError:
     return refuse(
-        f"data.name: CIFAR-10 is not in {settings.root}, {why}",
+        f"data.name: CIFAR-10 is not in {settings.root}, {reason}",
         hint=f"put {ARCHIVE} ({URL}) in {settings.root}; or name another folder: --set data.root=DIR; "
         "or try the same space on embedded images: --set data.name=digits",
     )
 
 
-def _wrong(place: Path, name: str, what: str) -> InputError:
+def _wrong(source: Path, name: str, problem: str) -> InputError:
     return InputError(
         Problem(
-            file=str(place),
-            found=f"{name}: {what}",
+            file=str(source),
+            found=f"{name}: {problem}",
             allowed="CIFAR-10's files for Python, as published",
             hint=f"put a whole {ARCHIVE} there ({URL})",
         )
@@ -82,16 +82,16 @@ def _in_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _in_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
     """One pass over the stream; nothing is unpacked to disk, and unknown members are passed over."""
-    wanted = {f"{FOLDER}/{name}" for name in (*TRAIN, TEST, META)}
+    missing = {f"{FOLDER}/{name}" for name in (*TRAIN, TEST, META)}
     try:
         with tarfile.open(archive, "r|gz") as tar:
             for member in tar:
                 path = member.name.removeprefix("./")
-                if path not in wanted or not member.isreg():
+                if path not in missing or not member.isreg():
                     continue
                 if member.size > LARGEST:
                     raise _wrong(archive, path, f"{member.size} bytes; a batch has {LARGEST} at most")
-                wanted.discard(path)
+                missing.discard(path)
                 file = tar.extractfile(member)
                 assert file is not None, "a regular member has a file"
                 yield PurePosixPath(path).name, file.read()
@@ -99,51 +99,51 @@ def _in_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
         raise _wrong(archive, "archive", f"damaged ({error})") from error
 
 
-def _assembled(files: dict[str, bytes], place: Path, settings: DataSettings) -> ImageSet:
+def _assembled(files: dict[str, bytes], source: Path, settings: DataSettings) -> ImageSet:
     for name in (*TRAIN, TEST):
         if name not in files:
-            raise _wrong(place, name, "missing")
-    batches = [_batch(files.pop(name), place, name) for name in TRAIN]
+            raise _wrong(source, name, "missing")
+    batches = [_batch(files.pop(name), source, name) for name in TRAIN]
     images, labels = (np.concatenate(parts) for parts in zip(*batches, strict=True))
-    test_images, test_labels = _batch(files[TEST], place, TEST)
+    test_images, test_labels = _batch(files[TEST], source, TEST)
     return assemble(
-        _classes(files.get(META), place),
+        _classes(files.get(META), source),
         Split(images=images, labels=labels),
         Split(images=test_images, labels=test_labels),
         settings,
     )
 
 
-def _read(data: bytes, place: Path, name: str) -> dict[str, Any]:
+def _read(data: bytes, source: Path, name: str) -> dict[str, Any]:
     try:
         return read_pickle(data)
     except ValueError as error:
-        raise _wrong(place, name, str(error)) from error
+        raise _wrong(source, name, str(error)) from error
 
 
-def _batch(data: bytes, place: Path, name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+def _batch(data: bytes, source: Path, name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     """Rows of 3,072 bytes, red before green before blue, are images (N, 3, 32, 32) as they stand."""
-    content = _read(data, place, name)
+    content = _read(data, source, name)
     rows = content.get("data")
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:
-        found = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
-        raise _wrong(place, name, f"data is {found}, not uint8 (N, 3072)")
+        kind = f"{rows.dtype} {rows.shape}" if isinstance(rows, np.ndarray) else type(rows).__name__
+        raise _wrong(source, name, f"data is {kind}, not uint8 (N, 3072)")
     labels = content.get("labels")
     if isinstance(labels, np.ndarray):
         labels = labels.tolist()
     if not isinstance(labels, list) or len(labels) != len(rows) or not len(rows):
-        raise _wrong(place, name, f"labels do not fit its {len(rows)} images")
+        raise _wrong(source, name, f"labels do not fit its {len(rows)} images")
     if not all(type(label) is int and 0 <= label < len(CLASSES) for label in labels):
-        raise _wrong(place, name, "labels that are no integers from 0 to 9")
+        raise _wrong(source, name, "labels that are no integers from 0 to 9")
     return np.ascontiguousarray(rows).reshape(-1, 3, 32, 32), np.array(labels, np.int64)
 
 
-def _classes(data: bytes | None, place: Path) -> tuple[str, ...]:
+def _classes(data: bytes | None, source: Path) -> tuple[str, ...]:
     """The names in batches.meta, which a copy may lack: they are always the same ten."""
     if data is None:
         return CLASSES
-    names = _read(data, place, META).get("label_names")
+    names = _read(data, source, META).get("label_names")
     names = [name.decode("latin1") if isinstance(name, bytes) else name for name in names or ()]
     if len(names) != len(CLASSES) or not all(isinstance(name, str) for name in names):
-        raise _wrong(place, META, f"label_names hold {len(names)} names, not {len(CLASSES)}")
+        raise _wrong(source, META, f"label_names hold {len(names)} names, not {len(CLASSES)}")
     return tuple(names)

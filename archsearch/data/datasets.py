@@ -7,7 +7,7 @@ from archsearch.space.settings import DataSettings
 
 
 def load_images(settings: DataSettings, *, progress: Progress | None = None) -> ImageSet:
-    """The images that the settings name, split. `progress` is told in words what takes long.
+    """The images that the settings name, split. `progress` is called with a message before anything that takes long.
 
     Raises InputError, within seconds, for data that is absent, damaged or too large, with the ways out.
     """

@@ -20,11 +20,14 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", 
 
 
 def decoded(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
-    """(N, 3, size, size), as `pixels` makes each. Threads pay: Pillow decodes without Python's lock."""
+    """(N, 3, size, size), each image as `pixels` has it. By threads: Pillow decodes without Python's lock.
+
+    Raises InputError for the first one that cannot be read.
+    """
     images = np.empty((len(paths), 3, size, size), np.uint8)
 
-    def decode(place: int) -> None:
-        images[place] = pixels(paths[place], size).transpose(2, 0, 1)
+    def decode(index: int) -> None:
+        images[index] = pixels(paths[index], size).transpose(2, 0, 1)
 
     with ThreadPoolExecutor(cores()) as pool:
         for _ in pool.map(decode, range(len(paths))):
@@ -33,24 +36,27 @@ def decoded(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
 
 
 def pixels(path: Path, size: int) -> npt.NDArray[np.uint8]:
-    """(size, size, 3): the shorter side resized to `size`, the middle. Raises InputError for what is no image."""
+    """(size, size, 3), uint8: the shorter side resized to `size`, the middle cut out. Raises InputError for what is no
+    image."""
     from PIL import Image
 
     rgb = opened(path, size)
     scale = size / min(rgb.size)
     width, height = (max(size, round(side * scale)) for side in rgb.size)
-    left, upper = (width - size) // 2, (height - size) // 2
+    x, y = (width - size) // 2, (height - size) // 2
     resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(resized.crop((left, upper, left + size, upper + size)))
+    return np.asarray(resized.crop((x, y, x + size, y + size)))
 
 
-def opened(path: Path, least: int) -> PILImage:
-    """The image in RGB, whole; a JPEG perhaps smaller, its shorter side never below `least`. Raises InputError."""
+def opened(path: Path, side: int) -> PILImage:
+    """The whole image in RGB; a JPEG may come at 1/2, 1/4 or 1/8 of its size, its shorter side never below `side`.
+
+    Raises InputError for a file that cannot be read."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            image.draft("RGB", (least, least))  # a JPEG decodes at 1/2, 1/4 or 1/8
+            image.draft("RGB", (side, side))  # a JPEG decodes at 1/2, 1/4 or 1/8
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(

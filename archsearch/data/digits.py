@@ -22,20 +22,20 @@ def load(settings: DataSettings) -> ImageSet:
     pixels, target = _table()
     images = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     labels = target.astype(np.int64)
-    test, rest = without_test(labels, TEST_SHARE)
+    test, remaining = without_test(labels, TEST_SHARE)
     return assemble(
         CLASSES,
-        Split(images=images[rest], labels=labels[rest]),
+        Split(images=images[remaining], labels=labels[remaining]),
         Split(images=images[test], labels=labels[test]),
         settings,
     )
 
 
 def _table() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """(N, 64) grey values, (N,) labels: scikit-learn's own file, for importing scikit-learn takes seconds."""
+    """(N, 64) grey values, (N,) labels: read from scikit-learn's file, for importing scikit-learn takes seconds."""
     package = find_spec("sklearn")
-    for place in package.submodule_search_locations or () if package else ():
-        path = Path(place, "datasets", "data", "digits.csv.gz")
+    for location in package.submodule_search_locations or () if package else ():
+        path = Path(location, "datasets", "data", "digits.csv.gz")
         if path.is_file():
             with gzip.open(path, "rt") as file:
                 table = np.loadtxt(file, delimiter=",")

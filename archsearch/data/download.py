@@ -56,7 +56,7 @@ def fetch(url: str, target: Path, sha256: str) -> None:
             socket.setdefaulttimeout(before)
         arrived = Path(folder) / target.name
         with arrived.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-        if found != sha256:
-            raise OSError(f"{url} came with SHA-256 {found}, expected {sha256}")
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != sha256:
+            raise OSError(f"{url} came with SHA-256 {digest}, expected {sha256}")
         arrived.replace(target)

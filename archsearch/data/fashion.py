@@ -36,20 +36,20 @@ def load(settings: DataSettings, tell: Progress, *, system: Path = DEBIAN) -> Im
     Raises InputError with the ways out.
     """
     raw = Path(settings.root) / "FashionMNIST" / "raw"
-    files = next((found for place in (raw, Path(settings.root), system) if (found := _in(place))), None)
+    files = next((paths for folder in (raw, Path(settings.root), system) if (paths := _files_in(folder))), None)
     if files is None:
         _download(settings, raw, tell)
-        files = _in(raw)
+        files = _files_in(raw)
         assert files is not None, "a download is whole or raises"
     train_images, train_labels, test_images, test_labels = files
     tell(f"reading {train_images.parent}")
     return assemble(CLASSES, _split(train_images, train_labels), _split(test_images, test_labels), settings)
 
 
-def _in(place: Path) -> list[Path] | None:
-    """The four files of a place, or None where one is missing."""
-    found = [next((path for path in (place / name, place / f"{name}.gz") if path.is_file()), None) for name in SHA256]
-    return [path for path in found if path] if all(found) else None
+def _files_in(folder: Path) -> list[Path] | None:
+    """The four files, plain or gzipped, in a folder; None where one is missing."""
+    files = [next((file for file in (folder / name, folder / f"{name}.gz") if file.is_file()), None) for name in SHA256]
+    return [file for file in files if file] if all(files) else None
 
 
 def _download(settings: DataSettings, raw: Path, tell: Progress) -> None:
@@ -66,9 +66,9 @@ def _download(settings: DataSettings, raw: Path, tell: Progress) -> None:
         raise _absent(settings, f"and the download failed: {error}") from error
 
 
-def _absent(settings: DataSettings, why: str) -> InputError:
+def _absent(settings: DataSettings, reason: str) -> InputError:
     return refuse(
-        f"data.name: Fashion-MNIST is not in {settings.root}, {why}",
+        f"data.name: Fashion-MNIST is not in {settings.root}, {reason}",
         hint=f"on Debian: apt-get install dataset-fashion-mnist; or put its four .gz files ({URL}) in "
         f"{settings.root}; or name another folder: --set data.root=DIR; or try the same space on embedded "
         "images: --set data.name=digits",
@@ -106,5 +106,5 @@ def read_idx(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def _wrong(path: Path, found: str, *, allowed: str) -> InputError:
-    return InputError(Problem(file=str(path), found=found, allowed=allowed, hint="fetch the file again"))
+def _wrong(path: Path, problem: str, *, allowed: str) -> InputError:
+    return InputError(Problem(file=str(path), found=problem, allowed=allowed, hint="fetch the file again"))

@@ -16,7 +16,7 @@ from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.space.settings import DataSettings
 
 TEST_SHARE = 0.15
-HELD_SHARE = 0.25  # of the free memory that images may take by themselves: a training holds them twice
+MEMORY_SHARE = 0.25  # of the free memory, which images may take unasked: a training holds them twice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,30 +46,30 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     if len(classes) < 2:
         raise _refused(top, f"{len(classes)} sub-folders")
     train = _listed(top, classes, every=True)
-    held = next((root / name for name in ("val", "validation") if _given(root, top, name)), None)
-    if _given(root, top, "test"):
+    validation_folder = next((root / name for name in ("val", "validation") if _is_split(root, top, name)), None)
+    if _is_split(root, top, "test"):
         test = _listed(root / "test", classes, every=False)
     else:
-        taken, rest = without_test(train.labels, TEST_SHARE)
-        test, train = train[taken], train[rest]
-    if held is None:
-        keep, rest = train_and_validation(train.labels, settings)
-        train, validation = train[keep], train[rest]
+        test_index, remaining = without_test(train.labels, TEST_SHARE)
+        test, train = train[test_index], train[remaining]
+    if validation_folder is None:
+        train_index, validation_index = train_and_validation(train.labels, settings)
+        train, validation = train[train_index], train[validation_index]
     else:
-        validation = _listed(held, classes, every=False)
+        validation = _listed(validation_folder, classes, every=False)
         train = train[limited(np.arange(len(train.labels)), train.labels, settings)]
-    found = {"train": train, "validation": validation, "test": test}
-    if not _held(sum(len(files.paths) for files in found.values()), settings, tell):
+    splits = {"train": train, "validation": validation, "test": test}
+    if not _in_memory(sum(len(files.paths) for files in splits.values()), settings, tell):
         tell(f"measuring up to {MEASURED} training images from {root}")
-        return _streamed(root, classes, found, settings)
-    splits = {}
-    for name, files in found.items():
+        return _streamed(root, classes, splits, settings)
+    images = {}
+    for name, files in splits.items():
         tell(f"reading {len(files.paths)} {name} images from {root}")
-        splits[name] = Split(images=decoded(files.paths, settings.size), labels=files.labels)
-    return ImageSet.of(name=settings.name, classes=classes, **splits)
+        images[name] = Split(images=decoded(files.paths, settings.size), labels=files.labels)
+    return ImageSet.of(name=settings.name, classes=classes, **images)
 
 
-def _held(count: int, settings: DataSettings, tell: Progress) -> bool:
+def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:
     """Whether the images are to be held in memory. Raises InputError where they must be and cannot."""
     needed, free = count * 3 * settings.size**2, free_memory()
     if settings.in_memory is True and needed > free // 2:
@@ -80,27 +80,29 @@ def _held(count: int, settings: DataSettings, tell: Progress) -> bool:
             hint="read them from disk: --set data.in_memory=auto; smaller images: --set data.size=N; or fewer: "
             "--set data.limit=N",
         )
-    if settings.in_memory == "auto" and needed > free * HELD_SHARE:
+    if settings.in_memory == "auto" and needed > free * MEMORY_SHARE:
         tell(f"{count} images would take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free: read from disk instead")
         return False
     return settings.in_memory is not False
 
 
-def _streamed(root: Path, classes: tuple[str, ...], found: dict[str, Files], settings: DataSettings) -> StreamedImages:
-    splits = {
+def _streamed(root: Path, classes: tuple[str, ...], splits: dict[str, Files], settings: DataSettings) -> StreamedImages:
+    images = {
         name: StreamedSplit(images=FilesOnDisk.of(root, files.paths, settings.size), labels=files.labels)
-        for name, files in found.items()
+        for name, files in splits.items()
     }
-    return StreamedImages.of_files(name=settings.name, classes=classes, **splits)
+    return StreamedImages.of_files(name=settings.name, classes=classes, **images)
 
 
-def _given(root: Path, top: Path, name: str) -> bool:
-    """A folder `test` beside `train` is a split; among the classes it would be a class."""
+def _is_split(root: Path, top: Path, name: str) -> bool:
+    """Whether the folder `name` is a split: beside `train` it is, among the classes it is a class."""
     return top != root and (root / name).is_dir()
 
 
 def _listed(top: Path, classes: tuple[str, ...], *, every: bool) -> Files:
-    """The images of a split; `every` where each class must have some."""
+    """The images of a split, by class and name; `every` where each class must have some.
+
+    Raises InputError for a sub-folder that is no class, and where there are no images."""
     strange = [path.name for path in top.iterdir() if path.is_dir() and path.name[0] != "."]
     strange = sorted(set(strange) - set(classes))
     if strange:
@@ -108,24 +110,24 @@ def _listed(top: Path, classes: tuple[str, ...], *, every: bool) -> Files:
     paths: list[Path] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
-        found = sorted(
+        files = sorted(
             path
             for path in (top / name).rglob("*")
             if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
         )
-        paths += found
-        labels += [label] * len(found)
+        paths += files
+        labels += [label] * len(files)
     absent = sorted(set(range(len(classes))) - set(labels))
     if not paths or (every and absent):
         raise _refused(top / (classes[absent[0]] if paths else ""), "no images")
     return Files(paths=tuple(paths), labels=np.array(labels, np.int64))
 
 
-def _refused(place: Path, what: str) -> InputError:
+def _refused(folder: Path, problem: str) -> InputError:
     return InputError(
         Problem(
-            file=str(place),
-            found=f"data.root: {what}",
+            file=str(folder),
+            found=f"data.root: {problem}",
             allowed="a folder with one sub-folder of images a class, two classes at least, or with such "
             "folders named train, val and test",
             hint="name another folder: --set data.root=DIR",

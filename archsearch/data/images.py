@@ -28,11 +28,9 @@ class Split:
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
         if images.dtype != np.uint8 or images.ndim != 4 or not images.flags.c_contiguous:
-            found = f"{images.dtype} {images.shape}"
-            raise ValueError(f"images are {found}; allowed: contiguous uint8 (N, C, H, W)")
+            raise ValueError(f"images are {images.dtype} {images.shape}; allowed: contiguous uint8 (N, C, H, W)")
         if labels.dtype != np.int64 or labels.shape != images.shape[:1] or not len(labels):
-            found = f"{labels.dtype} {labels.shape}"
-            raise ValueError(f"labels are {found}; allowed: int64, one for each image, not empty")
+            raise ValueError(f"labels are {labels.dtype} {labels.shape}; allowed: int64, one for each image, not empty")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -85,7 +83,7 @@ class ImageSet:
         return sha.hexdigest()[:16]
 
     def split(self, name: SplitName) -> Split:
-        """The split of that name."""
+        """The split of this name. Raises ValueError for another."""
         match name:
             case "train":
                 return self.train

@@ -32,7 +32,7 @@ class RowsSplit(Split):
         object.__setattr__(self, "images", inner(self.flat, self.shape, self.padding).transpose(0, 3, 1, 2))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Without the view, which a pickle would copy."""
+        """Pickles without the view `images`, which would be copied."""
         return _rows_split, (self.labels, self.flat, self.padding, self.shape)
 
 
@@ -41,8 +41,9 @@ def _rows_split(labels: Any, flat: Any, padding: int, shape: Any) -> RowsSplit:
 
 
 def laid_out(images: ImageSet, *, padding: int) -> ImageSet:
-    """The same images, the training split's with so many pixels of its mean between rows. What is read from disk stays
-    there."""
+    """The same images, the training split's with `padding` pixels of their mean between rows.
+
+    A StreamedImages is returned as it is."""
     if isinstance(images, StreamedImages):
         return images
     mean = np.array(images.mean, np.float32) * 255

@@ -1,7 +1,8 @@
 """CIFAR's pickles, read without running anything: containers, numbers, and arrays of integers.
 
 No name in a pickle is ever looked up in a module. The few that NumPy's arrays need are answered by the
-classes below, which only record their arguments; any other name ends the reading.
+classes below, which only record their arguments; any other name ends the reading. NumPy's own would not do: a crafted
+dtype's state makes its C code follow a pointer that the file holds.
 """
 
 from __future__ import annotations
@@ -96,12 +97,12 @@ def read_pickle(data: bytes) -> dict[str, Any]:
     Raises ValueError for anything else, having run nothing of it.
     """
     try:
-        found = _Reader(BytesIO(data), encoding="bytes").load()
+        content = _Reader(BytesIO(data), encoding="bytes").load()
     except Exception as error:  # a crafted or torn pickle can raise nearly anything
         raise ValueError(f"its pickle holds {error}" if str(error) else "its pickle is damaged") from error
-    if not isinstance(found, dict):
-        raise ValueError(f"its pickle holds a {type(found).__name__}, not a dictionary")
-    return {_text(key): value.value if isinstance(value, _Array) else value for key, value in found.items()}
+    if not isinstance(content, dict):
+        raise ValueError(f"its pickle holds a {type(content).__name__}, not a dictionary")
+    return {_text(key): value.value if isinstance(value, _Array) else value for key, value in content.items()}
 
 
 def _text(key: object) -> str:

@@ -1,4 +1,4 @@
-"""Who is in which split: stratified draws from labels, by a seed of their own."""
+"""Which images are in which split: stratified draws from labels, by a seed of their own."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def stratified(labels: Labels, count: int, *, seed: int) -> tuple[Indices, Indic
     missing = count - int(quota.sum())
     quota[np.argsort(quota - exact, kind="stable")[:missing]] += 1
     chosen = np.zeros(len(labels), bool)
-    for label, wanted in zip(classes, quota, strict=True):
-        chosen[generator.permutation(np.flatnonzero(labels == label))[:wanted]] = True
+    for label, size in zip(classes, quota, strict=True):
+        chosen[generator.permutation(np.flatnonzero(labels == label))[:size]] = True
     return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
@@ -62,11 +62,11 @@ def limited(train: Indices, labels: Labels, settings: DataSettings) -> Indices:
 
 def assemble(classes: tuple[str, ...], train: Split, test: Split, settings: DataSettings) -> ImageSet:
     """The data set of these training and test images, the validation split taken from the former."""
-    keep, held = train_and_validation(train.labels, settings)
+    training, validation = train_and_validation(train.labels, settings)
     return ImageSet.of(
         name=settings.name,
         classes=classes,
-        train=Split(images=train.images[keep], labels=train.labels[keep]),
-        validation=Split(images=train.images[held], labels=train.labels[held]),
+        train=Split(images=train.images[training], labels=train.labels[training]),
+        validation=Split(images=train.images[validation], labels=train.labels[validation]),
         test=test,
     )

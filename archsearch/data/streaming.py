@@ -1,6 +1,6 @@
-"""Image folders larger than memory: the face of an ImageSet, the pixels read from disk whenever they are asked for.
+"""Image folders larger than memory: an ImageSet whose pixels are read from disk whenever they are indexed.
 
-No torch here: what reads them for a training, in worker processes, is stream_feed.py.
+stream_feed.py reads them for a training, in processes of its own.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FilesOnDisk:
 
     @classmethod
     def of(cls, root: Path, paths: tuple[Path, ...], size: int) -> FilesOnDisk:
-        """Of files below `root`."""
+        """The files `paths`, which lie below `root`."""
         names = np.array([os.fsencode(path.relative_to(root)) for path in paths], dtype=np.bytes_)
         return cls(root=str(root.absolute()), names=names, size=size)
 
@@ -43,16 +43,16 @@ class FilesOnDisk:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """That of the array they stand for."""
+        """Shape of the array that the files stand for."""
         return len(self.names), 3, self.size, self.size
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory: the names'."""
+        """Bytes in memory, which only the names take."""
         return self.names.nbytes
 
     def path(self, number: int) -> Path:
-        """Where image `number` lies."""
+        """The file of image `number`."""
         return Path(self.root) / os.fsdecode(bytes(self.names[number]))
 
     def __getitem__(self, index: npt.NDArray[np.integer] | slice) -> npt.NDArray[np.uint8]:
@@ -68,8 +68,9 @@ class StreamedSplit(Split):
 
     def __post_init__(self) -> None:
         if self.labels.dtype != np.int64 or len(self.labels) != len(self.images) or not len(self.labels):
-            found = f"{self.labels.dtype} {self.labels.shape}"
-            raise ValueError(f"labels are {found}; allowed: int64, one for each image, not empty")
+            raise ValueError(
+                f"labels are {self.labels.dtype} {self.labels.shape}; allowed: int64, one for each image, not empty"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class StreamedImages(ImageSet):
         validation: StreamedSplit,
         test: StreamedSplit,
     ) -> StreamedImages:
-        """With the mean and the deviation measured. Raises InputError for a broken image among those."""
+        """Measures the mean and the deviation. Raises InputError for a broken image among the measured."""
         drawn = np.random.default_rng(_MEASURED_SEED).permutation(len(train))[:MEASURED]
         mean, std = moments(train.images[np.sort(drawn)])
         return cls(name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std)
@@ -115,5 +116,5 @@ def some_files(images: ImageSet) -> list[str]:
     """Some of the files that a training of these images reads, from each split: none where all are in memory."""
     if not isinstance(images, StreamedImages):
         return []
-    files = [split.images for split in (images.train, images.validation, images.test)]
-    return [str(held.path(number)) for held in files for number in sorted({0, len(held) // 2, len(held) - 1})]
+    splits = [split.images for split in (images.train, images.validation, images.test)]
+    return [str(files.path(number)) for files in splits for number in sorted({0, len(files) // 2, len(files) - 1})]

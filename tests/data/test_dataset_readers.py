@@ -91,11 +91,18 @@ def test_a_pickle_as_python_2_wrote_it_is_read():
 
 
 class Runs:
-    def __init__(self, function, *arguments):
-        self.what = (function, arguments)
+    """Pickled as a call of a function, and what its result's __setstate__ is given."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.what = (function, arguments, state)
 
     def __reduce__(self):
         return self.what
+
+
+# Text of which NumPy's own classes would make the address of an object, and follow it.
+OBJECTS = Runs(np.dtype, "V8", False, True, state=(3, "|", None, ("a",), {"a": (np.dtype("O"), 0)}, 8, 8, 0))
+ADDRESS = Runs(np._core.multiarray._reconstruct, np.ndarray, (0,), b"b", state=(1, (1,), OBJECTS, False, b"A" * 8))
 
 
 @pytest.mark.parametrize("write", [write_folder, write_archive])
@@ -107,6 +114,7 @@ class Runs:
         lambda path: Runs(getattr, "text", "upper"),
         lambda path: Runs(np.ndarray, (2**50,)),
         lambda path: Runs(np.fromfile, str(path)),
+        lambda path: ADDRESS,
     ],
 )
 def test_a_poisoned_pickle_does_not_run(tmp_path, write, poison):
