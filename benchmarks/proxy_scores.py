@@ -14,7 +14,6 @@ import copy
 import math
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -26,7 +25,8 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.data.images import ImageSet
 from archsearch.network import build
-from archsearch.network.layers import AcrossChannels, LearnedGain, ResidualUnit, Reweighted
+from archsearch.network.layers import AcrossChannels, LearnedGain, Reweighted, Scaled
+from archsearch.network.units import ResidualUnit
 from archsearch.reading.errors import refuse
 from archsearch.training.feeds.augmentation import Normaliser, as_pixels
 
@@ -131,9 +131,9 @@ def linearised(model: nn.Module) -> nn.Module:
     for part in list(model.modules()):
         if isinstance(part, Reweighted):
             part.weights = _Constant(torch.tensor(0.5))
+        elif isinstance(part, Scaled):
+            part.factor = abs(part.factor)
         elif isinstance(part, ResidualUnit):
-            scales = {name: abs(getattr(part.unit, name)) for name in ("branch_scale", "shortcut_scale")}
-            part.unit = replace(part.unit, **scales)
             biases = [conv.bias for conv in part.gate.modules() if isinstance(conv, nn.Conv2d)]
             if biases and biases[0] is not None:
                 part.gate = _Constant(biases[0].detach().sigmoid().view(-1, 1, 1))

@@ -1,4 +1,4 @@
-"""Ops -> nn.Module: the module has the plan's names, so `stage1.block2.branch.conv1` is both."""
+"""An architecture -> nn.Module: the module has the plan's names, so `stage1.block2.branch.conv1` is both."""
 
 from __future__ import annotations
 
@@ -10,40 +10,13 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from archsearch.architecture.composites import Reweight, Sequence, Unit
 from archsearch.architecture.cost import Shape
-from archsearch.architecture.ops import (
-    ChannelConv,
-    ChannelMlp,
-    ChannelStatistics,
-    Conv,
-    Dropout,
-    Flatten,
-    Gain,
-    GlobalPool,
-    Linear,
-    Norm,
-    Op,
-    PadShortcut,
-    Pool,
-    Relu,
-    Sigmoid,
-    StemPool,
-)
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture
+from archsearch.network.calls import call
 from archsearch.network.initialise import initialise
-from archsearch.network.layers import (
-    AcrossChannels,
-    ChannelWeights,
-    GlobalMean,
-    LearnedGain,
-    MaxAndMean,
-    PointwiseConv,
-    ResidualUnit,
-    Reweighted,
-    ZeroPadShortcut,
-)
+from archsearch.network.layers import LearnedGain, PointwiseConv
+from archsearch.network.units import StochasticDepth
 
 
 class Network(nn.Sequential):
@@ -54,7 +27,7 @@ class Network(nn.Sequential):
     def seed_stochastic_depth(self, generator: torch.Generator | None) -> None:
         """From now on this CPU generator decides which blocks are dropped while training."""
         for module in self.modules():
-            if isinstance(module, ResidualUnit):
+            if isinstance(module, StochasticDepth):
                 module.draws = generator
 
     def multiply_pointwise(self) -> None:
@@ -100,7 +73,7 @@ def skeleton(architecture: Architecture, *, device: str | torch.device = "meta")
     with Unfilled(device):
         network = Network()
         for name, op, into in plan(architecture).parts(Shape(*architecture.input)):
-            network.add_module(name, module(op, into))
+            network.add_module(name, call(op, into).module())
     network.architecture = architecture
     return network
 
@@ -120,68 +93,3 @@ class Unfilled(TorchFunctionMode):
         if func in (torch.empty, torch.zeros, torch.ones, torch.tensor):
             words["device"] = self.device
         return func(*args, **words)
-
-
-def module(op: Op, x: Shape, *, overwrites: bool = False) -> nn.Module:
-    """The module of one op that reads `x`; `overwrites` where nobody else reads it and ReLU may reuse its memory."""
-    match op:
-        case Conv():
-            kind = PointwiseConv if op.kernel == op.stride == op.groups == 1 else nn.Conv2d
-            conv = kind(
-                x.channels,
-                op.out,
-                op.kernel,
-                stride=op.stride,
-                padding=op.kernel // 2 if op.padded else 0,
-                groups=op.groups,
-                bias=op.bias,
-            )
-            conv.bias_init = op.bias_init  # type: ignore[assignment]
-            return conv
-        case Norm():
-            norm = nn.BatchNorm2d(x.channels, eps=op.eps)
-            norm.scale_init = op.scale_init  # type: ignore[assignment]
-            return norm
-        case Relu():
-            return nn.ReLU(inplace=overwrites)
-        case Sigmoid():
-            return nn.Sigmoid()
-        case Dropout():
-            return nn.Dropout(op.p)
-        case StemPool():
-            return nn.MaxPool2d(3, stride=2, padding=1)
-        case Pool(kind="max"):
-            return nn.MaxPool2d(op.stride)
-        case Pool():
-            return nn.AvgPool2d(op.stride)
-        case GlobalPool():
-            return GlobalMean(op.adaptive, op.flat)
-        case Flatten():
-            return nn.Flatten()
-        case Linear():
-            return nn.Linear(x.elements, op.out)
-        case PadShortcut():
-            return ZeroPadShortcut(x.channels, op.out, op.stride, op.pooled)
-        case Gain():
-            return LearnedGain()
-        case ChannelMlp():
-            return ChannelWeights(x.channels, op.hidden)
-        case ChannelStatistics():
-            return MaxAndMean()
-        case ChannelConv():
-            return AcrossChannels(op.kernel)
-        case Reweight():
-            return Reweighted(module(op.weights, x))
-        case Sequence():
-            sequence, before = nn.Sequential(), None
-            for name, part, into in op.parts(x):
-                # A norm's output is its own: its backward keeps its input. A unit's input is also its shortcut's.
-                sequence.add_module(name, module(part, into, overwrites=isinstance(before, Norm)))
-                before = part
-            return sequence
-        case Unit():
-            slots = {name: module(part, into) for name, part, into in op.parts(x)}
-            grown = op.branch.shape(op.shared.shape(x)).channels - op.residual
-            return ResidualUnit(op, slots, growth=grown)
-        case _:
-            raise NotImplementedError(f"no module for {type(op).__name__}")

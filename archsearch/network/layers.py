@@ -1,14 +1,29 @@
-"""The layers that torch lacks: shortcut option A, attention's parts, and the residual unit."""
+"""The layers that torch lacks: shortcut option A, attention's parts, constant and learned factors.
+
+`export.source` repeats these classes as they stand here, so they know torch alone.
+"""
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from archsearch.architecture.composites import Unit
-
 SMALL = 2**23  # multiplications of a forward pass
+
+
+def named(**layers: nn.Module) -> nn.Sequential:
+    """Layers one after another, each under its name."""
+    return nn.Sequential(OrderedDict(layers))
+
+
+def starting(layer: nn.Module, **constants: float) -> nn.Module:
+    """The layer; `scale_init` or `bias_init` is what its weight or its bias is filled with before training."""
+    for name, value in constants.items():
+        setattr(layer, name, value)
+    return layer
 
 
 class PointwiseConv(nn.Conv2d):
@@ -46,19 +61,15 @@ class ZeroPadShortcut(nn.Module):
 
 
 class GlobalMean(nn.Module):
-    """(N, C, H, W) -> (N, C), or (N, C, 1, 1) where not `flat`; by a mean or by torch's adaptive pool."""
+    """(N, C, H, W) -> (N, C), or (N, C, 1, 1) where not `flat`: the mean over all positions."""
 
-    def __init__(self, adaptive: bool, flat: bool = True) -> None:
+    def __init__(self, flat: bool = True) -> None:
         super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(1) if adaptive else None
         self.flat = flat
 
     def forward(self, x: Tensor) -> Tensor:
         """One number a channel."""
-        if self.pool is None:
-            return x.mean((2, 3), keepdim=not self.flat)
-        y: Tensor = self.pool(x)
-        return y.flatten(1) if self.flat else y
+        return x.mean((2, 3), keepdim=not self.flat)
 
 
 class Reweighted(nn.Module):
@@ -121,67 +132,13 @@ class LearnedGain(nn.Module):
             self.value.clamp_(-1 + 1e-6, 1 - 1e-6)
 
 
-def _scaled(x: Tensor, scale: float) -> Tensor:
-    return x if scale == 1.0 else x * scale
+class Scaled(nn.Module):
+    """x -> factor * x."""
 
-
-class ResidualUnit(nn.Module):
-    """x -> after(join(shortcut(s), gain * branch(s))), s = shared(x): the module of one `Unit`.
-
-    `draws`, a CPU generator, decides which blocks stochastic depth drops (torch's global one where it is None).
-    A block dropped for the whole batch does not compute its branch at all.
-    """
-
-    def __init__(self, unit: Unit, slots: dict[str, nn.Module], growth: int) -> None:
+    def __init__(self, factor: float) -> None:
         super().__init__()
-        self.unit, self.growth = unit, growth
-        self.draws: torch.Generator | None = None
-        self.shared = slots.get("shared", nn.Identity())
-        self.branch = slots.get("branch", nn.Identity())
-        self.shortcut = slots.get("shortcut", nn.Identity())
-        self.gate = slots.get("gate", nn.Identity())
-        self.gain = slots.get("gain", nn.Identity())
-        self.after = slots.get("after", nn.Identity())
+        self.factor = factor
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) in, (N, C', H', W') out."""
-        s = self.shared(x)
-        return self.after(self._joined(s, self._gained(s)))
-
-    def _gained(self, s: Tensor) -> Tensor | None:
-        """The branch times its gain, or None where it is dropped for the whole batch."""
-        unit, scale = self.unit, self.unit.branch_scale
-        if unit.survival == 1.0 or not self.training:
-            return _scaled(self.gain(self.branch(s)), scale * (unit.survival if unit.survival_rescale == "test" else 1))
-        if unit.survival_rescale == "train":
-            scale /= unit.survival
-        if unit.survival_per == "batch":
-            kept = torch.rand((), generator=self.draws).item() < unit.survival
-            return _scaled(self.gain(self.branch(s)), scale) if kept else None
-        f = self.gain(self.branch(s))
-        each = torch.rand(s.shape[0], generator=self.draws) < unit.survival
-        return f * (each * scale).to(f).view(-1, 1, 1, 1)
-
-    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
-        unit = self.unit
-        if unit.join == "replace":
-            assert f is not None, "a block without a shortcut is always kept (see plan.py)"
-            return f
-        h = self.shortcut(s)
-        if unit.shortcut_scale != 1.0:
-            h = h * unit.shortcut_scale
-        if unit.gated != "none":
-            g = self.gate(s)
-            h = (1 - g) * h
-            f = f * g if f is not None and unit.gated == "both" else f
-        if unit.join == "add":
-            return h if f is None else h + f
-        return self._concatenated(h, f, unit.residual)
-
-    def _concatenated(self, h: Tensor, f: Tensor | None, r: int) -> Tensor:
-        """concat[h[:r] + F[:r], h[r:], F[r:]]; a dropped branch is zeros."""
-        if f is None:
-            return torch.cat([h, h.new_zeros(h.shape[0], self.growth, *h.shape[2:])], dim=1)
-        if r == 0:
-            return torch.cat([h, f], dim=1)
-        return torch.cat([h[:, :r] + f[:, :r], h[:, r:], f[:, r:]], dim=1)
+        """The shape of x."""
+        return x * self.factor

@@ -5,7 +5,8 @@ from torch import nn
 
 from archsearch.architecture.spec import Architecture, Block, Stage
 from archsearch.network import build
-from archsearch.network.layers import LearnedGain, ResidualUnit
+from archsearch.network.layers import LearnedGain
+from archsearch.network.units import ResidualUnit
 
 
 def unit(**words: object) -> ResidualUnit:

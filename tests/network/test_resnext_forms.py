@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from archsearch.architecture.spec import Architecture, Block, Stage, Stem
 from archsearch.network import build
-from archsearch.network.layers import ResidualUnit
+from archsearch.network.units import ResidualUnit
 
 GROUPS = 8
 

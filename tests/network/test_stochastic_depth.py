@@ -6,7 +6,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture, Block, Stage, Survival
 from archsearch.network import build
-from archsearch.network.layers import ResidualUnit
+from archsearch.network.units import ResidualUnit, StochasticDepth
 
 
 def network(**survival: object) -> Architecture:
@@ -14,18 +14,23 @@ def network(**survival: object) -> Architecture:
     return Architecture(input=(1, 8, 8), stages=(stage, stage), survival=Survival(**survival))
 
 
+def survival(unit: ResidualUnit) -> float:
+    """1 where the branch is always kept."""
+    return unit.branch.survival if isinstance(unit.branch, StochasticDepth) else 1.0
+
+
 def units(architecture: Architecture) -> list[ResidualUnit]:
     return [module for module in build(architecture).modules() if isinstance(module, ResidualUnit)]
 
 
 def test_the_linear_schedule_falls_from_the_input_to_the_last_block() -> None:
-    kept = [unit.unit.survival for unit in units(network(schedule="linear", last=0.5))]
+    kept = [survival(unit) for unit in units(network(schedule="linear", last=0.5))]
     assert kept == [1 - position / 12 * 0.5 for position in range(1, 13)]
 
 
 def test_the_uniform_schedule_is_the_same_everywhere_and_none_keeps_all() -> None:
-    assert {unit.unit.survival for unit in units(network(schedule="uniform", last=0.7))} == {0.7}
-    assert {unit.unit.survival for unit in units(network(schedule="none", last=0.7))} == {1.0}
+    assert {survival(unit) for unit in units(network(schedule="uniform", last=0.7))} == {0.7}
+    assert {survival(unit) for unit in units(network(schedule="none", last=0.7))} == {1.0}
 
 
 def test_a_block_dropped_for_the_batch_does_not_compute_its_branch() -> None:
@@ -34,7 +39,7 @@ def test_a_block_dropped_for_the_batch_does_not_compute_its_branch() -> None:
     ran = []
     for module in model.modules():
         if isinstance(module, ResidualUnit):
-            module.branch.register_forward_hook(lambda *_: ran.append(1))
+            module.branch[0].register_forward_hook(lambda *_: ran.append(1))
     for _ in range(100):
         model(torch.randn(2, 1, 8, 8))
     assert 500 < len(ran) < 700  # 1,200 blocks, half of them kept: 600 +- 17 (one deviation)
@@ -49,12 +54,12 @@ def test_both_conventions_keep_the_expectation() -> None:
         for module in first.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.eval()
-        first.draws = torch.Generator().manual_seed(0)
+        first.branch.draws = torch.Generator().manual_seed(0)
         first.after = torch.nn.Identity()
         with torch.no_grad():
-            first.training = True
+            first.branch.training = True
             trained = first(x).mean(0)
-            first.training = False
+            first.branch.training = False
             tested = first(x[:1])[0]
         expected = tested if rescale == "train" else trained
         assert torch.allclose(trained, tested, atol=0.05 * expected.std().item() + 0.05)
@@ -73,7 +78,7 @@ def test_plain_blocks_are_never_dropped() -> None:
         stages=(stage, stage.model_copy(update={"block": Block()})),
         survival=Survival(schedule="linear", last=0.5),
     )
-    assert [unit.unit.survival for unit in units(mixed)] == [1.0, 1.0, 0.75, 0.5]
+    assert [survival(unit) for unit in units(mixed)] == [1.0, 1.0, 0.75, 0.5]
 
 
 def test_a_training_step_runs_fewer_flops_forwards_and_backwards() -> None:

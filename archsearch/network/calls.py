@@ -1,0 +1,155 @@
+"""Ops -> calls: what makes an op's layer, and with which arguments, as data.
+
+`network.build` carries a call out, `export.source` writes it as Python: both have the same layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from archsearch.architecture.composites import Reweight, Sequence, Unit
+from archsearch.architecture.ops import (
+    ChannelConv,
+    ChannelMlp,
+    ChannelStatistics,
+    Conv,
+    Dropout,
+    Flatten,
+    Gain,
+    GlobalPool,
+    Linear,
+    Norm,
+    Op,
+    PadShortcut,
+    Pool,
+    Relu,
+    Sigmoid,
+    StemPool,
+)
+from archsearch.architecture.quantities import Shape
+from archsearch.network.layers import (
+    AcrossChannels,
+    ChannelWeights,
+    GlobalMean,
+    LearnedGain,
+    MaxAndMean,
+    PointwiseConv,
+    Reweighted,
+    Scaled,
+    ZeroPadShortcut,
+    named,
+    starting,
+)
+from archsearch.network.units import DenseUnit, DualPathUnit, GatedUnit, PlainUnit, ResidualUnit, StochasticDepth
+
+
+@dataclass(frozen=True)
+class Call:
+    """`function(*arguments, **keywords)`, which gives a module; arguments may be calls themselves."""
+
+    function: Callable[..., nn.Module]
+    arguments: tuple[Argument, ...] = ()
+    keywords: tuple[tuple[str, Argument], ...] = ()
+
+    def module(self) -> nn.Module:
+        """A new module."""
+        arguments = [_value(argument) for argument in self.arguments]
+        return self.function(*arguments, **{name: _value(argument) for name, argument in self.keywords})
+
+
+Argument = Call | bool | int | float
+
+
+def _value(argument: Argument) -> nn.Module | bool | int | float:
+    return argument.module() if isinstance(argument, Call) else argument
+
+
+def _call(function: Callable[..., nn.Module], *arguments: Argument, **keywords: Argument) -> Call:
+    return Call(function, arguments, tuple(keywords.items()))
+
+
+def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
+    """What makes the module of an op that reads `x`; `overwrites` where nobody else reads it and ReLU may reuse its
+    memory. Raises NotImplementedError for an op that has no module."""
+    match op:
+        case Conv():
+            function = PointwiseConv if op.kernel == op.stride == op.groups == 1 else nn.Conv2d
+            padding = op.kernel // 2 if op.padded else 0
+            conv = _call(
+                function, x.channels, op.out, op.kernel,
+                stride=op.stride, padding=padding, groups=op.groups, bias=op.bias,
+            )  # fmt: skip
+            return _call(starting, conv, bias_init=op.bias_init) if op.bias_init else conv
+        case Norm():
+            norm = _call(nn.BatchNorm2d, x.channels, eps=op.eps)
+            return _call(starting, norm, scale_init=op.scale_init) if op.scale_init != 1 else norm
+        case Relu():
+            return _call(nn.ReLU, inplace=overwrites)
+        case Sigmoid():
+            return _call(nn.Sigmoid)
+        case Dropout():
+            return _call(nn.Dropout, op.p)
+        case StemPool():
+            return _call(nn.MaxPool2d, 3, stride=2, padding=1)
+        case Pool():
+            return _call(nn.MaxPool2d if op.kind == "max" else nn.AvgPool2d, op.stride)
+        case GlobalPool(adaptive=True):
+            pool = _call(nn.AdaptiveAvgPool2d, 1)
+            return _call(nn.Sequential, pool, _call(nn.Flatten)) if op.flat else pool
+        case GlobalPool():
+            return _call(GlobalMean, flat=op.flat)
+        case Flatten():
+            return _call(nn.Flatten)
+        case Linear():
+            return _call(nn.Linear, x.elements, op.out)
+        case PadShortcut():
+            return _call(ZeroPadShortcut, x.channels, op.out, op.stride, pooled=op.pooled)
+        case Gain():
+            return _call(LearnedGain)
+        case ChannelMlp():
+            return _call(ChannelWeights, x.channels, op.hidden)
+        case ChannelStatistics():
+            return _call(MaxAndMean)
+        case ChannelConv():
+            return _call(AcrossChannels, op.kernel)
+        case Reweight():
+            return _call(Reweighted, call(op.weights, x))
+        case Sequence():
+            layers, before = {}, None
+            for name, part, into in op.parts(x):
+                # A norm's output is its own: its backward keeps its input. A unit's input is also its shortcut's.
+                layers[name] = call(part, into, overwrites=isinstance(before, Norm))
+                before = part
+            return _call(named, **layers)
+        case Unit():
+            return _unit(op, x)
+        case _:
+            raise NotImplementedError(f"no module for {type(op).__name__}")
+
+
+def _unit(op: Unit, x: Shape) -> Call:
+    """A residual unit's class, by what joins its branch to its shortcut, with its slots."""
+    slots = {name: call(part, into) for name, part, into in op.parts(x)}
+    for slot, factor in (("shortcut", op.shortcut_scale), ("gain", op.branch_scale)):
+        if factor != 1:
+            layers = slots[slot].keywords if slot in slots else ()
+            slots[slot] = Call(named, (), (*layers, ("scaled1", _call(Scaled, factor))))
+    if op.survival != 1:
+        per_image, divides = op.survival_per == "sample", op.survival_rescale == "train"
+        keywords = (("per_image", per_image), ("divides", divides), *slots["branch"].keywords)
+        slots["branch"] = Call(StochasticDepth, (op.survival,), keywords)
+    growth = op.branch.shape(op.shared.shape(x)).channels - op.residual
+    match op:
+        case Unit(join="replace"):
+            return _call(PlainUnit, **slots)
+        case Unit(join="concat", residual=0):
+            return _call(DenseUnit, growth=growth, **slots)
+        case Unit(join="concat"):
+            return _call(DualPathUnit, residual=op.residual, growth=growth, **slots)
+        case Unit(gated="none"):
+            return _call(ResidualUnit, **slots)
+        case _:
+            return _call(GatedUnit, both=op.gated == "both", **slots)

@@ -1,0 +1,115 @@
+"""Residual units: what joins a branch to its shortcut, and stochastic depth.
+
+`export.source` repeats these classes as they stand here, so they know torch alone.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+
+class ResidualUnit(nn.Module):
+    """x -> after(shortcut(s) + gain(branch(s))), s = shared(x) (He et al. 2015, arXiv:1512.03385)."""
+
+    def __init__(self, **slots: nn.Module | None) -> None:
+        super().__init__()
+        self.shared = slots.get("shared") or nn.Identity()
+        self.branch = slots.get("branch") or nn.Identity()
+        self.shortcut = slots.get("shortcut") or nn.Identity()
+        self.gate = slots.get("gate") or nn.Identity()
+        self.gain = slots.get("gain") or nn.Identity()
+        self.after = slots.get("after") or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H', W')."""
+        s = self.shared(x)
+        f = self.branch(s)
+        return self.after(self._joined(s, f if f is None else self.gain(f)))
+
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        h = self.shortcut(s)
+        return h if f is None else h + f
+
+
+class PlainUnit(ResidualUnit):
+    """Its branch alone, without a shortcut."""
+
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        assert f is not None, "without a shortcut the branch is never dropped"
+        return f
+
+
+class GatedUnit(ResidualUnit):
+    """With g = gate(s), f = gain(branch(s)): f + (1 - g) * shortcut(s); `both`: g * f + (1 - g) * shortcut(s)
+    (Srivastava et al. 2015, arXiv:1505.00387; He et al. 2016, arXiv:1603.05027)."""
+
+    def __init__(self, *, both: bool, **slots: nn.Module | None) -> None:
+        super().__init__(**slots)
+        self.both = both
+
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        h, g = self.shortcut(s), self.gate(s)
+        h = (1 - g) * h
+        if f is None:
+            return h
+        return h + (f * g if self.both else f)
+
+
+class DenseUnit(ResidualUnit):
+    """Appends the `growth` channels of its branch to its shortcut's (Huang et al. 2017, arXiv:1608.06993)."""
+
+    def __init__(self, *, growth: int, **slots: nn.Module | None) -> None:
+        super().__init__(**slots)
+        self.growth = growth
+
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        h = self.shortcut(s)
+        f = h.new_zeros(len(h), self.growth, *h.shape[2:]) if f is None else f
+        return torch.cat([h, f], dim=1)
+
+
+class DualPathUnit(ResidualUnit):
+    """Adds the first `residual` channels of its branch to its shortcut's, and appends the other `growth` channels
+    (Chen et al. 2017, arXiv:1707.01629)."""
+
+    def __init__(self, *, residual: int, growth: int, **slots: nn.Module | None) -> None:
+        super().__init__(**slots)
+        self.residual, self.growth = residual, growth
+
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        h, r = self.shortcut(s), self.residual
+        if f is None:
+            return torch.cat([h, h.new_zeros(len(h), self.growth, *h.shape[2:])], dim=1)
+        return torch.cat([h[:, :r] + f[:, :r], h[:, r:], f[:, r:]], dim=1)
+
+
+class StochasticDepth(nn.Sequential):
+    """A branch's layers, left out at random while training (Huang et al. 2016, arXiv:1603.09382).
+
+    They are kept with probability `survival`, drawn once a batch, or for each image where `per_image` is set. To make
+    up for it, what they compute is multiplied by `survival` in eval mode, or divided by it in training where `divides`
+    is set. `draws`, a CPU generator, decides; torch's global one where it is None.
+    """
+
+    def __init__(self, survival: float, *, per_image: bool, divides: bool, **layers: nn.Module) -> None:
+        super().__init__(OrderedDict(layers))
+        self.survival, self.per_image, self.divides = survival, per_image, divides
+        self.draws: torch.Generator | None = None
+
+    def forward(self, s: Tensor) -> Tensor | None:
+        """None where the layers are left out for the whole batch: then nothing is computed."""
+        if self.training and not self.per_image and torch.rand((), generator=self.draws).item() >= self.survival:
+            return None
+        f = s
+        for layer in self:
+            f = layer(f)
+        if not self.training:
+            return f if self.divides else f * self.survival
+        factor = 1 / self.survival if self.divides else 1.0
+        if self.per_image:
+            kept = torch.rand(len(s), generator=self.draws) < self.survival
+            return f * (kept * factor).to(f).view(-1, 1, 1, 1)
+        return f if factor == 1 else f * factor
