@@ -3,6 +3,8 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 from tests.mutation import CHECKOUT, changes, chosen, copied, noticed, room_of
 
 SOURCE = """
@@ -43,10 +45,13 @@ def test_a_change_that_a_test_sees_is_killed_in_a_copy_and_another_survives(tmp_
     name = "archsearch/reading/numbers.py"
     before = (CHECKOUT / name).read_text()
     change = next(change for change in changes(before, name) if change.before == "and")
-    failure = noticed(tmp_path, change, 1_000_000_000, 600)
+    failure = noticed(tmp_path, change, 1_000_000_000)
     assert failure is not None and failure.startswith("tests/reading/test_numbers.py::")
     assert (CHECKOUT / name).read_text() == before == (tmp_path / name).read_text()
     unread = tmp_path / "archsearch/reading/unread.py"
     unread.write_text("WIDTH = 2 + 3\n")
     (change,) = changes(unread.read_text(), "archsearch/reading/unread.py")
-    assert noticed(tmp_path, change, 1_000_000_002, 600) is None
+    assert noticed(tmp_path, change, 1_000_000_002) is None
+    (tmp_path / "tests/reading/test_numbers.py").write_text("def test_fails() -> None:\n    raise ValueError\n")
+    with pytest.raises(SystemExit, match="test_fails fails with nothing changed"):
+        noticed(tmp_path, change, 1_000_000_004)
