@@ -38,7 +38,21 @@ from scale_figures import TARGET, Tally, figures, line, plot
 from tabular.table import Table
 
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.deciding.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
+from archsearch.search.deciding.messages import (
+    EpochTrained,
+    GoOn,
+    HandOver,
+    Instruction,
+    Ready,
+    Report,
+    Rest,
+    RungReached,
+    Test,
+    Tested,
+    Train,
+    Wait,
+    Weights,
+)  # fmt: skip
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.conductor import hear
 from archsearch.search.running.pace import pause_after, step_seconds
@@ -51,6 +65,7 @@ TRIAL, EPOCHS = 60.0, 9
 MEAN_EPOCHS = 7 / 3  # of a trial under rungs at 1 and 3 of 9 epochs: 1 + 2/3 + 6/9
 RAY_MS = 2.0  # of the driver's thread for each message (scale_ray.py)
 Metrics = dict[str, float]
+KINDS = {Ready: "ready", EpochTrained: "epoch", RungReached: "rung", Weights: "weights", Tested: "tested"}
 
 
 class Silent:
@@ -88,16 +103,16 @@ class Worker:
                 assert self.train is not None
                 return (
                     0.05,
-                    [Report(kind="weights", number=number, parcel=bytes(self.curves.bytes_of(self.train)))],
+                    [Weights(number=number, weights=bytes(self.curves.bytes_of(self.train)))],
                     0.05,
                 )
             case Test(number=number):
                 found = {"test_accuracy": 0.5, "test_loss": 1.0, "images": 9}
-                return 1.0, [Report(kind="tested", number=number, metrics=found)], 1.0
+                return 1.0, [Tested(number=number, metrics=found)], 1.0
             case Wait():
                 self.waits += 1
-                return pause_after(self.waits, self.lanes), [Report(kind="ready")], 0.0
-        return 0.0, [Report(kind="ready")], 0.0
+                return pause_after(self.waits, self.lanes), [Ready()], 0.0
+        return 0.0, [Ready()], 0.0
 
     def _step(self, least: float) -> tuple[float, list[Report], float]:
         assert self.train is not None
@@ -109,8 +124,11 @@ class Worker:
             pauses, last = self.done == self.train.pause, self.done == EPOCHS
             state = self.curves.state(self.train, self.done) if pauses else None
             goes_on = not pauses and not last and spent < least
-            reports.append(Report(kind="rung" if pauses else "epoch", number=self.train.number, metrics=metrics,
-                                  parcel=state, more=goes_on))  # fmt: skip
+            number = self.train.number
+            if state is not None:
+                reports.append(RungReached(number=number, metrics=metrics, state=state))
+            else:
+                reports.append(EpochTrained(number=number, metrics=metrics, more=goes_on))
             if not goes_on:
                 return spent, reports, spent
 
@@ -171,7 +189,7 @@ def simulate(search: Search, curves: Curves, workers: int, ray: float, *, trials
     least = step_seconds(workers)
     events: list[tuple[float, int, int, list[Report]]] = []
     for lane in range(workers):
-        heapq.heappush(events, (0.0, lane, lane, [Report(kind="ready")]))
+        heapq.heappush(events, (0.0, lane, lane, [Ready()]))
     serial = workers
     while resting < workers and len(tally.starts) < trials and time.monotonic() < until:
         at, _, lane, reports = heapq.heappop(events)
@@ -182,8 +200,7 @@ def simulate(search: Search, curves: Curves, workers: int, ray: float, *, trials
         tally.end = free = start + service
         tally.service.append(service)
         tally.ends.append(free)
-        idle = all(report.kind == "ready" for report in reports)
-        tally.by_kind[f"{'ready' if idle else reports[-1].kind} -> {type(told).__name__}"].append(service)
+        tally.by_kind[f"{KINDS[type(reports[-1])]} -> {type(told).__name__}"].append(service)
         tally.queued += start - at
         if isinstance(told, Train) and told.state is None:
             tally.starts.append(free)

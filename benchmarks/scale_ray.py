@@ -23,7 +23,7 @@ import ray
 from ray import tune
 from ray.tune import RunConfig, TuneConfig, Tuner
 
-from archsearch.search.deciding.messages import GoOn, Instruction, Report, Rest
+from archsearch.search.deciding.messages import EpochTrained, GoOn, Instruction, Report, Rest
 from archsearch.search.running.executor import Lane, Said, Schedule
 
 METRICS = {"epoch": 1, "epochs": 9, "train_loss": 1.0, "validation_accuracy": 0.5, "seconds": 0.1}
@@ -39,7 +39,7 @@ class NoOp(Lane):
         self._told = instruction
 
     def step(self) -> dict[str, Any]:
-        return {"said": Said([Report(kind="epoch", number=1, metrics=METRICS)])}
+        return {"said": Said([EpochTrained(number=1, metrics=METRICS)])}
 
 
 class Counting:

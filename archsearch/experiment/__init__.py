@@ -1,6 +1,7 @@
 """What happened in a search: the ledger, its records, and the folder they live in."""
 
 from archsearch.experiment.crash import crash_point
+from archsearch.experiment.failure import Failure
 from archsearch.experiment.files import write_atomically
 from archsearch.experiment.folder import DriverRunning, ExperimentFolder, find, list_experiments
 from archsearch.experiment.layout import ConfirmationFolder, TrainingFolder
@@ -14,6 +15,7 @@ __all__ = [
     "Epoch",
     "Event",
     "ExperimentFolder",
+    "Failure",
     "IllegalTransition",
     "Ledger",
     "Rejection",

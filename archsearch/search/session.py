@@ -16,8 +16,8 @@ from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_po
 from archsearch.experiment.summary import summarise
 from archsearch.search.agreement import KEY, refuse_if_changed
 from archsearch.search.deciding.failures import commonest
-from archsearch.search.deciding.keeping import Front
 from archsearch.search.deciding.states import States
+from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.running.environment import circumstances, prepare
 from archsearch.search.running.interrupts import interruptible
 from archsearch.space import SearchSpace, load_space
@@ -226,4 +226,4 @@ def clear_away(space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> 
     for trial in ledger.trials():
         if folder.trial(trial.number).is_dir():
             (states.drop if trial.state.ended else states.tidy)(trial.number)
-    Front(space, folder, ledger).tidy()
+    KeptWeights(space, folder, ledger).tidy()

@@ -14,9 +14,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment import ExperimentFolder, Failure, Ledger
 from archsearch.experiment.crash import VARIABLE
-from archsearch.search.deciding.messages import GoOn, HandOver, Instruction, Report, Rest, Test, Train, Wait
+from archsearch.search.deciding.messages import (
+    EpochTrained,
+    GoOn,
+    HandOver,
+    Instruction,
+    Ready,
+    Report,
+    Rest,
+    RungReached,
+    Test,
+    Tested,
+    Train,
+    TrialFailed,
+    Wait,
+    Weights,
+)  # fmt: skip
 from archsearch.search.deciding.search import Search
 from archsearch.search.session import clear_away, create
 from archsearch.space import SearchSpace, load_space
@@ -44,15 +59,13 @@ class Arithmetic:
                 return self._epoch()
             case GoOn(number=number):
                 if self._train is None or self._train.number != number:
-                    return Report(kind="lost", number=number, reason="the worker was started anew")
+                    return TrialFailed(number=number, failure=Failure("crashed", "the worker was started anew"))
                 return self._epoch()
             case HandOver(number=number):
-                return Report(kind="weights", number=number, parcel=b"weights of %d" % number)
+                return Weights(number=number, weights=b"weights of %d" % number)
             case Test(number=number):
-                return Report(
-                    kind="tested", number=number, metrics={"test_accuracy": 0.5, "test_loss": 1.0, "images": 9}
-                )
-        return Report(kind="ready")
+                return Tested(number=number, metrics={"test_accuracy": 0.5, "test_loss": 1.0, "images": 9})
+        return Ready()
 
     def _epoch(self) -> Report:
         self._done += 1
@@ -61,8 +74,9 @@ class Arithmetic:
         metrics = {"epoch": self._done, "epochs": self._epochs, "train_loss": 1 / self._done,
                    "validation_accuracy": 0.2 * self._done + 0.1 * draw, "seconds": 0.01}  # fmt: skip
         state = json.dumps({"seed": seed, "epoch": self._done}).encode()
-        kind = "rung" if self._done == self._train.pause else "epoch"
-        return Report(kind=kind, number=number, metrics=metrics, parcel=state if self._done < self._epochs else None)
+        if self._done == self._train.pause:
+            return RungReached(number=number, metrics=metrics, state=state)
+        return EpochTrained(number=number, metrics=metrics, state=state if self._done < self._epochs else None)
 
 
 def new(place: Path, *overrides: str) -> ExperimentFolder:
@@ -110,10 +124,10 @@ def drive(
 
 
 def _work(search: Search, workers: list[Worker], after_each: Callable[[Search], None] | None) -> None:
-    orders: list[Instruction] = [search.respond(Report(kind="ready")) for _ in workers]
+    orders: list[Instruction] = [search.respond(Ready()) for _ in workers]
     while not all(isinstance(order, Rest) for order in orders):
         for lane, worker in enumerate(workers):
-            report = Report(kind="ready") if isinstance(orders[lane], Wait) else worker.carry_out(orders[lane])
+            report = Ready() if isinstance(orders[lane], Wait) else worker.carry_out(orders[lane])
             orders[lane] = search.respond(report)
             if after_each is not None:
                 after_each(search)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.experiment import ExperimentFolder, crash_point
+from archsearch.experiment import ExperimentFolder, Failure, crash_point
 from archsearch.experiment.crash import EVENTS, NAMES, VARIABLE
+from archsearch.search.deciding.messages import RungReached, TrialFailed
 from archsearch.space import load_space
 from tests.faults.driving import Arithmetic, begin_anew, drive, in_a_child, new
 from tests.faults.invariants import check_states, check_whole, ended, story
@@ -61,8 +62,8 @@ def test_killed_while_it_recovers_or_while_a_worker_fails(tmp_path: Path, whole:
     class Failing(Arithmetic):
         def carry_out(self, instruction):
             report = super().carry_out(instruction)
-            fails = report.kind == "rung" and report.number == 3
-            return type(report)(kind="failed", number=3, reason="nan: of all things") if fails else report
+            fails = isinstance(report, RungReached) and report.number == 3
+            return TrialFailed(number=3, failure=Failure("nan", "of all things")) if fails else report
 
     def failing() -> None:
         drive(folder, lambda space: Failing(space.training.epochs))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.search.deciding.messages import Instruction, Report, Rest, Wait
+from archsearch.search.deciding.messages import Instruction, Ready, Rest, Wait
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
@@ -61,7 +61,7 @@ def drive_locally(
 
     Several workers report in turn; one that must wait asks again after every report.
     """
-    images, waiting, sent = load_images(space.data), Report(kind="ready"), 0
+    images, waiting, sent = load_images(space.data), Ready(), 0
     lanes = {n: TrialWorker(images, space.training, threads=1, save_every=save_every) for n in range(workers)}
     with Ledger.open(folder.ledger) as ledger:
         search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())

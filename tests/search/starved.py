@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from archsearch.data.datasets import load_images
-from archsearch.search.deciding.messages import Train
+from archsearch.search.deciding.messages import EpochTrained, Train, TrialFailed
 from archsearch.search.running.worker import TrialWorker
 from archsearch.space.settings import DataSettings, TrainingSettings
 
@@ -37,7 +37,8 @@ def main(spares: list[int]) -> None:
     def said(micro_batch: int | None) -> str:
         words = {"number": 1, "attempt": 1, "architecture": WIDE, "seed": 0, "micro_batch": micro_batch}
         report = worker.carry_out(Train(**words))
-        return report.reason or report.kind
+        assert isinstance(report, EpochTrained | TrialFailed)
+        return str(report.failure) if isinstance(report, TrialFailed) else "epoch"
 
     print(json.dumps(said(PART)))
     used = address_space()

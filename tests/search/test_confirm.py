@@ -22,7 +22,7 @@ from archsearch.search.confirming.contenders import FAMILIES, Contender, baselin
 from archsearch.search.confirming.random_search import EpochLimit, EpochsSpent, random_space
 from archsearch.search.confirming.retraining import Outcome, Retraining, Run, Slots, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, ranked
-from archsearch.search.deciding.messages import Report
+from archsearch.search.deciding.messages import Ready
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
@@ -187,7 +187,7 @@ def test_random_search_ends_when_its_epochs_are_spent_and_goes_on_no_further(tmp
     with Ledger.open(folder.ledger) as ledger:
         observer = EpochLimit(Silent(), 7)
         search = Search(space=space, folder=folder, ledger=ledger, observer=observer)
-        instruction = search.respond(Report(kind="ready"))
+        instruction = search.respond(Ready())
         with pytest.raises(EpochsSpent):
             while True:
                 instruction = search.respond(worker.carry_out(instruction))
@@ -199,7 +199,7 @@ def test_random_search_ends_when_its_epochs_are_spent_and_goes_on_no_further(tmp
         assert not [event for event in ledger.events() if event.kind == "tested"]
         again = EpochLimit(Silent(), 7, ledger.trials())
         with pytest.raises(EpochsSpent):
-            Search(space=space, folder=folder, ledger=ledger, observer=again).respond(Report(kind="ready"))
+            Search(space=space, folder=folder, ledger=ledger, observer=again).respond(Ready())
 
 
 # ---- where it runs

@@ -7,7 +7,7 @@ import pytest
 
 from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
-from archsearch.search.deciding.messages import GoOn, Instruction, Report, Rest, Train, Wait
+from archsearch.search.deciding.messages import EpochTrained, GoOn, Instruction, Ready, Rest, RungReached, Train, Wait
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.space import SearchSpace
@@ -43,7 +43,7 @@ class Drive:
             ledger._clock = self.clock
             ledger.begin()
             search = Search(space=self.space, folder=self.folder, ledger=ledger, observer=Silent(), clock=self.clock)
-            orders = [search.respond(Report(kind="ready")) for _ in workers]
+            orders = [search.respond(Ready()) for _ in workers]
             ready = [self._ready(order) for order in orders]
             while not all(isinstance(order, Rest) for order in orders):
                 lane = min((n for n, o in enumerate(orders) if not isinstance(o, Rest | Wait)), key=lambda n: ready[n])
@@ -53,11 +53,11 @@ class Drive:
                     ledger.end("interrupted")
                     return given
                 report = workers[lane].carry_out(orders[lane])
-                if report.metrics is not None and "seconds" in report.metrics:
+                if isinstance(report, EpochTrained | RungReached):
                     report = replace(report, metrics={**report.metrics, "seconds": self._epoch()})
                 given.append(orders[lane])
                 orders[lane] = search.respond(report)
-                orders = [search.respond(Report(kind="ready")) if isinstance(o, Wait) else o for o in orders]
+                orders = [search.respond(Ready()) if isinstance(o, Wait) else o for o in orders]
                 ready = [self._ready(order) if n == lane else ready[n] for n, order in enumerate(orders)]
             ledger.end("finished")
         return given

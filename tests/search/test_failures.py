@@ -13,15 +13,27 @@ import pytest
 from PIL import Image
 
 from archsearch.data.datasets import load_images
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.experiment import ExperimentFolder, Failure, Ledger, TrialState
 from archsearch.search.deciding.failures import ATTEMPTS
-from archsearch.search.deciding.messages import Report, ReportIn, Rest, Train, Wait
+from archsearch.search.deciding.messages import (
+    EpochTrained,
+    Ready,
+    ReportIn,
+    Rest,
+    RungReached,
+    Train,
+    TrialFailed,
+    Wait,
+)
 from archsearch.search.deciding.messages import Test as Look
 from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.running.conductor import Conductor
 from archsearch.search.running.worker import TrialWorker
 from tests.search.local import Silent, tiny
+
+CRASHED = Failure("crashed", "its worker died")
+PREEMPTED = Failure("preempted", "its worker's node is gone")
 
 
 @pytest.fixture
@@ -32,7 +44,7 @@ def search(tmp_path: Path):
 
 
 def ready(search: Search):
-    return search.respond(Report(kind="ready"))
+    return search.respond(Ready())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a process's address space")
@@ -53,7 +65,7 @@ def test_out_of_memory_is_tried_again_with_half_the_images_at_once(search: Searc
     sizes, order = [], ready(search)
     while isinstance(order, Train) and order.number == 1:
         sizes.append(order.micro_batch)
-        order = search.respond(Report(kind="failed", number=1, reason="oom: the trial ran out of memory"))
+        order = search.respond(TrialFailed(number=1, failure=Failure("oom", "the trial ran out of memory")))
     assert sizes == [None, 16, 8, 4]
     assert search.ledger.trial(1).state is TrialState.FAILED
     assert search.ledger.trial(1).reason == "oom: the trial ran out of memory"
@@ -68,32 +80,35 @@ def test_a_worker_takes_the_images_in_smaller_parts(tmp_path: Path) -> None:
     seen: dict[int | None, set[int]] = {}
     for micro_batch in (None, 16):
         sizes = seen[micro_batch] = set()
-        assert worker.carry_out(Train(**words, micro_batch=micro_batch)).kind == "epoch"
+        assert isinstance(worker.carry_out(Train(**words, micro_batch=micro_batch)), EpochTrained)
         training = worker._training
         training.model.register_forward_pre_hook(lambda _, args, sizes=sizes: sizes.add(len(args[0])))
         training.train_epoch()
     assert seen == {None: {32}, 16: {16}}
 
 
-@pytest.mark.parametrize(("reason", "attempts"), [("crashed: its worker died", 3), ("hung: no epoch", 2)])
-def test_a_dead_or_hung_workers_trial_is_tried_again_so_often(search: Search, reason: str, attempts: int) -> None:
+@pytest.mark.parametrize(("failure", "attempts"), [(CRASHED, 3), (Failure("hung", "no epoch"), 2)], ids=str)
+def test_a_dead_or_hung_workers_trial_is_tried_again_so_often(search: Search, failure: Failure, attempts: int) -> None:
     for _ in range(attempts):
-        assert ready(search).number == 1
-        search.lost(1, reason)
-    assert (search.ledger.trial(1).state, search.ledger.trial(1).reason) == (TrialState.FAILED, reason)
+        order = ready(search)
+        assert order.number == 1
+        search.lost(order, failure)
+    assert (search.ledger.trial(1).state, search.ledger.trial(1).reason) == (TrialState.FAILED, str(failure))
 
 
 def test_a_preempted_worker_uses_up_no_attempt(search: Search) -> None:
     for _ in range(20):
-        assert ready(search).number == 1
-        search.lost(1, "preempted: its worker's node is gone")
+        order = ready(search)
+        assert order.number == 1
+        search.lost(order, PREEMPTED)
     assert search.ledger.trial(1).state is TrialState.WAITING
 
 
 def test_attempts_are_counted_over_drivers(search: Search) -> None:
     for _ in range(ATTEMPTS["crashed"]):
-        assert ready(search).number == 1
-        search.lost(1, "crashed: its worker died")
+        order = ready(search)
+        assert order.number == 1
+        search.lost(order, CRASHED)
         search = Search(space=search.space, folder=search.folder, ledger=search.ledger, observer=Silent())
     assert search.ledger.trial(1).state is TrialState.FAILED
 
@@ -111,14 +126,14 @@ def test_who_comes_late_has_hung_and_who_dies_early_has_crashed(tmp_path: Path) 
         conductor = Conductor(
             search=Search(space=space, folder=folder, ledger=ledger, observer=Silent()), workers_are_up=lambda: None
         )
-        conductor.follow("lane", [Report(kind="ready")])
+        conductor.follow("lane", [Ready()])
         conductor.lost("lane", preempted=False)
         assert ledger.trial(1).reason == "crashed: its worker died"
-        conductor.follow("lane", [Report(kind="ready")])
+        conductor.follow("lane", [Ready()])
         time.sleep(1.05)
         conductor.lost("lane", preempted=False)
         assert ledger.trial(1).reason == "hung: no epoch within search.epoch_limit, 1 s"
-        conductor.follow("lane", [Report(kind="ready")])
+        conductor.follow("lane", [Ready()])
         conductor.lost("lane", preempted=True)
         assert ledger.trial(1).reason == "preempted: its worker's node is gone"
 
@@ -158,9 +173,9 @@ def test_a_trial_whose_epochs_take_too_long_in_all_fails(tmp_path: Path) -> None
         search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         assert ready(search).number == 1
         metrics = {"epochs": 3, "validation_accuracy": 0.5, "seconds": 0.6}
-        search.respond(Report(kind="epoch", number=1, metrics={**metrics, "epoch": 1}))
+        search.respond(EpochTrained(number=1, metrics={**metrics, "epoch": 1}))
         assert ledger.trial(1).state is TrialState.RUNNING
-        search.respond(Report(kind="epoch", number=1, metrics={**metrics, "epoch": 2}))
+        search.respond(EpochTrained(number=1, metrics={**metrics, "epoch": 2}))
         assert ledger.trial(1).state is TrialState.FAILED
         assert ledger.trial(1).reason == "late: 1 s of training; search.trial_limit is 1 s"
 
@@ -192,11 +207,11 @@ def test_a_search_in_which_all_fails_gives_up_and_says_why(tmp_path: Path) -> No
 def test_it_waits_for_those_that_still_run_before_it_gives_up(search: Search) -> None:
     orders = [ready(search) for _ in range(8)]
     for order in orders[:7]:
-        said = search.respond(Report(kind="failed", number=order.number, reason="nan: the loss"))
+        said = search.respond(TrialFailed(number=order.number, failure=Failure("nan", "the loss")))
     assert isinstance(said, Wait)
     said = search.respond(
-        Report(kind="rung", number=8, parcel=b"state",
-               metrics={"epoch": 1, "epochs": 3, "validation_accuracy": 0.5, "seconds": 0.1})
+        RungReached(number=8, state=b"state",
+                    metrics={"epoch": 1, "epochs": 3, "validation_accuracy": 0.5, "seconds": 0.1})
     )  # fmt: skip
     assert isinstance(said, Train) and said.number == 8, "the one that did not fail goes on to the end"
     assert not search.gave_up
@@ -211,9 +226,9 @@ def test_a_worker_that_dies_while_it_tests_the_winner_is_followed_by_another(tmp
         order = ready(search)
         while not isinstance(order, Look):
             order = search.respond(worker.carry_out(order))
-        for reason in ["preempted: its worker's node is gone"] * 3 + ["crashed: its worker died"] * deaths:
+        for failure in [PREEMPTED] * 3 + [CRASHED] * deaths:
             assert isinstance(order, Look) and isinstance(ready(search), Rest | Wait), "one at a time"
-            search.lost(order.number, reason)
+            search.lost(order, failure)
             order = ready(search)
         if deaths < ATTEMPTS["crashed"]:
             order = search.respond(worker.carry_out(order))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from archsearch.data.datasets import load_images
-from archsearch.experiment import Ledger, TrialState
-from archsearch.search.deciding.messages import GoOn, ReportIn, Rest, Wait
+from archsearch.experiment import Failure, Ledger, TrialState
+from archsearch.search.deciding.messages import EpochTrained, GoOn, ReportIn, Rest, RungReached, TrialFailed, Wait
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.conductor import LOSSES, Conductor
 from archsearch.search.running.executor import RayFailed
@@ -72,9 +72,9 @@ def test_a_step_ends_where_somebody_must_decide(tmp_path: Path) -> None:
         conductor = Conductor(search=search, workers_are_up=lambda: None)
         begin = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=1000))
         reports = worker.carry_on(begin, seconds=1000)
-        assert [(report.kind, report.metrics["epoch"]) for report in reports if report.metrics] == [
-            ("epoch", 1),
-            ("rung", 2),
+        assert [(type(report), report.metrics["epoch"]) for report in reports] == [
+            (EpochTrained, 1),
+            (RungReached, 2),
         ]
         assert len(worker.carry_on(begin, seconds=0)) == 1
 
@@ -91,7 +91,7 @@ def test_a_dead_lanes_trial_goes_to_the_next_one(tmp_path: Path) -> None:
         again = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=0))
         assert (again.number, again.attempt, again.architecture) == (1, 2, first.architecture)
         gone = worker.carry_on(GoOn(number=7), seconds=1000)  # a trial that this process never saw
-        assert [report.kind for report in gone] == ["lost"]
+        assert gone == [TrialFailed(number=7, failure=Failure("crashed", "the worker was started anew"))]
 
 
 def test_workers_that_die_before_they_report_end_the_search(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from archsearch.architecture.cost import cost
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
-from archsearch.search.deciding.messages import Report, Rest, Wait
+from archsearch.search.deciding.messages import Ready, Rest, Wait
 from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Candidate, Proposals
 from archsearch.search.proposing.samplers.bayes import Bayes
@@ -152,7 +152,7 @@ def test_a_window_without_any_candidate_is_used_up_and_no_error(
     create(space, folder, name="none")
     with Ledger.open(folder.ledger) as ledger:
         search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
-        said = [search.respond(Report(kind="ready")) for _ in range(2)]
+        said = [search.respond(Ready()) for _ in range(2)]
         assert said == [Wait(), Rest()]
         assert [event.data for event in ledger.events_of("exhausted")] == [{"trials": 0}]
 
@@ -164,7 +164,7 @@ def test_what_the_first_proposals_look_at_is_counted_before_a_worker_asks(tmp_pa
     folder = ExperimentFolder(tmp_path / "early")
     create(space, folder, name="early")
     with Ledger.open(folder.ledger) as ledger:
-        feasible = Search(space=space, folder=folder, ledger=ledger, observer=Silent())._proposals.feasible
+        feasible = Search(space=space, folder=folder, ledger=ledger, observer=Silent())._candidates._proposals.feasible
         counted = feasible.share()
         assert len(feasible.draw(Bayes().uniform, np.random.default_rng(0))) == Bayes().uniform
         assert feasible.share() == counted

@@ -11,11 +11,24 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.experiment import ExperimentFolder, Failure, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.network import build
 from archsearch.search.deciding.failures import ATTEMPTS
-from archsearch.search.deciding.messages import GoOn, HandOver, Measure, Report, Train
+from archsearch.search.deciding.messages import (
+    Choose,
+    EpochTrained,
+    GoOn,
+    HandOver,
+    Measure,
+    PrecisionFailed,
+    Ready,
+    Report,
+    RungReached,
+    Train,
+    TrialFailed,
+    Wait,
+)
 from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.running.worker import TrialWorker
@@ -23,6 +36,8 @@ from archsearch.space import load_space
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.loop import Training
 from tests.search.local import Silent, drive_locally, tiny
+
+CRASHED = Failure("crashed", "its worker died")
 
 
 def story(folder: ExperimentFolder) -> list[tuple[object, ...]]:
@@ -127,13 +142,13 @@ def test_a_trial_whose_worker_dies_is_tried_again_and_then_failed(tmp_path: Path
     with Ledger.open(folder.ledger) as ledger:
         search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         for crash in range(ATTEMPTS["crashed"]):
-            instruction = search.respond(Report(kind="ready"))
+            instruction = search.respond(Ready())
             assert isinstance(instruction, Train)
             assert (instruction.number, instruction.attempt) == (1, crash + 1)
-            search.lost(1, "crashed: its worker died")
+            search.lost(instruction, CRASHED)
         assert ledger.trial(1).state is TrialState.FAILED
         assert "crashed" in (ledger.trial(1).reason or "")
-        after = search.respond(Report(kind="ready"))
+        after = search.respond(Ready())
         assert isinstance(after, Train)
         assert after.number == 2
 
@@ -141,7 +156,8 @@ def test_a_trial_whose_worker_dies_is_tried_again_and_then_failed(tmp_path: Path
 def test_a_worker_that_was_started_anew_says_so_instead_of_going_on(tmp_path: Path) -> None:
     space, _ = tiny(tmp_path)
     worker = TrialWorker(load_images(space.data), space.training, threads=1)
-    assert worker.carry_out(GoOn(number=5)).kind == "lost"
+    failure = Failure("crashed", "the worker was started anew")
+    assert worker.carry_out(GoOn(number=5)) == TrialFailed(number=5, failure=failure)
 
 
 def test_a_trial_that_diverges_fails_with_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
@@ -197,9 +213,9 @@ def test_a_trial_goes_on_from_its_pause_bit_for_bit(tmp_path: Path, held: bool) 
     def go_on(worker: TrialWorker, pause: int | None, state: bytes | None, done: int) -> list[Report]:
         words = {"number": 1, "attempt": done + 1, "architecture": candidate.architecture.to_dict(), "seed": 5}
         reports = [worker.carry_out(Train(**words, rungs=(1, 2), pause=pause, state=state, done=done))]
-        while reports[-1].parcel is None and reports[-1].metrics["epoch"] < 4:
+        while not isinstance(reports[-1], RungReached) and reports[-1].metrics["epoch"] < 4:
             reports.append(worker.carry_out(GoOn(number=1)))
-        assert all(report.reason is None for report in reports)
+        assert all(report.began_anew is None for report in reports)
         return reports
 
     state, epochs = None, []
@@ -211,14 +227,14 @@ def test_a_trial_goes_on_from_its_pause_bit_for_bit(tmp_path: Path, held: bool) 
         before = worker._training
         reports = go_on(worker, pause, state, done=len(epochs))
         assert (worker._training is before) == (held and pause != 1)
-        assert [r.kind for r in reports] == ["rung"] if pause else ["epoch", "epoch"]
-        state = reports[-1].parcel
+        assert [type(r) for r in reports] == ([RungReached] if pause else [EpochTrained, EpochTrained])
+        state = reports[-1].state
         epochs += [dict(report.metrics) for report in reports]
     timed = ("seconds", "images_per_second")
     assert [{k: v for k, v in e.items() if k not in timed} for e in epochs] == [
         {k: v for k, v in e.items() if k not in timed} for e in whole
     ]
-    weights = weights_from_bytes(worker.carry_out(HandOver(number=1)).parcel)
+    weights = weights_from_bytes(worker.carry_out(HandOver(number=1)).weights)
     assert all(torch.equal(weights[name], value) for name, value in network.state_dict().items())
 
 
@@ -250,10 +266,10 @@ def test_a_worker_that_cannot_use_a_state_begins_anew_and_says_so(tmp_path: Path
     worker = TrialWorker(load_images(space.data), space.training, threads=1)
     words = {"architecture": Proposals(space).propose(1).architecture.to_dict(), "number": 1, "attempt": 1}
     sound = worker.carry_out(Train(**words, seed=1, rungs=(1, 2), pause=1))
-    anew = worker.carry_out(Train(**words, seed=2, rungs=(1, 2), pause=2, state=sound.parcel))
-    assert "seed" in anew.reason and anew.metrics["epoch"] == 1
+    anew = worker.carry_out(Train(**words, seed=2, rungs=(1, 2), pause=2, state=sound.state))
+    assert "seed" in anew.began_anew and anew.metrics["epoch"] == 1
     assert worker.carry_out(Train(**words, seed=1, rungs=(1, 2), pause=2, state=b"nonsense")).metrics["epoch"] == 1
-    assert worker.carry_out(Train(**words, seed=1, rungs=(1, 2), pause=2, state=sound.parcel)).metrics["epoch"] == 2
+    assert worker.carry_out(Train(**words, seed=1, rungs=(1, 2), pause=2, state=sound.state)).metrics["epoch"] == 2
 
 
 def test_an_interrupted_search_keeps_its_pauses(whole: ExperimentFolder, tmp_path: Path) -> None:
@@ -366,13 +382,34 @@ def test_a_candidate_over_which_a_worker_dies_is_measured_again_but_not_for_ever
     space, folder = tiny(tmp_path, "search.trials=4", "budget={latency: {max: 1000ms}}")
     with Ledger.open(folder.ledger) as ledger:
         search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
-        first = search.respond(Report(kind="ready"))
+        first = search.respond(Ready())
         assert isinstance(first, Measure)
         for _ in range(2):
-            search.not_measured(first.digest, "crashed: its worker died")
-            assert search.respond(Report(kind="ready")) == first
-        search.not_measured(first.digest, "crashed: its worker died")
-        other = search.respond(Report(kind="ready"))
-        assert isinstance(other, Measure) and other.digest != first.digest
+            search.lost(first, CRASHED)
+            assert search.respond(Ready()) == first
+        search.lost(first, CRASHED)
+        other = search.respond(Ready())
+        assert isinstance(other, Measure) and other.identity != first.identity
         (note,) = [event.data for event in ledger.events_of("latency")]
-        assert (note["digest"], note["admitted"], note["reason"]) == (first.digest, False, "crashed: its worker died")
+        assert (note["digest"], note["admitted"], note["reason"]) == (first.identity, False, "crashed: its worker died")
+
+
+def test_one_worker_at_a_time_finds_out_the_precision_and_the_search_goes_on_whatever_befalls_it(
+    tmp_path: Path,
+) -> None:
+    space, folder = tiny(tmp_path, "training.precision=auto")
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
+        asked, waiting = search.respond(Ready()), search.respond(Ready())
+        assert isinstance(asked, Choose) and isinstance(waiting, Wait)
+        for idle in (waiting, None):
+            search.lost(idle, CRASHED)
+            assert isinstance(search.respond(Ready()), Wait), "the one that was asked is still at it"
+        search.lost(asked, CRASHED)
+        assert search.respond(Ready()) == asked
+        train = search.respond(PrecisionFailed(failure=Failure("oom", "the trial ran out of memory")))
+        assert isinstance(train, Train) and train.precision == "float32"
+        (note,) = ledger.events_of("precision")
+        assert note.data == {"precision": "float32", "reason": "oom: the trial ran out of memory"}
+        again = Search(space=space, folder=folder, ledger=ledger, observer=Silent()).respond(Ready())
+        assert isinstance(again, Train) and again.precision == "float32", "a resumed search asks nobody"

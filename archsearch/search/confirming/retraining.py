@@ -261,7 +261,7 @@ def _end_with_the_parent() -> None:
 
 
 def _work(task: Task, run: Run) -> Outcome:
-    from archsearch.search.running.worker import classify
+    from archsearch.search.running.worker import failure_of
     from archsearch.training.fit import evaluate_test, train_architecture
     from archsearch.training.run import TrainingRun
 
@@ -287,7 +287,7 @@ def _work(task: Task, run: Run) -> Outcome:
     except (_Stopped, InputError, OSError):
         raise
     except Exception as error:
-        return Outcome(run=run, failed=classify(error))
+        return Outcome(run=run, failed=str(failure_of(error)))
     return Outcome(run=run, result=result)
 
 

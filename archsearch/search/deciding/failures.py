@@ -1,15 +1,15 @@
 """What becomes of a trial that failed, or whose worker died: it is tried again, or has failed; and when a search in
-which nothing succeeds gives up.
-
-A reason begins with its kind and a colon. All is counted from the ledger, so that a new driver counts on.
+which nothing succeeds gives up. All is counted from the ledger, so that a new driver counts on.
 """
 
 from __future__ import annotations
 
 import statistics
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archsearch.experiment import Ledger, Trial, TrialState
+from archsearch.experiment import Event, Failure, Ledger, Trial, TrialState
 
 if TYPE_CHECKING:
     from archsearch.space import SearchSpace
@@ -21,43 +21,42 @@ GIVE_UP = 5  # trials that failed before any succeeded
 
 
 class Failures:
-    """Asked after every failure."""
+    """Decides after each failure of a trial, from those that the ledger holds."""
 
     def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
         self._space, self._ledger = space, ledger
         self._limit = space.search.trial_limit
         self._give_up_after = min(GIVE_UP, space.search.trials)
 
-    def again(self, number: int, reason: str) -> str | None:
-        """In words, that the trial is tried again, for the ledger; None where it has failed."""
-        kind = kind_of(reason)
-        if kind == "preempted":
-            return reason
-        attempt = self._times(number, kind) + 2
-        if attempt > ATTEMPTS.get(kind, 1):
+    def retry(self, number: int, failure: Failure) -> Failure | None:
+        """The failure as the ledger keeps it of a trial that is tried again; None where the trial has failed."""
+        if failure.kind == "preempted":
+            return failure
+        attempt = self._times(number, failure.kind) + 2
+        if attempt > ATTEMPTS.get(failure.kind, 1):
             return None
-        if kind != "oom":
-            return reason
-        size = self._size(number) >> (attempt - 1)
-        return f"{reason}; again with {size} images at once" if size else None
+        if failure.kind != "oom":
+            return failure
+        images = self._images_at_once(number) >> (attempt - 1)
+        return replace(failure, text=f"{failure.text}; again with {images} images at once") if images else None
 
-    def is_late(self, number: int) -> str | None:
-        """That the epochs of this trial took longer than a trial may."""
+    def late(self, number: int) -> Failure | None:
+        """That the epochs of this trial took longer in all than `search.trial_limit`; None where they did not."""
         if self._limit is None:
             return None
         spent = sum(epoch.metrics["seconds"] or 0.0 for epoch in self._ledger.epochs(number))
         if spent <= self._limit:
             return None
-        return f"late: {spent:.0f} s of training; search.trial_limit is {self._limit:.0f} s"
+        return Failure("late", f"{spent:.0f} s of training; search.trial_limit is {self._limit:.0f} s")
 
     def micro_batch(self, number: int) -> int | None:
         """How many images a trial that ran out of memory now takes at once: half as many after each time. None: as
         the settings say."""
         times = self._times(number, "oom")
-        return self._size(number) >> times if times else None
+        return self._images_at_once(number) >> times if times else None
 
     def hopeless(self) -> str | None:
-        """Why the search gives up: its first trials have all failed."""
+        """Why the search gives up: its first trials have all failed. None where it goes on."""
         # Asked at every step of a search: in a healthy one it costs a look-up.
         if self._ledger.has(TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED):
             return None
@@ -66,26 +65,24 @@ class Failures:
             return None
         return f"the first {counts.failed} trials failed; {commonest(self._ledger.trials(TrialState.FAILED))}"
 
-    def _size(self, number: int) -> int:
-        """Images at once, as the trial's own settings say."""
-        settings = self._space.training.with_overrides(
-            self._space.trainings.overrides(self._ledger.trial(number).choices)
-        )
+    def _images_at_once(self, number: int) -> int:
+        """As the trial's own settings say."""
+        overrides = self._space.trainings.overrides(self._ledger.trial(number).choices)
+        settings = self._space.training.with_overrides(overrides)
         return settings.micro_batch or settings.batch_size
 
     def _times(self, number: int, kind: str) -> int:
-        requeued = self._ledger.events_of("requeued", trial=number)
-        return sum(kind_of(event.data["reason"]) == kind for event in requeued)
+        return times(self._ledger.events_of("requeued", trial=number), kind)
 
 
-def kind_of(reason: str) -> str:
-    """`oom: no memory` -> oom."""
-    return reason.partition(":")[0]
+def times(events: Sequence[Event], kind: str) -> int:
+    """How many of the events have a failure of this kind as their reason."""
+    return sum(Failure.parse(event.data["reason"]).kind == kind for event in events)
 
 
-def commonest(failed: list[Trial]) -> str:
-    """The reason that most of them share, one line: `4 of them: nan: ...`."""
-    kind = statistics.mode(kind_of(trial.reason or "failed") for trial in failed)
-    alike = [trial for trial in failed if kind_of(trial.reason or "failed") == kind]
-    first = (alike[0].reason or "failed").splitlines()[0]
-    return f"{len(alike)} of them such as {alike[0].id}: {first}"
+def commonest(trials: Sequence[Trial]) -> str:
+    """The kind of failure that most of the failed trials share, in one line: `4 of them such as t0001: nan: ...`."""
+    failures = [Failure.parse(trial.reason or "failed") for trial in trials]
+    kind = statistics.mode(failure.kind for failure in failures)
+    alike = [trial for trial, failure in zip(trials, failures, strict=True) if failure.kind == kind]
+    return f"{len(alike)} of them such as {alike[0].id}: {(alike[0].reason or 'failed').splitlines()[0]}"

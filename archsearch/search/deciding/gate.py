@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archsearch.experiment import Ledger
+from archsearch.experiment import Failure, Ledger
 from archsearch.search.deciding.failures import ATTEMPTS
-from archsearch.search.deciding.messages import Measure, Report
+from archsearch.search.deciding.messages import LatencyFailed, LatencyMeasured, Measure
 from archsearch.space import SearchSpace
 from archsearch.training.measuring.line import LatencyModel
 
@@ -30,28 +30,27 @@ LIKELY = 0.3  # a candidate of less probability to keep the bound is not propose
 
 
 class Gate:
-    """`pending` candidates, by identity, are being measured, or will be `again`, since a worker died over them;
-    `refused` (digest, choices) were, and do not keep the bound."""
+    """`pending` candidates, by identity, are being measured, or will be `again`, since a worker died over them."""
 
     def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
         self._budget, self._bound, self._ledger = space.budget, space.budget.latency, ledger
         self.pending: dict[str, Candidate] = {}
         self.again: list[str] = []
         self._deaths: Counter[str] = Counter()
-        self._known: list[Mapping[str, Any]] = [event.data for event in ledger.events_of(KIND)]
+        self._notes: list[Mapping[str, Any]] = [event.data for event in ledger.events_of(KIND)]
 
     @property
     def refused(self) -> list[tuple[str, Mapping[str, Any]]]:
-        """What the bound rules out."""
-        return [(note["digest"], note["choices"]) for note in self._known if not note["admitted"]]
+        """(digest, choices) of each candidate that was measured and does not keep the bound."""
+        return [(note["digest"], note["choices"]) for note in self._notes if not note["admitted"]]
 
     def priced(self, candidate: Candidate) -> Candidate:
         """The candidate with its network's latency, where that was measured for another training."""
-        found = next((note["latency"] for note in self._known if note["digest"] == candidate.digest), None)
-        return candidate if found is None else _with_latency(candidate, float(found["median_ms"]))
+        latency = next((note["latency"] for note in self._notes if note["digest"] == candidate.digest), None)
+        return candidate if latency is None else _with_latency(candidate, float(latency["median_ms"]))
 
     def ask(self, candidate: Candidate) -> Measure | None:
-        """What a worker is to measure; None where latency does not count, or is known."""
+        """What a worker is to measure; None where latency is not bounded, or is known."""
         if self._bound is None or candidate.price.latency is not None:
             return None
         self.pending[candidate.identity] = candidate
@@ -61,48 +60,52 @@ class Gate:
         """The instruction for a candidate that is pending."""
         assert self._bound is not None
         return Measure(
-            digest=identity,
+            identity=identity,
             architecture=self.pending[identity].architecture.to_dict(),
             batch=self._bound.batch,
             precision=self._bound.precision,
         )
 
-    def lost(self, identity: str, reason: str) -> Report | None:
-        """The worker that measured this candidate died: another one does. Where that happened too often, the report
-        that says so."""
+    def lost(self, identity: str, failure: Failure) -> LatencyFailed | None:
+        """The worker that measured this candidate died: another one will measure it. The report that it cannot be
+        measured, where that happened too often."""
         self._deaths[identity] += 1
         if self._deaths[identity] < ATTEMPTS["crashed"]:
             self.again.append(identity)
             return None
-        return Report(kind="latency", digest=identity, reason=reason)
+        return LatencyFailed(identity=identity, failure=failure)
 
-    def answer(self, report: Report) -> Candidate | None:
+    def answer(self, report: LatencyMeasured | LatencyFailed) -> Candidate | None:
         """The candidate with its latency, if it keeps the bound; what was measured is kept in any case."""
-        candidate = self.pending.pop(report.digest)
-        found = report.latency
-        latency = None if found is None else float(found["median_ms"])
-        priced = _with_latency(candidate, latency)
-        over = self._budget.violations(priced.price) if latency is not None else {}
-        admitted = latency is not None and all(amount <= 0 for amount in over.values())
-        note = {
-            "digest": candidate.digest,
-            "choices": candidate.choices,
-            "costs": {**candidate.price.to_dict(), "layers": candidate.layers},
-            "latency": dict(found) if found is not None else None,
-            "reason": report.reason,
-            "admitted": admitted,
-        }
+        candidate = self.pending.pop(report.identity)
+        counts = {name: int(count) for name, count in candidate.price.to_dict().items()}
+        admitted, latency, reason = False, None, None
         with self._ledger.transaction():
+            match report:
+                case LatencyFailed(failure=failure):
+                    reason = str(failure)
+                case LatencyMeasured():
+                    latency = dict(report.latency)
+                    candidate = _with_latency(candidate, float(latency["median_ms"]))
+                    violations = self._budget.violations(candidate.price)
+                    admitted = all(amount <= 0 for amount in violations.values())
+            note = {
+                "digest": candidate.digest,
+                "choices": candidate.choices,
+                "costs": {**counts, "layers": candidate.layers},
+                "latency": latency,
+                "reason": reason,
+                "admitted": admitted,
+            }
             self._ledger.note(KIND, note)
-            if not admitted and latency is not None:
-                cost = {name: int(value) for name, value in candidate.price.to_dict().items()}
-                self._ledger.reject(choices=candidate.choices, violations=over, cost=cost)
-        self._known.append(note)
-        return priced if admitted else None
+            if latency is not None and not admitted:
+                self._ledger.reject(choices=candidate.choices, violations=violations, cost=counts)
+        self._notes.append(note)
+        return candidate if admitted else None
 
     def teach(self, feasible: Feasible) -> None:
         """From now on candidates that would hardly keep the bound are not handed out."""
-        measured = [note for note in self._known if note["latency"] is not None]
+        measured = [note for note in self._notes if note["latency"] is not None]
         if self._bound is None or len(measured) < ENOUGH:
             return
         costs = {name: np.array([note["costs"][name] for note in measured]) for name in COUNTS}

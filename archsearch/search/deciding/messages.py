@@ -1,12 +1,16 @@
-"""What the search and its workers say to each other: plain frozen values that travel between processes."""
+"""What the search tells its workers (`Instruction`) and what they answer (`Report`): plain frozen values that travel
+between processes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
+from archsearch.experiment import Failure
 from archsearch.space.settings import Precision
+
+# ---- instructions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +19,7 @@ class Train:
 
     The schedule is annealed for each of `rungs` (epochs). At the rung `pause` the trial pauses: its state comes
     with the report. The training ends after `epochs`, and takes `micro_batch` images at once (None: as the settings
-    say). `training` are the words in which the trial's settings differ from the worker's.
+    say). `overrides` are the trial's training settings that differ from the worker's.
     """
 
     number: int
@@ -29,18 +33,18 @@ class Train:
     epochs: int | None = None
     micro_batch: int | None = None
     precision: Precision | None = None
-    training: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def goes_on(self, before: Train | None) -> bool:
-        """Whether it is the same training as the one before, in every word but for where it is and the count of its
-        starts."""
-        here: dict[str, Any] = {"attempt": 0, "state": None, "done": 0, "pause": None}
-        return before is not None and replace(self, **here) == replace(before, **here)
+        """Whether it is the same training as the one before: equal in all but how far it is and how often it was
+        started."""
+        progress: dict[str, Any] = {"attempt": 0, "state": None, "done": 0, "pause": None}
+        return before is not None and replace(self, **progress) == replace(before, **progress)
 
 
 @dataclass(frozen=True, kw_only=True)
 class GoOn:
-    """Train the trial's next epoch. The training now ends after `epochs`, where that is said."""
+    """Train the trial's next epoch. The training now ends after `epochs`; None: as before."""
 
     number: int
     epochs: int | None = None
@@ -55,7 +59,7 @@ class HandOver:
 
 @dataclass(frozen=True, kw_only=True)
 class Test:
-    """Evaluate the winner on the test split: the only time that anybody does."""
+    """Evaluate this trial, the winner, on the test split: the only time in a search that anybody does."""
 
     number: int
     architecture: Mapping[str, Any]
@@ -65,9 +69,9 @@ class Test:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Measure the latency of this network, before it may become a trial: the candidate known by `digest`."""
+    """Measure the latency of the candidate with this identity, before it may become a trial."""
 
-    digest: str
+    identity: str
     architecture: Mapping[str, Any]
     batch: int
     precision: Precision
@@ -82,7 +86,7 @@ class Choose:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportIn:
-    """Say that you are there. A trial is given only to a worker that is: no trial waits for one to start."""
+    """Report that you are ready. Only a worker that has reported gets a trial: no trial waits for a worker to start."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,27 +99,105 @@ class Rest:
     """Nothing is left to do."""
 
 
-Instruction = ReportIn | Choose | Train | GoOn | HandOver | Test | Measure | Wait | Rest
+TrialInstruction = Train | GoOn | HandOver | Test
+Instruction = ReportIn | Choose | TrialInstruction | Measure | Wait | Rest
+
+# ---- reports
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """What came of an instruction. `number` is 0 where a worker has only just started.
+class Ready:
+    """The worker has nothing in hand."""
 
-    `parcel` is the trial's weights ("weights"), or its state after the epoch: at which it pauses ("rung"), or for
-    which it was time ("epoch").
-    An epoch's `reason` says why the trial began anew though it was given a state. `latency` is what was measured of
-    the candidate `digest`; None where that failed, for `reason`. `precision` is what was found of the device, in the
-    words of training/measuring/precision.py. `more` says that this is not the last report of a step: nothing can be
-    changed yet.
+
+@dataclass(frozen=True, kw_only=True)
+class EpochTrained:
+    """An epoch of a trial and its metrics, with the training's `state` after it where it was time to save one.
+
+    `began_anew` says why the training began with its first epoch though a state to go on from was given. `more`: it is
+    not the last report of a step, so that no instruction can follow from it.
     """
 
-    number: int = 0
-    kind: Literal["ready", "epoch", "rung", "weights", "tested", "latency", "precision", "failed", "lost"]
-    metrics: Mapping[str, float] | None = None
-    parcel: bytes | None = None
-    reason: str | None = None
-    digest: str = ""
-    latency: Mapping[str, Any] | None = None
-    precision: Mapping[str, Any] | None = None
+    number: int
+    metrics: Mapping[str, float]
+    state: bytes | None = None
+    began_anew: str | None = None
     more: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RungReached:
+    """The epoch at whose end the trial pauses; otherwise as EpochTrained."""
+
+    number: int
+    metrics: Mapping[str, float]
+    state: bytes
+    began_anew: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """The trained weights of a trial, as one safetensors file."""
+
+    number: int
+    weights: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What the test split says of the winner."""
+
+    number: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFailed:
+    """What the worker was told to do of this trial failed."""
+
+    number: int
+    failure: Failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyMeasured:
+    """The latency of the candidate with this identity: `Latency.to_dict` of training/measuring/latency.py."""
+
+    identity: str
+    latency: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyFailed:
+    """The candidate with this identity could not be measured."""
+
+    identity: str
+    failure: Failure
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionMeasured:
+    """The faster precision of the device: `Chosen.to_dict` of training/measuring/precision.py, and its text."""
+
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrecisionFailed:
+    """The faster precision could not be found out."""
+
+    failure: Failure
+
+
+Report = (
+    Ready
+    | EpochTrained
+    | RungReached
+    | Weights
+    | Tested
+    | TrialFailed
+    | LatencyMeasured
+    | LatencyFailed
+    | PrecisionMeasured
+    | PrecisionFailed
+)

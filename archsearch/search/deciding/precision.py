@@ -5,12 +5,12 @@ One for all of them, so that their scores can be compared; kept in the ledger, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger
-from archsearch.search.deciding.messages import Choose
+from archsearch.search.deciding.messages import Choose, PrecisionFailed, PrecisionMeasured
 from archsearch.space import SearchSpace
 from archsearch.space.settings import Precision
 
@@ -21,13 +21,13 @@ KIND = "precision"  # of the ledger's note
 
 
 class PrecisionChoice:
-    """`value` is None until it is `settled`."""
+    """`value` is None until the precision is settled: no trial may begin before that."""
 
     def __init__(self, space: SearchSpace, ledger: Ledger, observer: Observer) -> None:
-        self._ledger, self._observer, self._asked = ledger, observer, False
-        word = space.training.precision
-        self.value: Precision | None = None if word == "auto" else word
-        for event in ledger.events_of(KIND) if word == "auto" else ():
+        self._ledger, self._observer, self._in_progress = ledger, observer, False
+        setting = space.training.precision
+        self.value: Precision | None = None if setting == "auto" else setting
+        for event in ledger.events_of(KIND) if setting == "auto" else ():
             self.value = event.data["precision"]
 
     @property
@@ -36,22 +36,27 @@ class PrecisionChoice:
         return self.value is not None
 
     def ask(self, typical: Callable[[], Architecture | None]) -> Choose | None:
-        """What one worker is to find out, of a network like those of the search; None while another worker does."""
-        if self._asked:
+        """What one worker is to find out, of an architecture like those of the search; None while another worker does.
+        float32 is settled where there is no such architecture: nothing will be trained."""
+        if self._in_progress:
             return None
-        if (network := typical()) is None:  # nothing will train
+        if (architecture := typical()) is None:
             self.value = "float32"
             return None
-        self._asked = True
-        return Choose(architecture=network.to_dict())
+        self._in_progress = True
+        return Choose(architecture=architecture.to_dict())
 
-    def found(self, said: Mapping[str, Any] | None, reason: str | None) -> None:
-        """A worker's finding, kept and told; float32 where it failed, for `reason`."""
-        note: dict[str, Any] = {"precision": "float32", "reason": reason} if said is None else dict(said)
+    def settle(self, report: PrecisionMeasured | PrecisionFailed) -> None:
+        """Keeps and tells what a worker found out: float32 where it failed."""
+        match report:
+            case PrecisionMeasured(result=result):
+                note = dict(result)
+            case PrecisionFailed(failure=failure):
+                note = {"precision": "float32", "reason": str(failure)}
         self._ledger.note(KIND, note)
         self.value = note["precision"]
         self._observer.phase(f"training in {note.get('text', note['precision'])}")
 
     def lost(self) -> None:
-        """A worker died; if it was asked, the next one is."""
-        self._asked = False
+        """The worker that was asked died: the next one is asked."""
+        self._in_progress = False

@@ -7,20 +7,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.experiment import ExperimentFolder, Failure, Ledger, Trial, TrialState
 from archsearch.experiment.steady import steady
+from archsearch.search.deciding.candidates import Candidates
 from archsearch.search.deciding.deadline import Finalists
 from archsearch.search.deciding.failures import Failures
-from archsearch.search.deciding.gate import Gate
-from archsearch.search.deciding.keeping import Front
-from archsearch.search.deciding.messages import GoOn, HandOver, Instruction, Report, Rest, Train, Wait
+from archsearch.search.deciding.messages import (
+    Choose,
+    EpochTrained,
+    GoOn,
+    HandOver,
+    Instruction,
+    LatencyFailed,
+    LatencyMeasured,
+    Measure,
+    PrecisionFailed,
+    PrecisionMeasured,
+    Ready,
+    Report,
+    ReportIn,
+    Rest,
+    RungReached,
+    Test,
+    Tested,
+    Train,
+    TrialFailed,
+    Wait,
+    Weights,
+)
 from archsearch.search.deciding.observer import AfterCommit, Observer
 from archsearch.search.deciding.precision import PrecisionChoice
 from archsearch.search.deciding.rungs import Promotion, Rungs
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.testing import FinalTest
-from archsearch.search.proposing.proposals import Candidate, Proposals, derived_seed
-from archsearch.search.proposing.warm_start import carried_results
+from archsearch.search.deciding.weights import KeptWeights
+from archsearch.search.proposing.proposals import Candidate, derived_seed
 from archsearch.space import SearchSpace
 
 OBJECTIVE = "validation_accuracy"
@@ -38,27 +59,17 @@ class Search:
     clock: Callable[[], float] = steady
     test: bool = True
     gave_up: str = ""
-    _exhausted: bool = False
-    _told: bool = False
+    _phase_told: bool = False
 
     def __post_init__(self) -> None:
         self.observer = AfterCommit(self.observer, self.ledger)
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, "the driver was started anew")
-        self._gate = Gate(self.space, self.ledger)
-        self._proposals = Proposals(
-            self.space,
-            self.ledger.trials_as_known(),
-            self.ledger.epochs(),
-            prior=carried_results(self.ledger),
-            refused=self._gate.refused,
-        )
-        self._gate.teach(self._proposals.feasible)
-        self._proposals.prepare()
-        self._front = Front(self.space, self.folder, self.ledger)
+        self._candidates = Candidates(self.space, self.ledger, self.observer)
+        self._weights = KeptWeights(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
         self._states = States(self.folder, self.ledger)
-        self._final_test = FinalTest(self.folder, self.ledger, wanted=self.test)
+        self._final_test = FinalTest(self.folder, self.ledger, enabled=self.test)
         self._failures = Failures(self.space, self.ledger)
         self._precision = PrecisionChoice(self.space, self.ledger, self.observer)
         self._finalists = Finalists(self.space, self.ledger, self._rungs, clock=self.clock)
@@ -70,118 +81,115 @@ class Search:
             return self._answer(report)
 
     def _answer(self, report: Report) -> Instruction:
-        match report.kind:
-            case "epoch" | "rung":
+        match report:
+            case EpochTrained():
                 return self._after_epoch(report) or self._next()
-            case "weights":
+            case RungReached():
+                self._pause(report)
+            case Weights():
                 self._keep(report)
-            case "tested":
-                assert report.metrics is not None
-                self._final_test.found(report.number, report.metrics)
-            case "precision":
-                self._precision.found(report.precision, report.reason)
-            case "latency":
-                return self._measured(report) or self._next()
-            case "failed":
-                self._failed(report.number, report.reason or "failed")
-            case "lost":
-                self.lost(report.number, f"crashed: {report.reason}")
-            case "ready":
+            case Tested(number=number, metrics=metrics):
+                self._final_test.passed(number, metrics)
+            case PrecisionMeasured() | PrecisionFailed():
+                self._precision.settle(report)
+            case LatencyMeasured() | LatencyFailed():
+                candidate = self._candidates.measured(report)
+                return self._next() if candidate is None else self._begin(candidate)
+            case TrialFailed(number=number, failure=failure):
+                self._failed(number, failure)
+            case Ready():
                 pass
         return self._next()
 
-    def lost(self, number: int, reason: str) -> None:
-        """The worker of this trial is gone: crashed, hung or preempted, as `reason` begins. 0: it had no trial."""
-        if number == 0:
-            self._precision.lost()
-        else:
-            self._failed(number, reason)
-
-    def not_measured(self, digest: str, reason: str) -> None:
-        """The worker that measured this candidate (its identity) died."""
-        if (final := self._gate.lost(digest, reason)) is not None:
-            self._measured(final)
+    def lost(self, instruction: Instruction | None, failure: Failure) -> None:
+        """The worker that carried this out is gone: crashed, hung or preempted. None: it had not reported yet."""
+        match instruction:
+            case Train(number=number) | GoOn(number=number) | HandOver(number=number) | Test(number=number):
+                self._failed(number, failure)
+            case Choose():
+                self._precision.lost()
+            case Measure(identity=identity):
+                self._candidates.lost(identity, failure)
+            case None | ReportIn() | Wait() | Rest():
+                pass
 
     def interrupted(self) -> None:
         """The driver leaves: what runs waits for `resume`, and what is paused stays so."""
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, "interrupted")
 
-    def _after_epoch(self, report: Report) -> Instruction | None:
-        """Writes the epoch down and decides; None where the trial has paused or ended."""
-        assert report.metrics is not None
-        number, metrics = report.number, dict(report.metrics)
-        epoch, score = int(metrics["epoch"]), metrics[OBJECTIVE]
-        self._finalists.deadline.saw(number, metrics.get("seconds"))
-        if report.reason is not None:
-            self.ledger.note("state_lost", {"reason": report.reason}, trial=number)
-        if report.parcel is not None and report.kind == "rung":
-            self._pause(number, epoch, metrics, report.parcel)
-            return None
-        self._write_epoch(number, epoch, metrics, report.parcel)
+    def _after_epoch(self, report: EpochTrained) -> Instruction | None:
+        """Writes the epoch down and decides; None where the trial has ended."""
+        number, epoch, metrics = self._seen(report)
+        self._write_epoch(number, epoch, metrics, report.state)
         self.observer.trial(self.ledger.trial(number), metrics)
-        if not report.more and (late := self._failures.is_late(number)) is not None:
+        if not report.more and (late := self._failures.late(number)) is not None:
             self._failed(number, late)
             return None
-        end = self._finalists.end(number)
-        if epoch >= end:
-            if self._front.takes(self.ledger.trial(number), score):
+        if epoch >= self._finalists.end(number):
+            score = metrics[OBJECTIVE]
+            if self._weights.takes(self.ledger.trial(number), score):
                 return HandOver(number=number)
             self._end(number, lambda: self.ledger.finish(number, score))
             return None
         return GoOn(number=number, epochs=None if report.more else self._finalists.moved(number, epoch))
 
+    def _seen(self, report: EpochTrained | RungReached) -> tuple[int, int, dict[str, float]]:
+        """(trial, epoch, metrics) of an epoch, whose time is counted, and whose fresh start is noted."""
+        number, metrics = report.number, dict(report.metrics)
+        self._finalists.deadline.saw(number, metrics.get("seconds"))
+        if report.began_anew is not None:
+            self.ledger.note("state_lost", {"reason": report.began_anew}, trial=number)
+        return number, int(metrics["epoch"]), metrics
+
     def _write_epoch(self, number: int, epoch: int, metrics: dict[str, float], state: bytes | None) -> None:
-        """With the training's state after it, where one came: on disk before the ledger knows of it."""
+        """With the training's state after it, where one came: on disk before the ledger knows of it; the one before it
+        goes after that."""
         digest = None if state is None else self._states.write(number, epoch, state)
         self.ledger.epoch(number, epoch, metrics)
         if digest is not None:
             self.ledger.state_kept(number, epoch, digest)
             self.ledger.afterwards(lambda: self._states.tidy(number))
 
-    def _pause(self, number: int, epoch: int, metrics: dict[str, float], state: bytes) -> None:
-        """The trial's state is on disk before the ledger calls it paused, and the one before goes after that."""
+    def _pause(self, report: RungReached) -> None:
+        """The trial waits at its rung, with its state on disk; what can no longer be promoted loses its own."""
+        number, epoch, metrics = self._seen(report)
         score = metrics[OBJECTIVE]
-        digest = self._states.write(number, epoch, state)
-        self.ledger.epoch(number, epoch, metrics)
-        self.ledger.state_kept(number, epoch, digest)
+        self._write_epoch(number, epoch, metrics, report.state)
         self.ledger.pause(number, score, rung=epoch, bracket=self._rungs.bracket(number))
         self._score(number, epoch, score)
-        self.ledger.afterwards(lambda: self._states.tidy(number))
         if (behind := self._rungs.pushed_out(number, epoch, self.space.search.trials)) is not None:
             self.ledger.afterwards(lambda: self._states.drop(behind))
         trial = self.ledger.trial(number)
-        self._proposals.learn(trial, self.ledger.epochs(number))
+        self._candidates.learn(trial)
         self.observer.trial(trial, metrics)
         self.observer.trial(trial, None)
 
     def _score(self, number: int, epochs: int, score: float) -> None:
         """A score at a rung or at the end; the ledger keeps the correlations that it changes."""
-        for found in self._rungs.record(number, epochs, score):
-            if found.n:
-                self.ledger.correlate(
-                    found.rung, found.value, found.n, corrected=found.corrected, bracket=found.bracket
-                )
+        for rank in self._rungs.record(number, epochs, score):
+            if rank.n:
+                self.ledger.correlate(rank.rung, rank.value, rank.n, corrected=rank.corrected, bracket=rank.bracket)
 
-    def _keep(self, report: Report) -> None:
+    def _keep(self, report: Weights) -> None:
         """Of the best so far: its weights are on disk before the ledger calls it finished."""
-        assert report.parcel is not None
-        score = self.ledger.epochs(report.number)[-1].metrics[OBJECTIVE]
+        number = report.number
+        score = self.ledger.epochs(number)[-1].metrics[OBJECTIVE]
         assert score is not None, "only a finite score asks for weights"
-        self._front.keep(self.ledger.trial(report.number), score, report.parcel)
-        self._end(report.number, lambda: self.ledger.finish(report.number, score))
-        self.ledger.afterwards(self._front.tidy)
+        self._weights.keep(self.ledger.trial(number), score, report.weights)
+        self._end(number, lambda: self.ledger.finish(number, score))
+        self.ledger.afterwards(self._weights.tidy)
 
-    def _failed(self, number: int, reason: str) -> None:
+    def _failed(self, number: int, failure: Failure) -> None:
         """The trial waits for another worker, where it may be tried again; else it has failed. What was finished stays
         so, whatever befell its test."""
-        if self._final_test.failed(number, reason):
+        if self._final_test.failed(number, failure):
             return
-        if (why := self._failures.again(number, reason)) is not None:
-            self.ledger.requeue(number, why)
+        if (retried := self._failures.retry(number, failure)) is not None:
+            self.ledger.requeue(number, str(retried))
             self.observer.trial(self.ledger.trial(number), None)
         else:
-            self._end(number, lambda: self.ledger.fail(number, reason))
+            self._end(number, lambda: self.ledger.fail(number, str(failure)))
 
     def _end(self, number: int, write: Callable[[], None]) -> None:
         with self.ledger.transaction():
@@ -190,14 +198,14 @@ class Search:
             if trial.state is TrialState.FINISHED and trial.value is not None:
                 self._score(number, self.space.training.epochs, trial.value)
         self.ledger.afterwards(lambda: self._states.drop(number))
-        self._proposals.learn(trial, self.ledger.epochs(number))
+        self._candidates.learn(trial)
         self.observer.trial(trial, None)
 
     def _next(self) -> Instruction:
         """What was begun goes first, then what is promoted, then what is new, as long as the finalists have their time
         after it. In the end one trial at least is trained in full, and what is left at the rungs is stopped."""
         if not self._precision.settled:
-            return self._precision.ask(self._proposals.typical) or Wait()
+            return self._precision.ask(self._candidates.typical) or Wait()
         if (waiting := self.ledger.first(TrialState.WAITING)) is not None:
             return self._train(waiting, final=waiting.rung > 0 and not self._finalists.leave_time_for(waiting))
         if (hopeless := self._failures.hopeless()) is not None:
@@ -211,7 +219,7 @@ class Search:
             return new
         if not (in_time and for_new) and (finalist := self._finalist()) is not None:
             return finalist
-        if self.ledger.has(TrialState.RUNNING) or self._gate.pending:
+        if self.ledger.has(TrialState.RUNNING) or self._candidates.pending:
             return Wait()
         last = self._rungs.last_promotion()
         if last is not None:
@@ -238,8 +246,8 @@ class Search:
         chosen = self._finalists.choose()
         if chosen is None:
             return None
-        if not self._told:
-            self._told = True
+        if not self._phase_told:
+            self._phase_told = True
             self.observer.phase("the best so far train to the end in the time that is left")
         number, rung = chosen.number, chosen.rung
         data = {"finalist": True, "epochs": self._finalists.deadline.end(number, rung)}
@@ -267,7 +275,7 @@ class Search:
             precision=self._precision.value,
             micro_batch=self._failures.micro_batch(number),
             epochs=self._finalists.begins(number, done) if pause is None else None,
-            training=self.space.trainings.overrides(trial.choices),
+            overrides=self.space.trainings.overrides(trial.choices),
         )
 
     def _stop_the_paused(self) -> None:
@@ -280,24 +288,21 @@ class Search:
 
     def _propose(self) -> Instruction | None:
         """A new trial, or the measurement that decides whether a candidate becomes one."""
-        if self._gate.again:
-            return self._gate.measure(self._gate.again.pop(0))
-        number = self.ledger.total + len(self._gate.pending) + 1
-        if number > self.space.search.trials or self._exhausted:
+        if (measurement := self._candidates.remeasure()) is not None:
+            return measurement
+        number = self.ledger.total + self._candidates.pending + 1
+        if number > self.space.search.trials:
             return None
-        candidate = self._proposals.propose(number)
-        if candidate is None:
-            self._exhausted = True
-            self.ledger.note("exhausted", {"trials": number - 1})
-            self.observer.phase(f"the space is used up: {number - 1} networks within the budget, and no other")
-            return None
-        candidate = self._gate.priced(candidate)
-        return self._gate.ask(candidate) or self._begin(candidate)
+        match self._candidates.propose(number):
+            case Candidate() as candidate:
+                return self._begin(candidate)
+            case measurement:
+                return measurement
 
     def _begin(self, candidate: Candidate) -> Train:
         """A new trial, proposed and started in one transaction: a lane waits for it."""
         number = self.ledger.total + 1
-        self._proposals.begins(number, candidate)
+        self._candidates.begins(number, candidate)
         with self.ledger.transaction():
             trial = self.ledger.propose(
                 choices=candidate.choices,
@@ -307,11 +312,3 @@ class Search:
                 seed=derived_seed(self.space.search.seed, number),
             )
             return self._train(trial)
-
-    def _measured(self, report: Report) -> Train | None:
-        """The candidate becomes a trial if its latency keeps the budget."""
-        asked, candidate = self._gate.pending[report.digest], self._gate.answer(report)
-        self._gate.teach(self._proposals.feasible)
-        if candidate is None:
-            self._proposals.refuse(asked.digest)
-        return None if candidate is None else self._begin(candidate)

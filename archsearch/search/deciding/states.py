@@ -67,8 +67,8 @@ class States:
             return None
         return data if hashlib.sha256(data).hexdigest() == state.digest else None
 
-    def _keep(self, number: int, named: Collection[Path]) -> None:
+    def _keep(self, number: int, paths: Collection[Path]) -> None:
         for path in self._folder.states(number):
-            if path not in named:
+            if path not in paths:
                 with suppress(OSError):
                     path.unlink()

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState
-from archsearch.search.deciding.failures import ATTEMPTS, kind_of
+from archsearch.experiment import ExperimentFolder, Failure, Ledger, TrialState
+from archsearch.search.deciding.failures import ATTEMPTS, times
 from archsearch.search.deciding.messages import Test
 from archsearch.space.settings import Precision
 
@@ -18,39 +18,37 @@ INTERRUPTED = "test_interrupted"  # of the ledger's notes
 
 
 class FinalTest:
-    """Where it is not `wanted` nobody looks."""
+    """Hands the test to one worker at a time; with `enabled` false to none."""
 
-    def __init__(self, folder: ExperimentFolder, ledger: Ledger, *, wanted: bool) -> None:
-        self._folder, self._ledger, self._wanted = folder, ledger, wanted
-        self._asked = False
+    def __init__(self, folder: ExperimentFolder, ledger: Ledger, *, enabled: bool) -> None:
+        self._folder, self._ledger, self._enabled = folder, ledger, enabled
+        self._in_progress = False
 
     def ask(self, precision: Precision | None) -> Test | None:
-        """What a worker is to test; None where nothing is to be, or somebody does already."""
+        """What a worker is to test; None where nothing is to be tested, or a worker tests already."""
         best = self._ledger.best()
-        if not self._wanted or self._asked or best is None or self._ledger.has(TrialState.RUNNING) or self.done():
+        if not self._enabled or self._in_progress or best is None:
+            return None
+        if self._ledger.has(TrialState.RUNNING) or self._ledger.events_of("tested", "test_failed"):
             return None
         with suppress(OSError):
             weights = self._folder.weights(best.number).read_bytes()
-            self._asked = True
+            self._in_progress = True
             return Test(number=best.number, architecture=best.architecture, weights=weights, precision=precision)
         return None
 
-    def found(self, number: int, metrics: Mapping[str, Any]) -> None:
-        """The winner's figures."""
+    def passed(self, number: int, metrics: Mapping[str, Any]) -> None:
+        """Writes down what the test split says of the winner."""
         self._ledger.note("tested", dict(metrics), trial=number)
 
-    def failed(self, number: int, reason: str) -> bool:
+    def failed(self, number: int, failure: Failure) -> bool:
         """Whether it was the test of a trial that has ended, and not the trial, that failed; that is written down.
         Where the worker died, `ask` asks another, as often as a trial would be tried again."""
-        if not self._asked or not self._ledger.trial(number).state.ended:
+        if not self._in_progress or not self._ledger.trial(number).state.ended:
             return False
-        kind = kind_of(reason)
-        deaths = sum(kind_of(event.data["reason"]) == kind for event in self._ledger.events_of(INTERRUPTED))
-        again = kind == "preempted" or (kind in ("crashed", "hung") and deaths + 1 < ATTEMPTS[kind])
-        self._asked = not again
-        self._ledger.note(INTERRUPTED if again else "test_failed", {"reason": reason}, trial=number)
+        kind = failure.kind
+        deaths = times(self._ledger.events_of(INTERRUPTED), kind)
+        retry = kind == "preempted" or (kind in ("crashed", "hung") and deaths + 1 < ATTEMPTS[kind])
+        self._in_progress = not retry
+        self._ledger.note(INTERRUPTED if retry else "test_failed", {"reason": str(failure)}, trial=number)
         return True
-
-    def done(self) -> bool:
-        """Whether the test split was touched."""
-        return bool(self._ledger.events_of("tested", "test_failed"))

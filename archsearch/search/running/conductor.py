@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from archsearch.search.deciding.messages import Instruction, Measure, Report, Rest, Wait
+from archsearch.experiment import Failure
+from archsearch.search.deciding.messages import Instruction, Report, Rest, Wait
 from archsearch.search.running.environment import RayFailed
 
 if TYPE_CHECKING:
     from archsearch.search.deciding.search import Search
 
-
-LOSSES = 10
+LOSSES = 10  # workers in a row that died before they reported
 
 
 @dataclass(kw_only=True)
@@ -48,7 +48,7 @@ class Conductor:
 
     def over(self) -> bool:
         """Whether nothing is left to do, and nobody does anything: lanes that never came up are not waited for."""
-        return self.rested and all(isinstance(did, Wait | Rest) for did in self.doing.values())
+        return self.rested and all(isinstance(doing, Wait | Rest) for doing in self.doing.values())
 
     def lost(self, lane: str, *, preempted: bool) -> None:
         """The lane's process is gone, or its whole node; another takes its place. Raises RayFailed where none lives
@@ -56,17 +56,14 @@ class Conductor:
         self.losses += not preempted
         if self.losses > LOSSES:
             raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
-        limit, did = self.search.space.search.epoch_limit, self.doing.pop(lane, None)
+        limit, instruction = self.search.space.search.epoch_limit, self.doing.pop(lane, None)
         if preempted:
-            why = "preempted: its worker's node is gone"
-        elif did is not None and time.monotonic() - self.since[lane] >= limit:
-            why = f"hung: no epoch within search.epoch_limit, {limit:.0f} s"
+            failure = Failure("preempted", "its worker's node is gone")
+        elif instruction is not None and time.monotonic() - self.since[lane] >= limit:
+            failure = Failure("hung", f"no epoch within search.epoch_limit, {limit:.0f} s")
         else:
-            why = "crashed: its worker died"
-        if isinstance(did, Measure):
-            self.search.not_measured(did.digest, why)
-        else:
-            self.search.lost(getattr(did, "number", 0), why)
+            failure = Failure("crashed", "its worker died")
+        self.search.lost(instruction, failure)
 
 
 def hear(search: Search, reports: Sequence[Report]) -> Instruction:

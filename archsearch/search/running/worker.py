@@ -11,19 +11,31 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
+from archsearch.experiment import Failure
 from archsearch.reading.errors import InputError
 from archsearch.search.deciding.messages import (
     Choose,
+    EpochTrained,
     GoOn,
     HandOver,
     Instruction,
+    LatencyFailed,
+    LatencyMeasured,
     Measure,
+    PrecisionFailed,
+    PrecisionMeasured,
+    Ready,
     Report,
     ReportIn,
     Rest,
+    RungReached,
     Test,
+    Tested,
     Train,
+    TrialFailed,
+    TrialInstruction,
     Wait,
+    Weights,
 )
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.devices import memory_in_use
@@ -59,95 +71,103 @@ class TrialWorker:
         self._images, self._settings, self._threads = images, settings, threads
         self._save_every, self._save_at = save_every, math.inf
         self._feed: Feed | None = None
-        self._number = 0
         self._train: Train | None = None
-        self._pause: int | None = None
         self._training: Training | None = None
         self._epochs: Iterator[EpochMetrics] = iter(())
 
     def carry_out(self, instruction: Instruction) -> Report:
-        """Does what it says. A failure of the trial is a report, never an exception, but where the process is of no
-        further use: then it ends, and another takes its place."""
-        number = getattr(instruction, "number", 0)
+        """Does what it says. A failure is a report, never an exception, but where the process is of no further use:
+        then it ends, and another takes its place."""
+        match instruction:
+            case ReportIn() | Wait() | Rest():
+                return Ready()
+            case Measure():
+                return self._measure(instruction)
+            case Choose():
+                return self._choose(instruction)
         try:
-            match instruction:
-                case Train():
-                    began_anew = self._begin(instruction)
-                    return replace(self._next_epoch(), reason=began_anew)
-                case GoOn() | HandOver() if self._training is None or number != self._number:
-                    return Report(kind="lost", number=number, reason="the worker was started anew")
-                case GoOn(epochs=end):
-                    if end is not None and self._training is not None:
-                        self._training.end_at(end)
-                        self._train = None
-                    return self._next_epoch()
-                case HandOver():
-                    return self._hand_over()
-                case Test():
-                    return self._test(instruction)
-                case Measure():
-                    return self._measure(instruction)
-                case Choose():
-                    return self._choose(instruction)
-                case ReportIn() | Wait() | Rest():
-                    return Report(kind="ready")
+            return self._work_on(instruction)
         except Exception as error:
-            reason = classify(error)
-            if DEVICE_LOST in reason:
+            failure = failure_of(error)
+            if DEVICE_LOST in failure.text:
                 raise
             self._training, self._epochs = None, iter(())
         forget_backward_pass()
         free_cached_memory()
-        return Report(kind="failed", number=number, reason=reason)
+        return TrialFailed(number=instruction.number, failure=failure)
 
     def carry_on(self, instruction: Instruction, *, seconds: float) -> list[Report]:
-        """Does what it says and goes on with the trial's next epochs, until somebody has to decide (at a rung, at
-        the end) or so many seconds have passed; the reports in order, at least one."""
-        began = time.monotonic()
-        reports = [self.carry_out(instruction)]
-        while _goes_on(reports[-1]) and time.monotonic() - began < seconds:
-            reports[-1] = replace(reports[-1], more=True)
-            reports.append(self.carry_out(GoOn(number=reports[-1].number)))
-        return reports
+        """Does what it says and goes on with the trial's next epochs, until a decision is needed (at a rung, at the
+        end) or so many seconds have passed; the reports in order, at least one."""
+        began, reports = time.monotonic(), list[Report]()
+        while True:
+            report = self.carry_out(instruction)
+            match report:
+                case EpochTrained(number=number, metrics=metrics) if metrics["epoch"] < metrics["epochs"]:
+                    if time.monotonic() - began < seconds:
+                        reports.append(replace(report, more=True))
+                        instruction = GoOn(number=number)
+                        continue
+            return [*reports, report]
 
-    def _measure(self, asked: Measure) -> Report:
-        from archsearch.training.measuring.latency import measure
+    def _work_on(self, instruction: TrialInstruction) -> Report:
+        match instruction:
+            case Train():
+                began_anew = self._begin(instruction)
+                return replace(self._next_epoch(), began_anew=began_anew)
+            case Test():
+                return self._test(instruction)
+        training, train = self._training, self._train
+        if training is None or train is None or train.number != instruction.number:
+            failure = Failure("crashed", "the worker was started anew")
+            return TrialFailed(number=instruction.number, failure=failure)
+        match instruction:
+            case HandOver(number=number):
+                return _weights(number, training)
+            case GoOn(epochs=end):
+                if end is not None:
+                    training.end_at(end)
+                    self._train = replace(train, epochs=end)
+                return self._next_epoch()
 
+    def _measure(self, task: Measure) -> LatencyMeasured | LatencyFailed:
         self._training = None
         try:
-            found = measure(
-                Architecture.from_dict(dict(asked.architecture)),
+            from archsearch.training.measuring.latency import measure
+
+            latency = measure(
+                Architecture.from_dict(dict(task.architecture)),
                 device=self._settings.device,
-                batch=asked.batch,
-                precision=asked.precision,
+                batch=task.batch,
+                precision=task.precision,
                 threads=self._threads,
             )
         except Exception as error:
-            return Report(kind="latency", digest=asked.digest, reason=classify(error))
-        return Report(kind="latency", digest=asked.digest, latency=found.to_dict())
+            return LatencyFailed(identity=task.identity, failure=failure_of(error))
+        return LatencyMeasured(identity=task.identity, latency=latency.to_dict())
 
-    def _choose(self, asked: Choose) -> Report:
-        from archsearch.training.measuring.precision import choose_precision
-
+    def _choose(self, task: Choose) -> PrecisionMeasured | PrecisionFailed:
         try:
-            network = Architecture.from_dict(dict(asked.architecture))
-            found = choose_precision(network, self._settings, threads=self._threads)
+            from archsearch.training.measuring.precision import choose_precision
+
+            architecture = Architecture.from_dict(dict(task.architecture))
+            chosen = choose_precision(architecture, self._settings, threads=self._threads)
         except Exception as error:
-            return Report(kind="precision", reason=classify(error))
-        return Report(kind="precision", precision={**found.to_dict(), "text": str(found)})
+            return PrecisionFailed(failure=failure_of(error))
+        return PrecisionMeasured(result={**chosen.to_dict(), "text": str(chosen)})
 
     def _begin(self, train: Train) -> str | None:
         """Why the state that was given cannot be used: the trial then begins anew."""
-        why, training = None, self._training if train.goes_on(self._train) else None
+        problem, training = None, self._training if train.goes_on(self._train) else None
         if training is None or training.epoch != train.done:  # otherwise it paused here a moment ago
             self._training = training = None  # Frees the last trial's memory before the next one's is taken.
-            training, why = self._restored(train)
+            training, problem = self._restored(train)
         if train.epochs is not None:
             training.end_at(train.epochs)
         self._training, self._epochs = training, iter(training)
-        self._train, self._number, self._pause = replace(train, state=None), train.number, train.pause
+        self._train = replace(train, state=None)
         self._save_at = time.monotonic() + self._save_every
-        return why
+        return problem
 
     def _restored(self, train: Train) -> tuple[Training, str | None]:
         training = self._fresh(train)
@@ -174,7 +194,7 @@ class TrialWorker:
         return Training(network, self._images, run, feed=self._images_at_hand())
 
     def _settings_of(self, train: Train) -> TrainingSettings:
-        settings = self._settings.with_overrides(train.training)
+        settings = self._settings.with_overrides(train.overrides)
         return settings if train.micro_batch is None else settings.with_overrides({"micro_batch": train.micro_batch})
 
     def _images_at_hand(self) -> Feed:
@@ -186,27 +206,19 @@ class TrialWorker:
             self._feed = feed_of(self._images, self._settings, resolve_device(self._settings.device))
         return self._feed
 
-    def _next_epoch(self) -> Report:
+    def _next_epoch(self) -> EpochTrained | RungReached:
         metrics = next(self._epochs)
-        assert self._training is not None
-        pauses = metrics.epoch == self._pause
-        state = pack(*self._training.state()) if pauses or self._is_time_to_save(metrics) else None
-        self._save_at = self._save_at if state is None else time.monotonic() + self._save_every
+        assert self._training is not None and self._train is not None
+        number, pauses = self._train.number, metrics.epoch == self._train.pause
         measured = {**metrics.to_dict(), **memory_in_use(self._training.device)}
-        return Report(kind="rung" if pauses else "epoch", number=self._number, metrics=measured, parcel=state)
+        # Not after the last epoch, from which nobody goes on.
+        if not pauses and (metrics.epoch >= metrics.epochs or time.monotonic() < self._save_at):
+            return EpochTrained(number=number, metrics=measured)
+        state = pack(*self._training.state())
+        self._save_at = time.monotonic() + self._save_every
+        return (RungReached if pauses else EpochTrained)(number=number, metrics=measured, state=state)
 
-    def _is_time_to_save(self, metrics: EpochMetrics) -> bool:
-        """Not after the last epoch, from which nobody goes on."""
-        return metrics.epoch < metrics.epochs and time.monotonic() >= self._save_at
-
-    def _hand_over(self) -> Report:
-        from archsearch.training.checkpoint import weights_to_bytes
-
-        assert self._training is not None
-        weights = weights_to_bytes(self._training.weights())
-        return Report(kind="weights", number=self._number, parcel=weights)
-
-    def _test(self, test: Test) -> Report:
+    def _test(self, test: Test) -> Tested:
         from archsearch.network import build
         from archsearch.training.checkpoint import weights_from_bytes
         from archsearch.training.loop import Training
@@ -218,11 +230,8 @@ class TrialWorker:
         run = TrainingRun(settings=self._settings, seed=0, threads=self._threads, precision=test.precision)
         training = Training(network, self._images, run, feed=self._images_at_hand())
         result = training.evaluate("test")
-        return Report(
-            kind="tested",
-            number=test.number,
-            metrics={"test_accuracy": result.accuracy, "test_loss": result.loss, "images": result.images},
-        )
+        metrics = {"test_accuracy": result.accuracy, "test_loss": result.loss, "images": result.images}
+        return Tested(number=test.number, metrics=metrics)
 
 
 def forget_backward_pass() -> None:
@@ -249,9 +258,10 @@ def load_trainer() -> None:
     import archsearch.training.loop  # noqa: F401
 
 
-def _goes_on(report: Report) -> bool:
-    """Whether its trial's next epoch follows without a decision."""
-    return report.kind == "epoch" and report.metrics is not None and report.metrics["epoch"] < report.metrics["epochs"]
+def _weights(number: int, training: Training) -> Weights:
+    from archsearch.training.checkpoint import weights_to_bytes
+
+    return Weights(number=number, weights=weights_to_bytes(training.weights()))
 
 
 def pack(tensors: dict[str, Tensor], extra: dict[str, Any]) -> bytes:
@@ -272,19 +282,19 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(bytes(tensors.pop(EXTRA).numpy()))
 
 
-def classify(error: Exception) -> str:
-    """The reason that the ledger keeps: `oom`, `nan`, `data`, or the error in a line with where it was raised."""
+def failure_of(error: Exception) -> Failure:
+    """An error in a worker as the ledger keeps it: nan, data, oom, or the exception's name and where it was raised."""
     import torch
 
     from archsearch.training.loop import Diverged
 
     if isinstance(error, Diverged):
-        return f"nan: {error}"
+        return Failure("nan", str(error))
     if isinstance(error, InputError):
-        return f"data: {str(error).splitlines()[0]}"[:500]
+        return Failure("data", str(error).splitlines()[0])
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
-        word in str(error) for word in OUT_OF_MEMORY
+        text in str(error) for text in OUT_OF_MEMORY
     ):
-        return "oom: the trial ran out of memory"
+        return Failure("oom", "the trial ran out of memory")
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({frame.name}, line {frame.lineno})"[:500]
+    return Failure(type(error).__name__, f"{error} ({frame.name}, line {frame.lineno})")

@@ -1,0 +1,67 @@
+"""What a search keeps of its finished trials: the best one's weights; with several objectives, the Pareto front's."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import numpy as np
+
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point, write_atomically
+from archsearch.experiment.pareto import front, objective_scores, undominated
+from archsearch.experiment.records import spell
+from archsearch.space import SearchSpace
+
+
+class KeptWeights:
+    """Weights lie in trials/ID/ from before the ledger calls a trial finished until a better one has finished."""
+
+    def __init__(self, space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:
+        self._space, self._folder, self._ledger = space, folder, ledger
+        self._objectives = tuple(space.search.objectives)
+
+    def takes(self, trial: Trial, accuracy: float) -> bool:
+        """Whether the weights of a trial with this validation accuracy would be kept."""
+        if self._is_best(accuracy):
+            return True
+        if len(self._objectives) == 1:
+            return False
+        rivals = [rival for rival in self._ledger.trials(TrialState.FINISHED) if rival.number != trial.number]
+        rows = [objective_scores(rival, self._objectives) for rival in rivals]
+        scores = np.array([objective_scores(trial, self._objectives, accuracy), *rows], np.float64)
+        return bool(undominated(scores)[0])
+
+    def keep(self, trial: Trial, accuracy: float, weights: bytes) -> None:
+        """Writes the trial's weights and architecture, and best.yaml where it is the most accurate."""
+        self._folder.make_trial(trial.number)
+        write_atomically(self._folder.weights(trial.number), weights)
+        architecture = self._described(trial, accuracy)
+        write_atomically(self._folder.model_yaml(trial.number), architecture)
+        if self._is_best(accuracy):
+            write_atomically(self._folder.best_yaml, architecture)
+        crash_point("weights-written")
+
+    def tidy(self) -> None:
+        """Deletes the weights of trials that a better one has replaced."""
+        finished, best = self._ledger.trials(TrialState.FINISHED), self._ledger.best()
+        keep = {best.number} if best else set()
+        if len(self._objectives) > 1:
+            keep |= {trial.number for trial in front(finished, self._objectives)}
+        for trial in finished:
+            if trial.number not in keep:
+                for path in (self._folder.weights(trial.number), self._folder.model_yaml(trial.number)):
+                    with suppress(OSError):
+                        path.unlink()
+
+    def _is_best(self, accuracy: float) -> bool:
+        best = self._ledger.best()
+        return best is None or best.value is None or accuracy > best.value
+
+    def _described(self, trial: Trial, accuracy: float) -> str:
+        head = (
+            f"# {self._space.name}: trial {trial.id}, validation accuracy {accuracy:.4f},\n"
+            f"# {trial.cost['params']:,} parameters, {trial.cost['flops']:,} FLOPs (fvcore's total).\n"
+        )
+        if trial.training:
+            head += f"# Trained with {spell(trial.training)}.\n"
+        return head + Architecture.from_dict(dict(trial.architecture)).to_yaml()
