@@ -28,36 +28,36 @@ class Average:
         self.decay, self.updates = decay, 0
         state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
         self._live = {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
-        self._whole = {name: tensor for name, tensor in state.items() if name not in self._live}
+        self._integers = {name: tensor for name, tensor in state.items() if name not in self._live}
         with torch.inference_mode(False):
             self._average = {name: tensor.clone() for name, tensor in self._live.items()}
         self._from, self._into = list(self._live.values()), list(self._average.values())
 
     @torch.no_grad()
     def update(self) -> None:
-        """Takes in the weights as they are; after each step of the optimiser."""
+        """Takes in the weights as they are now; called after each step of the optimiser."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(self._into, self._from, 1 - decay)
         self.updates += 1
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The model holds the average inside, and its own weights again afterwards, whatever happens.
+        """Inside the block the model holds the average; afterwards its own weights again, also after an exception.
 
         Values are copied, not exchanged, so that every tensor stays where it lies (CUDA graphs). Not to be nested.
         """
         with torch.no_grad():
-            kept = [tensor.clone() for tensor in self._from]
+            weights = [tensor.clone() for tensor in self._from]
             torch._foreach_copy_(self._from, self._into)
         try:
             yield
         finally:
             with torch.no_grad():
-                torch._foreach_copy_(self._from, kept)
+                torch._foreach_copy_(self._from, weights)
 
     def weights(self) -> dict[str, Tensor]:
         """The average by the names of the model's state_dict: the weights to hand over. Not copies."""
-        return {**self._whole, **self._average}
+        return {**self._integers, **self._average}
 
     def state(self) -> dict[str, Tensor]:
         """The average, each as weights.NAME, and `updates`."""
@@ -68,8 +68,8 @@ class Average:
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state`. Raises ValueError for the state of another network."""
-        own = self.state()
-        if own.keys() != state.keys() or any(own[key].shape != value.shape for key, value in state.items()):
+        current = self.state()
+        if current.keys() != state.keys() or any(current[key].shape != value.shape for key, value in state.items()):
             raise ValueError("the average's state is of another network")
         self.updates = int(state["updates"])
         for name, tensor in self._average.items():

@@ -35,8 +35,8 @@ def save_checkpoint(folder: Path, model_state: dict[str, Tensor], extra: dict[st
     files = {name: {"sha256": _sha256(data), "bytes": len(data)} for name, data in contents.items()}
     contents[MANIFEST] = json.dumps({"format": FORMAT, "files": files}).encode()
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in folder.parent.glob(f".{folder.name}.new-*"):  # by a process that was killed
-        shutil.rmtree(left, ignore_errors=True)
+    for unfinished in folder.parent.glob(f".{folder.name}.new-*"):  # by a process that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
     new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.new-"))  # mode 0700
     try:
         for name, data in contents.items():
@@ -58,7 +58,7 @@ def save_checkpoint(folder: Path, model_state: dict[str, Tensor], extra: dict[st
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """(tensors, extra) of this folder alone. Raises CheckpointDamaged."""
+    """(tensors, extra) as `save_checkpoint` was given them. Raises CheckpointDamaged where they are not whole."""
     try:
         manifest = json.loads(_read(folder / MANIFEST))
         files = {name: manifest["files"][name] for name in (WEIGHTS, EXTRA)}
@@ -77,33 +77,33 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 def load_latest(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """The checkpoint, or the one before where it is damaged or absent, or None where neither can be used."""
-    for place in (folder, _before(folder)):
+    for candidate in (folder, _before(folder)):
         try:
-            return load_checkpoint(place)
+            return load_checkpoint(candidate)
         except CheckpointDamaged:
             continue
     return None
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """The checkpoint, and the one before."""
-    for place in (folder, _before(folder)):
-        shutil.rmtree(place, ignore_errors=True)
+    """Deletes the checkpoint and the one before, where they are."""
+    for checkpoint in (folder, _before(folder)):
+        shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def weights_to_bytes(state: dict[str, Tensor]) -> bytes:
     """Tensors as safetensors, from any device and memory format: how a worker hands weights to its driver."""
     from safetensors.torch import save
 
-    plain = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
     # safetensors refuses tensors that share memory, as tied weights do.
-    seen: set[int] = set()
-    for name, value in plain.items():
+    pointers: set[int] = set()
+    for name, value in tensors.items():
         pointer = value.untyped_storage().data_ptr()
-        if pointer in seen and value.numel():
-            plain[name] = value.clone()
-        seen.add(pointer)
-    return save(plain)
+        if pointer in pointers and value.numel():
+            tensors[name] = value.clone()
+        pointers.add(pointer)
+    return save(tensors)
 
 
 def weights_from_bytes(data: bytes) -> dict[str, Tensor]:
@@ -134,7 +134,7 @@ def _sha256(data: bytes) -> str:
 
 
 def _read(path: Path) -> bytes:
-    """No symbolic link is followed: what is read lies in the folder itself."""
+    """The bytes of a file of the folder itself: a symbolic link raises OSError, where the system can tell."""
     with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
         return file.read()
 

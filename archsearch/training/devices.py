@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 
 def gpus() -> list[str] | None:
-    """Each one's name and memory; None where torch can use none. Raises ImportError where torch cannot be loaded."""
+    """Name and memory of each GPU; None where torch can use none. Raises ImportError where torch cannot be loaded."""
     import torch
 
     if not torch.cuda.is_available():
         return None
-    found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    return [f"{device.name} {device.total_memory / 2**30:.0f} GiB" for device in found]
+    properties = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    return [f"{gpu.name} {gpu.total_memory / 2**30:.0f} GiB" for gpu in properties]
 
 
 def memory_in_use(device: torch.device) -> dict[str, float]:
-    """`gpu_memory`: the share of the GPU's memory that is taken, by whomever; nothing of a CPU."""
+    """`gpu_memory`: the share of the GPU's memory that all processes on it take; empty for a CPU."""
     import torch
 
     if device.type != "cuda":
@@ -47,7 +47,7 @@ def resolve_device(name: str | torch.device) -> torch.device:
 
 
 def usual_precision(settings: TrainingSettings, device: torch.device) -> Precision:
-    """The settings'; for auto, without a measurement: bfloat16 on a GPU that has it, else float32."""
+    """The precision of the settings; where that is auto, bfloat16 on a GPU that has it, else float32."""
     import torch
 
     if settings.precision != "auto":
@@ -56,7 +56,7 @@ def usual_precision(settings: TrainingSettings, device: torch.device) -> Precisi
 
 
 def device_name(device: torch.device) -> str:
-    """The processor's own name, so that a figure is never taken for another machine's."""
+    """The processor's name as the system has it, so that a figure is never taken for another machine's."""
     import torch
 
     if device.type == "cuda":

@@ -141,16 +141,16 @@ def _fits(architecture: Architecture, images: ImageSet) -> None:
 
 
 def _identity(architecture: Architecture, images: ImageSet, training: Training, start: dict[str, Any] | None) -> str:
-    """Two trainings with the same words and the same start go through the same states."""
-    words = [architecture.to_dict(), images.digest, training.settings.to_dict(), training.run.seed]
-    words += [start["sha256"] if start else "", training.frozen.freeze]
-    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+    """Equal for two trainings that go through the same states: same network, images, settings, seed and start."""
+    values = [architecture.to_dict(), images.digest, training.settings.to_dict(), training.run.seed]
+    values += [start["sha256"] if start else "", training.frozen.freeze]
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def _restored(training: Training, checkpoint: Path, identity: str) -> list[dict[str, Any]]:
-    """The epochs so far; none where there is no checkpoint of this very training."""
-    found = load_latest(checkpoint)
-    if found is None or found[1].get("identity") != identity:
+    """Restores this very training from its checkpoint; the metrics of its epochs so far, none where there is none."""
+    state = load_latest(checkpoint)
+    if state is None or state[1].get("identity") != identity:
         return []
-    training.restore(*found)
-    return list(found[1]["history"])
+    training.restore(*state)
+    return list(state[1]["history"])

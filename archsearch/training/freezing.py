@@ -1,4 +1,4 @@
-"""What of a network does not train: its trunk, or its norms."""
+"""The part of a network that does not train: its trunk, or its norms."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Freeze = Literal["none", "trunk", "bn"]
 
 
 class Frozen:
-    """Holds a part of `model` as it is, bit for bit: its parameters get no gradient, its norms stay in eval mode.
+    """Keeps a part of `model` as it is, bit for bit: its parameters get no gradient, its norms stay in eval mode.
 
     trunk: everything but the classifier; bn: every norm's scale, shift and statistics. Dropout and stochastic depth
     go on drawing.
@@ -35,10 +35,10 @@ class Frozen:
         self.parameters = sum(parameter.numel() for parameter in parameters)
 
     def keep(self) -> None:
-        """After each `model.train()`, which puts the norms too into training mode."""
+        """Puts the frozen norms back into eval mode; called after each `model.train()`."""
         for norm in self.norms:
             norm.eval()
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON fields: what, how many parameters, how many norms."""
+        """JSON fields: the part that is frozen, how many parameters it has, how many norms."""
         return {"freeze": self.freeze, "parameters": self.parameters, "norms": len(self.norms)}

@@ -152,7 +152,7 @@ class Training:
         self.step.start()
         with torch_seeded(self.run.seed, epoch, self.device, deterministic=self.settings.deterministic):
             for number, (images, labels) in enumerate(batches):
-                rate = recipe.learning_rate(self.settings, *self.course.place(epoch, number, self.steps))
+                rate = recipe.learning_rate(self.settings, *self.course.schedule_step(epoch, number, self.steps))
                 self.step(images, labels, mixer, rate)
                 if self.on_step is not None:
                     self.on_step(number + 1, self.steps)
@@ -176,7 +176,7 @@ class Training:
         return TestMetrics(loss=loss.item() / count, accuracy=right.item() / count, images=count)
 
     def weights(self) -> dict[str, Tensor]:
-        """What is evaluated and handed over, by the names of the model's state_dict; not copies."""
+        """The weights that are evaluated and handed over, by the names of the model's state_dict; not copies."""
         return self.model.state_dict() if self.step.average is None else self.step.average.weights()
 
     def end_at(self, epochs: int) -> None:

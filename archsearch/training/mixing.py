@@ -33,11 +33,11 @@ class Mixer:
 
     @property
     def mixes(self) -> bool:
-        """Whether it does anything."""
+        """Whether batches are changed at all."""
         return self.mixup > 0 or self.cutmix > 0
 
     def __call__(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, float]:
-        """(images, labels, other labels, share): `share` of each of `labels`, 1 - share of each of the others.
+        """(images, labels, partners, share): targets are `share` of `labels` and 1 - share of `partners`, (N,) each.
 
         Images are (N, C, H, W), floats in either memory format, and changed in place. `share` is 0.5 or more: labels
         are those of the larger part. Without anything to mix, the share is 1.
@@ -53,8 +53,8 @@ class Mixer:
         else:
             share = drawn
             images.lerp_(_turned(images), 1 - share)
-        others = labels.roll(1, 0)
-        return (images, labels, others, share) if share >= 0.5 else (images, others, labels, 1 - share)
+        partners = labels.roll(1, 0)
+        return (images, labels, partners, share) if share >= 0.5 else (images, partners, labels, 1 - share)
 
     def _pastes(self) -> bool:
         if self.mixup > 0 and self.cutmix > 0:
@@ -76,5 +76,5 @@ def _paste(images: Tensor, rows: slice, columns: slice) -> float:
 
 
 def _turned(images: Tensor) -> Tensor:
-    """A copy in which each image stands one place later; in the memory's order, in which nothing need be gathered."""
+    """A copy in which each image stands one index later; in the memory's order, so that nothing need be gathered."""
     return images.permute(0, 2, 3, 1).roll(1, 0).permute(0, 3, 1, 2)

@@ -70,7 +70,7 @@ def _safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
 
 def _pickled(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
-        found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise refuse(
             "a pickle that is damaged, or holds more than tensors; it was not run",
@@ -79,10 +79,10 @@ def _pickled(path: Path, data: bytes) -> dict[str, Tensor]:
         ) from error
     except UNREADABLE as error:
         raise refuse("the file is damaged: torch cannot read it", allowed=KINDS, file=str(path)) from error
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise refuse(
-            f"the file holds {type(found).__name__}, and no state dict of tensors alone",
+            f"the file holds {type(content).__name__}, and no state dict of tensors alone",
             allowed="a state dict, as torch.save(model.state_dict(), FILE) writes it",
             file=str(path),
         )
-    return {str(key): value for key, value in found.items()}
+    return {str(key): value for key, value in content.items()}

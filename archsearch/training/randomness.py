@@ -1,4 +1,4 @@
-"""Where the draws of a training come from, and how torch's global state is kept out of it."""
+"""The random generators of a training, which leaves torch's global state as it was."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import torch
 
 
 def generator_of(seed: int, purpose: str, epoch: int) -> torch.Generator:
-    """Each kind of draw has its own. On the CPU whatever the device, so that a GPU sees the same order and crops."""
+    """The generator of one kind of draw in one epoch. On the CPU whatever the device: a GPU sees the same order and
+    crops."""
     return torch.Generator().manual_seed(number_of(seed, purpose, epoch))
 
 
 def number_of(seed: int, purpose: str, epoch: int) -> int:
-    """63 bits that (seed, purpose, epoch) decide."""
+    """A number below 2**63 that (seed, purpose, epoch) decide."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 

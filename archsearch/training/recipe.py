@@ -1,4 +1,4 @@
-"""The recipe: learning rate as one expression of the step, and loss (optimizer.py has the steps)."""
+"""The recipe: the learning rate as one expression of the step, and the loss."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def learning_rate(settings: TrainingSettings, step: float, total: int) -> float:
     """
     warm = settings.warmup * total
     rising = min(1.0, (step + 1) / warm) if warm else 1.0
-    gone = max(0.0, (step + 1 - max(warm, 1)) / (total + 1 - max(warm, 1)))
+    fraction = max(0.0, (step + 1 - max(warm, 1)) / (total + 1 - max(warm, 1)))
     match settings.schedule:
         case "one_cycle" | "linear":
-            falling = 1 - gone
+            falling = 1 - fraction
         case "cosine":
-            falling = (1 + math.cos(math.pi * gone)) / 2
+            falling = (1 + math.cos(math.pi * fraction)) / 2
         case "step":
             falling = settings.step_factor ** sum(step / total >= milestone for milestone in settings.milestones)
         case "constant":
@@ -52,14 +52,14 @@ def segment(epoch: int, epochs: int, rungs: Sequence[int]) -> tuple[int, int]:
 
 
 def loss(
-    scores: Tensor, labels: Tensor, smoothing: float = 0.0, other: Tensor | None = None, share: float | Tensor = 1.0
+    scores: Tensor, labels: Tensor, smoothing: float = 0.0, partners: Tensor | None = None, share: float | Tensor = 1.0
 ) -> Tensor:
     """Mean cross-entropy, `smoothing` of the mass spread over all classes (Szegedy 2016), in float32.
 
-    Of mixed images (see mixing.py): `share` of that to `labels`, and the rest of that to `other`.
+    Of mixed images (see mixing.py): `share` of it is to `labels`, 1 - share to `partners`.
     """
     scores = scores.float()
     first = functional.cross_entropy(scores, labels, label_smoothing=smoothing)
-    if other is None:
+    if partners is None:
         return first
-    return share * first + (1 - share) * functional.cross_entropy(scores, other, label_smoothing=smoothing)
+    return share * first + (1 - share) * functional.cross_entropy(scores, partners, label_smoothing=smoothing)

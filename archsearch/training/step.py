@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training import recipe
 from archsearch.training.averaging import Average
+from archsearch.training.feeds.batches import parts
 from archsearch.training.mixing import Mixer
 from archsearch.training.optimizer import Optimizer
 from archsearch.training.run import Projected
@@ -40,24 +41,24 @@ class Step:
         self.start()
 
     def start(self) -> None:
-        """An epoch begins: the sums of losses and of right answers, on the device so that no step waits for it."""
+        """Sets the epoch's sums of losses and of right answers to zero; on the device, so that no step waits for it."""
         self.losses = torch.zeros((), device=self.device)
         self.right = torch.zeros((), device=self.device, dtype=torch.int64)
 
     def __call__(self, images: Tensor, labels: Tensor, mixer: Mixer, rate: float) -> None:
         """One step at this rate, on images (N, C, H, W), which may be changed."""
-        images, labels, others, share = mixer(images, labels)
-        size = self.settings.micro_batch or len(labels)
-        for part, wanted, other in zip(*(torch.split(each, size) for each in (images, labels, others)), strict=True):
+        images, labels, partners, share = mixer(images, labels)
+        count, smoothing = len(labels), self.settings.label_smoothing
+        for part in parts(count, self.settings.micro_batch or count):
             with self.autocast():
-                scores = self._forward(part)
-            smoothing = self.settings.label_smoothing
-            loss = recipe.loss(scores, wanted, smoothing, other if mixer.mixes else None, share)
-            if len(wanted) < len(labels):
-                loss = loss * (len(wanted) / len(labels))
+                scores = self._forward(images[part])
+            targets = labels[part]
+            loss = recipe.loss(scores, targets, smoothing, partners[part] if mixer.mixes else None, share)
+            if len(targets) < count:
+                loss = loss * (len(targets) / count)
             torch.autograd.backward(loss)
             self.losses += loss.detach()
-            self.right += (scores.detach().argmax(1) == wanted).sum()
+            self.right += (scores.detach().argmax(1) == targets).sum()
         self.optimizer.step(rate)
         if self._projected is not None:
             self._projected.project()
@@ -65,21 +66,21 @@ class Step:
             self.average.update()
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """What a forward pass runs in."""
+        """The context of a forward pass: autocast where the precision is bfloat16."""
         if self.precision == "float32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def evaluated(self) -> AbstractContextManager[None]:
-        """Inside, the model holds what is evaluated and handed over: the average where there is one."""
+        """Inside, the model holds the weights that are evaluated and handed over: the average, where one is taken."""
         return nullcontext() if self.average is None else self.average.applied()
 
     def state(self) -> dict[str, Tensor]:
         """The optimiser's buffers and the average, for `restore`."""
-        found = {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
+        tensors = {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
         if self.average is not None:
-            found |= {f"average.{name}": value for name, value in self.average.state().items()}
-        return found
+            tensors |= {f"average.{name}": value for name, value in self.average.state().items()}
+        return tensors
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """The inverse of `state`. Raises ValueError for the state of another network or recipe."""

@@ -104,8 +104,8 @@ def test_streamed_batches_are_those_of_held_images(root, workers):
     for split in ("validation", "test"):
         assert same(list(feed.evaluation(split, 3)), list(wanted.evaluation(split, 3)))
     assert same(epoch(feed), epoch(wanted)) and not same(epoch(feed, seed=1), epoch(wanted))
-    other = feed.with_recipe(TrainingSettings())
-    assert same(epoch(other), epoch(wanted.with_recipe(TrainingSettings())))
+    other = StreamFeed(streamed, TrainingSettings(), CPU, workers)
+    assert same(epoch(other), epoch(DeviceFeed(held, TrainingSettings(), CPU)))
     assert not multiprocessing.active_children()
 
 
@@ -113,7 +113,7 @@ def test_resized_crops_are_the_same_whoever_reads_them(root):
     images = load(root, in_memory=False)
     alone, two = (StreamFeed(images, RESIZED, CPU, workers) for workers in (0, 2))
     assert same(epoch(alone), epoch(two)) and not same(epoch(alone), epoch(two, seed=1))
-    assert same(epoch(alone), epoch(alone.with_recipe(RESIZED)))
+    assert same(epoch(alone), epoch(alone))
     batch, labels = epoch(two)[0]
     assert batch.shape == (8, 3, 16, 16) and batch.is_contiguous(memory_format=torch.channels_last)
     assert batch.dtype == torch.float32 and labels.dtype == torch.int64

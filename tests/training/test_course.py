@@ -12,13 +12,13 @@ STEPS = 7
 
 
 def shares(course: Course, first: int = 0) -> list[float]:
-    places = [course.place(epoch, step, STEPS) for epoch in range(first, course.epochs) for step in range(STEPS)]
-    return [step / steps for step, steps in places]
+    steps = [course.schedule_step(epoch, step, STEPS) for epoch in range(first, course.epochs) for step in range(STEPS)]
+    return [step / total for step, total in steps]
 
 
 def test_without_bends_every_rung_ends_a_whole_schedule() -> None:
     course = Course(6, (1, 3))
-    assert [course.place(epoch, 2, STEPS) for epoch in range(6)] == [
+    assert [course.schedule_step(epoch, 2, STEPS) for epoch in range(6)] == [
         (2, 7), (2, 14), (9, 14), (2, 21), (9, 21), (16, 21)
     ]  # fmt: skip
 
@@ -46,7 +46,7 @@ def test_ends_move_again_and_the_rate_still_falls_to_zero() -> None:
             course.end_at(10, epoch=9)
         if epoch == course.epochs:
             break
-        rates += [learning_rate(settings, *course.place(epoch, step, STEPS)) for step in range(STEPS)]
+        rates += [learning_rate(settings, *course.schedule_step(epoch, step, STEPS)) for step in range(STEPS)]
     assert len(rates) == 10 * STEPS
     after_the_rung = rates[2 * STEPS :]
     assert after_the_rung == sorted(after_the_rung, reverse=True)
@@ -56,8 +56,8 @@ def test_ends_move_again_and_the_rate_still_falls_to_zero() -> None:
 def test_an_end_before_a_rung_forgets_nothing_of_the_schedule_after_it() -> None:
     course = Course(20, (2,))
     course.end_at(8, epoch=2)
-    assert course.place(2, 0, STEPS) == (0, 6 * STEPS)
-    assert course.place(7, STEPS - 1, STEPS) == pytest.approx((6 * STEPS - 1, 6 * STEPS))
+    assert course.schedule_step(2, 0, STEPS) == (0, 6 * STEPS)
+    assert course.schedule_step(7, STEPS - 1, STEPS) == pytest.approx((6 * STEPS - 1, 6 * STEPS))
 
 
 def test_a_restored_course_goes_on_alike() -> None:

@@ -82,23 +82,6 @@ def test_batches_are_float_channels_last_and_labels_whole_numbers(kind):
     assert batch.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("kind", [DeviceFeed, HostFeed])
-def test_a_feed_serves_another_recipe_and_is_left_as_it_was(kind):
-    images = some_images()
-    feeds = {name: kind(images, settings, CPU) for name, settings in RECIPES.items()}
-    for first in RECIPES:
-        for other, settings in RECIPES.items():
-            again = feeds[first].with_recipe(settings)
-            for feed, name in ((again, other), (feeds[first], first)):
-                assert same(feed.training(order_of(), seeded(), 16), feeds[name].training(order_of(), seeded(), 16))
-
-
-def test_another_recipe_with_the_same_padding_shares_the_pixels():
-    feed = DeviceFeed(some_images(), RECIPES["flip"], CPU)
-    shared, copied = (feed.with_recipe(RECIPES[name]) for name in ("all but that crop", "crop, flip, cutout"))
-    assert shared._windows.store is feed._windows.store is not copied._windows.store
-
-
 def test_two_epochs_may_be_read_in_turns():
     feed, alone = (DeviceFeed(some_images(), RECIPES["crop, flip, cutout"], CPU) for _ in range(2))
     turns = list(zip(feed.training(order_of(), seeded(1), 9), feed.training(order_of(), seeded(2), 9), strict=True))

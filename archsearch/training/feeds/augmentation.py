@@ -24,8 +24,8 @@ from archsearch.training.feeds.resizing import draw_boxes, resized
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
-    """What chance decided, (N,) each: the crop's corner, whether flipped, the cutout's centre; where it is wanted
-    the resized crop's box (N, 4), and the colour's factors and order (N, 3)."""
+    """What chance decided, (N,) each: the crop's corner, whether flipped, the cutout's centre; where the recipe has it
+    also the resized crop's box (N, 4), the colour's factors and order (N, 3)."""
 
     rows: Tensor
     columns: Tensor
@@ -86,7 +86,7 @@ class Normaliser:
         return self.shift.round().byte()
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """The strides stay those of the pixels: nothing is moved. Float pixels are overwritten."""
+        """(x - mean) / std; the strides stay those of the pixels. Float pixels are overwritten."""
         count, height, width, channels = pixels.shape
         if width not in self._rows:  # whole rows at once: six times as fast as three channels at a time
             self._rows[width] = self.shift.repeat(width), self.scale.repeat(width)
@@ -99,7 +99,7 @@ class Store:
     """Images on a device as rows of pixels, `padding` pixels of fill between them, from which windows are read.
 
     A row's fill on the right is the next row's on the left, and a row above or below the image is the one row of
-    fill at the end; so a window's row is one run of bytes at some place, and a batch of crops one gather of runs.
+    fill at the end; so a window's row is one run of bytes, and a batch of crops one gather of runs.
     """
 
     def __init__(self, flat: Tensor, shape: tuple[int, int, int, int], padding: int) -> None:
@@ -111,7 +111,7 @@ class Store:
 
     @classmethod
     def of(cls, images: npt.NDArray[np.uint8], padding: int, fill: Tensor, device: torch.device) -> Store:
-        """Of images (N, C, H, W) in memory."""
+        """A store of images (N, C, H, W) in the host's memory."""
         count, channels, height, width = images.shape
         shape = count, height, width, channels
         flat = filled(shape, padding, fill.cpu().numpy())
@@ -120,27 +120,28 @@ class Store:
 
     @classmethod
     def of_rows(cls, split: RowsSplit, device: torch.device) -> Store:
-        """Of images that are laid out already: on a CPU the same bytes, which may be mapped and read-only."""
+        """A store of images that are laid out as one already: on a CPU their own memory, which may be read-only."""
         return cls(tensor_of(split.flat).to(device), split.shape, split.padding)
 
     @classmethod
     def of_batch(cls, pixels: Tensor, padding: int, fill: Tensor) -> Store:
-        """Of pixels (N, H, W, C) that are on the device already."""
+        """A store of pixels (N, H, W, C) that are on the device already."""
         shape: Shape = tuple(pixels.shape)  # type: ignore[assignment]  # four numbers
         flat = fill.repeat(length(shape, padding) // shape[-1])
         inner(flat, shape, padding).copy_(pixels)
         return cls(flat, shape, padding)
 
-    def windows(self, index: Tensor, top: Tensor, left: Tensor) -> Tensor:
-        """Images `index` (B,) as seen from corners (B,) of 0 to 2 x padding: uint8 (B, H, W, C)."""
-        rows = top[:, None] + (self._down - self.padding)
-        start = (index[:, None] * self.height + rows) * (self.width + self.padding) + left[:, None]
+    def windows(self, index: Tensor, row: Tensor, column: Tensor) -> Tensor:
+        """Images `index` (B,) as seen from the corners (row, column), (B,) each, of 0 to 2 x padding: uint8
+        (B, H, W, C)."""
+        rows = row[:, None] + (self._down - self.padding)
+        start = (index[:, None] * self.height + rows) * (self.width + self.padding) + column[:, None]
         beyond = self.padding + self.count * self.height * (self.width + self.padding)
         start = torch.where((rows < 0) | (rows >= self.height), beyond, start) * self.channels
-        taken = self._runs.index_select(0, start.view(-1))
-        return taken.view(len(index), self.height, self.width, self.channels)
+        pixels = self._runs.index_select(0, start.view(-1))
+        return pixels.view(len(index), self.height, self.width, self.channels)
 
-    def whole(self, index: Tensor) -> Tensor:
+    def gathered(self, index: Tensor) -> Tensor:
         """Images `index` (B,) as they are: uint8 (B, H, W, C); only of a store without padding."""
         return self.images().view(self.count, -1).index_select(0, index).view(len(index), *self.images().shape[1:])
 
@@ -167,36 +168,37 @@ class Windows:
 
     def batch(self, index: Tensor, draws: Draws) -> Tensor:
         """Images `index`, cut as drawn: float (N, C, H, W), channels_last."""
-        taken = self._cut(index, draws)
+        pixels = self._cropped(index, draws)
         if draws.factors is not None and draws.order is not None:
-            taken = jittered(taken, draws.factors, draws.order)
-        images = self.normalise(taken)
+            pixels = jittered(pixels, draws.factors, draws.order)
+        images = self.normalise(pixels)
         return without_squares(images, draws, self.settings.cutout) if self.settings.cutout else images
 
-    def _cut(self, index: Tensor, draws: Draws) -> Tensor:
+    def _cropped(self, index: Tensor, draws: Draws) -> Tensor:
         store = self.store
         if draws.boxes is not None:
             return resized(store.images(), index, draws.boxes, draws.flipped)
-        taken = store.windows(index, draws.rows, draws.columns) if store.padding else store.whole(index)
-        return _mirrored(taken, draws.flipped) if self.settings.flip else taken
+        pixels = store.windows(index, draws.rows, draws.columns) if store.padding else store.gathered(index)
+        return _mirrored(pixels, draws.flipped) if self.settings.flip else pixels
 
 
 def _mirrored(pixels: Tensor, flipped: Tensor) -> Tensor:
-    """(N, H, W, C), those that are `flipped` mirrored: all are, and then one of two is taken; no shape by chance."""
+    """(N, H, W, C), those that are `flipped` mirrored. All are mirrored, then one of two is chosen: no tensor's shape
+    depends on chance."""
     count = len(pixels)
     mirrored = pixels.permute(0, 3, 1, 2).flip(3).permute(0, 2, 3, 1)
-    both = torch.cat([pixels, mirrored]).view(2 * count, -1)
-    place = torch.arange(count, device=pixels.device) + flipped * count
-    return both.index_select(0, place).view(pixels.shape)
+    candidates = torch.cat([pixels, mirrored]).view(2 * count, -1)
+    index = torch.arange(count, device=pixels.device) + flipped * count
+    return candidates.index_select(0, index).view(pixels.shape)
 
 
 def without_squares(images: Tensor, draws: Draws, side: int) -> Tensor:
     """Cutout (DeVries 2017, arXiv:1708.04552): squares anywhere, cut off by the border, set to the mean."""
     count, channels, height, width = images.shape
-    top, left = draws.cut_rows - side // 2, draws.cut_columns - side // 2
-    down = torch.arange(height, device=images.device) - top[:, None]
-    across = torch.arange(width, device=images.device).repeat_interleave(channels) - left[:, None]
-    rows, columns = ((far >= 0) & (far < side) for far in (down, across))
+    first_row, first_column = draws.cut_rows - side // 2, draws.cut_columns - side // 2
+    down = torch.arange(height, device=images.device) - first_row[:, None]
+    across = torch.arange(width, device=images.device).repeat_interleave(channels) - first_column[:, None]
+    rows, columns = ((distance >= 0) & (distance < side) for distance in (down, across))
     pixels = images.permute(0, 2, 3, 1).reshape(count, height, width * channels)
     pixels = pixels.masked_fill_(rows[:, :, None] & columns[:, None, :], 0.0)
     return pixels.view(count, height, width, channels).permute(0, 3, 1, 2)
@@ -208,7 +210,7 @@ def as_pixels(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
 
 
 def tensor_of(array: npt.NDArray[np.uint8]) -> Tensor:
-    """The same bytes as a tensor, to be read alone: torch knows no read-only ones, and would warn."""
+    """The same memory as a tensor, which must not be written to: torch has no read-only tensors, and would warn."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.from_numpy(array)

@@ -14,7 +14,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 def parts(count: int, size: int) -> Iterator[slice]:
-    """`count` things in runs of `size`, the last one perhaps shorter."""
+    """Slices of `size` that cover `count` elements, the last one perhaps shorter."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
@@ -41,12 +41,12 @@ def ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
     if device.type != "cuda":
         yield from batches
         return
-    beside, waiting = torch.cuda.Stream(device), None  # type: ignore[no-untyped-call]
+    copying, waiting = torch.cuda.Stream(device), None  # type: ignore[no-untyped-call]
     for batch in batches:
-        with torch.cuda.stream(beside):
+        with torch.cuda.stream(copying):
             pixels, labels = (tensor.to(device, non_blocking=True) for tensor in batch)
         sent = torch.cuda.Event()  # type: ignore[no-untyped-call]
-        sent.record(beside)
+        sent.record(copying)
         if waiting is not None:
             yield _arrived(*waiting)
         waiting = (pixels, labels), sent
@@ -55,9 +55,9 @@ def ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
 
 
 def _arrived(batch: Batch, sent: torch.cuda.Event) -> Batch:
-    """Work that is asked for from here on waits for the copy; the host does not."""
-    now = torch.cuda.current_stream(batch[0].device)
-    now.wait_event(sent)
+    """The batch, for which the device's work from here on waits; the host does not."""
+    stream = torch.cuda.current_stream(batch[0].device)
+    stream.wait_event(sent)
     for tensor in batch:
-        tensor.record_stream(now)  # its memory is not used anew before this stream is done with it
+        tensor.record_stream(stream)  # its memory is not used anew before this stream is done with it
     return batch

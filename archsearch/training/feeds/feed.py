@@ -1,14 +1,13 @@
 """Batches for a training, wherever the images lie: on the device, in the host's memory, or on disk.
 
-One face, the same batches from all three (but for resized crops, which streamed images have of the original):
-the loop does not know. The device itself where the set takes a quarter of its free memory at most; else batches
-are sent to it, each while the one before is in use.
+One interface, and the same batches from all three, but for resized crops, which streamed images have of the original.
+The images lie on the device where they take a quarter of its free memory at most; else batches are sent to it, each
+while the one before is in use.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 from typing import Protocol
 
 import numpy as np
@@ -31,7 +30,7 @@ class Feed(Protocol):
 
     @property
     def count(self) -> int:
-        """Training images."""
+        """How many training images there are."""
         ...
 
     def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
@@ -43,10 +42,6 @@ class Feed(Protocol):
 
     def evaluation(self, split: SplitName, batch_size: int) -> Iterator[Batch]:
         """A split as it is, in its own order; the last batch may be smaller."""
-        ...
-
-    def with_recipe(self, settings: TrainingSettings) -> Feed:
-        """The same images for a training with other settings; shared with this one as far as possible."""
         ...
 
 
@@ -72,15 +67,15 @@ class DeviceFeed:
         self.images, self.settings, self.device = images, settings, device
         self.count = len(images.train)
         train, normalise = images.train, Normaliser(images.mean, images.std, device)
-        held: Store | np.ndarray = train.images
+        pixels: Store | np.ndarray = train.images
         if isinstance(train, RowsSplit) and train.padding == settings.crop_padding:
-            held = Store.of_rows(train, device)
-        self._windows = Windows(held, normalise, settings, device)
+            pixels = Store.of_rows(train, device)
+        self._windows = Windows(pixels, normalise, settings, device)
         self._labels = torch.tensor(images.train.labels, device=device)
         self._evaluated: dict[SplitName, Batch] = {}
 
     def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
-        """See Feed."""
+        """Augmented batches of the training images `order`, cut from the store."""
         draws = Draws.draw(len(order), self.images.shape[1:], self.settings, generator).to(self.device)
         order = order.to(self.device, non_blocking=True)
         labels = self._labels[order]
@@ -88,22 +83,14 @@ class DeviceFeed:
             yield self._windows.batch(order[part], draws[part]), labels[part]
 
     def evaluation(self, split: SplitName, batch_size: int) -> Iterator[Batch]:
-        """See Feed. A split is put on the device when first asked for."""
+        """Normalised batches of a split, which is put on the device when it is first evaluated."""
         if split not in self._evaluated:
-            held = self.images.split(split)
-            self._evaluated[split] = as_pixels(held.images, self.device), torch.tensor(held.labels, device=self.device)
+            source = self.images.split(split)
+            labels = torch.tensor(source.labels, device=self.device)
+            self._evaluated[split] = as_pixels(source.images, self.device), labels
         pixels, labels = self._evaluated[split]
         for part in parts(len(labels), batch_size):
             yield self._windows.normalise(pixels[part]), labels[part]
-
-    def with_recipe(self, settings: TrainingSettings) -> DeviceFeed:
-        """See Feed. Pixels are copied again only for another padding."""
-        other = copy(self)
-        other.settings = settings
-        normalise, store = self._windows.normalise, self._windows.store
-        same = store.padding == settings.crop_padding
-        other._windows = Windows(store if same else self.images.train.images, normalise, settings, self.device)
-        return other
 
 
 class HostFeed:
@@ -118,27 +105,23 @@ class HostFeed:
         self._normalise = Normaliser(images.mean, images.std, device)
 
     def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
-        """See Feed."""
+        """Augmented batches of the training images `order`, sent one ahead."""
         draws = Draws.draw(len(order), self.images.shape[1:], self.settings, generator).to(self.device)
         batches = self._gathered("train", order.numpy(), batch_size)
         yield from augmented(ahead(batches, self.device), draws, self._normalise, self.settings)
 
     def evaluation(self, split: SplitName, batch_size: int) -> Iterator[Batch]:
-        """See Feed."""
+        """Normalised batches of a split, sent one ahead."""
         batches = self._gathered(split, np.arange(len(self.images.split(split))), batch_size)
         for pixels, labels in ahead(batches, self.device):
             yield self._normalise(channels_last(pixels)), labels
 
-    def with_recipe(self, settings: TrainingSettings) -> HostFeed:
-        """See Feed."""
-        return HostFeed(self.images, settings, self.device)
-
     def _gathered(self, split: SplitName, order: np.ndarray, batch_size: int) -> Iterator[Batch]:
-        held, pinned = self.images.split(split), self.device.type == "cuda"
+        source, pinned = self.images.split(split), self.device.type == "cuda"
         for part in parts(len(order), batch_size):
             index = order[part]
             pixels = torch.empty((len(index), *self.images.shape), dtype=torch.uint8, pin_memory=pinned)
             labels = torch.empty(len(index), dtype=torch.int64, pin_memory=pinned)
-            np.take(held.images, index, 0, out=pixels.numpy(), mode="clip")  # clip: straight into `out`
-            np.take(held.labels, index, 0, out=labels.numpy(), mode="clip")
+            np.take(source.images, index, 0, out=pixels.numpy(), mode="clip")  # clip: straight into `out`
+            np.take(source.labels, index, 0, out=labels.numpy(), mode="clip")
             yield pixels, labels

@@ -23,23 +23,23 @@ def draw_boxes(count: int, size: tuple[int, int], smallest: float, generator: to
     """
     (height, width), device = size, generator.device
 
-    def uniform(many: int, low: float, high: float) -> Tensor:
-        drawn = torch.rand(many, dtype=torch.float64, generator=generator, device=device)
+    def uniform(amount: int, low: float, high: float) -> Tensor:
+        drawn = torch.rand(amount, dtype=torch.float64, generator=generator, device=device)
         return drawn * (high - low) + low
 
     boxes = torch.tensor(middle(size), device=device).repeat(count, 1)
     waiting = torch.arange(count, device=device)
     for _ in range(ATTEMPTS):
-        many = len(waiting)
-        if not many:
+        missing = len(waiting)
+        if not missing:
             break
-        area = uniform(many, smallest, 1) * (height * width)
-        ratio = uniform(many, math.log(RATIO[0]), math.log(RATIO[1])).exp()
+        area = uniform(missing, smallest, 1) * (height * width)
+        ratio = uniform(missing, math.log(RATIO[0]), math.log(RATIO[1])).exp()
         wide, high = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
         fits = (wide > 0) & (wide <= width) & (high > 0) & (high <= height)
-        top = (uniform(many, 0, 1) * (height - high + 1)).long()
-        left = (uniform(many, 0, 1) * (width - wide + 1)).long()
-        boxes[waiting[fits]] = torch.stack([top, left, high, wide], 1)[fits]
+        row = (uniform(missing, 0, 1) * (height - high + 1)).long()
+        column = (uniform(missing, 0, 1) * (width - wide + 1)).long()
+        boxes[waiting[fits]] = torch.stack([row, column, high, wide], 1)[fits]
         waiting = waiting[~fits]
     return boxes
 
@@ -63,26 +63,27 @@ def resized(pixels: Tensor, index: Tensor, boxes: Tensor, flipped: Tensor) -> Te
     """
     _, height, width, channels = pixels.shape
     count = len(index)
-    top, left, high, wide = boxes.unbind(1)
-    upper, lower, down = _between(torch.arange(height, device=pixels.device), top, high, height)
+    row, column, high, wide = boxes.unbind(1)
+    upper, lower, down = _between(torch.arange(height, device=pixels.device), row, high, height)
     across = torch.arange(width, device=pixels.device)
     across = torch.where(flipped[:, None], width - 1 - across, across)
-    first, second, aside = _between(across, left, wide, width)
+    first, second, aside = _between(across, column, wide, width)
     rows, base = pixels.reshape(-1, width * channels), index[:, None] * height
     above, below = (rows.index_select(0, (base + at).view(-1)).float() for at in (upper, lower))
     between = torch.lerp(above, below, down.reshape(-1, 1)).view(-1, channels)
     base = (torch.arange(count * height, device=pixels.device) * width).view(count, height, 1)
-    one, other = (
+    values, following = (
         between.index_select(0, (base + at[:, None]).view(-1)).view(count, height, width * channels)
         for at in (first, second)
     )
     weight = aside.repeat_interleave(channels, 1, output_size=width * channels)[:, None]
-    return torch.lerp(one, other, weight).view(count, height, width, channels)
+    return torch.lerp(values, following, weight).view(count, height, width, channels)
 
 
-def _between(places: Tensor, start: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(the pixel before, the pixel after, how far between), each (B, size), of output `places` on one axis."""
-    at = (places + 0.5) * (length / size)[:, None] - 0.5
+def _between(outputs: Tensor, start: Tensor, length: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """(the pixel before, the pixel after, how far between), each (B, size), on one axis, of the outputs whose indices
+    are `outputs`: (size,) or (B, size)."""
+    at = (outputs + 0.5) * (length / size)[:, None] - 0.5
     last = (length - 1)[:, None]
     at = torch.minimum(at.clamp(min=0), last)
     before = at.long()

@@ -46,7 +46,7 @@ class StreamFeed:
         self._normalise = Normaliser(images.mean, images.std, device)
 
     def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
-        """See Feed."""
+        """Augmented batches of the training images `order`, read and sent ahead."""
         smallest, on_device = self.settings.resized_crop, self.settings.model_copy(update={"resized_crop": 0.0})
         draws = Draws.draw(len(order), self.images.shape[1:], on_device, generator).to(self.device)
         seeds = torch.randint(2**62, (len(order),), generator=generator) if smallest else torch.zeros_like(order)
@@ -54,18 +54,14 @@ class StreamFeed:
         yield from augmented(ahead(batches, self.device), draws, self._normalise, on_device)
 
     def evaluation(self, split: SplitName, batch_size: int) -> Iterator[Batch]:
-        """See Feed."""
+        """Normalised batches of a split, read and sent ahead."""
         order = torch.arange(len(self.images.split(split)))
-        for found, labels in ahead(self._read(split, order, torch.zeros_like(order), batch_size, 0.0), self.device):
-            yield self._normalise(channels_last(found)), labels
-
-    def with_recipe(self, settings: TrainingSettings) -> StreamFeed:
-        """See Feed."""
-        return StreamFeed(self.images, settings, self.device, self._workers)
+        for images, labels in ahead(self._read(split, order, torch.zeros_like(order), batch_size, 0.0), self.device):
+            yield self._normalise(channels_last(images)), labels
 
     @property
     def workers(self) -> int:
-        """Processes that read; asked when reading begins, since a trial sets its threads later than this is made."""
+        """How many processes read: settled when reading begins, for a trial sets its threads after the feed is made."""
         return usual_workers(self.device) if self._workers is None else self._workers
 
     def _read(self, name: SplitName, order: Tensor, seeds: Tensor, size: int, smallest: float) -> Iterator[Batch]:
@@ -74,41 +70,41 @@ class StreamFeed:
         assert isinstance(split.images, FilesOnDisk)
         loader = DataLoader(
             _Files(split.images, split.labels, smallest),
-            batch_sampler=_Asked(order, seeds, size),
-            collate_fn=_together,
+            batch_sampler=_Batches(order, seeds, size),
+            collate_fn=_collated,
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
             worker_init_fn=_dies_with_its_reader,
             generator=torch.Generator(),  # or it would take a draw of torch's own, which the network's are
         )
-        for found in loader:
-            if isinstance(found, Problem):
-                raise InputError(found)
-            yield found[0].permute(0, 3, 1, 2), found[1]
+        for batch in loader:
+            if isinstance(batch, Problem):
+                raise InputError(batch)
+            yield batch[0].permute(0, 3, 1, 2), batch[1]
 
 
 def usual_workers(device: torch.device) -> int:
-    """One a torch thread for a GPU; half as many for a CPU, where training wants the cores itself."""
+    """Reading processes: one a torch thread for a GPU, half as many for a CPU, where training needs the cores."""
     threads = torch.get_num_threads()
     return min(MOST_WORKERS, threads if device.type == "cuda" else threads // 2)
 
 
 def _dies_with_its_reader(_: int) -> None:
-    """Begins a process that reads: Linux kills it when its parent dies, even of SIGKILL, and even while it waits for a
-    disk that does not answer. Elsewhere torch's own check, every five seconds, has to do."""
+    """Called in a reading process as it begins. Linux then kills it when its parent dies, even of SIGKILL, and even
+    while it waits for a disk that does not answer. Elsewhere torch's own check, every five seconds, has to do."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class _Wanted(NamedTuple):
+class _Sample(NamedTuple):
     """An image by its number, and the seed of what is drawn for it."""
 
     number: int
     seed: int
 
 
-class _Asked:
-    """What is read together: lists of _Wanted."""
+class _Batches:
+    """The samples of each batch, in order."""
 
     def __init__(self, order: Tensor, seeds: Tensor, size: int) -> None:
         self._order, self._seeds, self._size = order, seeds, size
@@ -116,9 +112,9 @@ class _Asked:
     def __len__(self) -> int:
         return math.ceil(len(self._order) / self._size)
 
-    def __iter__(self) -> Iterator[list[_Wanted]]:
+    def __iter__(self) -> Iterator[list[_Sample]]:
         for part in parts(len(self._order), self._size):
-            yield [*map(_Wanted, self._order[part].tolist(), self._seeds[part].tolist())]
+            yield [*map(_Sample, self._order[part].tolist(), self._seeds[part].tolist())]
 
 
 class _Files(Dataset[Any]):
@@ -127,17 +123,17 @@ class _Files(Dataset[Any]):
     def __init__(self, files: FilesOnDisk, labels: npt.NDArray[np.int64], smallest: float) -> None:
         self._files, self._labels = files, labels
         self._read: Callable[[Path, int], npt.NDArray[np.uint8]] = (
-            ResizedCrops(files.size, smallest) if smallest else self._whole
+            ResizedCrops(files.size, smallest) if smallest else self._centred
         )
 
-    def __getitem__(self, wanted: _Wanted) -> tuple[npt.NDArray[np.uint8], int] | Problem:
+    def __getitem__(self, sample: _Sample) -> tuple[npt.NDArray[np.uint8], int] | Problem:
         try:
-            found = self._read(self._files.path(wanted.number), wanted.seed)
+            image = self._read(self._files.path(sample.number), sample.seed)
         except InputError as error:  # which a process could not hand over as it is
             return error.problems[0]
-        return found, int(self._labels[wanted.number])
+        return image, int(self._labels[sample.number])
 
-    def _whole(self, path: Path, seed: int) -> npt.NDArray[np.uint8]:
+    def _centred(self, path: Path, seed: int) -> npt.NDArray[np.uint8]:
         return pixels(path, self._files.size)
 
 
@@ -151,22 +147,22 @@ class ResizedCrops:
         from torchvision.transforms import v2  # seconds: only where it is wanted
 
         self._crop = v2.RandomResizedCrop(size, scale=(smallest, 1.0), ratio=RATIO, antialias=True)
-        self._least = math.ceil(size / math.sqrt(smallest * RATIO[0]))
+        self._side = math.ceil(size / math.sqrt(smallest * RATIO[0]))
 
     def __call__(self, path: Path, seed: int) -> npt.NDArray[np.uint8]:
-        """Of one file. Raises InputError for one that cannot be read."""
-        image = opened(path, self._least)
+        """A crop of one file. Raises InputError for a file that cannot be read."""
+        image = opened(path, self._side)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return np.asarray(self._crop(image))
 
 
-def _together(found: list[tuple[npt.NDArray[np.uint8], int] | Problem]) -> Batch | Problem:
+def _collated(samples: list[tuple[npt.NDArray[np.uint8], int] | Problem]) -> Batch | Problem:
     """The batch, or the first problem in it."""
     images, labels = [], []
-    for one in found:
-        if isinstance(one, Problem):
-            return one
-        images.append(one[0])
-        labels.append(one[1])
+    for sample in samples:
+        if isinstance(sample, Problem):
+            return sample
+        images.append(sample[0])
+        labels.append(sample[1])
     return torch.from_numpy(np.stack(images)), torch.tensor(labels)

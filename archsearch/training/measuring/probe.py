@@ -227,8 +227,8 @@ class _Timer:
             rounds=len(steps),
         )
 
-    def _stepped(self, done: int, steps: int) -> None:
-        if done in (1, steps):
+    def _stepped(self, step: int, steps: int) -> None:
+        if step in (1, steps):
             self._marks.append(self._clock())
 
 
