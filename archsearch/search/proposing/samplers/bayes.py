@@ -96,17 +96,17 @@ def _inputs(codes: IntArray, feasible: FeasibleSet) -> Inputs:
     return embedded(codes, [costs[name] for name in COSTS if name in costs], feasible.columns)
 
 
-def _ranked(known: Finals) -> tuple[FloatArray, FloatArray]:
-    """Ranks of the values, with mean 0 and deviation 1, and the variances as the ranks feel them; (k,) each.
+def _ranked(scores: Finals) -> tuple[FloatArray, FloatArray]:
+    """Ranks of the scores, scaled to mean 0 and deviation 1, and the scores' variances in units of those; (k,) each.
 
     Ranks are the same for accuracy, error or its logarithm, and a network that does not learn at all does not make
-    those that do look alike. A deviation is felt as the ranks that it spans in the middle of its reach.
+    those that do look alike. A standard deviation becomes half the ranks between one below the score and one above.
     """
-    levels, ranks, index = ranking.levels(known.values)
+    levels, ranks, index = ranking.levels(scores.values)
     unit = float(ranks[index].std()) or 1.0
     heights = (ranks - ranks[index].mean()) / unit
-    spread = np.sqrt(known.variance)
-    reach = np.interp(known.values + spread, levels, heights) - np.interp(known.values - spread, levels, heights)
+    spread = np.sqrt(scores.variance)
+    reach = np.interp(scores.values + spread, levels, heights) - np.interp(scores.values - spread, levels, heights)
     return heights[index], (reach / 2) ** 2
 
 

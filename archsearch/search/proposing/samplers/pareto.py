@@ -14,15 +14,15 @@ def fronts(scores: FloatArray, enough: int | None = None) -> IntArray:
     With `enough`, sorting ends once so many rows have a front; the rest share the next number.
     """
     front = np.zeros(len(scores), np.int32)
-    left = np.arange(len(scores))
+    remaining = np.arange(len(scores))
     number = 0
-    while len(left):
-        if enough is not None and len(scores) - len(left) >= enough:
-            front[left] = number
+    while len(remaining):
+        if enough is not None and len(scores) - len(remaining) >= enough:
+            front[remaining] = number
             break
-        best = undominated(scores[left])
-        front[left[best]] = number
-        left, number = left[~best], number + 1
+        best = undominated(scores[remaining])
+        front[remaining[best]] = number
+        remaining, number = remaining[~best], number + 1
     return front
 
 

@@ -28,5 +28,5 @@ def pool(best: IntArray, feasible: FeasibleSet, rng: np.random.Generator, *, uni
 
     A row may stand twice: scoring it twice is cheaper than looking for it.
     """
-    near = (feasible.neighbours(row, neighbours, rng) for row in best)
-    return np.concatenate([feasible.draw(uniform, rng), *near])
+    neighbourhoods = (feasible.neighbours(row, neighbours, rng) for row in best)
+    return np.concatenate([feasible.draw(uniform, rng), *neighbourhoods])

@@ -44,13 +44,13 @@ class Tpe:
         chosen, scores = comparable(history, self.startup)
         if len(chosen) < self.startup:
             return random_candidate(feasible, rng)
-        good, others = self._split(history.codes[chosen], scores)
-        candidates = pool(good[: self.parents], feasible, rng, uniform=self.uniform, neighbours=self.neighbours)
+        good_codes, other_codes = self._split(history.codes[chosen], scores)
+        candidates = pool(good_codes[: self.parents], feasible, rng, uniform=self.uniform, neighbours=self.neighbours)
         if not len(candidates):
             return None
         columns = feasible.columns
         prior = frequencies(candidates[: self.uniform], columns)
-        good_density, other_density = (self._density(rows, prior, columns) for rows in (good, others))
+        good_density, other_density = (self._density(rows, prior, columns) for rows in (good_codes, other_codes))
         ratio = np.log(good_density) - np.log(other_density)
         ratio[:, -1] = 0.0
 
