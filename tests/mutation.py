@@ -32,7 +32,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NETWORKS = "tests/network/test_counter_is_the_module.py tests/network/test_parity.py"
-# The tests of each room, quick ones first. A file belongs to the longest name that its path begins with.
+# The tests of each room. A file belongs to the longest name that its path begins with.
 TESTS = {
     "": "tests/test_house.py tests/cli/test_help.py tests/space/test_loading.py",
     "reading": "tests/reading tests/space/test_broken_files.py",
@@ -220,6 +220,15 @@ def copied(folder: Path) -> None:
             shutil.copy2(CHECKOUT / name, folder / name)
 
 
+def tests_of(folder: Path, file: str) -> list[str]:
+    """The test files of a file's room, those first that name its module."""
+    paths = [folder / name for name in TESTS[room_of(file)].split()]
+    files = [file for path in paths for file in (sorted(path.rglob("test_*.py")) if path.is_dir() else [path])]
+    module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    nearest = sorted(dict.fromkeys(files), key=lambda file: module not in file.read_text())
+    return [file.relative_to(folder).as_posix() for file in nearest]
+
+
 def run(folder: Path, tests: list[str]) -> str | None:
     """The first of these tests that fails in the copy, or None where all pass."""
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider",
@@ -246,7 +255,7 @@ def noticed(folder: Path, change: Change, stamp: int) -> str | None:
     try:
         file.write_text(change.applied(source))
         os.utime(file, (stamp, stamp))
-        failed = run(folder, TESTS[room_of(change.file)].split())
+        failed = run(folder, tests_of(folder, change.file))
     finally:
         file.write_text(source)
         os.utime(file, (stamp + 1, stamp + 1))
