@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -97,6 +98,11 @@ def test_the_same_network_gives_the_same_text() -> None:
     network = zoo.get("dpn92")
     assert draw(network) == draw(Architecture.from_yaml(network.to_yaml()))
     assert f"digest {digest(network)}" in draw(network)
+
+
+def test_the_readmes_picture_is_what_is_drawn() -> None:
+    picture = Path(__file__).parents[2] / "docs/pictures/resnet50.svg"
+    assert draw(zoo.get("resnet50")) == picture.read_text()
 
 
 def test_texts_stay_within_the_picture() -> None:
