@@ -32,7 +32,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 NETWORKS = "tests/network/test_counter_is_the_module.py tests/network/test_parity.py"
-# The tests of each room. A file belongs to the longest name that its path begins with.
+# Of each room; tests of other rooms that name the changed module run too. A file belongs to its longest beginning here.
 TESTS = {
     "": "tests/test_house.py tests/cli/test_help.py tests/space/test_loading.py",
     "reading": "tests/reading tests/space/test_broken_files.py",
@@ -54,6 +54,7 @@ TESTS = {
     "search/confirming": "tests/search/test_confirm.py tests/search/test_random_sample.py tests/cli/test_confirm.py",
     "cli": "tests/cli",
 }
+ROOMS = sorted({room.split("/")[0] for room in TESTS if room})  # not faults, cluster, browser, docs: minutes each
 COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {  # what stands there, and what may stand there instead
     ast.Lt: ("<", "<= >="),
     ast.LtE: ("<=", "< >"),
@@ -221,12 +222,13 @@ def copied(folder: Path) -> None:
 
 
 def tests_of(folder: Path, file: str) -> list[str]:
-    """The test files of a file's room, those first that name its module."""
-    paths = [folder / name for name in TESTS[room_of(file)].split()]
-    files = [file for path in paths for file in (sorted(path.rglob("test_*.py")) if path.is_dir() else [path])]
+    """The test files that name a file's module, in whatever room, then the others of its own room."""
     module = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    nearest = sorted(dict.fromkeys(files), key=lambda file: module not in file.read_text())
-    return [file.relative_to(folder).as_posix() for file in nearest]
+    every = [path for room in ROOMS for path in sorted((folder / "tests" / room).rglob("test_*.py"))]
+    naming = [path for path in every if re.search(rf"{re.escape(module)}\b", path.read_text())]
+    paths = [folder / name for name in TESTS[room_of(file)].split()]
+    own = [path for place in paths for path in (sorted(place.rglob("test_*.py")) if place.is_dir() else [place])]
+    return [path.relative_to(folder).as_posix() for path in dict.fromkeys(naming + own)]
 
 
 def run(folder: Path, tests: list[str]) -> str | None:
