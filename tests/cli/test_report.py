@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from archsearch import zoo
 from archsearch.cli import main
 from archsearch.cli.reporting import report_at_the_end
 from archsearch.cli.showing.board import Board
@@ -14,7 +15,7 @@ from archsearch.cli.showing.live import scatter
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.tracking import resolve_tracking_uri
 from archsearch.tracking.outbox import Outbox
-from tests.analysis.report.searches import by_depth, experiment
+from tests.analysis.report.searches import SPACE, by_depth, experiment
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +81,24 @@ def test_compare_tells_a_difference_and_that_there_is_none(folder: ExperimentFol
     said = capsys.readouterr().out
     assert "50 % of the time; that may be chance" in said
     assert "no difference that can be told" in said
+
+
+def test_compare_tells_which_side_was_drawn_at_random_alone(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
+    drawn = experiment(tmp_path, 12, "search.sampler=random")
+    assert main(["compare", str(folder.path), str(drawn.path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["a"]["drawn_at_random"], found["b"]["drawn_at_random"]) == (False, True)
+
+
+def test_a_search_on_cifar10_stands_beside_what_was_published_of_like_costs(tmp_path: Path, capsys) -> None:
+    folder = experiment(tmp_path, 3, text=SPACE.replace("digits", "cifar10"))
+    assert main(["report", str(folder.path), "--json"]) == 0
+    found = {row["name"]: row for row in json.loads(capsys.readouterr().out)["baselines"]}
+    assert {row["kind"] for row in found.values()} == {"published"}
+    network = zoo.entry("resnet20_cifar")
+    assert found["resnet20_cifar"]["value"] == pytest.approx(1 - network.published_error_percent / 100)
+    assert all(zoo.entry(name).architecture.input == (3, 32, 32) for name in found)
+    assert "resnet110_cifar" not in found  # far dearer than any trial
 
 
 def test_compare_says_why_not(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
