@@ -254,7 +254,7 @@ def test_the_winner_is_the_trial_of_the_highest_mean_validation_accuracy() -> No
     assert winner.accuracies("test") == {}, "unseen until somebody looks"
     for other in rows:
         other.seen = True
-    leads = {(d.one.contender.name, d.other.contender.name): d for d in differences(rows, winner)}
+    leads = {(d.row.contender.name, d.reference.contender.name): d for d in differences(rows, winner)}
     assert set(leads) == {("trial2", "random4"), ("trial2", "baseline5"), ("trial1", "random4")}
     lead = leads["trial2", "random4"]
     assert lead.validation is not None and lead.validation.mean == pytest.approx(-0.07)

@@ -47,8 +47,9 @@ class ConfirmationObserver(RetrainingObserver, RandomSearchObserver, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is confirmed, and beside whom. `named` baselines (None: those that fit), already of the experiment's image;
-    `processes` at once (None: as many as the resources hold)."""
+    """What is confirmed and compared: the `top` trials over `seeds` new seeds, random search where `random` says so,
+    and `named` baselines, already of the experiment's image (None: those of the zoo that fit). `processes` train at
+    once (None: as many as the resources hold)."""
 
     folder: ExperimentFolder
     top: int
@@ -78,7 +79,7 @@ def refuse_unfinished(folder: ExperimentFolder) -> None:
 
 
 def confirm(plan: Plan, images: ImageSet, observer: ConfirmationObserver) -> dict[str, Any]:
-    """Does it, or goes on with it; what confirm.json holds.
+    """Confirms the experiment, or goes on with that; returns what confirm.json holds.
 
     Raises DriverRunning where a driver holds the experiment or its random search, InputError, NothingTrained,
     WorkerDied, and KeyboardInterrupt once what ran is saved.
@@ -104,8 +105,9 @@ class _Confirmation:
         rows = [Row(contender=contender) for contender in self._contenders()]
         seeds = new_seeds(self.ledger, self.plan.seeds)
         runs = {(row.contender.key, seed): self._run(row.contender, seed) for seed in seeds for row in rows}
-        given = replace(slots(self.space.resources, self.space.training.device), compiled=self.plan.compiled)
-        with Retraining(self.images, self.space.training, given, self.observer, self.plan.processes) as retraining:
+        space, plan = self.space, self.plan
+        pool = replace(slots(space.resources, space.training.device), compiled=plan.compiled)
+        with Retraining(self.images, space.training, pool, self.observer, plan.processes) as retraining:
             self.observer.comparing(_names(rows))
             for outcome in retraining.train(list(runs.values())):
                 _enter(rows, outcome.run, outcome.result, outcome.failed)
@@ -125,12 +127,12 @@ class _Confirmation:
         return document
 
     def _contenders(self) -> list[Contender]:
-        plan, found = self.plan, top_of(self.ledger, self.space, self.plan.top)
+        plan, contenders = self.plan, top_of(self.ledger, self.space, self.plan.top)
         if plan.random:
             best = random_best(plan.folder, self.ledger, self.images, self.observer, tracking_uri=plan.tracking_uri)
-            found += [best] if best is not None else []
-        named = baselines(self.space, found[0].cost["flops"]) if plan.named is None else plan.named
-        return [*found, *(trained_as(other, found[0], self.space) for other in named)]
+            contenders += [best] if best is not None else []
+        named = baselines(self.space, contenders[0].cost["flops"]) if plan.named is None else plan.named
+        return [*contenders, *(trained_as(network, contenders[0], self.space) for network in named)]
 
     def _run(self, contender: Contender, seed: int) -> Run:
         folder = self.plan.files.run(contender.key, seed).path
@@ -149,7 +151,7 @@ class _Confirmation:
             "state": state,
             "winner": winner.contender.name,
             "weights_of_seed": winner.best_seed,
-            "chosen": _how(rows, len(trials), seeds, winner),
+            "chosen": _choice(rows, len(trials), seeds, winner),
             "rows": [row_document(row, rank, winner=row is winner) for rank, row in enumerate(order, 1)],
             "differences": [difference.to_dict() for difference in differences(rows, winner)],
             "confidence": CONFIDENCE,
@@ -177,7 +179,8 @@ class _Confirmation:
         write_atomically(self.plan.files.document, json.dumps(document, indent=1))
 
     def _keep(self, winner: Row, document: Mapping[str, Any]) -> None:
-        """The winner's files, the document, and the ledger's note of it: that last, so that it is never ahead."""
+        """Writes the winner's files and the document, then notes the winner in the ledger: last, so that the ledger is
+        never ahead of the files."""
         validation, test = winner.interval("validation"), winner.interval("test")
         assert validation is not None
         network = winner.contender.architecture.model_copy(
@@ -191,7 +194,7 @@ class _Confirmation:
         write_atomically(self.plan.files.weights, weights)
         write_atomically(self.plan.files.best_yaml, head + network.to_yaml())
         self._write(document)
-        said = {
+        note = {
             "winner": winner.contender.name,
             "digest": winner.contender.digest,
             "top": self.plan.top,
@@ -204,12 +207,13 @@ class _Confirmation:
             "file": "confirm/confirm.json",
         }
         before = [event.data for event in self.ledger.events() if event.kind == NOTE]
-        if not before or dict(before[-1]) != json.loads(json.dumps(said)):
-            self.ledger.note(NOTE, said, trial=winner.contender.trial)
+        if not before or dict(before[-1]) != json.loads(json.dumps(note)):
+            self.ledger.note(NOTE, note, trial=winner.contender.trial)
 
 
 def new_seeds(ledger: Ledger, number: int) -> list[int]:
-    """1, 2, 3, ... without those that a trial was trained with: the same for every network, so that they pair."""
+    """The first `number` of 1, 2, 3, ... that no trial was trained with: the same for every network, so that they
+    pair."""
     used = {trial.seed for trial in ledger.trials()}
     return list(islice((seed for seed in count(1) if seed not in used), number))
 
@@ -231,11 +235,13 @@ def _enter(rows: Sequence[Row], run: Run, result: Mapping[str, Any] | None, fail
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:
-    return [f"{row.contender.name}, seed {seed}: {why}" for row in rows for seed, why in sorted(row.failed.items())]
+    return [
+        f"{row.contender.name}, seed {seed}: {failure}" for row in rows for seed, failure in sorted(row.failed.items())
+    ]
 
 
-def _how(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row) -> str:
-    """How the winner was picked, in one sentence."""
+def _choice(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row) -> str:
+    """How the winner was chosen, in one sentence."""
     top = sum(row.contender.kind == "trial" for row in rows)
     times = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
     return (
@@ -245,7 +251,7 @@ def _how(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row) ->
 
 
 def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winner: Row) -> list[str]:
-    """What a reader of the figures has to know."""
+    """Sentences that a reader of the figures has to know."""
     plan, notes = work.plan, []
     if work.ledger.state != "finished":
         notes.append("the search has not finished: what it may still find is not among these")

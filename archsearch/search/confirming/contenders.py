@@ -30,10 +30,10 @@ LARGE = 85  # pixels: beyond, an image is nearer to ImageNet's 224 than to CIFAR
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One network to be retrained: what it is, and what its search said of it.
+    """A network to be retrained, and its result in its search.
 
-    `score` is the validation accuracy that the search saw after `epochs` epochs; `state` is how its trial stands.
-    `training` are the words in which its training differs from that of the space.
+    `score` is the validation accuracy that the search saw after `epochs` epochs; `state` is that of its trial.
+    `training` holds its overrides of the space's training settings.
     """
 
     kind: Kind
@@ -52,7 +52,7 @@ class Contender:
 
     @property
     def key(self) -> str:
-        """By what it is told from the others: the network's digest, and its training's where words of that vary."""
+        """What tells it from the others: the network's digest, or its identity where training settings vary."""
         return self.identity or self.digest
 
     def to_dict(self) -> dict[str, Any]:
@@ -93,8 +93,8 @@ def _reached(ledger: Ledger, trial: Trial) -> tuple[int, float] | None:
         return None
     if trial.state is TrialState.FINISHED:
         return None if trial.value is None else (trial.epochs, trial.value)
-    found = next((e for e in ledger.epochs(trial.number) if e.epoch == trial.rung), None)
-    score = None if found is None else found.metrics.get("validation_accuracy")
+    epoch = next((e for e in ledger.epochs(trial.number) if e.epoch == trial.rung), None)
+    score = None if epoch is None else epoch.metrics.get("validation_accuracy")
     return None if score is None else (trial.rung, score)
 
 
@@ -120,7 +120,8 @@ def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, sco
 
 
 def spent(trials: Iterable[Trial]) -> int:
-    """Epochs that a search's trials were trained for: what equal cost means. Epochs lost to a crash do not count."""
+    """Epochs that a search's trials were trained for, which equal cost is about. Epochs lost to a crash do not
+    count."""
     return sum(trial.epochs for trial in trials)
 
 
@@ -128,50 +129,52 @@ def spent(trials: Iterable[Trial]) -> int:
 
 
 def baselines(space: SearchSpace, reference: float) -> list[Contender]:
-    """At most BASELINES networks of the zoo with the experiment's image and classes that keep the budget's upper
-    ends: of each family the one with the most FLOPs below the budget's (below `reference` FLOPs where it has none),
-    the nearest first. Empty where none fits."""
+    """The networks of the zoo that a search of the space is compared with, at most BASELINES, none where none fits.
+
+    They have the experiment's image and classes and keep the budget's upper bounds. Of each family it is the one with
+    the most FLOPs up to the budget's (up to `reference` FLOPs where it has none); the largest come first.
+    """
     nearest: dict[str, tuple[float, Contender]] = {}
     bound = space.budget.flops
     ceiling = bound.high if bound is not None and bound.high is not None else reference
-    listed = {found.name: found for found in (*zoo.entries(), *map(zoo.entry, SHALLOW))}
-    for name, found in listed.items():
-        large = max(found.architecture.input[1:]) > LARGE
-        if found.family not in FAMILIES or large != (max(space.input[1:]) > LARGE):
+    listed = {entry.name: entry for entry in (*zoo.entries(), *map(zoo.entry, SHALLOW))}
+    for name, entry in listed.items():
+        large = max(entry.architecture.input[1:]) > LARGE
+        if entry.family not in FAMILIES or large != (max(space.input[1:]) > LARGE):
             continue
         try:
-            contender = baseline(name, found.architecture, space)
+            contender = baseline(name, entry.architecture, space)
         except InputError:  # its image runs out on the way
             continue
         flops = contender.cost["flops"]
-        if contender.within_budget and flops <= ceiling and flops > nearest.get(found.family, (0,))[0]:
-            nearest[found.family] = (flops, contender)
+        if contender.within_budget and flops <= ceiling and flops > nearest.get(entry.family, (0,))[0]:
+            nearest[entry.family] = (flops, contender)
     ranked = sorted(nearest.values(), key=lambda pair: -pair[0])
     return [contender for _, contender in ranked[:BASELINES]]
 
 
-def trained_as(contender: Contender, other: Contender, space: SearchSpace) -> Contender:
-    """The contender with the other's words of the training."""
-    identity = space.trainings.identity(contender.digest, other.training)
-    return replace(contender, training=other.training, identity=identity)
+def trained_as(contender: Contender, reference: Contender, space: SearchSpace) -> Contender:
+    """The contender with the training settings of `reference`."""
+    identity = space.trainings.identity(contender.digest, reference.training)
+    return replace(contender, training=reference.training, identity=identity)
 
 
 def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
-    """A network with the experiment's image and classes. Raises InputError where the image runs out on the way."""
+    """A network with the experiment's image and classes. Raises InputError where it cannot take that image."""
     adapted = network.model_copy(update={"input": space.input, "classes": space.classes, "name": None})
     try:
         priced = space.price(cost(adapted)).to_dict()
     except InputError as error:
         image = "x".join(map(str, space.input))
-        told = error.problems[0]
+        problem = error.problems[0]
         raise refuse(
-            f"{name} cannot take images of {image}: {told.found}",
+            f"{name} cannot take images of {image}: {problem.found}",
             allowed="a network that fits the experiment's image",
             hint="another --baseline; --baseline none leaves them out",
             file="--baseline",
         ) from None
     fits = _fits(space, adapted)
-    said = "" if network.input == space.input else f"made for {'x'.join(map(str, network.input))}"
+    origin = "" if network.input == space.input else f"made for {'x'.join(map(str, network.input))}"
     over = "" if fits else "over the budget"
     return Contender(
         kind="baseline",
@@ -180,11 +183,11 @@ def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
         digest=digest(adapted),
         cost=priced,
         within_budget=fits,
-        note=", ".join(filter(None, (said, over))),
+        note=", ".join(filter(None, (origin, over))),
     )
 
 
 def _fits(space: SearchSpace, network: Architecture) -> bool:
-    """Whether the budget's upper ends are kept: a baseline may well be smaller than a window asks for."""
+    """Whether the network keeps the budget's upper bounds: a baseline may well be below the lower ones."""
     violations = space.budget.violations(space.price(cost(network)))
     return not any(over > 0 for name, over in violations.items() if not name.endswith(".min"))

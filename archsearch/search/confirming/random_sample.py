@@ -11,7 +11,7 @@ from pathlib import Path
 from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
-from archsearch.search.confirming.random_search import random_words
+from archsearch.search.confirming.random_search import random_overrides
 from archsearch.search.session import create
 from archsearch.space import SearchSpace, load_space
 
@@ -19,20 +19,20 @@ SHARE = 3  # one in so many of a full training's epochs, where nobody says how m
 
 
 def short_epochs(*spaces: SearchSpace) -> int:
-    """A third of the shortest full training, one at least: with its whole schedule, an order shows."""
+    """A third of the shortest full training, at least 1: a whole schedule in which networks already differ."""
     return max(1, round(min(space.training.epochs for space in spaces) / SHARE))
 
 
 def sample_of(file: Path, *, trials: int, epochs: int, seed: int) -> SearchSpace:
     """The file's space as a search that only draws: every network within the budget as likely as any other, each
     trained for the same epochs, nothing stopped early. Raises InputError."""
-    alike = ["search.early_stopping.kind=none", f"training.epochs={epochs}"]
-    return load_space(file, [*random_words(load_space(file), trials=trials, seed=seed), *alike])
+    fixed = ["search.early_stopping.kind=none", f"training.epochs={epochs}"]
+    return load_space(file, [*random_overrides(load_space(file), trials=trials, seed=seed), *fixed])
 
 
 def experiment_of(sample: SearchSpace) -> ExperimentFolder:
-    """Where the sample is, or will be: the first of experiments/NAME-sample, NAME-sample-2, ... that holds this very
-    one or is free; made where it is not there. Raises InputError where it cannot be."""
+    """The sample's experiment: the first of experiments/NAME-sample, NAME-sample-2, ... that holds this very sample, or
+    is free and is made. Raises InputError where it cannot be."""
     text = sample.to_yaml()
     for folder in map(ExperimentFolder, numbered(EXPERIMENTS / f"{sample.name}-sample")):
         if not folder.path.exists():

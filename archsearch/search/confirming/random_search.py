@@ -60,10 +60,10 @@ class EpochLimit:
             raise EpochsSpent
 
 
-def random_words(space: SearchSpace, *, trials: int, seed: int) -> list[str]:
-    """What a search that only draws sets otherwise than the space's own."""
-    words = ["search.sampler=random", f"search.seed={seed}", f"search.trials={trials}"]
-    return [*words, "search.wall_time=null"] if space.search.wall_time is not None else words
+def random_overrides(space: SearchSpace, *, trials: int, seed: int) -> list[str]:
+    """Overrides, as of --set, that make a search draw at random: no other sampler, and no wall time."""
+    overrides = ["search.sampler=random", f"search.seed={seed}", f"search.trials={trials}"]
+    return [*overrides, "search.wall_time=null"] if space.search.wall_time is not None else overrides
 
 
 def random_space(folder: ExperimentFolder, epochs: int) -> SearchSpace:
@@ -71,7 +71,7 @@ def random_space(folder: ExperimentFolder, epochs: int) -> SearchSpace:
     many epochs (EpochLimit ends it). Raises InputError."""
     space = load_space(folder.space_yaml)
     trials, seed = min(max(1, epochs), MOST_TRIALS), (space.search.seed + 1) % 2**32
-    return load_space(folder.space_yaml, random_words(space, trials=trials, seed=seed))
+    return load_space(folder.space_yaml, random_overrides(space, trials=trials, seed=seed))
 
 
 def random_best(
@@ -82,10 +82,10 @@ def random_best(
     *,
     tracking_uri: str | None = None,
 ) -> Contender | None:
-    """Random search of the same space, budget and early stopping, for as many epochs as the experiment's trials had;
-    its best by validation, or None where no trial of it reached a rung. Goes on where it was interrupted.
+    """The best trial, by validation accuracy, of a random search with the same space, budget and early stopping, which
+    trains as many epochs as the experiment's trials had; None where no trial of it reached a rung.
 
-    Raises what `archsearch.search.session.drive` raises.
+    Goes on where it was interrupted. Raises what `archsearch.search.session.drive` raises.
     """
     from archsearch.search.session import Session, create, drive
 
@@ -116,7 +116,7 @@ def random_best(
 
 
 def random_document(experiment: ExperimentFolder) -> dict[str, Any]:
-    """What random search cost and came to, in JSON."""
+    """What random search took, as plain JSON values."""
     folder = experiment.random_search
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.trials()
@@ -131,7 +131,7 @@ def random_document(experiment: ExperimentFolder) -> dict[str, Any]:
 
 
 def looks_at_test(ledger: Ledger) -> list[dict[str, Any]]:
-    """What a search itself saw of the test split, at its end: its winner, once."""
+    """Trials whose test accuracy the search itself has looked at: its winner's, once, at its end."""
     return [
         {"trial": event.trial, "test_accuracy": event.data["test_accuracy"]}
         for event in ledger.events()

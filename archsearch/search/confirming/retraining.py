@@ -36,13 +36,16 @@ PATIENCE = 0.2  # seconds between looks at Ctrl-C
 
 
 class WorkerDied(RuntimeError):
-    """A training's process was killed, for want of memory perhaps. What it had saved is kept."""
+    """A process that trains was killed, perhaps for want of memory. What it has saved is kept."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One network trained with one seed, in a folder of its own. `training` are words in which it is trained otherwise
-    than the others; `identity` tells it from them where the network's digest does not."""
+    """A network that is trained with one seed, in a folder of its own.
+
+    `training` holds its overrides of the settings that all runs share; `identity` stands for the digest where those
+    overrides tell two runs of one network apart.
+    """
 
     digest: str
     seed: int
@@ -53,32 +56,32 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Its contender's."""
+        """That of its contender."""
         return self.identity or self.digest
 
     def result(self, images_digest: str, settings: TrainingSettings) -> dict[str, Any] | None:
-        """What it came to, where this very training is done and its weights are whole; None otherwise."""
+        """What result.json holds, where it is of this very training and the weights are whole; None otherwise."""
         files = TrainingFolder(self.folder)
         try:
-            found: dict[str, Any] = json.loads(files.result.read_text())
+            document: dict[str, Any] = json.loads(files.result.read_text())
             sha256 = hashlib.sha256(files.weights.read_bytes()).hexdigest()
-            said = (found["digest"], found["seed"], found["data"]["digest"], _recipe(found["training"]))
-            whole = found["weights"]["sha256"] == sha256
+            recorded = (document["digest"], document["seed"], document["data"]["digest"], _recipe(document["training"]))
+            intact = document["weights"]["sha256"] == sha256
         except (OSError, ValueError, KeyError, TypeError):
             return None
         recipe = settings.with_overrides(self.training)
-        wanted = (self.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
-        return found if whole and said == wanted else None
+        expected = (self.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
+        return document if intact and recorded == expected else None
 
 
-def _recipe(words: dict[str, Any]) -> dict[str, Any]:
-    """Where it ran is no part of what was trained: a machine with a GPU may go on from one without."""
-    return {key: value for key, value in words.items() if key != "device"}
+def _recipe(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without the device: a machine with a GPU may go on from one without."""
+    return {key: value for key, value in settings.items() if key != "device"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a run: result.json's content, or why there is none (`failed`)."""
+    """How a run ended: with a result (result.json's content), or with a failure, as a text (`failed`)."""
 
     run: Run
     result: dict[str, Any] | None = None
@@ -100,7 +103,8 @@ class RetrainingObserver(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Slots:
-    """How many trainings run at once, with how many torch threads each, where; `compiled`: through torch.compile."""
+    """How many trainings run at once, with how many torch threads each, on which device; `compiled`: by
+    torch.compile."""
 
     count: int
     threads: int
@@ -111,8 +115,9 @@ class Slots:
 def slots(
     resources: ResourceSettings, device: str, *, cores: int | None = None, gpus: Callable[[], int] | None = None
 ) -> Slots:
-    """What this machine holds of what a trial gets: cores over cpus_per_trial; on a GPU one training, or as many as
-    shares of it. A trial without a share of a GPU was trained on the CPU, and so is its confirmation."""
+    """The trainings that this machine holds at once, each with what a trial has: as many as its cores allow; on a
+    GPU one, or as many as shares of it. Where trials have no share of a GPU, trainings run on the CPU as those
+    did."""
     available = cores or machine.cores()
     threads = min(resources.cpus_per_trial, available)
     fits, share = max(1, available // threads), resources.gpu_share
@@ -130,25 +135,25 @@ def _gpus() -> int:
 
 
 class Retraining:
-    """A pool of processes that train and test runs; a context manager. None is started before there is work.
+    """A pool of processes that train and test runs, as a context manager. It starts them once there is work.
 
-    Left by an exception, Ctrl-C among them, it stops what runs at its next step, and leaves no process behind.
+    Left by an exception, Ctrl-C among them, it stops each training at its next step and leaves no process behind.
     """
 
     def __init__(
         self,
         images: ImageSet,
         settings: TrainingSettings,
-        given: Slots,
+        slots: Slots,
         observer: RetrainingObserver,
         processes: int | None = None,
     ) -> None:
-        self.settings = settings.model_copy(update={"device": given.device})
+        self.settings = settings.model_copy(update={"device": slots.device})
         self._images, self._observer = images, observer
-        self._slots = given if processes is None else replace(given, count=processes)
+        self._slots = slots if processes is None else replace(slots, count=processes)
         self._context: SpawnContext = get_context("spawn")
         self._stop: Event = self._context.Event()
-        self._said = self._context.SimpleQueue()
+        self._progress = self._context.SimpleQueue()
         self._pool: ProcessPoolExecutor | None = None
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._runs: dict[str, Run] = {}
@@ -163,27 +168,29 @@ class Retraining:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         if not self._broken:  # a process that was killed may have died with the queue's lock in its hand
-            self._said.put(None)
+            self._progress.put(None)
             self._listener.join(timeout=5)
 
     def train(self, runs: Sequence[Run]) -> Iterator[Outcome]:
-        """Each run trained in full, or found trained; in the order in which they end. The test split stays unseen.
+        """Trains each run to its end, unless that was done before; yields outcomes as they come, and never looks at
+        the test split.
 
         Raises WorkerDied; InputError and OSError from a training.
         """
-        found = [(run, run.result(self._images.digest, self.settings)) for run in runs]
-        todo = [run for run, result in found if result is None]
+        results = [(run, run.result(self._images.digest, self.settings)) for run in runs]
+        todo = [run for run, result in results if result is None]
         self._observer.planned(todo, done=len(runs) - len(todo))
-        yield from (Outcome(run=run, result=result) for run, result in found if result is not None)
+        yield from (Outcome(run=run, result=result) for run, result in results if result is not None)
         for outcome in self._carry_out("train", todo):
             self._observer.ended(outcome)
             yield outcome
 
     def test(self, runs: Sequence[Run]) -> Iterator[Outcome]:
-        """The test split's figures with the weights that `train` left; each run sees it once in its life."""
-        found = [(run, run.result(self._images.digest, self.settings)) for run in runs]
-        yield from (Outcome(run=run, result=result) for run, result in found if result and result["test"])
-        yield from self._carry_out("test", [run for run, result in found if not (result and result["test"])])
+        """Evaluates each run on the test split with the weights that `train` left, once in its life; yields
+        outcomes."""
+        results = [(run, run.result(self._images.digest, self.settings)) for run in runs]
+        yield from (Outcome(run=run, result=result) for run, result in results if result and result["test"])
+        yield from self._carry_out("test", [run for run, result in results if not (result and result["test"])])
 
     def _carry_out(self, task: Task, runs: Sequence[Run]) -> Iterator[Outcome]:
         if not runs:
@@ -195,7 +202,7 @@ class Retraining:
                 self._slots.count,
                 mp_context=self._context,
                 initializer=_begin,
-                initargs=(self._images, self.settings, self._slots, self._stop, self._said),
+                initargs=(self._images, self.settings, self._slots, self._stop, self._progress),
             )
             waiting = {self._pool.submit(_work, task, run): run for run in runs}
         while waiting:
@@ -210,15 +217,15 @@ class Retraining:
                     raise WorkerDied(f"the process that trained {run.key} (or one beside it) was killed") from None
 
     def _listen(self) -> None:
-        """What the processes say while they train, until `None`."""
-        while (said := self._said.get()) is not None:
-            folder, epoch, accuracy = said
+        """Passes the processes' epochs on to the observer, until None comes."""
+        while (progress := self._progress.get()) is not None:
+            folder, epoch, accuracy = progress
             self._observer.epoch(self._runs[folder], epoch, accuracy)
 
 
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Ctrl-C waits until the block ends; what is started inside never hears of it."""
+    """Ctrl-C waits until the block ends; processes that are started inside never receive it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -230,30 +237,31 @@ def _interrupts_later() -> Iterator[None]:
 
 
 class _Stopped(Exception):
-    """The parent leaves."""
+    """Ends a training whose parent leaves."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Place:
-    """What a process was given once."""
+class _Worker:
+    """What a process receives when it starts: `stop` is set where it has to end, `progress` is a queue of
+    (run's folder, epoch, validation accuracy)."""
 
     images: ImageSet
     settings: TrainingSettings
     slots: Slots
     stop: Event
-    said: Any
+    progress: Any
 
 
-_place: list[_Place] = []  # one entry, in a process that trains
+_worker: list[_Worker] = []  # one entry, in a process that trains
 
 
-def _begin(images: ImageSet, settings: TrainingSettings, slots: Slots, stop: Event, said: Any) -> None:
-    _place[:] = [_Place(images=images, settings=settings, slots=slots, stop=stop, said=said)]
+def _begin(images: ImageSet, settings: TrainingSettings, slots: Slots, stop: Event, progress: Any) -> None:
+    _worker[:] = [_Worker(images=images, settings=settings, slots=slots, stop=stop, progress=progress)]
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
 def _end_with_the_parent() -> None:
-    """A parent that was killed tells nobody: without this its processes would wait for work for ever."""
+    """Ends this process when its parent has died: a parent that was killed sends no message."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -265,24 +273,24 @@ def _work(task: Task, run: Run) -> Outcome:
     from archsearch.training.fit import evaluate_test, train_architecture
     from archsearch.training.run import TrainingRun
 
-    place = _place[0]
+    worker = _worker[0]
     training = TrainingRun(
-        settings=place.settings.with_overrides(run.training),
+        settings=worker.settings.with_overrides(run.training),
         seed=run.seed,
-        threads=place.slots.threads,
-        compiled=task == "train" and place.slots.compiled,
+        threads=worker.slots.threads,
+        compiled=task == "train" and worker.slots.compiled,
     )
     if task == "test":
-        return Outcome(run=run, result=evaluate_test(run.folder, place.images, training))
+        return Outcome(run=run, result=evaluate_test(run.folder, worker.images, training))
     try:
         result = train_architecture(
             run.architecture,
-            place.images,
+            worker.images,
             training,
             run.folder,
             test=False,
-            on_epoch=lambda metrics: place.said.put((str(run.folder), metrics.epoch, metrics.validation_accuracy)),
-            on_step=partial(_look_up, place.stop),
+            on_epoch=lambda metrics: worker.progress.put((str(run.folder), metrics.epoch, metrics.validation_accuracy)),
+            on_step=partial(_stop_if_told, worker.stop),
         )
     except (_Stopped, InputError, OSError):
         raise
@@ -291,6 +299,6 @@ def _work(task: Task, run: Run) -> Outcome:
     return Outcome(run=run, result=result)
 
 
-def _look_up(stop: Event, done: int, steps: int) -> None:
+def _stop_if_told(stop: Event, steps_done: int, steps: int) -> None:
     if stop.is_set():
         raise _Stopped

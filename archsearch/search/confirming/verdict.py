@@ -14,9 +14,9 @@ Split = Literal["validation", "test"]
 
 @dataclass(kw_only=True)
 class Row:
-    """A contender and what its runs came to: result.json's content, or why there is none, by seed.
+    """A contender with its runs by seed: result.json's content, or the failure's text.
 
-    `seen` says whether its figures on the test split may be shown: they were looked at for that purpose.
+    `seen` says whether its figures on the test split may be shown, which were then looked at for that purpose.
     """
 
     contender: Contender
@@ -25,27 +25,27 @@ class Row:
     seen: bool = False
 
     def accuracies(self, split: Split) -> dict[int, float]:
-        """By seed; none of the test split while it is unseen."""
+        """Accuracies by seed; none on the test split while it is unseen."""
         if split == "test" and not self.seen:
             return {}
         return {seed: result[split]["accuracy"] for seed, result in sorted(self.results.items()) if result[split]}
 
     def interval(self, split: Split) -> Interval | None:
-        """Over the seeds; None where nothing is known."""
+        """The mean accuracy over the seeds with its interval; None without results."""
         values = list(self.accuracies(split).values())
         return mean_interval(values) if values else None
 
     @property
     def best_seed(self) -> int:
         """The seed of the highest validation accuracy; of equals the lowest. Its weights stand for the network."""
-        found = self.accuracies("validation")
-        return max(found, key=lambda seed: (found[seed], -seed))
+        accuracies = self.accuracies("validation")
+        return max(accuracies, key=lambda seed: (accuracies[seed], -seed))
 
 
 def choose(rows: Sequence[Row]) -> Row | None:
-    """The search's winner: of its own trials the one of the highest mean validation accuracy over the seeds.
+    """The search's winner: of its own trials the one with the highest mean validation accuracy over the seeds.
 
-    One of which a seed failed comes behind all that none did; of equals the cheaper, then the earlier one. The test
+    Trials of which a seed failed come behind all others; of equals the cheaper, then the earlier one is taken. The test
     split has no part in it. None where no trial was trained.
     """
     able = [row for row in rows if row.contender.kind == "trial" and row.results]
@@ -65,24 +65,25 @@ def _order(row: Row) -> tuple[Any, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """one - other, paired by seed, on each split where both are known."""
+    """The lead of `row` over `reference`: its accuracy minus that one's, paired by seed, on splits where both are
+    known."""
 
-    one: Row
-    other: Row
+    row: Row
+    reference: Row
     validation: Interval | None
     test: Interval | None
 
     @property
     def told_apart(self) -> bool:
-        """Whether the interval on test (on validation, where test is unseen) leaves zero out."""
+        """Whether the interval on the test split (on validation, where test is unseen) leaves zero out."""
         decisive = self.test or self.validation
         return decisive is not None and decisive.excludes_zero
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
-            "of": self.one.contender.name,
-            "over": self.other.contender.name,
+            "of": self.row.contender.name,
+            "over": self.reference.contender.name,
             "validation": None if self.validation is None else self.validation.to_dict(),
             "test": None if self.test is None else self.test.to_dict(),
             "told_apart": self.told_apart,
@@ -90,25 +91,25 @@ class Difference:
 
 
 def differences(rows: Sequence[Row], winner: Row) -> list[Difference]:
-    """The winner's lead over random's best and over each baseline; and like with like: the lead of the trial that
-    the search itself put first over the one that random search put first, where the winner is another."""
-    others = [row for row in rows if row.contender.kind != "trial"]
-    found = [_difference(winner, other) for other in others]
+    """The winner's leads over random search's best and over each baseline. Where the winner is not the trial that the
+    search itself put first, that one's lead over random search's first as well: like compared with like."""
+    references = [row for row in rows if row.contender.kind != "trial"]
+    leads = [_difference(winner, reference) for reference in references]
     first = next(row for row in rows if row.contender.kind == "trial")
     if first is not winner:
-        found += [_difference(first, other) for other in others if other.contender.kind == "random"]
-    return found
+        leads += [_difference(first, reference) for reference in references if reference.contender.kind == "random"]
+    return leads
 
 
-def _difference(one: Row, other: Row) -> Difference:
+def _difference(row: Row, reference: Row) -> Difference:
     of: dict[Split, Interval | None] = {
-        split: paired_difference(one.accuracies(split), other.accuracies(split)) for split in ("validation", "test")
+        split: paired_difference(row.accuracies(split), reference.accuracies(split)) for split in ("validation", "test")
     }
-    return Difference(one=one, other=other, validation=of["validation"], test=of["test"])
+    return Difference(row=row, reference=reference, validation=of["validation"], test=of["test"])
 
 
 def row_document(row: Row, rank: int, *, winner: bool) -> dict[str, Any]:
-    """A row in JSON."""
+    """The row as plain JSON values; `rank` from 1."""
     validation, test = row.interval("validation"), row.interval("test")
     return {
         "rank": rank,

@@ -30,8 +30,11 @@ PROBE_SECONDS = 8.0
 def check_space(
     space: SearchSpace, file: Path, *, samples: int, cluster: Cluster | None, probes: bool, tell: Progress
 ) -> dict[str, Any]:
-    """The document, in plain JSON values. `samples` networks are counted at most; with `probes` a few are trained for a
-    moment on this machine; `tell` hears what is done."""
+    """The document, as plain JSON values.
+
+    At most `samples` networks are counted. With `probes` a few are trained for a moment on this machine. `tell` is
+    called with messages on what is done.
+    """
     tell(f"counting {samples:,} random networks")
     document = _counted(space, file, samples)
     return document | _foretold(space, document["training_images"], cluster, probes=probes, tell=tell)
@@ -107,14 +110,14 @@ def _foretold(
 def _probed(
     space: SearchSpace, networks: Sequence[Architecture], tell: Progress
 ) -> tuple[Timings | None, int, str | None]:
-    """What was timed, this machine's GPUs; and why nothing was, where that is so."""
+    """The probe's timings and the number of GPUs here; instead of timings None, and the reason."""
     tell(f"training {min(PROBED, len(networks))} of its networks for a moment")
     from archsearch.training.measuring.probe import probe, spread
 
-    own = setting(space)
+    resources = setting(space)
     try:
-        timings = probe(spread(networks, PROBED), space.training, device=own.device, threads=own.threads,
+        timings = probe(spread(networks, PROBED), space.training, device=resources.device, threads=resources.threads,
                         seconds=PROBE_SECONDS)  # fmt: skip
     except InputError as error:  # the file asks for a GPU, and this machine has none
-        return None, own.gpus, error.problems[0].found
-    return timings, own.gpus, None
+        return None, resources.gpus, error.problems[0].found
+    return timings, resources.gpus, None

@@ -1,6 +1,6 @@
 """What a search would take on a cluster that is not at hand: hours by the wall, and of GPUs, each as a range.
 
-A trial's seconds come from a data sheet (`devices.py`), or from this machine's probe: of cores, and of a GPU of the
+A trial's seconds come from a data sheet (`data_sheets.py`), or from this machine's probe: of cores, and of a GPU of the
 cluster's own kind. The search itself is gone through by the clock of an event list: lanes that wait at its end, while
 the last trials train on, are counted, for they are paid for.
 """
@@ -64,10 +64,10 @@ class ClusterForecast:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; a range is {low, high}."""
         ranges = ("hours", "gpu_hours", "core_hours", "busy_share", "epoch_seconds", "start_up_seconds")
-        words = asdict(self)
+        fields = asdict(self)
         return {
             name: dict(zip(("low", "high"), value, strict=True)) if name in ranges and value is not None else value
-            for name, value in words.items()
+            for name, value in fields.items()
         }
 
 
@@ -80,18 +80,19 @@ def forecast_on(
     train: int,
     validation: int,
 ) -> ClusterForecast:
-    """Of the file's search there. `architectures` stand for what will be proposed; `timings` may be None for GPUs.
+    """The forecast of the file's search on a cluster. `architectures` are uniform draws from the networks within the
+    budget; an epoch has `train` images and `validation` ones. `timings` may be None for GPUs.
 
     Raises ValueError for cores without timings.
     """
     lanes, sharing = _lanes(cluster, space)
     seconds, source, bound = _seconds(cluster, space, architectures, timings, sharing, train, validation)
-    found: list[tuple[float, float]] = []
+    rehearsals: list[tuple[float, float]] = []
     for side in (LOW, HIGH):
-        taken, busy = rehearse(space.search, space.training.epochs, seconds[side], lanes, dearest_best=side == HIGH)
-        found.append((taken + START_UP[side], busy * taken / (taken + START_UP[side])))
+        duration, busy = rehearse(space.search, space.training.epochs, seconds[side], lanes, dearest_best=side == HIGH)
+        rehearsals.append((duration + START_UP[side], busy * duration / (duration + START_UP[side])))
     limit = space.search.wall_time
-    hours = _range([min(taken, limit or taken) / 3600 for taken, _ in found])
+    hours = _range([min(duration, limit or duration) / 3600 for duration, _ in rehearsals])
     paid = (hours[LOW] * cluster.count, hours[HIGH] * cluster.count)
     device = cluster.device
     return ClusterForecast(
@@ -107,28 +108,28 @@ def forecast_on(
         hours=hours,
         gpu_hours=None if device is None else paid,
         core_hours=paid if device is None else None,
-        busy_share=_range([busy for _, busy in found]),
-        epoch_seconds=_range([float(own.mean()) for own in seconds]),
+        busy_share=_range([busy for _, busy in rehearsals]),
+        epoch_seconds=_range([float(epoch.mean()) for epoch in seconds]),
         start_up_seconds=START_UP,
         bound=bound,
-        ends_by_wall_time=limit is not None and found[HIGH][0] > limit,
+        ends_by_wall_time=limit is not None and rehearsals[HIGH][0] > limit,
     )
 
 
-def _range(both: Sequence[float]) -> Range:
-    return min(both), max(both)
+def _range(ends: Sequence[float]) -> Range:
+    return min(ends), max(ends)
 
 
 def _lanes(cluster: Cluster, space: SearchSpace) -> tuple[int, int]:
-    """Trials at once, and how many of them share a device: one, where the file does not say otherwise."""
-    words = space.resources
+    """How many trials run at once, and how many of them share a device: one, where the file does not say otherwise."""
+    resources = space.resources
     if cluster.device is None:
-        fits, sharing = cluster.nodes * (cluster.count // cluster.nodes // words.cpus_per_trial), 1
+        fits, sharing = cluster.nodes * (cluster.count // cluster.nodes // resources.cpus_per_trial), 1
     else:
-        share = words.gpu_share or 1.0
+        share = resources.gpu_share or 1.0
         sharing = max(1, int(1 / share + 1e-9))
         fits = cluster.count * sharing if share <= 1 else int(cluster.count / share)
-    return max(1, min(fits, space.search.trials, words.max_concurrent or fits)), sharing
+    return max(1, min(fits, space.search.trials, resources.max_concurrent or fits)), sharing
 
 
 def _seconds(
@@ -140,18 +141,19 @@ def _seconds(
     train: int,
     validation: int,
 ) -> tuple[tuple[FloatArray, FloatArray], str, dict[str, float] | None]:
-    """Of an epoch of each network, (n,) low and high; where they come from; and what bounds the steps."""
+    """Seconds of an epoch of each network, low and high, each (n,); their source; and the shares of networks by what
+    bounds their steps, None where steps were measured."""
     batch, device = space.training.batch_size, cluster.device
-    words = {"train": train, "validation": validation, "batch": batch}
+    sizes = {"train": train, "validation": validation, "batch": batch}
     if device is None or _is_at_hand(cluster, timings):
         if timings is None:
             raise ValueError("cores are foretold from a probe")
-        probed = np.array([timings.epoch_seconds(network, **words) for network in architectures])
+        probed = np.array([timings.epoch_seconds(network, **sizes) for network in architectures])
         low, high = CORES if device is None else MEASURED
         return (low * probed, high * probed * sharing), f"this machine's probe: {timings.device_name}", None
     precision, costs = space.training.precision, [cost(network) for network in architectures]
     low_seconds, high_seconds = (
-        np.array([epoch_seconds(c, device, **words, precision=precision, sharing=sharing, slow=slow) for c in costs])
+        np.array([epoch_seconds(c, device, **sizes, precision=precision, sharing=sharing, slow=slow) for c in costs])
         for slow in (False, True)
     )
     bounds = Counter(Step.of(c, device, batch=batch, precision=precision, sharing=sharing).bound for c in costs)
@@ -170,28 +172,31 @@ def _is_at_hand(cluster: Cluster, timings: Timings | None) -> bool:
 def _precision(cluster: Cluster, space: SearchSpace, timings: Timings | None) -> str:
     if timings is not None and (cluster.device is None or _is_at_hand(cluster, timings)):
         return timings.precision
-    word, device = space.training.precision, cluster.device
-    return word if word != "auto" else "bfloat16" if device is not None and device.bf16 is not None else "float32"
+    precision, device = space.training.precision, cluster.device
+    if precision != "auto":
+        return precision
+    return "bfloat16" if device is not None and device.bf16 is not None else "float32"
 
 
 def rehearse(
     search: SearchSettings, epochs: int, seconds: FloatArray, lanes: int, *, dearest_best: bool = False
 ) -> tuple[float, float]:
-    """(seconds, share of the lanes' time in trials) from the first trial's start to the end of the last.
+    """Goes through a search's trials by an event list: (seconds from the first start to the last end, share of the
+    lanes' time in trials).
 
-    `seconds` of an epoch, (n,): trials have them in a random order. Their order is the same at every rung: a random
-    one, or the dearest are the best, so that they are promoted. Of a long search a part is gone through, and the
-    rest is taken to go on alike.
+    `seconds` of an epoch, (n,), are given to trials in a random order. The order of scores is the same at every
+    rung: a random one, or by `dearest_best` the most expensive trials are promoted. Of a long search a part is gone
+    through, and the remaining trials are taken to be alike.
     """
     count = min(search.trials, max(MOST_SIMULATED, LANES * lanes))
     rng = np.random.default_rng(0)
-    own = np.resize(rng.permutation(seconds), count)[rng.permutation(count)]
-    scores = own + 1e-9 * rng.random(count) if dearest_best else rng.random(count)
+    epoch_seconds = np.resize(rng.permutation(seconds), count)[rng.permutation(count)]
+    scores = epoch_seconds + 1e-9 * rng.random(count) if dearest_best else rng.random(count)
     stopping = search.early_stopping
     grace = stopping.grace_epochs if stopping.kind == "asha" else epochs
     rungs = Rungs(grace=grace, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
     running: list[tuple[float, int, int]] = []  # when a trial comes to its rung: (seconds, trial, rung)
-    begun, now, worked = 0, 0.0, 0.0
+    begun, clock, worked = 0, 0.0, 0.0
     while True:
         while len(running) < lanes:
             promotion = rungs.promotion() or (None if begun < count or running else rungs.last_promotion())
@@ -204,12 +209,12 @@ def rehearse(
             else:
                 break
             end = rungs.above(trial, start) or epochs
-            spent = float(own[trial - 1]) * (end - start)
+            spent = float(epoch_seconds[trial - 1]) * (end - start)
             worked += spent
-            heapq.heappush(running, (now + spent, trial, end))
+            heapq.heappush(running, (clock + spent, trial, end))
         if not running:
-            more = worked * (search.trials / count - 1)
-            whole = now + more / lanes
-            return whole, (worked + more) / (whole * lanes)
-        now, trial, end = heapq.heappop(running)
+            remaining = worked * (search.trials / count - 1)
+            total = clock + remaining / lanes
+            return total, (worked + remaining) / (total * lanes)
+        clock, trial, end = heapq.heappop(running)
         rungs.record(trial, end, float(scores[trial - 1]))

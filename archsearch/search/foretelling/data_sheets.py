@@ -42,11 +42,11 @@ class Device:
     source: str
 
     def rate(self, precision: str) -> float:
-        """FLOP/s. `auto` is bfloat16 where it has that."""
+        """FLOP/s in that precision; `auto` is bfloat16 where the device has it."""
         return 1e12 * (self.fp32 if precision == "float32" or self.bf16 is None else self.bf16)
 
     def bytes_of(self, precision: str) -> int:
-        """Of an activation."""
+        """Bytes of an activation in that precision."""
         return 4 if precision == "float32" or self.bf16 is None else 2
 
 
@@ -72,24 +72,24 @@ ALLOWED = "NxDEVICE or NODESxNxDEVICE, DEVICE one of " + ", ".join((*(device.nam
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """So many devices in all, on so many nodes alike; `device` None: cores such as this machine's."""
+    """`count` devices in all on `nodes` equal nodes; `device` None: cores such as this machine's."""
 
     nodes: int
     count: int
     device: Device | None
 
     def __str__(self) -> str:
-        each = f"{self.count // self.nodes}x{CPU if self.device is None else self.device.name}"
-        return each if self.nodes == 1 else f"{self.nodes}x{each}"
+        node = f"{self.count // self.nodes}x{CPU if self.device is None else self.device.name}"
+        return node if self.nodes == 1 else f"{self.nodes}x{node}"
 
     @classmethod
     def of(cls, text: str) -> Cluster:
-        """`8xH100`, `2x8xH100` (two nodes of eight), `16xcpu`. Raises InputError."""
-        found = re.fullmatch(r"(?:(\d{1,6})x)?(\d{1,6})x([a-z][a-z0-9-]{0,30})", text.strip().lower(), re.ASCII)
-        nodes, each, name = (found[1] or "1", found[2], found[3]) if found else ("0", "0", "")
-        count = int(nodes) * int(each)
+        """A cluster from its text: `8xH100`, `2x8xH100` (two nodes of eight), `16xcpu`. Raises InputError."""
+        match = re.fullmatch(r"(?:(\d{1,6})x)?(\d{1,6})x([a-z][a-z0-9-]{0,30})", text.strip().lower(), re.ASCII)
+        nodes, per_node, name = (match[1] or "1", match[2], match[3]) if match else ("0", "0", "")
+        count = int(nodes) * int(per_node)
         if not 1 <= count <= MOST or (name != CPU and name not in DEVICES):
-            hint = "a number of devices, and what they are: 8xH100" if found is None else ""
+            hint = "a number of devices, and what they are: 8xH100" if match is None else ""
             hint = hint or ("" if 1 <= count <= MOST else f"from 1 to {MOST:,} devices in all")
             raise refuse(f"--cluster is {text!r:.80}", allowed=ALLOWED, hint=hint)
         return cls(nodes=int(nodes), count=count, device=DEVICES.get(name))
@@ -105,21 +105,21 @@ class Step:
 
     @classmethod
     def of(cls, cost: Cost, device: Device, *, batch: int, precision: str, sharing: int = 1) -> Step:
-        """Of a network's batch; `sharing` trials have the device, each a part of its rate."""
+        """The bounds for one batch of a network. `sharing` trials share the device, each with a part of its rate."""
         work, traffic = WORK * cost.macs, TRAFFIC * cost.saved * device.bytes_of(precision)
         rate, bandwidth = device.rate(precision), 1e12 * device.bandwidth
         return cls(compute=sharing * batch * work / rate, memory=sharing * batch * traffic / bandwidth,
                    layers=cost.layers)  # fmt: skip
 
     def seconds(self, *, slow: bool, forward: bool = False) -> float:
-        """At the quick or the slow end of the range; of a whole step, or of a forward pass alone."""
+        """Seconds at the quick or the slow end of the range, of a whole step, or of a forward pass alone."""
         work, traffic = (FORWARD_WORK, FORWARD_TRAFFIC) if forward else (1, 1)
         roofline = max(self.compute * work, self.memory * traffic) / EFFICIENCY[slow]
         return max(roofline, self.layers * LAUNCH[slow] * (FORWARD_WORK if forward else 1))
 
     @property
     def bound(self) -> str:
-        """compute, memory or launches: in the middle of the range."""
+        """compute, memory or launches: what takes longest in the middle of the range."""
         efficiency, launch = (EFFICIENCY[0] * EFFICIENCY[1]) ** 0.5, (LAUNCH[0] * LAUNCH[1]) ** 0.5
         sides = {"compute": self.compute / efficiency, "memory": self.memory / efficiency,
                  "launches": self.layers * launch}  # fmt: skip
@@ -129,9 +129,10 @@ class Step:
 def epoch_seconds(
     cost: Cost, device: Device, *, train: int, validation: int, batch: int, precision: str, sharing: int, slow: bool
 ) -> float:
-    """Of an epoch of whole batches, and the validation behind it in batches of four times as many images."""
+    """Seconds of an epoch: `train` images in whole batches, and `validation` images in batches four times as large."""
     size = max(1, min(batch, train))
     step = Step.of(cost, device, batch=size, precision=precision, sharing=sharing)
-    held = max(1, min(4 * size, validation))
-    look = Step.of(cost, device, batch=held, precision=precision, sharing=sharing)
-    return train // size * step.seconds(slow=slow) + -(-validation // held) * look.seconds(slow=slow, forward=True)
+    validation_size = max(1, min(4 * size, validation))
+    look = Step.of(cost, device, batch=validation_size, precision=precision, sharing=sharing)
+    looks = -(-validation // validation_size)
+    return train // size * step.seconds(slow=slow) + looks * look.seconds(slow=slow, forward=True)

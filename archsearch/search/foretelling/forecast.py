@@ -60,25 +60,25 @@ def forecast(
     validation: int,
     gpus: int,
 ) -> Forecast:
-    """Of the file's search on this machine, which has so many `gpus`. `architectures` stand for what will be proposed:
-    uniform draws from those within the budget."""
+    """The forecast of the file's search on this machine, which has so many `gpus`. `architectures` are uniform draws
+    from the networks within the budget; an epoch has `train` images and `validation` ones."""
     batch = space.training.batch_size
     seconds = np.array(
         [timings.epoch_seconds(a, train=train, validation=validation, batch=batch) for a in architectures]
     )
     mean, (low, middle, high) = float(seconds.mean()), np.quantile(seconds, (0.25, 0.5, 0.75)).tolist()
     trials, epochs = space.search.trials, trial_epochs(space.search, space.training.epochs)
-    lanes, most = at_once(space.resources, trials, gpus=gpus), trials * space.training.epochs
+    lanes, epochs_at_most = at_once(space.resources, trials, gpus=gpus), trials * space.training.epochs
     # The last trials do not fill all lanes: a search is no shorter than one trial trained to the end.
     hours = max(epochs / lanes, min(epochs, space.training.epochs)) * mean / 3600
     gpu = space.resources.gpu_share if timings.device == "cuda" else 0.0
     wall = None if space.search.wall_time is None else space.search.wall_time / 3600
     end = math.inf if wall is None else wall
-    at_most = most / lanes * mean / 3600
+    at_most = epochs_at_most / lanes * mean / 3600
     return Forecast(
         trials=trials,
         trial_epochs=epochs,
-        trial_epochs_at_most=most,
+        trial_epochs_at_most=epochs_at_most,
         epoch_seconds=mean,
         epoch_seconds_quartiles=(low, middle, high),
         networks=len(architectures),
@@ -86,14 +86,14 @@ def forecast(
         hours=min(hours, end),
         hours_at_most=min(at_most, end),
         gpu_hours=min(epochs * mean / 3600, end * lanes) * gpu if gpu else None,
-        gpu_hours_at_most=min(most * mean / 3600, end * lanes) * gpu if gpu else None,
+        gpu_hours_at_most=min(epochs_at_most * mean / 3600, end * lanes) * gpu if gpu else None,
         wall_hours=wall,
     )
 
 
 def trial_epochs(search: SearchSettings, epochs: int) -> float:
-    """Epochs of all trials together: the rungs are gone through, with one worker, by trials whose order at every rung
-    is the same. Where rungs say less of one another more trials go on."""
+    """Epochs of all trials together, from going through the rungs with one worker and trials whose order is the same at
+    every rung. Where rungs correlate less, more trials go on."""
     stopping, trials = search.early_stopping, search.trials
     if stopping.kind == "none":
         return float(trials * epochs)
@@ -118,7 +118,7 @@ def trial_epochs(search: SearchSettings, epochs: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """What a trial of the file would have on this machine: its device, torch's threads; and the machine's `gpus`."""
+    """The device and torch's threads that a trial of the file has on this machine, and the machine's number of GPUs."""
 
     device: str
     threads: int
@@ -126,17 +126,17 @@ class Setting:
 
 
 def setting(space: SearchSpace) -> Setting:
-    """As the executor settles it: a GPU where trials ask for one and there is one."""
+    """What the executor would settle: a GPU where trials ask for one and there is one."""
     from archsearch.training.devices import gpus
 
-    there, wanted = len(gpus() or ()), space.training.device
-    used = wanted != "cpu" and space.resources.gpu_share > 0 and there > 0
+    count, device = len(gpus() or ()), space.training.device
+    used = device != "cpu" and space.resources.gpu_share > 0 and count > 0
     threads = min(space.resources.cpus_per_trial, os.cpu_count() or 1)
-    return Setting(device="cuda" if used or wanted == "cuda" else "cpu", threads=threads, gpus=there)
+    return Setting(device="cuda" if used or device == "cuda" else "cpu", threads=threads, gpus=count)
 
 
 def images_of(space: SearchSpace, images: int) -> tuple[int, int]:
-    """(train, validation): how many of the data's `images` that are no test images an epoch sees."""
+    """(train, validation): the images that an epoch sees, of the data's `images` without the test split."""
     validation = validation_images(space.data.validation, images)
     train = images - validation
     return max(1, min(train, space.data.limit or train)), validation
