@@ -94,6 +94,15 @@ def shown(board: Board) -> str:
     return console.export_text()
 
 
+@pytest.mark.parametrize(("gpus", "hours"), [(0.0, 2.0), (0.25, 0.5)])
+def test_the_hours_that_remain_are_those_of_all_workers_or_of_the_gpus_they_share(gpus: float, hours: float) -> None:
+    board = Board(name="digits", planned=10, epochs=9, clock=Clock(), wall_time=3600.0, gpus=gpus)
+    assert board.hours_left is None
+    for number in (1, 2):
+        board.take(trial(number, TrialState.RUNNING), None)
+    assert board.hours_left == hours
+
+
 def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:
     board.restore([trial(number, TrialState.FINISHED, 0.5) for number in (1, 2, 3)])
     for number in (4, 5, 6):
