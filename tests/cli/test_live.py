@@ -2,12 +2,16 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from archsearch import zoo
 from archsearch.cli.showing.board import Board
+from archsearch.cli.showing.confirming import Bars
 from archsearch.cli.showing.live import Lines, render
 from archsearch.experiment import Trial, TrialState
+from archsearch.search.confirming.retraining import Outcome, Run
 
 COST = {"params": 27_874, "flops": 452_704, "macs": 442_016, "activations": 1}
 
@@ -164,3 +168,31 @@ def test_the_live_table_keeps_to_its_room(board: Board, height: int, most: int) 
     assert "t0008" in text
     assert "t0009" in text
     assert "more running" in text
+
+
+def test_a_confirmations_bars_are_of_all_trainings_and_of_each_that_runs(capsys, tmp_path: Path) -> None:
+    runs = [
+        Run(digest="d" * 16, seed=seed, architecture=zoo.get("resnet8_cifar"), folder=tmp_path) for seed in (1, 2, 3)
+    ]
+    bars = Bars(epochs=10)
+    bars.comparing({"d" * 16: "a network"})
+    bars.epoch(runs[0], 1, 0.5)  # nothing is shown before it is known what is planned
+    bars.planned(runs, done=1)
+    assert bars._progress is not None
+    (everything,) = bars._progress.tasks
+    assert (everything.completed, everything.total) == (0, 30)
+    bars.epoch(runs[1], 4, 0.5)
+    bars.epoch(runs[2], 1, 0.25)
+    assert [task.completed for task in bars._progress.tasks] == [5, 4, 1]
+    assert [task.description for task in bars._progress.tasks[1:]] == [
+        "a network seed 2  epoch 4/10  50.00 %",
+        "a network seed 3  epoch 1/10  25.00 %",
+    ]
+    bars.ended(Outcome(run=runs[1], failed="crashed: it is gone"))
+    bars.ended(Outcome(run=runs[0], result={"validation": {"accuracy": 0.75}}))  # whose epochs were not told
+    assert [(task.completed, task.visible) for task in bars._progress.tasks] == [(21, True), (4, False), (1, True)]
+    bars.close()
+    said = capsys.readouterr().err
+    assert "4 trainings of 1 networks; 1 are done already" in said
+    assert "a network seed 2: crashed: it is gone; 2 of 4" in said
+    assert "a network seed 1: validation 75.00 %; 3 of 4" in said
