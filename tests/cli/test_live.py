@@ -152,7 +152,7 @@ def test_lines_are_one_a_phase_and_one_a_trial_that_ended_or_paused(board: Board
     assert "oom" in third
 
 
-@pytest.mark.parametrize(("height", "most"), [(50, 20), (16, 16), (9, 9)])
+@pytest.mark.parametrize(("height", "most"), [(50, 19), (16, 15), (9, 8)])
 def test_the_live_table_keeps_to_its_room(board: Board, height: int, most: int) -> None:
     from rich.console import Console
 
