@@ -1,19 +1,21 @@
-"""The exact costs of many candidates at once: each stage is planned once for all that agree in its words.
+"""The exact costs of many candidates at once: each stage is planned once for all that agree in its parameters.
 
-A network's cost is the sum of its parts', and a part depends on few choices. A `CostTable` has them by key (the
-choices that it depends on, and its input's shape) -> its counts and what it emits. What a table lacks is planned by the
-grammar itself (`stage_cost`), with arrays for widths, depths and channels. The rest is looking up and adding.
+A network's cost is the sum of its sections': the stem, the stages, the head. What a section costs and emits depends on
+few choices and on its input's shape, and stands in a `CostTable` by these. What a table lacks is planned by the grammar
+itself (`stage_cost`), with arrays for widths, depths and channels. The rest is looking up and adding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from archsearch.architecture.cost import Cost, stage_cost, total
+from archsearch.architecture.ops import Op
 from archsearch.architecture.plan import contexts_of, head_ops, stem_ops
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Block, Head, Stage, Stem
@@ -34,49 +36,49 @@ ARRAYS = (  # numbers of a stage and its block that may be arrays
 
 
 class Counter:
-    """Counts the candidates of a grid, whose images are `image` (channels, height, width)."""
+    """Counts the candidates of a grid, whose images are `image` (channels, height, width).
+
+    A shape that comes up is known by its index in `_shapes`. Sections count from 0, the stem, over the stages to the
+    head, `most_stages + 1`.
+    """
 
     def __init__(self, grid: Grid, *, image: tuple[int, int, int], classes: int) -> None:
-        self.grid, self._image, self._classes = grid, image, classes
-        self._shapes: list[Shape] = []
-        self._places: dict[Shape, int] = {}
-        self._stem, self._head = CostTable(), CostTable()
-        self._stages = [CostTable() for _ in range(grid.most_stages)]
-        # The shapes that a stage (or the head, last) has met, by number, and how many its keys have room for.
-        self._met: list[IntArray] = [np.full(1, -1, np.int64) for _ in range(grid.most_stages + 1)]
-        self._rooms = [4] * (grid.most_stages + 1)
-        self._takes = [(number, self._columns_of(number)) for number in range(grid.most_stages + 2)]
+        self.grid, self._classes = grid, classes
+        self._shapes = [Shape(*image)]
+        self._shape_indices = {self._shapes[0]: 0}
+        self._tables = [CostTable() for _ in range(grid.most_stages + 2)]
+        self._takes = [(section, self._columns_of(section)) for section in range(grid.most_stages + 2)]
         self._remembered: dict[Any, tuple[tuple[int, ...], int]] = {}
-        parts = grid.encodings
-        self._stem_words = [name for name in parts if name.startswith("stem.")]
-        self._head_words = [name for name in parts if name.startswith("head.")]
-        self._stage_words = [name for name in parts if parts[name].per_stage and len(parts[name].table) > 1]
+        encodings = grid.encodings
+        self._of_stem = [name for name in encodings if name.startswith("stem.")]
+        self._of_head = [name for name in encodings if name.startswith("head.")]
+        self._of_stages = [name for name, e in encodings.items() if e.per_stage and len(e.table) > 1]
 
     def count(self, codes: IntArray, *, chunk: int = CHUNK) -> tuple[IntArray, BoolArray]:
         """(n, 7) counts in the order of NAMES, and whether each network is possible: (n,).
 
         `codes` are canonical rows. A network whose image runs out of pixels is not possible; its counts say nothing.
-        Where most parts are new yet, a `chunk` of all rows plans each kind of part once.
+        Where most sections are new yet, a `chunk` of all rows plans each kind of section once.
         """
         counts = np.zeros((len(codes), len(NAMES)), np.int64)
         possible = np.ones(len(codes), bool)
         for start in range(0, len(codes), max(chunk, 1)):
             part = slice(start, start + chunk)
-            for _, parts, rows, slots in self._walk(self.grid.resolve(codes[part]), possible[part]):
-                _add(counts[part], rows, parts.counts, slots)
+            for section, rows, entries in self._walk(self.grid.resolve(codes[part]), possible[part]):
+                _add(counts[part], rows, self._tables[section].counts, entries)
         return counts, possible
 
     def one(self, row: Sequence[int]) -> tuple[int, ...] | None:
-        """The counts of one canonical row, from parts that are remembered; None where its image runs out."""
-        # Written out: a loop over the counts would take twice as long as all the rest.
-        params = flops = macs = activations = layers = saved = largest = state = 0
-        known = self._remembered.get
-        for number, take in self._takes:
-            found = known((number, state, take(row)))
-            if found is None:
+        """The counts of one canonical row, from sections that are remembered; None where its image runs out."""
+        # Written out: a loop over the counts would take twice as long as everything else.
+        params = flops = macs = activations = layers = saved = largest = shape = 0
+        remembered = self._remembered.get
+        for section, take in self._takes:
+            result = remembered((section, shape, take(row)))
+            if result is None:
                 return self._learn(row)
-            (params1, flops1, macs1, activations1, layers1, saved1, largest1), state = found
-            if state < 0:
+            (params1, flops1, macs1, activations1, layers1, saved1, largest1), shape = result
+            if shape < 0:
                 return None
             params += params1
             flops += flops1
@@ -89,151 +91,129 @@ class Counter:
         return params, flops, macs, activations, layers, saved, largest
 
     def _learn(self, row: Sequence[int]) -> tuple[int, ...] | None:
-        codes, state = np.array([row], np.int32), 0
+        """The same, remembering the row's sections."""
         counts, possible = np.zeros((1, len(NAMES)), np.int64), np.ones(1, bool)
-        resolved = self.grid.resolve(codes)
-        for number, parts, rows, slots in self._walk(resolved, possible):
-            there = len(slots) > 0
-            found = tuple(parts.counts[slots[0]].tolist()) if there else _NOTHING
-            after = int(parts.after[slots[0]]) if there else state
-            self._remembered[number, state, self._takes[number][1](row)] = found, after
-            state = after
-            _add(counts, rows, parts.counts, slots)
+        shape = 0
+        for section, rows, entries in self._walk(self.grid.resolve(np.array([row], np.int32)), possible):
+            table, result = self._tables[section], (_NOTHING, shape)
+            if len(entries):
+                result = tuple(table.counts[entries[0]].tolist()), int(table.emitted[entries[0]])
+            self._remembered[section, shape, self._takes[section][1](row)] = result
+            shape = result[1]
+            _add(counts, rows, table.counts, entries)
         return tuple(counts[0].tolist()) if possible[0] else None
 
-    def _walk(self, resolved: Resolved, possible: BoolArray) -> Iterator[tuple[int, CostTable, Any, IntArray]]:
-        """Stem, stages and head: the part's number, its table, the rows of the batch that have it, and where they
-        stand in the table. Rows whose image runs out leave `possible`."""
-        slots = self._find_stem(resolved)
-        state = self._stem.after[slots]
-        possible &= state >= 0
-        yield 0, self._stem, slice(None), slots
-        for stage, parts in enumerate(self._stages):
-            there = (resolved.stages > stage) & possible
-            rows: Any = slice(None) if there.all() else np.flatnonzero(there)
-            slots = self._find_stage(stage, resolved, state, rows)
-            state[rows] = after = parts.after[slots]
-            possible[rows] &= after >= 0
-            yield stage + 1, parts, rows, slots
-        rows = slice(None) if possible.all() else np.flatnonzero(possible)
-        slots = self._find_head(resolved, state, rows)
-        possible[rows] &= self._head.after[slots] >= 0
-        yield self.grid.most_stages + 1, self._head, rows, slots
+    def _walk(self, resolved: Resolved, possible: BoolArray) -> Iterator[tuple[int, Any, IntArray]]:
+        """Each section, the rows of the batch that have it, and their entries in the section's table. Rows whose image
+        runs out leave `possible`."""
+        shapes = np.zeros(len(possible), np.int64)
+        for section, table in enumerate(self._tables):
+            stage, has_it = section - 1, possible
+            if 0 <= stage < self.grid.most_stages:
+                has_it = (resolved.stages > stage) & possible
+            rows: Any = slice(None) if has_it.all() else np.flatnonzero(has_it)
+            if section == 0:
+                entries = self._find_stem(resolved, shapes, rows)
+            elif stage < self.grid.most_stages:
+                entries = self._find_stage(stage, resolved, shapes, rows)
+            else:
+                entries = self._find_head(resolved, shapes, rows)
+            shapes[rows] = emitted = table.emitted[entries]
+            possible[rows] &= emitted >= 0
+            yield section, rows, entries
 
     # ---- the stem, and the head
 
-    def _find_stem(self, resolved: Resolved) -> IntArray:
-        names = [*self._stem_words, *(name for name in ("norm", "activation") if name in self.grid.encodings)]
-        key, size = self._key(names, resolved, 0, slice(None))
+    def _find_stem(self, resolved: Resolved, shapes: IntArray, rows: Any) -> IntArray:
+        names = [*self._of_stem, *(name for name in ("norm", "activation") if name in self.grid.encodings)]
+        key, size = self._key(names, resolved, 0, rows)
 
-        def count(rows: IntArray) -> Counted:
-            found = []
-            for row in rows:
-                stem = Stem.model_construct(**self._fields(Stem, resolved, 0, np.array([row])))
-                found.append(self._part(stem_ops(stem, self._block(resolved, 0, row)), Shape(*self._image)))
-            return _stacked(found)
+        def ops(row: IntArray) -> Op:
+            stem = Stem.model_construct(**self._fields(Stem, resolved, 0, row))
+            return stem_ops(stem, Block.model_construct(**self._fields(Block, resolved, 0, row)))
 
-        return self._stem.find(key, size, count)
+        return self._tables[0].find(key, size, shapes[rows], self._one_by_one(ops, shapes, rows))
 
-    def _find_head(self, resolved: Resolved, state: IntArray, rows: Any) -> IntArray:
-        key, size = self._key(self._head_words, resolved, 0, rows)
-        every = np.arange(len(state))[rows]
+    def _find_head(self, resolved: Resolved, shapes: IntArray, rows: Any) -> IntArray:
+        key, size = self._key(self._of_head, resolved, 0, rows)
 
-        def count(fresh: IntArray) -> Counted:
-            found = []
-            for row in every[fresh]:
-                head = Head.model_construct(**self._fields(Head, resolved, 0, np.array([row])))
-                found.append(self._part(head_ops(head, self._classes), self._shapes[state[row]]))
-            return _stacked(found)
+        def ops(row: IntArray) -> Op:
+            return head_ops(Head.model_construct(**self._fields(Head, resolved, 0, row)), self._classes)
 
-        shape, room = self._local(self.grid.most_stages, self._head, state[rows])
-        return self._head.find(key * room + shape, size * room, count)
+        return self._tables[-1].find(key, size, shapes[rows], self._one_by_one(ops, shapes, rows))
 
-    def _local(self, number: int, parts: CostTable, state: IntArray) -> tuple[IntArray, int]:
-        """Shapes by the numbers that a part's keys have for them, and how many numbers there is room for."""
-        met = self._met[number]
-        if len(met) < len(self._shapes):
-            met = self._met[number] = np.append(met, np.full(len(self._shapes) - len(met), -1))
-        found = met[state]
-        if (found < 0).any():
-            fresh = np.unique(state[found < 0])
-            met[fresh] = np.arange(met.max() + 1, met.max() + 1 + len(fresh))
-            room = self._rooms[number]
-            while met.max() >= self._rooms[number]:
-                self._rooms[number] *= 2
-            if self._rooms[number] != room:
-                parts.widen(room, self._rooms[number])
-            found = met[state]
-        return found, self._rooms[number]
+    def _one_by_one(self, ops: Callable[[IntArray], Op], shapes: IntArray, rows: Any) -> Callable[[IntArray], Counted]:
+        """Counts what a table lacks, given `ops` of one row of the batch."""
+        batch = np.arange(len(shapes))[rows]
 
-    def _part(self, ops: Any, x: Shape) -> tuple[tuple[int, ...], int]:
-        try:
-            return _named(total(ops, x)), self._place(ops.shape(x))
-        except InputError:
-            return _NOTHING, -1
+        def count(missing: IntArray) -> Counted:
+            counts, emitted = np.zeros((len(missing), len(NAMES)), np.int64), np.full(len(missing), -1, np.int64)
+            for number, row in enumerate(batch[missing]):
+                op, x = ops(np.array([row])), self._shapes[shapes[row]]
+                with suppress(InputError):
+                    counts[number], emitted[number] = _counts(total(op, x)), self._shape_index(op.shape(x))
+            return counts, emitted
+
+        return count
 
     # ---- stages
 
-    def _find_stage(self, stage: int, resolved: Resolved, state: IntArray, rows: Any) -> IntArray:
-        """Rows of the stage's table for these rows of the batch."""
-        key, size = self._key(self._stage_words, resolved, stage, rows)
-        surroundings = [*(self._stem_words if stage == 0 else ())]
-        around, room = self._key(surroundings, resolved, 0, rows)
-        key, size = key * room + around, size * room
+    def _find_stage(self, stage: int, resolved: Resolved, shapes: IntArray, rows: Any) -> IntArray:
+        key, size = self._key(self._of_stages, resolved, stage, rows)
+        stem, radix = self._key(self._of_stem if stage == 0 else (), resolved, 0, rows)
+        key, size = key * radix + stem, size * radix
         if stage + 1 < self.grid.most_stages:
-            following, room = self._key(["activation"], resolved, stage + 1, rows)
-            last = resolved.stages[rows] == stage + 1
-            key, size = key * (room + 1) + np.where(last, room, following), size * (room + 1)
-        parts = self._stages[stage]
-        shape, room = self._local(stage, parts, state[rows])
-        every = np.arange(len(state))[rows]
-        return parts.find(
-            key * room + shape, size * room, lambda fresh: self._count_stages(stage, resolved, state, every[fresh])
+            following, radix = self._key(["activation"], resolved, stage + 1, rows)
+            is_last = resolved.stages[rows] == stage + 1
+            key, size = key * (radix + 1) + np.where(is_last, radix, following), size * (radix + 1)
+        batch = np.arange(len(shapes))[rows]
+        return self._tables[stage + 1].find(
+            key, size, shapes[rows], lambda missing: self._count_stages(stage, resolved, shapes, batch[missing])
         )
 
-    def _count_stages(self, stage: int, resolved: Resolved, state: IntArray, rows: IntArray) -> Counted:
+    def _count_stages(self, stage: int, resolved: Resolved, shapes: IntArray, rows: IntArray) -> Counted:
         """Plans the stages of these rows: all at once that agree in everything but widths, channels and depth."""
-        counts, after = np.zeros((len(rows), len(NAMES)), np.int64), np.full(len(rows), -1, np.int64)
-        shapes = np.array([self._shapes[place] for place in state[rows]], np.int64)
+        counts, emitted = np.zeros((len(rows), len(NAMES)), np.int64), np.full(len(rows), -1, np.int64)
+        inputs = np.array([self._shapes[index] for index in shapes[rows]], np.int64)
         widths = self._numbers("width", resolved, stage, rows)
-        columns = [resolved.index(name, stage)[rows] for name in self._stage_words if name not in ARRAYS]
-        columns += [resolved.index(name, 0)[rows] for name in (self._stem_words if stage == 0 else ())]
-        columns += [self._following(stage, resolved, rows), shapes[:, 1], shapes[:, 2], shapes[:, 0] == widths]
+        columns = [resolved.index(name, stage)[rows] for name in self._of_stages if name not in ARRAYS]
+        columns += [resolved.index(name, 0)[rows] for name in (self._of_stem if stage == 0 else ())]
+        columns += [self._following(stage, resolved, rows), inputs[:, 1], inputs[:, 2], inputs[:, 0] == widths]
         columns += [self._numbers("growth_rate", resolved, stage, rows) == 0]
-        _, which = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
-        for group in _groups(which.ravel(), alone=ALONE):
-            found = self._plan(stage, resolved, rows[group], shapes[group])
-            if found is not None:
-                counts[group] = np.stack([np.broadcast_to(c, len(group)) for c in _named(found[0])], 1)
-                channels, place = np.unique(np.broadcast_to(found[1].channels, len(group)), return_inverse=True)
-                after[group] = np.array([self._place(found[1]._replace(channels=int(c))) for c in channels])[place]
-        return counts, after
+        _, labels = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
+        for group in _groups(labels.ravel(), alone=ALONE):
+            with suppress(InputError):
+                cost, shape = self._plan(stage, resolved, rows[group], inputs[group])
+                counts[group] = np.stack([np.broadcast_to(count, len(group)) for count in _counts(cost)], 1)
+                channels, inverse = np.unique(np.broadcast_to(shape.channels, len(group)), return_inverse=True)
+                indices = [self._shape_index(shape._replace(channels=int(number))) for number in channels]
+                emitted[group] = np.array(indices)[inverse]
+        return counts, emitted
 
-    def _plan(self, stage: int, resolved: Resolved, rows: IntArray, shapes: IntArray) -> tuple[Cost, Shape] | None:
-        """What these rows' stage costs, which differ in numbers alone; None where the image runs out."""
-        stages = int(resolved.stages[rows[0]])
-        words = self._fields(Stage, resolved, stage, rows)
+    def _plan(self, stage: int, resolved: Resolved, rows: IntArray, inputs: IntArray) -> tuple[Cost, Shape]:
+        """What the stage of these rows costs and emits, which differ in numbers alone; `inputs` are (n, 3) shapes.
+        Raises InputError where the image runs out."""
         block = Block.model_construct(**self._fields(Block, resolved, stage, rows))
-        made = Stage.model_construct(**words, block=block)
-        activations = [self._value("activation", resolved, i, rows[0]) for i in range(stages)]
+        planned = Stage.model_construct(**self._fields(Stage, resolved, stage, rows), block=block)
+        stages = range(int(resolved.stages[rows[0]]))
+        activations = tuple(self._value("activation", resolved, index, rows[0]) for index in stages)
         stem = Stem.model_construct(**self._fields(Stem, resolved, 0, rows[:1]))
-        context = contexts_of(tuple(activations), norm=stem.norm, preactivates=stem.preactivates)[stage]
-        try:
-            channels: Any = shapes[:, 0] if len(rows) > 1 else int(shapes[0, 0])
-            return stage_cost(made, context, Shape(channels, int(shapes[0, 1]), int(shapes[0, 2])))
-        except InputError:
-            return None
+        context = contexts_of(activations, norm=stem.norm, preactivates=stem.preactivates)[stage]
+        channels: Any = inputs[:, 0] if len(rows) > 1 else int(inputs[0, 0])
+        return stage_cost(planned, context, Shape(channels, int(inputs[0, 1]), int(inputs[0, 2])))
 
     def _following(self, stage: int, resolved: Resolved, rows: IntArray) -> IntArray:
+        """The next stage's activation as an index in its table, -1 after the last; where it does not vary, whether this
+        stage is the last."""
+        is_last: BoolArray = resolved.stages[rows] == stage + 1
         if stage + 1 >= self.grid.most_stages or "activation" not in self.grid.encodings:
-            last: IntArray = (resolved.stages[rows] == stage + 1).astype(np.int64)
-            return last
-        return np.where(resolved.stages[rows] == stage + 1, -1, resolved.index("activation", stage + 1)[rows])
+            return is_last.astype(np.int64)
+        return np.where(is_last, -1, resolved.index("activation", stage + 1)[rows])
 
-    # ---- words and keys
+    # ---- values and keys
 
     def _numbers(self, name: str, resolved: Resolved, stage: int, rows: IntArray) -> IntArray:
-        """A word's values, which are numbers: one a row."""
+        """(n,): the values of a parameter that has numbers."""
         if name not in self.grid.encodings:
             return np.full(len(rows), vocabulary()[name].default(stage))
         return np.array(self.grid.encodings[name].table)[resolved.index(name, stage)[rows]]
@@ -243,38 +223,38 @@ class Counter:
             return vocabulary()[name].default(stage)
         return self.grid.encodings[name].table[resolved.index(name, stage)[row]]
 
-    def _fields(self, owner: Any, resolved: Resolved, stage: int, rows: IntArray) -> dict[str, Any]:
-        """Of a stage or a block: numbers as arrays, one a row; of other words the first row's, which is all rows'."""
-        found: dict[str, Any] = {"stride": vocabulary()["stride"].default(stage)} if owner is Stage else {}
-        for name, part in self.grid.encodings.items():
-            if part.parameter.term.owner is owner:
-                several = name in ARRAYS and len(part.table) > 1 and len(rows) > 1
-                found[part.parameter.term.field] = (
+    def _fields(self, model: type, resolved: Resolved, stage: int, rows: IntArray) -> dict[str, Any]:
+        """The fields of a Stage, Block, Stem or Head: numbers as arrays, one a row; others as the first row has them,
+        and all rows with it."""
+        fields: dict[str, Any] = {"stride": vocabulary()["stride"].default(stage)} if model is Stage else {}
+        for name, encoding in self.grid.encodings.items():
+            term = encoding.parameter.term
+            if term.owner is model:
+                is_array = name in ARRAYS and len(encoding.table) > 1 and len(rows) > 1
+                fields[term.field] = (
                     self._numbers(name, resolved, stage, rows)
-                    if several
+                    if is_array
                     else self._value(name, resolved, stage, rows[0])
                 )
-        return found
+        return fields
 
-    def _block(self, resolved: Resolved, stage: int, row: int) -> Block:
-        return Block.model_construct(**self._fields(Block, resolved, stage, np.array([row])))
-
-    def _columns_of(self, number: int) -> Callable[[Sequence[int]], Any]:
-        """Takes from a row the codes that a part depends on; parts count from 0, the stem, to the head."""
-        named = {name for part in self.grid.encodings.values() for name, _ in part.parameter.conditions}
+    def _columns_of(self, section: int) -> Callable[[Sequence[int]], Any]:
+        """Takes from a row the codes that a section depends on."""
+        encodings = self.grid.encodings
+        named = {name for encoding in encodings.values() for name, _ in encoding.parameter.conditions}
         columns: list[int] = []
-        for name, part in self.grid.encodings.items():
-            if not part.parameter.term.of_network:
+        for name, encoding in encodings.items():
+            if not encoding.parameter.term.of_network:
                 continue
-            stages = [number - 1, *([number] if name == "activation" else ())] if number else [0]
-            if len(part.columns) > 1:
-                columns += [part.columns[stage] for stage in stages if stage < len(part.columns)]
-            elif part.per_stage or name in named or name.split(".")[0] in ("stages", "stem", "head"):
-                columns += part.columns
+            stages = [section - 1, *([section] if name == "activation" else ())] if section else [0]
+            if encoding.by_stage:
+                columns += [encoding.columns[stage] for stage in stages if stage < len(encoding.columns)]
+            elif encoding.per_stage or name in named or name.split(".")[0] in ("stages", "stem", "head"):
+                columns += encoding.columns
         return itemgetter(*columns) if columns else lambda _: ()
 
     def _key(self, names: Sequence[str], resolved: Resolved, stage: int, rows: Any) -> tuple[IntArray, int]:
-        """These words' places as one number each, and how many numbers there can be."""
+        """(n,): these parameters' indices as one number each, and how many numbers there can be."""
         key: IntArray = np.zeros(len(resolved.stages[rows]), np.int64)
         size = 1
         for name in names:
@@ -283,33 +263,29 @@ class Counter:
                 size *= radix
         return key, size
 
-    def _place(self, shape: Shape) -> int:
-        found = self._places.get(shape)
-        if found is None:
-            found = self._places[shape] = len(self._shapes)
+    def _shape_index(self, shape: Shape) -> int:
+        index = self._shape_indices.setdefault(shape, len(self._shapes))
+        if index == len(self._shapes):
             self._shapes.append(shape)
-        return found
+        return index
 
 
-def _named(cost: Cost) -> tuple[int, ...]:
+def _counts(cost: Cost) -> tuple[int, ...]:
     return cost.params, cost.flops, cost.macs, cost.activations, cost.layers, cost.saved, cost.largest
 
 
-def _add(counts: IntArray, rows: Any, table: IntArray, slots: IntArray) -> None:
-    more = table.take(slots, axis=0)
+def _add(counts: IntArray, rows: Any, table: IntArray, entries: IntArray) -> None:
+    """Adds entries of a table to the rows of `counts`; of the last count the larger stays."""
+    sums = table.take(entries, axis=0)
     before = counts[rows]
-    largest = np.maximum(before[:, ADDED], more[:, ADDED])
-    more += before
-    more[:, ADDED] = largest
-    counts[rows] = more
+    largest = np.maximum(before[:, ADDED], sums[:, ADDED])
+    sums += before
+    sums[:, ADDED] = largest
+    counts[rows] = sums
 
 
-def _stacked(found: list[tuple[tuple[int, ...], int]]) -> Counted:
-    return np.array([counts for counts, _ in found], np.int64), np.array([after for _, after in found], np.int64)
-
-
-def _groups(which: IntArray, *, alone: int) -> Iterator[IntArray]:
-    """Places of equal numbers together; those of groups of `alone` or fewer one by one."""
-    order = np.argsort(which, kind="stable")
-    for group in np.split(order, np.flatnonzero(np.diff(which[order])) + 1):
+def _groups(labels: IntArray, *, alone: int) -> Iterator[IntArray]:
+    """Indices of equal labels together; those of groups of `alone` or fewer one by one."""
+    order = np.argsort(labels, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
         yield from np.split(group, len(group)) if len(group) <= alone else (group,)
