@@ -1,4 +1,4 @@
-"""Where a network stands in a space: the choices that make it, if any do. For warm starts across changed spaces."""
+"""From a network back to the choices of a space that make it, if any do. For warm starts across changed spaces."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def encode(
     *,
     chosen: Iterable[str] = (),
 ) -> IntArray | str:
-    """The canonical row, or why there is none: `width = 256`, such as a removed choice, or a fixed word that differs.
+    """The canonical row, or why there is none: `width = 256`, such as a removed choice, or a fixed value that differs.
 
-    Words that the space does not vary, and choices added since, do not matter as long as the network is the same. Of
-    the training, the words that the space varies and those `chosen` for this network matter.
+    Parameters that the space does not vary, and choices added since, do not matter as long as the network is the same.
+    Of the training, the settings that the space varies and those `chosen` for this network matter.
     """
     if tuple(architecture.input) != tuple(space.input) or architecture.classes != space.classes:
         return "other images or classes"
@@ -43,29 +43,28 @@ def encode(
     for number, column in enumerate(grid.columns):
         stage, _, name = column.name.rpartition(".") if column.name.startswith("stage") else ("", "", column.name)
         term = grid.encodings[name].parameter.term
-        found = _value(architecture, term, stage) if term.of_network else getattr(training, term.field)
-        code = None if found is _ABSENT else column.code(found)
-        if code is None and found is not _ABSENT:
-            missing[number] = f"{name} = {found}"
+        value = _value(architecture, term, stage) if term.of_network else getattr(training, term.field)
+        code = None if value is _ABSENT else column.code(value)
+        if code is None and value is not _ABSENT:
+            missing[number] = f"{name} = {value}"
         row[number] = code if code is not None else 0
-    rng = np.random.default_rng(0)
-    settled: IntArray = grid.settle(row[None], rng)[0]
+    settled: IntArray = grid.settle(row[None], np.random.default_rng(0))[0]
     try:
         choices = grid.choices(settled)
         if digest(space.sample(RecordedChoices(choices))) == digest(architecture):
             return _other_training(space, choices, training, chosen) or settled
     except InputError:
         pass
-    asked = [told for number, told in missing.items() if settled[number] >= 0]
-    return asked[0] if asked else _differing(space, architecture)
+    asked = (text for number, text in missing.items() if settled[number] >= 0)
+    return next(asked, None) or _other_value(space, architecture)
 
 
 _ABSENT: Any = object()
 
 
 def _value(architecture: Architecture, term: Term, stage: str) -> Scalar:
-    """What the network has for a word: in a stage (`stage2`), or in the first whose value is not the default, for a
-    word that stages share; `_ABSENT` where the stage is not there."""
+    """What the network has for a parameter: in a stage (`stage2`), or in the first whose value is not the default, for
+    one that stages share; `_ABSENT` where the stage is not there."""
     if term.name == "stages":
         return len(architecture.stages)
     if term.group:
@@ -74,32 +73,32 @@ def _value(architecture: Architecture, term: Term, stage: str) -> Scalar:
     owners: list[Any] = [s.block if term.owner is Block else s for s in architecture.stages]
     values: list[Scalar] = [getattr(owner, term.field) for owner in owners]
     if stage:
-        number = int(stage.removeprefix("stage")) - 1
-        return values[number] if number < len(values) else _ABSENT
+        index = int(stage.removeprefix("stage")) - 1
+        return values[index] if index < len(values) else _ABSENT
     return next((value for i, value in enumerate(values) if value != term.default(i)), values[0])
 
 
 def _other_training(
-    space: SearchSpace, choices: dict[str, Scalar], theirs: TrainingSettings, chosen: Iterable[str]
+    space: SearchSpace, choices: dict[str, Scalar], training: TrainingSettings, chosen: Iterable[str]
 ) -> str:
-    """A word of the training, of those that either space varies, that the choices have otherwise to some effect; empty
-    where there is none. Within a continuous domain the nearest of its points will do."""
+    """A setting of the training, of those that either space varies, that the choices have otherwise to some effect;
+    empty where there is none. Within a continuous domain the nearest of its points will do."""
     varied = space.trainings.varied
-    own = space.training.with_overrides(space.trainings.overrides(choices))
-    for word in sorted({*chosen, *varied} - own.inert):
-        value = getattr(theirs, word)
-        domain = varied[word].domain if word in varied else None
-        near = domain is not None and domain.count() == math.inf and domain.holds(value)
-        if value != getattr(own, word) and not (near and f"training.{word}" in choices):
-            return f"training.{word} = {value}"
+    settings = space.training.with_overrides(space.trainings.overrides(choices))
+    for name in sorted({*chosen, *varied} - settings.inert):
+        value = getattr(training, name)
+        domain = varied[name].domain if name in varied else None
+        is_near = domain is not None and domain.count() == math.inf and domain.holds(value)
+        if value != getattr(settings, name) and not (is_near and f"training.{name}" in choices):
+            return f"training.{name} = {value}"
     return ""
 
 
-def _differing(space: SearchSpace, architecture: Architecture) -> str:
-    """A fixed word that the network has otherwise."""
-    for name, word in space.parameters.items():
-        if word.domain is None and name != "stages":
-            found = _value(architecture, word.term, "stage1" if word.term.per_stage else "")
-            if found != word.value:
-                return f"{name} = {found}"
+def _other_value(space: SearchSpace, architecture: Architecture) -> str:
+    """A fixed parameter that the network has otherwise."""
+    for name, parameter in space.parameters.items():
+        if parameter.domain is None and name != "stages":
+            value = _value(architecture, parameter.term, "stage1" if parameter.term.per_stage else "")
+            if value != parameter.value:
+                return f"{name} = {value}"
     return "a combination that the space does not hold"

@@ -1,8 +1,8 @@
-"""The candidates of a space that may be proposed: in budget and not used yet. Nothing is asked and thrown back.
+"""The candidates of a space that may be proposed: within the budget and not used yet, so that none is thrown back.
 
 Uniform candidates come from one sequence, the same for the same seed: free draws, of which each is taken with a
 probability inverse to how likely a free draw is to make it (so that every distinct candidate is as likely as any
-other), counted many at once, and kept where the budget admits them. A small space is enumerated instead, in a
+other), counted many at once, and passed on where the budget admits them. A small space is enumerated instead, in a
 random order. What is handed out depends on the sequence, on what is used and on the caller's generator alone, so that a
 resumed search goes on as it would have.
 """
@@ -33,7 +33,8 @@ STEP = 128  # candidates by which what a draw takes from grows
 
 
 class Feasible:
-    """`also` may refuse more of what the budget admits, by its costs: (n,) truth values."""
+    """The candidates of one space, in the sequence of one seed; D is the number of its columns. `also` may refuse more
+    of what the budget admits, by its costs: (n,) truth values."""
 
     def __init__(self, space: SearchSpace, *, seed: int, budgeted: bool = True) -> None:
         self.grid = Grid(space.every_parameter)
@@ -41,20 +42,20 @@ class Feasible:
         self.also: Callable[[Costs], BoolArray] | None = None
         self._space, self._seed, self._budgeted = space, seed, budgeted
         self._rows = np.empty((0, len(self.grid.columns)), np.int32)  # the sequence so far
-        self._left = np.empty(0, bool)
-        self._place: dict[bytes, int] = {}
+        self._unused = np.empty(0, bool)
+        self._indices: dict[bytes, int] = {}
         self._used: set[bytes] = set()
         self._drawn = self._blocks = self._tried = 0
         self._until = PATIENCE
         self._log_most = 0.0  # log of the largest inverse probability of a free draw that was seen
-        self._whole = False
-        self._near: dict[bytes, IntArray] = {}
+        self._is_enumerated = False
+        self._neighbours: dict[bytes, IntArray] = {}
         everything = self.grid.everything(SMALL)
         if everything is not None:
             order = np.random.default_rng([seed, 0]).permutation(len(everything))
             self._tried = len(everything)
             self._append(self._admitted(everything[order]))
-            self._whole = True
+            self._is_enumerated = True
 
     @property
     def columns(self) -> Sequence[Column]:
@@ -64,35 +65,35 @@ class Feasible:
     @property
     def everything(self) -> IntArray | None:
         """All candidates of a small space, used ones too; None for a space that is not enumerated."""
-        return self._rows if self._whole else None
+        return self._rows if self._is_enumerated else None
 
     def __iter__(self) -> Iterator[IntArray]:
         """All candidates, used ones too, in the order of the sequence: uniform, each once, (D,). It is made longer as
         it is asked for, and ends where the space is used up or patience with it."""
-        place = 0
+        index = 0
         while True:
-            if place == len(self._rows):
-                self._extend(max(2 * place, SPARE))
-                if place == len(self._rows):
+            if index == len(self._rows):
+                self._extend(max(2 * index, SPARE))
+                if index == len(self._rows):
                     return
-            yield self._rows[place]
-            place += 1
+            yield self._rows[index]
+            index += 1
 
     def draw(self, count: int, rng: np.random.Generator) -> IntArray:
         """(<= count, D): uniform over the candidates that are left, each once; fewer where few are left or found."""
-        wanted = self.prepare(count)
-        (left,) = np.nonzero(self._left[:wanted])
-        if self.also is not None and len(left):
-            left = left[self.also(self.costs(self._rows[left]))]
-        chosen: IntArray = self._rows[rng.choice(left, min(count, len(left)), replace=False)]
+        length = self.prepare(count)
+        (unused,) = np.nonzero(self._unused[:length])
+        if self.also is not None and len(unused):
+            unused = unused[self.also(self.costs(self._rows[unused]))]
+        chosen: IntArray = self._rows[rng.choice(unused, min(count, len(unused)), replace=False)]
         return chosen
 
     def prepare(self, count: int = 1) -> int:
-        """Makes the sequence as long as a draw of so many takes it, which lasts a second where a space is new; how much
-        of it that is."""
-        wanted = len(self._rows) if self._whole else -(-(len(self._used) + SPARE * count) // STEP) * STEP
-        self._extend(wanted)
-        return wanted
+        """Makes the sequence as long as a draw of so many takes it, which lasts a second where a space is new; returns
+        how much of it the draw looks at."""
+        length = len(self._rows) if self._is_enumerated else -(-(len(self._used) + SPARE * count) // STEP) * STEP
+        self._extend(length)
+        return length
 
     def typical(self) -> IntArray | None:
         """(D,): of the first candidates of the sequence, used or not, that of median FLOPs; None: there are none."""
@@ -107,18 +108,18 @@ class Feasible:
         """(<= count, D): candidates that differ from `row` (D,) in one choice: the next value of an ordered one, any
         of another. What that choice makes active is drawn, for each row always alike."""
         key = np.ascontiguousarray(row, np.int32).tobytes()
-        if key not in self._near:
-            self._near[key] = self._admitted(self._changed(np.asarray(row, np.int32), key))
-        found = self._fresh(self._near[key])
-        chosen: IntArray = found[rng.permutation(len(found))[:count]]
+        if key not in self._neighbours:
+            self._neighbours[key] = self._admitted(self._changed(np.asarray(row, np.int32), key))
+        unused = self._only_unused(self._neighbours[key])
+        chosen: IntArray = unused[rng.permutation(len(unused))[:count]]
         return chosen
 
     def admitted(self, codes: IntArray) -> IntArray:
-        """(<= n, D): those of n wished-for rows, made canonical, that may be proposed, each once, in their order."""
+        """(<= n, D): of n rows, (n, D), made canonical, those that may be proposed, each once, in their order."""
         seed = hashlib.sha256(np.ascontiguousarray(codes).tobytes()).digest()
         settled = self.grid.settle(codes, np.random.default_rng(list(seed)))
         _, first = np.unique(settled, axis=0, return_index=True)
-        return self._fresh(self._admitted(settled[np.sort(first)]))
+        return self._only_unused(self._admitted(settled[np.sort(first)]))
 
     def costs(self, codes: IntArray) -> Costs:
         """Exact costs of any rows by name: params, flops, macs, activations, memory (bytes), each (n,)."""
@@ -129,15 +130,15 @@ class Feasible:
         """The candidate is never handed out again."""
         key = np.asarray(row, np.int32).tobytes()
         self._used.add(key)
-        if key in self._place:
-            self._left[self._place[key]] = False
+        if key in self._indices:
+            self._unused[self._indices[key]] = False
 
     def release(self, row: Sequence[int] | IntArray) -> None:
         """The candidate may be handed out after all."""
         key = np.asarray(row, np.int32).tobytes()
         self._used.discard(key)
-        if key in self._place:
-            self._left[self._place[key]] = True
+        if key in self._indices:
+            self._unused[self._indices[key]] = True
 
     def share(self) -> tuple[int, int]:
         """Candidates in the sequence so far, and how many uniform draws (or enumerated assignments) they are of."""
@@ -145,18 +146,18 @@ class Feasible:
 
     # ---- the sequence
 
-    def _extend(self, wanted: int) -> None:
-        """Blocks of free draws, until there are as many candidates as wanted. Several blocks are counted at once, since
-        what is not in the tables yet is planned once for all of them."""
-        while len(self._rows) < wanted and not self._whole and self._drawn < self._until:
+    def _extend(self, length: int) -> None:
+        """Blocks of free draws, until there are so many candidates. Several blocks are counted at once, since what is
+        not in the tables yet is planned once for all of them."""
+        while len(self._rows) < length and not self._is_enumerated and self._drawn < self._until:
             share = (len(self._rows) + 1) / (self._tried + 1)
-            missing = min(1.1 * (wanted - len(self._rows)) / share, LARGEST)
-            taken: list[IntArray] = []
-            while sum(map(len, taken)) < missing and self._drawn < self._until:
-                taken.append(self._block())
-            self._tried += sum(map(len, taken))
+            missing = min(1.1 * (length - len(self._rows)) / share, LARGEST)
+            blocks: list[IntArray] = []
+            while sum(map(len, blocks)) < missing and self._drawn < self._until:
+                blocks.append(self._block())
+            self._tried += sum(map(len, blocks))
             before = len(self._rows)
-            self._append(self._admitted(np.concatenate(taken)))
+            self._append(self._admitted(np.concatenate(blocks)))
             if len(self._rows) > before:
                 self._until = self._drawn + PATIENCE
 
@@ -169,19 +170,19 @@ class Feasible:
         # With an unseen pattern of active choices the bound may rise: before that its rows were a little too rare.
         logs = self.grid.log_weights(rows)
         self._log_most = max(self._log_most, -float(self.grid.log_least(np.unique(rows >= 0, axis=0)).min()))
-        taken: IntArray = rows[np.log(rng.random(size)) < -logs - self._log_most]
-        return taken
+        block: IntArray = rows[np.log(rng.random(size)) < -logs - self._log_most]
+        return block
 
     def _append(self, rows: IntArray) -> None:
-        fresh = []
+        new = []
         for row in rows:
             key = row.tobytes()
-            if key not in self._place:
-                self._place[key] = len(self._place)
-                fresh.append(row)
-        if fresh:
-            self._rows = np.concatenate([self._rows, np.array(fresh, np.int32)])
-            self._left = np.append(self._left, [row.tobytes() not in self._used for row in fresh])
+            if key not in self._indices:
+                self._indices[key] = len(self._indices)
+                new.append(row)
+        if new:
+            self._rows = np.concatenate([self._rows, np.array(new, np.int32)])
+            self._unused = np.append(self._unused, [row.tobytes() not in self._used for row in new])
 
     def _admitted(self, rows: IntArray) -> IntArray:
         counts, possible = self.counter.count(rows, chunk=len(rows))
@@ -190,30 +191,31 @@ class Feasible:
             fits = fits & self._space.budget.admits_many(self._named(counts))
         return np.ascontiguousarray(rows[fits], np.int32)
 
-    def _fresh(self, rows: IntArray) -> IntArray:
-        fresh = np.array([row.tobytes() not in self._used for row in rows], bool)
-        if self.also is not None and fresh.any():
-            fresh &= self.also(self.costs(rows))
-        found: IntArray = rows[fresh]
-        return found
+    def _only_unused(self, rows: IntArray) -> IntArray:
+        unused = np.array([row.tobytes() not in self._used for row in rows], bool)
+        if self.also is not None and unused.any():
+            unused &= self.also(self.costs(rows))
+        remaining: IntArray = rows[unused]
+        return remaining
 
     def _changed(self, row: IntArray, key: bytes) -> IntArray:
-        changed = []
+        """(n, D): the row with one choice changed, canonical, each once; `key` seeds what a change activates."""
+        changes = []
         for number, column in enumerate(self.columns):
-            own = int(row[number])
-            if own < 0:
+            code = int(row[number])
+            if code < 0:
                 continue
-            near = (own - 1, own + 1) if column.ordered else range(len(column.values))
-            changed += [(number, code) for code in near if 0 <= code < len(column.values) and code != own]
-        if not changed:
+            codes = (code - 1, code + 1) if column.ordered else range(len(column.values))
+            changes += [(number, new) for new in codes if 0 <= new < len(column.values) and new != code]
+        if not changes:
             return row[None][:0]
-        rows = np.repeat(row[None], len(changed), axis=0)
-        numbers, codes = np.array(changed).T
+        rows = np.repeat(row[None], len(changes), axis=0)
+        numbers, codes = np.array(changes).T
         rows[np.arange(len(rows)), numbers] = codes
         settled = self.grid.settle(rows, np.random.default_rng(list(hashlib.sha256(key).digest())))
         settled = np.unique(settled, axis=0)
-        found: IntArray = settled[(settled != row).any(1)]
-        return found
+        changed: IntArray = settled[(settled != row).any(1)]
+        return changed
 
     def _named(self, counts: IntArray) -> Costs:
         named: dict[str, IntArray] = dict(zip(NAMES, counts.T, strict=True))

@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 COSTS = ("flops", "params", "macs", "activations", "memory")
 BINS = 12
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
-MOST_VALUES = 64  # of a word whose values are looked at one by one
-FEWEST_OWN, MOST_OWN = 256, 4096  # draws that are made to have one value, where no free draw with it fits
+MAX_VALUES = 64  # of a parameter whose values are looked at one by one
+FORCED = (256, 4096)  # draws at least and at most that are made to have one value, where no free draw with it fits
 DESCENTS, STEPS = 3, 40  # of the draws nearest to the budget, so many are led towards it, in so many steps at most
+
+Suspect = tuple[int, int]  # a column, and the code of a value that nothing within the budget has
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ class Survey:
     """`looked` networks, or `whole`: each of the space's assignments once. `impossible` ones run out of pixels.
 
     `hardest` is the bound without which most more would fit. `unreachable` is certain where `whole`; None where nothing
-    within the budget was found, so that nothing can be said of values. `passed_over`: words of more values than 64.
+    within the budget was found, so that nothing can be said of values. `passed_over`: columns of more values than 64.
     Histograms' bins are of equal width in the logarithm; quantiles are by name of the cost, of all and within budget.
     """
 
@@ -90,8 +92,8 @@ class Survey:
             ],
             "histograms": {name: list(bins) for name, bins in self.histograms.items()},
             "quantiles": {
-                name: {kind: dict(zip(map(str, QUANTILES), found, strict=False)) for kind, found in both.items()}
-                for name, both in self.quantiles.items()
+                name: {kind: dict(zip(map(str, QUANTILES), values, strict=False)) for kind, values in kinds.items()}
+                for name, kinds in self.quantiles.items()
             },
         }
 
@@ -102,6 +104,8 @@ def survey(space: SearchSpace, *, samples: int = 100_000, seed: int = 0) -> Surv
 
 
 class _Surveyor:
+    """Looks at one space; its generator serves all draws in turn."""
+
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space, self._seed = space, seed
         self._rng = np.random.default_rng(seed)
@@ -115,11 +119,10 @@ class _Surveyor:
         bounds, fits = self._bounds(costs, possible)
         # Without its bound `others_kept` would fit. Where no bound lets more in on its own, the one that fewest keep.
         hardest = max(bounds, key=lambda b: (b.others_kept, -b.kept), default=None)
-        whole = everything is not None
-        wide = [column.name for column in self._grid.columns if len(column.values) > MOST_VALUES]
+        is_whole = everything is not None
         return Survey(
             looked=len(rows),
-            whole=whole,
+            whole=is_whole,
             seed=self._seed,
             impossible=int((~possible).sum()),
             within=int(fits.sum()),
@@ -131,8 +134,8 @@ class _Surveyor:
                 name: {"all": _quantiles(costs[name][possible]), "within_budget": _quantiles(costs[name][fits])}
                 for name in COSTS
             },
-            unreachable=self._unreachable(rows, fits, whole=whole) if fits.any() else None,
-            passed_over=tuple(wide),
+            unreachable=self._unreachable(rows, fits, is_whole=is_whole) if fits.any() else None,
+            passed_over=tuple(c.name for c in self._grid.columns if len(c.values) > MAX_VALUES),
         )
 
     def _counted(self, rows: IntArray) -> tuple[dict[str, IntArray], BoolArray]:
@@ -148,78 +151,77 @@ class _Surveyor:
         broken = np.zeros(len(possible), np.int64)
         for name, _ in bounded:
             broken += below[name] | above[name]
-        found = []
+        shares = []
         for name, _ in bounded:
-            own = below[name] | above[name]
-            found.append(
+            outside = below[name] | above[name]
+            shares.append(
                 BoundShare(
                     name=name,
-                    kept=int((possible & ~own).sum()),
+                    kept=int((possible & ~outside).sum()),
                     below=int((possible & below[name]).sum()),
                     above=int((possible & above[name]).sum()),
-                    others_kept=int((possible & (broken - own == 0)).sum()),
+                    others_kept=int((possible & (broken - outside == 0)).sum()),
                 )
             )
-        return found, possible & (broken == 0)
+        return shares, possible & (broken == 0)
 
     # ---- values that nothing within the budget has
 
-    def _unreachable(self, rows: IntArray, fits: BoolArray, *, whole: bool) -> tuple[Unreachable, ...]:
-        suspects, tried = [], []
+    def _unreachable(self, rows: IntArray, fits: BoolArray, *, is_whole: bool) -> tuple[Unreachable, ...]:
+        suspects: list[Suspect] = []
+        tried: list[int] = []
         for number, column in enumerate(self._grid.columns):
-            if len(column.values) > MOST_VALUES:
+            if len(column.values) > MAX_VALUES:
                 continue
-            asked, kept = (np.bincount(some[:, number] + 1, minlength=len(column.values) + 1)[1:]
-                           for some in (rows, rows[fits]))  # fmt: skip
-            suspects += [(number, int(code)) for code in np.flatnonzero(kept == 0)]
-            tried += [int(asked[code]) for code in np.flatnonzero(kept == 0)]
-        if suspects and not whole:
-            more, reached = self._sought(suspects, len(rows))
-            tried = [before + own for before, own in zip(tried, more, strict=True)]
-            left = [place for place in range(len(suspects)) if place not in reached]
-        else:
-            left = list(range(len(suspects)))
+            all_counts, fit_counts = (np.bincount(some[:, number] + 1, minlength=len(column.values) + 1)[1:]
+                                      for some in (rows, rows[fits]))  # fmt: skip
+            suspects += [(number, int(code)) for code in np.flatnonzero(fit_counts == 0)]
+            tried += [int(all_counts[code]) for code in np.flatnonzero(fit_counts == 0)]
+        reached: set[int] = set()
+        if suspects and not is_whole:
+            forced, reached = self._seek(suspects, len(rows))
+            tried = [before + more for before, more in zip(tried, forced, strict=True)]
         columns = self._grid.columns
         return tuple(
-            Unreachable(word=columns[number].name, value=columns[number].values[code], tried=tried[place])
-            for place, (number, code) in ((place, suspects[place]) for place in left)
+            Unreachable(word=columns[number].name, value=columns[number].values[code], tried=count)
+            for index, ((number, code), count) in enumerate(zip(suspects, tried, strict=True))
+            if index not in reached
         )
 
-    def _sought(self, suspects: list[tuple[int, int]], samples: int) -> tuple[list[int], set[int]]:
-        """Draws that are made to have each value, and the nearest of them led towards the budget: how many had it, and
-        the places of those that are within reach after all."""
-        count = min(max(samples // len(suspects), FEWEST_OWN), MOST_OWN)
-        made = []
+    def _seek(self, suspects: list[Suspect], samples: int) -> tuple[list[int], set[int]]:
+        """Draws that are made to have each suspect's value, and the nearest of them led towards the budget: how many
+        had it, and the indices of the suspects that are within reach after all."""
+        count = min(max(samples // len(suspects), FORCED[0]), FORCED[1])
+        forced = []
         for number, code in suspects:
             codes = self._grid.draw(count, self._rng)
             codes[codes[:, number] >= 0, number] = code
-            made.append(codes)
-        rows, owner = self._settled(np.concatenate(made), np.repeat(np.arange(len(suspects)), count), suspects)
+            forced.append(codes)
+        rows, owner = self._settled(np.concatenate(forced), np.repeat(np.arange(len(suspects)), count), suspects)
         excess = self._excess(rows)
         tried = np.bincount(owner, minlength=len(suspects))
         nearest = np.concatenate(
-            [np.flatnonzero(owner == place)[np.argsort(excess[owner == place], kind="stable")[:DESCENTS]]
-             for place in range(len(suspects))]
+            [np.flatnonzero(owner == index)[np.argsort(excess[owner == index], kind="stable")[:DESCENTS]]
+             for index in range(len(suspects))]
         )  # fmt: skip
         return tried.tolist(), self._descend(rows[nearest], owner[nearest], excess[nearest], suspects)
 
-    def _descend(
-        self, rows: IntArray, owner: IntArray, excess: FloatArray, suspects: list[tuple[int, int]]
-    ) -> set[int]:
-        """Each row takes the one change that brings it nearest to the budget, until none does. All rows at once."""
+    def _descend(self, rows: IntArray, owner: IntArray, excess: FloatArray, suspects: list[Suspect]) -> set[int]:
+        """Each row, whose suspect has the index `owner`, takes the one change that brings it nearest to the budget,
+        until none does; the suspects whose rows come to lie within. All rows at once."""
         reached = set(owner[excess == 0].tolist())
         for _ in range(STEPS):
-            going = np.array([place not in reached for place in owner.tolist()], bool) & np.isfinite(excess)
-            rows, owner, excess = rows[going], owner[going], excess[going]
+            active = np.array([index not in reached for index in owner.tolist()], bool) & np.isfinite(excess)
+            rows, owner, excess = rows[active], owner[active], excess[active]
             if not len(rows):
                 break
             changed, origin = self._changes(rows)
             settled, origin = self._settled(changed, origin, suspects, owner)
-            found = self._excess(settled)
-            order = np.lexsort((found, origin))
+            changed_excess = self._excess(settled)
+            order = np.lexsort((changed_excess, origin))
             first = order[np.unique(origin[order], return_index=True)[1]]
-            better = first[found[first] < excess[origin[first]]]
-            rows, owner, excess = settled[better], owner[origin[better]], found[better]
+            better = first[changed_excess[first] < excess[origin[first]]]
+            rows, owner, excess = settled[better], owner[origin[better]], changed_excess[better]
             reached |= set(owner[excess == 0].tolist())
         return reached
 
@@ -227,36 +229,37 @@ class _Surveyor:
         """Every row with every active choice set to every other value; and which row each comes from."""
         changed, origin = [], []
         for number, column in enumerate(self._grid.columns):
-            values = range(len(column.values)) if len(column.values) <= MOST_VALUES else (0, len(column.values) - 1)
+            values = range(len(column.values)) if len(column.values) <= MAX_VALUES else (0, len(column.values) - 1)
             for code in values:
-                (places,) = np.nonzero((rows[:, number] >= 0) & (rows[:, number] != code))
-                own = rows[places]
-                own[:, number] = code
-                changed.append(own)
-                origin.append(places)
+                (indices,) = np.nonzero((rows[:, number] >= 0) & (rows[:, number] != code))
+                copies = rows[indices]
+                copies[:, number] = code
+                changed.append(copies)
+                origin.append(indices)
         return np.concatenate(changed), np.concatenate(origin)
 
     def _settled(
-        self, rows: IntArray, origin: IntArray, suspects: list[tuple[int, int]], owner: IntArray | None = None
+        self, rows: IntArray, origin: IntArray, suspects: list[Suspect], owner: IntArray | None = None
     ) -> tuple[IntArray, IntArray]:
-        """Canonical rows, of which only those that (still) have the value that they are to have."""
+        """The rows made canonical and their `origin`, of those that (still) have their suspect's value. A row's
+        suspect has the index `owner[origin]`, or `origin` without `owner`."""
         settled = self._grid.settle(rows, self._rng)
         number, code = np.array(suspects)[origin if owner is None else owner[origin]].T
-        has = settled[np.arange(len(settled)), number] == code
-        return settled[has], origin[has]
+        has_value = settled[np.arange(len(settled)), number] == code
+        return settled[has_value], origin[has_value]
 
     def _excess(self, rows: IntArray) -> FloatArray:
         """By how much (a sum of logarithms) each row lies outside of the bounds: 0 within, inf for no network."""
         costs, possible = self._counted(rows)
-        found = np.where(possible, 0.0, np.inf)
+        excess = np.where(possible, 0.0, np.inf)
         for name, bound in self._space.budget.bounds():
             if name in costs:
                 logs = np.log(np.maximum(costs[name], 1))
                 if bound.high is not None:
-                    found += np.maximum(logs - np.log(max(bound.high, 1)), 0.0)
+                    excess += np.maximum(logs - np.log(max(bound.high, 1)), 0.0)
                 if bound.low:
-                    found += np.maximum(np.log(bound.low) - logs, 0.0)
-        return found
+                    excess += np.maximum(np.log(bound.low) - logs, 0.0)
+        return excess
 
 
 def _histogram(values: IntArray, fits: BoolArray) -> tuple[dict[str, int], ...]:
@@ -265,11 +268,11 @@ def _histogram(values: IntArray, fits: BoolArray) -> tuple[dict[str, int], ...]:
         return ()
     low, high = max(int(values.min()), 1), int(values.max()) + 1
     edges = np.round(np.geomspace(low, high, BINS + 1)).astype(np.int64)
-    place = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, BINS - 1)
-    counts, within = (np.bincount(some, minlength=BINS).tolist() for some in (place, place[fits]))
+    bins = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, BINS - 1)
+    counts, counts_within = (np.bincount(some, minlength=BINS).tolist() for some in (bins, bins[fits]))
     return tuple(
-        {"from": int(start), "to": int(end), "count": count, "within_budget": kept}
-        for start, end, count, kept in zip(edges, edges[1:], counts, within, strict=False)
+        {"from": int(start), "to": int(end), "count": count, "within_budget": within}
+        for start, end, count, within in zip(edges, edges[1:], counts, counts_within, strict=False)
     )
 
 
