@@ -19,7 +19,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.foretelling.data_sheets import Cluster, Step, epoch_seconds
-from archsearch.search.foretelling.forecast import MOST_SIMULATED
+from archsearch.search.foretelling.forecast import MOST_SIMULATED, next_stretch
 from archsearch.space.many.columns import FloatArray
 from archsearch.space.search_settings import SearchSettings
 
@@ -199,16 +199,11 @@ def rehearse(
     begun, clock, worked = 0, 0.0, 0.0
     while True:
         while len(running) < lanes:
-            promotion = rungs.promotion() or (None if begun < count or running else rungs.last_promotion())
-            if promotion is not None:
-                trial, start = promotion.trial, promotion.rung
-                rungs.promote(trial, start)
-            elif begun < count:
-                begun += 1
-                trial, start = begun, 0
-            else:
+            stretch = next_stretch(rungs, begun, count, epochs=epochs, running=bool(running))
+            if stretch is None:
                 break
-            end = rungs.above(trial, start) or epochs
+            trial, start, end = stretch
+            begun += start == 0
             spent = float(epoch_seconds[trial - 1]) * (end - start)
             worked += spent
             heapq.heappush(running, (clock + spent, trial, end))

@@ -102,18 +102,29 @@ def trial_epochs(search: SearchSettings, epochs: int) -> float:
     rungs = Rungs(grace=stopping.grace_epochs, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
     trained = begun = 0
     while True:
-        promotion = rungs.promotion() or (rungs.last_promotion() if begun == count else None)
-        if promotion is not None:
-            trial, start = promotion.trial, promotion.rung
-            rungs.promote(trial, start)
-        elif begun < count:
-            begun += 1
-            trial, start = begun, 0
-        else:
+        stretch = next_stretch(rungs, begun, count, epochs=epochs)
+        if stretch is None:
             return trained * trials / count
-        end = rungs.above(trial, start) or epochs
+        trial, start, end = stretch
+        begun += start == 0
         trained += end - start
         rungs.record(trial, end, float(scores[trial - 1]))
+
+
+def next_stretch(
+    rungs: Rungs, begun: int, count: int, *, epochs: int, running: bool = False
+) -> tuple[int, int, int] | None:
+    """(trial, from epoch, to epoch) of what a free lane trains next: a promoted trial, else the next of `count` trials
+    of which so many have begun; once all have and none is `running`, the best that waits. None: nothing now."""
+    promotion = rungs.promotion() or (None if begun < count or running else rungs.last_promotion())
+    if promotion is not None:
+        trial, start = promotion.trial, promotion.rung
+        rungs.promote(trial, start)
+    elif begun < count:
+        trial, start = begun + 1, 0
+    else:
+        return None
+    return trial, start, rungs.above(trial, start) or epochs
 
 
 @dataclass(frozen=True, kw_only=True)
