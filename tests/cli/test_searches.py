@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from archsearch import Architecture, cost, load_space
 from archsearch.architecture.canonical import digest
 from archsearch.cli import main
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.tracking import BeingSent, TrackingError
 
 DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
 
@@ -236,6 +238,25 @@ def test_an_experiment_that_is_driven_leaves_with_4(small: Path) -> None:
     assert done.returncode == 4
     assert done.stdout == ""
     assert "is driven by process" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "driven", "code"),
+    [(TrackingError, False, 1), (TrackingError, True, 1), (BeingSent, False, 1), (BeingSent, True, 4)],
+)
+def test_sync_leaves_with_4_where_the_driver_sends_and_with_1_where_nobody_could(
+    error: type[TrackingError], driven: bool, code: int, small: Path, capsys, monkeypatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise error("nothing was sent")
+
+    folder = experiment(small.parent, "one")
+    monkeypatch.setattr("archsearch.tracking.sync", fails)
+    with folder.driver_lock() if driven else nullcontext():
+        assert main(["sync", "one", "--json"]) == code
+    said = capsys.readouterr()
+    assert ("its driver sends" in said.err) == (code == 4)
+    assert json.loads(said.out)["sent"] == 0 < json.loads(said.out)["left"]
 
 
 def test_an_experiments_best_is_exported(small: Path, capsys) -> None:
