@@ -2,11 +2,15 @@
 
 import json
 import random
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from archsearch import zoo
+from archsearch.analysis.svg import text_width
 from archsearch.cli import main
 from archsearch.cli.reporting import report_at_the_end
 from archsearch.cli.showing.board import Board
@@ -88,6 +92,20 @@ def test_compare_tells_which_side_was_drawn_at_random_alone(folder: ExperimentFo
     assert main(["compare", str(folder.path), str(drawn.path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["a"]["drawn_at_random"], found["b"]["drawn_at_random"]) == (False, True)
+
+
+def test_long_names_are_cut_where_a_chart_has_no_room_for_them(tmp_path: Path, capsys) -> None:
+    name = "attention_reduction"
+    words = f"  attention: se\n  {name}: {{choice: [4, 8, 16]}}\nbudget:"
+
+    def score(choices: Mapping[str, Any], luck: random.Random) -> float:
+        return 0.5 + choices[name] / 50 + luck.gauss(0, 0.001)
+
+    folder = experiment(tmp_path, 60, text=SPACE.replace("budget:", words), score=score)
+    assert main(["report", str(folder.path)]) == 0
+    labels = re.findall(r'<text x="([0-9.]+)"[^>]*class="bar-name"[^>]*>([^<]+)<', folder.report.read_text())
+    assert name in {text for _, text in labels} and any(text.endswith("…") for _, text in labels)
+    assert all(text_width(text, 12) <= float(x) for x, text in labels)
 
 
 def test_a_search_on_cifar10_stands_beside_what_was_published_of_like_costs(tmp_path: Path, capsys) -> None:
