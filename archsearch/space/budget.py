@@ -51,8 +51,8 @@ def parse_milliseconds(value: object) -> float:
     """A number is of milliseconds: "500us" -> 0.5. Raises InputError for anything else."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 10**9:
         return float(value)
-    if isinstance(value, str) and (found := _TIME.fullmatch(value.strip())):
-        return float(found[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[found[2]]
+    if isinstance(value, str) and (match := _TIME.fullmatch(value.strip())):
+        return float(match[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[match[2]]
     raise InputError(Problem(found=f"the time {value!r:.40}", allowed=TIME_ALLOWED))
 
 
@@ -180,16 +180,16 @@ class Budget(StrictModel):
 
         The same names in the same order for every cost: flops.min, flops.max, ...
         """
-        found: dict[str, float] = {}
+        violations: dict[str, float] = {}
         for name, bound in self.bounds():
             count = getattr(cost, name, None)
             if count is None:
                 continue
             if bound.low:
-                found[f"{name}.min"] = 1 - count / bound.low
+                violations[f"{name}.min"] = 1 - count / bound.low
             if bound.high is not None:
-                found[f"{name}.max"] = count / bound.high - 1
-        return found
+                violations[f"{name}.max"] = count / bound.high - 1
+        return violations
 
     def bounds(self) -> Iterator[tuple[str, Bound]]:
         """The counts that are bounded, with their bounds."""

@@ -60,8 +60,8 @@ class RandomChoices:
 class RecordedChoices:
     """Replays what was taken before. Raises InputError for a question that has no fitting answer."""
 
-    def __init__(self, taken: Mapping[str, Scalar]) -> None:
-        self._taken = taken
+    def __init__(self, recorded: Mapping[str, Scalar]) -> None:
+        self._recorded = recorded
 
     def choice(self, name: str, options: Sequence[Scalar]) -> Scalar:
         """The recorded option, as the space writes it."""
@@ -92,9 +92,9 @@ class RecordedChoices:
         return float(value)
 
     def _find(self, name: str) -> Scalar:
-        if name not in self._taken:
+        if name not in self._recorded:
             raise InputError(Problem(found=f"no recorded choice for {name}", file="recorded choices"))
-        return self._taken[name]
+        return self._recorded[name]
 
 
 class Odometer:
@@ -161,9 +161,9 @@ class Recorder:
         return answer
 
 
-def same(one: Scalar, other: Scalar) -> bool:
+def same(first: Scalar, second: Scalar) -> bool:
     """Whether two scalars are the same value: 1 and 1.0 are, 1 and true are not."""
-    return isinstance(one, bool) == isinstance(other, bool) and one == other
+    return isinstance(first, bool) == isinstance(second, bool) and first == second
 
 
 def _outside(name: str, value: Scalar, allowed: str) -> InputError:

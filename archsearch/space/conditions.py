@@ -22,19 +22,19 @@ def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[
 
 
 def arrange(
-    document: Document, parameters: dict[str, Parameter], known: Mapping[str, Term]
+    document: Document, parameters: dict[str, Parameter], terms: Mapping[str, Term]
 ) -> tuple[dict[str, Parameter], list[Problem]]:
     """`connect` for words of another vocabulary, without what a network needs: conditions may name words of `known`."""
     problems: list[Problem] = []
-    resolved = {name: _resolve(document, parameter, known, problems) for name, parameter in parameters.items()}
+    resolved = {name: _resolve(document, parameter, terms, problems) for name, parameter in parameters.items()}
     if problems:
         return resolved, problems
     ordered: dict[str, Parameter] = {}
-    for name in known:
+    for name in terms:
         if cycle := _visit(name, resolved, ordered, ()):
             at = (*resolved[cycle[0]].term.loc, "when")
-            found = f"these words depend on one another in a circle: {' -> '.join(cycle)}"
-            return resolved, [document.problem(at, found, allowed="conditions that end at a word without when")]
+            text = f"these words depend on one another in a circle: {' -> '.join(cycle)}"
+            return resolved, [document.problem(at, text, allowed="conditions that end at a word without when")]
     return ordered, []
 
 
@@ -49,8 +49,8 @@ def _resolve(document: Document, parameter: Parameter, terms: Mapping[str, Term]
     for name, values in (domain.when if domain else {}).items():
         loc = (*parameter.term.loc, "when", name)
         # Within a group a bare name means the group's own word first.
-        known = [full for full in (f"{parameter.term.group}.{name}", name) if full in terms]
-        if not known:
+        names = [full for full in (f"{parameter.term.group}.{name}", name) if full in terms]
+        if not names:
             problems.append(unknown_field(document, loc, [_as_written(term) for term in terms.values()]))
             continue
         written = document.data
@@ -58,9 +58,9 @@ def _resolve(document: Document, parameter: Parameter, terms: Mapping[str, Term]
             written = written[key]
         for index, value in enumerate(values):
             at = (*loc, index) if isinstance(written, list) else loc
-            if problem := check_value(document, terms[known[0]], value, at):
+            if problem := check_value(document, terms[names[0]], value, at):
                 problems.append(problem)
-        conditions.append((known[0], values))
+        conditions.append((names[0], values))
     return replace(parameter, conditions=tuple(conditions))
 
 
@@ -102,13 +102,13 @@ def _missing(document: Document, parameters: dict[str, Parameter]) -> list[Probl
 def _lengths(document: Document, parameters: dict[str, Parameter]) -> list[Problem]:
     if "stages" not in parameters:
         return []
-    most = most_stages(parameters["stages"])
+    stages = most_stages(parameters["stages"])
     return [
         document.problem(
             (*parameter.term.loc, "values"),
             f"{parameter.name} has {count} values",
-            allowed=f"{most} values, one for each stage that there can be",
+            allowed=f"{stages} values, one for each stage that there can be",
         )
         for parameter in parameters.values()
-        if (count := per_stage_values(parameter)) is not None and count != most
+        if (count := per_stage_values(parameter)) is not None and count != stages
     ]

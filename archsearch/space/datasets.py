@@ -45,23 +45,23 @@ def class_folders(root: str | Path) -> tuple[str, ...]:
 
     Raises InputError for a folder that is missing, unreadable, or has fewer than two of them.
     """
-    place = Path(root)
+    folder = Path(root)
     try:
-        top = place / "train" if (place / "train").is_dir() else place
+        top = folder / "train" if (folder / "train").is_dir() else folder
         if not top.is_dir():
-            raise _refusal(place, "no such folder")
+            raise _refusal(folder, "no such folder")
         names = tuple(sorted(path.name for path in top.iterdir() if path.is_dir() and path.name[0] != "."))
     except OSError as error:
-        raise _refusal(place, f"it cannot be read: {error.strerror or error}") from None
+        raise _refusal(folder, f"it cannot be read: {error.strerror or error}") from None
     if len(names) < 2:
         raise _refusal(top, "no sub-folder" if not names else "a single sub-folder")
     return names
 
 
-def _refusal(place: Path, found: str) -> InputError:
+def _refusal(folder: Path, found: str) -> InputError:
     return InputError(
         Problem(
-            file=str(place),
+            file=str(folder),
             found=f"data.root: {found}",
             allowed="a folder with one sub-folder of images a class, two classes at least, or with these in train/",
             hint="name another folder: --set data.root=DIR",

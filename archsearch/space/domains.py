@@ -232,7 +232,7 @@ class PerStage(Domain):
 def kind_of(data: dict[str, Any]) -> type[Domain] | None:
     """Which domain a mapping writes; None where it is none of them, or several."""
     kinds: dict[str, type[Domain]] = {"choice": Choice, "int": Integers, "float": Reals, "values": PerStage}
-    named = [kind for word, kind in kinds.items() if word in data]
+    named = [kind for key, kind in kinds.items() if key in data]
     return named[0] if len(named) == 1 else None
 
 

@@ -64,10 +64,10 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
     problems = [*problems, *wrong]
     parameters: dict[str, Parameter] = {}
     if isinstance(document.data, dict) and isinstance(document.data.get("space"), dict):
-        parameters, found = read_parameters(document)
-        if not found:
-            parameters, found = connect(document, parameters)
-        problems = [*problems, *found]
+        parameters, more_problems = read_parameters(document)
+        if not more_problems:
+            parameters, more_problems = connect(document, parameters)
+        problems = [*problems, *more_problems]
     if file is None or problems:
         raise InputError(*ordered(problems))
     space = _resolve(file, parameters, trainings.trainings(file.training), document)
@@ -98,12 +98,12 @@ def _resolve(
     file: SpaceFile, parameters: dict[str, Parameter], trainings: Trainings, document: Document
 ) -> SearchSpace:
     data, notes = _settled(file.data, document)
-    known = _located_facts(data, document)
+    data_facts = _located_facts(data, document)
     return SearchSpace(
         name=file.name,
         parameters=parameters,
-        input=known.input,
-        classes=known.classes,
+        input=data_facts.input,
+        classes=data_facts.classes,
         budget=file.budget,
         data=data,
         search=file.search,
@@ -119,10 +119,10 @@ def _located_facts(data: DataSettings, document: Document) -> Any:
     try:
         return facts(data)
     except InputError as error:
-        told = error.problems[0]
-        found = f"{told.found} ({told.file})"
+        cause = error.problems[0]
+        text = f"{cause.found} ({cause.file})"
         loc = ("data", "root")
-        problem: Problem = document.problem(loc, found, allowed=told.allowed, hint=told.hint)
+        problem: Problem = document.problem(loc, text, allowed=cause.allowed, hint=cause.hint)
         raise InputError(problem) from None
 
 

@@ -54,10 +54,10 @@ class TrainSettings(StrictModel):
     training: TrainingSettings
 
 
-def read_train_settings(given: dict[str, tuple[str, Any]], sets: list[str]) -> TrainSettings:
+def read_train_settings(options: dict[str, tuple[str, Any]], sets: list[str]) -> TrainSettings:
     """`given` maps a dotted key to its option and value (None: not given). Raises InputError."""
     document = Document(data={"data": {}, "training": {}}, file="archsearch train")
-    for key, (option, value) in given.items():
+    for key, (option, value) in options.items():
         if value is not None:
             document = document.with_value(tuple(key.split(".")), value, option)
     return validate(TrainSettings, apply(document, sets))

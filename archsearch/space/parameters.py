@@ -154,8 +154,8 @@ def read_parameters(document: Document) -> tuple[dict[str, Parameter], list[Prob
     problems: list[Problem] = []
     space = document.data["space"]
     if not isinstance(space, dict):
-        found = f"space is {shorten(space)}"
-        return {}, [document.problem(("space",), found, allowed="a mapping of words, such as depth: 3")]
+        text = f"space is {shorten(space)}"
+        return {}, [document.problem(("space",), text, allowed="a mapping of words, such as depth: 3")]
     top = [name for name in vocabulary() if "." not in name]
     for key, value in space.items():
         if key in groups():
@@ -171,33 +171,33 @@ def read_parameters(document: Document) -> tuple[dict[str, Parameter], list[Prob
 def _read_group(
     document: Document, group: str, value: Any, parameters: dict[str, Parameter], problems: list[Problem]
 ) -> None:
-    known = list(groups()[group].model_fields)
+    fields = list(groups()[group].model_fields)
     if not isinstance(value, dict):
-        allowed = f"a mapping of the words {', '.join(known)}"
+        allowed = f"a mapping of the words {', '.join(fields)}"
         problems.append(document.problem(("space", group), f"{group} is {shorten(value)}", allowed=allowed))
         return
     for key, member in value.items():
-        if key in known:
+        if key in fields:
             read_parameter(document, vocabulary()[f"{group}.{key}"], member, parameters, problems)
         else:
-            problems.append(unknown_field(document, ("space", group, key), known))
+            problems.append(unknown_field(document, ("space", group, key), fields))
 
 
 def read_parameter(
     document: Document, term: Term, value: Any, parameters: dict[str, Parameter], problems: list[Problem]
 ) -> None:
     """Adds what a file says of a word to `words`, or what is wrong with that to `problems`."""
-    result, found = _read_domain(document, term, value) if isinstance(value, dict) else (value, [])
+    result, wrong = _read_domain(document, term, value) if isinstance(value, dict) else (value, [])
     if isinstance(value, list):
         options = shorten(value)
         hint = f"write {{choice: {options}}} to search" + (
             f", or {{each: stage, values: {options}}} to fix one a stage" if term.per_stage else ""
         )
-        found = [document.problem(term.loc, f"{term.name} is a list", allowed=term.domains, hint=hint)]
-    if not found:
-        found = _check_values(document, term, result)
-    problems.extend(found)
-    if not found:
+        wrong = [document.problem(term.loc, f"{term.name} is a list", allowed=term.domains, hint=hint)]
+    if not wrong:
+        wrong = _check_values(document, term, result)
+    problems.extend(wrong)
+    if not wrong:
         parameters[term.name] = Parameter(term=term, value=result)
 
 
@@ -205,19 +205,19 @@ def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple
     kind = kind_of(value)
     if kind is None:
         hint = next((h for key in value if (h := did_you_mean(key, ["choice", "int", "float", "values"]))), "")
-        found = f"{term.name} is {shorten(value)}"
-        return None, [document.problem(term.loc, found, allowed=term.domains, hint=hint)]
+        text = f"{term.name} is {shorten(value)}"
+        return None, [document.problem(term.loc, text, allowed=term.domains, hint=hint)]
     domain, problems = try_validate(kind, document, term.loc)
     if domain is None:
         return None, problems
     if domain.each and not term.per_stage:
-        what = f"a word for the whole {'network' if term.of_network else 'training'}; its domain has no each"
+        scope = f"a word for the whole {'network' if term.of_network else 'training'}; its domain has no each"
         return None, [
-            document.problem((*term.loc, "each"), f"{term.name} is {what}", allowed="a domain without each", key=True)
+            document.problem((*term.loc, "each"), f"{term.name} is {scope}", allowed="a domain without each", key=True)
         ]
     if domain.when and term.required:
-        found = f"{term.name} has no default, so it cannot depend on other words"
-        return None, [document.problem((*term.loc, "when"), found, allowed="a domain without when", key=True)]
+        text = f"{term.name} has no default, so it cannot depend on other words"
+        return None, [document.problem((*term.loc, "when"), text, allowed="a domain without when", key=True)]
     return domain, []
 
 
@@ -232,8 +232,8 @@ def _check_values(document: Document, term: Term, value: Any) -> list[Problem]:
                 if problem := check_value(document, term, probe, at):
                     return [problem]
             if value.order and not all(_is_number(probe) for probe in value.probes()):
-                found = f"{term.name} has an order, and values that are no numbers"
-                return [document.problem((*term.loc, "order"), found, allowed="order among numbers")]
+                text = f"{term.name} has an order, and values that are no numbers"
+                return [document.problem((*term.loc, "order"), text, allowed="order among numbers")]
             return []
         case _:
             problem = check_value(document, term, value, term.loc)
@@ -250,9 +250,9 @@ def check_value(document: Document, term: Term, value: Any, loc: Loc) -> Problem
                 return wrong_value(document, loc, value, step_into(term.owner, (term.field,)))
             # A stage's or block's words may only be wrong together, which `when` can rule out.
             if detail["loc"] == () and term.group:
-                told = str(detail.get("ctx", {}).get("error", detail["msg"]))
-                found, _, allowed = told.partition("; allowed: ")
-                return document.problem(loc, found, allowed=allowed or allowed_for(term))
+                message = str(detail.get("ctx", {}).get("error", detail["msg"]))
+                text, _, allowed = message.partition("; allowed: ")
+                return document.problem(loc, text, allowed=allowed or allowed_for(term))
     return None
 
 

@@ -58,10 +58,10 @@ def refuse_if_unreachable(space: SearchSpace) -> None:
         return
     problems = []
     for name, bound in bounds:
-        if bound.high is not None and (least := smallest(space, name)) and _of(least, name) > bound.high:
-            problems.append(_problem(space, name, "max", bound.high, least))
-        if bound.low is not None and (most := largest(space, name)) and _of(most, name) < bound.low:
-            problems.append(_problem(space, name, "min", bound.low, most))
+        if bound.high is not None and _of(extreme := smallest(space, name), name) > bound.high:
+            problems.append(_problem(space, name, "max", bound.high, extreme))
+        if bound.low is not None and _of(extreme := largest(space, name), name) < bound.low:
+            problems.append(_problem(space, name, "min", bound.low, extreme))
     if problems:
         raise InputError(*problems)
     everything = _everything(space)
@@ -78,18 +78,18 @@ def refuse_if_unreachable(space: SearchSpace) -> None:
 
 def _problem(space: SearchSpace, name: str, end: str, limit: int, extreme: Extreme) -> Problem:
     bound = getattr(space.budget, name)
-    about = "" if extreme.exact else "about "
+    prefix = "" if extreme.exact else "about "
     reach = _of(extreme, name)
-    what, hint = (
+    extreme_name, hint = (
         ("smallest", "raise the bound, or let depth, width or stages go lower")
         if end == "max"
         else ("largest", "lower the bound, or let depth, width or stages go higher")
     )
-    word = "at most" if end == "max" else "at least"
+    limit_text = "at most" if end == "max" else "at least"
     return space.document.problem(
         ("budget", name, "between" if bound.between else end),
-        f"budget.{name} is {word} {format_count(limit)}, and the {what} that this space can reach is "
-        f"{about}{format_count(reach)}",
+        f"budget.{name} is {limit_text} {format_count(limit)}, and the {extreme_name} that this space can reach is "
+        f"{prefix}{format_count(reach)}",
         allowed=f"{reach} or {'more' if end == 'max' else 'less'}",
         hint=hint,
     )
@@ -108,8 +108,8 @@ def _extreme(space: SearchSpace, name: str, *, sign: int) -> Extreme:
     if everything is not None:
         best = min(everything, key=key, default=None)
     else:
-        found = [_descend(space, start, key) for start in _starts(space)]
-        best = min((item for item in found if item is not None), key=key, default=None)
+        extremes = [_descend(space, start, key) for start in _starts(space)]
+        best = min((item for item in extremes if item is not None), key=key, default=None)
     if best is None:
         raise InputError(
             space.document.problem(
@@ -155,17 +155,17 @@ def _starts(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
 
 def _descend(space: SearchSpace, start: Mapping[str, Scalar], key: Callable[[Counted], int]) -> Counted | None:
     """Moves one answer at a time to whatever lowers `key`, until no single move does."""
-    taken = dict(start)
-    first = _Answers(taken)
+    answers = dict(start)
+    first = _Answers(answers)
     best = _count(space, first)
     for _ in range(SWEEPS):
         before = best
         for name, options in list(first.options.items()):
             for option in options:
-                trial = _Answers({**taken, name: option})
+                trial = _Answers({**answers, name: option})
                 item = _count(space, trial)
                 if item is not None and (best is None or key(item) < key(best)):
-                    best, taken, first = item, {**taken, name: option}, trial
+                    best, answers, first = item, {**answers, name: option}, trial
         if best is before:
             break
     return best

@@ -1,4 +1,4 @@
-"""Training recipes by name: short for words, so that a file's own words win and only numbers are kept."""
+"""Training recipes by name: short for settings, so that a file's own win and a resolved file holds numbers alone."""
 
 from __future__ import annotations
 
@@ -63,22 +63,23 @@ EXCLUSIVE = (("crop_padding", "resized_crop"),)
 SCHEDULES_WITHOUT_WARMUP = ("linear", "step")
 
 
-def filled(words: dict[str, Any]) -> dict[str, Any]:
-    """The words of `training:` with those of the recipe that they name where they do not say themselves; the recipe
-    itself is then `none`. A schedule that starts at its top gets no warm-up where none is asked for.
+def filled(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of `training:`, and those of the recipe that they name for what they leave out; the recipe itself
+    is then `none`. A schedule that starts at its highest rate gets no warm-up where none is set.
 
-    A name that is no recipe's is left for the validation to refuse. Raises ValueError for a recipe none of whose words
-    is left to fill, as in a file that was resolved before: it would do nothing.
+    A name that is no recipe's is left for the validation to refuse. Raises ValueError for a recipe all of whose
+    settings are set, as in a file that was resolved before: it would do nothing.
     """
-    name = words.get("recipe", "none")
-    given = RECIPES.get(name) if isinstance(name, str) else None
-    if given is not None:
-        if given.keys() <= words.keys():
+    name = settings.get("recipe", "none")
+    recipe = RECIPES.get(name) if isinstance(name, str) else None
+    if recipe is not None:
+        if recipe.keys() <= settings.keys():
             raise ValueError(
                 f"recipe {name} fills nothing, for all of its words are set; allowed: fewer words beside it, or none"
             )
-        beside = {word for pair in EXCLUSIVE for word in pair if any(other in words for other in pair)}
-        words = {**{word: value for word, value in given.items() if word not in beside}, **words, "recipe": "none"}
-    if words.get("schedule") in SCHEDULES_WITHOUT_WARMUP:
-        words = {"warmup": 0.0, **words}
-    return words
+        excluded = {key for pair in EXCLUSIVE if any(key in settings for key in pair) for key in pair}
+        added = {key: value for key, value in recipe.items() if key not in excluded}
+        settings = {**added, **settings, "recipe": "none"}
+    if settings.get("schedule") in SCHEDULES_WITHOUT_WARMUP:
+        settings = {"warmup": 0.0, **settings}
+    return settings

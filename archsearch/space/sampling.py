@@ -93,6 +93,6 @@ def build(candidate: Candidate, *, image: tuple[int, int, int], classes: int, fi
         return Architecture(input=image, classes=classes, stages=stages, **parts)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
-        found = f"the space allows words that do not go together: {detail['msg']}"
+        text = f"the space allows words that do not go together: {detail['msg']}"
         hint = "rule the combination out with `when`"
-        raise InputError(Problem(found=found, hint=hint, file=file)) from None
+        raise InputError(Problem(found=text, hint=hint, file=file)) from None

@@ -18,7 +18,9 @@ def json_schema() -> dict[str, Any]:
     """JSON Schema, draft 2020-12. What depends on several words at once, `load_space` alone checks."""
     schema = _schema_of(SpaceFile)
     schema["properties"]["space"] = _space()
-    schema["properties"]["training"]["properties"] |= {t.field: _word(t) for t in training_vocabulary().values()}
+    schema["properties"]["training"]["properties"] |= {
+        t.field: _schema_of_term(t) for t in training_vocabulary().values()
+    }
     return {
         "$schema": DIALECT,
         "title": "archsearch search space",
@@ -28,13 +30,13 @@ def json_schema() -> dict[str, Any]:
 
 
 def _space() -> dict[str, Any]:
-    words = vocabulary().values()
-    properties = {term.name: _word(term) for term in words if not term.group}
+    terms = vocabulary().values()
+    properties = {term.name: _schema_of_term(term) for term in terms if not term.group}
     for group, model in groups().items():
         properties[group] = {
             "type": "object",
             "description": (model.__doc__ or "").split("\n")[0],
-            "properties": {term.field: _word(term) for term in words if term.group == group},
+            "properties": {term.field: _schema_of_term(term) for term in terms if term.group == group},
             "additionalProperties": False,
         }
     return {
@@ -46,12 +48,12 @@ def _space() -> dict[str, Any]:
     }
 
 
-def _word(term: Term) -> dict[str, Any]:
-    plain = _plain(term)
-    description = plain.pop("description", "")
-    default = plain.pop("default", None)
+def _schema_of_term(term: Term) -> dict[str, Any]:
+    plain_schema = _schema_of_value(term)
+    description = plain_schema.pop("description", "")
+    default = plain_schema.pop("default", None)
     kinds: list[type[Domain]] = [Choice]
-    options = plain.get("anyOf", [plain])
+    options = plain_schema.get("anyOf", [plain_schema])
     if any(option.get("type") == "integer" for option in options):
         kinds.append(Integers)
     if any(option.get("type") == "number" for option in options):
@@ -61,23 +63,23 @@ def _word(term: Term) -> dict[str, Any]:
     schema: dict[str, Any] = {"description": description}
     if default is not None:
         schema["default"] = default
-    return {**schema, "anyOf": [plain, *(_domain(kind, term, plain) for kind in kinds)]}
+    return {**schema, "anyOf": [plain_schema, *(_domain(kind, term, plain_schema) for kind in kinds)]}
 
 
-def _plain(term: Term) -> dict[str, Any]:
+def _schema_of_value(term: Term) -> dict[str, Any]:
     schema = term.owner.model_json_schema()["properties"][term.field]
     return {key: value for key, value in schema.items() if key != "title"}
 
 
-def _domain(kind: type[Domain], term: Term, plain: dict[str, Any]) -> dict[str, Any]:
+def _domain(kind: type[Domain], term: Term, plain_schema: dict[str, Any]) -> dict[str, Any]:
     schema = _schema_of(kind)
     properties = schema["properties"]
     for name in ("choice", "values"):
         if name in properties:
-            properties[name]["items"] = plain
+            properties[name]["items"] = plain_schema
     for name in ("int", "float"):
         if name in properties:
-            properties[name]["prefixItems"] = [plain, plain]
+            properties[name]["prefixItems"] = [plain_schema, plain_schema]
     if not term.per_stage:
         del properties["each"], properties["order"]
     if term.required:
@@ -98,12 +100,12 @@ def _schema_of(model: type[BaseModel]) -> dict[str, Any]:
 
 def _inline(value: Any, parts: dict[str, Any]) -> Any:
     match value:
-        case {"$ref": str(ref), **rest}:
+        case {"$ref": str(ref), **remaining}:
             # The field's own description says more than the class's.
-            return {**_inline(parts[ref.rsplit("/", 1)[-1]], parts), **_inline(rest, parts)}
-        case {"properties": dict(properties), **rest}:
+            return {**_inline(parts[ref.rsplit("/", 1)[-1]], parts), **_inline(remaining, parts)}
+        case {"properties": dict(properties), **remaining}:
             inner = {name: _inline(schema, parts) for name, schema in properties.items()}
-            return {**_inline(rest, parts), "properties": inner}
+            return {**_inline(remaining, parts), "properties": inner}
         case dict():
             return {
                 key: _inline(item, parts)

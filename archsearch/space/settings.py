@@ -165,18 +165,18 @@ class TrainingSettings(StrictModel):
             raise ValueError("resized_crop beside crop_padding; allowed: one of the two, crop_padding: 0 for the other")
         return self
 
-    def with_overrides(self, words: Mapping[str, Any]) -> Self:
-        """These settings with some words set otherwise. Raises ValidationError where they do not go together."""
-        return type(self).model_validate({**self.model_dump(), **words}) if words else self
+    def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
+        """These settings with some of them set otherwise. Raises ValidationError where they do not go together."""
+        return type(self).model_validate({**self.model_dump(), **overrides}) if overrides else self
 
     @property
     def inert(self) -> frozenset[str]:
-        """Words that change nothing beside the others, whatever they say."""
-        plain = self.optimizer == "adamw" or self.momentum == 0
-        return frozenset({"nesterov"} if plain else ()) | ({"step_factor"} if self.schedule != "step" else set())
+        """The settings that change nothing beside the others, whatever they are."""
+        no_nesterov = self.optimizer == "adamw" or self.momentum == 0
+        return frozenset({"nesterov"} if no_nesterov else ()) | ({"step_factor"} if self.schedule != "step" else set())
 
     def to_dict(self) -> dict[str, Any]:
-        """The words that differ from their defaults; the warm-up where its default is the schedule's."""
+        """The settings that differ from their defaults; the warm-up where its default is the schedule's."""
         warmup = {"warmup": self.warmup} if self.schedule in SCHEDULES_WITHOUT_WARMUP else {}
         return {**super().to_dict(), **warmup}
 

@@ -29,11 +29,11 @@ class Column:
 
     def code(self, value: Scalar) -> int | None:
         """The index of a value; the nearest one's in a continuous word; None for a value that it does not hold."""
-        for index, own in enumerate(self.values):
-            if same(own, value):
+        for index, option in enumerate(self.values):
+            if same(option, value):
                 return index
         if len(self.values) == POINTS and isinstance(value, float) and self.values[0] <= value <= self.values[-1]:  # type: ignore[operator]
-            return int(np.argmin([abs(own - value) for own in self.values]))  # type: ignore[operator]
+            return int(np.argmin([abs(option - value) for option in self.values]))  # type: ignore[operator]
         return None
 
     @classmethod

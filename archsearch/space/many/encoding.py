@@ -55,8 +55,8 @@ def encode(
             return _other_training(space, choices, training, chosen) or settled
     except InputError:
         pass
-    asked = (text for number, text in missing.items() if settled[number] >= 0)
-    return next(asked, None) or _other_value(space, architecture)
+    texts = (text for number, text in missing.items() if settled[number] >= 0)
+    return next(texts, None) or _other_value(space, architecture)
 
 
 _ABSENT: Any = object()
