@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from archsearch.space.settings import Precision, TrainingSettings
 
 
+CPUINFO = Path("/proc/cpuinfo")  # Linux alone has it
+
+
 def gpus() -> list[str] | None:
     """Name and memory of each GPU; None where torch can use none. Raises ImportError where torch cannot be loaded."""
     import torch
@@ -61,9 +64,8 @@ def device_name(device: torch.device) -> str:
 
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
+    if CPUINFO.is_file():
+        for line in CPUINFO.read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

@@ -25,7 +25,8 @@ from archsearch.training.step import Step
 
 OnStep = Callable[[int, int], None]  # (steps done, steps of the epoch)
 
-PIXELS_AT_ONCE = 2**20  # of an evaluated batch: 1,024 images of 32x32
+EVALUATED = 4  # an evaluated batch holds so many training batches' images,
+PIXELS_AT_ONCE = 2**20  # but no more pixels than these: 1,024 images of 32x32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +75,11 @@ class Diverged(RuntimeError):
 
     def __str__(self) -> str:
         return f"the training loss is {self.loss} in epoch {self.epoch}; try a lower learning rate"
+
+
+def evaluated_at_once(shape: tuple[int, int, int], batch: int) -> int:
+    """Images of an evaluated batch: they are of this (channels, height, width), a training step has `batch`."""
+    return max(1, min(EVALUATED * batch, PIXELS_AT_ONCE // (shape[1] * shape[2])))
 
 
 class Training:
@@ -162,12 +168,11 @@ class Training:
     @torch.no_grad()
     def evaluate(self, split: SplitName) -> TestMetrics:
         """The split as it is: no augmentation, no smoothing, the model in eval mode, its average where it has one."""
-        size = max(1, min(4 * self.batch_size, PIXELS_AT_ONCE // math.prod(self.images.shape[1:])))
         loss, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.int64)
         self.model.eval()
         count = 0
         with self.step.evaluated(), torch.inference_mode():
-            for images, labels in self.feed.evaluation(split, size):
+            for images, labels in self.feed.evaluation(split, evaluated_at_once(self.images.shape, self.batch_size)):
                 with self.step.autocast():
                     scores = self.model(images)
                 loss += recipe.loss(scores, labels) * len(labels)

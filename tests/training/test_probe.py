@@ -9,8 +9,9 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import TrainingSettings
+from archsearch.training.loop import evaluated_at_once
 from archsearch.training.measuring.line import LatencyModel
-from archsearch.training.measuring.probe import Timings, depth, evaluated_at_once, probe, spread, synthetic
+from archsearch.training.measuring.probe import Timings, depth, probe, spread, synthetic
 
 
 def network(blocks: int, width: int) -> Architecture:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import platform
 import subprocess
 import sys
 
@@ -11,9 +12,9 @@ from torch import nn
 from archsearch.data.datasets import load_images
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
-from archsearch.training import recipe
+from archsearch.training import devices, recipe
 from archsearch.training.checkpoint import load_checkpoint, save_checkpoint
-from archsearch.training.devices import resolve_device
+from archsearch.training.devices import device_name, resolve_device
 from archsearch.training.loop import Diverged, Training
 from tests.training.nets import tiny
 
@@ -254,6 +255,13 @@ def test_training_imports_none_of_what_a_worker_need_not_wait_for():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_a_processor_has_a_name_where_linux_does_not_tell_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "CPUINFO", tmp_path / "cpuinfo")
+    assert device_name(torch.device("cpu")) == (platform.processor() or platform.machine()) != ""
+    devices.CPUINFO.write_text("processor\t: 0\nmodel name\t: A CPU: 3 GHz\nmodel name\t: another\n")
+    assert device_name(torch.device("cpu")) == "A CPU: 3 GHz"
 
 
 @pytest.mark.gpu

@@ -25,7 +25,7 @@ from archsearch.network.build import build
 from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training.devices import device_name, resolve_device
 from archsearch.training.loop import Training
-from archsearch.training.measuring.probe import synthetic
+from archsearch.training.measuring.probe import endless, synthetic
 from archsearch.training.measuring.timing import Clock, torch_threads
 from archsearch.training.run import TrainingRun
 
@@ -78,9 +78,8 @@ def choose_precision(
         key = f"{device_name(target)} | torch {torch.__version__} | {digest(short)} | batch {batch} | threads {used}"
         with suppress(OSError, ValueError, KeyError, TypeError):
             return Chosen(**json.loads(file.read_text())[key])
-        # Of no schedule the end is met; a rate of next to nothing, for on noise a high one may diverge.
-        endless = settings.model_copy(update={"epochs": 10**9, "batch_size": batch, "learning_rate": 1e-9})
-        result = _measured(short, TrainingRun(settings=endless, seed=0, device=target, threads=used))
+        run = TrainingRun(settings=endless(settings, batch), seed=0, device=target, threads=used)
+        result = _measured(short, run)
     with suppress(OSError):
         _store(file, key, result)
     return result

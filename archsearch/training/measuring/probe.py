@@ -29,12 +29,11 @@ from archsearch.data.images import ImageSet, Split
 from archsearch.network.build import build
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.devices import device_name, resolve_device
-from archsearch.training.loop import PIXELS_AT_ONCE, Training
+from archsearch.training.loop import EVALUATED, Training, evaluated_at_once
 from archsearch.training.measuring.line import LatencyModel
 from archsearch.training.measuring.timing import Clock, torch_threads
 from archsearch.training.run import TrainingRun
 
-EVALUATED = 4  # an evaluated batch holds so many training batches' images, where they are not too many pixels
 CPU_WORK = 1e9  # multiply-adds on a CPU beyond which fewer images are taken: some tenths of a second
 FEWEST_IMAGES = 16
 STEPS = {"cpu": 2, "cuda": 8}  # timed at once, behind one that is not
@@ -174,9 +173,10 @@ def synthetic(shape: tuple[int, int, int], classes: int, *, train: int, validati
                        test=split(test))  # fmt: skip
 
 
-def evaluated_at_once(shape: tuple[int, int, int], batch: int) -> int:
-    """Images of an evaluated batch, as `Training.evaluate` takes them."""
-    return max(1, min(EVALUATED * batch, PIXELS_AT_ONCE // (shape[1] * shape[2])))
+def endless(settings: TrainingSettings, batch: int) -> TrainingSettings:
+    """The recipe for timed steps of `batch` images: its schedule never ends, and at a rate of next to nothing noise
+    does not make a training diverge."""
+    return settings.model_copy(update={"epochs": 10**9, "batch_size": batch, "learning_rate": 1e-9})
 
 
 class _Timer:
@@ -193,9 +193,7 @@ class _Timer:
         images = synthetic(
             network.input, network.classes, train=batch * (1 + self._steps), validation=2, test=self._evaluated
         )
-        # No schedule's end is ever met. A rate of next to nothing: on noise a high one may diverge.
-        endless = settings.model_copy(update={"epochs": 10**9, "batch_size": batch, "learning_rate": 1e-9})
-        run = TrainingRun(settings=endless, seed=0, device=clock.device, threads=threads)
+        run = TrainingRun(settings=endless(settings, batch), seed=0, device=clock.device, threads=threads)
         self.training = Training(build(network, seed=0), images, run, on_step=self._stepped)
         self._marks: list[float] = []
 
