@@ -28,7 +28,7 @@ LARGEST = 64 * 2**20  # twice the real batches: a file above it is no batch
 
 
 def load(settings: DataSettings, tell: Progress) -> ImageSet:
-    """The folder if it is there, else the archive, else a download. Raises InputError with the ways out."""
+    """CIFAR-10 from its folder, its archive or a download, in this order. Raises InputError with the ways out."""
     root = Path(settings.root)
     folder, archive = root / FOLDER, root / ARCHIVE
     if not folder.is_dir() and not archive.is_file():
@@ -81,7 +81,7 @@ def _in_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _in_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """One pass over the stream; nothing is unpacked to disk, and unknown members are passed over."""
+    """(name, bytes) of each file, in one pass; nothing is unpacked to disk, and other members are skipped."""
     missing = {f"{FOLDER}/{name}" for name in (*TRAIN, TEST, META)}
     try:
         with tarfile.open(archive, "r|gz") as tar:
@@ -122,7 +122,7 @@ def _read(data: bytes, source: Path, name: str) -> dict[str, Any]:
 
 
 def _batch(data: bytes, source: Path, name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Rows of 3,072 bytes, red before green before blue, are images (N, 3, 32, 32) as they stand."""
+    """(images (N, 3, 32, 32), labels (N,)): the rows of 3,072 bytes hold red, then green, then blue."""
     content = _read(data, source, name)
     rows = content.get("data")
     if not isinstance(rows, np.ndarray) or rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != 3072:

@@ -18,7 +18,7 @@ TEST_SHARE = 0.2
 
 
 def load(settings: DataSettings) -> ImageSet:
-    """Grey values 0..16 scaled to 0..255; a fifth is the test split, the same for every seed."""
+    """The digits, their grey values 0..16 scaled to 0..255; a fifth is the test split, the same for every seed."""
     pixels, target = _table()
     images = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
     labels = target.astype(np.int64)

@@ -31,7 +31,7 @@ LARGEST = 256 * 2**20  # five times the largest real file, unpacked
 
 
 def load(settings: DataSettings, tell: Progress, *, system: Path = DEBIAN) -> ImageSet:
-    """From ROOT/FashionMNIST/raw, ROOT or Debian's package, whichever is whole; else a download.
+    """Fashion-MNIST from ROOT/FashionMNIST/raw, ROOT or Debian's package, whichever is whole; else a download.
 
     Raises InputError with the ways out.
     """
@@ -87,7 +87,7 @@ def _split(images: Path, labels: Path) -> Split:
 
 
 def read_idx(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """An idx file of bytes: 0, 0, 8, rank, then each length as four bytes, big end first, then the values.
+    """The array of an idx file: 0, 0, 8, rank, then each length as four bytes, big end first, then uint8 values.
 
     Raises InputError naming the file where it is damaged, cut or of another type.
     """

@@ -31,7 +31,7 @@ class Files:
 
 
 def load(settings: DataSettings, tell: Progress) -> ImageSet:
-    """Shorter side resized to `size`, centre cropped, RGB.
+    """The folder's images in RGB: shorter side resized to `size`, centre cropped.
 
     ROOT/val (or ROOT/validation) and ROOT/test are used where they are; else they are drawn, before
     anything is decoded: only what is used is. What takes more than a quarter of the free memory, or must not be

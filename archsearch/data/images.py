@@ -50,7 +50,7 @@ class ImageSet:
 
     @classmethod
     def of(cls, *, name: str, classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> ImageSet:
-        """With the mean and the deviation of `train`. Raises ValueError where splits or labels do not fit."""
+        """Measures the mean and the deviation of `train`. Raises ValueError where splits or labels do not fit."""
         shapes = {split.images.shape[1:] for split in (train, validation, test)}
         if len(shapes) > 1:
             raise ValueError(f"splits have images of several shapes: {sorted(shapes)}")

@@ -33,7 +33,7 @@ class _Type:
 
 
 class _Array:
-    """Stands for an array on its way: empty until its state follows."""
+    """Stands for an array that is being read: empty until its state follows."""
 
     value: np.ndarray[Any, Any] | None = None
 
@@ -65,7 +65,7 @@ def _scalar(dtype: _Type, raw: Any) -> int:
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
-    """How Python 3 writes bytes under protocol 2; no other codec is asked."""
+    """codecs.encode, which Python 3 writes for bytes under protocol 2; of latin1 alone."""
     if encoding not in ("latin1", "latin-1"):
         raise pickle.UnpicklingError(f"the codec {encoding!r}")
     return text.encode("latin1")

@@ -1,1 +1,1 @@
-"""Data on the device, batched augmentation, recipe, the loop of metrics, checkpoints. Needs torch alone."""
+"""Training a network: feeds of batches, recipe, the loop that yields metrics, checkpoints. Of large libraries torch."""

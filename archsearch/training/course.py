@@ -1,4 +1,4 @@
-"""How far a training is along its schedule, and where it ends: at rungs, at its last epoch, or before that."""
+"""How far a training is along its schedule, which ends at rungs and at the last epoch, also where that is moved."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device of a training: which one, its name, its usual precision; the GPUs that torch can use, how full one is."""
+"""The device of a training: choosing it, its name and usual precision; the GPUs of a machine and their memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def memory_in_use(device: torch.device) -> dict[str, float]:
 
 
 def resolve_device(name: str | torch.device) -> torch.device:
-    """auto: a GPU where there is one. Raises InputError for a GPU that is not there."""
+    """The device of this name; auto is a GPU where torch has one. Raises InputError for a GPU that is not there."""
     import torch
 
     if name == "auto":

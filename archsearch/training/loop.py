@@ -167,7 +167,7 @@ class Training:
 
     @torch.no_grad()
     def evaluate(self, split: SplitName) -> TestMetrics:
-        """The split as it is: no augmentation, no smoothing, the model in eval mode, its average where it has one."""
+        """Loss and accuracy on a split, unaugmented and unsmoothed, in eval mode; of the average where one is taken."""
         loss, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.int64)
         self.model.eval()
         count = 0

@@ -13,7 +13,7 @@ from archsearch.training.freezing import Freeze
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRun:
-    """What a training of a given model on given images is; the same run gives the same metrics.
+    """How a model is trained on images; the same run gives the same metrics.
 
     `seed` decides order, augmentation and all other draws. At each of `rungs` (epochs, rising; those beyond the last do
     nothing) the learning rate has fallen to zero and starts anew, weights and momentum going on: a score taken there is

@@ -38,9 +38,9 @@ class Draws:
 
     @classmethod
     def draw(cls, count: int, size: tuple[int, int], settings: TrainingSettings, generator: torch.Generator) -> Draws:
-        """For `count` images of this height and width, from one generator, on the generator's device.
+        """Draws for `count` images of `size` (height, width), from one generator, on the generator's device.
 
-        What came to the recipe later is drawn last: recipes without it see the draws that they always saw.
+        Boxes and colours are drawn last, so that recipes without them have the same draws.
         """
 
         def integers(below: int) -> Tensor:
@@ -62,7 +62,7 @@ class Draws:
         return draws
 
     def to(self, device: torch.device) -> Draws:
-        """The same on another device."""
+        """The same draws on another device."""
         return Draws(**{name: value.to(device, non_blocking=True) for name, value in self._drawn()})
 
     def __getitem__(self, part: slice) -> Draws:
@@ -146,7 +146,7 @@ class Store:
         return self.images().view(self.count, -1).index_select(0, index).view(len(index), *self.images().shape[1:])
 
     def images(self) -> Tensor:
-        """All of them, (N, H, W, C); only of a store without padding."""
+        """All images, uint8 (N, H, W, C); only of a store without padding."""
         count = self.count * self.height * self.width * self.channels
         return self.flat[:count].view(self.count, self.height, self.width, self.channels)
 
@@ -167,7 +167,7 @@ class Windows:
         self.store = images
 
     def batch(self, index: Tensor, draws: Draws) -> Tensor:
-        """Images `index`, cut as drawn: float (N, C, H, W), channels_last."""
+        """Images `index` (N,), augmented as drawn and normalised: float (N, C, H, W), channels_last."""
         pixels = self._cropped(index, draws)
         if draws.factors is not None and draws.order is not None:
             pixels = jittered(pixels, draws.factors, draws.order)
@@ -205,7 +205,7 @@ def without_squares(images: Tensor, draws: Draws, side: int) -> Tensor:
 
 
 def as_pixels(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
-    """(N, C, H, W) -> (N, H, W, C) on the device, for evaluation: nothing padded."""
+    """Images (N, C, H, W) -> pixels (N, H, W, C) on the device, without padding."""
     return tensor_of(np.ascontiguousarray(images.transpose(0, 2, 3, 1))).to(device)
 
 

@@ -35,7 +35,7 @@ PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 
 class StreamFeed:
-    """Images on disk. Raises InputError, in the middle of an epoch, for a file that cannot be read."""
+    """A feed of images on disk. Raises InputError, in the middle of an epoch, for a file that cannot be read."""
 
     def __init__(
         self, images: StreamedImages, settings: TrainingSettings, device: torch.device, workers: int | None = None

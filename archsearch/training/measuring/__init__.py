@@ -1,1 +1,1 @@
-"""Measured, not trained: latency, the faster precision, the time of a step."""
+"""Measurements on the device at hand: latency, the faster precision, the time of a training step."""

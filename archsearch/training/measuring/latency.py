@@ -1,4 +1,4 @@
-"""How long a network takes on the device at hand, measured once a digest and kept.
+"""The latency of a network on the device at hand, measured.
 
 A measurement is of the network in eval mode, without gradients, channels_last, its norms not folded. Runs are timed one
 by one, the device waited for at both ends, and taken in short rounds: the figure is the median of the rounds' medians,
@@ -55,7 +55,7 @@ class Latency:
 
     @property
     def noisy(self) -> bool:
-        """Whether the runs differ so much that the median should not be leant on."""
+        """Whether the runs differ so much that the median is not to be relied on."""
         return not self.steady or self.spread > NOISY
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Latency:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Latency:
-        """The inverse of `to_dict`. Raises KeyError or TypeError for anything else."""
+        """The inverse of `to_dict`. Raises KeyError or TypeError where a value is missing or of another type."""
         low, high = data["iqr_ms"]
         fields = {name: data[name] for name in cls.__dataclass_fields__}
         return cls(**{**fields, "iqr_ms": (float(low), float(high)), "median_ms": float(data["median_ms"])})

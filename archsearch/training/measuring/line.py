@@ -32,7 +32,7 @@ class LatencyModel:
 
     @classmethod
     def fit(cls, costs: Mapping[str, npt.ArrayLike], medians: npt.ArrayLike) -> Self:
-        """From the counts of n measured networks, (n,) each, and their latencies in milliseconds, (n,).
+        """The model fitted to the counts of n networks, (n,) each, and their measured latencies in milliseconds, (n,).
 
         Raises ValueError for fewer than two, for more than eight counts, or for latencies that are not above zero.
         """
@@ -53,7 +53,7 @@ class LatencyModel:
         return cls(names=names, slopes=tuple(slopes), start=start, errors=tuple(errors.tolist()))
 
     def predict(self, costs: Mapping[str, npt.ArrayLike]) -> Floats:
-        """Milliseconds, (n,). Counts that the model does not know are passed over; KeyError where it lacks one."""
+        """Predicted milliseconds, (n,). Counts of other names are ignored; KeyError where one of `names` is missing."""
         milliseconds: Floats = _columns(costs, self.names) @ np.array([self.start, *self.slopes])
         return milliseconds
 

@@ -1,4 +1,4 @@
-"""In which precision a device trains a network faster: measured once, stated, and kept.
+"""The precision in which a device trains a network faster: measured once and kept in a file.
 
 bfloat16 (autocast) is twice as fast as float32 where a processor has matrix units for it and as slow as emulation where
 it has none; in narrow networks on small images it is in the way. So a step of the network itself, with one block a
@@ -38,7 +38,7 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The precision, and the median milliseconds of a step in either. `device_name` is the processor's own."""
+    """The faster precision, and the median milliseconds of a training step in either."""
 
     precision: Precision
     float32_ms: float
@@ -63,9 +63,10 @@ def choose_precision(
     threads: int | None = None,
     cache: Path | None = None,
 ) -> Chosen:
-    """What trains this network, and those like it, faster on this device: as kept in the file `cache` (None: the user's
-    own), or measured now, which takes a second or two, of ResNet-50 ten. `threads` are torch's, put back after.
+    """The precision that trains this network, at any depth, faster on this device.
 
+    As kept in the file `cache` (None: one in the user's cache folder), or measured now, in a second or two, ten for
+    ResNet-50. `threads` are torch's, put back after.
     Raises InputError for a device that is not there. A file that cannot be read or written is done without.
     """
     target = resolve_device(device or settings.device)
@@ -113,7 +114,7 @@ def _measured(network: Architecture, run: TrainingRun) -> Chosen:
 
 
 def _one_block_a_stage(network: Architecture) -> Architecture:
-    """Deep networks are no other question than shallow ones, and no other answer."""
+    """The network with one block a stage: its faster precision is that of a deeper one, and sooner measured."""
     stages = tuple(stage.model_copy(update={"depth": 1}) for stage in network.stages)
     return network.model_copy(update={"name": "one block a stage", "stages": stages})
 

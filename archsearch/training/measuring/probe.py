@@ -43,7 +43,7 @@ FEWEST_NETWORKS, PATIENCE = 4, 2.0  # with so many timed, no more once so many t
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """One network's: seconds of a training step on `images` images, and of an evaluation of `evaluated` (medians)."""
+    """A network's median seconds of a training step on `images` images, and of an evaluation of `evaluated` images."""
 
     digest: str
     macs: int
@@ -58,8 +58,8 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Timings:
-    """What was measured, on what, and the two lines through it. `seconds` is what the probe itself took; `busy`: other
-    processes had the cores too, and the clock was the wall's, so that all is measured too slow."""
+    """The timings of several networks and the two lines through them. `seconds` is what the probe itself took; `busy`:
+    other processes used the cores while the clock was the wall's, so that every figure is too high."""
 
     networks: tuple[Timing, ...]
     train: LatencyModel
@@ -74,11 +74,11 @@ class Timings:
 
     @property
     def error(self) -> float:
-        """The median of |measured / foretold - 1| of a training step, each foretold without its own network."""
+        """The median of |measured / predicted - 1| of a training step, each predicted without its own network."""
         return self.train.error
 
     def epoch_seconds(self, architecture: Architecture, *, train: int, validation: int, batch: int) -> float:
-        """Of an epoch on `train` images in batches of `batch`, and the validation images behind it."""
+        """Predicted seconds of an epoch on `train` images in batches of `batch` and its `validation` images."""
         counted, size = cost(architecture), min(batch, train)
         costs = {"macs": counted.macs, "activations": counted.activations, "layers": depth(architecture)}
         training = self.train.predict(costs)[0] * (train // size * size)  # of whole batches alone
@@ -140,7 +140,7 @@ def probe(
 
 
 def spread(architectures: Sequence[Architecture], count: int) -> list[Architecture]:
-    """So many of them, from the 5 % to the 95 % quantile of their multiply-adds; all, where they are fewer."""
+    """`count` of them, evenly from the 5 % to the 95 % quantile of their multiply-adds; all, where they are fewer."""
     ordered = sorted(architectures, key=lambda architecture: cost(architecture).macs)
     if len(ordered) <= count:
         return ordered
@@ -148,14 +148,14 @@ def spread(architectures: Sequence[Architecture], count: int) -> list[Architectu
 
 
 def _ends_first(architectures: Sequence[Architecture]) -> list[Architecture]:
-    """The first, the last, the middle, then the others: on a slow machine not all of them have their turn."""
+    """The first, the last, the middle, then the others: on a slow machine the later ones may not be timed."""
     count = len(architectures)
     order = dict.fromkeys((0, count - 1, count // 2, *range(1, count, 2), *range(count)))
     return [architectures[index] for index in order]
 
 
 def depth(architecture: Architecture) -> int:
-    """Convolutions and linear layers."""
+    """How many convolutions and linear layers the network has."""
     counted = layers(plan(architecture), Shape(*architecture.input))
     return sum(isinstance(layer.op, Conv | Linear) for layer in counted)
 
@@ -231,8 +231,8 @@ class _Timer:
 
 
 def _line(costs: dict[str, Any], seconds: list[float]) -> LatencyModel:
-    """The line of the least relative error falls short on average, the more so the less it fits; so it is raised until
-    it gives the measured networks, which are spread as the space's are, their mean time."""
+    """The line of the least relative error, raised until it predicts the mean that was measured: by itself it falls
+    short on average, the more so the less it fits."""
     line = LatencyModel.fit(costs, seconds)
     raised = sum(seconds) / float(line.predict(costs).sum())
     return replace(line, slopes=tuple(raised * slope for slope in line.slopes), start=raised * line.start)
