@@ -70,6 +70,24 @@ def test_bounds_let_through_what_is_likely_to_keep_them() -> None:
     assert ((truth[window] >= 0.8 * bound) & (truth[window] <= 1.25 * bound)).mean() > 0.9
 
 
+def test_a_bound_is_kept_with_the_share_of_errors_that_keep_it() -> None:
+    model = LatencyModel(names=("macs",), slopes=(2.0,), start=4.0, errors=(-0.5, 0.0, 0.5))
+    costs = {"macs": [3.0], "params": [7.0]}  # 10 ms: 5, 10 and 15 with the errors
+    assert model.predict(costs) == [10.0]
+    for low, high, share in ((0, 15, 1), (5, 15, 1), (0, 14.9, 2 / 3), (5.1, 15, 2 / 3), (0, 5, 1 / 3), (16, 20, 0)):
+        assert model.within(costs, low=low, high=high, probability=share)[0]
+        assert not model.within(costs, low=low, high=high, probability=share + 0.01)[0]
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_one_count_to_eight_are_enough(count: int) -> None:
+    costs = {str(number): np.random.default_rng(number).uniform(1, 2, 20) for number in range(count)}
+    model = LatencyModel.fit(costs, sum(costs.values()))
+    assert model.slopes == pytest.approx([1.0] * count)
+    with pytest.raises(ValueError, match="9 counts"):
+        LatencyModel.fit({str(number): np.ones(20) for number in range(9)}, np.ones(20))
+
+
 @pytest.mark.parametrize(
     ("costs", "medians"),
     [

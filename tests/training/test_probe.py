@@ -76,3 +76,4 @@ def test_a_line_needs_two_networks_and_a_device_that_is_there(monkeypatch: pytes
 def test_a_probe_that_takes_too_long_leaves_networks_out() -> None:
     found = probe([network(1, 4 * n) for n in range(1, 9)], TrainingSettings(batch_size=16), device="cpu", seconds=1e-3)
     assert [timing.macs for timing in found.networks] == [cost(network(1, 4 * n)).macs for n in (1, 8, 5, 2)]
+    assert {timing.rounds for timing in found.networks} == {1}
