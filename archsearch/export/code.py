@@ -1,72 +1,115 @@
-"""Python expressions as data, and their layout: on one line where it fits, else an argument a line.
+"""Calls as Python: on one line where that fits, else an argument a line, as ruff lays code out.
 
-The only leaves are numbers and words that archsearch itself has written, so nothing that a user wrote becomes code.
+The leaves are numbers, truth values, and names that archsearch itself has written: no text of a user becomes source.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
+
+from torch import nn
+
+from archsearch.network.calls import Call
+from archsearch.network.layers import GlobalMean, PointwiseConv, named
 
 WIDTH = 120
-MANY = 3  # layers of one `named` from which on each has a line of its own
-Kind = Literal["width", "stride", "groups", "kernel", "rate", "survival", "scale", "bias"]
-Number = int | float
+TALL = 3  # layers of one sequence from which on each has a line of its own
 
 
 @dataclass(frozen=True)
 class Code:
-    """A piece of source that stands as it is: a parameter's name, `4 * inner`."""
+    """A piece of source that stands as it is: a parameter's name, `24 + 12 * n`."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Hole:
-    """A number that may differ between units of one form. `role` is its parameter's name where it needs one."""
-
-    kind: Kind
-    role: str
-    value: Number
-
-
-@dataclass(frozen=True)
-class Word:
-    """A keyword argument, left out where its value is `default`."""
+class Argument:
+    """An argument of a call by its parameter's name, which is written unless it is `positional`. It is left out where
+    it is the `default`."""
 
     name: str
-    value: Expression
-    default: Number | bool | None = None
+    value: Value
+    positional: bool = False
+    default: object = None
 
 
 @dataclass(frozen=True)
-class Call:
-    """`function(arguments, words)`."""
+class Node:
+    """A call as source: `function(arguments)`."""
 
     function: str
-    arguments: tuple[Expression, ...] = ()
-    words: tuple[Word | Each, ...] = ()
+    arguments: tuple[Argument, ...] = ()
 
 
 @dataclass(frozen=True)
-class Each:
-    """`**{f"{name}{n + offset}": call for n in range(...)}`: layers that differ by their number alone."""
+class Loop:
+    """`**{f"block{n}": call for n in range(start, stop)}`; where `offset` is not 0, of block n + offset."""
 
-    name: str
-    call: Call
-    first: int
-    count: int
+    call: Node
+    start: int
+    stop: int
     offset: int = 0
 
 
-Expression = Code | Hole | Call | bool | int | float
+Value = Node | Loop | Code | bool | int | float
 
 
-def named(layers: Iterable[tuple[str, Expression] | Each]) -> Call:
-    """Layers one after another, by name."""
-    return Call("named", (), tuple(each if isinstance(each, Each) else Word(*each) for each in layers))
+def node(call: Call) -> Node:
+    """The call's source, its default arguments still among the arguments."""
+    if (equivalent := _equivalent(call)) is not None:
+        return node(equivalent)
+    parameters = inspect.signature(call.function).parameters
+    names = chain(parameters, repeat("layer"))
+    arguments = [
+        Argument(name, _value(argument), positional=True) for name, argument in zip(names, call.arguments, strict=False)
+    ]
+    for name, argument in call.keywords:
+        default = parameters[name].default if name in parameters else None
+        arguments.append(Argument(name, _value(argument), default=default))
+    prefix = "nn." if call.function.__module__.startswith("torch.nn.") else ""
+    return Node(prefix + call.function.__name__, tuple(arguments))
+
+
+def _equivalent(call: Call) -> Call | None:
+    """torch's own layer for a class of network/ that computes the same in another way."""
+    if call.function is PointwiseConv:
+        return replace(call, function=nn.Conv2d)
+    if call.function is GlobalMean:
+        pool = Call(nn.AdaptiveAvgPool2d, (1,))
+        return Call(nn.Sequential, (pool, Call(nn.Flatten))) if dict(call.keywords)["flat"] else pool
+    return None
+
+
+def _value(argument: Call | bool | int | float) -> Value:
+    """A single layer without weights stands for itself, without a name."""
+    if not isinstance(argument, Call):
+        return argument
+    if argument.function is named and len(argument.keywords) == 1:
+        ((_, layer),) = argument.keywords
+        if isinstance(layer, Call) and next(layer.module().parameters(), None) is None:
+            return node(layer)
+    return node(argument)
+
+
+def walk(value: Value) -> Iterator[Node]:
+    """A call and all calls within it, in the order of the source."""
+    if isinstance(value, Node):
+        yield value
+        for argument in value.arguments:
+            yield from walk(argument.value)
+
+
+def substituted(value: Value, by: Mapping[Node, Node]) -> Value:
+    """The value, in which other calls stand for those that are among the keys."""
+    if not isinstance(value, Node):
+        return value
+    arguments = (replace(argument, value=substituted(argument.value, by)) for argument in value.arguments)
+    return by[value] if value in by else replace(value, arguments=tuple(arguments))
 
 
 def literal(value: object) -> str:
@@ -76,85 +119,56 @@ def literal(value: object) -> str:
     return repr(value)
 
 
-def flat(expression: Expression) -> str:
+def flat(value: Value) -> str:
     """On one line."""
-    match expression:
+    match value:
         case Code(text):
             return text
-        case Hole(value=value):
-            return literal(value)
-        case Call():
-            return f"{expression.function}({', '.join(_arguments(expression))})"
+        case Node():
+            return f"{value.function}({', '.join(map(_flat_argument, _written(value)))})"
+        case Loop():
+            return f"**{{{_key(value)}: {flat(value.call)} {_range(value)}}}"
         case _:
-            return literal(expression)
+            return literal(value)
 
 
-def laid(expression: Expression, *, indent: int, before: int, after: int = 0) -> str:
-    """Laid out for a line that begins with `indent` spaces, of which `before` characters precede the expression and
-    `after` follow it."""
-    text = flat(expression)
-    if not isinstance(expression, Call) or (before + len(text) + after <= WIDTH and not _tall(expression)):
+def laid(value: Value, *, indent: int, before: int, after: int = 0) -> str:
+    """Laid out for a line that begins with `indent` spaces, of which `before` characters precede the value and `after`
+    follow it."""
+    text = flat(value)
+    if isinstance(value, Code | bool | int | float) or (before + len(text) + after <= WIDTH and not _tall(value)):
         return text
-    lines = [f"{expression.function}("]
-    inside = indent + 4
-    for argument in expression.arguments:
-        lines.append(" " * inside + laid(argument, indent=inside, before=inside, after=1) + ",")
-    for word in _kept(expression.words):
-        if isinstance(word, Each):
-            lines.append(_laid_each(word, inside))
-            continue
-        start = " " * inside + f"{word.name}="
-        lines.append(start + laid(word.value, indent=inside, before=len(start), after=1) + ",")
+    inside = " " * (indent + 4)
+    if isinstance(value, Loop):
+        start = f"{inside}{_key(value)}: "
+        lines = ["**{", start + laid(value.call, indent=indent + 4, before=len(start)), inside + _range(value)]
+        return "\n".join([*lines, " " * indent + "}"])
+    lines = [f"{value.function}("]
+    for argument in _written(value):
+        start = inside if argument.positional else f"{inside}{argument.name}="
+        lines.append(start + laid(argument.value, indent=indent + 4, before=len(start), after=1) + ",")
     return "\n".join([*lines, " " * indent + ")"])
 
 
-def _laid_each(each: Each, indent: int) -> str:
-    line = " " * indent + _flat_each(each) + ","
-    if len(line) <= WIDTH:
-        return line
-    start = " " * (indent + 4) + f"{_key(each)}: "
-    call = laid(each.call, indent=indent + 4, before=len(start))
-    return "\n".join([
-        " " * indent + "**{",
-        start + call,
-        " " * (indent + 4) + f"for n in {_range(each)}",
-        " " * indent + "},",
-    ])  # fmt: skip
-
-
-def _tall(call: Call) -> bool:
+def _tall(value: Value) -> bool:
     """Whether its arguments have lines of their own though they fit on one."""
-    inside = (word.value for word in call.words if isinstance(word, Word))
-    inside_is_tall = any(isinstance(value, Call) and _tall(value) for value in (*inside, *call.arguments))
-    return inside_is_tall or (call.function == "named" and len(call.words) >= MANY)
+    if not isinstance(value, Node):
+        return False
+    layers = [argument for argument in value.arguments if isinstance(argument.value, Node | Loop)]
+    return len(layers) >= TALL or any(_tall(argument.value) for argument in layers)
 
 
-def _arguments(call: Call) -> list[str]:
-    return [*map(flat, call.arguments), *map(_flat_word, _kept(call.words))]
+def _written(call: Node) -> list[Argument]:
+    return [argument for argument in call.arguments if argument.default is None or argument.value != argument.default]
 
 
-def _flat_word(word: Word | Each) -> str:
-    return _flat_each(word) if isinstance(word, Each) else f"{word.name}={flat(word.value)}"
+def _flat_argument(argument: Argument) -> str:
+    return flat(argument.value) if argument.positional else f"{argument.name}={flat(argument.value)}"
 
 
-def _flat_each(each: Each) -> str:
-    return f"**{{{_key(each)}: {flat(each.call)} for n in {_range(each)}}}"
+def _key(loop: Loop) -> str:
+    return f'f"block{{n + {loop.offset}}}"' if loop.offset else 'f"block{n}"'
 
 
-def _key(each: Each) -> str:
-    number = "n" if not each.offset else f"n + {each.offset}"
-    return f'f"{each.name}{{{number}}}"'
-
-
-def _range(each: Each) -> str:
-    last = each.first + each.count
-    return f"range({last})" if not each.first else f"range({each.first}, {last})"
-
-
-def _kept(words: tuple[Word | Each, ...]) -> list[Word | Each]:
-    return [word for word in words if isinstance(word, Each) or word.default is None or not _is_default(word)]
-
-
-def _is_default(word: Word) -> bool:
-    value = word.value.value if isinstance(word.value, Hole) else word.value
-    return value == word.default
+def _range(loop: Loop) -> str:
+    return f"for n in range({loop.start}, {loop.stop})" if loop.start else f"for n in range({loop.stop})"

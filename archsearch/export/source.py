@@ -1,50 +1,40 @@
-"""A network as a file of plain PyTorch, written from its plan: it imports torch alone, and its weights have the
-names that they have in archsearch.
+"""A network as a file of plain PyTorch: it imports torch alone, and its weights have the names that they have in
+archsearch.
 
-The walk over the ops is that of `network.build`: a table op -> layer (layers.py), units grouped into classes
-(units.py, classes.py), stages as loops (stages.py). No text of a user becomes source.
+The layers are what `network.calls` says, the classes that torch lacks stand in the file as they do in `network/`.
+Units that differ by their numbers share a function (blocks.py), stages are loops over them. No text of a user becomes
+source.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
+from collections import Counter
+from dataclasses import replace
 
 from archsearch.architecture.canonical import digest
-from archsearch.architecture.composites import Sequence
 from archsearch.architecture.cost import cost
 from archsearch.architecture.plan import plan
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Architecture
-from archsearch.export.classes import class_text
-from archsearch.export.code import laid
-from archsearch.export.stages import Schedule, section, units
-from archsearch.export.units import classes
-from archsearch.network import layers as lacking
-
-LACKING = ("ZeroPadShortcut", "Reweighted", "ChannelWeights", "MaxAndMean", "AcrossChannels", "LearnedGain")
-
-NAMED = '''\
-def named(**layers: nn.Module) -> nn.Sequential:
-    """Layers one after another, each under its name."""
-    return nn.Sequential(OrderedDict(layers))'''
+from archsearch.export.blocks import compressed, function, groups
+from archsearch.export.code import Argument, Code, Node, Value, laid, node, substituted, walk
+from archsearch.network import layers, units
+from archsearch.network.calls import call
 
 END = '''\
-def initialise(network: nn.Module) -> None:
-    """Weights to train from: He et al. 2015, arXiv:1502.01852; biases of 0, but for gates."""
+def build() -> Network:
+    """The network with new weights: He et al. 2015, arXiv:1502.01852; biases of 0, but for gates."""
+    network = Network()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
             nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
-    for name, parameter in network.named_parameters():
-        if name.endswith("bias") and ".gate." not in name:
-            nn.init.zeros_(parameter)
-
-
-def build() -> Network:
-    """The network with new weights."""
-    network = Network()
-    initialise(network)
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.constant_(module.weight, getattr(module, "scale_init", 1.0))
+        if getattr(module, "bias", None) is not None:
+            nn.init.constant_(module.bias, getattr(module, "bias_init", 0.0))
     return network
 
 
@@ -63,6 +53,13 @@ def load(file: str | Path) -> Network:
     return network.eval()
 '''
 DTYPES = 'DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}'
+LAYERS = {
+    name: value
+    for room in (layers, units)
+    for name, value in vars(room).items()
+    if getattr(value, "__module__", "") == room.__name__
+}
+UNITS = {name for name, value in LAYERS.items() if inspect.isclass(value) and issubclass(value, units.ResidualUnit)}
 
 
 def source(architecture: Architecture) -> str:
@@ -70,36 +67,15 @@ def source(architecture: Architecture) -> str:
 
     Raises InputError where the image runs out.
     """
-    planned, x = plan(architecture), Shape(*architecture.input)
-    placed = list(units(planned, x))
-    made, schedule = classes(placed), Schedule(placed)
-    parts = [class_text(each) for each in made]
-    if schedule.linear:
-        parts.append(schedule.text())
-    sections = [(name, section(part, into, made, schedule)) for name, part, into in planned.parts(x)
-                if isinstance(part, Sequence)]  # fmt: skip
-    lines = []
-    for name, call in sections:
-        start = f"        self.{name} = "
-        lines.append(start + laid(call, indent=8, before=len(start)))
-    steps = [f"        x = self.{name}(x)" for name, _ in sections[1:-1]]
-    first, last = sections[0][0], sections[-1][0]
-    network = [
-        "class Network(nn.Module):",
-        f'    """Images ({_shape(x)}), normalised -> scores (N, {architecture.classes!r})."""',
-        "",
-        "    def __init__(self) -> None:",
-        "        super().__init__()",
-        *lines,
-        "",
-        "    def forward(self, images: Tensor) -> Tensor:",
-        f"        x = self.{first}(images)",
-        *steps,
-        f"        return self.{last}(x)",
-    ]
-    body = "\n\n\n".join([NAMED, *parts, "\n".join(network), END])
-    helpers = _lacking(body)
-    body = "\n\n\n".join([*helpers, body])
+    network: Value = node(call(plan(architecture), Shape(*architecture.input)))
+    parts = _repeated(network)
+    branches, schedule = _schedule([part for part in walk(network) if part.function == "StochasticDepth"])
+    network = substituted(network, branches)
+    for select in (_projections, _units):
+        calls, functions = _functions(select(network))
+        network = substituted(network, calls)
+        schedule += functions
+    body = "\n\n\n".join([*parts, *schedule, _network(network, architecture), END])
     return f"{_docstring(architecture)}\n\n{_imports(body)}\n\n{DTYPES}\n\n\n{body}"
 
 
@@ -113,17 +89,120 @@ def _docstring(architecture: Architecture) -> str:
 
 
 def _imports(body: str) -> str:
-    plain = ["import json", "from collections import OrderedDict", "from pathlib import Path"]
+    standard = ["import json", "from collections import OrderedDict", "from pathlib import Path"]
     torch = ["import torch", "from torch import Tensor, nn"]
     torch += ["from torch.nn import functional"] if "functional." in body else []
-    return "\n".join([*plain, "", *torch])
+    return "\n".join([*standard, "", *torch])
 
 
-def _lacking(body: str) -> list[str]:
-    """The classes that torch lacks and the body names, as they stand in archsearch."""
-    used = [name for name in LACKING if re.search(rf"\b{name}\(", body)]
-    return [inspect.getsource(getattr(lacking, name)).rstrip() for name in used]
+def _repeated(network: Value) -> list[str]:
+    """The functions and classes of network/ that the network is made of, with their bases, as they stand there."""
+    used = {LAYERS[part.function] for part in walk(network) if part.function in LAYERS}
+    used |= {base for value in used if inspect.isclass(value) for base in value.__mro__}
+    return [inspect.getsource(value).rstrip() for value in LAYERS.values() if value in used]
 
 
-def _shape(x: Shape) -> str:
-    return f"N, {x.channels!r}, {x.height!r}, {x.width!r}"
+def _units(network: Value) -> list[Node]:
+    return [part for part in walk(network) if part.function in UNITS]
+
+
+def _projections(network: Value) -> list[Node]:
+    """Shortcuts of more than one layer, or of a layer with weights."""
+    shortcuts = [
+        argument.value for unit in _units(network) for argument in unit.arguments if argument.name == "shortcut"
+    ]
+    return [shortcut for shortcut in shortcuts if isinstance(shortcut, Node) and shortcut.function == "named"]
+
+
+def _schedule(branches: list[Node]) -> tuple[dict[Node, Node], list[str]]:
+    """Branches whose survival probabilities fall linearly, p = 1 - block / blocks * (1 - last), name the block in place
+    of p, and a function of it is returned."""
+    probabilities = [float(str(branch.arguments[0].value)) for branch in branches]
+    blocks, last = len(probabilities), probabilities[-1] if probabilities else 1.0
+    rule = [1 - block / blocks * (1 - last) for block in range(1, blocks + 1)]
+    if len(set(probabilities)) < 2 or probabilities != rule:
+        return {}, []
+    by_block = {}
+    for block, branch in enumerate(branches, 1):
+        survival = Node("survival_of", (Argument("block", block, positional=True),))
+        by_block[branch] = replace(
+            branch, arguments=(replace(branch.arguments[0], value=survival), *branch.arguments[1:])
+        )
+    text = (
+        "def survival_of(block: int) -> float:\n"
+        '    """The probability with which a branch is kept in training (stochastic depth, Huang 2016)."""\n'
+        f"    return 1 - block / {blocks!r} * (1 - {last!r})"
+    )
+    return by_block, [text]
+
+
+def _functions(nodes: list[Node]) -> tuple[dict[Node, Node], list[str]]:
+    """Functions that make these nodes, one for all that differ by their numbers: the calls by node, and the texts."""
+    calls: dict[Node, Node] = {}
+    texts: list[str] = []
+    counts: Counter[str] = Counter()
+    for group in groups(nodes):
+        name = _name(group[0])
+        counts[name] += 1
+        numbered = f"{name}{counts[name]}" if counts[name] > 1 else name
+        result = function(group, numbered, group[0].function if group[0].function in UNITS else "nn.Module")
+        calls.update(zip(group, result.calls, strict=True))
+        texts.append(result.text)
+    return calls, texts
+
+
+def _name(block: Node) -> str:
+    """What such a block is called in the literature, as far as its layers say."""
+    if block.function not in UNITS:
+        return "projection"
+    slots = {argument.name: argument.value for argument in block.arguments if isinstance(argument.value, Node)}
+    layers = [argument.value.function for argument in slots["branch"].arguments if isinstance(argument.value, Node)]
+    layers = [layer for layer in layers if layer != "survival_of"]
+    kind = re.sub(r"\B(?=[A-Z])", "_", block.function.removesuffix("Unit")).lower()
+    name = f"{kind}_{'layer' if kind == 'dense' else 'bottleneck' if layers.count('nn.Conv2d') == 3 else 'block'}"
+    if "shared" in slots:
+        return f"preact_{name}_entry"
+    return f"preact_{name}" if layers[0] in ("nn.BatchNorm2d", "nn.ReLU") else name
+
+
+def _network(network: Value, architecture: Architecture) -> str:
+    """The class: each section an attribute."""
+    assert isinstance(network, Node), "a network is a sequence of sections"
+    x = Shape(*architecture.input)
+    lines = []
+    for argument in network.arguments:
+        start = f"        self.{argument.name} = "
+        lines.append(start + laid(_section(argument.value), indent=8, before=len(start)))
+    stem, *stages, head = (f"self.{argument.name}" for argument in network.arguments)
+    start = "        for stage in "
+    among = Node("", tuple(Argument("stage", Code(stage), positional=True) for stage in stages))
+    loop = f"({stages[0]},)" if len(stages) == 1 else laid(among, indent=8, before=len(start), after=1)
+    return "\n".join([
+        "class Network(nn.Module):",
+        f'    """Images (N, {x.channels!r}, {x.height!r}, {x.width!r}), normalised -> scores '
+        f'(N, {architecture.classes!r})."""',
+        "",
+        "    def __init__(self) -> None:",
+        "        super().__init__()",
+        *lines,
+        "",
+        "    def forward(self, images: Tensor) -> Tensor:",
+        f"        x = {stem}(images)",
+        f"{start}{loop}:",
+        "            x = stage(x)",
+        f"        return {head}(x)",
+    ])  # fmt: skip
+
+
+def _section(section: Value) -> Value:
+    """A stem, a stage or a head; a stage's blocks as loops."""
+    if not isinstance(section, Node):
+        return section
+    arguments: list[Argument] = []
+    run: list[tuple[int, Node]] = []
+    for argument in section.arguments:
+        if argument.name.startswith("block") and isinstance(argument.value, Node):
+            run.append((int(argument.name.removeprefix("block")), argument.value))
+        else:
+            arguments, run = [*arguments, *compressed(run), argument], []
+    return replace(section, arguments=(*arguments, *compressed(run)))

@@ -16,12 +16,8 @@ class ResidualUnit(nn.Module):
 
     def __init__(self, **slots: nn.Module | None) -> None:
         super().__init__()
-        self.shared = slots.get("shared") or nn.Identity()
-        self.branch = slots.get("branch") or nn.Identity()
-        self.shortcut = slots.get("shortcut") or nn.Identity()
-        self.gate = slots.get("gate") or nn.Identity()
-        self.gain = slots.get("gain") or nn.Identity()
-        self.after = slots.get("after") or nn.Identity()
+        modules = (slots.get(key) or nn.Identity() for key in ("shared", "branch", "shortcut", "gate", "gain", "after"))
+        self.shared, self.branch, self.shortcut, self.gate, self.gain, self.after = modules
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C', H', W')."""
