@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +15,70 @@ BAND = (0.025, 0.975)
 POINTS = 80  # of a curve
 
 
-def edf(values: Sequence[float], *, seed: int = 0, repeats: int = 500) -> dict[str, list[float]]:
-    """F(x), the share of the values at most x, where it steps (at most POINTS places); `low` and `high` bound the
-    middle 95 % of bootstrap samples at each x (Efron 1979)."""
+class Edf(TypedDict):
+    """An empirical distribution function: at each x the share of values at most x, and its 95 % interval."""
+
+    x: list[float]
+    share: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class ExpectedBest(TypedDict):
+    """The expected best of n draws for each n, and its 95 % interval."""
+
+    n: list[int]
+    expected: list[float]
+    low: list[float]
+    high: list[float]
+
+
+class MannWhitney(TypedDict):
+    """U and its p-value; `superiority` is how often one of the first sample beats one of the second."""
+
+    u: float
+    p: float
+    superiority: float
+
+
+class KolmogorovSmirnov(TypedDict):
+    """D, the largest distance between two EDFs, and its p-value."""
+
+    d: float
+    p: float
+
+
+class BestOfN(TypedDict):
+    """The difference of the expected best of `n` draws, first minus second, and its 95 % interval."""
+
+    n: int
+    difference: float
+    low: float
+    high: float
+
+
+class SampleTests(TypedDict):
+    """Whether two samples of scores differ."""
+
+    mann_whitney: MannWhitney
+    kolmogorov_smirnov: KolmogorovSmirnov
+    best_of_n: BestOfN
+
+
+def edf(values: Sequence[float], *, seed: int = 0, repeats: int = 500) -> Edf:
+    """F(x), the share of the values at most x, at each step (at POINTS quantiles, where there are more); `low` and
+    `high` bound the middle 95 % of bootstrap samples at each x (Efron 1979). There is at least one value."""
     array = np.sort(np.asarray(values, np.float64))
-    at = array if len(array) <= POINTS else np.quantile(array, np.linspace(0, 1, POINTS))
+    x = array if len(array) <= POINTS else np.quantile(array, np.linspace(0, 1, POINTS))
     rng = np.random.default_rng(seed)
     drawn = np.sort(array[rng.integers(0, len(array), (repeats, len(array)))], axis=1)
-    shares = np.stack([np.searchsorted(row, at, side="right") for row in drawn]) / len(array)
+    shares = np.stack([np.searchsorted(row, x, side="right") for row in drawn]) / len(array)
     low, high = np.quantile(shares, BAND, axis=0)
-    share = np.searchsorted(array, at, side="right") / len(array)
-    return {"x": at.tolist(), "share": share.tolist(), "low": low.tolist(), "high": high.tolist()}
+    share = np.searchsorted(array, x, side="right") / len(array)
+    return {"x": x.tolist(), "share": share.tolist(), "low": low.tolist(), "high": high.tolist()}
 
 
-def best_of(values: Sequence[float], *, seed: int = 0, repeats: int = 200) -> dict[str, list[float]]:
+def best_of(values: Sequence[float], *, seed: int = 0, repeats: int = 200) -> ExpectedBest:
     """The expected best of n = 1, 2, ... draws, for n up to as many values as there are: beyond, they say nothing.
 
     The mean over all subsets of n of the m values (of which the i-th smallest is the best with probability
@@ -51,13 +101,13 @@ def best_of(values: Sequence[float], *, seed: int = 0, repeats: int = 200) -> di
 
 def _chances(m: int, n: int) -> FloatArray:
     """(m,): how likely the i-th smallest of m is the largest of n drawn without replacement."""
-    found = np.zeros(m)
+    chances = np.zeros(m)
     chance = n / m  # of the largest
     for i in range(m, n - 1, -1):
-        found[i - 1] = chance
+        chances[i - 1] = chance
         if i > n:
             chance *= (i - n) / (i - 1)
-    return found
+    return chances
 
 
 def best_rows(
@@ -75,28 +125,29 @@ def best_rows(
     return np.asarray(order[rank[drawn].min(axis=1)], np.int64)
 
 
-def compared(one: Sequence[float], other: Sequence[float], *, seed: int = 0, repeats: int = 4000) -> dict[str, Any]:
-    """Whether two samples of scores differ: Mann-Whitney's U (two-sided; `superiority` is how often one of the first
-    beats one of the second), Kolmogorov and Smirnov's D, and the difference of the expected best of n draws, n half
-    the size of the smaller sample, with its bootstrap interval of 95 %."""
+def compare_samples(
+    first: Sequence[float], second: Sequence[float], *, seed: int = 0, repeats: int = 4000
+) -> SampleTests:
+    """Whether two samples of scores differ: Mann-Whitney's U (two-sided), Kolmogorov and Smirnov's D, and the
+    difference of the expected best of n draws, n half the size of the smaller sample, by the bootstrap."""
     from scipy import stats  # type: ignore[import-untyped]
 
-    first, second = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    rank = stats.mannwhitneyu(first, second, alternative="two-sided")
-    shape = stats.ks_2samp(first, second)
-    n = max(1, min(len(first), len(second)) // 2)
+    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    rank = stats.mannwhitneyu(a, b, alternative="two-sided")
+    shape = stats.ks_2samp(a, b)
+    n = max(1, min(len(a), len(b)) // 2)
     rng = np.random.default_rng(seed)
     bests = [
-        np.sort(own[rng.integers(0, len(own), (repeats, len(own)))], axis=1) @ _chances(len(own), n)
-        for own in (first, second)
+        np.sort(sample[rng.integers(0, len(sample), (repeats, len(sample)))], axis=1) @ _chances(len(sample), n)
+        for sample in (a, b)
     ]
     low, high = np.quantile(bests[0] - bests[1], BAND)
-    difference = float(np.sort(first) @ _chances(len(first), n) - np.sort(second) @ _chances(len(second), n))
+    difference = float(np.sort(a) @ _chances(len(a), n) - np.sort(b) @ _chances(len(b), n))
     return {
         "mann_whitney": {
             "u": float(rank.statistic),
             "p": float(rank.pvalue),
-            "superiority": float(rank.statistic) / (len(first) * len(second)),
+            "superiority": float(rank.statistic) / (len(a) * len(b)),
         },
         "kolmogorov_smirnov": {"d": float(shape.statistic), "p": float(shape.pvalue)},
         "best_of_n": {"n": n, "difference": difference, "low": float(low), "high": float(high)},

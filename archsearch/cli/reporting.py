@@ -5,16 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from archsearch.cli.showing.printing import tell
 from archsearch.experiment import ExperimentFolder, write_atomically
 
 if TYPE_CHECKING:
-    from archsearch.analysis.report import Beside
+    from archsearch.analysis.report import Context, Document
 
 
-def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[Path, dict[str, Any]]:
+def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[Path, Document]:
     """Writes the report to `output`, by default into the experiment's folder; returns its path and its figures.
 
     Raises InputError for a ledger that cannot be read and an `output` that is no file, OSError where it cannot be
@@ -41,7 +41,7 @@ def report_at_the_end(folder: ExperimentFolder) -> None:
         tell(f"archsearch: the report is {path}")
 
 
-def context_of(folder: ExperimentFolder) -> Beside:
+def context_of(folder: ExperimentFolder) -> Context:
     """What the ledger does not hold and the report shows: how many trials the sampler drew at random, the networks of
     the literature that fit the budget, and MLflow's page. Without the first two where space.yaml cannot be read."""
     from archsearch.experiment import Ledger
@@ -64,9 +64,9 @@ def context_of(folder: ExperimentFolder) -> Beside:
     return replace(context, baselines={network.name: network.cost for network in fitting})
 
 
-def drawn_at_random(folder: ExperimentFolder) -> Beside:
+def drawn_at_random(folder: ExperimentFolder) -> Context:
     """Of `context_of` only how many trials the sampler drew at random: the literature's networks take a second."""
-    from archsearch.analysis.report import Beside
+    from archsearch.analysis.report import Context
     from archsearch.reading.errors import InputError
     from archsearch.search.proposing.samplers.registry import random_until
     from archsearch.space import load_space
@@ -74,9 +74,9 @@ def drawn_at_random(folder: ExperimentFolder) -> Beside:
     try:
         search = load_space(folder.space_yaml).search
     except InputError:
-        return Beside()
+        return Context()
     sampler = search.model_dump(mode="json")["sampler"]
-    return Beside(startup=random_until(sampler, objectives=len(search.objectives)))
+    return Context(startup=random_until(sampler, objectives=len(search.objectives)))
 
 
 def registered(folder: ExperimentFolder, tracking_uri: str | None) -> str | None:

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from archsearch.analysis.distributions import best_of, best_rows, compared, edf
+from archsearch.analysis.distributions import best_of, best_rows, compare_samples, edf
 
 
 def test_the_expected_best_of_n_is_the_mean_over_all_subsets() -> None:
@@ -39,11 +39,11 @@ def test_the_best_row_wins_as_often_as_a_quarter_with_replacement_holds_it() -> 
 def test_equal_samples_do_not_differ_and_shifted_ones_do() -> None:
     rng = np.random.default_rng(1)
     one = rng.normal(0.7, 0.02, 60).tolist()
-    same = compared(one, one)
+    same = compare_samples(one, one)
     assert same["mann_whitney"]["superiority"] == 0.5
     assert same["kolmogorov_smirnov"] == {"d": 0.0, "p": 1.0}
     assert same["best_of_n"]["low"] < 0 < same["best_of_n"]["high"]
-    better = compared((np.array(one) + 0.03).tolist(), one)
+    better = compare_samples((np.array(one) + 0.03).tolist(), one)
     assert better["mann_whitney"]["superiority"] > 0.75
     assert max(better["mann_whitney"]["p"], better["kolmogorov_smirnov"]["p"]) < 1e-4
     assert better["best_of_n"]["difference"] == pytest.approx(0.03)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.analysis.report import Beside, document, page, read_experiment
+from archsearch.analysis.report import Context, document, page, read_experiment
 from tests.analysis.report.searches import confirm, experiment
 from tests.browser.pages import Opened, browser
 
@@ -21,7 +21,7 @@ def file(tmp_path_factory: Any) -> Path:
     place = tmp_path_factory.mktemp("browser")
     folder = experiment(place, 60, fail=0.1)
     confirm(folder, 3)
-    reading = read_experiment(folder, Beside(startup=10))
+    reading = read_experiment(folder, Context(startup=10))
     folder.report.write_text(page(reading, document(reading)))
     return folder.report
 

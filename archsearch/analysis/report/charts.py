@@ -20,6 +20,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{100 * value:.{digits}f} %"
 
 
+def epochs(count: int | None) -> str:
+    """1 epoch, 3 epochs."""
+    return f"{count} epoch{'' if count == 1 else 's'}"
+
+
 def hours(value: float) -> str:
     """90 s, 12 min, 3.4 h."""
     if value < 1 / 30:
@@ -28,7 +33,7 @@ def hours(value: float) -> str:
 
 
 def number(value: object) -> str:
-    """A value of a word, or a count, as a person writes it."""
+    """A parameter's value, or a count, as a person writes it."""
     if isinstance(value, bool) or value is None:
         return str(value).lower() if value is not None else "none"
     if isinstance(value, float):
@@ -49,7 +54,7 @@ class Scale:
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        """Its place; values beyond the ends are at the ends."""
+        """The pixel of a value; values beyond the ends are at the ends."""
         value = min(max(value, self.low), self.high)
         if self.log:
             part = math.log(value / self.low) / (math.log(self.high / self.low) or 1.0)
@@ -57,11 +62,11 @@ class Scale:
             part = (value - self.low) / ((self.high - self.low) or 1.0)
         return self.start + part * (self.end - self.start)
 
-    def ticks(self, most: int = 6) -> list[float]:
+    def ticks(self, limit: int = 6) -> list[float]:
         """Round values, at most about so many."""
         if self.log:
-            return _log_ticks(self.low, self.high, most)
-        span = (self.high - self.low) / max(1, most)
+            return _log_ticks(self.low, self.high, limit)
+        span = (self.high - self.low) / max(1, limit)
         if span <= 0:
             return [self.low]
         power = 10 ** math.floor(math.log10(span))
@@ -70,13 +75,13 @@ class Scale:
         return [k * step for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def _log_ticks(low: float, high: float, most: int) -> list[float]:
+def _log_ticks(low: float, high: float, limit: int) -> list[float]:
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     for parts in ((1, 2, 3, 5, 7), (1, 2, 5), (1, 3), (1,)):
-        found = [part * 10.0**power for power in powers for part in parts if low <= part * 10.0**power <= high]
-        if len(found) <= most:
+        ticks = [part * 10.0**power for power in powers for part in parts if low <= part * 10.0**power <= high]
+        if len(ticks) <= limit:
             break
-    return found if len(found) > 1 else [low, high]
+    return ticks if len(ticks) > 1 else [low, high]
 
 
 @dataclass(frozen=True)
@@ -112,24 +117,24 @@ class Canvas:
         """Hairlines at round values of y, ticks at those of x, and what they are."""
         body = ""
         for value in y.ticks(4 if self.narrow else 5):
-            at = y(value)
-            body += line(self.left, at, self.width - self.right, at, "grid")
-            body += label(self.left - 8, at + 4, y_text(value), "tick", "end")
+            pixel = y(value)
+            body += line(self.left, pixel, self.width - self.right, pixel, "grid")
+            body += label(self.left - 8, pixel + 4, y_text(value), "tick", "end")
         last = -math.inf
         for value in x.ticks(4 if self.narrow else 8):
-            at, said = x(value), x_text(value)
-            body += line(at, self.floor, at, self.floor + 5, "axis")
-            half = text_width(said, LETTER) / 2
-            if at - half > last + 6:
-                anchor = "end" if at + half > self.width else "middle"
-                body += label(min(at, self.width - 2), self.floor + 19, said, "tick", anchor)
-                last = at + half
+            pixel, text = x(value), x_text(value)
+            body += line(pixel, self.floor, pixel, self.floor + 5, "axis")
+            half = text_width(text, LETTER) / 2
+            if pixel - half > last + 6:
+                anchor = "end" if pixel + half > self.width else "middle"
+                body += label(min(pixel, self.width - 2), self.floor + 19, text, "tick", anchor)
+                last = pixel + half
         body += line(self.left, self.floor, self.width - self.right, self.floor, "axis")
         body += label(self.width - self.right, self.height - 6, x_name, "name", "end")
         return body + label(4, 11, y_name, "name", "start")
 
     def svg(self, title: str, body: str) -> str:
-        """The whole, with what it shows in words for those who do not see it."""
+        """The chart as an SVG element; `title` says what it shows to those who do not see it."""
         kind = "narrow" if self.narrow else "wide"
         attributes = {"class": f"chart {kind}", "viewBox": f"0 0 {self.width:g} {self.height:g}", "role": "img"}
         attributes |= {"width": f"{self.width:g}", "height": f"{self.height:g}", "aria-label": title}
@@ -144,9 +149,14 @@ def both(draw: Callable[[Canvas], str], *, wide: float = 420, narrow: float = 34
 # ---- marks
 
 
-def label(x: float, y: float, said: str, css: str, anchor: str = "start") -> str:
+def label(x: float, y: float, text: str, css: str, anchor: str = "start") -> str:
     """A line of text."""
-    return element("text", {"x": x, "y": y, "class": css, "text-anchor": anchor}, clean(said))
+    return element("text", {"x": x, "y": y, "class": css, "text-anchor": anchor}, clean(text))
+
+
+def side_label(x: float, y: float, text: str, css: str, *, gap: float, before: bool) -> str:
+    """A line of text `gap` pixels beside x: to its left where it stands `before`, else to its right."""
+    return label(x + (-gap if before else gap), y, text, css, "end" if before else "start")
 
 
 def line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
@@ -155,21 +165,22 @@ def line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
 
 
 def polyline(points: Iterable[tuple[float, float]], css: str, trial: str = "") -> str:
-    """A line through points; one of a trial's tells which."""
+    """A line through points; `trial` is the id of the trial that it is of."""
     data = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     return element("polyline", {"points": data, "class": css, **_of(trial)})
 
 
 def steps(points: Sequence[tuple[float, float]], end: float, css: str) -> str:
-    """Level from each point to the next one's x, then up; until `end`."""
-    path: list[tuple[float, float]] = []
-    for place, (x, y) in enumerate(points):
-        if place:
-            path.append((x, points[place - 1][1]))
-        path.append((x, y))
-    if points:
-        path.append((end, points[-1][1]))
-    return polyline(path, css)
+    """A staircase that goes on level until `end`."""
+    return polyline([*stairs(points), *((end, y) for _, y in points[-1:])], css)
+
+
+def stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The corners of a line that is level from each point to the next one's x, and then steps to its y."""
+    corners = list(points[:1])
+    for x, y in points[1:]:
+        corners += [(x, corners[-1][1]), (x, y)]
+    return corners
 
 
 def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]], css: str) -> str:
@@ -180,8 +191,8 @@ def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, floa
 
 def dot(x: float, y: float, radius: float, css: str, trial: str = "", tip: str = "") -> str:
     """A disc: of a trial, whose figures are shown when it is pointed at, or with a text of its own."""
-    said = {"data-tip": tip} if tip else {}
-    return element("circle", {"cx": x, "cy": y, "r": radius, "class": css, **_of(trial), **said})
+    attributes = {"data-tip": tip} if tip else {}
+    return element("circle", {"cx": x, "cy": y, "r": radius, "class": css, **_of(trial), **attributes})
 
 
 def diamond(x: float, y: float, radius: float, css: str, tip: str = "") -> str:
@@ -194,42 +205,27 @@ def _of(trial: str) -> dict[str, str | float]:
     return {"data-t": trial} if trial else {}
 
 
-def spread(labels: Sequence[tuple[float, str]], room: float, low: float, high: float) -> list[tuple[float, str]]:
-    """The labels moved apart to `room` between one another, within low and high, in their order; what finds no room is
-    left out."""
-    fitting = sorted(labels)[: max(0, int((high - low) / room) + 1)]
-    placed: list[float] = []
-    for at, _ in fitting:
-        placed.append(max(at, placed[-1] + room) if placed else max(at, low))
-    over = placed[-1] - high if placed else 0.0
-    for place in range(len(placed) - 1, -1, -1):
-        limit = high if place == len(placed) - 1 else placed[place + 1] - room
-        if over > 0 or placed[place] > limit:
-            placed[place] = min(placed[place], limit)
-    return [(at, said) for at, (_, said) in zip(placed, fitting, strict=True)]
-
-
 def extent(values: Iterable[float], *, margin: float = 0.06) -> tuple[float, float]:
     """From the least to the most, with a margin; of equal values a little around them."""
-    found = list(values)
-    low, high = min(found), max(found)
+    sample = list(values)
+    low, high = min(sample), max(sample)
     room = (high - low) * margin or max(abs(high) * 0.02, 1e-3)
     return low - room, high + room
 
 
 def log_extent(values: Iterable[float]) -> tuple[float, float]:
     """The same for a logarithmic scale: a margin of a few percent of its length."""
-    found = [max(value, 1e-9) for value in values]
-    low, high = min(found), max(found)
+    positive = [max(value, 1e-9) for value in values]
+    low, high = min(positive), max(positive)
     room = (high / low) ** 0.05 if high > low else 1.2
     return low / room, high * room
 
 
 def accuracies(values: Sequence[float]) -> tuple[float, float]:
     """A scale of accuracies: the worst tenth is left below the floor where it would press the others flat."""
-    found = sorted(values)
-    low, high = found[len(found) // 10], found[-1]
-    if found[0] > low - 0.5 * (high - low):
-        low = found[0]
+    ascending = sorted(values)
+    low, high = ascending[len(ascending) // 10], ascending[-1]
+    if ascending[0] > low - 0.5 * (high - low):
+        low = ascending[0]
     floor, top = extent((low, high))
     return max(0.0, floor), min(1.0, top)

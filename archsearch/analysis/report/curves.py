@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Literal
 
+from archsearch.analysis.distributions import Edf
 from archsearch.analysis.report.charts import (
     Canvas,
     band,
     both,
     dot,
+    epochs,
     extent,
     label,
     line,
@@ -17,41 +19,40 @@ from archsearch.analysis.report.charts import (
     polyline,
     steps,
 )
+from archsearch.analysis.report.figures import Document, Progress, TrialRow
 
-ALL = 300  # curves; of more, all that finished and an even choice of the others
+LIMIT = 300  # curves; of more, all that finished and an even choice of the others
+Axis = Literal["trials", "hours"]
 
 
-def learning(found: Mapping[str, Any]) -> tuple[str, str]:
-    """The curves, with the rungs as lines; and what was left out of them."""
-    rows = [row for row in found["rows"] if row["curve"]]
-    done = [row for row in rows if row["state"] == "finished"]
-    others = [row for row in rows if row["state"] != "finished"]
-    room = max(0, ALL - len(done))
-    shown = others if len(others) <= room else [others[i * len(others) // max(1, room)] for i in range(room)]
-    said = (
-        f"{len(shown)} of {len(others)} trials that were not trained to the end are drawn."
-        if len(shown) < len(others)
-        else ""
-    )
+def learning(report: Document) -> tuple[str, str]:
+    """The learning curves, with the rungs as lines; and a sentence on those that are not drawn."""
+    rows = [row for row in report["rows"] if row["curve"]]
     if not rows:
         return "", ""
-    return both(lambda canvas: _learning(canvas, found, [*shown, *done[-ALL:]])), said
+    finished = [row for row in rows if row["state"] == "finished"]
+    partial = [row for row in rows if row["state"] != "finished"]
+    room = max(0, LIMIT - len(finished))
+    drawn = partial if len(partial) <= room else [partial[i * len(partial) // max(1, room)] for i in range(room)]
+    note = f"{len(drawn)} of {len(partial)} trials that were not trained to the end are drawn."
+    chart = both(lambda canvas: _learning(canvas, report, [*drawn, *finished[-LIMIT:]]))
+    return chart, note if len(drawn) < len(partial) else ""
 
 
-def _learning(canvas: Canvas, found: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
-    most = max(epoch for row in rows for epoch, _ in row["curve"])
-    x = canvas.x(1 if most > 1 else 0, max(most, 2))
+def _learning(canvas: Canvas, report: Document, rows: Sequence[TrialRow]) -> str:
+    last = max(epoch for row in rows for epoch, _ in row["curve"])
+    x = canvas.x(1 if last > 1 else 0, max(last, 2))
     y = canvas.y(*extent([max(0.0, min(v for row in rows for _, v in row["curve"])),
                           max(v for row in rows for _, v in row["curve"])], margin=0.04))  # fmt: skip
     y = canvas.y(max(0.0, y.low), min(1.0, y.high))
     body = canvas.axes(
         x, y, x_name="epoch", y_name="validation accuracy", x_text=_whole, y_text=lambda v: percent(v, 0)
     )
-    for level in sorted({rung["epochs"] for rung in found["rungs"]}):
+    for level in sorted({rung["epochs"] for rung in report["rungs"]}):
         if x.low <= level <= x.high:
             body += line(x(level), canvas.top, x(level), canvas.floor, "rung")
             body += label(x(level) + 4, canvas.floor - 6, "rung", "rung-name")
-    winner = (found["winner"] or {}).get("trial")
+    winner = report["winner"]["trial"] if report["winner"] is not None else None
     for row in rows:
         points = [(x(epoch), y(value)) for epoch, value in row["curve"]]
         best = row["trial"] == winner
@@ -59,95 +60,90 @@ def _learning(canvas: Canvas, found: Mapping[str, Any], rows: Sequence[Mapping[s
         body += polyline(points, css, row["trial"]) if len(points) > 1 else ""
         if row["state"] != "finished" or best:
             body += dot(*points[-1], 3.2 if best else 2, "tip-best" if best else "tip-end", row["trial"])
-    return canvas.svg(f"validation accuracy by epoch of {len(rows)} trials, up to {most} epochs", body)
+    return canvas.svg(f"validation accuracy by epoch of {len(rows)} trials, up to {last} epochs", body)
 
 
 def _whole(value: float) -> str:
     return f"{value:g}" if value == int(value) else ""
 
 
-def best_so_far(found: Mapping[str, Any], axis: str) -> str:
-    """Against `trials` or `hours`, with random search's expectation."""
-    said = found["progress"]
-    if not said["finished"] and (axis == "hours" or not said["compared"]):
+def best_so_far(report: Document, axis: Axis) -> str:
+    """The best accuracy so far against `trials` or `hours`, with what random draws are expected to find."""
+    progress = report["progress"]
+    if not progress["finished"] and (axis == "hours" or not progress["compared"]):
         return ""
-    return both(lambda canvas: _so_far(canvas, said, axis), wide=340, narrow=300)
+    return both(lambda canvas: _so_far(canvas, progress, axis), wide=340, narrow=300)
 
 
-def _so_far(canvas: Canvas, said: Mapping[str, Any], axis: str) -> str:
-    factor, unit = _unit(said, axis)
-    lines = _so_far_lines(said, axis)
-    each = _each(said, axis)
-    random = said["random"].get("best") if each else None
+def _so_far(canvas: Canvas, progress: Progress, axis: Axis) -> str:
+    factor, unit = _unit(progress, axis)
+    lines = _so_far_lines(progress, axis)
+    draw = 1.0 if axis == "trials" else progress["random"].get("hours_each")  # along the axis, of one random draw
+    random = progress["random"].get("best") if draw else None
     values = [value for _, points in lines for _, value in points] + (random["expected"] if random else [])
-    ends = [points[-1][0] for _, points in lines] + ([random["n"][-1] * each] if random else [])
-    x = canvas.x(0, factor * max([said[axis], *ends]) or 1)
+    ends = [points[-1][0] for _, points in lines] + ([random["n"][-1] * draw] if random and draw else [])
+    x = canvas.x(0, factor * max([progress[axis], *ends]) or 1)
     y = canvas.y(*extent(values))
     body = canvas.axes(
         x, y, x_name=unit, y_name="best so far", x_text=lambda v: f"{v:g}", y_text=lambda v: percent(v, 1)
     )
-    if random and each:
+    if random and draw:
         upper, lower, middle = (
-            [(x(factor * n * each), y(v)) for n, v in zip(random["n"], random[key], strict=True)]
-            for key in ("high", "low", "expected")
+            [(x(factor * n * draw), y(v)) for n, v in zip(random["n"], values, strict=True)]
+            for values in (random["high"], random["low"], random["expected"])
         )
         body += band(upper, lower, "expected-band") + polyline(middle, "expected")
     for css, points in lines:
-        end = x(factor * max(said[axis], points[-1][0]))
+        end = x(factor * max(progress[axis], points[-1][0]))
         body += steps([(x(factor * at), y(value)) for at, value in points], end, f"steps {css}")
     return canvas.svg(f"best accuracy so far against {unit}", body)
 
 
-def _unit(said: Mapping[str, Any], axis: str) -> tuple[float, str]:
-    """What the axis is multiplied by, and what it then counts."""
+def _unit(progress: Progress, axis: Axis) -> tuple[float, str]:
+    """The factor of the axis, and the unit that it then has."""
     if axis == "trials":
         return 1.0, "trials"
-    share = said["gpus"] or 1.0
-    whose, most = ("GPU" if said["gpus"] else "workers'"), said["hours"] * share
-    factor, name = (3600, "seconds") if most < 1 / 15 else (60, "minutes") if most < 3 else (1, "hours")
+    share = progress["gpus"] or 1.0
+    whose, total = ("GPU" if progress["gpus"] else "workers'"), progress["hours"] * share
+    factor, name = (3600, "seconds") if total < 1 / 15 else (60, "minutes") if total < 3 else (1, "hours")
     return share * factor, f"{whose} {name}"
 
 
-def _so_far_lines(said: Mapping[str, Any], axis: str) -> list[tuple[str, list[tuple[float, float]]]]:
-    """(class, points) of what is drawn. The comparable scores are drawn against trials alone."""
-    keys = {"rung-best": "compared", "full-best": "finished", "random-search": "random_search"}
-    if said["level"] == said["full"] or axis == "hours":
-        del keys["rung-best"]
-    return [(css, [(float(row[axis]), row["value"]) for row in said[key]]) for css, key in keys.items() if said[key]]
+def _so_far_lines(progress: Progress, axis: Axis) -> list[tuple[str, list[tuple[float, float]]]]:
+    """(class, points) of each line. The scores that can be compared are drawn against trials alone."""
+    lines = {"full-best": progress["finished"], "random-search": progress["random_search"]}
+    if progress["level"] != progress["full"] and axis == "trials":
+        lines = {"rung-best": progress["compared"], **lines}
+    return [(css, [(float(rise[axis]), rise["value"]) for rise in rises]) for css, rises in lines.items() if rises]
 
 
-def _each(said: Mapping[str, Any], axis: str) -> float | None:
-    """How far along the axis one random draw takes; None where that cannot be told."""
-    each: float | None = said["random"].get("hours_each")
-    return 1.0 if axis == "trials" else each
-
-
-def distributions(found: Mapping[str, Any]) -> str:
+def distributions(report: Document) -> str:
     """The EDF of the space and of the search, with their bands."""
-    said = found["distribution"]
-    drawn = [(css, said[key]) for css, key in (("edf-search", "search"), ("edf-space", "space"))
-             if said[key] is not None and not (key == "search" and said["all_random"])]  # fmt: skip
-    return edfs(drawn, f"accuracy after {said['level']} epoch{'' if said['level'] == 1 else 's'}") if drawn else ""
+    distribution = report["distribution"]
+    search, space = distribution["search"], distribution["space"]
+    drawn: list[tuple[str, Edf]] = [("edf-search", search)] if search and not distribution["all_random"] else []
+    drawn += [("edf-space", space)] if space else []
+    return edfs(drawn, f"accuracy after {epochs(distribution['level'])}") if drawn else ""
 
 
-def edfs(drawn: Sequence[tuple[str, Mapping[str, Any]]], x_name: str) -> str:
-    """EDFs with their bands, in classes of one's own."""
+def edfs(drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
+    """EDFs with their bands, each with its CSS class."""
     return both(lambda canvas: _edfs(canvas, drawn, x_name), wide=360, narrow=310)
 
 
-def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Mapping[str, Any]]], x_name: str) -> str:
-    x = canvas.x(*extent([v for _, one in drawn for v in one["x"]], margin=0.03))
+def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
+    x = canvas.x(*extent([v for _, edf in drawn for v in edf["x"]], margin=0.03))
     x = canvas.x(max(0.0, x.low), min(1.0, x.high) if x.high <= 1.2 else x.high)
     y = canvas.y(0, 1)
     digits = 0 if x.high - x.low > 0.05 else 1
     body = canvas.axes(x, y, x_name=x_name, y_name="share of networks at most this accurate",
                        x_text=lambda v: percent(v, digits), y_text=lambda v: percent(v, 0))  # fmt: skip
-    for css, one in drawn:
-        upper, lower = ([(x(at), y(v)) for at, v in zip(one["x"], one[key], strict=True)] for key in ("high", "low"))
-        body += band(upper, lower, f"{css}-band")
-    for css, one in drawn:
-        start = [(x(one["x"][0]), y(0))]
-        body += steps(
-            [*start, *((x(at), y(v)) for at, v in zip(one["x"], one["share"], strict=True))], x(x.high), f"steps {css}"
+    for css, edf in drawn:
+        upper, lower = (
+            [(x(at), y(v)) for at, v in zip(edf["x"], shares, strict=True)] for shares in (edf["high"], edf["low"])
         )
+        body += band(upper, lower, f"{css}-band")
+    for css, edf in drawn:
+        points = [(x(at), y(v)) for at, v in zip(edf["x"], edf["share"], strict=True)]
+        body += steps([(x(edf["x"][0]), y(0)), *points], x(x.high), f"steps {css}")
     return canvas.svg("empirical distribution of accuracies", body)

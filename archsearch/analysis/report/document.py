@@ -1,20 +1,31 @@
-"""Everything that the report says, as plain JSON: the page draws it, `--json` prints it."""
+"""The report's figures, worked out from what was read of the experiment: the page draws them, `--json` prints them."""
 
 from __future__ import annotations
 
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from archsearch.analysis.intervals import wilson
+from archsearch.analysis.report.choices import columns
+from archsearch.analysis.report.figures import (
+    Baseline,
+    BoundUse,
+    Confirmation,
+    Document,
+    Fact,
+    FailureGroup,
+    Spent,
+    TrialRow,
+    Winner,
+)
 from archsearch.analysis.report.importance import importance
 from archsearch.analysis.report.narrower import narrower
 from archsearch.analysis.report.progress import distribution, progress
 from archsearch.analysis.report.reading import Reading
-from archsearch.analysis.report.words import columns
 from archsearch.architecture.cost import cost
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.folder import EXPERIMENTS
@@ -24,22 +35,23 @@ from archsearch.experiment.records import trial_id
 TOP = 5  # networks that are drawn
 
 
-def document(reading: Reading) -> dict[str, Any]:
-    """The report's figures. Plain JSON values; times are Unix seconds, hours are workers' added up."""
+def document(reading: Reading) -> Document:
+    """All figures of the report, as plain JSON values."""
     scored = reading.scores.get(reading.common or 0, {})
     table = [c for c in columns([reading.by_number[number] for number in scored]) if c.varies]
+    winner = _winner(reading)
     return {
         "experiment": reading.name,
         "folder": str(reading.folder.path),
         "state": reading.summary["state"],
         "reason": reading.summary["reason"],
         "trials": reading.summary["trials"],
-        "winner": _winner(reading),
-        "budget": _budget(reading),
+        "winner": winner,
+        "budget": _budget(reading, winner),
         "spent": _spent(reading),
         "picked": _picked(reading),
         "next": commands(reading),
-        "mlflow": reading.beside.page,
+        "mlflow": reading.context.page,
         "objectives": dict(reading.meta.get("objectives", {"accuracy": "max"})),
         "full": reading.full,
         "common": reading.common,
@@ -63,8 +75,8 @@ def score(reading: Reading, trial: Trial) -> tuple[float, int] | None:
     """A trial's accuracy and the epochs behind it: at its end, or at the highest rung that it paused at."""
     if trial.state is TrialState.FINISHED and trial.value is not None:
         return trial.value, trial.epochs
-    at = [(level, own[trial.number]) for level, own in reading.scores.items() if trial.number in own]
-    return (at[-1][1], at[-1][0]) if at else None
+    levels = [level for level, scores in reading.scores.items() if trial.number in scores]
+    return (reading.scores[levels[-1]][trial.number], levels[-1]) if levels else None
 
 
 def front(reading: Reading, name: str) -> list[str]:
@@ -82,13 +94,13 @@ def cheapest_first(points: Iterable[tuple[str, float, float]]) -> list[str]:
     return list(members.values())[::-1]
 
 
-def _row(reading: Reading, trial: Trial) -> dict[str, Any]:
-    found = score(reading, trial)
+def _row(reading: Reading, trial: Trial) -> TrialRow:
+    value, epochs = score(reading, trial) or (None, None)
     return {
         "trial": trial.id,
         "state": trial.state.value,
-        "value": None if found is None else found[0],
-        "epochs": None if found is None else found[1],
+        "value": value,
+        "epochs": epochs,
         "trained": trial.epochs,
         "seconds": round(reading.seconds.get(trial.number, 0.0), 2),
         "cost": dict(trial.cost),
@@ -102,29 +114,29 @@ def _row(reading: Reading, trial: Trial) -> dict[str, Any]:
 
 
 def _top(reading: Reading) -> list[int]:
-    """The best that finished, else the best at a rung, the highest first."""
+    """The numbers of the best trials that finished; where none has, of the best at the highest rung reached."""
     if reading.finished:
         return [trial.number for trial in reading.finished[:TOP]]
-    found = [(s[1], s[0], -t.number) for t in reading.trials if (s := score(reading, t)) is not None]
-    return [-number for _, _, number in sorted(found, reverse=True)[:TOP]]
+    ranked = [(s[1], s[0], -t.number) for t in reading.trials if (s := score(reading, t)) is not None]
+    return [-number for _, _, number in sorted(ranked, reverse=True)[:TOP]]
 
 
 # ---- the headline
 
 
-def _winner(reading: Reading) -> dict[str, Any] | None:
+def _winner(reading: Reading) -> Winner | None:
     """The winner: confirmation's where there is one, else the best finished trial. `low` and `high` are over seeds,
     where it was retrained; else of the validation images alone (Wilson 1927), which says nothing of other seeds."""
     confirmed = _confirmed(reading)
-    row = next((row for row in (confirmed or {}).get("rows", ()) if row.get("winner")), None)
-    if row is not None and row.get("validation"):
+    row = next((row for row in (confirmed["rows"] if confirmed is not None else ()) if row.get("winner")), None)
+    if row is not None and (validation := row.get("validation")):
         trial = reading.by_number.get(row.get("trial") or 0)
-        validation = row["validation"]
         return {
             "trial": row["name"], "value": validation["mean"], "half": validation["half"],
             "low": validation["low"], "high": validation["high"], "of": f"{validation['n']} seeds",
             "test": row["test"], "confirmed": True, "digest": row["digest"],
-            "cost": dict(trial.cost) if trial else {k: row[k] for k in ("params", "flops", "macs") if k in row},
+            "cost": dict(trial.cost) if trial else {"params": row["params"], "flops": row["flops"],
+                                                    "macs": row["macs"]},
             "training": row.get("training", {}),
         }  # fmt: skip
     best = reading.summary["best"]
@@ -144,28 +156,27 @@ def _winner(reading: Reading) -> dict[str, Any] | None:
 def _validation_images(reading: Reading) -> int | None:
     """How many images an accuracy is a share of; None where it is not known."""
     data = reading.resolved.get("data")
-    wanted = data.get("validation") if isinstance(data, Mapping) else None
-    if not isinstance(wanted, int | float) or isinstance(wanted, bool):
+    validation = data.get("validation") if isinstance(data, Mapping) else None
+    if not isinstance(validation, int | float) or isinstance(validation, bool):
         return None
     from archsearch.space.datasets import facts, validation_images
 
-    if wanted >= 1:
-        return validation_images(wanted, 0)
+    if validation >= 1:
+        return validation_images(validation, 0)
     images = None if reading.space is None else facts(reading.space.data).images
-    return None if images is None else validation_images(wanted, images)
+    return None if images is None else validation_images(validation, images)
 
 
-def _budget(reading: Reading) -> list[dict[str, Any]]:
+def _budget(reading: Reading, winner: Winner | None) -> list[BoundUse]:
     """Each bound, and what the winner uses of it."""
-    winner = _winner(reading)
-    found = []
+    rows: list[BoundUse] = []
     for name, bound in reading.space.budget.bounds() if reading.space is not None else ():
-        used = (winner or {"cost": {}})["cost"].get(name)
-        found.append({"name": name, "low": bound.low, "high": bound.high, "used": used})
-    return found
+        used = None if winner is None else winner["cost"].get(name)
+        rows.append({"name": name, "low": bound.low, "high": bound.high, "used": used})
+    return rows
 
 
-def _spent(reading: Reading) -> dict[str, Any]:
+def _spent(reading: Reading) -> Spent:
     return {
         "seconds": reading.summary["seconds"],
         "lane_hours": reading.lanes / 3600,
@@ -178,104 +189,103 @@ def _spent(reading: Reading) -> dict[str, Any]:
 def _picked(reading: Reading) -> str:
     """How the winner was picked, in sentences."""
     confirmed = _confirmed(reading)
-    if confirmed is not None and confirmed.get("chosen"):
+    if confirmed is not None and confirmed["chosen"]:
         return str(confirmed["chosen"])
     trials = reading.summary["trials"]
     if reading.summary["best"] is None:
         return "No trial was trained to its end, so there is no winner."
     tested = reading.summary["best"]["test_accuracy"] is not None
-    said = (
+    text = (
         f"The best of {trials['finished']} trials that were trained to their end, by validation accuracy, out of "
         f"{trials['total']:,}; one training each, so a part of its lead is luck. "
     )
-    said += "The test split was looked at once, for it alone. " if tested else "The test split was not looked at. "
-    return said + "`archsearch confirm` retrains the best over new seeds and measures that luck."
+    text += "The test split was looked at once, for it alone. " if tested else "The test split was not looked at. "
+    return text + "`archsearch confirm` retrains the best over new seeds and measures that luck."
 
 
-def _confirmed(reading: Reading) -> dict[str, Any] | None:
-    found = reading.confirmed
-    if found is None or found.get("state") not in ("chosen", "confirmed"):
+def _confirmed(reading: Reading) -> Confirmation | None:
+    confirmed = reading.confirmed
+    if confirmed is None or confirmed.get("state") not in ("chosen", "confirmed"):
         return None
-    kept = ("state", "winner", "chosen", "differences", "confidence", "notes", "random", "search", "seeds")
-    rows = [{k: v for k, v in row.items() if k not in ("architecture", "runs")} for row in found["rows"]]
-    return {**{k: found.get(k) for k in kept}, "rows": rows}
+    keys = ("state", "winner", "chosen", "differences", "confidence", "notes", "random", "search", "seeds")
+    rows = [{k: v for k, v in row.items() if k not in ("architecture", "runs")} for row in confirmed["rows"]]
+    return cast(Confirmation, {**{key: confirmed.get(key) for key in keys}, "rows": rows})
 
 
 def commands(reading: Reading) -> list[str]:
     """What to do next, to be pasted."""
     folder = reading.folder
     what = shlex.quote(folder.name if folder.path.parent == EXPERIMENTS else str(folder.path))
-    done = []
+    lines = []
     if reading.summary["state"] in ("interrupted", "failed"):
-        done.append(f"archsearch resume {what}")
+        lines.append(f"archsearch resume {what}")
     if reading.summary["best"] is not None:
         if reading.confirmed is None and reading.summary["state"] == "finished":
-            done.append(f"archsearch confirm {what} --top 5 --seeds 3")
-        done.append(f"archsearch profile {shlex.quote(str(folder.best_yaml))}")
-        done.append(f"archsearch export {what} -o bundle")
-    return [*done, f"archsearch ui {what}"]
+            lines.append(f"archsearch confirm {what} --top 5 --seeds 3")
+        lines.append(f"archsearch profile {shlex.quote(str(folder.best_yaml))}")
+        lines.append(f"archsearch export {what} -o bundle")
+    return [*lines, f"archsearch ui {what}"]
 
 
-# ---- beside and behind
+# ---- the literature, failures and facts
 
 
-def _baselines(reading: Reading) -> list[dict[str, Any]]:
+def _baselines(reading: Reading) -> list[Baseline]:
     """The literature's networks: what confirmation trained here; published figures where the images are the same; else
     their costs alone."""
     confirmed = [row for row in (reading.confirmed or {}).get("rows", ()) if row.get("kind") == "baseline"]
-    found = [
+    rows: list[Baseline] = [
         {"name": row["name"], "cost": {"flops": row["flops"], "params": row["params"]}, "kind": "trained",
          "value": row["validation"]["mean"]}
         for row in confirmed if row.get("validation")
     ]  # fmt: skip
-    named = {row["name"] for row in found}
+    named = {row["name"] for row in rows}
     data = reading.resolved.get("data")
     if isinstance(data, Mapping) and data.get("name") == "cifar10":
-        found += [row for row in _published(reading) if row["name"] not in named]
-        return found
-    costs = [(name, dict(own)) for name, own in reading.beside.baselines.items() if name not in named]
-    return found + [{"name": name, "cost": own, "kind": "cost", "value": None} for name, own in costs]
+        return rows + [row for row in _published(reading) if row["name"] not in named]
+    costs = [(name, dict(cost)) for name, cost in reading.context.baselines.items() if name not in named]
+    return rows + [{"name": name, "cost": cost, "kind": "cost", "value": None} for name, cost in costs]
 
 
-def _published(reading: Reading) -> list[dict[str, Any]]:
+def _published(reading: Reading) -> list[Baseline]:
     """The zoo's CIFAR-10 networks with a published test error, of at most three times the costliest trial's FLOPs."""
     from archsearch import zoo
 
     most = 3 * max((trial.cost["flops"] for trial in reading.trials), default=0)
-    found = []
+    rows: list[Baseline] = []
     for entry in zoo.entries():
         if entry.published_error_percent is None or entry.architecture.input != (3, 32, 32):
             continue
-        if re.search(r"(164|1001|1202|1192|28_10)", entry.name):  # deep or wide: dear to count, and far beyond
+        if re.search(r"(164|1001|1202|1192|28_10)", entry.name):  # deep or wide: slow to count, and far above
             continue
         counted = cost(entry.architecture)
         if counted.flops <= most:
             value = 1 - entry.published_error_percent / 100
             costs = {"flops": counted.flops, "params": counted.params}
-            found.append({"name": entry.name, "cost": costs, "kind": "published", "value": value})
-    return found
+            rows.append({"name": entry.name, "cost": costs, "kind": "published", "value": value})
+    return rows
 
 
-def _failures(reading: Reading) -> list[dict[str, Any]]:
+def _failures(reading: Reading) -> list[FailureGroup]:
     """Failed trials by their reason, the commonest first."""
     groups: dict[str, list[Trial]] = {}
     for trial in reading.trials:
         if trial.state is TrialState.FAILED:
-            alike = re.sub(r"\d+(\.\d+)?", "N", (trial.reason or "no reason was kept").splitlines()[0])
-            groups.setdefault(alike, []).append(trial)
-    ranked = sorted(groups.values(), key=lambda own: -len(own))
+            pattern = re.sub(r"\d+(\.\d+)?", "N", (trial.reason or "no reason was kept").splitlines()[0])
+            groups.setdefault(pattern, []).append(trial)
+    ranked = sorted(groups.values(), key=lambda group: -len(group))
     return [
-        {"reason": (own[0].reason or "no reason was kept").splitlines()[0], "count": len(own),
-         "trials": [trial.id for trial in own[:20]], "epochs": sum(trial.epochs for trial in own)}
-        for own in ranked
+        {"reason": (group[0].reason or "no reason was kept").splitlines()[0], "count": len(group),
+         "trials": [trial.id for trial in group[:20]], "epochs": sum(trial.epochs for trial in group)}
+        for group in ranked
     ]  # fmt: skip
 
 
-def _facts(reading: Reading) -> list[dict[str, str]]:
-    """What it takes to do it again: versions, seeds, hashes, the machine."""
+def _facts(reading: Reading) -> list[Fact]:
+    """What it takes to do the search again: versions, seeds, digests, the machine."""
     began = [event.data for event in reading.notes if event.kind == "began"]
     last = began[-1] if began else {}
-    said: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "archsearch": reading.meta.get("archsearch"),
         "python": last.get("python"),
         **(last.get("versions") or {}),
@@ -287,25 +297,25 @@ def _facts(reading: Reading) -> list[dict[str, str]]:
         "machine": _machine(last.get("machine")),
         "precision": next((str(e.data.get("text", e.data.get("precision"))) for e in reversed(reading.notes)
                            if e.kind == "precision"), None),
-        "resources a trial": _said(reading.resolved.get("resources")),
+        "resources a trial": _spelled(reading.resolved.get("resources")),
         "confirmed on": _machine((reading.confirmed or {}).get("machine")),
     }  # fmt: skip
-    return [{"what": name, "value": str(value)} for name, value in said.items() if value not in (None, "")]
+    return [{"what": name, "value": str(value)} for name, value in facts.items() if value not in (None, "")]
 
 
 def _sampler(reading: Reading) -> str | None:
     search = reading.resolved.get("search")
-    return _said(search.get("sampler")) if isinstance(search, Mapping) else None
+    return _spelled(search.get("sampler")) if isinstance(search, Mapping) else None
 
 
-def _machine(found: Any) -> str | None:
-    if not isinstance(found, Mapping):
+def _machine(machine: Any) -> str | None:
+    if not isinstance(machine, Mapping):
         return None
-    parts = [str(found[key]) for key in ("system", "processor", "gpus") if found.get(key)]
-    return ", ".join([*parts, *([f"{found['cores']} cores"] if found.get("cores") else [])])
+    parts = [str(machine[key]) for key in ("system", "processor", "gpus") if machine.get(key)]
+    return ", ".join([*parts, *([f"{machine['cores']} cores"] if machine.get("cores") else [])])
 
 
-def _said(value: Any) -> str | None:
+def _spelled(value: Any) -> str | None:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {own}" for key, own in value.items() if own is not None)
+        return ", ".join(f"{key} {field}" for key, field in value.items() if field is not None)
     return None if value is None else str(value)

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 
 
 def frame(title: str, body: str, trials: Mapping[str, Sequence[str]]) -> str:
-    """A whole page that asks nothing of any network. `trials` are the lines shown of each when it is pointed at."""
+    """A whole page that loads nothing from elsewhere. `trials` are the lines shown of each when it is pointed at."""
     # What ends a script element must not stand in one: the data may hold anything.
     data = json.dumps(trials, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
     style, script = (HERE / "style.css").read_text(), (HERE / "report.js").read_text()
@@ -45,9 +45,9 @@ def frame(title: str, body: str, trials: Mapping[str, Sequence[str]]) -> str:
 
 
 def section(name: str, title: str, *parts: str) -> str:
-    """A section with an anchor; empty where it has nothing to say."""
-    said = "\n".join(part for part in parts if part)
-    return f'<section id="{name}">\n<h2>{clean(title)}</h2>\n{said}\n</section>' if said else ""
+    """A section with an anchor; empty where all of its parts are."""
+    content = "\n".join(part for part in parts if part)
+    return f'<section id="{name}">\n<h2>{clean(title)}</h2>\n{content}\n</section>' if content else ""
 
 
 def paragraph(text: str, css: str = "") -> str:
@@ -58,22 +58,22 @@ def paragraph(text: str, css: str = "") -> str:
 def marked(text: str) -> str:
     """Escaped text with its `code`."""
     parts = clean(text).split("`")
-    return "".join(f"<code>{part}</code>" if place % 2 else part for place, part in enumerate(parts))
+    return "".join(f"<code>{part}</code>" if i % 2 else part for i, part in enumerate(parts))
 
 
 def figure(chart: str, caption: str, key: str = "", table: str = "") -> str:
     """A chart with its legend, its caption, and its figures as a table."""
     if not chart:
         return ""
-    said = f"<figcaption>{marked(caption)}</figcaption>" if caption else ""
-    return f"<figure>{key}{chart}{said}{table}</figure>"
+    text = f"<figcaption>{marked(caption)}</figcaption>" if caption else ""
+    return f"<figure>{key}{chart}{text}{table}</figure>"
 
 
 def legend(*entries: tuple[str, str]) -> str:
     """Marks and what they stand for: a mark is the classes of a dot, or after ~ < # of a line, a diamond, a band."""
     return (
         '<ul class="key">'
-        + "".join(f"<li>{_swatch(mark)}{clean(said)}</li>" for mark, said in entries if said)
+        + "".join(f"<li>{_swatch(mark)}{clean(text)}</li>" for mark, text in entries if text)
         + "</ul>"
     )
 
@@ -94,28 +94,28 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[
     """A table; columns in `left` flush left, in `wide` with long text; rows in `wins` are the winner's; `marks` are the
     trials of the rows."""
 
-    def css(place: int) -> str:
-        return ' class="w l"' if place in wide else ' class="l"' if place in left and place else ""
+    def css(i: int) -> str:
+        return ' class="w l"' if i in wide else ' class="l"' if i in left and i else ""
 
-    cells = "".join(f'<th scope="col"{css(place)}>{clean(word)}</th>' for place, word in enumerate(head))
+    cells = "".join(f'<th scope="col"{css(i)}>{clean(word)}</th>' for i, word in enumerate(head))
     body = []
     for number, row in enumerate(rows):
-        own = ' class="win"' if number in wins else ""
-        own += f' data-t="{clean(marks[number])}"' if marks else ""
+        attributes = ' class="win"' if number in wins else ""
+        attributes += f' data-t="{clean(marks[number])}"' if marks else ""
         body.append(
-            f"<tr{own}>" + "".join(f"<td{css(place)}>{marked(cell)}</td>" for place, cell in enumerate(row)) + "</tr>"
+            f"<tr{attributes}>" + "".join(f"<td{css(i)}>{marked(cell)}</td>" for i, cell in enumerate(row)) + "</tr>"
         )
     inner = f"<thead><tr>{cells}</tr></thead><tbody>{''.join(body)}</tbody>"
     return f'<div class="scroll" tabindex="0"><table>{inner}</table></div>'
 
 
 def folded(title: str, body: str) -> str:
-    """What is there for those who open it."""
+    """A part of the page that a click unfolds."""
     return f"<details><summary>{clean(title)}</summary>{body}</details>" if body else ""
 
 
 def copied(text: str) -> str:
-    """Text to take along."""
+    """Text with a button that copies it."""
     return f'<div class="copied"><pre tabindex="0">{clean_lines(text)}</pre><button type="button">Copy</button></div>'
 
 

@@ -1,4 +1,4 @@
-"""A narrower space to search next: each word's range in which the best networks fall (Radosavovic 2020)."""
+"""A narrower space to search next: each parameter's range in which the best networks fall (Radosavovic 2020)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from archsearch.analysis.distributions import BAND, best_rows
+from archsearch.analysis.report.choices import ABSENT, Column, columns
+from archsearch.analysis.report.figures import Change, Narrower, Range
 from archsearch.analysis.report.reading import Reading
-from archsearch.analysis.report.words import ABSENT, Column, columns
 from archsearch.experiment.records import Scalar
 from archsearch.reading import write
 from archsearch.reading.errors import InputError
@@ -22,103 +23,123 @@ from archsearch.space.many.columns import FloatArray, IntArray
 
 FEWEST = 12  # trials with a score to compare
 COSTS = ("flops", "params", "activations")
-RARE = 0.025  # a value that fewer of the samples' best have is left out
-ASKED = 0.05  # a choice that fewer of the samples' best were asked stays as it was
+RARE = 0.025  # a value that a smaller share of the samples' best has is left out
+SEEN = 0.05  # a choice that a smaller share of the samples' best has at all stays as it was
 METHOD = (
     "RegNet's (Radosavovic 2020): 10,000 times a quarter of the trials is drawn with replacement and its best is kept; "
     "the range is the middle 95 % of what those bests have"
 )
 
 
-def narrower(reading: Reading, seed: int = 0) -> dict[str, Any]:
-    """Ranges of the costs and words, and the file of the narrower space, or why there is none.
+def narrower(reading: Reading, seed: int = 0) -> Narrower:
+    """Ranges of the costs and parameters, and the file of the narrower space, or why there is none.
 
     `checked` says whether the file was read as a space; `size` is (before, after) then.
     """
     scored = reading.scores.get(reading.common or 0, {})
-    nothing: dict[str, Any] = {"ranges": [], "yaml": None, "method": METHOD, "changes": [], "size": None}
     if len(scored) < FEWEST:
-        return {**nothing, "why_not": f"{len(scored)} trials have a score to compare; {FEWEST} are needed"}
+        why_not = f"{len(scored)} trials have a score to compare; {FEWEST} are needed"
+        return {"ranges": [], "yaml": None, "method": METHOD, "changes": [], "size": None, "why_not": why_not}
     trials = [reading.by_number[number] for number in scored]
     best = best_rows(np.array(list(scored.values())), seed=seed)
     table = [column for column in columns(trials) if column.varies]
     ranges = [_cost_range(name, np.array([t.cost[name] for t in trials], np.float64), best) for name in COSTS]
-    ranges += [found for column in table if (found := _word_range(column, best)) is not None]
-    changes = _changes(reading.resolved, table, best)
-    made = _made(reading, changes)
-    return {**nothing, "ranges": ranges, **made}
+    ranges += [row for column in table if (row := _parameter_range(column, best)) is not None]
+    return _narrowed_file(reading, _kept_values(table, best), ranges)
 
 
-def _cost_range(name: str, values: FloatArray, best: IntArray) -> dict[str, Any]:
+def _cost_range(name: str, values: FloatArray, best: IntArray) -> Range:
     low, middle, high = np.quantile(values[best], (BAND[0], 0.5, BAND[1]), method="inverted_cdf").tolist()
-    whole = [float(values.min()), float(values.max())]
-    return {"name": name, "kind": "cost", "low": low, "median": middle, "high": high, "whole": whole, "kept": None}
+    extent = [float(values.min()), float(values.max())]
+    return {"name": name, "kind": "cost", "low": low, "median": middle, "high": high, "whole": extent, "kept": None}
 
 
-def _word_range(column: Column, best: IntArray) -> dict[str, Any] | None:
-    codes = column.codes[best]
-    asked = codes[codes != ABSENT]
-    if len(asked) < ASKED * len(best):
+def _parameter_range(column: Column, best: IntArray) -> Range | None:
+    codes = _codes(column, best)
+    if codes is None:
         return None
-    found: dict[str, Any] = {"name": column.name, "kind": "word", "low": None, "median": None, "high": None}
+    low = middle = high = None
     if column.ordered:
-        low, middle, high = np.quantile(asked, (BAND[0], 0.5, BAND[1]), method="inverted_cdf").astype(int)
-        found |= {"low": column.levels[low], "median": column.levels[middle], "high": column.levels[high]}
-    return {**found, "whole": list(column.levels), "kept": [column.levels[code] for code in _kept(column, asked)]}
+        quantiles = np.quantile(codes, (BAND[0], 0.5, BAND[1]), method="inverted_cdf").astype(int)
+        low, middle, high = (column.levels[code] for code in quantiles)
+    return {"name": column.name, "kind": "word", "low": low, "median": middle, "high": high,
+            "whole": list(column.levels), "kept": _values(column, codes)}  # fmt: skip
 
 
-def _kept(column: Column, asked: IntArray) -> list[int]:
-    """Places of the values that the bests have: from the lowest to the highest where they are ordered."""
-    shares = np.bincount(asked, minlength=len(column.levels)) / len(asked)
-    if not column.ordered:
-        return [int(code) for code in np.flatnonzero(shares >= RARE)]
-    low, high = np.quantile(asked, BAND, method="inverted_cdf").astype(int)
-    return list(range(int(low), int(high) + 1))
+def _codes(column: Column, best: IntArray) -> IntArray | None:
+    """The codes of the samples' bests that have the choice; None where too few have it to say anything."""
+    codes = column.codes[best]
+    present = codes[codes != ABSENT]
+    return present if len(present) >= SEEN * len(best) else None
+
+
+def _values(column: Column, codes: IntArray) -> list[Scalar]:
+    """The values that the bests have: from the lowest to the highest where they are ordered."""
+    if column.ordered:
+        low, high = np.quantile(codes, BAND, method="inverted_cdf").astype(int)
+        return list(column.levels[low : high + 1])
+    shares = np.bincount(codes, minlength=len(column.levels)) / len(codes)
+    return [column.levels[code] for code in np.flatnonzero(shares >= RARE)]
 
 
 # ---- the file
 
 
-def _changes(resolved: Mapping[str, Any], table: Sequence[Column], best: IntArray) -> dict[str, list[Scalar]]:
-    """By word of the file, the values that are kept, of all its stages together."""
+def _kept_values(table: Sequence[Column], best: IntArray) -> dict[str, list[Scalar]]:
+    """By parameter of the file, the values that are kept, of all its stages together. A stage that too few of the
+    bests have says nothing: the parameter's other stages speak for it, and without any it is left as it is."""
     kept: dict[str, list[Scalar]] = {}
-    whole: set[str] = set()
     for column in table:
-        asked = column.codes[best]
-        asked = asked[asked != ABSENT]
-        if len(asked) < ASKED * len(best):
-            # Of a stage that the bests hardly have nothing is known; the word's other stages speak for it.
-            whole |= {column.word} if not any(c.word == column.word for c in table if c is not column) else set()
-            continue
-        own = kept.setdefault(column.word, [])
-        own += [column.levels[code] for code in _kept(column, asked) if column.levels[code] not in own]
-    return {word: values for word, values in kept.items() if values and word not in whole}
+        codes = _codes(column, best)
+        values = kept.setdefault(column.parameter, [])
+        values += [] if codes is None else [value for value in _values(column, codes) if value not in values]
+    return {parameter: values for parameter, values in kept.items() if values}
 
 
-def _made(reading: Reading, kept: Mapping[str, list[Scalar]]) -> dict[str, Any]:
-    """The file with these changes; without `stages` where it is refused with it, for other words may count them."""
+def _narrowed_file(reading: Reading, kept: Mapping[str, list[Scalar]], ranges: list[Range]) -> Narrower:
+    """The file with these values; without `stages` where it is refused with it, for other parameters may count them."""
     if not reading.resolved:
-        return {"why_not": reading.refused or "space.yaml cannot be read", "checked": False}
-    for left_out in ((), ("stages",)):
+        return _result(ranges, why_not=reading.refused or "space.yaml cannot be read")
+    for excluded in ((), ("stages",)):
         data: dict[str, Any] = copy.deepcopy(dict(reading.resolved))
-        changes = _apply(data, {word: values for word, values in kept.items() if word not in left_out})
+        changes = _apply(data, {name: values for name, values in kept.items() if name not in excluded})
         if not changes:
             break
         data["name"] = f"{str(data.get('name', 'space'))[:55]}-narrow"
         text = write(data)
         if reading.space is None:
-            return {"yaml": text, "changes": changes, "checked": False, "why_not": ""}
+            return _result(ranges, yaml=text, changes=changes)
         size = _size(text)
         if size is not None:
             sizes = [_finite(reading.space.size()), _finite(size)]
-            return {"yaml": text, "changes": changes, "checked": True, "size": sizes, "why_not": ""}
-    return {"checked": False, "why_not": "the best networks lie all over the space: no word can be narrowed"}
+            return _result(ranges, yaml=text, changes=changes, size=sizes)
+    return _result(ranges, why_not="the best networks lie all over the space: no word can be narrowed")
+
+
+def _result(
+    ranges: list[Range],
+    *,
+    yaml: str | None = None,
+    changes: Sequence[Change] = (),
+    size: list[float | None] | None = None,
+    why_not: str = "",
+) -> Narrower:
+    """With a size, the file was read as a space."""
+    return {
+        "ranges": ranges,
+        "yaml": yaml,
+        "method": METHOD,
+        "changes": list(changes),
+        "size": size,
+        "checked": size is not None,
+        "why_not": why_not,
+    }
 
 
 def _size(text: str) -> float | None:
     """How many combinations the file allows; None where it is refused."""
-    with tempfile.TemporaryDirectory() as place:
-        file = Path(place) / "narrower.yaml"
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "narrower.yaml"
         file.write_text(text)
         try:
             return load_space(file).size()
@@ -130,34 +151,34 @@ def _finite(size: float) -> float | None:
     return None if size == float("inf") else size
 
 
-def _apply(data: dict[str, Any], kept: Mapping[str, list[Scalar]]) -> list[dict[str, Any]]:
-    """Narrows the domains in place; what changed, in words. Conditions on values that are gone follow."""
-    changes: list[dict[str, Any]] = []
-    for holder, name, word in _places(data):
-        domain, values = holder[name], kept.get(word)
+def _apply(data: dict[str, Any], kept: Mapping[str, list[Scalar]]) -> list[Change]:
+    """Narrows the domains in place, and the conditions on values that are gone; the changes as a person reads them."""
+    changes: list[Change] = []
+    for holder, name, parameter in _parameters(data):
+        domain, values = holder[name], kept.get(parameter)
         narrowed = _narrowed(domain, values) if values and isinstance(domain, dict) else None
         if narrowed is not None and narrowed != domain:
-            changes.append({"word": word, "from": _said(domain), "to": _said(narrowed)})
+            changes.append({"word": parameter, "from": _described(domain), "to": _described(narrowed)})
             holder[name] = narrowed
-    allowed = {word: _options(holder[name]) for holder, name, word in _places(data)}
-    for holder, name, word in list(_places(data)):
-        if (dead := _follow(holder[name], allowed)) is not None:
+    allowed = {parameter: _options(holder[name]) for holder, name, parameter in _parameters(data)}
+    for holder, name, parameter in _parameters(data):
+        if (condition := _unfulfillable(holder[name], allowed)) is not None:
             del holder[name]
-            changes.append({"word": word, "from": "asked where " + dead, "to": "never asked: left out"})
+            changes.append({"word": parameter, "from": "asked where " + condition, "to": "never asked: left out"})
     return changes
 
 
-def _places(data: Mapping[str, Any]) -> list[tuple[dict[str, Any], str, str]]:
-    """Where each word stands, and by what name the ledger knows it."""
-    found: list[tuple[dict[str, Any], str, str]] = []
+def _parameters(data: Mapping[str, Any]) -> list[tuple[dict[str, Any], str, str]]:
+    """Each key that may hold a domain: the mapping that holds it, the key, and the parameter's name in the ledger."""
+    parameters: list[tuple[dict[str, Any], str, str]] = []
     space, training = data.get("space"), data.get("training")
     if isinstance(space, dict):
-        found += [(space, name, name) for name in space]
+        parameters += [(space, name, name) for name in space]
         groups = {n: v for n, v in space.items() if isinstance(v, dict) and not _is_domain(v)}
-        found += [(group, name, f"{of}.{name}") for of, group in groups.items() for name in group]
+        parameters += [(group, name, f"{prefix}.{name}") for prefix, group in groups.items() for name in group]
     if isinstance(training, dict):
-        found += [(training, name, f"training.{name}") for name in training if isinstance(training[name], dict)]
-    return found
+        parameters += [(training, name, f"training.{name}") for name in training if isinstance(training[name], dict)]
+    return parameters
 
 
 def _is_domain(value: Mapping[str, Any]) -> bool:
@@ -177,29 +198,29 @@ def _narrowed(domain: dict[str, Any], values: Sequence[Scalar]) -> dict[str, Any
 
 
 def _options(value: Any) -> list[Scalar] | None:
-    """The values that a word may still have; None where they are not listed."""
+    """The values that a parameter may still have; None where they are not listed."""
     if not isinstance(value, dict):
         return None
     return list(value["choice"]) if "choice" in value else None
 
 
-def _follow(value: Any, allowed: Mapping[str, list[Scalar] | None]) -> str | None:
-    """Takes values that are gone out of a word's conditions; the condition that cannot hold any more, if any."""
+def _unfulfillable(value: Any, allowed: Mapping[str, list[Scalar] | None]) -> str | None:
+    """Removes values that are gone from a parameter's conditions; the condition that cannot hold any more, if any."""
     when = value.get("when") if isinstance(value, dict) else None
     if not isinstance(when, dict):
         return None
-    for name, wanted in list(when.items()):
-        options, several = allowed.get(name), wanted if isinstance(wanted, list) else [wanted]
+    for name, condition in list(when.items()):
+        options, values = allowed.get(name), condition if isinstance(condition, list) else [condition]
         if options is None:
             continue
-        left = [one for one in several if any(same(one, option) for option in options)]
-        if not left:
-            return f"{name} is {' or '.join(map(str, several))}"
-        when[name] = left[0] if len(left) == 1 else left
+        possible = [value for value in values if any(same(value, option) for option in options)]
+        if not possible:
+            return f"{name} is {' or '.join(map(str, values))}"
+        when[name] = possible[0] if len(possible) == 1 else possible
     return None
 
 
-def _said(domain: Mapping[str, Any]) -> str:
+def _described(domain: Mapping[str, Any]) -> str:
     for kind in ("int", "float"):
         if kind in domain:
             return f"{domain[kind][0]:g} to {domain[kind][1]:g}"

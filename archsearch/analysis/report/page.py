@@ -3,73 +3,70 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
 
 from archsearch import __version__
 from archsearch.analysis.report import findings, story
-from archsearch.analysis.report.charts import hours, number, percent
+from archsearch.analysis.report.charts import epochs, hours, number, percent
+from archsearch.analysis.report.figures import Document
 from archsearch.analysis.report.html import copied, frame, paragraph
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, unit
 from archsearch.analysis.svg import clean
 
 
-def page(reading: Reading, found: Mapping[str, Any]) -> str:
-    """The report as one HTML file's text, from what `document` found."""
+def page(reading: Reading, report: Document) -> str:
+    """The report as one HTML file's text; `report` is what `document` made of the reading."""
     sections = [
-        ("tradeoff", "Accuracy and cost", story.tradeoffs(found)),
-        ("progress", "How soon", story.so_far(found)),
-        ("curves", "Curves", story.learning_curves(found)),
-        ("importance", "What mattered", findings.importance(found)),
-        ("all", "Every trial", findings.every_trial(found)),
-        ("space", "The space", findings.distribution(found)),
-        ("networks", "The best networks", findings.networks(reading, found)),
-        ("confirmed", "Confirmed", findings.confirmation(found)),
-        ("rungs", "The rungs", findings.rungs(found)),
-        ("failures", "Failures", findings.failures(found)),
-        ("next", "Next", findings.next_space(found)),
-        ("facts", "To do it again", findings.facts(found)),
+        ("tradeoff", "Accuracy and cost", story.tradeoffs(report)),
+        ("progress", "How soon", story.so_far(report)),
+        ("curves", "Curves", story.learning_curves(report)),
+        ("importance", "What mattered", findings.importance(report)),
+        ("all", "Every trial", findings.every_trial(report)),
+        ("space", "The space", findings.distribution(report)),
+        ("networks", "The best networks", findings.networks(reading, report)),
+        ("confirmed", "Confirmed", findings.confirmation(report)),
+        ("rungs", "The rungs", findings.rungs(report)),
+        ("failures", "Failures", findings.failures(report)),
+        ("next", "Next", findings.next_space(report)),
+        ("facts", "To do it again", findings.facts(report)),
     ]
-    links = " ".join(f'<a href="#{name}">{clean(word)}</a>' for name, word, said in sections if said)
+    links = " ".join(f'<a href="#{name}">{clean(title)}</a>' for name, title, content in sections if content)
     nav = f'<nav aria-label="Sections">{links}</nav>'
-    body = "\n".join([_header(found, nav), *(said for _, _, said in sections if said), _footer(found)])
-    return frame(f"{found['experiment']}: what the search found", body, _tips(found))
+    body = "\n".join([_header(report, nav), *(content for _, _, content in sections if content), _footer(report)])
+    return frame(f"{report['experiment']}: what the search found", body, _tips(report))
 
 
-def _header(found: Mapping[str, Any], nav: str) -> str:
-    trials, spent = found["trials"], found["spent"]
-    kicker = f"archsearch · {found['experiment']} · {found['state']}"
+def _header(report: Document, nav: str) -> str:
+    trials, spent = report["trials"], report["spent"]
+    kicker = f"archsearch · {report['experiment']} · {report['state']}"
     lede = f"{trials['total']:,} trial{'s' if trials['total'] != 1 else ''}"
     lede += f", {spent['epochs']:,} epochs, {hours(spent['seconds'] / 3600)} by the clock"
     if spent["gpu_hours"]:
         lede += f", {hours(spent['gpu_hours'])} of GPU time"
     lede += "."
-    if found["state"] in ("running", "interrupted"):
+    if report["state"] in ("running", "interrupted"):
         lede += " The search has not ended: this is how it stood when the report was written."
-    if found["reason"]:
-        lede += f" The search failed: {found['reason']}."
+    if report["reason"]:
+        lede += f" The search failed: {report['reason']}."
     return (
-        f'<header><div class="kicker">{clean(kicker)}</div><h1>{clean(_headline(found))}</h1>'
-        f"{paragraph(lede, 'lede')}{nav}{_figures(found)}{_budget(found)}"
-        f"<h3>How the winner was picked</h3>{paragraph(found['picked'])}"
-        f"<h3>Next</h3>{copied(chr(10).join(found['next']))}{_in_mlflow(found)}</header>"
+        f'<header><div class="kicker">{clean(kicker)}</div><h1>{clean(_headline(report))}</h1>'
+        f"{paragraph(lede, 'lede')}{nav}{_figures(report)}{_budget(report)}"
+        f"<h3>How the winner was picked</h3>{paragraph(report['picked'])}"
+        f"<h3>Next</h3>{copied(chr(10).join(report['next']))}{_in_mlflow(report)}</header>"
     )
 
 
-def _in_mlflow(found: Mapping[str, Any]) -> str:
-    """The way to the trials' own pages."""
-    if not found["mlflow"]:
+def _in_mlflow(report: Document) -> str:
+    """A link to MLflow's page of the search, where it has one."""
+    if not report["mlflow"]:
         return ""
-    where = f'<a href="{clean(found["mlflow"])}">MLflow\'s page of this search</a>'
-    local = found["mlflow"].startswith("http://127.0.0.1")
-    return (
-        f"<p>Every trial's curves, drawing and config: {where}{', while the last command runs' if local else ''}.</p>"
-    )
+    link = f'<a href="{clean(report["mlflow"])}">MLflow\'s page of this search</a>'
+    local = report["mlflow"].startswith("http://127.0.0.1")
+    return f"<p>Every trial's curves, drawing and config: {link}{', while the last command runs' if local else ''}.</p>"
 
 
-def _headline(found: Mapping[str, Any]) -> str:
-    winner, trials = found["winner"], found["trials"]
+def _headline(report: Document) -> str:
+    winner, trials = report["winner"], report["trials"]
     if winner is None:
         if trials["total"] and trials["failed"] == trials["total"]:
             return f"All {trials['total']} trials failed" if trials["total"] > 1 else "The only trial failed"
@@ -78,8 +75,8 @@ def _headline(found: Mapping[str, Any]) -> str:
     return f"{winner['trial']} gets {percent(winner['value'])} of the validation images right with {flops} FLOPs"
 
 
-def _figures(found: Mapping[str, Any]) -> str:
-    winner = found["winner"]
+def _figures(report: Document) -> str:
+    winner = report["winner"]
     if winner is None:
         return ""
     interval = ""
@@ -100,38 +97,36 @@ def _figures(found: Mapping[str, Any]) -> str:
     rows.append(("Parameters", amount("params", cost["params"]), f"{cost['params']:,}"))
     if "latency" in cost:
         rows.append(("Latency", f"{cost['latency']:.3g} ms", "median, as the budget measures it"))
-    said = "".join(
-        f"<div><dt>{clean(name)}</dt><dd>{clean(value)}<small>{clean(more)}</small></dd></div>"
-        for name, value, more in rows
+    cells = "".join(
+        f"<div><dt>{clean(name)}</dt><dd>{clean(value)}<small>{clean(note)}</small></dd></div>"
+        for name, value, note in rows
     )
-    return f'<dl class="figures">{said}</dl>'
+    return f'<dl class="figures">{cells}</dl>'
 
 
-def _budget(found: Mapping[str, Any]) -> str:
+def _budget(report: Document) -> str:
     rows = []
-    for bound in found["budget"]:
+    for bound in report["budget"]:
         used, high, name = bound["used"], bound["high"], bound["name"]
         if used is None or not high:
             continue
         share = min(1.0, used / high)
-        said = f"{amount(name, used)} of {amount(name, high)} {unit(name)}"
+        text = f"{amount(name, used)} of {amount(name, high)} {unit(name)}"
         rows.append(
             f'<div><span>Budget</span><span class="meter" role="img" aria-label="{percent(share, 0)} used">'
-            f'<i style="width:{100 * share:.1f}%"></i></span><span>{clean(said)} ({percent(share, 0)})</span></div>'
+            f'<i style="width:{100 * share:.1f}%"></i></span><span>{clean(text)} ({percent(share, 0)})</span></div>'
         )
     return f'<div class="budget">{"".join(rows)}</div>' if rows else ""
 
 
-def _tips(found: Mapping[str, Any]) -> dict[str, list[str]]:
+def _tips(report: Document) -> dict[str, list[str]]:
     """What is shown of each trial when it is pointed at."""
     tips = {}
-    for row in found["rows"]:
+    for row in report["rows"]:
         cost = row["cost"]
         head = f"{row['trial']}  {percent(row['value'], 2)}" if row["value"] is not None else row["trial"]
-        epochs = row["epochs"] or row["trained"]
-        lines = [
-            f"{row['state']}, {epochs} epoch{'s' if epochs != 1 else ''}{', drawn at random' if row['random'] else ''}"
-        ]
+        trained = epochs(row["epochs"] or row["trained"])
+        lines = [f"{row['state']}, {trained}{', drawn at random' if row['random'] else ''}"]
         lines.append(f"{amount('flops', cost['flops'])} FLOPs, {amount('params', cost['params'])} parameters")
         if row["choices"]:
             lines.append(", ".join(f"{word} {number(value)}" for word, value in row["choices"].items()))
@@ -139,10 +134,10 @@ def _tips(found: Mapping[str, Any]) -> dict[str, list[str]]:
     return tips
 
 
-def _footer(found: Mapping[str, Any]) -> str:
+def _footer(report: Document) -> str:
     written = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
+    source = f"Written by archsearch {clean(__version__)} on {written} from the ledger in {clean(report['folder'])}."
     return (
-        f"<footer>Written by archsearch {clean(__version__)} on {written} from the ledger in {clean(found['folder'])}. "
-        "FLOPs are fvcore's total (a multiply-add is one, norms and pooling included); MACs are convolutions and "
-        "linear layers alone. This file needs no network.</footer>"
+        f"<footer>{source} FLOPs are fvcore's total (a multiply-add is one, norms and pooling included); MACs are "
+        "convolutions and linear layers alone. This file needs no network.</footer>"
     )

@@ -18,7 +18,7 @@ from archsearch.space import SearchSpace, load_space
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
+class Context:
     """What other rooms know of the experiment.
 
     `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it).
@@ -32,8 +32,9 @@ class Beside:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
-    """A score as it came in: the trial's, after so many epochs; `lanes` is the workers' time so far, in seconds."""
+class Score:
+    """The accuracy of a trial after so many epochs (0: all of them, where `finished`), in the order of events; `lanes`
+    is the time of all workers until then, in seconds."""
 
     trial: int
     epochs: int
@@ -44,8 +45,11 @@ class Known:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """A search as its folder tells it. `space` is None, and `refused` says why, where space.yaml cannot be read as a
-    space on this machine (its images' folder may lie elsewhere); `resolved` is what the file says in any case."""
+    """A search as its folder describes it.
+
+    `space` is None, and `refused` says why, where space.yaml cannot be read as a space on this machine (its images'
+    folder may lie elsewhere); `resolved` is what the file says in any case. `random` are the trials drawn at random.
+    """
 
     folder: ExperimentFolder
     summary: Mapping[str, Any]
@@ -56,18 +60,18 @@ class Reading:
     trials: Sequence[Trial]
     curves: Mapping[int, Mapping[int, float]]
     seconds: Mapping[int, float]
-    known: Sequence[Known]
+    history: Sequence[Score]
     random: frozenset[int]
     why_not_random: str
     rungs: Sequence[Rung]
     notes: Sequence[Event]
     confirmed: Mapping[str, Any] | None
-    confirmed_random: Sequence[Known]
-    beside: Beside
+    confirmed_random: Sequence[Score]
+    context: Context
 
     @property
     def name(self) -> str:
-        """The experiment's."""
+        """The experiment's name."""
         return str(self.summary["experiment"])
 
     @cached_property
@@ -80,16 +84,16 @@ class Reading:
     @cached_property
     def scores(self) -> dict[int, dict[int, float]]:
         """Epochs of a rung (of a full training for the end) -> trial -> the score there, from the lowest up."""
-        found: dict[int, dict[int, float]] = {}
-        for one in self.known:
-            found.setdefault(self.full if one.finished else one.epochs, {})[one.trial] = one.value
-        return {level: found[level] for level in sorted(found)}
+        scores: dict[int, dict[int, float]] = {}
+        for score in self.history:
+            scores.setdefault(self.full if score.finished else score.epochs, {})[score.trial] = score.value
+        return {level: scores[level] for level in sorted(scores)}
 
     @cached_property
     def common(self) -> int | None:
-        """The highest rung (or the end) that half of the trials with a score were seen at: there they compare."""
-        seen = len({one.trial for one in self.known})
-        return max((level for level, scores in self.scores.items() if 2 * len(scores) >= seen), default=None)
+        """The highest rung (or the end) at which half of the trials with a score have one: there they are compared."""
+        scored = len({score.trial for score in self.history})
+        return max((level for level, scores in self.scores.items() if 2 * len(scores) >= scored), default=None)
 
     @cached_property
     def by_number(self) -> dict[int, Trial]:
@@ -99,13 +103,13 @@ class Reading:
     @cached_property
     def finished(self) -> list[Trial]:
         """Trials trained in full, with a score, the best first."""
-        done = [trial for trial in self.trials if trial.state is TrialState.FINISHED and trial.value is not None]
-        return sorted(done, key=lambda trial: (-(trial.value or 0.0), trial.number))
+        trials = [trial for trial in self.trials if trial.state is TrialState.FINISHED and trial.value is not None]
+        return sorted(trials, key=lambda trial: (-(trial.value or 0.0), trial.number))
 
     @property
     def lanes(self) -> float:
         """Seconds that workers were busy with trials, added up."""
-        return max((one.lanes for one in self.known), default=0.0)
+        return max((score.lanes for score in self.history), default=0.0)
 
     @property
     def gpus(self) -> float:
@@ -115,9 +119,9 @@ class Reading:
         return 0.0
 
 
-def read_experiment(folder: ExperimentFolder, beside: Beside | None = None) -> Reading:
-    """Everything that the folder says. Raises InputError where there is no ledger, or one that cannot be read."""
-    beside = beside or Beside()
+def read_experiment(folder: ExperimentFolder, context: Context | None = None) -> Reading:
+    """Reads the folder. Raises InputError where there is no ledger, or one that cannot be read."""
+    context = context or Context()
     summary = summarise(folder)
     space, refused, resolved = _space(folder)
     with Ledger.read(folder.ledger) as ledger:
@@ -129,7 +133,7 @@ def read_experiment(folder: ExperimentFolder, beside: Beside | None = None) -> R
             if value is not None:
                 curves.setdefault(epoch.trial, {})[epoch.epoch] = value
             seconds[epoch.trial] = seconds.get(epoch.trial, 0.0) + (epoch.metrics.get("seconds") or 0.0)
-        random, why_not = _random(ledger, notes, beside)
+        random, why_not = _random(ledger, notes, context)
         return Reading(
             folder=folder,
             summary=summary,
@@ -140,14 +144,14 @@ def read_experiment(folder: ExperimentFolder, beside: Beside | None = None) -> R
             trials=trials,
             curves=curves,
             seconds=seconds,
-            known=_known(ledger),
+            history=_history(ledger),
             random=random,
             why_not_random=why_not,
             rungs=ledger.rungs(),
             notes=notes,
             confirmed=_confirmed(folder),
             confirmed_random=_confirmed_random(folder),
-            beside=beside,
+            context=context,
         )
 
 
@@ -164,10 +168,10 @@ def _space(folder: ExperimentFolder) -> tuple[SearchSpace | None, str, dict[str,
         return None, str(error).splitlines()[0], resolved
 
 
-def _known(ledger: Ledger) -> list[Known]:
-    """In the order in which they came in. A driver's sessions are strung together: the time between them, and what was
-    lost when one was killed, belongs to no worker."""
-    found: list[Known] = []
+def _history(ledger: Ledger) -> list[Score]:
+    """The scores in the order of their events. A driver's sessions are strung together: the time between them, and what
+    was lost when one was killed, belongs to no worker."""
+    scores: list[Score] = []
     busy: set[int] = set()
     lanes, last = 0.0, 0.0
     for event in ledger.events_of("began", "started", "paused", "finished", "failed", "requeued", "ended"):
@@ -185,13 +189,13 @@ def _known(ledger: Ledger) -> list[Known]:
             finished = event.kind == "finished"
             epochs = 0 if finished else int(event.data["rung"])
             value = float(event.data["value"])
-            found.append(Known(trial=event.trial, epochs=epochs, value=value, finished=finished, lanes=lanes))
-    return found
+            scores.append(Score(trial=event.trial, epochs=epochs, value=value, finished=finished, lanes=lanes))
+    return scores
 
 
-def _random(ledger: Ledger, notes: Sequence[Event], beside: Beside) -> tuple[frozenset[int], str]:
+def _random(ledger: Ledger, notes: Sequence[Event], context: Context) -> tuple[frozenset[int], str]:
     """The trials that surely were drawn at random from the networks within the budget; or why none can be named."""
-    if beside.startup is None:
+    if context.startup is None:
         return frozenset(), "the sampler does not say which of its trials it drew at random"
     if any(event.kind == "warm_start" for event in notes):
         return frozenset(), "the search began with what an earlier one had learnt, so no trial was drawn at random"
@@ -202,25 +206,25 @@ def _random(ledger: Ledger, notes: Sequence[Event], beside: Beside) -> tuple[fro
             continue
         if event.kind != "proposed":
             scored.add(event.trial)
-        elif len(scored) < beside.startup:
+        elif len(scored) < context.startup:
             drawn.add(event.trial)
     return frozenset(drawn), ""
 
 
 def _confirmed(folder: ExperimentFolder) -> dict[str, Any] | None:
-    """What `archsearch confirm` came to, where it did."""
+    """What `archsearch confirm` wrote; None where it did not run, or where its file is damaged."""
     with suppress(OSError, ValueError):
-        found = json.loads(folder.confirmation.document.read_text())
-        if isinstance(found, dict) and isinstance(found.get("rows"), list):
-            return found
+        document = json.loads(folder.confirmation.document.read_text())
+        if isinstance(document, dict) and isinstance(document.get("rows"), list):
+            return document
     return None
 
 
-def _confirmed_random(folder: ExperimentFolder) -> list[Known]:
-    """The random search at equal cost that a confirmation ran."""
-    place = folder.random_search.ledger
-    if not place.is_file():
+def _confirmed_random(folder: ExperimentFolder) -> list[Score]:
+    """The scores of the random search at equal cost that a confirmation ran; none where there is none."""
+    path = folder.random_search.ledger
+    if not path.is_file():
         return []
-    with suppress(InputError, OSError), Ledger.read(place) as ledger:
-        return _known(ledger)
+    with suppress(InputError, OSError), Ledger.read(path) as ledger:
+        return _history(ledger)
     return []

@@ -2,53 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from archsearch.analysis.report.charts import hours, percent
+from archsearch.analysis.report.charts import epochs, hours, percent
 from archsearch.analysis.report.curves import best_so_far, learning
 from archsearch.analysis.report.document import cheapest_first
+from archsearch.analysis.report.figures import Document, Progress, TrialRow
 from archsearch.analysis.report.html import figure, folded, legend, paragraph, section, table
 from archsearch.analysis.report.tradeoff import amount, tradeoff, unit
-
-
-def epochs(count: int | None) -> str:
-    """1 epoch, 3 epochs."""
-    return f"{count} epoch{'' if count == 1 else 's'}"
-
 
 # ---- accuracy against cost
 
 
-def tradeoffs(found: Mapping[str, Any]) -> str:
+def tradeoffs(report: Document) -> str:
     """A chart for FLOPs, and one for each other cost that is sought or bounded and was measured."""
-    rows = [row for row in found["rows"] if row["value"] is not None]
+    rows = [row for row in report["rows"] if row["value"] is not None]
     if not rows:
         return ""
-    others = [name for name in found["objectives"] if name not in ("accuracy", "flops")]
-    others += [bound["name"] for bound in found["budget"] if bound["name"] == "latency" and "latency" not in others]
-    figures = [_tradeoff(found, "flops", found["front"])]
-    for name in others:
+    costs = [name for name in report["objectives"] if name not in ("accuracy", "flops")]
+    costs += [bound["name"] for bound in report["budget"] if bound["name"] == "latency" and "latency" not in costs]
+    figures = [_tradeoff(report, "flops", report["front"])]
+    for name in costs:
         if any(row["cost"].get(name) for row in rows):
-            figures.append(_tradeoff(found, name, _front(rows, name)))
+            figures.append(_tradeoff(report, name, _front(rows, name)))
     title = "What accuracy costs"
-    if len(found["front"]) > 1:
-        title = f"What accuracy costs: {len(found['front'])} networks that none beats in both"
-    return section("tradeoff", title, paragraph(_tradeoff_words(found)), *figures)
+    if len(report["front"]) > 1:
+        title = f"What accuracy costs: {len(report['front'])} networks that none beats in both"
+    return section("tradeoff", title, paragraph(_tradeoff_text(report)), *figures)
 
 
-def _front(rows: list[dict[str, Any]], name: str) -> list[str]:
+def _front(rows: list[TrialRow], name: str) -> list[str]:
     finished = [row for row in rows if row["state"] == "finished" and row["cost"].get(name)]
-    return cheapest_first((row["trial"], row["cost"][name], row["value"]) for row in finished)
+    return cheapest_first((row["trial"], row["cost"][name], row["value"] or 0.0) for row in finished)
 
 
-def _tradeoff_words(found: Mapping[str, Any]) -> str:
-    by_id = {row["trial"]: row for row in found["rows"]}
-    front = [by_id[trial] for trial in found["front"]]
+def _tradeoff_text(report: Document) -> str:
+    by_id = {row["trial"]: row for row in report["rows"]}
+    front = [by_id[trial] for trial in report["front"]]
     if len(front) < 2:
         return ""
     small, best = front[0], front[-1]
-    lost = 100 * (best["value"] - small["value"])
+    lost = 100 * ((best["value"] or 0.0) - (small["value"] or 0.0))
     times = best["cost"]["flops"] / small["cost"]["flops"]
     return (
         f"From {best['trial']} down the front to {small['trial']} the FLOPs fall to one part in {times:.1f}, and "
@@ -56,9 +48,9 @@ def _tradeoff_words(found: Mapping[str, Any]) -> str:
     )
 
 
-def _tradeoff(found: Mapping[str, Any], name: str, front: list[str]) -> str:
-    partial = any(row["state"] != "finished" and row["value"] is not None for row in found["rows"])
-    kinds = {row["kind"] for row in found["baselines"]}
+def _tradeoff(report: Document, name: str, front: list[str]) -> str:
+    partial = any(row["state"] != "finished" and row["value"] is not None for row in report["rows"])
+    kinds = {row["kind"] for row in report["baselines"]}
     key = legend(
         ("front", "on the Pareto front"),
         ("trial", "trained to the end"),
@@ -77,86 +69,81 @@ def _tradeoff(found: Mapping[str, Any], name: str, front: list[str]) -> str:
         caption += (
             " No network of the zoo is shown: none was confirmed here, and none that fits the budget was counted."
         )
-    by_id = {row["trial"]: row for row in found["rows"]}
+    by_id = {row["trial"]: row for row in report["rows"]}
     rows = [
         (
-            t,
-            percent(by_id[t]["value"], 2),
-            amount(name, by_id[t]["cost"][name]),
-            amount("params", by_id[t]["cost"]["params"]),
+            row["trial"],
+            percent(row["value"], 2),
+            amount(name, row["cost"][name]),
+            amount("params", row["cost"]["params"]),
         )
-        for t in front
+        for row in (by_id[trial] for trial in front)
     ]
-    said = (
-        folded("The front as a table", table(("trial", "accuracy", unit(name), "parameters"), rows, marks=front))
-        if rows
-        else ""
-    )
-    return figure(tradeoff(found, name, front), caption, key, said)
+    head = ("trial", "accuracy", unit(name), "parameters")
+    as_table = folded("The front as a table", table(head, rows, marks=front)) if rows else ""
+    return figure(tradeoff(report, name, front), caption, key, as_table)
 
 
 # ---- the best so far
 
 
-def so_far(found: Mapping[str, Any]) -> str:
-    """Against trials, and against hours."""
-    said = found["progress"]
-    trials, spent = best_so_far(found, "trials"), best_so_far(found, "hours")
+def so_far(report: Document) -> str:
+    """The section on the best so far: against trials, and against hours."""
+    progress = report["progress"]
+    trials, spent = best_so_far(report, "trials"), best_so_far(report, "hours")
     if not trials and not spent:
         return ""
-    random = said["random"]
+    random = progress["random"]
     expected = "best" in random
-    apart = said["level"] != said["full"]
-    at = f"best after {epochs(said['level'])}, so far"
+    apart = progress["level"] != progress["full"]
+    after = epochs(progress["level"])
+    full = ("~steps full-best", "best trained to the end, so far" if progress["finished"] else "")
+    equal_cost = "random search at equal cost, run by confirm" if progress["random_search"] else ""
     key = legend(
-        ("~steps full-best", "best trained to the end, so far" if said["finished"] else ""),
-        ("~steps rung-best", at if apart and said["compared"] else ""),
-        ("~expected", f"random draws: expected best after {epochs(said['level'])}" if expected else ""),
-        ("~steps random-search", "random search at equal cost, run by confirm" if said["random_search"] else ""),
+        full,
+        ("~steps rung-best", f"best after {after}, so far" if apart and progress["compared"] else ""),
+        ("~expected", f"random draws: expected best after {after}" if expected else ""),
+        ("~steps random-search", equal_cost),
     )
-    how = (
+    explained = (
         f"Random's expectation is {random['how']}."
         if expected
         else f"Random search's expectation is not drawn: {random['why_not']}."
     )
-    compare = (
-        f" It is to be compared with the blue line, which is after {epochs(said['level'])} too."
-        if expected and apart
-        else ""
-    )
+    compare = f" It is to be compared with the blue line, which is after {after} too." if expected and apart else ""
     hour_key = legend(
-        ("~steps full-best", "best trained to the end, so far" if said["finished"] else ""),
+        full,
         ("~expected", "random draws: expected best" if expected and not apart else ""),
-        ("~steps random-search", "random search at equal cost, run by confirm" if said["random_search"] else ""),
+        ("~steps random-search", equal_cost),
     )
     clock = "Hours are the workers' added up: two at once for an hour are two."
-    if expected and apart and not said["random_search"]:
+    if expected and apart and not progress["random_search"]:
         clock += (
             " What random draws trained in full would cost here is not known; `archsearch confirm` runs that search."
         )
     return section(
-        "progress", _so_far_title(said), paragraph(_lead(said)), figure(trials, how + compare, key),
-        figure(spent, clock, hour_key) if said["finished"] else "",
+        "progress", _so_far_title(progress), paragraph(_lead(progress)), figure(trials, explained + compare, key),
+        figure(spent, clock, hour_key) if progress["finished"] else "",
     )  # fmt: skip
 
 
-def _so_far_title(said: Mapping[str, Any]) -> str:
-    if not said["finished"]:
+def _so_far_title(progress: Progress) -> str:
+    if not progress["finished"]:
         return "The best so far"
-    last = said["finished"][-1]
-    return f"The best came with trial {last['trials']} of {said['trials']}" + (
+    last = progress["finished"][-1]
+    return f"The best came with trial {last['trials']} of {progress['trials']}" + (
         f", after {hours(last['hours'])} of work" if last["hours"] > 0 else ""
     )
 
 
-def _lead(said: Mapping[str, Any]) -> str:
-    """How the search stands to random draws where both are known."""
-    random = said["random"]
-    if "best" not in random or not said["compared"]:
+def _lead(progress: Progress) -> str:
+    """The search beside random draws, where both are known."""
+    random = progress["random"]
+    if "best" not in random or not progress["compared"]:
         return ""
     n, drawn = random["best"]["n"][-1], random["best"]["expected"][-1]
-    best, after = said["compared"][-1]["value"], epochs(said["level"])
-    if said["compared"][-1]["trials"] <= n:
+    best, after = progress["compared"][-1]["value"], epochs(progress["level"])
+    if progress["compared"][-1]["trials"] <= n:
         return (
             f"{n} trials were drawn at random, and after {after} none of the others was better than the best of them."
         )
@@ -169,14 +156,14 @@ def _lead(said: Mapping[str, Any]) -> str:
 # ---- curves
 
 
-def learning_curves(found: Mapping[str, Any]) -> str:
-    """The curves by rung."""
-    chart, left_out = learning(found)
+def learning_curves(report: Document) -> str:
+    """The section of learning curves."""
+    chart, omitted = learning(report)
     if not chart:
         return ""
-    rungs = sorted({rung["epochs"] for rung in found["rungs"]})
+    rungs = sorted({rung["epochs"] for rung in report["rungs"]})
     key = legend(
-        ("~curve best", "the winner" if found["winner"] else ""),
+        ("~curve best", "the winner" if report["winner"] else ""),
         ("~curve done", "trained to the end"),
         ("~curve", "paused or stopped at a rung" if rungs else "not trained to the end"),
     )
@@ -184,9 +171,9 @@ def learning_curves(found: Mapping[str, Any]) -> str:
         "At a rung (dashed) the learning rate has fallen to zero, so scores there are comparable; above it the rate "
         "starts anew, and accuracy may fall for a while. " if rungs else ""
     )  # fmt: skip
-    most = max(len(row["curve"]) for row in found["rows"])
-    title = f"Learning curves over {epochs(most)}"
+    longest = max(len(row["curve"]) for row in report["rows"])
+    title = f"Learning curves over {epochs(longest)}"
     if rungs:
-        gone = sum(1 for row in found["rows"] if row["state"] in ("stopped", "paused"))
-        title = f"{gone} of {len(found['rows'])} trials went no further than a rung" if gone else title
-    return section("curves", title, figure(chart, caption + left_out, key))
+        halted = sum(1 for row in report["rows"] if row["state"] in ("stopped", "paused"))
+        title = f"{halted} of {len(report['rows'])} trials went no further than a rung" if halted else title
+    return section("curves", title, figure(chart, caption + omitted, key))

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from archsearch.analysis.outline import short
 from archsearch.analysis.report.charts import (
     Canvas,
+    Scale,
     accuracies,
     both,
     diamond,
     dot,
     extent,
-    label,
     line,
     log_extent,
     percent,
     polyline,
+    side_label,
+    stairs,
 )
+from archsearch.analysis.report.figures import Baseline, Document
 from archsearch.analysis.svg import text_width
 
 UNITS = {"flops": "FLOPs", "params": "parameters", "macs": "MACs", "activations": "activations", "memory": "bytes of "
@@ -26,7 +29,7 @@ UNITS = {"flops": "FLOPs", "params": "parameters", "macs": "MACs", "activations"
 
 
 def unit(name: str) -> str:
-    """What a cost is counted in, in words."""
+    """What a cost is counted in, as a person writes it."""
     return UNITS.get(name, name)
 
 
@@ -35,104 +38,101 @@ def amount(name: str, value: float) -> str:
     return f"{value:.3g}" if name == "latency" else short(value)
 
 
-def tradeoff(found: Mapping[str, Any], name: str, front: list[str]) -> str:
-    """Both sizes of the chart; empty where no trial has a score."""
-    rows = [row for row in found["rows"] if row["value"] is not None and row["cost"].get(name)]
-    return both(lambda canvas: _draw(canvas, found, rows, name, front)) if rows else ""
+class Mark(NamedTuple):
+    """A trial in the chart: its cost and its accuracy."""
+
+    trial: str
+    finished: bool
+    cost: float
+    value: float
 
 
-def _draw(canvas: Canvas, found: Mapping[str, Any], rows: list[dict[str, Any]], name: str, front: list[str]) -> str:
-    others = [row for row in found["baselines"] if row["cost"].get(name)]
-    low, high = log_extent(row["cost"][name] for row in rows)
-    near = [row for row in others if low / 2 <= row["cost"][name] <= high * 2]
-    low, high = log_extent([low * 1.05, high / 1.05, *(row["cost"][name] for row in near)])
+def tradeoff(report: Document, name: str, front: Collection[str]) -> str:
+    """Both sizes of the chart of accuracy against the cost `name`; empty where no trial has a score. `front` are the
+    trials that are on the Pareto front."""
+    marks = [
+        Mark(row["trial"], row["state"] == "finished", row["cost"][name], row["value"])
+        for row in report["rows"]
+        if row["value"] is not None and row["cost"].get(name)
+    ]
+    return both(lambda canvas: _draw(canvas, report, marks, name, set(front))) if marks else ""
+
+
+def _draw(canvas: Canvas, report: Document, marks: Sequence[Mark], name: str, front: Collection[str]) -> str:
+    low, high = log_extent(mark.cost for mark in marks)
+    baselines = [row for row in report["baselines"] if low / 2 <= (row["cost"].get(name) or 0) <= high * 2]
+    low, high = log_extent([low * 1.05, high / 1.05, *(row["cost"][name] for row in baselines)])
     x = canvas.x(low, high, log=True)
-    scored = [row["value"] for row in [*rows, *near] if row["value"] is not None]
-    done = [row["value"] for row in rows if row["state"] == "finished"]
-    low_, high_ = accuracies(done + [v for v in scored if v >= min(done)] if len(done) > 2 else scored)
-    members = [row["value"] for row in rows if row["trial"] in set(front)]
-    y = canvas.y(min(low_, extent(members)[0]) if members else low_, high_)
+    scored = [mark.value for mark in marks] + [row["value"] for row in baselines if row["value"] is not None]
+    finished = [mark.value for mark in marks if mark.finished]
+    worst, top = accuracies(finished + [v for v in scored if v >= min(finished)] if len(finished) > 2 else scored)
+    members = [mark.value for mark in marks if mark.trial in front]
+    y = canvas.y(min(worst, extent(members)[0]) if members else worst, top)
+    digits = 0 if y.high - y.low > 0.08 else 1
     body = canvas.axes(
         x, y, x_name=f"{unit(name)}, log scale", y_name="validation accuracy",
-        x_text=lambda value: amount(name, value), y_text=lambda value: percent(value, _digits(y.high - y.low)),
+        x_text=lambda value: amount(name, value), y_text=lambda value: percent(value, digits),
     )  # fmt: skip
-    body += _limits(canvas, x, found, name)
-    for row in near:
+    body += _limits(canvas, x, report, name)
+    for row in baselines:
         if row["value"] is None:
-            body += _cost_line(canvas, x(row["cost"][name]), row, near)
-    body += _marks(rows, x, y, name, front, found)
-    for row in near:
+            body += _cost_line(canvas, x(row["cost"][name]), row, baselines)
+    body += _marks(marks, x, y, front, report["winner"]["trial"] if report["winner"] is not None else None)
+    for row in baselines:
         if row["value"] is not None:
             tip = f"{row['name']}: {percent(row['value'])}, {amount(name, row['cost'][name])} {unit(name)}"
             body += diamond(x(row["cost"][name]), y(row["value"]), 5, "other", tip + f" ({_KINDS[row['kind']]})")
-    return canvas.svg(_words(rows, name, front), body)
+    return canvas.svg(_summary(marks, name, front), body)
 
 
 _KINDS = {"trained": "trained here by confirm", "published": "published test accuracy, another training", "cost": ""}
 
 
-def _digits(span: float) -> int:
-    return 0 if span > 0.08 else 1
-
-
-def _limits(canvas: Canvas, x: Any, found: Mapping[str, Any], name: str) -> str:
+def _limits(canvas: Canvas, x: Scale, report: Document, name: str) -> str:
+    """The ends of the budget, as lines."""
     body = ""
-    for bound in found["budget"]:
-        if bound["name"] != name:
-            continue
-        for end in (bound["low"], bound["high"]):
-            if end is not None and x.low <= end <= x.high:
-                at = x(end)
-                body += line(at, canvas.top, at, canvas.floor, "limit")
-                left = at + text_width("budget") > canvas.width - canvas.right
-                body += label(
-                    at + (-5 if left else 5), canvas.top + 10, "budget", "limit-name", "end" if left else "start"
-                )
+    ends = [end for bound in report["budget"] if bound["name"] == name for end in (bound["low"], bound["high"])]
+    for end in ends:
+        if end is not None and x.low <= end <= x.high:
+            pixel = x(end)
+            body += line(pixel, canvas.top, pixel, canvas.floor, "limit")
+            before = pixel + text_width("budget") > canvas.width - canvas.right
+            body += side_label(pixel, canvas.top + 10, "budget", "limit-name", gap=5, before=before)
     return body
 
 
-def _cost_line(canvas: Canvas, at: float, row: Mapping[str, Any], near: list[dict[str, Any]]) -> str:
+def _cost_line(canvas: Canvas, x: float, row: Baseline, baselines: Sequence[Baseline]) -> str:
     """A network of which only the cost is known here: a line on the floor and its name, each a step higher."""
-    step = 14 * [r["name"] for r in near].index(row["name"])
-    left = at > canvas.width / 2
-    body = line(at, canvas.floor - 12 - step, at, canvas.floor, "cost-line")
-    return body + label(
-        at + (-4 if left else 4), canvas.floor - 5 - step, row["name"], "other-name", "end" if left else "start"
-    )
+    step = 14 * [baseline["name"] for baseline in baselines].index(row["name"])
+    body = line(x, canvas.floor - 12 - step, x, canvas.floor, "cost-line")
+    before = x > canvas.width / 2
+    return body + side_label(x, canvas.floor - 5 - step, row["name"], "other-name", gap=4, before=before)
 
 
-def _marks(rows: list[dict[str, Any]], x: Any, y: Any, name: str, front: list[str], found: Mapping[str, Any]) -> str:
-    radius = 3.4 if len(rows) > 300 else 4.5
-    winner = (found["winner"] or {}).get("trial")
-    members = [row for row in rows if row["trial"] in set(front)]
-    members.sort(key=lambda row: row["cost"][name])
+def _marks(marks: Sequence[Mark], x: Scale, y: Scale, front: Collection[str], winner: str | None) -> str:
+    radius = 3.4 if len(marks) > 300 else 4.5
     body = ""
-    for row in sorted(rows, key=lambda r: (r["state"] == "finished", r["trial"] in set(front))):
-        place = x(row["cost"][name]), y(row["value"])
-        below = " below" if row["value"] < y.low else ""
-        if row["trial"] not in set(front) and not (below and row["state"] != "finished"):
-            body += dot(
-                *place, radius, ("trial" if row["state"] == "finished" else "trial partial") + below, row["trial"]
-            )
-    corners: list[tuple[float, float]] = []
-    for row in members:
-        at, up = x(row["cost"][name]), y(row["value"])
-        corners += [(at, corners[-1][1]), (at, up)] if corners else [(at, up)]
+    for mark in sorted(marks, key=lambda m: (m.finished, m.trial in front)):
+        below = mark.value < y.low
+        if mark.trial not in front and (mark.finished or not below):
+            css = ("trial" if mark.finished else "trial partial") + (" below" if below else "")
+            body += dot(x(mark.cost), y(mark.value), radius, css, mark.trial)
+    members = sorted((mark for mark in marks if mark.trial in front), key=lambda m: m.cost)
+    corners = stairs([(x(mark.cost), y(mark.value)) for mark in members])
     body += polyline(corners, "front-line") if len(corners) > 1 else ""
-    for row in members:
-        body += dot(x(row["cost"][name]), y(row["value"]), 5.5, "front", row["trial"])
-    best = next((row for row in rows if row["trial"] == winner), None)
-    if best is not None:
-        at, up = x(best["cost"][name]), y(best["value"])
-        body += dot(at, up, 10, "halo")
-        left = at > (x.start + x.end) / 2
-        body += label(at + (-15 if left else 15), up + 4, best["trial"], "winner-name", "end" if left else "start")
+    for mark in members:
+        body += dot(x(mark.cost), y(mark.value), 5.5, "front", mark.trial)
+    for mark in marks:
+        if mark.trial == winner:
+            body += dot(x(mark.cost), y(mark.value), 10, "halo")
+            before = x(mark.cost) > (x.start + x.end) / 2
+            body += side_label(x(mark.cost), y(mark.value) + 4, mark.trial, "winner-name", gap=15, before=before)
     return body
 
 
-def _words(rows: list[dict[str, Any]], name: str, front: list[str]) -> str:
-    costs = [row["cost"][name] for row in rows]
+def _summary(marks: Sequence[Mark], name: str, front: Collection[str]) -> str:
+    costs = [mark.cost for mark in marks]
     return (
-        f"{len(rows)} trials by accuracy and {unit(name)}, from {amount(name, min(costs))} to "
+        f"{len(marks)} trials by accuracy and {unit(name)}, from {amount(name, min(costs))} to "
         f"{amount(name, max(costs))} {unit(name)}; {len(front)} are on the Pareto front"
     )

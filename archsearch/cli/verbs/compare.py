@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,7 @@ from archsearch.cli.options import Json
 from archsearch.cli.showing.printing import deliver, percent, print_json, short, table, tell
 
 if TYPE_CHECKING:
+    from archsearch.analysis.report.comparing import Comparison
     from archsearch.experiment import ExperimentFolder
     from archsearch.space import SearchSpace
 
@@ -119,14 +120,15 @@ def _trained(sample: SearchSpace, command: str) -> ExperimentFolder | None:
     return None if summary is None else folder
 
 
-def _show(comparison: dict[str, Any]) -> None:
-    from archsearch.analysis.report.comparing import after_epochs, figures_of
+def _show(comparison: Comparison) -> None:
+    from archsearch.analysis.report.charts import epochs
+    from archsearch.analysis.report.comparing import figures_of
 
     rows = []
-    for name in ("a", "b"):
-        side = comparison[name]
-        best = side["best"] or {}
-        cells = (percent(best.get("value")), short(best.get("flops")), str(len(side["front"])))
+    for name, side in (("a", comparison["a"]), ("b", comparison["b"])):
+        best = side["best"]
+        figures = (None, None) if best is None else (best["value"], best["flops"])
+        cells = (percent(figures[0]), short(figures[1]), str(len(side["front"])))
         rows.append((name.upper(), side["experiment"], side["state"], str(side["trials"]), *cells))
     print(table(("", "experiment", "state", "trials", "best", "FLOPs", "on its front"), rows, flush_left=(0, 1, 2)))
     if comparison["tests"] is None:
@@ -134,5 +136,5 @@ def _show(comparison: dict[str, Any]) -> None:
         return
     if not comparison["same_data"]:
         print("\nwarning: their images are not the same; no score of theirs compares")
-    print(f"\n{after_epochs(comparison['epochs'])}: {comparison['verdict']}\n")
-    print(table(("test", "statistic", "", "asks"), figures_of(comparison), flush_left=(0, 3)))
+    print(f"\nafter {epochs(comparison['epochs'])}: {comparison['verdict']}\n")
+    print(table(("test", "statistic", "", "asks"), figures_of(comparison["tests"]), flush_left=(0, 3)))

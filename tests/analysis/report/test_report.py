@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from archsearch.analysis.report import Beside, document, page, read_experiment
+from archsearch.analysis.report import Context, document, page, read_experiment
+from archsearch.analysis.report.choices import columns
 from archsearch.analysis.report.importance import importance
-from archsearch.analysis.report.words import columns
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.space import load_space
 from tests.analysis.report.searches import SPACE, confirm, experiment
@@ -41,9 +41,9 @@ class Balance(HTMLParser):
             assert self.open.pop() == tag
 
 
-def written(folder: ExperimentFolder, beside: Beside | None = None) -> tuple[dict, str]:
+def written(folder: ExperimentFolder, beside: Context | None = None) -> tuple[dict, str]:
     """The document, and the page, which is whole and fetches nothing."""
-    reading = read_experiment(folder, beside or Beside(startup=10))
+    reading = read_experiment(folder, beside or Context(startup=10))
     found = document(reading)
     json.dumps(found, allow_nan=False)
     text = page(reading, found)
@@ -62,7 +62,7 @@ def folder(tmp_path_factory) -> ExperimentFolder:
 
 @pytest.fixture(scope="module")
 def found(folder: ExperimentFolder) -> dict:
-    return written(folder, Beside(startup=10, baselines={"resnet8_cifar": {"flops": 600_000, "params": 5000}}))[0]
+    return written(folder, Context(startup=10, baselines={"resnet8_cifar": {"flops": 600_000, "params": 5000}}))[0]
 
 
 def test_the_figures_are_the_ledgers(folder: ExperimentFolder, found: dict) -> None:
@@ -92,10 +92,10 @@ def test_nothing_beats_the_front_and_it_beats_the_rest(found: dict) -> None:
 
 def test_random_is_what_was_proposed_before_the_sampler_knew_enough(folder: ExperimentFolder) -> None:
     for startup, beyond in ((10.0, False), (float("inf"), True)):
-        drawn = read_experiment(folder, Beside(startup=startup)).random
+        drawn = read_experiment(folder, Context(startup=startup)).random
         assert (60 in drawn) == beyond
         assert set(range(1, 11)) <= drawn
-    unknown = written(folder, Beside())[0]
+    unknown = written(folder, Context())[0]
     assert unknown["progress"]["random"]["why_not"]
     assert unknown["distribution"]["space"] is None
 
