@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
 from archsearch.analysis.intervals import wilson
 from archsearch.analysis.report.choices import columns
+from archsearch.analysis.report.facts import facts
 from archsearch.analysis.report.figures import (
     Baseline,
     BoundUse,
     Confirmation,
     Document,
-    Fact,
     FailureGroup,
     Spent,
     TrialRow,
@@ -67,7 +67,7 @@ def document(reading: Reading) -> Document:
         "failures": _failures(reading),
         "confirmed": _confirmed(reading),
         "narrower": narrower(reading),
-        "facts": _facts(reading),
+        "facts": facts(reading),
     }
 
 
@@ -159,12 +159,12 @@ def _validation_images(reading: Reading) -> int | None:
     validation = data.get("validation") if isinstance(data, Mapping) else None
     if not isinstance(validation, int | float) or isinstance(validation, bool):
         return None
-    from archsearch.space.datasets import facts, validation_images
+    from archsearch.space import datasets
 
     if validation >= 1:
-        return validation_images(validation, 0)
-    images = None if reading.space is None else facts(reading.space.data).images
-    return None if images is None else validation_images(validation, images)
+        return datasets.validation_images(validation, 0)
+    images = None if reading.space is None else datasets.facts(reading.space.data).images
+    return None if images is None else datasets.validation_images(validation, images)
 
 
 def _budget(reading: Reading, winner: Winner | None) -> list[BoundUse]:
@@ -227,7 +227,7 @@ def commands(reading: Reading) -> list[str]:
     return [*lines, f"archsearch ui {what}"]
 
 
-# ---- the literature, failures and facts
+# ---- the literature, and failures
 
 
 def _baselines(reading: Reading) -> list[Baseline]:
@@ -279,43 +279,3 @@ def _failures(reading: Reading) -> list[FailureGroup]:
          "trials": [trial.id for trial in group[:20]], "epochs": sum(trial.epochs for trial in group)}
         for group in ranked
     ]  # fmt: skip
-
-
-def _facts(reading: Reading) -> list[Fact]:
-    """What it takes to do the search again: versions, seeds, digests, the machine."""
-    began = [event.data for event in reading.notes if event.kind == "began"]
-    last = began[-1] if began else {}
-    facts: dict[str, Any] = {
-        "archsearch": reading.meta.get("archsearch"),
-        "python": last.get("python"),
-        **(last.get("versions") or {}),
-        "experiment's id": reading.meta.get("id"),
-        "search seed": reading.meta.get("seed"),
-        "sampler": _sampler(reading),
-        "images' digest": last.get("data"),
-        "sessions": len(began) or None,
-        "machine": _machine(last.get("machine")),
-        "precision": next((str(e.data.get("text", e.data.get("precision"))) for e in reversed(reading.notes)
-                           if e.kind == "precision"), None),
-        "resources a trial": _spelled(reading.resolved.get("resources")),
-        "confirmed on": _machine((reading.confirmed or {}).get("machine")),
-    }  # fmt: skip
-    return [{"what": name, "value": str(value)} for name, value in facts.items() if value not in (None, "")]
-
-
-def _sampler(reading: Reading) -> str | None:
-    search = reading.resolved.get("search")
-    return _spelled(search.get("sampler")) if isinstance(search, Mapping) else None
-
-
-def _machine(machine: Any) -> str | None:
-    if not isinstance(machine, Mapping):
-        return None
-    parts = [str(machine[key]) for key in ("system", "processor", "gpus") if machine.get(key)]
-    return ", ".join([*parts, *([f"{machine['cores']} cores"] if machine.get("cores") else [])])
-
-
-def _spelled(value: Any) -> str | None:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {field}" for key, field in value.items() if field is not None)
-    return None if value is None else str(value)
