@@ -1,6 +1,7 @@
 """What a person sees of a search in progress."""
 
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from archsearch import zoo
 from archsearch.cli.showing.board import Board
 from archsearch.cli.showing.confirming import Bars
-from archsearch.cli.showing.live import Lines, render
+from archsearch.cli.showing.live import Lines, paints, render
 from archsearch.experiment import Trial, TrialState
 from archsearch.search.confirming.retraining import Outcome, Run
 
@@ -196,3 +197,12 @@ def test_a_confirmations_bars_are_of_all_trainings_and_of_each_that_runs(capsys,
     assert "4 trainings of 1 networks; 1 are done already" in said
     assert "a network seed 2: crashed: it is gone; 2 of 4" in said
     assert "a network seed 1: validation 75.00 %; 3 of 4" in said
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "kind", "painted"), [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)]
+)
+def test_only_a_terminal_that_can_redraw_is_painted(is_terminal, kind, painted, monkeypatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: is_terminal, raising=False)
+    monkeypatch.setenv("TERM", kind)
+    assert paints() is painted

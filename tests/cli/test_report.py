@@ -161,6 +161,21 @@ def test_the_front_in_letters_marks_what_nothing_beats() -> None:
     assert scatter([(1e3, 0.5)]) == []
 
 
+def test_points_stand_by_the_logarithm_of_their_flops_and_their_accuracy() -> None:
+    drawn = scatter([(1e3, 0.5), (1e4, 0.7), (1e5, 0.5), (1e5, 0.9)], width=9, height=5)
+    assert drawn == [
+        " 90.00 % |        o",
+        "         |",
+        "         |    o",
+        "         |",
+        " 50.00 % |o       .",
+        "         +---------",
+        "          1.00k to 100k FLOPs; o: the Pareto front",
+    ]
+    assert scatter([(1e3, 0.5), (1e3, 0.6)]) == scatter([(1e3, 0.5), (1e4, 0.5)]) == []
+    assert scatter([(0.0, 0.5), (1e3, 0.6)]) == [], "zero has no logarithm"
+
+
 def test_the_board_counts_rungs_and_pace(folder: ExperimentFolder) -> None:
     now = [0.0]
     board = Board(name="x", planned=30, epochs=9, clock=lambda: now[0])
@@ -170,6 +185,10 @@ def test_the_board_counts_rungs_and_pace(folder: ExperimentFolder) -> None:
         some = ledger.trial(1)
     assert board.rungs == [(1, rung.trials, rung.promoted)]
     assert board.pace is None
+    for _ in range(2):
+        board.take(some, {"epoch": 1, "validation_accuracy": 0.5})
+    assert board.pace is None, "no time has passed between them"
+    now[0] += 100.0
     for _ in range(5):
         board.take(some, {"epoch": 1, "validation_accuracy": 0.5})
         now[0] += 2.0

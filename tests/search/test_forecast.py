@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from archsearch.architecture.spec import Architecture
-from archsearch.search.foretelling.forecast import at_once, forecast, images_of, trial_epochs
+from archsearch.search.deciding.rungs import Rungs
+from archsearch.search.foretelling.forecast import at_once, forecast, images_of, next_stretch, trial_epochs
 from archsearch.space import SearchSpace, load_space
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
@@ -33,6 +34,17 @@ def test_rungs_let_a_share_go_on() -> None:
     assert 2100 <= found < 1.25 * 2100
     assert trial_epochs(search(1, grace_epochs=1, reduction=3), 9) == 9, "one trial at least is trained to the end"
     assert trial_epochs(search(4000, grace_epochs=1), 9) == 2 * trial_epochs(search(2000, grace_epochs=1), 9)
+
+
+def test_a_free_lane_goes_on_with_a_promoted_trial_before_it_begins_another() -> None:
+    rungs = Rungs(grace=1, reduction=3, epochs=9, brackets=1)
+    assert next_stretch(rungs, 0, 4, epochs=9) == (1, 0, 1)
+    for trial, score in ((1, 0.1), (2, 0.9), (3, 0.5)):
+        rungs.record(trial, 1, score)
+    assert next_stretch(rungs, 3, 4, epochs=9) == (2, 1, 3), "the best of three"
+    assert next_stretch(rungs, 3, 4, epochs=9) == (4, 0, 1)
+    assert next_stretch(rungs, 4, 4, epochs=9, running=True) is None, "whoever runs may be better"
+    assert next_stretch(rungs, 4, 4, epochs=9) == (3, 1, 3), "nothing else is left to do"
 
 
 def test_trials_at_once_are_those_that_the_executor_would_place() -> None:
