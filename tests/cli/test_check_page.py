@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from archsearch.cli import main
+from archsearch.cli.showing.page import _figure, _foretold, _long, _seconds
+from archsearch.space import load_space
 
 SPACE = """\
 archsearch: 1
@@ -64,3 +68,54 @@ def test_the_page_says_what_fits_what_is_hardest_and_what_networks_cost(tmp_path
     page = "".join(f"{line.rstrip()}\n" for line in capsys.readouterr().out.splitlines())
     assert COUNTED in page
     assert BARS in page
+
+
+FORECAST = {
+    "trials": 40, "trial_epochs": 200.0, "trial_epochs_at_most": 360, "epoch_seconds": 1.5, "networks": 96,
+    "at_once": 1, "hours": 3.0, "hours_at_most": 6.0, "gpu_hours": None, "gpu_hours_at_most": None, "wall_hours": None,
+}  # fmt: skip
+PROBE = {
+    "networks": [1, 2], "seconds": 8.0, "device": "cpu", "device_name": "a core", "threads": 1, "precision": "float32",
+    "busy": False, "error": 0.05,
+}  # fmt: skip
+
+
+def foretold(tmp_path: Path, probe: dict[str, object] | None = None, **forecast: object) -> str:
+    """What the page says of a forecast."""
+    file = tmp_path / "space.yaml"
+    file.write_text(SPACE)
+    document = {
+        "trials": 40, "epochs": 9, "search_flops_at_most": None, "not_foretold": None,
+        "forecast": {**FORECAST, **forecast}, "probe": {**PROBE, **(probe or {})},
+    }  # fmt: skip
+    return "\n".join(_foretold(load_space(file), document))
+
+
+def test_the_page_says_how_a_search_ends(tmp_path: Path) -> None:
+    rungs = "6.0 hours if none is stopped early"
+    ends = "the wall time ends it"
+    assert rungs in foretold(tmp_path) and ends not in foretold(tmp_path)
+    assert "if none is stopped early" not in foretold(tmp_path, trial_epochs=360.0)
+    assert ends in foretold(tmp_path, wall_hours=3.0), "which is when the forecast ends too"
+    assert ends not in foretold(tmp_path, wall_hours=3.5) and rungs in foretold(tmp_path, wall_hours=3.5)
+
+
+def test_the_page_speaks_of_gpus_threads_and_a_busy_machine_where_there_are_any(tmp_path: Path) -> None:
+    alone = foretold(tmp_path)
+    assert "GPU hours" not in alone and "share memory" not in alone and "is busy" not in alone and "1 thread," in alone
+    crowded = foretold(tmp_path, {"busy": True, "threads": 2}, at_once=2, gpu_hours=0.5, gpu_hours_at_most=1.0)
+    assert "; 0.5 GPU hours" in crowded and "1 GPU hours if none" in crowded
+    assert "share memory" in crowded and "is busy" in crowded and "2 threads," in crowded
+
+
+@pytest.mark.parametrize(
+    ("write", "value", "text"),
+    [
+        (_figure, 3.14159, "3.1"), (_figure, 99.4, "99"), (_figure, 100.0, "100"), (_figure, 12345.0, "12,345"),
+        (_seconds, 0.01234, "0.0123 s"), (_seconds, 1234.0, "1,234 s"),
+        (_long, 0.01, "36 s"), (_long, 1 / 30, "2 min"), (_long, 1.99, "119 min"), (_long, 2.0, "2.0 hours"),
+        (_long, 99.9, "99.9 hours"), (_long, 100.0, "100 hours"),
+    ],
+)  # fmt: skip
+def test_figures_seconds_and_hours_are_written_by_their_size(write, value: float, text: str) -> None:
+    assert write(value) == text

@@ -116,6 +116,12 @@ def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:
         board.clock.now += 10
         board.take(trial(number, TrialState.STOPPED, 0.5), None)
     assert board.remaining == pytest.approx(4 * 10)
+    assert board.hours_left is None, "nothing runs"
+    for number in (7, 8):
+        board.take(trial(number, TrialState.RUNNING), None)
+    assert board.hours_left == pytest.approx(2 * 40 / 3600), "of two workers"
+    board.gpus = 0.25
+    assert board.hours_left == pytest.approx(2 * 40 * 0.25 / 3600), "of a GPU"
 
 
 def test_with_a_wall_time_that_is_what_is_left_unless_the_trials_end_before() -> None:

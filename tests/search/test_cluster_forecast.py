@@ -54,9 +54,21 @@ def test_a_step_takes_what_its_slowest_side_takes() -> None:
     ]  # fmt: skip
     deep = Step.of(Cost(conv=10**6, saved=10**3, layers=1000), H100, batch=128, precision="auto")
     assert (deep.bound, deep.seconds(slow=True)) == ("launches", pytest.approx(1000 * LAUNCH[1]))
+    assert step.seconds(slow=False, forward=True) == pytest.approx(step.compute / 3 / EFFICIENCY[0])
+    assert deep.seconds(slow=True, forward=True) == pytest.approx(1000 * LAUNCH[1] / 3)
     wide = Step.of(Cost(conv=10**6, saved=10**8, layers=1), H100, batch=128, precision="float32", sharing=2)
     assert wide.bound == "memory"
     assert wide.memory == pytest.approx(2 * 5 * 4e8 * 128 / 3.35e12)
+    assert wide.seconds(slow=False, forward=True) == pytest.approx(wide.memory * 2 / 5 / EFFICIENCY[0])
+
+
+def test_an_epoch_is_whole_batches_and_a_validation_in_batches_four_times_as_large() -> None:
+    cost = Cost(conv=10**6, saved=10**3, layers=100)  # bound by its launches, whatever the batch
+    words = {"batch": 128, "precision": "auto", "sharing": 1, "slow": False}
+    seconds = epoch_seconds(cost, H100, train=300, validation=600, **words)
+    assert seconds == pytest.approx(2 * 100 * LAUNCH[0] + 2 * 100 * LAUNCH[0] / 3), "two steps, 512 and 88 images"
+    few = epoch_seconds(cost, H100, train=30, validation=1, **words)
+    assert few == pytest.approx(100 * LAUNCH[0] + 100 * LAUNCH[0] / 3), "one step of all 30"
 
 
 def test_an_old_gpu_is_slower_and_has_no_bfloat16() -> None:
@@ -128,12 +140,19 @@ def test_cores_and_a_gpu_of_the_same_kind_are_foretold_from_the_probe() -> None:
     given, networks = space("resources.cpus_per_trial=2"), [get("resnet20_cifar")] * 2
     many = forecast_on(Cluster.of("2x5xcpu"), given, networks, cpu, train=640, validation=256)
     assert (many.lanes, many.gpu_hours, many.bound) == (4, None, None), "a trial has its cores on one node"
+    assert (many.cores, many.precision) == (8, "float32")
     assert many.core_hours is not None
     measured = forecast_on(Cluster.of("8xH100"), given, networks, gpu, train=640, validation=256)
     presumed = forecast_on(Cluster.of("8xA100"), given, networks, gpu, train=640, validation=256)
     assert (measured.bound, measured.precision) == (None, "bfloat16")
     assert measured.epoch_seconds == (pytest.approx(0.9 * 0.896), pytest.approx(1.2 * 0.896))
     assert presumed.bound is not None
+    assert presumed.precision == "bfloat16"
+    old = forecast_on(Cluster.of("8xV100"), given, networks, gpu, train=640, validation=256)
+    exact = forecast_on(
+        Cluster.of("8xA100"), space("training.precision=float32"), networks, None, train=640, validation=256
+    )
+    assert (old.precision, exact.precision) == ("float32", "float32")
     with pytest.raises(ValueError, match="from a probe"):
         forecast_on(Cluster.of("4xcpu"), given, networks, None, train=640, validation=256)
 

@@ -7,7 +7,7 @@ import pytest
 
 from archsearch.architecture.spec import Architecture
 from archsearch.search.deciding.rungs import Rungs
-from archsearch.search.foretelling.forecast import at_once, forecast, images_of, next_stretch, trial_epochs
+from archsearch.search.foretelling.forecast import at_once, forecast, images_of, next_stretch, setting, trial_epochs
 from archsearch.space import SearchSpace, load_space
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
@@ -79,3 +79,32 @@ def test_hours_are_epochs_times_seconds_over_the_trials_at_once(device: str) -> 
     assert found.hours == pytest.approx(360 * 0.896 / 3600 / found.at_once)
     assert found.hours_at_most == pytest.approx(found.hours)
     assert found.gpu_hours == (pytest.approx(360 * 0.896 * 0.5 / 3600) if device == "cuda" else None)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_wall_time_ends_the_hours_and_the_gpu_hours(device: str) -> None:
+    flat = LatencyModel(names=("macs",), slopes=(0.0,), start=0.001, errors=(0.0,))
+    timings = Timings(networks=(), train=flat, evaluate=flat, device=device, device_name="a", precision="float32",
+                      threads=1, clock="wall", busy=False, seconds=0.0)  # fmt: skip
+    limited = space("resources={cpus_per_trial: 1, gpus_per_trial: 0.5, max_concurrent: 2}", "search.trials=4000",
+                    "search.wall_time=72s")  # fmt: skip
+    foretold = forecast(limited, timings, [NETWORK] * 3, train=640, validation=256, gpus=1)
+    assert (foretold.wall_hours, foretold.hours, foretold.hours_at_most) == (0.02, 0.02, 0.02)
+    share = pytest.approx(0.02 * foretold.at_once * 0.5) if device == "cuda" else None
+    assert (foretold.gpu_hours, foretold.gpu_hours_at_most) == (share, share)
+
+
+@pytest.mark.parametrize(
+    ("device", "share", "gpus", "settled"),
+    [
+        ("auto", 1.0, 2, "cuda"),
+        ("auto", 1.0, 0, "cpu"),
+        ("auto", 0.0, 2, "cpu"),
+        ("cpu", 1.0, 2, "cpu"),
+        ("cuda", 0.0, 0, "cuda"),
+    ],
+)
+def test_a_trial_is_foretold_on_the_device_that_it_would_have(device, share, gpus, settled, monkeypatch) -> None:
+    monkeypatch.setattr("archsearch.training.devices.gpus", lambda: ["a GPU"] * gpus or None)
+    own = setting(space(f"training.device={device}", f"resources.gpus_per_trial={share}"))
+    assert (own.device, own.gpus) == (settled, gpus)
