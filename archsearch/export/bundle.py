@@ -57,15 +57,15 @@ def trial_for(origin: Origin, tell: Tell) -> tuple[Trial, int | None]:
 
 def write_format(form: formats.Format, network: Network, trial: Trial, output: Path) -> Parity:
     """One format as a file, compared with the network before it is there. Raises ParityLost, InputError, OSError."""
-    with tempfile.TemporaryDirectory() as place:
-        (found,) = _written(Path(place), network, trial, (form,))
-        content = (Path(place) / NAMES[form]).read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        (result,) = _written(Path(folder), network, trial, (form,))
+        content = (Path(folder) / NAMES[form]).read_bytes()
     write_atomically(output, content)
-    return found
+    return result
 
 
 def refuse_other_folders(output: Path) -> None:
-    """Raises InputError for anything but a place that is free, an empty folder, or a bundle."""
+    """Raises InputError for anything but a path that is free, an empty folder, or a bundle."""
     allowed = "a new or an empty folder, or a bundle to be replaced"
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise refuse(f"{output} is no folder, but a file or a link", allowed=allowed, file="-o")
@@ -79,78 +79,78 @@ def refuse_other_folders(output: Path) -> None:
 def write_bundle(origin: Origin, output: Path, tell: Tell) -> dict[str, Any]:
     """The folder with everything; what its manifest holds.
 
-    It is made beside `output` and takes its place once every format agrees with the network. Raises ParityLost (nothing
+    It is made beside `output` and replaces it once every format agrees with the network. Raises ParityLost (nothing
     is left then), InputError, OSError.
     """
     formats.refuse_without_onnx()
     refuse_other_folders(output)
     trial, right = trial_for(origin, tell)
-    place = Path(tempfile.mkdtemp(dir=output.absolute().parent, prefix=f".{output.name}.new-"))
+    draft = Path(tempfile.mkdtemp(dir=output.absolute().parent, prefix=f".{output.name}.new-"))
     try:
-        document = _fill(place, origin, trial, right, tell)
-        place.chmod(0o755)
-        _take_place(place, output)
+        document = _fill(draft, origin, trial, right, tell)
+        draft.chmod(0o755)
+        _replace(draft, output)
     except BaseException:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
         raise
     return document
 
 
-def _fill(place: Path, origin: Origin, trial: Trial, right: int | None, tell: Tell) -> dict[str, Any]:
+def _fill(folder: Path, origin: Origin, trial: Trial, right: int | None, tell: Tell) -> dict[str, Any]:
     architecture, files = origin.architecture, dict(FILES)
-    (place / "model.yaml").write_text(architecture.to_yaml())
-    found = _written(place, origin.network, trial, tuple(NAMES), tell)
-    _write_json(place / "preprocessing.json", preprocessing(origin))
+    (folder / "model.yaml").write_text(architecture.to_yaml())
+    parities = _written(folder, origin.network, trial, tuple(NAMES), tell)
+    _write_json(folder / "preprocessing.json", preprocessing(origin))
     if arguments := timm_arguments(architecture):
-        _write_json(place / "timm.json", arguments)
+        _write_json(folder / "timm.json", arguments)
         files["timm.json"] = TIMM
     latency = measure(architecture, device="cpu", threads=1, seconds=1.0)
-    page = card(origin, found, latency, right=right, files=files)
-    (place / "MODEL_CARD.md").write_text(page)
-    write_hub(place, page, preprocessing(origin))
-    written = sorted(path for path in place.rglob("*") if path.is_file())
+    page = card(origin, parities, latency, right=right, files=files)
+    (folder / "MODEL_CARD.md").write_text(page)
+    write_hub(folder, page, preprocessing(origin))
+    written = sorted(path for path in folder.rglob("*") if path.is_file())
     document = {
         "kind": KIND,
         "format": 1,
         "archsearch": __version__,
         "name": architecture.name,
         "digest": digest(architecture),
-        "parity": [each.to_dict() for each in found],
-        "files": {path.relative_to(place).as_posix(): _entry(path) for path in written},
+        "parity": [compared.to_dict() for compared in parities],
+        "files": {path.relative_to(folder).as_posix(): _entry(path) for path in written},
     }
-    _write_json(place / MANIFEST, document)
-    for path in (*written, place / MANIFEST):
+    _write_json(folder / MANIFEST, document)
+    for path in (*written, folder / MANIFEST):
         _sync(path)
-    sync_folder(place)
+    sync_folder(folder)
     return document
 
 
 def _written(
-    place: Path, network: Network, trial: Trial, wanted: tuple[formats.Format, ...], tell: Tell = lambda _: None
+    folder: Path, network: Network, trial: Trial, forms: tuple[formats.Format, ...], tell: Tell = lambda _: None
 ) -> list[Parity]:
     """Writes these formats with the weights, and compares each. Raises ParityLost for the first that differs."""
-    (place / WEIGHTS).write_bytes(weights_to_bytes(network.state_dict()))
-    if "python" in wanted:
-        (place / NAMES["python"]).write_text(source(network.architecture))
-    if {"onnx", "torch-export"} & {*wanted}:
+    (folder / WEIGHTS).write_bytes(weights_to_bytes(network.state_dict()))
+    if "python" in forms:
+        (folder / NAMES["python"]).write_text(source(network.architecture))
+    if {"onnx", "torch-export"} & {*forms}:
         exported = formats.program(network)
-        if "torch-export" in wanted:
-            formats.write_program(exported, place / NAMES["torch-export"])
-        if "onnx" in wanted:
-            formats.write_onnx(exported, place / NAMES["onnx"])
-    found = []
-    for form in wanted:
-        compared = trial.compare(form, place / NAMES[form], place / WEIGHTS)
+        if "torch-export" in forms:
+            formats.write_program(exported, folder / NAMES["torch-export"])
+        if "onnx" in forms:
+            formats.write_onnx(exported, folder / NAMES["onnx"])
+    parities = []
+    for form in forms:
+        compared = trial.compare(form, folder / NAMES[form], folder / WEIGHTS)
         if not compared.kept:
             raise ParityLost(
                 f"{compared}; allowed: below {parity.TOLERANCE:g}, and the same top-1. Nothing was written"
             )
         tell(str(compared))
-        found.append(compared)
-    return found
+        parities.append(compared)
+    return parities
 
 
-def _take_place(new: Path, output: Path) -> None:
+def _replace(new: Path, output: Path) -> None:
     """The new folder under the output's name; a bundle that stood there is removed after that."""
     old = new.with_name(new.name.replace(".new-", ".old-"))
     if output.exists():

@@ -26,9 +26,9 @@ HOW_READ = {
 def preprocessing(origin: Origin) -> dict[str, Any]:
     """Labels by the score's number, and how an image becomes what the network reads; null where it is not known."""
     channels, height, width = origin.architecture.input
-    images, said = origin.images, origin.described
-    labels = list(images.classes) if images is not None else said.get("classes")
-    name = images.name if images is not None else said.get("name")
+    images, data = origin.images, origin.described
+    labels = list(images.classes) if images is not None else data.get("classes")
+    name = images.name if images is not None else data.get("name")
     return {
         "labels": labels,
         "size": {"channels": channels, "height": height, "width": width},
@@ -36,8 +36,8 @@ def preprocessing(origin: Origin) -> dict[str, Any]:
         "dtype": "float32",
         "reading": HOW_READ.get(str(name)),
         "scaling": "pixel / 255, then (x - mean) / std by channel",
-        "mean": list(images.mean) if images is not None else said.get("mean"),
-        "std": list(images.std) if images is not None else said.get("std"),
+        "mean": list(images.mean) if images is not None else data.get("mean"),
+        "std": list(images.std) if images is not None else data.get("std"),
         "output": {"scores": origin.architecture.classes, "softmax": False},
     }
 
@@ -61,7 +61,7 @@ def card(
         "",
         "## How it was found",
         "",
-        *(f"- {sentence}" for sentence in origin.found),
+        *(f"- {sentence}" for sentence in origin.history),
         f"- Budget: {origin.budget or 'none known'}.",
         f"- archsearch {__version__}, torch {version('torch')}, Python {platform.python_version()}.",
         "",
@@ -75,7 +75,7 @@ def card(
         "",
         "## Files",
         "",
-        *(f"- `{name}`: {what}" for name, what in files.items()),
+        *(f"- `{name}`: {purpose}" for name, purpose in files.items()),
         "",
         "## Parity with the module that was trained",
         "",
@@ -90,7 +90,7 @@ def card(
 
 
 def _accuracy(origin: Origin, right: int | None) -> list[str]:
-    lines = [f"- {split}: {said}" for split, said in origin.accuracy.items()]
+    lines = [f"- {split}: {score}" for split, score in origin.accuracy.items()]
     if right is not None and origin.images is not None:
         count = len(origin.images.validation)
         low, high = wilson(right, count)
@@ -102,11 +102,11 @@ def _accuracy(origin: Origin, right: int | None) -> list[str]:
 
 
 def _data(origin: Origin) -> list[str]:
-    images, said = origin.images, origin.described
-    if images is None and not said:
+    images, data = origin.images, origin.described
+    if images is None and not data:
         return ["Not known."]
     if images is None:
-        return [f"`{said.get('name')}`, digest {said.get('digest')}."]
+        return [f"`{data.get('name')}`, digest {data.get('digest')}."]
     sizes = ", ".join(f"{len(images.split(name))} {name}" for name in ("train", "validation", "test"))
     return [f"`{images.name}`, digest {images.digest}: {sizes} images, {len(images.classes)} classes."]
 

@@ -26,11 +26,11 @@ class Model(Network, PyTorchModelHubMixin):
 
 def write_hub(bundle: Path, page: str, config: dict[str, Any]) -> None:
     """huggingface/ in a bundle that has model.py and weights.safetensors: nothing of it is written anew but names."""
-    place = bundle / FOLDER
-    place.mkdir()
-    shutil.copyfile(bundle / "model.py", place / "model.py")
-    shutil.copyfile(bundle / "weights.safetensors", place / "model.safetensors")
-    (place / "hub.py").write_text(HUB)
-    (place / "config.json").write_text(json.dumps({"preprocessing": config}, indent=1, ensure_ascii=False) + "\n")
+    folder = bundle / FOLDER
+    folder.mkdir()
+    shutil.copyfile(bundle / "model.py", folder / "model.py")
+    shutil.copyfile(bundle / "weights.safetensors", folder / "model.safetensors")
+    (folder / "hub.py").write_text(HUB)
+    (folder / "config.json").write_text(json.dumps({"preprocessing": config}, indent=1, ensure_ascii=False) + "\n")
     front = "---\nlibrary_name: pytorch\npipeline_tag: image-classification\ntags: [pytorch_model_hub_mixin]\n---\n\n"
-    (place / "README.md").write_text(front + page)
+    (folder / "README.md").write_text(front + page)

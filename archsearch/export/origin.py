@@ -34,12 +34,12 @@ AT_ONCE = 256
 class Origin:
     """A network with its weights, in eval mode, and what is known of it.
 
-    `found` are sentences on how it was found; `accuracy` what was scored before: split -> words. `images` is None
+    `history` are sentences on how it was found; `accuracy` what was scored before: split -> text. `images` is None
     where its data is not known here; `described` is then what a training's result.json says of them.
     """
 
     network: Network
-    found: tuple[str, ...] = ()
+    history: tuple[str, ...] = ()
     accuracy: Mapping[str, str] = field(default_factory=dict)
     budget: str = ""
     images: ImageSet | None = None
@@ -48,7 +48,7 @@ class Origin:
 
     @property
     def architecture(self) -> Architecture:
-        """The network's."""
+        """The architecture of the network."""
         return self.network.architecture
 
 
@@ -75,22 +75,22 @@ def of_file(architecture: Architecture, weights: Path) -> Origin:
         allowed = f"weights with {architecture.classes} classes"
         raise refuse("the weights have another number of classes", allowed=allowed, file=str(weights))
     result = _result(weights.with_name("result.json"), architecture)
-    found = [f"Weights from {weights.name}, as {start.source} names them."]
+    history = [f"Weights from {weights.name}, as {start.source} names them."]
     if result:
-        found.append(f"Trained by `archsearch train` for {result['epochs']} epochs with seed {result['seed']}.")
+        history.append(f"Trained by `archsearch train` for {result['epochs']} epochs with seed {result['seed']}.")
     scored = {
         split: f"{100 * result[split]['accuracy']:.2f} % (one training)"
         for split in ("validation", "test")
         if result.get(split)
     }
-    return Origin(network=network.eval(), found=tuple(found), accuracy=scored, described=result.get("data", {}))
+    return Origin(network=network.eval(), history=tuple(history), accuracy=scored, described=result.get("data", {}))
 
 
 def _result(file: Path, architecture: Architecture) -> dict[str, Any]:
     """What a training has left beside its weights; nothing where that is of another network."""
     try:
-        found: dict[str, Any] = json.loads(file.read_text())
-        return found if found["digest"] == digest(architecture) else {}
+        result: dict[str, Any] = json.loads(file.read_text())
+        return result if result["digest"] == digest(architecture) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -107,9 +107,9 @@ def of_trial(
     scored = {"validation": f"{100 * trial.value:.2f} % (as the search scored it)"} if trial.value is not None else {}
     if tested:
         scored["test"] = f"{100 * tested[-1]['test_accuracy']:.2f} % (looked at once, when the search had ended)"
-    found = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
-    found += [f"Trained with {spell(trial.training)}."] if trial.training else []
-    return _found(space, with_weights(architecture, weights, file), found, scored, tell)
+    history = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
+    history += [f"Trained with {spell(trial.training)}."] if trial.training else []
+    return _of_search(space, with_weights(architecture, weights, file), history, scored, tell)
 
 
 def of_confirmed(folder: ExperimentFolder, *, tell: Progress) -> Origin:
@@ -123,13 +123,15 @@ def of_confirmed(folder: ExperimentFolder, *, tell: Progress) -> Origin:
         raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(files.path)) from error
     network = with_weights(Architecture.from_yaml(files.best_yaml), weights, str(files.weights))
     scored = {split: _over_seeds(winner[split]) for split in ("validation", "test") if winner.get(split)}
-    found = [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."]
-    return _found(space, network, found, scored, tell)
+    history = [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."]
+    return _of_search(space, network, history, scored, tell)
 
 
-def _found(space: SearchSpace, network: Network, found: list[str], scored: dict[str, str], tell: Progress) -> Origin:
+def _of_search(
+    space: SearchSpace, network: Network, history: list[str], scored: dict[str, str], tell: Progress
+) -> Origin:
     return Origin(
-        network=network, found=tuple(found), accuracy=scored, budget=str(space.budget),
+        network=network, history=tuple(history), accuracy=scored, budget=str(space.budget),
         images=load_images(space.data, progress=tell), settings=space.data,
     )  # fmt: skip
 
@@ -149,4 +151,4 @@ def validation(images: ImageSet) -> tuple[Tensor, Tensor]:
 
     feed = feed_of(images, TrainingSettings(), torch.device("cpu"), workers=0)
     batches = list(feed.evaluation("validation", AT_ONCE))
-    return torch.cat([each for each, _ in batches]).contiguous(), torch.cat([labels for _, labels in batches])
+    return torch.cat([pixels for pixels, _ in batches]).contiguous(), torch.cat([labels for _, labels in batches])

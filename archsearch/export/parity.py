@@ -51,8 +51,8 @@ class Parity:
         return {**asdict(self), "tolerance": TOLERANCE, "kept": self.kept}
 
     def __str__(self) -> str:
-        same = "identical" if not self.other_top1 else f"other for {self.other_top1}"
-        return f"{self.format}: max difference {self.difference:.2g}, top-1 {same} on {self.images} images ({self.of})"
+        top1 = "identical" if not self.other_top1 else f"other for {self.other_top1}"
+        return f"{self.format}: max difference {self.difference:.2g}, top-1 {top1} on {self.images} images ({self.of})"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,19 +68,19 @@ class Trial:
         match form:
             case "python":
                 assert weights is not None, "model.py has its weights in another file"
-                found = by_python(file, weights, self.images)
+                scores = by_python(file, weights, self.images)
             case "onnx":
-                found = by_onnx(file, self.images)
+                scores = by_onnx(file, self.images)
             case "torch-export":
-                found = scores_of(torch.export.load(file).module(), self.images)
-        if found.shape != self.scores.shape:
-            raise ParityLost(f"{file.name} gives {tuple(found.shape)}, not {tuple(self.scores.shape)}")
+                scores = scores_of(torch.export.load(file).module(), self.images)
+        if scores.shape != self.scores.shape:
+            raise ParityLost(f"{file.name} gives {tuple(scores.shape)}, not {tuple(self.scores.shape)}")
         return Parity(
             format=form,
-            difference=(found - self.scores).abs().max().item(),
+            difference=(scores - self.scores).abs().max().item(),
             largest=self.scores.abs().max().item(),
             images=len(self.images),
-            other_top1=int((found.argmax(1) != self.scores.argmax(1)).sum()),
+            other_top1=int((scores.argmax(1) != self.scores.argmax(1)).sum()),
             of=self.of,
         )
 
@@ -110,8 +110,8 @@ def by_onnx(file: Path, images: Tensor) -> Tensor:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    found = [session.run(None, {IMAGES: part.numpy()})[0] for part in _parts(images)]
-    return torch.from_numpy(np.concatenate(found))
+    batches = [session.run(None, {IMAGES: part.numpy()})[0] for part in _parts(images)]
+    return torch.from_numpy(np.concatenate(batches))
 
 
 # -I: neither the current folder nor PYTHONPATH; the finder then refuses whatever is neither torch's nor Python's own.
@@ -144,19 +144,19 @@ with torch.no_grad(), open(scores, "wb") as file:
 
 def by_python(model: Path, weights: Path, images: Tensor) -> Tensor:
     """model.py with its weights, in a fresh interpreter with torch alone. Raises ParityLost where that fails."""
-    with tempfile.TemporaryDirectory() as place:
-        given, found = Path(place, "images"), Path(place, "scores")
-        given.write_bytes(images.contiguous().numpy().tobytes())
-        words = [model, weights, given, found, list(images.shape), torch.get_num_threads(), AT_ONCE]
-        command = [sys.executable, "-I", "-B", "-c", FRESH, *map(str, words)]
+    with tempfile.TemporaryDirectory() as folder:
+        images_file, scores_file = Path(folder, "images"), Path(folder, "scores")
+        images_file.write_bytes(images.contiguous().numpy().tobytes())
+        arguments = [model, weights, images_file, scores_file, list(images.shape), torch.get_num_threads(), AT_ONCE]
+        command = [sys.executable, "-I", "-B", "-c", FRESH, *map(str, arguments)]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=place)
+            process = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, cwd=folder)
         except subprocess.TimeoutExpired as error:
             raise ParityLost(f"{model.name} did not end within {SECONDS:.0f} s") from error
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        if process.returncode:
+            last = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
             raise ParityLost(f"{model.name} fails in an interpreter with torch alone: {last:.200}")
-        numbers = np.frombuffer(found.read_bytes(), np.float32)
+        numbers = np.frombuffer(scores_file.read_bytes(), np.float32)
     return torch.from_numpy(numbers.reshape(len(images), -1).copy())
 
 

@@ -88,11 +88,11 @@ def _no_weights(selection: Selection) -> InputError:
     with Ledger.read(folder.ledger) as ledger:
         finished = ledger.trials(TrialState.FINISHED)
     ids = [candidate.id for candidate in finished if folder.weights(candidate.number).is_file()]
-    more = f" and {len(ids) - MOST_LISTED} more" if len(ids) > MOST_LISTED else ""
+    unlisted = f" and {len(ids) - MOST_LISTED} more" if len(ids) > MOST_LISTED else ""
     state = f"{trial.state.value}: {trial.reason.splitlines()[0]:.80}" if trial.reason else trial.state.value
     return refuse(
         f"no weights of {trial.id} are kept ({state})",
-        allowed=f"{', '.join(ids[:MOST_LISTED])}{more}" if ids else "a trial with weights: there is none",
+        allowed=f"{', '.join(ids[:MOST_LISTED])}{unlisted}" if ids else "a trial with weights: there is none",
         hint="weights are kept of the best trial and of the Pareto front; "
         f"{_command(selection)} -o {trial.id}.yaml writes the network, for archsearch train",
         file="--trial" if selection.named else "EXPERIMENT",

@@ -20,17 +20,17 @@ def timm_arguments(architecture: Architecture) -> dict[str, Any] | None:
     for names, _ in PUBLISHED["timm"]:
         for name in names:
             theirs = get(name).model_copy(update={"input": architecture.input, "classes": architecture.classes})
-            if len(theirs.stages) == len(architecture.stages) and _same(theirs, architecture):
+            if len(theirs.stages) == len(architecture.stages) and _equivalent(theirs, architecture):
                 arguments = {"num_classes": architecture.classes, "in_chans": architecture.input[0]}
                 modules = dict(published_names(architecture, layout_of(name, "timm")))
                 return {"model": name, "arguments": arguments, "modules": modules}
     return None
 
 
-def _same(theirs: Architecture, ours: Architecture) -> bool:
-    """Not where the image is too small for theirs."""
+def _equivalent(theirs: Architecture, architecture: Architecture) -> bool:
+    """Whether both compute the same; False where the image is too small for timm's network."""
     try:
-        return digest(theirs) == digest(ours)
+        return digest(theirs) == digest(architecture)
     except InputError:
         return False
 

@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tracking-uri", default=None)
     parser.add_argument("--since", type=int, default=0, help="an end recorded up to this event is an older one")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     os.nice(19)  # below the trials: Ray runs its workers at 15
     from archsearch.tracking.outbox import without_password
 
@@ -39,14 +39,14 @@ def main() -> None:
 
     from archsearch.experiment import ExperimentFolder
 
-    folder = ExperimentFolder(given.folder)
+    folder = ExperimentFolder(arguments.folder)
     threading.Thread(target=_leave_behind, args=(folder,), daemon=True).start()
     from archsearch.tracking.follower import TrackingError, follow
     from archsearch.tracking.store import resolve_tracking_uri
 
-    uri = resolve_tracking_uri(given.tracking_uri)
+    uri = resolve_tracking_uri(arguments.tracking_uri)
     try:
-        follow(folder, uri, until_end=True, since=given.since)
+        follow(folder, uri, until_end=True, since=arguments.since)
     except TrackingError as error:
         sys.exit(str(error))
 
@@ -54,12 +54,12 @@ def main() -> None:
 def _leave_behind(folder: ExperimentFolder) -> None:
     """Ends this process, whatever it is at, some seconds after its driver was killed: nobody waits for it. A driver
     that ends in order waits itself. What is not sent then, `sync` sends."""
-    had_one, alone = False, 0
-    while alone < ORPHAN_SECONDS:
+    was_driven, seconds = False, 0
+    while seconds < ORPHAN_SECONDS:
         if folder.is_driven():
-            had_one, alone = True, 0
+            was_driven, seconds = True, 0
         else:
-            alone += had_one
+            seconds += was_driven
         time.sleep(1)
     logging.getLogger("archsearch.tracking").warning("the driver is gone; `archsearch sync` sends the rest")
     os._exit(1)

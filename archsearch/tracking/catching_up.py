@@ -12,10 +12,10 @@ from archsearch.tracking.store import resolve_tracking_uri
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """How many of the ledger's events a store has taken now, how many are left, and what it will never take."""
+    """How many of the ledger's events a store has taken now, how many remain, and what it will never take."""
 
     sent: int
-    left: int
+    remaining: int
     refused: list[str]
 
 
@@ -28,12 +28,12 @@ def sync(folder: ExperimentFolder, tracking_uri: str | None = None) -> Sent:
     uri = resolve_tracking_uri(tracking_uri)
     before = backlog(folder, uri)
     with Ledger.read(folder.ledger) as ledger:
-        known = ledger.last_event()
+        last = ledger.last_event()
     refused = follow(folder, uri, until_end=False)
-    left = backlog(folder, uri)
+    remaining = backlog(folder, uri)
     with Ledger.read(folder.ledger) as ledger:
-        came = ledger.last_event() - known
-    return Sent(sent=before + came - left, left=left, refused=refused)
+        added = ledger.last_event() - last
+    return Sent(sent=before + added - remaining, remaining=remaining, refused=refused)
 
 
 def backlog(folder: ExperimentFolder, tracking_uri: str | None = None) -> int:

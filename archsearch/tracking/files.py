@@ -17,23 +17,23 @@ def files_of(trial: Trial) -> dict[str, str]:
     """{name: text}: architecture.yaml, which every command of archsearch reads, and drawing.svg."""
     import yaml
 
-    words = dict(trial.architecture)
-    files = {"architecture.yaml": yaml.safe_dump(words, sort_keys=False, default_flow_style=None, width=110)}
-    with suppress(InputError):  # of a network that this version does not know, the words are there at least
-        files["drawing.svg"] = draw(Architecture.from_dict(words))
+    settings = dict(trial.architecture)
+    files = {"architecture.yaml": yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=110)}
+    with suppress(InputError):  # of a network that this version does not know, the settings are there at least
+        files["drawing.svg"] = draw(Architecture.from_dict(settings))
     return files
 
 
-def about(folder: ExperimentFolder, ledger: Ledger, best: Trial | None) -> str:
+def description_of(folder: ExperimentFolder, ledger: Ledger, best: Trial | None) -> str:
     """The search in Markdown: what it found, what that costs, and how to go on."""
     name = str(ledger.meta.get("name") or folder.name)
     lines = [f"# {name}", ""]
     if best is None or best.value is None:
         return "\n".join([*lines, "No trial has finished yet."])
-    found = ledger.events_of("tested", trial=best.number)
-    tested = f", {100 * found[-1].data['test_accuracy']:.2f} % on the test split" if found else ""
+    tests = ledger.events_of("tested", trial=best.number)
+    tested = f", {100 * tests[-1].data['test_accuracy']:.2f} % on the test split" if tests else ""
     cost = best.cost
-    figures = [f"{cost[key]:,.0f} {word}" for key, word in FIGURES.items() if key in cost]
+    figures = [f"{cost[key]:,.0f} {unit}" for key, unit in FIGURES.items() if key in cost]
     lines += [
         f"**Best: {best.id}**, {100 * best.value:.2f} % on the validation split{tested}; {', '.join(figures)}.",
         "",
@@ -42,7 +42,7 @@ def about(folder: ExperimentFolder, ledger: Ledger, best: Trial | None) -> str:
         "",
         "| | |",
         "|---|---|",
-        *(f"| {said} | `{command.format(name)}` |" for said, command in COMMANDS.items()),
+        *(f"| {purpose} | `{command.format(name)}` |" for purpose, command in COMMANDS.items()),
     ]
     if folder.report.is_file():
         lines += ["", "The report is among this run's artifacts: `report.html`."]

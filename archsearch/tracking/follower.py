@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState, crash_point
-from archsearch.tracking.files import DESCRIPTION, about, files_of
+from archsearch.tracking.files import DESCRIPTION, description_of, files_of
 from archsearch.tracking.outbox import Outbox, without_password
 from archsearch.tracking.store import Store, lasting
 from archsearch.tracking.translate import (
@@ -28,9 +28,9 @@ from archsearch.tracking.translate import (
     Update,
     costs,
     milliseconds,
+    params_of,
     shared_view,
     updates,
-    words,
 )
 
 _log = logging.getLogger("archsearch.tracking")
@@ -57,7 +57,7 @@ class BeingSent(TrackingError):
 
 
 class Sender:
-    """Sends one search's events to one store. Made anew after every failure, for it looks at what is there."""
+    """Sends one search's events to one store. Made anew after every failure: it first lists the store's runs."""
 
     def __init__(self, folder: ExperimentFolder, ledger: Ledger, outbox: Outbox, store: Store) -> None:
         self._folder, self._ledger, self._outbox, self._store = folder, ledger, outbox, store
@@ -94,18 +94,18 @@ class Sender:
         return [Update(trial=SEARCH, points=points)] if points else []
 
     def settle(self, *, driven: bool) -> None:
-        """Nobody goes on: the best is marked, files are kept, and no run is left RUNNING."""
+        """At the end of a session: the best is marked, files are sent, and no run stays RUNNING."""
         state = self._ledger.state
         if state == "running" and not driven:
             state = "interrupted"
         best = self._ledger.best()
         trials = {trial.number: trial for trial in self._ledger.trials()}
         self._adopt(best)
-        for found in list(self._store.runs(self._experiment, self._ledger.id)):
-            if found.trial == SEARCH:
+        for listed in list(self._store.runs(self._experiment, self._ledger.id)):
+            if listed.trial == SEARCH:
                 self._settle_search(state, best)
-            elif found.trial in trials:
-                self._settle_trial(found.run, found.status, trials[found.trial], found.tags, best)
+            elif listed.trial in trials:
+                self._settle_trial(listed.run, listed.status, trials[listed.trial], listed.tags, best)
 
     # ---- one run
 
@@ -127,16 +127,16 @@ class Sender:
 
     def _log_trial(self, update: Update) -> str:
         """Logs into the trial's run, which is created and described when it is not yet."""
-        known = self._outbox.run(update.trial)
-        if known is not None and known[1]:
-            self._store.log(known[0], points=update.points, tags=update.tags)
-            return known[0]
+        recorded = self._outbox.run(update.trial)
+        if recorded is not None and recorded[1]:
+            self._store.log(recorded[0], points=update.points, tags=update.tags)
+            return recorded[0]
         trial = self._ledger.trial(update.trial)
-        run = known[0] if known is not None else self._create(trial)
+        run = recorded[0] if recorded is not None else self._create(trial)
         if trial.number == 1:
             self._show(trial)
         points = [*costs(trial), *update.points]
-        self._store.log(run, points=points, params=words(trial), tags=update.tags)
+        self._store.log(run, points=points, params=params_of(trial), tags=update.tags)
         for name, text in files_of(trial).items():
             self._store.text(run, text, name)
         crash_point("run-described")
@@ -159,18 +159,18 @@ class Sender:
         A second one can only come of a request that seemed lost and was done after all.
         """
         parent = self._outbox.parent
-        for found in list(self._store.runs(self._experiment, self._ledger.id)):
-            known = parent if found.trial == SEARCH else (self._outbox.run(found.trial) or (None,))[0]
-            if known is not None and known != found.run:
-                if found.trial == SEARCH or self._store.exists(known):
-                    _log.warning("run %s is trial %d a second time: deleted", found.run, found.trial)
-                    self._store.delete(found.run)
+        for listed in list(self._store.runs(self._experiment, self._ledger.id)):
+            recorded = parent if listed.trial == SEARCH else (self._outbox.run(listed.trial) or (None,))[0]
+            if recorded is not None and recorded != listed.run:
+                if listed.trial == SEARCH or self._store.exists(recorded):
+                    _log.warning("run %s is trial %d a second time: deleted", listed.run, listed.trial)
+                    self._store.delete(listed.run)
                     continue
-                known = None
-            if found.trial == SEARCH:
-                parent = found.run
-            elif known is None:
-                self._outbox.keep(found.trial, found.run, described=False)
+                recorded = None
+            if listed.trial == SEARCH:
+                parent = listed.run
+            elif recorded is None:
+                self._outbox.keep(listed.trial, listed.run, described=False)
         if parent is None:
             tags = {EXPERIMENT_TAG: self._ledger.id, TRIAL_TAG: str(SEARCH)}
             started = milliseconds(self._ledger.meta["created"])
@@ -181,7 +181,7 @@ class Sender:
             self._show(best)
             if self._folder.space_yaml.is_file():
                 self._store.text(parent, self._folder.space_yaml.read_text(), "space.yaml")
-            self._outbox.place(self._experiment, parent)
+            self._outbox.remember(self._experiment, parent)
 
     def _show(self, example: Trial | None) -> None:
         """The search's view: its columns are those that a trial has."""
@@ -189,10 +189,10 @@ class Sender:
         self._store.tag_experiment(self._experiment, f"mlflow.sharedViewState.{self._ledger.id}", view)
 
     def _settle_trial(self, run: str, status: str, trial: Trial, tags: object, best: Trial | None) -> None:
-        wanted = _STATUS_OF[trial.state] if trial.state.ended else "KILLED"
+        target = _STATUS_OF[trial.state] if trial.state.ended else "KILLED"
         marked = isinstance(tags, dict) and BEST_TAG in tags
-        if status != wanted:
-            self._store.status(run, wanted, milliseconds(trial.ended or time.time()))
+        if status != target:
+            self._store.status(run, target, milliseconds(trial.ended or time.time()))
         if not trial.state.ended:
             paused = trial.state is TrialState.PAUSED  # as it would be had nobody interrupted the search
             self._store.log(run, tags={STATE_TAG: "paused" if paused else "interrupted"})
@@ -213,7 +213,7 @@ class Sender:
             "failed": counts.failed,
             "rejected": counts.rejected,
         }
-        tags = {STATE_TAG: state, DESCRIPTION: about(self._folder, self._ledger, best)}
+        tags = {STATE_TAG: state, DESCRIPTION: description_of(self._folder, self._ledger, best)}
         if best is not None and best.value is not None:
             figures |= {"best_accuracy": best.value, **{f"best_{k}": v for k, v in best.cost.items()}}
             tags |= {"archsearch.best_trial": best.id, "archsearch.best_digest": best.digest}
@@ -227,14 +227,14 @@ class Sender:
 
 
 def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, since: int = 0) -> list[str]:
-    """Sends the ledger's events to the store; what the store will never take, in words.
+    """Sends the ledger's events to the store; returns what the store refused for good, a message each.
 
     until_end: until the session ends (an `ended` event with an id above `since`) or its driver is gone, trying
     for ever while the driver lives. Otherwise: what there is now. Raises TrackingError after three failures, or
     15 s of them without a driver, and BeingSent where another process sends.
     """
     patience = _DRIVEN_PATIENCE if folder.is_driven() else _LOCK_PATIENCE
-    with _alone(folder, None if until_end else patience), Ledger.read(folder.ledger) as ledger:
+    with _sole_sender(folder, None if until_end else patience), Ledger.read(folder.ledger) as ledger:
         delay, failures, failing_since = 0.5, 0, 0.0
         while folder.ledger.exists():
             try:
@@ -254,7 +254,7 @@ def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, sinc
 
 
 def _pass(folder: ExperimentFolder, tracking_uri: str, ledger: Ledger, *, until_end: bool, since: int) -> list[str]:
-    """From opening the store to the end, or to the first failure."""
+    """Opens the store and sends until the session ends; what was refused. Raises the first failure."""
     with Outbox(folder.outbox, tracking_uri) as outbox:
         sender = Sender(folder, ledger, outbox, Store(tracking_uri))
         while True:
@@ -277,8 +277,8 @@ def _ended(ledger: Ledger, since: int) -> bool:
 
 
 @contextlib.contextmanager
-def _alone(folder: ExperimentFolder, patience: float | None) -> Iterator[None]:
-    """One sender an experiment: two would each create the run that neither has found."""
+def _sole_sender(folder: ExperimentFolder, patience: float | None) -> Iterator[None]:
+    """One sender an experiment: two would each create the run that neither has listed."""
     with folder.tracking_lock.open("a") as file:
         until = None if patience is None else time.monotonic() + patience
         while True:

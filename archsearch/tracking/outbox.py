@@ -79,12 +79,12 @@ class Outbox:
         """Id of the search's own run."""
         return self._target("parent")
 
-    def place(self, experiment: str, parent: str) -> None:
+    def remember(self, experiment: str, parent: str) -> None:
         """Remembers where the search lives in the store."""
         self._db.execute("UPDATE targets SET experiment = ?, parent = ? WHERE uri = ?", (experiment, parent, self._uri))
 
     def run(self, trial: int) -> tuple[str, bool] | None:
-        """The trial's run, and whether its words and cost were sent."""
+        """The trial's run, and whether its params and cost were sent."""
         row = self._db.execute(
             "SELECT run, described FROM runs WHERE uri = ? AND trial = ?", (self._uri, trial)
         ).fetchone()

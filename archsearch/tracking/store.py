@@ -75,19 +75,19 @@ class Store:
         """The id of the active experiment of that name; one that was deleted is left so, and name-2 is used."""
         from mlflow.exceptions import MlflowException
 
-        wanted, count = name, 1
-        while found := self._client.get_experiment_by_name(wanted):
-            if found.lifecycle_stage == "active":
-                return str(found.experiment_id)
+        candidate, count = name, 1
+        while existing := self._client.get_experiment_by_name(candidate):
+            if existing.lifecycle_stage == "active":
+                return str(existing.experiment_id)
             count += 1
-            wanted = f"{name}-{count}"
-        place = None if self._database is None else (self._database.absolute().parent / "artifacts").as_uri()
+            candidate = f"{name}-{count}"
+        artifacts = None if self._database is None else (self._database.absolute().parent / "artifacts").as_uri()
         try:
-            return str(self._client.create_experiment(wanted, artifact_location=place))
+            return str(self._client.create_experiment(candidate, artifact_location=artifacts))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return str(self._client.get_experiment_by_name(wanted).experiment_id)  # another search was quicker
+            return str(self._client.get_experiment_by_name(candidate).experiment_id)  # another search was quicker
 
     def exists(self, run: str) -> bool:
         """Whether the run is there, and not deleted."""
@@ -102,17 +102,17 @@ class Store:
 
     def runs(self, experiment: str, search: str) -> Iterator[FoundRun]:
         """Every active run of the search, oldest first."""
-        page = None
-        wanted = f"tags.`{EXPERIMENT_TAG}` = '{search}'"
+        token = None
+        condition = f"tags.`{EXPERIMENT_TAG}` = '{search}'"
         while True:
-            found = self._client.search_runs(
-                [experiment], wanted, max_results=1000, order_by=["attributes.start_time"], page_token=page
+            page = self._client.search_runs(
+                [experiment], condition, max_results=1000, order_by=["attributes.start_time"], page_token=token
             )
-            for run in found:
+            for run in page:
                 trial = int(run.data.tags.get(TRIAL_TAG, SEARCH))
                 yield FoundRun(run=run.info.run_id, trial=trial, status=run.info.status, tags=run.data.tags)
-            page = found.token
-            if not page:
+            token = page.token
+            if not token:
                 return
 
     def create(self, experiment: str, name: str, started: int, tags: Mapping[str, str]) -> str:
@@ -132,11 +132,11 @@ class Store:
         from mlflow.entities import Metric, Param, RunTag
 
         metrics = [Metric(p.key, p.value, p.milliseconds, p.step) for p in points]
-        words = [Param(key, value) for key, value in (params or {}).items()]
+        parameters = [Param(key, value) for key, value in (params or {}).items()]
         marks = [RunTag(key, value) for key, value in (tags or {}).items()]
-        while metrics or words or marks:
-            self._client.log_batch(run, metrics=metrics[:800], params=words[:100], tags=marks[:100])
-            metrics, words, marks = metrics[800:], words[100:], marks[100:]
+        while metrics or parameters or marks:
+            self._client.log_batch(run, metrics=metrics[:800], params=parameters[:100], tags=marks[:100])
+            metrics, parameters, marks = metrics[800:], parameters[100:], marks[100:]
 
     def status(self, run: str, status: str, ended: int | None) -> None:
         """RUNNING, SCHEDULED, FINISHED, KILLED or FAILED; `ended` in milliseconds."""

@@ -1,4 +1,4 @@
-"""Ledger events in MLflow's words: which points, tags and states they are. Pure: nothing is sent here."""
+"""Ledger events as MLflow keeps them: which points, tags and states they are. Pure: nothing is sent here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXPERIMENT_TAG = "archsearch.experiment_id"
 TRIAL_TAG = "archsearch.trial"
 STATE_TAG = "archsearch.state"
 BEST_TAG = "archsearch.best"
-SEARCH = 0  # the parent's place among trial numbers, which count from 1
+SEARCH = 0  # the parent's number among trials, which count from 1
 _STATUS = {
     "started": ("RUNNING", "running"),
     "requeued": ("SCHEDULED", "waiting"),
@@ -52,32 +52,32 @@ class Update:
 
 def updates(events: Iterable[Event]) -> list[Update]:
     """One Update a run, in the order in which the runs appear."""
-    found: dict[int, Update] = {}
+    by_trial: dict[int, Update] = {}
     for event in events:
         match event.kind:
             case "proposed" | "rejected":
                 continue  # a run begins when its trial does; rejections are counted at the end
             case "began" | "ended":
-                _session(found.setdefault(SEARCH, Update(trial=SEARCH)), event)
+                _session(by_trial.setdefault(SEARCH, Update(trial=SEARCH)), event)
             case "epoch":
-                update = found.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH))
+                update = by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH))
                 metrics = event.data["metrics"]
                 update.points += _points(metrics, event.time, step=event.data["epoch"])
             case "correlated":
-                _correlation(found.setdefault(SEARCH, Update(trial=SEARCH)), event)
+                _correlation(by_trial.setdefault(SEARCH, Update(trial=SEARCH)), event)
             case kind if kind in _STATUS:
-                _life(found.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH)), event)
+                _life(by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH)), event)
             case _:
-                update = found.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH))
+                update = by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH))
                 named = {f"{event.kind}_{key}": value for key, value in event.data.items()}
                 update.points += _points(named, event.time, step=0)
-    return list(found.values())
+    return list(by_trial.values())
 
 
-def words(trial: Trial) -> dict[str, str]:
+def params_of(trial: Trial) -> dict[str, str]:
     """A trial's params: its choices as they are named in the space, its digest and its seed."""
-    said = {**trial.choices, "digest": trial.digest, "seed": trial.seed}
-    return {_key(key): str(value)[:6000] for key, value in said.items()}
+    params = {**trial.choices, "digest": trial.digest, "seed": trial.seed}
+    return {_key(key): str(value)[:6000] for key, value in params.items()}
 
 
 def costs(trial: Trial) -> list[Point]:
@@ -126,16 +126,16 @@ def _life(update: Update, event: Event) -> None:
         # Its own key: a superseded attempt may have left a later epoch in the metric's history.
         update.points += _points({"final_accuracy": event.data["value"]}, event.time, step=0)
     elif event.kind == "paused":
-        # Not the same key: what a rung says is no full training's accuracy.
+        # Not the same key: a rung's score is no full training's accuracy.
         update.points += _points({"rung_accuracy": event.data["value"]}, event.time, step=event.data["rung"])
 
 
 def _correlation(update: Update, event: Event) -> None:
     """Of a rung with the next, over the number of trials that it was taken on."""
-    said, bracket = event.data, event.data["bracket"]
-    prefix = f"rung_{said['rung']}_" + (f"bracket_{bracket}_" if bracket else "")
-    named = {prefix + "correlation": said["correlation"], prefix + "corrected_correlation": said["corrected"]}
-    update.points += _points(named, event.time, step=said["n"])
+    data, bracket = event.data, event.data["bracket"]
+    prefix = f"rung_{data['rung']}_" + (f"bracket_{bracket}_" if bracket else "")
+    named = {prefix + "correlation": data["correlation"], prefix + "corrected_correlation": data["corrected"]}
+    update.points += _points(named, event.time, step=data["n"])
 
 
 def _points(metrics: Mapping[str, Any], time: float, *, step: int) -> list[Point]:

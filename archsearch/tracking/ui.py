@@ -91,8 +91,8 @@ def serve(
         if not up:
             view.stop()
             log.seek(0)
-            said = log.read().decode(errors="replace").strip().split("\n")[-5:]
-            raise RuntimeError(without_password("MLflow's server does not come up:\n" + "\n".join(said)))
+            lines = log.read().decode(errors="replace").strip().split("\n")[-5:]
+            raise RuntimeError(without_password("MLflow's server does not come up:\n" + "\n".join(lines)))
     return view
 
 

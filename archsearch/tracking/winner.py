@@ -74,10 +74,10 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
     winner = winner_of(folder)
     uri = resolve_tracking_uri(tracking_uri)
     with Ledger.read(folder.ledger) as ledger, Outbox(folder.outbox, uri) as outbox:
-        known = outbox.run(winner.trial.number) if winner is not None else None
+        recorded = outbox.run(winner.trial.number) if winner is not None else None
         name, search = _model_name(ledger), ledger.id
         over = any(event.data["state"] == "finished" for event in ledger.events_of("ended"))
-    if winner is None or known is None or not over:
+    if winner is None or recorded is None or not over:
         return None
     Store(uri)  # MLflow's environment, before it is imported
     from mlflow.tracking import MlflowClient
@@ -87,7 +87,7 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
         if version.tags.get(WEIGHTS_TAG) == weights:
             return f"{name} version {version.version}"
     tags = {EXPERIMENT_TAG: search, TRIAL_TAG: winner.trial.id, "archsearch.digest": digest(winner.architecture)}
-    version = _log(client, uri, winner, name=name, run=known[0], description=_described(folder, winner))
+    version = _log(client, uri, winner, name=name, run=recorded[0], description=_described(folder, winner))
     for key, value in {**tags, WEIGHTS_TAG: weights}.items():
         client.set_model_version_tag(name, version, key, value)
     return f"{name} version {version}"
@@ -138,12 +138,12 @@ def _model_name(ledger: Ledger) -> str:
 
 def _described(folder: ExperimentFolder, winner: Winner) -> str:
     """What one must know to use it, as Markdown."""
-    said = f"The network `{digest(winner.architecture)}` of the search `{folder.name}`"
-    said += ", trained anew by `archsearch confirm`." if winner.confirmed else f", trial {winner.trial.id}."
+    sentence = f"The network `{digest(winner.architecture)}` of the search `{folder.name}`"
+    sentence += ", trained anew by `archsearch confirm`." if winner.confirmed else f", trial {winner.trial.id}."
     figures = {key: round(value, 6) for key, value in winner.metrics.items()}
     inputs = ", ".join(map(str, winner.architecture.input))
     return (
-        f"{said}\n\nTakes float32 images (N, {inputs}), normalised as in training "
+        f"{sentence}\n\nTakes float32 images (N, {inputs}), normalised as in training "
         f"(`archsearch export {folder.name} -o bundle` writes preprocessing and labels), and gives "
         f"{winner.architecture.classes} scores an image.\n\n```json\n{json.dumps(figures, indent=1)}\n```"
     )

@@ -51,7 +51,7 @@ def test_the_report_leads_to_mlflow_once_that_knows_the_search(tmp_path: Path, m
     for uri, address in (("", "http://127.0.0.1:5000"), ("http://me:secret@team:80", "http://team:80")):
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
         with Outbox(folder.outbox, resolve_tracking_uri()) as outbox:
-            outbox.place("7", "parent")
+            outbox.remember("7", "parent")
         assert main(["report", str(folder.path)]) == 0
         said = folder.report.read_text()
         assert f'<a href="{address}/#/experiments/7/runs?' in said

@@ -98,11 +98,11 @@ def test_a_search_of_four_workers_is_in_postgresql_each_point_once(
         check_whole(folder, planned=10)
         assert follower is not None
         drain(follower, timeout=600)
-        assert sync(folder, server.uri).left == 0
+        assert sync(folder, server.uri).remaining == 0
         check_tracking(folder, server.database)
         with asking(server.database) as ask:
             (kept,) = ask("SELECT count(*) FROM metrics", ())[0]
-        assert sync(folder, server.uri).left == 0
+        assert sync(folder, server.uri).remaining == 0
         with asking(server.database) as ask:
             assert ask("SELECT count(*) FROM metrics", ()) == [(kept,)], "a second sync has added points"
         stored = {file.name: file.read_text() for file in (server.folder / "artifacts").rglob("*.yaml")}

@@ -118,7 +118,7 @@ def through_an_outage(place: Path, kind: str, *, seconds: float, store: str) -> 
 def _arrive(folder: ExperimentFolder, uri: str, follower: object) -> None:
     drain(follower, timeout=120)  # type: ignore[arg-type]
     with redirect_stdout(StringIO()) as said:
-        assert sync(folder, uri).left == 0
+        assert sync(folder, uri).remaining == 0
     assert said.getvalue() == "", "stdout is for `sync --json`"
 
 

@@ -57,7 +57,7 @@ class Soak:
             if self._session():
                 break
         with serve(None, self.store, port=self.port):
-            assert sync(self.folder, self.uri).left == 0
+            assert sync(self.folder, self.uri).remaining == 0
         check_whole(self.folder, planned=TRIALS)
         check_tracking(self.folder, self.store)
         check_gone(self.mark, within=GONE)

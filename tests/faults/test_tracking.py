@@ -38,7 +38,7 @@ def test_the_follower_killed_at_every_named_place(tmp_path: Path, searched: Expe
         crash = f"{place}:3" if place in ("run-created", "run-described") else place
         assert in_a_child(lambda uri=uri: sync(searched, uri), crash=crash) == -9, f"{place}: it never passed there"
         found = sync(searched, uri)
-        assert found.left == 0 and not found.refused
+        assert found.remaining == 0 and not found.refused
         check_tracking(searched, uri)
 
 
@@ -48,7 +48,7 @@ def test_an_outbox_that_is_torn_while_it_is_used_makes_no_second_run(
     uri = a_copy(empty, tmp_path / "store.db")
     assert in_a_child(lambda: sync(searched, uri), crash="points-sent") == -9
     searched.outbox.write_bytes(searched.outbox.read_bytes()[:5000])
-    assert sync(searched, uri).left == 0
+    assert sync(searched, uri).remaining == 0
     check_tracking(searched, uri)
 
 

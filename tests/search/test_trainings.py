@@ -25,7 +25,7 @@ from archsearch.search.proposing.warm_start import carry_over
 from archsearch.space import RecordedChoices, SearchSpace, load_space
 from archsearch.space.many.feasible import Feasible
 from archsearch.space.overrides import read_train_settings
-from archsearch.tracking.translate import words as params_of
+from archsearch.tracking.translate import params_of
 from tests.search.local import drive_locally, tiny
 from tests.search.test_confirm import Told
 from tests.search.test_search import story

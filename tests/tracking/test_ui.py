@@ -42,7 +42,7 @@ def test_a_port_in_use_is_refused_at_once() -> None:
 def test_a_server_of_somebody_elses_is_linked_to(tmp_path: Path) -> None:
     folder = ExperimentFolder(tmp_path / "search")
     with fill.new(folder) as ledger, Outbox(folder.outbox, "http://tracking:5000/") as outbox:
-        outbox.place("7", "parent")
+        outbox.remember("7", "parent")
         view = serve(folder, "http://tracking:5000/")
         assert view.url == f"http://tracking:5000/#/experiments/7/runs?viewStateShareKey={ledger.id}"
     assert view.process is None and view.wait() == 0

@@ -31,7 +31,7 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
     before, code, problem, model = backlog(folder, tracking_uri), DONE, "", None
     try:
         result = send(folder, tracking_uri)
-        sent, remaining = result.sent, result.left
+        sent, remaining = result.sent, result.remaining
         if result.refused:
             code, problem = FAILED, f"MLflow refuses {_count(len(result.refused), 'update')}: {result.refused[0]}"
         model = registered(folder, tracking_uri)
