@@ -1,4 +1,4 @@
-"""How words depend on one another: `when`, the order of asking, and what a space must say."""
+"""How parameters depend on one another: `when`, the order of asking, and what a space must set."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from archsearch.space.parameters import Parameter, Term, allowed_for, check_valu
 
 
 def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[str, Parameter], list[Problem]]:
-    """The words with their conditions resolved, in an order in which each can be asked; and what is wrong.
+    """The parameters with their conditions resolved, in an order in which each can be asked; and what is wrong.
 
-    A word comes after those that its `when` names; otherwise the vocabulary's order holds, whatever the file's,
+    A parameter comes after those that its `when` names; otherwise the vocabulary's order holds, whatever the file's,
     so that the same seed draws the same networks from the file as written and as resolved.
     """
     arranged, problems = arrange(document, parameters, vocabulary())
@@ -24,7 +24,7 @@ def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[
 def arrange(
     document: Document, parameters: dict[str, Parameter], terms: Mapping[str, Term]
 ) -> tuple[dict[str, Parameter], list[Problem]]:
-    """`connect` for words of another vocabulary, without what a network needs: conditions may name words of `known`."""
+    """`connect` for parameters of any vocabulary, without what a network needs; conditions may name all of `terms`."""
     problems: list[Problem] = []
     resolved = {name: _resolve(document, parameter, terms, problems) for name, parameter in parameters.items()}
     if problems:
@@ -48,7 +48,7 @@ def _resolve(document: Document, parameter: Parameter, terms: Mapping[str, Term]
     domain = parameter.domain
     for name, values in (domain.when if domain else {}).items():
         loc = (*parameter.term.loc, "when", name)
-        # Within a group a bare name means the group's own word first.
+        # Within a group a bare name means the group's own parameter first.
         names = [full for full in (f"{parameter.term.group}.{name}", name) if full in terms]
         if not names:
             problems.append(unknown_field(document, loc, [_as_written(term) for term in terms.values()]))
@@ -72,7 +72,7 @@ def _as_written(term: Term) -> str:
 def _visit(
     name: str, parameters: dict[str, Parameter], ordered: dict[str, Parameter], path: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """Depth first; adds a word after those it depends on. Returns a circle where it meets one."""
+    """Depth first; adds a parameter after those it depends on. Returns a circle where it meets one."""
     if name in path:
         return (*path[path.index(name) :], name)
     if name in parameters and name not in ordered:

@@ -1,4 +1,4 @@
-"""What a word may have instead of one plain value: a choice, a range, or one value a stage."""
+"""What a parameter may have instead of one plain value: a choice, a range, or one value a stage."""
 
 from __future__ import annotations
 

@@ -139,8 +139,6 @@ def _settled(data: DataSettings, document: Document) -> tuple[DataSettings, tupl
     images = facts(data).images if data.name != "folder" else None
     if images is None or data.validation < images / 2:
         return data, ()
-    if data.validation < 1:
-        return data, ()
     note = (
         f"data.validation: {data.validation:,} of {data.name}'s {images:,} training images is half of them or more; "
         f"{SHARE:.0%} are taken instead"

@@ -101,10 +101,8 @@ def _own_words(kind: type[Domain]) -> list[tuple[str, FieldInfo]]:
 def _terms(terms: Iterable[Term]) -> str:
     rows = []
     for term in terms:
-        default = "required" if term.required and term.name != "stages" else shorten(term.default())
-        if term.name == "stages":
-            default = "required"
-        elif term.name == "stride":
+        default = "required" if term.required else shorten(term.default())
+        if term.name == "stride":
             default = "1, then 2"
         rows.append((term.field if term.group else term.name, allowed_for(term), default, term.info.description))
     return _rows(rows)

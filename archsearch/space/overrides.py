@@ -1,4 +1,4 @@
-"""`--set key=value`: one value of a search-space file, set from the command line; the words of `archsearch train`."""
+"""`--set key=value`: one value of a file, set from the command line; the settings of `archsearch train`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _apply(document: Document, text: str) -> Document:
 
 
 class TrainSettings(StrictModel):
-    """The words that `archsearch train` takes with --set."""
+    """The settings that `archsearch train` takes with --set."""
 
     data: DataSettings
     training: TrainingSettings

@@ -1,4 +1,4 @@
-"""The flat words of `space:`, derived from the models of architecture/spec.py, and what a file says of each."""
+"""The parameters of `space:`, from the fields of the models of architecture/spec.py, and what a file sets them to."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MOST_STAGES = next(c.max_length for c in Architecture.model_fields["stages"].me
 
 
 class _Net(StrictModel):
-    """The word that counts the stages; an Architecture lists them instead."""
+    """The parameter that counts the stages; an Architecture lists them instead."""
 
     stages: int = Field(ge=1, le=_MOST_STAGES, description="Number of stages.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Term:
-    """A word that a space may use: the field of a model that it sets, most often one of architecture/spec.py.
+    """A parameter that a space may set: the field of a model that it sets, most often one of architecture/spec.py.
 
     `section` is the file's part below which its dotted name is written; none where the name begins with the part.
     """
@@ -58,7 +58,7 @@ class Term:
 
     @property
     def domains(self) -> str:
-        """What a file may write for it, in words."""
+        """What a file may write for it, as text."""
         return ", ".join(DOMAINS) + (f", or {EACH_STAGE}" if self.per_stage else "")
 
     @property
@@ -81,7 +81,7 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A word as a space sets it: a plain value or a domain, and the conditions under which it is asked."""
+    """A parameter as a space sets it: a plain value or a domain, and the conditions under which it is asked."""
 
     term: Term
     value: Scalar | Domain
@@ -127,7 +127,7 @@ class Parameter:
 
 @cache
 def vocabulary() -> Mapping[str, Term]:
-    """Every word by its name; those of a group are dotted, as survival.schedule."""
+    """Every term by its name; those of a group are dotted, as survival.schedule."""
     terms = [Term(name="stages", owner=_Net, field="stages")]
     terms += [Term(name=f, owner=Stage, field=f, per_stage=True) for f in Stage.model_fields if f != "block"]
     terms += [
@@ -140,7 +140,7 @@ def vocabulary() -> Mapping[str, Term]:
 
 @cache
 def groups() -> Mapping[str, type[StrictModel]]:
-    """The groups of words that belong to no stage: stem, head, survival."""
+    """The models of the parameters that belong to no stage: stem, head, survival."""
     return {
         name: info.annotation
         for name, info in Architecture.model_fields.items()
@@ -149,7 +149,7 @@ def groups() -> Mapping[str, type[StrictModel]]:
 
 
 def read_parameters(document: Document) -> tuple[dict[str, Parameter], list[Problem]]:
-    """What a file's `space:` says, each word checked against its own constraints; and what is wrong with it."""
+    """What a file's `space:` says, each parameter checked against its own constraints; and what is wrong with it."""
     parameters: dict[str, Parameter] = {}
     problems: list[Problem] = []
     space = document.data["space"]
@@ -186,7 +186,7 @@ def _read_group(
 def read_parameter(
     document: Document, term: Term, value: Any, parameters: dict[str, Parameter], problems: list[Problem]
 ) -> None:
-    """Adds what a file says of a word to `words`, or what is wrong with that to `problems`."""
+    """Adds what a file says of a term to `parameters`, or what is wrong with that to `problems`."""
     result, wrong = _read_domain(document, term, value) if isinstance(value, dict) else (value, [])
     if isinstance(value, list):
         options = shorten(value)
@@ -241,7 +241,7 @@ def _check_values(document: Document, term: Term, value: Any) -> list[Problem]:
 
 
 def check_value(document: Document, term: Term, value: Any, loc: Loc) -> Problem | None:
-    """What keeps a word from having a value, by its own constraints; None where nothing does."""
+    """What keeps a term from having a value, by its own constraints; None where nothing does."""
     try:
         term.owner.model_validate({term.field: value})
     except ValidationError as error:
@@ -261,7 +261,7 @@ def _is_number(value: Scalar) -> bool:
 
 
 def allowed_for(term: Term) -> str:
-    """What the word takes, in words."""
+    """What the term takes, as text."""
     return describe(step_into(term.owner, (term.field,)))
 
 
@@ -273,5 +273,5 @@ def _data(document: Document, loc: Loc) -> Any:
 
 
 def per_stage_values(parameter: Parameter) -> int | None:
-    """How many stages a word with fixed values names; None for every other word."""
+    """How many stages a parameter with a value for each names; None for every other."""
     return len(parameter.value.values) if isinstance(parameter.value, PerStage) else None

@@ -37,7 +37,7 @@ class Extreme:
 def smallest(space: SearchSpace, count: str = "flops") -> Extreme:
     """The space's network with the least of `count`: flops, params, macs or activations.
 
-    Small spaces are counted in full. In larger ones every word is moved on its own until nothing gets smaller,
+    Small spaces are counted in full. In larger ones every choice is moved on its own until nothing gets smaller,
     from several starts. Raises InputError where no network of the space can be built.
     """
     return _extreme(space, count, sign=1)

@@ -15,7 +15,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema, draft 2020-12. What depends on several words at once, `load_space` alone checks."""
+    """JSON Schema, draft 2020-12. What depends on several fields at once, `load_space` alone checks."""
     schema = _schema_of(SpaceFile)
     schema["properties"]["space"] = _space()
     schema["properties"]["training"]["properties"] |= {

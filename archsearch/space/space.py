@@ -27,7 +27,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """A search-space file as resolved. `words`, those of a network, stand in an order in which each can be asked;
+    """A search-space file as resolved. `parameters`, those of a network, stand in an order in which each can be asked;
     `trainings` knows those of a training.
 
     `notes` tells what was settled otherwise than the file says, for people; `document` knows the file's lines.
@@ -48,23 +48,23 @@ class SearchSpace:
 
     @property
     def training(self) -> TrainingSettings:
-        """The recipe of every trial, but for the words that vary: of those it has the first value."""
+        """The recipe of every trial, but for the settings that vary: of those it has the first value."""
         return self.trainings.base
 
     @property
     def every_parameter(self) -> dict[str, Parameter]:
-        """The words of a network, and after them those of its training where some vary."""
+        """The parameters of a network, and after them those of its training where some vary."""
         return {**self.parameters, **self.trainings.parameters}
 
     def networks_alone(self) -> SearchSpace:
-        """This space without its words of the training."""
+        """This space without the parameters of its training."""
         return replace(self, trainings=Trainings(base=self.training))
 
     def sample(self, choices: Choices) -> Architecture:
         """The architecture that `choices` picks; `trainings.settings` is its training's.
 
-        Names are dotted paths: `block`, `stage1.depth`, `survival.schedule`. A word whose `when` does not hold
-        is not asked. Raises InputError where the choices allow words that do not go together.
+        Names are dotted paths: `block`, `stage1.depth`, `survival.schedule`. A parameter whose `when` does
+        not hold is not asked. Raises InputError where the choices allow values that do not go together.
         """
         candidate = draw(self.parameters, choices)
         return build(candidate, image=self.input, classes=self.classes, file=self.file)
@@ -75,7 +75,7 @@ class SearchSpace:
 
     def training_bytes(self, params: int, saved: int, largest: int) -> int:
         """Bytes that training a network of these counts is predicted to take, by this file's recipe: by the
-        one that takes most, where its words vary. Arrays may be given for counts."""
+        one that takes most, where its settings vary. Arrays may be given for counts."""
         batch = self.trainings.most("batch_size")
         return training_bytes(
             params=params, saved=saved, largest=largest, image=math.prod(self.input),
@@ -93,7 +93,7 @@ class SearchSpace:
                 yield from ((question, parameter.domain) for question in parameter.questions(stages))
 
     def size(self) -> int | float:
-        """How many distinct combinations of choices there are, inf with a continuous word.
+        """How many distinct combinations of choices there are, inf with a continuous domain.
 
         Exact, or an upper bound where `extent().exact` is false.
         """
@@ -104,7 +104,7 @@ class SearchSpace:
         return measure(self.every_parameter)
 
     def networks(self) -> Size:
-        """How many of the combinations there are of the network's words alone."""
+        """How many of the combinations there are of the network's parameters alone."""
         return measure(self.parameters)
 
     def to_dict(self) -> dict[str, Any]:

@@ -107,6 +107,17 @@ def test_the_digits_that_are_held_back_are_those_that_training_has() -> None:
     assert len(images.train.labels) + len(images.validation.labels) == facts(settings).images
 
 
+def test_validation_is_a_number_of_images_from_1_and_a_share_below(tmp_path: Path) -> None:
+    words = "stages: 1\ndepth: 1\nwidth: 8"
+    for written, kept in (("1", 1), ("718", 718), ("719", 0.15), ("50000", 0.15), ("0.6", 0.6), ("0.999", 0.999)):
+        space = space_of(tmp_path, words, f"data: {{name: digits, validation: {written}}}\n")
+        assert space.data.validation == kept, written
+        assert bool(space.notes) == (written in ("719", "50000")), written
+    for written in ("1.0", "1.5", "300.5"):
+        with pytest.raises(InputError, match=rf"data.validation is {written}.*allowed: a whole number of images"):
+            space_of(tmp_path, words, f"data: {{name: digits, validation: {written}}}\n")
+
+
 def test_a_folders_classes_are_its_sub_folders(tmp_path: Path) -> None:
     for name in ("cat", "dog", "emu", ".hidden"):
         (tmp_path / "images" / "train" / name).mkdir(parents=True)

@@ -9,7 +9,7 @@ from scipy.stats import chisquare
 
 from archsearch.architecture.cost import cost
 from archsearch.reading.errors import InputError
-from archsearch.space import RecordedChoices, SearchSpace, load_space
+from archsearch.space import RecordedChoices, Recorder, SearchSpace, load_space
 from archsearch.space.many.cost_table import NAMES
 from archsearch.space.many.counting import Counter
 from archsearch.space.many.feasible import TYPICAL, Feasible
@@ -119,6 +119,38 @@ def test_many_stages_that_grow_by_different_numbers_are_counted_at_once(tmp_path
         assert found.tolist() == [getattr(counted, name) for name in NAMES]
 
 
+# What a stage's cost hangs on outside of itself: the stem's norm, its and the next stage's activation. And conditions
+# on parameters that the space does not set.
+SURROUNDINGS = """
+archsearch: 1
+name: surroundings
+data: {name: digits}
+space:
+  stem: {width: 4, norm: {choice: [null, true, false]}, preactivates: {choice: [false, true]}}
+  stages: {int: [1, 2]}
+  depth: 1
+  width: 4
+  activation: {choice: [post, pre, norm_after_addition, relu_only_pre, relu_before_addition], each: stage}
+  shortcut: {choice: [A, B], when: {link: dense}}
+  entry: {choice: [block, conv], each: stage, when: {stride: 2}}
+search: {trials: 3}
+"""
+
+
+def test_what_surrounds_a_stage_is_part_of_its_cost(tmp_path: Path) -> None:
+    space = odd(tmp_path, SURROUNDINGS)
+    grid = Grid(space.parameters)
+    rows = grid.everything(2000)
+    assert rows is not None and len(rows) == space.size()
+    counts, possible = Counter(grid, image=space.input, classes=space.classes).count(rows, chunk=len(rows))
+    assert possible.all()
+    for row, found in zip(rows, counts, strict=True):
+        recorder = Recorder(RecordedChoices(choices := grid.choices(row)))
+        counted = cost(space.sample(recorder))
+        assert recorder.taken == choices, "the grid asks what sampling asks"
+        assert found.tolist() == [getattr(counted, name) for name in NAMES], choices
+
+
 def test_rows_are_canonical_and_their_choices_lead_back_to_them(space: SearchSpace) -> None:
     grid = Grid(space.parameters)
     rng = np.random.default_rng(1)
@@ -211,3 +243,14 @@ def test_neighbours_differ_in_one_choice_and_keep_the_budget() -> None:
         assert ((both & (near != row)).sum(1) <= 2).all()
         feasible.use(near[0])
         assert not (feasible.neighbours(row, 100, rng) == near[0]).all(1).any()
+
+
+def test_the_first_and_the_last_value_are_neighbours_too(tmp_path: Path) -> None:
+    space = odd(tmp_path, SMALL.replace("budget: {flops: {between: [20k, 160k]}}\n", ""))
+    feasible, rng = Feasible(space, seed=0), np.random.default_rng(0)
+    row = feasible.grid.codes({"stages": 1, "stage1.depth": 2, "stage1.width": 6, "block": "basic"}, rng)
+    assert row is not None
+    near = [feasible.grid.choices(other) for other in feasible.neighbours(row, 100, rng)]
+    assert {choices["stage1.depth"] for choices in near} == {1, 2}
+    assert {choices["stage1.width"] for choices in near if choices["stages"] == 1} == {4, 6, 8}
+    assert {choices["stages"] for choices in near} == {1, 2}

@@ -101,3 +101,16 @@ def test_where_nothing_fits_nothing_is_said_of_values() -> None:
     assert found.within == 0
     assert found.unreachable is None
     assert found.hardest == "flops"
+
+
+def test_parameters_of_many_values_are_passed_over_and_moved_to_their_ends(tmp_path: Path) -> None:
+    words = """
+    stages: 1
+    depth: {int: [1, 1000]}
+    width: {choice: [4, 256]}
+    """
+    space = space_of(tmp_path, words, "data: {name: digits}\nbudget: {flops: {max: 100M}}\n")
+    result = survey(space, samples=50)
+    assert result.passed_over == ("depth",)
+    assert result.unreachable == (), "a width of 256 fits with few blocks alone"
+    assert survey(space_of(tmp_path, words.replace("[1, 1000]", "[1, 64]"), "data: {name: digits}\n")).passed_over == ()

@@ -194,6 +194,17 @@ def test_a_condition_may_rule_a_clash_out(tmp_path: Path) -> None:
     assert trainings.settings(RecordedChoices({"training.schedule": "step"})).warmup == 0
 
 
+def test_a_clash_is_seen_through_the_settings_that_conditions_name(tmp_path: Path) -> None:
+    words = (
+        "optimizer: {choice: [sgd, adamw]}, schedule: {choice: [cosine, step], when: {optimizer: adamw}}, warmup: 0.6"
+    )
+    with pytest.raises(InputError, match="training allows schedule 'step'"):
+        space(tmp_path, f"training: {{{words}}}\n")
+    by_ema = "ema: {float: [0, 0.9]}, schedule: {choice: [cosine, step], when: {ema: 0.5}}, warmup: 0.6"
+    with pytest.raises(InputError, match="training allows schedule 'step'"):
+        space(tmp_path, f"training: {{{by_ema}}}\n")
+
+
 def test_a_network_cannot_depend_on_its_training(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"unknown word 'training.optimizer' in space.block.when"):
         space_of(tmp_path, NETWORK + "block: {choice: [basic, single], when: {training.optimizer: sgd}}", EVERYTHING)

@@ -15,7 +15,7 @@ IntArray = npt.NDArray[np.integer[Any]]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
-POINTS = 1001  # of a continuous word
+POINTS = 1001  # of a continuous domain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Column:
     ordered: bool
 
     def code(self, value: Scalar) -> int | None:
-        """The index of a value; the nearest one's in a continuous word; None for a value that it does not hold."""
+        """The index of a value; the nearest one's in a continuous domain; None for a value that it does not hold."""
         for index, option in enumerate(self.values):
             if same(option, value):
                 return index
