@@ -87,6 +87,10 @@ def test_a_stratified_draw_has_each_class_by_its_share(labels, seed, data):
         assert abs((labels[chosen] == label).sum() - exact) < 1
 
 
+def test_the_bytes_of_a_set_are_those_of_all_images_and_labels():
+    assert load_images(DataSettings()).nbytes == 1797 * (64 + 8)
+
+
 def test_moments_are_those_of_the_floats():
     images = np.random.default_rng(0).integers(0, 256, (2100, 3, 5, 4), dtype=np.uint8)
     images[:, 2] = 7

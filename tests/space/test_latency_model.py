@@ -89,17 +89,17 @@ def test_one_count_to_eight_are_enough(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("costs", "medians"),
+    ("costs", "medians", "problem"),
     [
-        ({"macs": [1.0]}, [1.0]),
-        ({"macs": [1.0, 2.0]}, [1.0, 0.0]),
-        ({"macs": [1.0, 2.0]}, [1.0, float("nan")]),
-        ({"macs": [1.0, 2.0, 3.0]}, [1.0, 2.0]),
-        ({}, [1.0, 2.0]),
+        ({"macs": [1.0]}, [1.0], "1 measurements"),
+        ({"macs": [1.0, 2.0]}, [1.0, 0.0], "not above zero"),
+        ({"macs": [1.0, 2.0]}, [1.0, float("nan")], "not above zero"),
+        ({"macs": [1.0, 2.0, 3.0]}, [1.0, 2.0], "2 latencies of 3 networks"),
+        ({}, [1.0, 2.0], "of 0 counts"),
     ],
 )
-def test_too_little_or_impossible_is_refused(costs, medians) -> None:
-    with pytest.raises(ValueError):
+def test_too_little_or_impossible_is_refused(costs, medians, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
         LatencyModel.fit(costs, medians)
 
 
