@@ -18,7 +18,7 @@ from archsearch.analysis.svg import (
     text,
     text_width,
 )
-from archsearch.analysis.units import LOOKS, SAID, SHORTCUT, Kind, detail, kinds
+from archsearch.analysis.units import LOOKS, MEANINGS, SHORTCUT, Kind, detail, kinds
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.composites import Unit
 from archsearch.architecture.cost import Cost, Shape
@@ -38,9 +38,9 @@ def draw(architecture: Architecture) -> str:
     image runs out on the way.
     """
     parts = outline(architecture)
-    whole = sum((part.cost for part in parts), Cost())
+    total = sum((part.cost for part in parts), Cost())
     scale = _Scale(architecture, parts)
-    panels = [_panel(part, scale, whole) for part in parts]
+    panels = [_panel(part, scale, total) for part in parts]
     deepest = max(panel.height for panel in panels)
     image = Piece(width=74, height=0, body="")
 
@@ -49,7 +49,7 @@ def draw(architecture: Architecture) -> str:
     body += _image(architecture, scale, middle)
     for part, panel in zip(parts, panels, strict=True):
         body += rect(x, TOP, panel.width, deepest, TINT, stroke=HAIR, rx=8)
-        body += panel.at(x, TOP) + _bars(part, whole, x + PAD, TOP + deepest - 50, panel.width - 2 * PAD)
+        body += panel.at(x, TOP) + _bars(part, total, x + PAD, TOP + deepest - 50, panel.width - 2 * PAD)
         x += panel.width + GAP
     x = max(x, 760)
     legend = _legend({kind for part in parts for column in part.columns for kind in kinds(column)}, parts, x - GAP)
@@ -57,25 +57,25 @@ def draw(architecture: Architecture) -> str:
     width = max(x - GAP + MARGIN, MARGIN * 2 + legend.width)
     name = architecture.name or "a network"
     identity = digest(architecture)
-    body += _title(architecture, name, whole, f"digest {identity}", width)
+    body += _title(architecture, name, total, f"digest {identity}", width)
     return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {identity}", body)
 
 
-def _title(architecture: Architecture, name: str, whole: Cost, subtitle: str, width: float) -> str:
+def _title(architecture: Architecture, name: str, total: Cost, subtitle: str, width: float) -> str:
     shape = Shape(*architecture.input)
     facts = (
-        f"{short(whole.params)} parameters, {short(whole.macs)} MACs, {short(whole.flops)} FLOPs for an image of "
+        f"{short(total.params)} parameters, {short(total.macs)} MACs, {short(total.flops)} FLOPs for an image of "
         f"{_size(shape)}, {architecture.classes} classes; {subtitle}"
     )
-    said = text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24 * 1.2), size=24, anchor="start", font_weight="600")
-    return said + text(MARGIN, 63, facts, size=13, anchor="start", fill=SOFT)
+    heading = text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24 * 1.2), size=24, anchor="start", font_weight="600")
+    return heading + text(MARGIN, 63, facts, size=13, anchor="start", fill=SOFT)
 
 
 class _Scale:
     """Heights and thicknesses, as roots: 7 pixels and 16 channels stay visible beside 224 and 2048."""
 
     def __init__(self, architecture: Architecture, parts: tuple[Part, ...]) -> None:
-        columns = [column.left for part in parts[:-1] for column in part.columns]
+        columns = [column.output for part in parts[:-1] for column in part.columns]
         self.pixels = max(architecture.input[1:])
         self.channels = max(shape.channels for shape in columns)
 
@@ -116,25 +116,25 @@ def _image(architecture: Architecture, scale: _Scale, middle: float) -> str:
     return body + path(("M", x + half + 3, middle, "H", MARGIN + 74))
 
 
-def _panel(part: Part, scale: _Scale, whole: Cost) -> Piece:
+def _panel(part: Part, scale: _Scale, total: Cost) -> Piece:
     """A part's title, its volumes, and its columns in detail; room is left for the bars at the bottom."""
     details = [detail(column) for column in part.columns]
-    sizes = [text_width(_size(column.left), 10.5) for column in part.columns]
-    wide = [max(piece.width, size) for piece, size in zip(details, sizes, strict=True)]
-    inner = sum(wide) + GAP * (len(wide) - 1)
-    said = _about(part)
-    shares = text_width(f"params under 0.1 %, {short(whole.flops)}", 10.5)
-    width = max(inner, text_width(said), shares, BAR) + 2 * PAD
-    body = text(width / 2, 22, part.title, size=14, font_weight="600") + text(width / 2, 38, said, fill=SOFT)
+    sizes = [text_width(_size(column.output), 10.5) for column in part.columns]
+    widths = [max(piece.width, size) for piece, size in zip(details, sizes, strict=True)]
+    inner = sum(widths) + GAP * (len(widths) - 1)
+    subtitle = _about(part)
+    shares = text_width(f"params under 0.1 %, {short(total.flops)}", 10.5)
+    width = max(inner, text_width(subtitle), shares, BAR) + 2 * PAD
+    body = text(width / 2, 22, part.title, size=14, font_weight="600") + text(width / 2, 38, subtitle, fill=SOFT)
     x, middle, below = (width - inner) / 2, 46 + FLOW / 2, 46 + FLOW + SIZES
     centres = []
-    for piece, column, lane in zip(details, part.columns, wide, strict=True):
+    for piece, column, lane in zip(details, part.columns, widths, strict=True):
         centre = x + lane / 2
         centres.append(centre)
         grows = isinstance(column.op, Unit) and column.op.join == "concat"
-        body += _volume(centre, middle, column.left, scale, column.entered.channels if grows else 0)
+        body += _volume(centre, middle, column.output, scale, column.input.channels if grows else 0)
         body += _links(column, centre, middle, scale)
-        body += text(centre, middle + FLOW / 2 + 14, _size(column.left), size=10.5, font_weight="600")
+        body += text(centre, middle + FLOW / 2 + 14, _size(column.output), size=10.5, font_weight="600")
         body += piece.at(centre - piece.width / 2, below)
         x += lane + GAP
     reaches = [_reach(column, scale) + 3 for column in part.columns]
@@ -148,12 +148,12 @@ def _panel(part: Part, scale: _Scale, whole: Cost) -> Piece:
 
 def _reach(column: Column, scale: _Scale) -> float:
     """Half the width of a column's volume."""
-    return (scale.thickness(column.left.channels) + scale.height(column.left) * 0.22) / 2
+    return (scale.thickness(column.output.channels) + scale.height(column.output) * 0.22) / 2
 
 
 def _links(column: Column, x: float, middle: float, scale: _Scale) -> str:
     """The shortcuts over a volume: an arc adds, several arcs concatenate; above it how often the unit stands."""
-    top = middle - scale.height(column.left) * 0.58
+    top = middle - scale.height(column.output) * 0.58
     body = ""
     if isinstance(column.op, Unit) and column.op.join != "replace":
         half = _reach(column, scale) + 9
@@ -170,16 +170,16 @@ def _about(part: Part) -> str:
     if not units:
         return ""
     blocks = sum(column.repeats for column in units)
-    words = dict.fromkeys(linked(column.op) for column in units if isinstance(column.op, Unit))
-    return f"{blocks} {' and '.join(words)} block{'s' if blocks > 1 else ''}"
+    links = dict.fromkeys(linked(column.op) for column in units if isinstance(column.op, Unit))
+    return f"{blocks} {' and '.join(links)} block{'s' if blocks > 1 else ''}"
 
 
-def _bars(part: Part, whole: Cost, x: float, y: float, room: float) -> str:
+def _bars(part: Part, total: Cost, x: float, y: float, room: float) -> str:
     """What a part takes of the network's FLOPs and parameters; a full bar is all of them, equally long in all parts."""
     x += (room - BAR) / 2
     body = ""
     for number, (name, count, sum_, fill) in enumerate(
-        (("FLOPs", part.cost.flops, whole.flops, FLOPS), ("params", part.cost.params, whole.params, PARAMS))
+        (("FLOPs", part.cost.flops, total.flops, FLOPS), ("params", part.cost.params, total.params, PARAMS))
     ):
         share, top = count / max(1, sum_), y + number * 23
         percent = "under 0.1" if share < 0.001 else f"{100 * share:.1f}"
@@ -190,32 +190,32 @@ def _bars(part: Part, whole: Cost, x: float, y: float, room: float) -> str:
 
 def _legend(used: set[Kind], parts: tuple[Part, ...], width: float) -> Piece:
     """Swatches of what this drawing holds, in lines."""
-    said: list[tuple[str, str]] = []
+    entries: list[tuple[str, str]] = []
     for kind, (fill, stroke) in LOOKS.items():
         if kind in used:
             dash = {"stroke-dasharray": "3 2"} if kind in ("pad", "dropout") else {}
             thin = kind in ("norm", "relu", "sigmoid")
             box = {"x": 0, "y": -8 if thin else -11, "width": 22, "height": 6 if thin else 13, "rx": 2}
-            said.append((element("rect", {**box, "fill": fill, "stroke": stroke, **dash}), SAID[kind]))
+            entries.append((element("rect", {**box, "fill": fill, "stroke": stroke, **dash}), MEANINGS[kind]))
     units = [column.op for part in parts for column in part.columns if isinstance(column.op, Unit)]
     joins = {unit.join for unit in units}
     if joins & {"add", "concat"}:
-        said.append((path(("M", 0, -4, "H", 22), stroke=SHORTCUT, width=2), "shortcut"))
+        entries.append((path(("M", 0, -4, "H", 22), stroke=SHORTCUT, width=2), "shortcut"))
     if any(unit.join == "add" and unit.gated == "none" for unit in units):
-        said.append(("", "+ addition"))
+        entries.append(("", "+ addition"))
     if "concat" in joins:
-        said.append(("", "‖ concatenation; added channels orange"))
+        entries.append(("", "‖ concatenation; added channels orange"))
     if any(unit.join == "concat" and unit.residual for unit in units):
-        said.append(("", "n added: the first n channels"))
+        entries.append(("", "n added: the first n channels"))
     if any(unit.gated != "none" for unit in units):
-        said.append(("", "g: gate, F: branch, h: shortcut"))
-    said.append(("", "height: resolution, thickness: channels (as roots, not to scale)"))
+        entries.append(("", "g: gate, F: branch, h: shortcut"))
+    entries.append(("", "height: resolution, thickness: channels (as roots, not to scale)"))
     x, y, body = 0.0, 10.0, ""
-    for swatch, words in said:
-        room = text_width(words) + (28 if swatch else 0)
+    for swatch, meaning in entries:
+        room = text_width(meaning) + (28 if swatch else 0)
         if x and x + room > width - MARGIN:
             x, y = 0.0, y + 20
-        entry = swatch + text(28 if swatch else 0, 0, words, anchor="start")
+        entry = swatch + text(28 if swatch else 0, 0, meaning, anchor="start")
         body += Piece(width=room, height=20, body=entry).at(x, y)
         x += room + 18
     return Piece(width=min(width - MARGIN, 900), height=y + 6, body=body)

@@ -82,7 +82,7 @@ def page() -> str:
         parts += [f"## {family.title}\n", f"{family.prose}\n"]
         for specimen in family.specimens:
             name = f"`{specimen.name}`" if specimen.name else "In words alone"
-            parts += [f"{name}: {specimen.words()}\n", _table(specimen)]
+            parts += [f"{name}: {specimen.fields()}\n", _table(specimen)]
     highway, gated = gate_bias(Block(kind="single", link="highway")), gate_bias(Block(gate="exclusive"))
     return "\n".join([*parts, START.format(highway=highway, gated=gated), NEW])
 
@@ -101,9 +101,9 @@ def _table(specimen: Specimen) -> str:
 def _cells(column: Column) -> dict[str, str]:
     unit = column.op
     if isinstance(unit, Sequence):
-        return {"layers": _said(unit)}
+        return {"layers": _labels(unit)}
     slots = ("shared", "branch", "shortcut", "gate", "gain", "after")
-    cells = {slot: _said(getattr(unit, slot)) for slot in slots if getattr(unit, slot).steps}
+    cells = {slot: _labels(getattr(unit, slot)) for slot in slots if getattr(unit, slot).steps}
     if unit.join != "replace" and "shortcut" not in cells:
         cells["shortcut"] = "identity"
     cells["join"] = join_formula(unit)
@@ -112,7 +112,7 @@ def _cells(column: Column) -> dict[str, str]:
     return cells
 
 
-def _said(ops: Sequence) -> str:
+def _labels(ops: Sequence) -> str:
     biases = (f" (bias {op.bias_init:g})" if isinstance(op, Conv) and op.bias_init else "" for _, op in ops.steps)
     return "; ".join(label(op) + bias for (_, op), bias in zip(ops.steps, biases, strict=True))
 

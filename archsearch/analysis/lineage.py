@@ -23,16 +23,16 @@ class Specimen:
         """The stage's entry, where it has one, and its blocks."""
         return tuple(column for column in outline(self.network)[2].columns if column.title != "exit")
 
-    def words(self) -> str:
-        """What has to be written to get it."""
+    def fields(self) -> str:
+        """The fields of a block that give it, as they are written in a file; those with their defaults are left out."""
         stage = self.network.stages[1].to_dict()
-        said: dict[str, Any] = stage.get("block", {})
-        said |= {word: stage[word] for word in ("entry", "compression") if word in stage}
-        said |= {f"survival.{word}": value for word, value in self.network.survival.to_dict().items()}
+        fields: dict[str, Any] = stage.get("block", {})
+        fields |= {key: stage[key] for key in ("entry", "compression") if key in stage}
+        fields |= {f"survival.{key}": value for key, value in self.network.survival.to_dict().items()}
         if self.network.norm_eps != type(self.network).model_fields["norm_eps"].default:
-            said["norm_eps"] = self.network.norm_eps
-        shown = (f"`{word}: {str(value).lower() if value is True else value}`" for word, value in said.items())
-        return ", ".join(shown) or "the defaults"
+            fields["norm_eps"] = self.network.norm_eps
+        spelled = (f"`{key}: {str(value).lower() if value is True else value}`" for key, value in fields.items())
+        return ", ".join(spelled) or "the defaults"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +57,10 @@ def specimen(name: str) -> Specimen:
     if name != "eca":
         return Specimen(name=name, network=zoo.get(name))
     network = zoo.get("seresnet50")
-    words = network.to_dict()
-    for stage in words["stages"]:
+    data = network.to_dict()
+    for stage in data["stages"]:
         stage["block"]["attention"] = "eca"
-    return Specimen(network=Architecture.from_dict(words))
+    return Specimen(network=Architecture.from_dict(data))
 
 
 SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (

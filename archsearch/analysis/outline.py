@@ -34,8 +34,8 @@ class Column:
 
     title: str
     op: Unit | Sequence
-    entered: Shape
-    left: Shape
+    input: Shape
+    output: Shape
     repeats: int = 1
     survival: tuple[float, float] = (1.0, 1.0)
 
@@ -46,7 +46,7 @@ class Part:
 
     title: str
     columns: tuple[Column, ...]
-    left: Shape
+    output: Shape
     cost: Cost
 
 
@@ -57,10 +57,10 @@ def outline(architecture: Architecture) -> tuple[Part, ...]:
     for name, op, into in planned.parts(Shape(*architecture.input)):
         assert isinstance(op, Sequence)
         stage = name.startswith("stage")
-        left = op.shape(into)
-        columns = _columns(op, into) if stage else (Column(title="", op=op, entered=into, left=left),)
+        output = op.shape(into)
+        columns = _columns(op, into) if stage else (Column(title="", op=op, input=into, output=output),)
         title = f"stage {name.removeprefix('stage')}" if stage else name
-        parts.append(Part(title=title, columns=columns, left=left, cost=total(op, into)))
+        parts.append(Part(title=title, columns=columns, output=output, cost=total(op, into)))
     return tuple(parts)
 
 
@@ -71,23 +71,23 @@ def _columns(stage: Sequence, x: Shape) -> tuple[Column, ...]:
         out = op.shape(into)
         if not isinstance(op, Unit):
             assert isinstance(op, Sequence)
-            columns.append(Column(title=name, op=op, entered=into, left=out))
+            columns.append(Column(title=name, op=op, input=into, output=out))
             continue
         number += 1
         last = columns[-1] if columns else None
-        same = replace(op, survival=1.0, survival_per="batch", survival_rescale="test")
-        if last is not None and last.op == same:
+        plain = replace(op, survival=1.0, survival_per="batch", survival_rescale="test")
+        if last is not None and last.op == plain:
             first = number - last.repeats
             columns[-1] = replace(
                 last,
                 title=f"blocks {first}-{number}",
-                left=out,
+                output=out,
                 repeats=last.repeats + 1,
                 survival=(last.survival[0], op.survival),
             )
         else:
-            kept = (op.survival, op.survival)
-            columns.append(Column(title=f"block {number}", op=same, entered=into, left=out, survival=kept))
+            survival = (op.survival, op.survival)
+            columns.append(Column(title=f"block {number}", op=plain, input=into, output=out, survival=survival))
     return tuple(columns)
 
 

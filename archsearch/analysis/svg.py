@@ -31,10 +31,12 @@ def _n(value: float) -> str:
 
 def clean(text: str) -> str:
     """Text as XML may hold it: the characters that XML knows, with markup escaped."""
-    known = "".join(c if c >= " " and not 0xD800 <= ord(c) <= 0xDFFF and c not in "\ufffe\uffff" else " " for c in text)
+    printable = "".join(
+        c if c >= " " and not 0xD800 <= ord(c) <= 0xDFFF and c not in "\ufffe\uffff" else " " for c in text
+    )
     for mark, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        known = known.replace(mark, escaped)
-    return known
+        printable = printable.replace(mark, escaped)
+    return printable
 
 
 def text_width(text: str, size: float = 11) -> float:
@@ -44,36 +46,38 @@ def text_width(text: str, size: float = 11) -> float:
 
 def shorten(text: str, width: float, size: float = 11) -> str:
     """The text, or as much of it as fits, and an ellipsis."""
-    most = max(1, int(width / (size * EM)))
-    return text if len(text) <= most else text[: most - 1] + "…"
+    limit = max(1, int(width / (size * EM)))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def element(tag: str, attributes: Mapping[str, str | float], content: str | None = None) -> str:
     """<tag key="value">content</tag>, or an empty one."""
-    words = "".join(f' {k}="{_n(v) if isinstance(v, (int, float)) else clean(v)}"' for k, v in attributes.items())
-    return f"<{tag}{words}/>" if content is None else f"<{tag}{words}>{content}</{tag}>"
+    pairs = "".join(f' {k}="{_n(v) if isinstance(v, (int, float)) else clean(v)}"' for k, v in attributes.items())
+    return f"<{tag}{pairs}/>" if content is None else f"<{tag}{pairs}>{content}</{tag}>"
 
 
 def text(
-    x: float, y: float, said: str, *, size: float = 11, fill: str = INK, anchor: str = "middle", **more: str
+    x: float, y: float, content: str, *, size: float = 11, fill: str = INK, anchor: str = "middle", **attributes: str
 ) -> str:
     """A line of text with its baseline at y."""
-    extra = {key.replace("_", "-"): value for key, value in more.items()}
-    place: dict[str, str | float] = {"x": x, "y": y, "font-size": size, "fill": fill, "text-anchor": anchor}
-    return element("text", {**place, **extra}, clean(said))
+    extra = {key.replace("_", "-"): value for key, value in attributes.items()}
+    position: dict[str, str | float] = {"x": x, "y": y, "font-size": size, "fill": fill, "text-anchor": anchor}
+    return element("text", {**position, **extra}, clean(content))
 
 
 def rect(
-    x: float, y: float, width: float, height: float, fill: str, *, stroke: str = "none", **more: str | float
+    x: float, y: float, width: float, height: float, fill: str, *, stroke: str = "none", **attributes: str | float
 ) -> str:
     """A rectangle; `rx` rounds its corners, `dash` breaks its border."""
-    extra = {"stroke-dasharray" if key == "dash" else key.replace("_", "-"): value for key, value in more.items()}
+    extra = {"stroke-dasharray" if key == "dash" else key.replace("_", "-"): value for key, value in attributes.items()}
     return element("rect", {"x": x, "y": y, "width": width, "height": height, "fill": fill, "stroke": stroke, **extra})
 
 
-def path(d: Iterable[str | float], *, stroke: str = SOFT, fill: str = "none", width: float = 1.4, **more: str) -> str:
+def path(
+    d: Iterable[str | float], *, stroke: str = SOFT, fill: str = "none", width: float = 1.4, **attributes: str
+) -> str:
     """A path; letters and numbers as they come."""
-    extra = {key.replace("_", "-"): value for key, value in more.items()}
+    extra = {key.replace("_", "-"): value for key, value in attributes.items()}
     data = " ".join(_n(part) if isinstance(part, (int, float)) else part for part in d)
     return element("path", {"d": data, "stroke": stroke, "fill": fill, "stroke-width": width, **extra})
 

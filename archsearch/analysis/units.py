@@ -26,7 +26,7 @@ LOOKS: dict[Kind, tuple[str, str]] = {
     "scale": ("#fff4cf", "#a07b0a"),
     "other": ("#eceff2", "#7b8794"),
 }
-SAID: dict[Kind, str] = {
+MEANINGS: dict[Kind, str] = {
     "conv1x1": "1x1 convolution",
     "conv": "convolution: kernel, channels, /stride",
     "grouped": "grouped convolution",
@@ -48,7 +48,7 @@ class Item:
     """A box or a bar in a lane."""
 
     kind: Kind
-    said: str
+    caption: str
     channels: int = 0
 
     @property
@@ -61,10 +61,10 @@ class Item:
         """With the gap above it."""
         return BAR + 3 if self.bar else BOX + 8
 
-    def width(self, most: int) -> float:
-        """Wide enough for its text; a convolution's grows with its share of the unit's `most` channels."""
-        grown = NARROWEST + GROWTH * (self.channels / most) ** 0.5 if self.channels else NARROWEST
-        return NARROWEST if self.bar else max(grown, text_width(self.said, 10.5) + 8)
+    def width(self, widest: int) -> float:
+        """Wide enough for its text; a convolution's grows with its share of the channels of the unit's widest one."""
+        grown = NARROWEST + GROWTH * (self.channels / widest) ** 0.5 if self.channels else NARROWEST
+        return NARROWEST if self.bar else max(grown, text_width(self.caption, 10.5) + 8)
 
 
 def item(op: Op) -> Item:
@@ -72,76 +72,76 @@ def item(op: Op) -> Item:
     match op:
         case Conv():
             kind: Kind = "grouped" if op.groups > 1 else "conv1x1" if op.kernel == 1 else "conv"
-            return Item(kind=kind, said=label(op), channels=op.out)
+            return Item(kind=kind, caption=label(op), channels=op.out)
         case Norm():
-            return Item(kind="norm", said=label(op))
+            return Item(kind="norm", caption=label(op))
         case Relu():
-            return Item(kind="relu", said=label(op))
+            return Item(kind="relu", caption=label(op))
         case Sigmoid():
-            return Item(kind="sigmoid", said=label(op))
+            return Item(kind="sigmoid", caption=label(op))
         case Dropout():
-            return Item(kind="dropout", said=label(op))
+            return Item(kind="dropout", caption=label(op))
         case Reweight():
-            return Item(kind="attention", said=label(op))
+            return Item(kind="attention", caption=label(op))
         case PadShortcut():
-            return Item(kind="pad", said=label(op))
+            return Item(kind="pad", caption=label(op))
         case Gain():
-            return Item(kind="scale", said="times learned w")
+            return Item(kind="scale", caption="times learned w")
         case Linear():
-            return Item(kind="conv1x1", said=label(op))
+            return Item(kind="conv1x1", caption=label(op))
         case _:
-            return Item(kind="other", said=label(op))
+            return Item(kind="other", caption=label(op))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Lane:
-    """Items one under another."""
+    """Items one under another; `widest` is the most channels that a convolution of the unit has."""
 
     items: tuple[Item, ...]
-    most: int
+    widest: int
 
     @property
     def width(self) -> float:
         """The widest item's."""
-        return max((each.width(self.most) for each in self.items), default=0)
+        return max((entry.width(self.widest) for entry in self.items), default=0)
 
     @property
     def height(self) -> float:
         """All items and their gaps."""
-        return sum(each.height for each in self.items)
+        return sum(entry.height for entry in self.items)
 
     def at(self, x: float, y: float) -> str:
         """The items, centred on x, from y downwards."""
         drawn = []
-        for each in self.items:
-            fill, stroke = LOOKS[each.kind]
-            width, height = each.width(self.most), BAR if each.bar else BOX
-            y += each.height
+        for entry in self.items:
+            fill, stroke = LOOKS[entry.kind]
+            width, height = entry.width(self.widest), BAR if entry.bar else BOX
+            y += entry.height
             left, top = x - width / 2, y - height
-            hover = element("title", {}, each.said)
-            if each.bar:
+            hover = element("title", {}, entry.caption)
+            if entry.bar:
                 drawn.append(f"<g>{hover}{rect(left, top, width, height, fill, rx=2)}</g>")
                 continue
-            more: dict[str, str | float] = {"rx": 3, "stroke_width": 1.1}
-            if each.kind in ("pad", "dropout"):
-                more["dash"] = "3 2"
-            if each.kind == "scale":
-                more["rx"] = BOX / 2
-            drawn.append(rect(left, top, width, height, fill, stroke=stroke, **more))
-            drawn.append(text(x, top + 15, each.said, size=10.5))
+            attributes: dict[str, str | float] = {"rx": 3, "stroke_width": 1.1}
+            if entry.kind in ("pad", "dropout"):
+                attributes["dash"] = "3 2"
+            if entry.kind == "scale":
+                attributes["rx"] = BOX / 2
+            drawn.append(rect(left, top, width, height, fill, stroke=stroke, **attributes))
+            drawn.append(text(x, top + 15, entry.caption, size=10.5))
         return "".join(drawn)
 
 
-def lane(ops: Sequence, most: int, *more: Item) -> Lane:
+def lane(ops: Sequence, widest: int, *extra: Item) -> Lane:
     """A slot's ops, and what else stands on their path."""
-    return Lane(items=(*(item(op) for _, op in ops.steps), *more), most=most)
+    return Lane(items=(*(item(op) for _, op in ops.steps), *extra), widest=widest)
 
 
 def kinds(column: Column) -> set[Kind]:
     """What the legend has to explain of a column."""
     if isinstance(column.op, Sequence):
         return {item(op).kind for _, op in column.op.steps}
-    return {each.kind for each in _items(column.op)}
+    return {entry.kind for entry in _items(column.op)}
 
 
 def _items(unit: Unit) -> Iterable[Item]:
@@ -152,7 +152,7 @@ def _items(unit: Unit) -> Iterable[Item]:
 
 
 def _scale(by: float) -> Item:
-    return Item(kind="scale", said=f"times {by:g}")
+    return Item(kind="scale", caption=f"times {by:g}")
 
 
 def detail(column: Column) -> Piece:
@@ -162,16 +162,16 @@ def detail(column: Column) -> Piece:
     first, last = (f"{p:.3g}" for p in column.survival)
     note = f"kept with p = {first}" + (f" to {last}" if last != first else "") if min(column.survival) < 1 else ""
     head = 34
-    wide = max(inner.width + 12, *(text_width(line) for line in lines), text_width(note, 10.5), 66)
-    left = (wide - inner.width) / 2
-    body = "".join(text(wide / 2, 12, line, font_weight="600") for line in lines)
-    body += text(wide / 2, 27, note, size=10.5, fill=SOFT) if note else ""
+    width = max(inner.width + 12, *(text_width(line) for line in lines), text_width(note, 10.5), 66)
+    inset = (width - inner.width) / 2
+    body = "".join(text(width / 2, 12, line, font_weight="600") for line in lines)
+    body += text(width / 2, 27, note, size=10.5, fill=SOFT) if note else ""
     copies = min(column.repeats - 1, 2)
     for copy in range(copies, -1, -1):
-        at = left + 4 * copy, head - 4 * copy + 8
-        body += rect(*at, inner.width, inner.height, PAPER, stroke=SOFT if copies else HAIR, rx=6, stroke_width=0.9)
-    body += inner.at(left, head + 8)
-    return Piece(width=wide + 4 * copies, height=head + 8 + inner.height, body=body)
+        corner = inset + 4 * copy, head - 4 * copy + 8
+        body += rect(*corner, inner.width, inner.height, PAPER, stroke=SOFT if copies else HAIR, rx=6, stroke_width=0.9)
+    body += inner.at(inset, head + 8)
+    return Piece(width=width + 4 * copies, height=head + 8 + inner.height, body=body)
 
 
 def _section(ops: Sequence) -> Piece:
@@ -184,21 +184,21 @@ def _section(ops: Sequence) -> Piece:
 def _unit(unit: Unit) -> Piece:
     """Gate, branch and shortcut in lanes from left to right, between the fork and the join."""
     convs = [op for slot in (unit.branch, unit.shortcut, unit.gate) for _, op in slot.steps if isinstance(op, Conv)]
-    most = max((op.out for op in convs), default=1)
-    shared, after = lane(unit.shared, most), lane(unit.after, most)
+    widest = max((op.out for op in convs), default=1)
+    shared, after = lane(unit.shared, widest), lane(unit.after, widest)
     scaled = (_scale(unit.branch_scale),) if unit.branch_scale != 1 else ()
     gains = tuple(item(op) for _, op in unit.gain.steps)
-    branch = lane(unit.branch, most, *gains, *scaled)
-    gate = lane(unit.gate, most)
-    shortcut = lane(unit.shortcut, most, *((_scale(unit.shortcut_scale),) if unit.shortcut_scale != 1 else ()))
-    joined, formula = unit.join != "replace", _said_of(unit)
+    branch = lane(unit.branch, widest, *gains, *scaled)
+    gate = lane(unit.gate, widest)
+    shortcut = lane(unit.shortcut, widest, *((_scale(unit.shortcut_scale),) if unit.shortcut_scale != 1 else ()))
+    joined, formula = unit.join != "replace", _formula(unit)
 
     middle = max(shared.width, branch.width, after.width)
-    left = gate.width + 14 if gate.items else 6
+    before = gate.width + 14 if gate.items else 6
     right = (shortcut.width + 14 if shortcut.items else 18) if joined else 6
-    width = 12 + left + middle + right
+    width = 12 + before + middle + right
     spare = max(0.0, text_width(formula, 10) + 12 - width)
-    x, width = 6 + left + middle / 2 + spare / 2, width + spare
+    x, width = 6 + before + middle / 2 + spare / 2, width + spare
     fork = 10 + shared.height + (8 if shared.items else 0)
     span = max(branch.height, shortcut.height, gate.height) + (16 if joined else 6)
     join = fork + span + (12 if joined else 0)
@@ -223,7 +223,7 @@ def _unit(unit: Unit) -> Piece:
     return Piece(width=width, height=height, body=body + after.at(x, bottom - 2))
 
 
-def _said_of(unit: Unit) -> str:
+def _formula(unit: Unit) -> str:
     """F and h are what reaches the join: what scales them is drawn on their way."""
     if unit.gated != "none":
         return "g F + (1 - g) h" if unit.gated == "both" else "F + (1 - g) h"
@@ -234,8 +234,8 @@ def _around(x: float, side: float, top: float, bottom: float, stroke: str, *, da
     """From the fork to the side, down, and into the join."""
     turn = 8 if side > x else -8
     d = ("M", x, top, "H", side - turn, "Q", side, top, side, top + 8, "V", bottom - 8)
-    more = {"stroke_dasharray": "5 3"} if dashed else {}
-    return path((*d, "Q", side, bottom, side - turn, bottom, "H", x), stroke=stroke, width=2, **more)
+    attributes = {"stroke_dasharray": "5 3"} if dashed else {}
+    return path((*d, "Q", side, bottom, side - turn, bottom, "H", x), stroke=stroke, width=2, **attributes)
 
 
 def _symbol(x: float, y: float, unit: Unit) -> str:

@@ -40,9 +40,9 @@ def numbered(path: Path) -> Iterator[Path]:
 
 def sweep(folder: Path) -> None:
     """Removes what writers that were killed left under temporary names in a folder. Nobody may be writing there."""
-    for left in [path for end in (".tmp", ".tmp-wal", ".tmp-shm", ".probe") for path in folder.glob(f".*{end}")]:
+    for path in [path for end in (".tmp", ".tmp-wal", ".tmp-shm", ".probe") for path in folder.glob(f".*{end}")]:
         with suppress(OSError):
-            left.unlink()
+            path.unlink()
 
 
 def sync_folder(path: Path) -> None:

@@ -36,13 +36,13 @@ class DriverRunning(RuntimeError):
 
 @dataclass(frozen=True)
 class ExperimentFolder:
-    """The places in an experiment's folder. Making one touches no disk; `create` does."""
+    """The paths of an experiment's folder. Making one touches no disk; `create` does."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """What `find` knows it by."""
+        """The folder's own name, by which `find` finds it."""
         return self.path.absolute().name
 
     @property
@@ -67,17 +67,17 @@ class ExperimentFolder:
 
     @property
     def report(self) -> Path:
-        """The search's report."""
+        """The search's report, one page."""
         return self.path / "report.html"
 
     @property
     def lock(self) -> Path:
-        """Held by the driver; says who that is."""
+        """The file that the driver holds a lock on; it says who that is."""
         return self.path / "driver.lock"
 
     @property
     def outbox(self) -> Path:
-        """How far tracking has followed the ledger."""
+        """The database that says how far tracking has followed the ledger."""
         return self.path / "outbox.sqlite"
 
     @property
@@ -137,20 +137,20 @@ class ExperimentFolder:
             if self.path.exists() and any(not _is_ours(entry.name) for entry in self.path.iterdir()):
                 allowed = "a new or an empty folder"
                 raise self._refusal("holds other files", allowed=allowed, hint="another --output")
-            there = next(place for place in (self.path, *self.path.absolute().parents) if place.exists())
-            if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-                raise self._refusal(f"cannot be written: {there} may not be", hint="another --output")
+            existing = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+            if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+                raise self._refusal(f"cannot be written: {existing} may not be", hint="another --output")
         except OSError as error:
-            why = f"cannot be written: {error.strerror or error}"
-            raise self._refusal(why, hint="another --output") from error
+            problem = f"cannot be written: {error.strerror or error}"
+            raise self._refusal(problem, hint="another --output") from error
 
     def make_trial(self, number: int) -> Path:
         """trials/t0001 for trial 1, there and durable when it returns."""
-        place = self.trial(number)
-        if not place.is_dir():
-            place.mkdir(parents=True, exist_ok=True)
-            sync_folder(place.parent)
-        return place
+        folder = self.trial(number)
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+        return folder
 
     def create(self) -> Self:
         """Makes the folder (0700), its parents and `trials/`. Raises InputError where it may not."""
@@ -163,8 +163,8 @@ class ExperimentFolder:
             probe.touch(exist_ok=False)
             probe.unlink()
         except OSError as error:
-            why = f"cannot be written: {error.strerror or error}"
-            raise self._refusal(why, hint="another --output") from error
+            problem = f"cannot be written: {error.strerror or error}"
+            raise self._refusal(problem, hint="another --output") from error
         return self
 
     def refuse_links(self) -> None:
@@ -217,13 +217,13 @@ class ExperimentFolder:
             os.close(handle)
 
     def _take(self, handle: int) -> None:
-        until = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _PATIENCE
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                if time.monotonic() > until:
+                if time.monotonic() > deadline:
                     break
                 time.sleep(0.01)
         try:
@@ -240,23 +240,23 @@ class ExperimentFolder:
         if len(os.fsencode(self.path.absolute())) > _LONGEST_PATH:
             raise self._refusal("is too long a path", allowed=f"{_LONGEST_PATH} bytes")
 
-    def _refusal(self, what: str, *, allowed: str = "", hint: str = "") -> Exception:
-        shown = str(self.path)
-        if not shown.isprintable():
-            shown = shown.encode("unicode_escape").decode()
-        return refuse(f"the folder {shown} {what}", allowed=allowed, hint=hint, file="--output")
+    def _refusal(self, problem: str, *, allowed: str = "", hint: str = "") -> Exception:
+        path = str(self.path)
+        if not path.isprintable():
+            path = path.encode("unicode_escape").decode()
+        return refuse(f"the folder {path} {problem}", allowed=allowed, hint=hint, file="--output")
 
 
 def _is_ours(name: str) -> bool:
-    """What a crash before the ledger was made may leave."""
+    """Whether it is of a kind that a crash before the ledger was made may leave."""
     return name in _OURS or (name.startswith(".") and name.endswith((".tmp", ".tmp-wal", ".tmp-shm", ".probe")))
 
 
 def list_experiments(root: Path = EXPERIMENTS) -> list[ExperimentFolder]:
     """The experiments right below `root`, the newest first."""
     try:
-        found = [folder for folder in map(ExperimentFolder, root.iterdir()) if folder.ledger.is_file()]
-        return sorted(found, key=lambda folder: folder.ledger.stat().st_mtime, reverse=True)
+        folders = [folder for folder in map(ExperimentFolder, root.iterdir()) if folder.ledger.is_file()]
+        return sorted(folders, key=lambda folder: folder.ledger.stat().st_mtime, reverse=True)
     except OSError:
         return []
 
@@ -265,18 +265,18 @@ def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder
     """The experiment of that name below `root`, or at that path. The InputError says what there is."""
     import difflib
 
-    given = str(name_or_path)
-    for path in (root / given, Path(given)):
+    name = str(name_or_path)
+    for path in (root / name, Path(name)):
         folder = ExperimentFolder(path)
         with suppress(OSError, ValueError):
             if folder.ledger.is_file():
                 return folder
     names = [folder.name for folder in list_experiments(root)]
-    close = difflib.get_close_matches(given, names, n=1)
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    close = difflib.get_close_matches(name, names, n=1)
+    listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise refuse(
-        f"no experiment {given!r}",
-        allowed=shown or f"a folder with a ledger (there is none in {root})",
+        f"no experiment {name!r}",
+        allowed=listed or f"a folder with a ledger (there is none in {root})",
         hint=f"did you mean {close[0]}?" if close else "",
         file="EXPERIMENT",
     )

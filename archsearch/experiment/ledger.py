@@ -45,7 +45,7 @@ class Ledger(Queries):
 
     def __init__(self, db: sqlite3.Connection, path: Path, clock: Callable[[], float]) -> None:
         self._db, self.path, self._clock = db, path, clock
-        self._said: list[str] = []  # the kinds of the events of the transaction at hand
+        self._kinds: list[str] = []  # of the events of the transaction at hand
         self._beforehand: list[Callable[[], object]] = []
         self._afterwards: list[Callable[[], object]] = []
 
@@ -75,7 +75,7 @@ class Ledger(Queries):
         self.close()
 
     def close(self) -> None:
-        """Every write was durable already."""
+        """Closes the file; every write was durable already."""
         self._db.close()
 
     # ---- the search
@@ -93,7 +93,7 @@ class Ledger(Queries):
             self._append("ended", None, {**(data or {}), "state": state})
 
     def note(self, kind: str, data: Mapping[str, Any], trial: int | None = None) -> None:
-        """Anything else worth keeping, such as `tested`. Raises ValueError for a kind of the ledger's own."""
+        """Appends an event of another kind, such as `tested`. Raises ValueError for a kind of the ledger's own."""
         if kind in _OURS or not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", kind):
             raise ValueError(f"{kind!r} is no kind of note")
         with self.transaction():
@@ -115,14 +115,14 @@ class Ledger(Queries):
             raise ValueError(f"seed {seed} does not fit 64 bits")
         with self.transaction():
             number = self._db.execute("SELECT COALESCE(MAX(number), 0) + 1 FROM trials").fetchone()[0]
-            words, now = {"choices": choices, "architecture": architecture, "digest": digest}, self._clock()
+            proposal, time = {"choices": choices, "architecture": architecture, "digest": digest}, self._clock()
             # Before its event: while an event waits for its trial, SQLite looks through all events at each new trial.
             self._db.execute(
                 "INSERT INTO trials (number, state, seed, choices, architecture, digest, cost, created) "
                 "VALUES (?, 'waiting', ?, ?, ?, ?, ?, ?)",
-                (number, seed, dumps(choices), dumps(architecture), digest, dumps(cost), now),
+                (number, seed, dumps(choices), dumps(architecture), digest, dumps(cost), time),
             )
-            self._append("proposed", number, {**words, "cost": cost, "seed": seed}, now)
+            self._append("proposed", number, {**proposal, "cost": cost, "seed": seed}, time)
             return self.trial(number)
 
     def reject(
@@ -138,23 +138,23 @@ class Ledger(Queries):
         """waiting -> running. What an earlier attempt did after `resume_epoch` is superseded: dropped."""
         with self.transaction():
             self._expect(number, TrialState.WAITING, to=TrialState.RUNNING)
-            now = self._append("started", number, {"resume_epoch": resume_epoch})
+            time = self._append("started", number, {"resume_epoch": resume_epoch})
             self._supersede(number, resume_epoch)
             self._db.execute("DELETE FROM states WHERE trial = ? AND epoch > ?", (number, resume_epoch))
             # The first attempt's start stays the trial's: its cost in time includes what was lost.
             running = "state = 'running', attempts = attempts + 1, started = COALESCE(started, ?)"
-            self._set(number, running, now)
+            self._set(number, running, time)
 
     def epoch(self, number: int, epoch: int, metrics: Mapping[str, float]) -> None:
         """One epoch (from 1) of a running trial. A metric that is not finite is stored as null."""
         if epoch < 1:
             raise ValueError(f"epoch {epoch}: epochs count from 1")
-        said = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
+        stored = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
         with self.transaction():
             self._expect(number, TrialState.RUNNING, to=TrialState.RUNNING)
-            now = self._append("epoch", number, {"epoch": epoch, "metrics": said})
+            time = self._append("epoch", number, {"epoch": epoch, "metrics": stored})
             self._supersede(number, epoch - 1)
-            self._db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (number, epoch, dumps(said), now))
+            self._db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (number, epoch, dumps(stored), time))
             self._set(number, "epochs = ?", epoch)
 
     def finish(self, number: int, value: float) -> None:
@@ -174,10 +174,10 @@ class Ledger(Queries):
 
     def pause(self, number: int, value: float, *, rung: int, bracket: int = 0) -> None:
         """running -> paused, at the rung of so many epochs. Raises ValueError for a value that is not finite."""
-        said = {"value": _finite(value), "rung": rung, "bracket": bracket}
+        data = {"value": _finite(value), "rung": rung, "bracket": bracket}
         with self.transaction():
             self._expect(number, TrialState.RUNNING, to=TrialState.PAUSED)
-            self._append("paused", number, said)
+            self._append("paused", number, data)
             self._set(number, "state = 'paused', value = ?, rung = ?, reason = NULL", value, rung)
             self._db.execute(
                 "INSERT INTO rungs (bracket, epochs, trials) VALUES (?, ?, 1) "
@@ -201,8 +201,8 @@ class Ledger(Queries):
     ) -> None:
         """How far a rung that trials have reached is in the order of the next one (see `Rung`)."""
         with self.transaction():
-            said = {"rung": rung, "bracket": bracket, "correlation": correlation, "corrected": corrected, "n": n}
-            self._append("correlated", None, said)
+            data = {"rung": rung, "bracket": bracket, "correlation": correlation, "corrected": corrected, "n": n}
+            self._append("correlated", None, data)
             self._db.execute(
                 "UPDATE rungs SET correlation = ?, corrected = ?, n = ? WHERE bracket = ? AND epochs = ?",
                 (correlation, corrected, n, bracket, rung),
@@ -233,7 +233,7 @@ class Ledger(Queries):
             return
         with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
-            self._said.clear()
+            self._kinds.clear()
             self._afterwards.clear()
             self._beforehand.clear()
             try:
@@ -249,9 +249,9 @@ class Ledger(Queries):
                 raise
             self._pass_by("after")
         acts, self._afterwards = self._afterwards, []
-        with ExitStack() as each:  # all of them, though one may raise
+        with ExitStack() as stack:  # all of them, though one may raise
             for act in reversed(acts):
-                each.callback(act)
+                stack.callback(act)
 
     def beforehand(self, act: Callable[[], object]) -> None:
         """Does it before the transaction at hand is made durable, or now where there is none: waits for a file that the
@@ -270,15 +270,15 @@ class Ledger(Queries):
             act()
 
     def _pass_by(self, when: str) -> None:
-        for kind in dict.fromkeys(self._said):
+        for kind in dict.fromkeys(self._kinds):
             crash_point(f"{kind if kind in EVENTS else 'note'}-{when}")
 
-    def _append(self, kind: str, trial: int | None, data: Mapping[str, Any], now: float | None = None) -> float:
-        now = self._clock() if now is None else now
-        row = (now, kind, trial, dumps(data))
+    def _append(self, kind: str, trial: int | None, data: Mapping[str, Any], time: float | None = None) -> float:
+        time = self._clock() if time is None else time
+        row = (time, kind, trial, dumps(data))
         self._db.execute("INSERT INTO events (time, kind, trial, data) VALUES (?, ?, ?, ?)", row)
-        self._said.append(kind)
-        return now
+        self._kinds.append(kind)
+        return time
 
     def _expect(self, number: int, *states: TrialState, to: TrialState) -> None:
         row = self._db.execute("SELECT state FROM trials WHERE number = ?", (number,)).fetchone()
@@ -290,8 +290,8 @@ class Ledger(Queries):
     def _close_trial(self, number: int, to: TrialState, value: float | None, reason: str | None) -> None:
         with self.transaction():
             self._expect(number, *_CLOSES[to], to=to)
-            now = self._append(to.value, number, {"value": value, "reason": reason})
-            self._set(number, "state = ?, value = ?, reason = ?, ended = ?", to.value, value, reason, now)
+            time = self._append(to.value, number, {"value": value, "reason": reason})
+            self._set(number, "state = ?, value = ?, reason = ?, ended = ?", to.value, value, reason, time)
 
     def _supersede(self, number: int, keep: int) -> None:
         self._db.execute("DELETE FROM epochs WHERE trial = ? AND epoch > ?", (number, keep))

@@ -43,10 +43,10 @@ def undominated(scores: ScoreArray) -> Mask:
     candidates = np.arange(n)[np.argsort(-scores.sum(axis=1), kind="stable")]
     survives = np.zeros(n, bool)
     while len(candidates):
-        first, others = candidates[0], candidates[1:]
+        first, remaining = candidates[0], candidates[1:]
         survives[first] = True
-        worse = (scores[others] <= scores[first]).all(axis=1) & (scores[others] < scores[first]).any(axis=1)
-        candidates = others[~worse]
+        worse = (scores[remaining] <= scores[first]).all(axis=1) & (scores[remaining] < scores[first]).any(axis=1)
+        candidates = remaining[~worse]
     return survives
 
 

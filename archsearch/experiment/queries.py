@@ -1,4 +1,4 @@
-"""What a ledger answers: the reading half of `Ledger`."""
+"""The reading half of `Ledger`."""
 
 from __future__ import annotations
 
@@ -23,35 +23,36 @@ from archsearch.experiment.records import (
 
 
 class Queries:
-    """Questions to an open ledger. Each answer is one statement's, hence consistent in itself."""
+    """Queries of an open ledger. Each result is one statement's, hence consistent in itself."""
 
     _db: sqlite3.Connection
 
     @cached_property
     def meta(self) -> Mapping[str, Any]:
-        """What `create` was given, with `id` (of the experiment, hex) and `created`."""
+        """The values that `create` was given, with `id` (of the experiment, hex) and `created` (Unix seconds)."""
         return {row["key"]: json.loads(row["value"]) for row in self._db.execute("SELECT * FROM meta")}
 
     @property
     def id(self) -> str:
-        """The experiment's, for ever: 32 hex digits."""
+        """The experiment's id, which never changes: 32 hex digits."""
         return cast(str, self.meta["id"])
 
     @property
     def state(self) -> SearchState:
-        """As last recorded: a driver that was killed leaves `running` (see `ExperimentFolder.is_driven`)."""
+        """The search's state as last recorded: a driver that was killed leaves `running`, so ask
+        `ExperimentFolder.is_driven` too."""
         last = self.last_session()
         if last is None:
             return "interrupted"
         return "running" if last.kind == "began" else cast(SearchState, last.data["state"])
 
     def last_session(self) -> Event | None:
-        """The newest `began` or `ended`."""
-        found = self._events("id = (SELECT MAX(id) FROM events WHERE kind IN ('began', 'ended'))", ())
-        return found[0] if found else None
+        """The newest event of kind `began` or `ended`; None before the first."""
+        sessions = self._events("id = (SELECT MAX(id) FROM events WHERE kind IN ('began', 'ended'))", ())
+        return sessions[0] if sessions else None
 
     def trials(self, state: TrialState | None = None) -> list[Trial]:
-        """In the order of their numbers."""
+        """The trials (in this state) in the order of their numbers."""
         where, arguments = ("", ()) if state is None else (" WHERE state = ?", (state.value,))
         rows = self._db.execute(f"SELECT * FROM trials{where} ORDER BY number", arguments)
         return [_trial(row) for row in rows]
@@ -69,7 +70,7 @@ class Queries:
         return any(self._db.execute(query, (state.value,)).fetchone()[0] for state in states)
 
     def trials_as_known(self) -> list[Trial]:
-        """In the order in which something was first known of them, at a rung or at the end; the others come last."""
+        """The trials in the order of their first score or failure, at a rung or at the end; those without come last."""
         first = (
             "SELECT trial, MIN(id) AS id FROM events WHERE kind IN ('paused', 'finished', 'stopped', 'failed') "
             "GROUP BY trial"
@@ -81,14 +82,14 @@ class Queries:
         return [_trial(row) for row in rows]
 
     def trial(self, number: int) -> Trial:
-        """Raises KeyError where there is none."""
+        """The trial of this number. Raises KeyError where there is none."""
         row = self._db.execute("SELECT * FROM trials WHERE number = ?", (number,)).fetchone()
         if row is None:
             raise KeyError(number)
         return _trial(row)
 
     def epochs(self, number: int | None = None) -> list[Epoch]:
-        """Of one trial, or of all; superseded ones are not among them."""
+        """The epochs of one trial, or of all; superseded ones are not among them."""
         where, arguments = ("", ()) if number is None else (" WHERE trial = ?", (number,))
         rows = self._db.execute(f"SELECT * FROM epochs{where} ORDER BY trial, epoch", arguments)
         return [
@@ -96,12 +97,12 @@ class Queries:
         ]
 
     def shortest(self) -> int:
-        """Epochs of the finished trial that was trained for the fewest; 0 where none has finished."""
+        """The epochs of the finished trial that was trained for the fewest; 0 where none has finished."""
         query = "SELECT COALESCE(MIN(epochs), 0) FROM trials WHERE state = 'finished'"
         return cast(int, self._db.execute(query).fetchone()[0])
 
     def states(self, number: int) -> list[State]:
-        """Those of a trial that were kept, the newest first: two at most."""
+        """The states of a trial that were kept, the newest first: two at most."""
         query = "SELECT * FROM states WHERE trial = ? ORDER BY epoch DESC"
         return [State(**dict(row)) for row in self._db.execute(query, (number,))]
 
@@ -125,7 +126,7 @@ class Queries:
         return 0.0 if row is None else cast(float, row["time"])
 
     def driven_seconds(self) -> float:
-        """Over all sessions: from each one's beginning to its end, or to the last thing that its driver wrote."""
+        """Seconds of all sessions: from each one's beginning to its end, or to the last thing that its driver wrote."""
         spent, began = 0.0, None
         for event in self.events_of("began", "ended"):
             if began is not None:
@@ -147,7 +148,7 @@ class Queries:
         return cast(int, self._db.execute("SELECT COALESCE(MAX(number), 0) FROM trials").fetchone()[0])
 
     def counts(self) -> Counts:
-        """Of trials by state, and of rejections."""
+        """The numbers of trials by state, and of rejections."""
         states = dict(self._db.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
         rejected = self._db.execute("SELECT COUNT(*) FROM events WHERE kind = 'rejected'").fetchone()[0]
         return Counts(rejected=rejected, **states)

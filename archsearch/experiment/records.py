@@ -1,4 +1,4 @@
-"""What the ledger hands out: trials, epochs, events, counts. Plain frozen values."""
+"""The values of which a ledger's results are made: trials, epochs, events, counts. All are frozen."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def trial_id(number: int) -> str:
     return f"t{number:04d}"
 
 
-def number_of(given: str) -> int | None:
+def number_of(text: str) -> int | None:
     """The inverse, of t0001 or any short form of it (t1, 1); None for what is none."""
-    found = re.fullmatch(r"t?0*([1-9]\d{0,8})", given, flags=re.ASCII)
-    return None if found is None else int(found[1])
+    match = re.fullmatch(r"t?0*([1-9]\d{0,8})", text, flags=re.ASCII)
+    return None if match is None else int(match[1])
 
 
-def spell(words: Mapping[str, Any], *, digits: int = 17) -> str:
-    """`optimizer sgd, learning_rate 0.05`: words as a person reads them, numbers rounded to so many digits."""
-    rounded = ((word, float(f"{v:.{digits}g}") if isinstance(v, float) else v) for word, v in words.items())
-    return ", ".join(f"{word} {value if isinstance(value, str) else json.dumps(value)}" for word, value in rounded)
+def spell(settings: Mapping[str, Any], *, digits: int = 17) -> str:
+    """`optimizer sgd, learning_rate 0.05`: settings as a person reads them, numbers rounded to so many digits."""
+    rounded = ((name, float(f"{v:.{digits}g}") if isinstance(v, float) else v) for name, v in settings.items())
+    return ", ".join(f"{name} {value if isinstance(value, str) else json.dumps(value)}" for name, value in rounded)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +73,14 @@ class Trial:
 
     @property
     def id(self) -> str:
-        """Such as t0001."""
+        """The trial's id, such as t0001."""
         return trial_id(self.number)
 
     @property
     def training(self) -> dict[str, Scalar]:
-        """The words of `training:` that were chosen for it; none where the search varies none."""
+        """The settings of `training:` that were chosen for it; none where the search varies none."""
         chosen = ((name.partition("training."), value) for name, value in self.choices.items())
-        return {word: value for (before, dot, word), value in chosen if dot and not before}
+        return {field: value for (before, dot, field), value in chosen if dot and not before}
 
 
 @dataclass(frozen=True, kw_only=True)

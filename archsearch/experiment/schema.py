@@ -58,10 +58,10 @@ CREATE TABLE rungs (
 
 def dumps(value: Any) -> str:
     """JSON text; a number that is not finite raises ValueError rather than be written as NaN."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_as_dict)
 
 
-def _plain(value: Any) -> Any:
+def _as_dict(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is no JSON: {value!r}")
@@ -91,8 +91,8 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
     except OSError as error:
         raise refuse(f"cannot write {path}: {error.strerror or error}", file=str(path)) from error
     finally:
-        for left in (half, *(half.with_name(half.name + end) for end in ("-wal", "-shm"))):
-            left.unlink(missing_ok=True)
+        for file in (half, *(half.with_name(half.name + end) for end in ("-wal", "-shm"))):
+            file.unlink(missing_ok=True)
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
@@ -116,8 +116,8 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         if isinstance(error, InputError) or full:
             raise
-        why = getattr(error, "strerror", None) or error
-        raise refuse(f"{path} cannot be read as a ledger: {why}", file=str(path)) from error
+        problem = getattr(error, "strerror", None) or error
+        raise refuse(f"{path} cannot be read as a ledger: {problem}", file=str(path)) from error
     db.row_factory = sqlite3.Row
     return db
 
@@ -142,7 +142,7 @@ def _numbers(uri: str) -> tuple[sqlite3.Connection, int, int]:
     db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
     try:
         application, version = (
-            db.execute(f"PRAGMA {word}").fetchone()[0] for word in ("application_id", "user_version")
+            db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
         )
     except BaseException:
         db.close()

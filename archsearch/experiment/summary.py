@@ -1,4 +1,4 @@
-"""A search in the JSON fields that people script against (`run`, `status`, `resume`)."""
+"""A search in the JSON fields that scripts read (`run`, `status`, `resume`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from archsearch.experiment.records import SearchState, Trial, TrialState
 
 
 def summarise(folder: ExperimentFolder) -> dict[str, Any]:
-    """What the ledger says, in plain JSON values. Raises InputError where there is no ledger.
+    """The state of a search, in plain JSON values. Raises InputError where there is no ledger.
 
     `reason` says why a search has failed. `seconds` counts the drivers' sessions; `best` is null until a trial has
     finished; `test_accuracy` is null until the winner was tested, and `training` is there only where words of the
@@ -46,7 +46,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
 
 
 def _planned(ledger: Ledger) -> int | None:
-    """As the search began, or as its file said when it went on by force."""
+    """How many trials the search is to have: as it began, or as its file said when it went on by force."""
     changes = ledger.events_of("space_changed")
     return changes[-1].data["trials"] if changes else ledger.meta.get("trials")
 
@@ -57,7 +57,7 @@ def _state(folder: ExperimentFolder, recorded: SearchState) -> SearchState:
 
 
 def _reason(ledger: Ledger) -> str | None:
-    """Why the last session failed."""
+    """Why the last session failed; None where it did not."""
     last = ledger.last_session()
     return last.data.get("reason") if last is not None and last.kind == "ended" else None
 

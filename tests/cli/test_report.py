@@ -119,6 +119,24 @@ def test_a_search_on_cifar10_stands_beside_what_was_published_of_like_costs(tmp_
     assert "resnet110_cifar" not in found  # far dearer than any trial
 
 
+def test_compare_warns_where_the_images_differ_and_only_there(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
+    other = experiment(tmp_path / "two", 30, seed=1)
+    page = tmp_path / "c.html"
+    assert main(["compare", str(folder.path), str(other.path), "-o", str(page), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["same_data"] is True
+    assert "Their images are not the same" not in page.read_text()
+    assert main(["compare", str(folder.path), str(other.path)]) == 0
+    assert "warning" not in capsys.readouterr().out
+    with Ledger.open(other.ledger) as ledger:  # the digest of the images as the last session read them
+        ledger.begin({"data": "e" * 16})
+        ledger.end("finished")
+    assert main(["compare", str(folder.path), str(other.path), "-o", str(page), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["same_data"] is False
+    assert "Their images are not the same: no score of theirs compares." in page.read_text()
+    assert main(["compare", str(folder.path), str(other.path)]) == 0
+    assert "warning: their images are not the same; no score of theirs compares" in capsys.readouterr().out
+
+
 def test_compare_says_why_not(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
     few = experiment(tmp_path, 3)
     assert main(["compare", str(folder.path), str(few.path)]) == 0

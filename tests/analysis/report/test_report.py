@@ -10,6 +10,7 @@ import pytest
 
 from archsearch.analysis.report import Context, document, page, read_experiment
 from archsearch.analysis.report.choices import columns
+from archsearch.analysis.report.document import cheapest_first
 from archsearch.analysis.report.importance import importance
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.space import load_space
@@ -77,6 +78,12 @@ def test_the_figures_are_the_ledgers(folder: ExperimentFolder, found: dict) -> N
     assert found["baselines"] == [
         {"name": "resnet8_cifar", "cost": {"flops": 600_000, "params": 5000}, "kind": "cost", "value": None}
     ]
+
+
+def test_of_equal_points_the_front_names_the_first() -> None:
+    points = [("a", 10, 0.5), ("b", 10, 0.5), ("c", 20, 0.5), ("d", 20, 0.9), ("e", 15, 0.4), ("f", 5, 0.1)]
+    assert cheapest_first(points) == ["f", "a", "d"]
+    assert cheapest_first([]) == []
 
 
 def test_nothing_beats_the_front_and_it_beats_the_rest(found: dict) -> None:
