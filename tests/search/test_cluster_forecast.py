@@ -1,6 +1,7 @@
 """Hours of a search on a cluster that is not at hand."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +141,10 @@ def test_cores_and_a_gpu_of_the_same_kind_are_foretold_from_the_probe() -> None:
     given, networks = space("resources.cpus_per_trial=2"), [get("resnet20_cifar")] * 2
     many = forecast_on(Cluster.of("2x5xcpu"), given, networks, cpu, train=640, validation=256)
     assert (many.lanes, many.gpu_hours, many.bound) == (4, None, None), "a trial has its cores on one node"
-    assert (many.cores, many.precision) == (8, "float32")
+    assert many.cores == 8
+    probed = replace(cpu, precision="bfloat16")
+    assert [forecast_on(Cluster.of("2x5xcpu"), given, networks, timings, train=640, validation=256).precision
+            for timings in (cpu, probed)] == ["float32", "bfloat16"], "as it was probed"  # fmt: skip
     assert many.core_hours is not None
     measured = forecast_on(Cluster.of("8xH100"), given, networks, gpu, train=640, validation=256)
     presumed = forecast_on(Cluster.of("8xA100"), given, networks, gpu, train=640, validation=256)
