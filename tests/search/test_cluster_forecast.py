@@ -146,6 +146,11 @@ def test_cores_and_a_gpu_of_the_same_kind_are_foretold_from_the_probe() -> None:
     assert [forecast_on(Cluster.of("2x5xcpu"), given, networks, timings, train=640, validation=256).precision
             for timings in (cpu, probed)] == ["float32", "bfloat16"], "as it was probed"  # fmt: skip
     assert many.core_hours is not None
+    two_rounds = space("resources.cpus_per_trial=2", "search.trials=8", "search.early_stopping.kind=none")
+    idle = forecast_on(Cluster.of("2x5xcpu"), two_rounds, networks, cpu, train=640, validation=256)
+    low, high = (2 * 9 * 0.896 * factor for factor in (0.7, 1.5))
+    assert idle.hours == (pytest.approx((low + 30) / 3600), pytest.approx((high + 120) / 3600))
+    assert sorted(idle.busy_share) == [pytest.approx(high / (high + 120)), pytest.approx(low / (low + 30))]
     measured = forecast_on(Cluster.of("8xH100"), given, networks, gpu, train=640, validation=256)
     presumed = forecast_on(Cluster.of("8xA100"), given, networks, gpu, train=640, validation=256)
     assert (measured.bound, measured.precision) == (None, "bfloat16")
