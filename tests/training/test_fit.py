@@ -12,9 +12,11 @@ from archsearch.data.datasets import load_images
 from archsearch.network import build
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
+from archsearch.training import fit
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.fit import train_architecture
 from archsearch.training.loop import Training
+from archsearch.training.measuring.precision import Chosen
 from archsearch.training.run import TrainingRun
 
 ARCHITECTURE = Architecture.from_dict(
@@ -87,6 +89,23 @@ def test_a_checkpoint_of_another_training_is_not_used(images, tmp_path):
     seen = []
     train_architecture(ARCHITECTURE, images, replace(RUN, seed=2), tmp_path, on_epoch=seen.append)
     assert [m.epoch for m in seen] == [1, 2, 3, 4]
+
+
+def test_a_precision_is_measured_where_neither_the_run_nor_its_settings_fix_it(images, tmp_path, monkeypatch):
+    measured = []
+
+    def choose(architecture, settings, *, threads):
+        measured.append((architecture, threads))
+        return Chosen(precision="bfloat16", float32_ms=2.0, bfloat16_ms=1.0, device_name="a CPU", threads=threads)
+
+    monkeypatch.setattr(fit, "choose_precision", choose)
+    cases = [("float32", None), ("auto", "float32"), ("float32", "bfloat16"), ("auto", None)]
+    trained = []
+    for number, (word, precision) in enumerate(cases):
+        settings = SETTINGS.model_copy(update={"epochs": 1, "precision": word})
+        run = TrainingRun(settings=settings, seed=1, threads=1, precision=precision)
+        trained.append(train_architecture(ARCHITECTURE, images, run, tmp_path / str(number))["precision"])
+    assert trained == ["float32", "float32", "bfloat16", "bfloat16"] and measured == [(ARCHITECTURE, 1)]
 
 
 @pytest.mark.parametrize("words", [{"input": [3, 8, 8]}, {"classes": 9}])
