@@ -1,0 +1,57 @@
+"""The charts' geometry: every mark and label lies within its chart, and labels stand beside what they name."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from archsearch.analysis.report.charts import Canvas, side_label, stairs
+from archsearch.analysis.report.document import document
+from archsearch.analysis.report.page import page
+from archsearch.analysis.report.reading import Context, read_experiment
+from tests.analysis.report.searches import confirm, experiment
+
+CHART = re.compile(r'<svg class="chart[^>]*viewBox="0 0 (\S+) (\S+)".*?</svg>', re.DOTALL)
+
+
+def positions(svg: str) -> list[tuple[float, float]]:
+    """Where the dots, lines, labels, bars and the corners of paths and areas are."""
+    found: list[tuple[float, float]] = []
+    for x, y in (("cx", "cy"), ("x1", "y1"), ("x2", "y2"), ("x", "y")):
+        found += [(float(a), float(b)) for a, b in re.findall(rf' {x}="([-\d.]+)"[^>]*? {y}="([-\d.]+)"', svg)]
+    for points in re.findall(r'points="([^"]*)"', svg):
+        found += [(float(a), float(b)) for a, b in (pair.split(",") for pair in points.split())]
+    return found
+
+
+def test_everything_lies_within_its_chart(tmp_path: Path) -> None:
+    folder = experiment(tmp_path, 60, fail=0.1)
+    confirm(folder, 3)
+    reading = read_experiment(folder, Context(startup=10, baselines={"resnet8_cifar": {"flops": 6e5, "params": 5e3}}))
+    charts = list(CHART.finditer(page(reading, document(reading))))
+    assert len(charts) >= 16  # eight, at two widths
+    for chart in charts:
+        width, height = float(chart[1]), float(chart[2])
+        drawn = positions(chart[0])
+        assert len(drawn) > 4
+        outside = [(x, y) for x, y in drawn if not (-1 <= x <= width + 1 and -1 <= y <= height + 1)]
+        assert outside == [], chart[0][:200]
+
+
+@pytest.mark.parametrize(("before", "x", "anchor"), [(True, "95", "end"), (False, "105", "start")])
+def test_a_label_stands_beside_its_mark(before: bool, x: str, anchor: str) -> None:
+    text = side_label(100, 20, "budget", "name", gap=5, before=before)
+    assert f'x="{x}"' in text
+    assert f'text-anchor="{anchor}"' in text
+
+
+def test_stairs_are_level_and_then_rise() -> None:
+    assert stairs([(0, 1), (2, 3), (5, 4)]) == [(0, 1), (2, 1), (2, 3), (5, 3), (5, 4)]
+    assert stairs([]) == []
+
+
+def test_ticks_are_round_and_within_the_scale() -> None:
+    canvas = Canvas(400, 200)
+    assert canvas.x(0, 10).ticks(5) == [0, 2, 4, 6, 8, 10]
+    assert canvas.y(0.81, 0.99).ticks(4) == pytest.approx([0.85, 0.9, 0.95])
+    assert canvas.x(1e3, 1e6, log=True).ticks(6) == pytest.approx([1e3, 1e4, 1e5, 1e6])
