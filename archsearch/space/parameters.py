@@ -64,7 +64,7 @@ class Term:
     @property
     def info(self) -> FieldInfo:
         """The field's description, default and constraints."""
-        return self.owner.model_fields[self.field]
+        return _info(self.owner, self.field)
 
     def default(self, stage: int = 0) -> Scalar:
         """Its value where a space does not set it; `stage` counts from 0. The first stage keeps its input's size."""
@@ -77,6 +77,11 @@ class Term:
     def required(self) -> bool:
         """Whether the model has no default for it."""
         return self.info.is_required()
+
+
+@cache
+def _info(model: type[StrictModel], field: str) -> FieldInfo:
+    return model.model_fields[field]  # pydantic takes a microsecond for it
 
 
 @dataclass(frozen=True, kw_only=True)

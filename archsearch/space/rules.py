@@ -70,7 +70,7 @@ def in_order(parameter: Parameter, values: Sequence[Scalar]) -> list[Scalar]:
     """The values of the active stages as they stand: stages are asked for any value of the domain, which is the same
     for all of them, as samplers want it, and what they answer is sorted."""
     direction = parameter.direction
-    return sorted(values, key=lambda value: direction * _number(value)) if direction else list(values)
+    return sorted(values, key=_number, reverse=direction < 0) if direction else list(values)
 
 
 def combinations(parameter: Parameter, stages: int) -> float:

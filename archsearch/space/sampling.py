@@ -53,10 +53,10 @@ class Candidate(Assignment):
 
     def ask(self, parameter: Parameter, active: Sequence[int], choices: Choices) -> list[Scalar]:
         """The answers for the active stages: one each, or one for all of them."""
+        if not parameter.each:
+            return [parameter.ask(parameter.name, choices)] * len(active) if active else []
         questions = parameter.questions(self.stages)
-        if parameter.each:
-            return [parameter.ask(questions[stage], choices) for stage in active]
-        return [parameter.ask(questions[0], choices)] * len(active) if active else []
+        return [parameter.ask(questions[stage], choices) for stage in active]
 
     def assign(self, parameter: Parameter, active: Sequence[int], answers: Sequence[Scalar]) -> None:
         """The active stages get the answers, in the parameter's order; the others get its default."""
