@@ -101,6 +101,11 @@ class Queries:
         query = "SELECT COALESCE(MIN(epochs), 0) FROM trials WHERE state = 'finished'"
         return cast(int, self._db.execute(query).fetchone()[0])
 
+    @property
+    def epochs_trained(self) -> int:
+        """Epochs of all trials together; superseded ones are not among them."""
+        return cast(int, self._db.execute("SELECT COUNT(*) FROM epochs").fetchone()[0])
+
     def states(self, number: int) -> list[State]:
         """The states of a trial that were kept, the newest first: two at most."""
         query = "SELECT * FROM states WHERE trial = ? ORDER BY epoch DESC"

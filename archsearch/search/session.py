@@ -187,9 +187,8 @@ def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
     patience = DRAIN
     try:
         yield
-    except KeyboardInterrupt as leaving:
-        if type(leaving) is KeyboardInterrupt:  # a person's, and not a search that ends itself so (random_search)
-            patience = DRAIN_INTERRUPTED
+    except KeyboardInterrupt:
+        patience = DRAIN_INTERRUPTED
         ledger.end("interrupted")
         raise
     except BaseException as error:

@@ -88,6 +88,12 @@ class SearchSettings(StrictModel):
         "{optuna: optuna.samplers:CmaEsSampler}.",
     )
     trials: int = Field(24, ge=1, le=1_000_000, description="Trials in all.")
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        description="Epochs in all, of all trials together: no trial begins or is promoted whose epochs to its next "
+        "rung or its end would go beyond. Until one has finished, enough are held back to train one in full.",
+    )
     wall_time: Duration | None = Field(
         None,
         description="The search ends within this time (30m, 8h), all its sessions together: the last part, up to 75 %, "

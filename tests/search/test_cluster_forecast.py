@@ -131,6 +131,8 @@ def test_a_files_share_of_a_gpu_its_wall_time_and_its_most_at_once_hold() -> Non
     ended = at("search.wall_time=60s", "search.trials=1000")
     assert ended.ends_by_wall_time
     assert ended.hours == (pytest.approx(60 / 3600), pytest.approx(60 / 3600))
+    few, many = at("search.epochs=1000", "search.trials=1000"), at("search.trials=1000")
+    assert few.hours[1] < 0.7 * many.hours[1]
 
 
 def test_cores_and_a_gpu_of_the_same_kind_are_foretold_from_the_probe() -> None:

@@ -7,7 +7,15 @@ import pytest
 
 from archsearch.architecture.spec import Architecture
 from archsearch.search.deciding.rungs import Rungs
-from archsearch.search.foretelling.forecast import at_once, forecast, images_of, next_stretch, setting, trial_epochs
+from archsearch.search.foretelling.forecast import (
+    affordable_trials,
+    at_once,
+    forecast,
+    images_of,
+    next_stretch,
+    setting,
+    trial_epochs,
+)
 from archsearch.space import SearchSpace, load_space
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
@@ -79,6 +87,9 @@ def test_hours_are_epochs_times_seconds_over_the_trials_at_once(device: str) -> 
     assert found.hours == pytest.approx(360 * 0.896 / 3600 / found.at_once)
     assert found.hours_at_most == pytest.approx(found.hours)
     assert found.gpu_hours == (pytest.approx(360 * 0.896 * 0.5 / 3600) if device == "cuda" else None)
+    fewer = forecast(space("search.early_stopping.kind=none", "search.trials=40", "search.epochs=90"), timings,
+                     [NETWORK] * 3, train=640, validation=256, gpus=0)  # fmt: skip
+    assert fewer.trial_epochs == fewer.trial_epochs_at_most == 90
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -108,3 +119,15 @@ def test_a_trial_is_foretold_on_the_device_that_it_would_have(device, share, gpu
     monkeypatch.setattr("archsearch.training.devices.gpus", lambda: ["a GPU"] * gpus or None)
     own = setting(space(f"training.device={device}", f"resources.gpus_per_trial={share}"))
     assert (own.device, own.gpus) == (settled, gpus)
+
+
+def test_a_search_that_is_given_epochs_is_foretold_within_them() -> None:
+    unbounded = space("search.trials=100")
+    epochs = trial_epochs(unbounded.search, 9)
+    assert 100 < epochs < 900
+    for limit in (50, 10_000):
+        bounded = space("search.trials=100", f"search.epochs={limit}").search
+        assert trial_epochs(bounded, 9) == min(epochs, limit)
+        assert affordable_trials(bounded, 9) == (round(100 * limit / epochs) if limit < epochs else 100)
+    assert affordable_trials(unbounded.search, 9) == 100
+    assert affordable_trials(space("search.trials=100", "search.epochs=1").search, 9) == 1

@@ -116,7 +116,10 @@ def _costs(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _foretold(space: SearchSpace, document: dict[str, Any]) -> Iterator[str]:
-    yield _row("search", f"{document['trials']} trials of at most {document['epochs']} epochs on {space.data.name}")
+    in_all = "" if space.search.epochs is None else f", {space.search.epochs} epochs in all"
+    yield _row(
+        "search", f"{document['trials']} trials of at most {document['epochs']} epochs on {space.data.name}{in_all}"
+    )
     if document["search_flops_at_most"]:
         yield _row("work", f"at most {short(document['search_flops_at_most'])} multiply-adds "
                            "(median network, forward and backward)")  # fmt: skip

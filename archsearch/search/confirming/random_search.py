@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
 from archsearch.search.confirming.contenders import Contender, spent, top_of
 from archsearch.space import SearchSpace, load_space
 
@@ -27,51 +26,22 @@ class RandomSearchObserver(Protocol):
         """The search's own observer, for as long as the block lasts."""
 
 
-class EpochsSpent(KeyboardInterrupt):
-    """A search has used up the epochs that it was given: it ends as one that a person interrupts does."""
-
-
-class EpochLimit:
-    """An observer that ends its search once the trials together have had `limit` epochs.
-
-    What follows from the last of them is still written down; with several workers the epochs in progress are lost.
-    """
-
-    def __init__(self, inner: Observer, limit: int, trials: Iterable[Trial] = ()) -> None:
-        self._inner, self._limit = inner, limit
-        self._epochs = {trial.number: trial.epochs for trial in trials}
-
-    @property
-    def spent(self) -> int:
-        """Epochs so far."""
-        return sum(self._epochs.values())
-
-    def phase(self, text: str) -> None:
-        """See Observer."""
-        self._inner.phase(text)
-
-    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """See Observer. Raises EpochsSpent."""
-        self._inner.trial(trial, metrics)
-        before = self.spent
-        self._epochs[trial.number] = trial.epochs
-        begins = metrics is None and trial.state is TrialState.RUNNING
-        if before >= self._limit and (begins or metrics is not None):
-            raise EpochsSpent
-
-
-def random_overrides(space: SearchSpace, *, trials: int, seed: int) -> list[str]:
-    """Overrides, as of --set, that make a search draw at random: no other sampler, and no wall time."""
+def random_overrides(space: SearchSpace, *, trials: int, seed: int, epochs: int | None = None) -> list[str]:
+    """Overrides, as of --set, that make a search draw at random: no other sampler, so many trials, no wall time, and so
+    many epochs in all (None: however many those trials take)."""
     overrides = ["search.sampler=random", f"search.seed={seed}", f"search.trials={trials}"]
+    if epochs != space.search.epochs:
+        overrides.append(f"search.epochs={'null' if epochs is None else epochs}")
     return [*overrides, "search.wall_time=null"] if space.search.wall_time is not None else overrides
 
 
 def random_space(folder: ExperimentFolder, epochs: int) -> SearchSpace:
-    """The experiment's space under random search at equal cost: the next seed, and as many trials as could spend that
-    many epochs (EpochLimit ends it). Raises InputError."""
-    space = load_space(folder.space_yaml)
-    trials, seed = min(max(1, epochs), MOST_TRIALS), (space.search.seed + 1) % 2**32
-    return load_space(folder.space_yaml, random_overrides(space, trials=trials, seed=seed))
+    """The experiment's space under random search at equal cost: the next seed, that many epochs, and as many trials as
+    could spend them. Raises InputError."""
+    space, epochs = load_space(folder.space_yaml), max(1, epochs)
+    seed = (space.search.seed + 1) % 2**32
+    overrides = random_overrides(space, trials=min(epochs, MOST_TRIALS), seed=seed, epochs=epochs)
+    return load_space(folder.space_yaml, overrides)
 
 
 def random_best(
@@ -91,26 +61,25 @@ def random_best(
 
     epochs = spent(ledger.trials())
     space, folder = random_space(experiment, epochs), experiment.random_search
+    changed = False
     if not folder.ledger.exists():
         create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random")
-    elif folder.space_yaml.read_text() != space.to_yaml():  # the experiment went on since
+    elif changed := folder.space_yaml.read_text() != space.to_yaml():  # the experiment went on since
         write_atomically(folder.space_yaml, space.to_yaml())
     with Ledger.read(folder.ledger) as sub:
-        trials, used_up = sub.trials(), any(event.kind == "exhausted" for event in sub.events())
-    if spent(trials) < epochs and not used_up:
+        finished = sub.state == "finished"
+    if changed or not finished:
         observer.phase(f"random search at equal cost: {epochs} epochs")
         with observer.searching(space, folder) as search_observer:
-            limit = EpochLimit(search_observer, epochs, trials)
-            with suppress(EpochsSpent):
-                session = Session(
-                    folder=folder,
-                    observer=limit,
-                    tracking_uri=tracking_uri,
-                    images=images,
-                    test=False,
-                    force=True,  # where its space was changed, that was done above
-                )
-                drive(session)
+            session = Session(
+                folder=folder,
+                observer=search_observer,
+                tracking_uri=tracking_uri,
+                images=images,
+                test=False,
+                force=True,  # where its space was changed, that was done above
+            )
+            drive(session)
     with Ledger.read(folder.ledger) as sub:
         return next(iter(top_of(sub, space, 1, kind="random")), None)
 

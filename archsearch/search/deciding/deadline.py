@@ -14,12 +14,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from archsearch.experiment import Ledger, Trial, TrialState
+from archsearch.experiment import Ledger
 from archsearch.experiment.steady import steady
 
 if TYPE_CHECKING:
-    from archsearch.search.deciding.rungs import Rungs
-    from archsearch.space import SearchSpace
+    pass
 
 FINALISTS_SHARE = 0.75  # of the wall time, at most, is kept for the finalists
 TAIL, MOST_TAIL = 0.03, 60.0  # of the wall time, seconds: the test, MLflow's last rows and Ray's end
@@ -84,56 +83,3 @@ class Deadline:
             return 0.0
         middle = len(self._means) // 2  # of all trials, kept in order: asked at every step
         return self._means[middle] if len(self._means) % 2 else (self._means[middle - 1] + self._means[middle]) / 2
-
-
-class Finalists:
-    """Who trains to the end when the wall time runs out, and until which epoch."""
-
-    def __init__(self, space: SearchSpace, ledger: Ledger, rungs: Rungs, *, clock: Callable[[], float] = steady):
-        self._ledger, self._rungs, self._epochs = ledger, rungs, space.training.epochs
-        self.deadline = Deadline(space.search.wall_time, self._epochs, ledger, clock)
-        self._ends: dict[int, int] = {}
-
-    def leave_time_for(self, trial: Trial | None) -> bool:
-        """Whether the best paused trial can still go on to the end after this one's way to its next pause; None is a
-        new trial."""
-        if not self.deadline.bounded:
-            return True
-        number, rung = (self._ledger.total + 1, 0) if trial is None else (trial.number, trial.rung)
-        pause = self._rungs.above(number, rung) or self._epochs
-        best = self._best()
-        finalist, at = (None, 0) if best is None else (best.number, best.rung)
-        return self.deadline.fits(number if trial else None, pause - rung, finalist=finalist, rung=at)
-
-    def choose(self) -> Trial | None:
-        """The best of those that are paused; None where its training would be shorter than that of one that has
-        finished, or where nothing is paused."""
-        best = self._best()
-        if best is None:
-            return None
-        return best if self.deadline.end(best.number, best.rung) >= self._ledger.shortest() else None
-
-    def begins(self, number: int, done: int) -> int | None:
-        """A trial that has trained `done` epochs now trains to its end: the epoch of that; None for the file's own."""
-        if not self.deadline.bounded:
-            return None
-        self._ends[number] = self.deadline.end(number, done)
-        return self._ends[number]
-
-    def end(self, number: int) -> int:
-        """The epoch at which the trial ends."""
-        return self._ends.get(number, self._epochs)
-
-    def moved(self, number: int, epoch: int) -> int | None:
-        """Another end of a trial that has trained `epoch` epochs, where the time does not last, or lasts for more; else
-        None. One that has a single epoch left, its rate next to nothing, is not made longer."""
-        if number not in self._ends:
-            return None
-        now, end = self.deadline.end(number, epoch), self._ends[number]
-        if now == end or (now > end and end - epoch < 2):
-            return None
-        self._ends[number] = now
-        return now
-
-    def _best(self) -> Trial | None:
-        return self._ledger.best(state=TrialState.PAUSED)

@@ -10,7 +10,7 @@ from functools import partial
 from archsearch.experiment import ExperimentFolder, Failure, Ledger, Trial, TrialState
 from archsearch.experiment.steady import steady
 from archsearch.search.deciding.candidates import Candidates
-from archsearch.search.deciding.deadline import Finalists
+from archsearch.search.deciding.criteria import Criteria
 from archsearch.search.deciding.failures import Failures
 from archsearch.search.deciding.messages import (
     Choose,
@@ -72,7 +72,7 @@ class Search:
         self._final_test = FinalTest(self.folder, self.ledger, enabled=self.test)
         self._failures = Failures(self.space, self.ledger)
         self._precision = PrecisionChoice(self.space, self.ledger, self.observer)
-        self._finalists = Finalists(self.space, self.ledger, self._rungs, clock=self.clock)
+        self._criteria = Criteria(self.space, self.ledger, self._rungs, clock=self.clock)
 
     def respond(self, report: Report) -> Instruction:
         """What the worker that sent this report does next. All that it makes the ledger say is one transaction, durable
@@ -126,18 +126,18 @@ class Search:
         if not report.more and (late := self._failures.late(number)) is not None:
             self._failed(number, late)
             return None
-        if epoch >= self._finalists.end(number):
+        if epoch >= self._criteria.end(number):
             score = metrics[OBJECTIVE]
             if self._weights.takes(self.ledger.trial(number), score):
                 return HandOver(number=number)
             self._end(number, lambda: self.ledger.finish(number, score))
             return None
-        return GoOn(number=number, epochs=None if report.more else self._finalists.moved(number, epoch))
+        return GoOn(number=number, epochs=None if report.more else self._criteria.moved(number, epoch))
 
     def _seen(self, report: EpochTrained | RungReached) -> tuple[int, int, dict[str, float]]:
         """(trial, epoch, metrics) of an epoch, whose time is counted, and whose fresh start is noted."""
         number, metrics = report.number, dict(report.metrics)
-        self._finalists.deadline.saw(number, metrics.get("seconds"))
+        self._criteria.deadline.saw(number, metrics.get("seconds"))
         if report.began_anew is not None:
             self.ledger.note("state_lost", {"reason": report.began_anew}, trial=number)
         return number, int(metrics["epoch"]), metrics
@@ -202,27 +202,27 @@ class Search:
         self.observer.trial(trial, None)
 
     def _next(self) -> Instruction:
-        """What was begun goes first, then what is promoted, then what is new, as long as the finalists have their time
-        after it. In the end one trial at least is trained in full, and what is left at the rungs is stopped."""
+        """What was begun goes first, then what is promoted, then what is new, as long as the criteria admit it. In the
+        end one trial at least is trained in full, and those that are still paused are stopped."""
         if not self._precision.settled:
             return self._precision.ask(self._candidates.typical) or Wait()
         if (waiting := self.ledger.first(TrialState.WAITING)) is not None:
-            return self._train(waiting, final=waiting.rung > 0 and not self._finalists.leave_time_for(waiting))
+            return self._train(waiting, final=waiting.rung > 0 and not self._criteria.fits_time(waiting))
         if (hopeless := self._failures.hopeless()) is not None:
             return self._give_up(hopeless)
-        promotion = self._rungs.promotion()
-        in_time = promotion is None or self._finalists.leave_time_for(self.ledger.trial(promotion.trial))
-        if promotion is not None and in_time:
-            return self._train(self._promote(promotion))
-        for_new = self._finalists.leave_time_for(None)
-        if for_new and (new := self._propose()) is not None:
+        promotion, paused = self._rungs.promotion(), None
+        if promotion is not None:
+            paused = self.ledger.trial(promotion.trial)
+            if self._criteria.admits(paused, pending=self._candidates.pending):
+                return self._train(self._promote(promotion))
+        if (new := self._propose()) is not None:
             return new
-        if not (in_time and for_new) and (finalist := self._finalist()) is not None:
-            return finalist
+        if (finalist := self._criteria.finalist(paused)) is not None:
+            return self._train_to_the_end(finalist)
         if self.ledger.has(TrialState.RUNNING) or self._candidates.pending:
             return Wait()
         last = self._rungs.last_promotion()
-        if last is not None:
+        if last is not None and self._criteria.can_go_on(self.ledger.trial(last.trial)):
             return self._train(self._promote(last))
         self._stop_the_paused()
         return self._final_test.ask(self._precision.value) or Rest()
@@ -242,15 +242,12 @@ class Search:
         self._rungs.promote(number, rung)
         return self.ledger.trial(number)
 
-    def _finalist(self) -> Train | None:
-        chosen = self._finalists.choose()
-        if chosen is None:
-            return None
+    def _train_to_the_end(self, finalist: Trial) -> Train:
         if not self._phase_told:
             self._phase_told = True
             self.observer.phase("the best so far train to the end in the time that is left")
-        number, rung = chosen.number, chosen.rung
-        data = {"finalist": True, "epochs": self._finalists.deadline.end(number, rung)}
+        number, rung = finalist.number, finalist.rung
+        data = {"finalist": True, "epochs": self._criteria.planned_end(finalist)}
         self.ledger.promote(number, bracket=self._rungs.bracket(number), data=data)
         self._rungs.promote(number, rung)
         return self._train(self.ledger.trial(number), final=True)
@@ -262,19 +259,19 @@ class Search:
         self.ledger.start(number, resume_epoch=done)
         trial = self.ledger.trial(number)
         self.observer.trial(trial, None)
-        pause = None if final else self._rungs.above(number, trial.rung)
+        pause = None if final else self._criteria.pause(trial)
         return Train(
             number=number,
             attempt=trial.attempts,
             architecture=trial.architecture,
             seed=trial.seed,
-            rungs=tuple(level for level in self._rungs.levels(number) if not final or level <= trial.rung),
+            rungs=tuple(level for level in self._rungs.levels(number) if pause is not None or level <= trial.rung),
             pause=pause,
             state=state,
             done=done,
             precision=self._precision.value,
             micro_batch=self._failures.micro_batch(number),
-            epochs=self._finalists.begins(number, done) if pause is None else None,
+            epochs=self._criteria.begins(trial, done) if pause is None else None,
             overrides=self.space.trainings.overrides(trial.choices),
         )
 
@@ -290,10 +287,10 @@ class Search:
         """A new trial, or the measurement that decides whether a candidate becomes one."""
         if (measurement := self._candidates.remeasure()) is not None:
             return measurement
-        number = self.ledger.total + self._candidates.pending + 1
-        if number > self.space.search.trials:
+        pending = self._candidates.pending
+        if not self._criteria.admits(None, pending=pending):
             return None
-        match self._candidates.propose(number):
+        match self._candidates.propose(self.ledger.total + pending + 1):
             case Candidate() as candidate:
                 return self._begin(candidate)
             case measurement:

@@ -48,7 +48,8 @@ def _counted(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
     cheapest, dearest = smallest(space), largest(space)
     extent, networks, images = space.extent(), space.networks(), facts(space.data).images
     median = figures["quantiles"]["flops"]["within_budget"].get("0.5")
-    forward = 3 * (images or 0) * space.search.trials * space.training.epochs
+    epochs = space.search.trials * space.training.epochs
+    forward = 3 * (images or 0) * min(epochs, space.search.epochs or epochs)
     return {
         "file": str(file),
         "name": space.name,

@@ -19,7 +19,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.foretelling.data_sheets import Cluster, Step, epoch_seconds
-from archsearch.search.foretelling.forecast import MOST_SIMULATED, next_stretch
+from archsearch.search.foretelling.forecast import MOST_SIMULATED, affordable_trials, next_stretch
 from archsearch.space.many.columns import FloatArray
 from archsearch.space.search_settings import SearchSettings
 
@@ -188,7 +188,8 @@ def rehearse(
     rung: a random one, or by `dearest_best` the most expensive trials are promoted. Of a long search a part is gone
     through, and the remaining trials are taken to be alike.
     """
-    count = min(search.trials, max(MOST_SIMULATED, LANES * lanes))
+    trials = affordable_trials(search, epochs)
+    count = min(trials, max(MOST_SIMULATED, LANES * lanes))
     rng = np.random.default_rng(0)
     epoch_seconds = np.resize(rng.permutation(seconds), count)[rng.permutation(count)]
     scores = epoch_seconds + 1e-9 * rng.random(count) if dearest_best else rng.random(count)
@@ -208,7 +209,7 @@ def rehearse(
             worked += spent
             heapq.heappush(running, (clock + spent, trial, end))
         if not running:
-            remaining = worked * (search.trials / count - 1)
+            remaining = worked * (trials / count - 1)
             total = clock + remaining / lanes
             return total, (worked + remaining) / (total * lanes)
         clock, trial, end = heapq.heappop(running)

@@ -68,7 +68,8 @@ def forecast(
     )
     mean, (low, middle, high) = float(seconds.mean()), np.quantile(seconds, (0.25, 0.5, 0.75)).tolist()
     trials, epochs = space.search.trials, trial_epochs(space.search, space.training.epochs)
-    lanes, epochs_at_most = at_once(space.resources, trials, gpus=gpus), trials * space.training.epochs
+    lanes = at_once(space.resources, trials, gpus=gpus)
+    epochs_at_most = int(min(trials * space.training.epochs, _limit(space.search)))
     # The last trials do not fill all lanes: a search is no shorter than one trial trained to the end.
     hours = max(epochs / lanes, min(epochs, space.training.epochs)) * mean / 3600
     gpu = space.resources.gpu_share if timings.device == "cuda" else 0.0
@@ -92,8 +93,22 @@ def forecast(
 
 
 def trial_epochs(search: SearchSettings, epochs: int) -> float:
-    """Epochs of all trials together, from going through the rungs with one worker and trials whose order is the same at
-    every rung. Where rungs correlate less, more trials go on."""
+    """Epochs of all trials together: those that the rungs let them have, within `search.epochs`."""
+    return min(_unbounded_epochs(search, epochs), _limit(search))
+
+
+def affordable_trials(search: SearchSettings, epochs: int) -> int:
+    """How many of the search's trials begin before `search.epochs` are spent, at least one."""
+    return max(1, round(search.trials * min(1.0, _limit(search) / _unbounded_epochs(search, epochs))))
+
+
+def _limit(search: SearchSettings) -> float:
+    return math.inf if search.epochs is None else search.epochs
+
+
+def _unbounded_epochs(search: SearchSettings, epochs: int) -> float:
+    """From going through the rungs with one worker and trials whose order is the same at every rung. Where rungs
+    correlate less, more trials go on."""
     stopping, trials = search.early_stopping, search.trials
     if stopping.kind == "none":
         return float(trials * epochs)
