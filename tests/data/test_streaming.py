@@ -16,7 +16,7 @@ from archsearch.data import folder
 from archsearch.data.datasets import load_images
 from archsearch.data.decoding import opened
 from archsearch.data.images import ImageSet
-from archsearch.data.streaming import StreamedImages
+from archsearch.data.streaming import StreamedImages, some_files
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.feeds.feed import DeviceFeed, feed_of
@@ -96,6 +96,14 @@ def test_the_digest_knows_names_lengths_and_splits(root, tmp_path):
     assert len({first, renamed, load(moved, in_memory=False).digest}) == 3
 
 
+def test_some_files_are_the_first_the_middle_and_the_last_of_each_split(root):
+    images = load(root, in_memory=False)
+    splits = [split.images for split in (images.train, images.validation, images.test)]
+    assert some_files(images) == [str(f.path(n)) for f in splits for n in (0, len(f) // 2, len(f) - 1)]
+    assert all(Path(file).is_file() for file in some_files(images))
+    assert some_files(load(root, in_memory=True)) == []
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_streamed_batches_are_those_of_held_images(root, workers):
     streamed, held = load(root, in_memory=False), load(root, in_memory=True)
@@ -138,6 +146,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_its_crops_are_distributed_as_before
     Image.fromarray(np.stack([across, down, (across + down) / 2], 2).astype(np.uint8)).save(path, quality=95)
     assert opened(path, 42).size == (100, 80) and opened(path, 81).size == (200, 160)  # 42 x 42: a fifth of 3/4
     ours, crop = ResizedCrops(16, 0.2), v2.RandomResizedCrop(16, scale=(0.2, 1.0))
+    assert ours._side == 42
     with Image.open(path) as image, torch.random.fork_rng(devices=[]):
         image.load()
         torch.manual_seed(0)
