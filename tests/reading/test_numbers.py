@@ -20,6 +20,7 @@ from archsearch.reading import InputError, format_count, parse_count
         ("4.089184256G", 4_089_184_256),
         ("0.3 M", 300_000),
         ("2T", 2 * 10**12),
+        ("1000000T", 10**18),
         (0, 0),
     ],
 )
@@ -43,6 +44,7 @@ def test_a_count_is_exact(written: object, count: int) -> None:
         ([1], ""),
         ("9" * 19, ""),
         ("999999999T", ""),
+        (10**18 + 1, ""),
         ("40m", "40M"),
         ("1.2B", "1.2G"),
         ("1,000", "1000"),
