@@ -1,5 +1,7 @@
 """model.py, written from the plan: the same function, the same names, and source that a person would have written."""
 
+import inspect
+import re
 import subprocess
 import sys
 import types
@@ -13,6 +15,7 @@ from archsearch.architecture.spec import Architecture, Block, Stage
 from archsearch.export.code import literal
 from archsearch.export.fresh import fresh
 from archsearch.export.source import source
+from archsearch.network import layers, units
 from archsearch.network.build import skeleton
 from tests.sampling import sampled
 
@@ -81,6 +84,65 @@ def test_depth_is_a_loop_and_units_of_one_form_share_a_class() -> None:
     assert abs(len(long) - len(short)) <= 3
     assert len(source(zoo.get("densenet_bc250_24_cifar")).splitlines()) < 130
     assert sum(line.startswith("class ") for line in source(zoo.get("resnet50")).splitlines()) == 2
+
+
+AS_WRITTEN = """\
+def preact_residual_bottleneck_entry(
+    channels: int,
+    inner: int,
+    out: int,
+    shortcut: nn.Module | None = None,
+) -> ResidualUnit:
+    return ResidualUnit(
+        shared=named(norm1=nn.BatchNorm2d(channels), relu1=nn.ReLU(inplace=True)),
+        branch=named(
+            conv1=nn.Conv2d(channels, inner, 1, bias=False),
+            norm1=nn.BatchNorm2d(inner),
+            relu1=nn.ReLU(inplace=True),
+            conv2=nn.Conv2d(inner, inner, 3, stride=2, padding=1, bias=False),
+            norm2=nn.BatchNorm2d(inner),
+            relu2=nn.ReLU(inplace=True),
+            conv3=nn.Conv2d(inner, out, 1, bias=False),
+        ),
+        shortcut=shortcut,
+    )
+---
+            block1=preact_residual_bottleneck_entry(256, 128, 512, shortcut=projection(256, 512, stride=2)),
+            **{f"block{n}": preact_residual_bottleneck(512, 128) for n in range(2, 5)},
+---
+        self.head = named(
+            globalpool1=nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+            linear1=nn.Linear(2048, 1000),
+        )
+---
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stem(images)
+        for stage in (self.stage1, self.stage2, self.stage3, self.stage4):
+            x = stage(x)
+        return self.head(x)
+"""
+
+
+def test_blocks_stages_and_the_network_as_a_person_reads_them() -> None:
+    text = source(zoo.get("preact_resnet50"))
+    for part in AS_WRITTEN.split("---\n"):
+        assert part in text
+    assert "        self.stem = named(\n            conv1=nn.Conv2d(3, 16, 3," in source(zoo.get("resnet20_cifar"))
+    assert "        after=nn.ReLU(),\n" in source(zoo.get("resnet20_cifar")), "a layer without weights needs no name"
+    assert "        self.head = named(\n            globalpool1=nn.AdaptiveAvgPool2d(1),\n" in source(zoo.get("dpn68"))
+    dense = source(zoo.get("densenet_bc100_12_cifar"))
+    assert '**{f"block{n + 1}": preact_dense_layer(108 + 12 * n) for n in range(16)},' in dense
+    dropped = source(zoo.get("stochastic_depth_resnet110_cifar"))
+    assert '**{f"block{n + 2}": residual_block(32, 32, block=n + 20) for n in range(17)},' in dropped
+
+
+def test_classes_stand_in_the_file_as_in_archsearch() -> None:
+    for name, expected in (("resnet20_cifar", [layers.ZeroPadShortcut, units.ResidualUnit]),
+                           ("seresnext50_32x4d", [layers.Reweighted, units.ResidualUnit]),
+                           ("dpn68", [units.ResidualUnit, units.DualPathUnit])):  # fmt: skip
+        text = source(zoo.get(name))
+        assert re.findall(r"^class (\w+)", text, re.MULTILINE) == [*(each.__name__ for each in expected), "Network"]
+        assert all(inspect.getsource(each) in text for each in expected)
 
 
 def test_no_word_of_a_user_becomes_source() -> None:
