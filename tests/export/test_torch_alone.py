@@ -26,7 +26,7 @@ print(tuple(network(torch.zeros(2, *map(int, "3x32x32".split("x")))).shape))
 @pytest.mark.parametrize("name", ["resnet20_cifar", "densenet40_12_cifar", "highway19_cifar"])
 def test_model_py_is_imported_by_torch_alone(name: str, alone: Path, tmp_path: Path) -> None:
     assert main(["export", name, "--format", "python", "-o", str(tmp_path / "model.py")]) == 0
-    command = [str(alone), "-W", "ignore", "-c", ASK, *BESIDE]
+    command = [str(alone), "-E", "-W", "ignore", "-c", ASK, *BESIDE]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "\n(2, 10)\n"
