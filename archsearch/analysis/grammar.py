@@ -68,8 +68,9 @@ The grammar is two files of a few screens, `architecture/plan.py` (which slot ge
    description, and a default that leaves all known networks as they are. Files, errors, the schema and the reference
    of search spaces follow from it.
 2. **Its slot**: a case in `slots.py`, or in `plan.py` where it moves what stands beside the branch.
-3. Only for a layer that none of the ops is: an op in `architecture/ops.py` (its shape and its cost), its module in
-   `network/` (`build.py` maps ops to modules), and its label in `analysis/outline.py`.
+3. Only for a layer that none of the ops is: an op in `architecture/ops.py` (its shape, its cost and what training saves
+   of it), its module in `network/` (`calls.py` maps ops to modules, `initialise.py` fills them), and its label in
+   `analysis/outline.py`.
 4. **A network of the paper** in `zoo/`, with the published figures, which the tests then hold; and a line in
    `analysis/lineage.py`.
 """

@@ -85,7 +85,7 @@ def _growing_cost(stage: Stage, context: StageContext, x: Shape) -> tuple[Cost, 
 
 
 Part = tuple[tuple[int, ...], Shape]  # a part's counts, in the order of Cost's fields, and what it emits
-_known: dict[Any, Part] = {}
+_parts: dict[Any, Part] = {}
 
 
 def cost(architecture: Architecture) -> Cost:
@@ -96,7 +96,7 @@ def cost(architecture: Architecture) -> Cost:
     stem, stages, head = architecture.stem, architecture.stages, architecture.head
     first, shape = stages[0].block, Shape(*architecture.input)
     key: Any = ("stem", *stem.__dict__.values(), first.norm, first.activation, shape)
-    counts, x = _known.get(key) or _remember(key, stem_ops(stem, first), shape)
+    counts, x = _parts.get(key) or _remember(key, stem_ops(stem, first), shape)
     sums = [counts]
     before: Any = (stem.norm, stem.preactivates)
     for index, stage in enumerate(stages):
@@ -104,7 +104,7 @@ def cost(architecture: Architecture) -> Cost:
         # A model's __dict__ holds its fields in the order of their definition; the block is among them.
         words, block = (*stage.__dict__.values(),), (*stage.block.__dict__.values(),)
         key = (words[:-1], block, before, following, x)
-        known = _known.get(key)
+        known = _parts.get(key)
         if known is None:
             found, after = stage_cost(stage, stage_contexts(architecture)[index], x)
             known = _keep(key, found, after)
@@ -112,7 +112,7 @@ def cost(architecture: Architecture) -> Cost:
         sums.append(counts)
         before = None
     key = ("head", *head.__dict__.values(), architecture.classes, x)
-    counts, _ = _known.get(key) or _remember(key, head_ops(head, architecture.classes), x)
+    counts, _ = _parts.get(key) or _remember(key, head_ops(head, architecture.classes), x)
     sums.append(counts)
     columns = list(zip(*sums, strict=True))
     params, conv, norms, linear, pooled, activations, depth, saved, _ = map(sum, columns)
@@ -125,7 +125,7 @@ def _remember(key: Any, op: Op, x: Shape) -> Part:
 
 
 def _keep(key: Any, found: Cost, shape: Shape) -> Part:
-    if len(_known) >= MANY:
-        _known.clear()
-    _known[key] = part = (astuple(found), shape)
+    if len(_parts) >= MANY:
+        _parts.clear()
+    _parts[key] = part = (astuple(found), shape)
     return part

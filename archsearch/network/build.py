@@ -89,7 +89,7 @@ class Unfilled(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (nn.init.kaiming_uniform_, nn.init.uniform_):
             return kwargs["tensor"] if kwargs else args[0]
-        words = dict(kwargs or {})
-        if func in (torch.empty, torch.zeros, torch.ones, torch.tensor):
-            words["device"] = self.device
-        return func(*args, **words)
+        keywords = dict(kwargs or {})
+        if func in (torch.empty, torch.zeros, torch.ones, torch.tensor, torch.full):
+            keywords["device"] = self.device
+        return func(*args, **keywords)

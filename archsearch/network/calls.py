@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import singledispatch
 
 from torch import nn
 
@@ -71,9 +72,11 @@ def _call(function: Callable[..., nn.Module], *arguments: Argument, **keywords: 
     return Call(function, arguments, tuple(keywords.items()))
 
 
+@singledispatch
 def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
     """What makes the module of an op that reads `x`; `overwrites` where nobody else reads it and ReLU may reuse its
-    memory. Raises NotImplementedError for an op that has no module."""
+    memory. An op that is defined elsewhere is registered (`call.register`). Raises NotImplementedError for any other.
+    """
     match op:
         case Conv():
             function = PointwiseConv if op.kernel == op.stride == op.groups == 1 else nn.Conv2d
