@@ -1,4 +1,4 @@
-"""The same network, the same digest: what a word does not change does not count."""
+"""The digest of a network: equal for equal ops, whatever settings led to them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def canonical(op: Op) -> list[Any]:
     so a new field with a default leaves the digests of yesterday's networks as they were."""
     if isinstance(op, Sequence):
         return ["Sequence", *(canonical(step) for _, step in op.steps)]
-    words = []
+    changed = []
     for field in fields(op):
         value = getattr(op, field.name)
         if field.default is MISSING or value != field.default:
-            words.append([field.name, canonical(value) if isinstance(value, Op) else value])
-    return [type(op).__name__, *words]
+            changed.append([field.name, canonical(value) if isinstance(value, Op) else value])
+    return [type(op).__name__, *changed]
 
 
 def digest(architecture: Architecture) -> str:
-    """Sixteen hex digits over the image, the plan and nothing else."""
+    """Sixteen hex digits that stand for the input shape and the plan, not for the name or the settings as written."""
     text = json.dumps([architecture.input, canonical(plan(architecture))], separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]

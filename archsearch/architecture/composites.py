@@ -162,6 +162,6 @@ def _correction(sequence: Sequence, x: Shape, read: bool) -> int:
     saved = [op.saved(into) for _, op, into in parts]
     followers = [*(following.input for following in saved[1:]), read]
     return sum(
-        ((own.output or reads) - own.output_presumed) * op.shape(into).elements
-        for own, reads, (_, op, into) in zip(saved, followers, parts, strict=False)
+        ((op_saves.output or reads) - op_saves.output_presumed) * op.shape(into).elements
+        for op_saves, reads, (_, op, into) in zip(saved, followers, parts, strict=False)
     )

@@ -56,32 +56,32 @@ def stage_cost(stage: Stage, context: StageContext, x: Shape) -> tuple[Cost, Sha
     if grows(stage.block):
         return _growing_cost(stage, context, x)
     ops = stage_ops(stage.model_copy(update={"depth": 2}), context, x)
-    first, rest = Cost(), Cost()
+    first, second = Cost(), Cost()
     for name, op, into in ops.parts(x):
         if name == "block2":
-            rest = total(op, into)
+            second = total(op, into)
         else:
             first += total(op, into)
-    return first + rest.times(stage.depth - 1), ops.shape(x)
+    return first + second.times(stage.depth - 1), ops.shape(x)
 
 
 def _growing_cost(stage: Stage, context: StageContext, x: Shape) -> tuple[Cost, Shape]:
     """Each block's input has more channels than the one before: they are counted one by one, up to the deepest."""
     depth: Any = stage.depth
     ops = stage_ops(stage.model_copy(update={"depth": int(getattr(depth, "max", lambda: depth)())}), context, x)
-    found, blocks, after = Cost(), 0, x
+    counted, blocks, after = Cost(), 0, x
     for name, op, into in ops.parts(x):
         if name == "exit":
-            found += total(op, after)
+            counted += total(op, after)
         elif name == "entry":
-            found, after = total(op, into), op.shape(into)
+            counted, after = total(op, into), op.shape(into)
         else:
             blocks += 1
-            found += total(op, into).times((depth >= blocks) * 1)
+            counted += total(op, into).times((depth >= blocks) * 1)
             y = op.shape(into)
-            more = (y.channels - after.channels) * (depth >= blocks)
-            after = y._replace(channels=after.channels + more)
-    return found, after
+            added = (y.channels - after.channels) * (depth >= blocks)
+            after = y._replace(channels=after.channels + added)
+    return counted, after
 
 
 Part = tuple[tuple[int, ...], Shape]  # a part's counts, in the order of Cost's fields, and what it emits
@@ -91,28 +91,24 @@ _parts: dict[Any, Part] = {}
 def cost(architecture: Architecture) -> Cost:
     """The exact cost of a network, without building it. Raises InputError where its image runs out.
 
-    Parts that were counted before, in whatever network, are remembered: what is left to do is to add.
+    Parts that were counted before, in whatever network, are remembered; their counts are added.
     """
     stem, stages, head = architecture.stem, architecture.stages, architecture.head
     first, shape = stages[0].block, Shape(*architecture.input)
     key: Any = ("stem", *stem.__dict__.values(), first.norm, first.activation, shape)
-    counts, x = _parts.get(key) or _remember(key, stem_ops(stem, first), shape)
+    counts, x = _parts.get(key) or _remember(key, *_counted(stem_ops(stem, first), shape))
     sums = [counts]
     before: Any = (stem.norm, stem.preactivates)
     for index, stage in enumerate(stages):
         following = stages[index + 1].block.activation if index + 1 < len(stages) else None
         # A model's __dict__ holds its fields in the order of their definition; the block is among them.
-        words, block = (*stage.__dict__.values(),), (*stage.block.__dict__.values(),)
-        key = (words[:-1], block, before, following, x)
-        known = _parts.get(key)
-        if known is None:
-            found, after = stage_cost(stage, stage_contexts(architecture)[index], x)
-            known = _keep(key, found, after)
-        counts, x = known
+        fields, block = (*stage.__dict__.values(),), (*stage.block.__dict__.values(),)
+        key = (fields[:-1], block, before, following, x)
+        counts, x = _parts.get(key) or _remember(key, *stage_cost(stage, stage_contexts(architecture)[index], x))
         sums.append(counts)
         before = None
     key = ("head", *head.__dict__.values(), architecture.classes, x)
-    counts, _ = _parts.get(key) or _remember(key, head_ops(head, architecture.classes), x)
+    counts, _ = _parts.get(key) or _remember(key, *_counted(head_ops(head, architecture.classes), x))
     sums.append(counts)
     columns = list(zip(*sums, strict=True))
     params, conv, norms, linear, pooled, activations, depth, saved, _ = map(sum, columns)
@@ -120,12 +116,12 @@ def cost(architecture: Architecture) -> Cost:
                 activations=activations, layers=depth, saved=saved, largest=max(columns[-1]))  # fmt: skip
 
 
-def _remember(key: Any, op: Op, x: Shape) -> Part:
-    return _keep(key, total(op, x), op.shape(x))
+def _counted(op: Op, x: Shape) -> tuple[Cost, Shape]:
+    return total(op, x), op.shape(x)
 
 
-def _keep(key: Any, found: Cost, shape: Shape) -> Part:
+def _remember(key: Any, cost: Cost, shape: Shape) -> Part:
     if len(_parts) >= MANY:
         _parts.clear()
-    _parts[key] = part = (astuple(found), shape)
+    _parts[key] = part = (astuple(cost), shape)
     return part

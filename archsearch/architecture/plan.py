@@ -132,12 +132,12 @@ def _survivals(architecture: Architecture) -> Iterator[Survival]:
         position += drops
         match survival.schedule if drops else "none":
             case "none":
-                kept = 1.0
+                probability = 1.0
             case "uniform":
-                kept = survival.last
+                probability = survival.last
             case "linear":
-                kept = 1 - position / blocks * (1 - survival.last)
-        yield survival.model_copy(update={"last": kept})
+                probability = 1 - position / blocks * (1 - survival.last)
+        yield survival.model_copy(update={"last": probability})
 
 
 def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator[Survival] | None = None) -> Sequence:
@@ -150,14 +150,14 @@ def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator
         section = named(*entry)
         steps.append(("entry", section))
         x, stride = section.shape(x), 1
-    made: dict[tuple[bool, ...], Unit] = {}
+    units: dict[tuple[bool, ...], Unit] = {}
     for number in range(stage.depth):
         first = number == 0
         opens = context.opens and first
-        alike = (first, _changes(stage, x, stride))  # blocks that agree in this are the same ops: made once
-        if alike not in made:
-            made[alike] = _unit(stage, x, stride, first=first, opens=opens)
-        unit = _kept(made[alike], next(survivals))
+        form = (first, _changes(stage, x, stride))  # blocks that agree in these are the same ops: made once
+        if form not in units:
+            units[form] = _unit(stage, x, stride, first=first, opens=opens)
+        unit = _surviving(units[form], next(survivals))
         if opens and context.preactivated:
             unit = _preactivated_by_the_stem(unit)
         steps.append((f"block{number + 1}", unit))
@@ -213,15 +213,15 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
         block = block.model_copy(update={"link": "residual"})
     link, adds = block.link, block.link in ("residual", "highway")
     convs = branch(block, width, stride)
-    before, rest, after = placed(block, convs)
+    before, middle, after = placed(block, convs)
     changes = _changes(stage, x, stride)
-    both = bool(before) and adds and (changes or opens)
+    shares = bool(before) and adds and (changes or opens)
     h = shortcut(block, width, stride, changes if link != "dual_path" else first)
     gated = "both" if link == "highway" or (adds and block.gate == "exclusive") else "none"
     gated = "shortcut" if link == "residual" and block.gate == "shortcut" else gated
     return Unit(
-        shared=named(*before) if both else Sequence(),
-        branch=named(*(() if both else before), *rest, *attention(block, convs[-1].out)),
+        shared=named(*before) if shares else Sequence(),
+        branch=named(*(() if shares else before), *middle, *attention(block, convs[-1].out)),
         shortcut=named(*h),
         gate=_gate(block, width, stride) if gated != "none" else Sequence(),
         gain=named(Gain()) if block.learned_gain and link != "plain" else Sequence(),
@@ -234,8 +234,8 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
     )
 
 
-def _kept(unit: Unit, survival: Survival) -> Unit:
-    """The block with its survival probability; a block that is always kept says nothing about the rest."""
+def _surviving(unit: Unit, survival: Survival) -> Unit:
+    """The block with its survival probability; one that is always kept is left as it is."""
     if survival.last == 1:
         return unit
     return replace(unit, survival=survival.last, survival_per=survival.per, survival_rescale=survival.rescale)

@@ -124,28 +124,28 @@ class Mixed(ValueError):
     """Networks were planned together of which some change their channels here and some do not."""
 
 
-def agree(one: int, other: int) -> bool:
+def agree(a: int, b: int) -> bool:
     """Whether two counts are equal. Raises Mixed where arrays are equal in some places only."""
-    found: Any = one == other
-    if isinstance(found, bool):
-        return found
-    if found.all():
+    equal: Any = a == b
+    if isinstance(equal, bool):
+        return equal
+    if equal.all():
         return True
-    if found.any():
+    if equal.any():
         raise Mixed
     return False
 
 
 def floored(value: Any) -> int:
     """The whole number at or below a positive one, at least 1."""
-    whole: int = value.astype("int64").clip(1) if hasattr(value, "astype") else max(1, int(value))
-    return whole
+    number: int = value.astype("int64").clip(1) if hasattr(value, "astype") else max(1, int(value))
+    return number
 
 
 def nearest(value: Any) -> int:
     """The nearest whole number (of two the even one), at least 1."""
-    whole: int = value.round().astype("int64").clip(1) if hasattr(value, "astype") else max(1, round(value))
-    return whole
+    number: int = value.round().astype("int64").clip(1) if hasattr(value, "astype") else max(1, round(value))
+    return number
 
 
 def log2_floor(value: int) -> int:
@@ -153,6 +153,6 @@ def log2_floor(value: int) -> int:
     return sum((value >= 2**power) * 1 for power in range(1, 24))
 
 
-def larger(one: int, other: int) -> int:
-    """The larger of two."""
-    return one + (other - one) * (other > one)
+def larger(a: int, b: int) -> int:
+    """The larger of two counts, or of each pair where they are arrays."""
+    return a + (b - a) * (b > a)

@@ -61,12 +61,12 @@ def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
 
 
 def placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:
-    """(before the first convolution, the rest of the branch, after the join): He 2016, figure 4.
+    """(before the first convolution, the middle of the branch, after the join): He 2016, figure 4.
 
     What a dense block emits stays as it is for all later ones, so what stands after a join ends its branch.
     """
-    before, rest, after = _placed(block, convs)
-    return (before, (*rest, *after), ()) if block.link == "dense" else (before, rest, after)
+    before, middle, after = _placed(block, convs)
+    return (before, (*middle, *after), ()) if block.link == "dense" else (before, middle, after)
 
 
 def _placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:

@@ -239,9 +239,9 @@ class Architecture(StrictModel):
 
     def to_dict(self) -> dict[str, Any]:
         """Version, image and classes, and whatever differs from its default: plain JSON values."""
-        words = super().to_dict()
+        changed = super().to_dict()
         first = {"archsearch": self.archsearch, "name": self.name, "input": list(self.input), "classes": self.classes}
-        return {key: value for key, value in {**first, **words, **first}.items() if value is not None}
+        return {key: value for key, value in {**first, **changed, **first}.items() if value is not None}
 
     def to_yaml(self) -> str:
         """What `from_yaml` reads back to an equal architecture."""

@@ -63,7 +63,7 @@ def _wrong(source: Path, name: str, problem: str) -> InputError:
     return InputError(
         Problem(
             file=str(source),
-            found=f"{name}: {problem}",
+            message=f"{name}: {problem}",
             allowed="CIFAR-10's files for Python, as published",
             hint=f"put a whole {ARCHIVE} there ({URL})",
         )

@@ -62,7 +62,7 @@ def opened(path: Path, side: int) -> PILImage:
         raise InputError(
             Problem(
                 file=str(path),
-                found=f"an image that cannot be read ({error})",
+                message=f"an image that cannot be read ({error})",
                 allowed=", ".join(sorted(SUFFIXES)),
                 hint="mend it or move it away",
             )

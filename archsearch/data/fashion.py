@@ -107,4 +107,4 @@ def read_idx(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def _wrong(path: Path, problem: str, *, allowed: str) -> InputError:
-    return InputError(Problem(file=str(path), found=problem, allowed=allowed, hint="fetch the file again"))
+    return InputError(Problem(file=str(path), message=problem, allowed=allowed, hint="fetch the file again"))

@@ -127,7 +127,7 @@ def _refused(folder: Path, problem: str) -> InputError:
     return InputError(
         Problem(
             file=str(folder),
-            found=f"data.root: {problem}",
+            message=f"data.root: {problem}",
             allowed="a folder with one sub-folder of images a class, two classes at least, or with such "
             "folders named train, val and test",
             hint="name another folder: --set data.root=DIR",

@@ -42,16 +42,16 @@ def load_pretrained(network: Network, state: Mapping[str, Tensor]) -> Start:
         )
     path, classifier = classifier_of(network)
     layout = layout_of(name, source) if name else None
-    given = state.get(f"{dict(published_names(architecture, layout))[path] if layout else path}.weight")
-    classes = given.shape[0] if given is not None and given.ndim else architecture.classes
+    weight = state.get(f"{dict(published_names(architecture, layout))[path] if layout else path}.weight")
+    classes = weight.shape[0] if weight is not None and weight.ndim else architecture.classes
     in_file = architecture.model_copy(update={"classes": classes})
-    ours = converted(state, in_file, name, source) if name else _own(state, in_file)
+    weights = converted(state, in_file, name, source) if name else _checked(state, in_file)
     replaced: tuple[str, ...] = ()
     if classes != architecture.classes:
         anew = {f"{path}.{key}": value for key, value in classifier.state_dict().items()}
-        ours, replaced = {**ours, **anew}, tuple(anew)
-    network.load_state_dict(ours)
-    return Start(source=source, loaded=len(ours) - len(replaced), replaced=replaced)
+        weights, replaced = {**weights, **anew}, tuple(anew)
+    network.load_state_dict(weights)
+    return Start(source=source, loaded=len(weights) - len(replaced), replaced=replaced)
 
 
 def classifier_of(network: nn.Module) -> tuple[str, nn.Module]:
@@ -68,25 +68,25 @@ def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> tupl
     """Whose names these are, what the network is called there (nothing for our own), and the stem's tensor."""
     if OWN_STEM in state:
         return "archsearch", "", OWN_STEM
-    known = [
+    layouts = [
         (source, names, f"{layout(STEM)}.weight")
         for source, rows in PUBLISHED.items()
         for names, layout in rows
         if f"{layout(STEM)}.weight" in state
     ]
-    if not known:
+    if not layouts:
         raise refuse(
             f"no tensors under known names (the first: {', '.join(list(state)[:3]) or 'none at all'})",
             allowed="weights of archsearch, torchvision or timm",
         )
-    for source, names, stem in known:
+    for source, names, stem in layouts:
         for name in names:
             if _is_the_zoos(architecture, name):
                 return source, name, stem
     raise refuse(
-        f"{known[0][0]}'s weights are of no network that computes what "
+        f"{layouts[0][0]}'s weights are of no network that computes what "
         f"{architecture.name or digest(architecture)} does",
-        allowed=", ".join(dict.fromkeys(name for _, names, _ in known for name in names)),
+        allowed=", ".join(dict.fromkeys(name for _, names, _ in layouts for name in names)),
     )
 
 
@@ -98,8 +98,8 @@ def _is_the_zoos(architecture: Architecture, name: str) -> bool:
     return digest(fitted) == digest(architecture)
 
 
-def _own(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
+def _checked(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
     """Our own names, checked."""
     expected = skeleton(architecture).state_dict()
-    check(state, expected, what=architecture.name or digest(architecture), left=state.keys() - expected.keys())
+    check(state, expected, what=architecture.name or digest(architecture), leftover=state.keys() - expected.keys())
     return dict(state)

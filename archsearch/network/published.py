@@ -64,46 +64,49 @@ def layout_of(name: str, source: str) -> Layout:
     for names, layout in PUBLISHED[source]:
         if name in names:
             return layout
-    known = ", ".join(found for names, _ in PUBLISHED[source] for found in names)
-    raise refuse(f"{source} has no weights for {name!r} that could be converted", allowed=known, file="name")
+    supported = ", ".join(known for names, _ in PUBLISHED[source] for known in names)
+    raise refuse(f"{source} has no weights for {name!r} that could be converted", allowed=supported, file="name")
 
 
 def converted(state: Mapping[str, Tensor], architecture: Architecture, name: str, source: str) -> dict[str, Tensor]:
     """`convert_weights` for an architecture that differs from the zoo's by its image or its classes alone."""
-    theirs = dict(published_names(architecture, layout_of(name, source)))
-    given = {_today(key): value for key, value in state.items()}
-    ours, wanted = {}, skeleton(architecture).state_dict()
-    for key, expected in wanted.items():
+    modules = dict(published_names(architecture, layout_of(name, source)))
+
+    def renamed(key: str) -> str:
         module, _, tensor = key.rpartition(".")
-        found = f"{theirs[module]}.{tensor}"
-        if found in given:
-            ours[key] = given.pop(found)
-        elif tensor == "num_batches_tracked":
-            ours[key] = torch.zeros(expected.shape, dtype=expected.dtype)
-    check(ours, wanted, what=f"{source}'s {name}", left=given, name_of=lambda key: _renamed(key, theirs))
-    return ours
+        return f"{modules[module]}.{tensor}"
+
+    leftover = {_modern(key): value for key, value in state.items()}
+    weights, expected = {}, skeleton(architecture).state_dict()
+    for key, tensor in expected.items():
+        if renamed(key) in leftover:
+            weights[key] = leftover.pop(renamed(key))
+        elif key.endswith(".num_batches_tracked"):
+            weights[key] = torch.zeros(tensor.shape, dtype=tensor.dtype)
+    check(weights, expected, what=f"{source}'s {name}", leftover=leftover, name_of=renamed)
+    return weights
 
 
 def check(
-    ours: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
     expected: Mapping[str, Tensor],
     *,
     what: str,
-    left: Iterable[str] = (),
+    leftover: Iterable[str] = (),
     name_of: Callable[[str], str] = str,
 ) -> None:
     """All tensors that are expected, in their shapes, and nothing besides. Raises InputError with the first keys
-    that are wrong, under the names that the file has (`name_of`)."""
-    missing = [name_of(key) for key in expected if key not in ours]
+    that are wrong, under the names that the file has (`name_of`); `what` names the network in the message."""
+    missing = [name_of(key) for key in expected if key not in weights]
     shapes = [
-        f"{name_of(key)} is {tuple(ours[key].shape)} and not {tuple(expected[key].shape)}"
+        f"{name_of(key)} is {tuple(weights[key].shape)} and not {tuple(expected[key].shape)}"
         for key in expected
-        if key in ours and ours[key].shape != expected[key].shape
+        if key in weights and weights[key].shape != expected[key].shape
     ]
-    wrong = {"missing": missing, "left over": sorted(left), "of another shape": shapes}
-    found = "; ".join(f"{len(keys)} {kind} ({_first(keys)})" for kind, keys in wrong.items() if keys)
-    if found:
-        raise refuse(f"these are not the weights of {what}: {found}", allowed="exactly its tensors")
+    wrong = {"missing": missing, "left over": sorted(leftover), "of another shape": shapes}
+    problems = "; ".join(f"{len(keys)} {kind} ({_first(keys)})" for kind, keys in wrong.items() if keys)
+    if problems:
+        raise refuse(f"these are not the weights of {what}: {problems}", allowed="exactly its tensors")
 
 
 def published_names(architecture: Architecture, layout: Layout) -> Iterator[tuple[str, str]]:
@@ -208,14 +211,9 @@ PUBLISHED: dict[str, tuple[tuple[tuple[str, ...], Layout], ...]] = {
 }
 
 
-def _today(key: str) -> str:
+def _modern(key: str) -> str:
     """torchvision's DenseNet files are of 2017, when a dense layer's names still had a dot: norm.1, conv.2."""
     return re.sub(r"(\.denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key)
-
-
-def _renamed(key: str, theirs: Mapping[str, str]) -> str:
-    module, _, tensor = key.rpartition(".")
-    return f"{theirs[module]}.{tensor}"
 
 
 def _first(keys: list[str]) -> str:

@@ -40,10 +40,10 @@ def fields_of(annotation: Annotation | None) -> list[tuple[str, FieldInfo]]:
     kind = annotation.kind
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return [(info.alias or name, info) for name, info in kind.model_fields.items()]
-    words: dict[str, FieldInfo] = {}
+    fields: dict[str, FieldInfo] = {}
     for member in members(annotation):
-        words.update(fields_of(member))
-    return list(words.items())
+        fields.update(fields_of(member))
+    return list(fields.items())
 
 
 def members(annotation: Annotation) -> list[Annotation]:
@@ -81,8 +81,8 @@ def _step(annotation: Annotation, key: str | int) -> Annotation | None:
         case origin if origin is dict:
             return Annotation(kind=args[1])
     for member in members(annotation):
-        if (found := _step(member, key)) is not None:
-            return found
+        if (inner := _step(member, key)) is not None:
+            return inner
     return None
 
 
@@ -113,7 +113,7 @@ def describe(annotation: Annotation | None) -> str:
     if inner := members(annotation):
         return " or ".join(dict.fromkeys(describe(member) for member in inner))
     if get_origin(kind) is Literal:
-        return ", ".join(_word(arg) for arg in args)
+        return ", ".join(_literal(arg) for arg in args)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return "a mapping of the words " + ", ".join(name for name, _ in fields_of(annotation))
     if kind is bool:
@@ -127,8 +127,8 @@ def describe(annotation: Annotation | None) -> str:
         return "null"
     match get_origin(kind):
         case origin if origin is tuple and not (len(args) == 2 and args[1] is Ellipsis):
-            same = len(set(args)) == 1
-            return f"a list of {len(args)}" + (f", each {describe(Annotation(kind=args[0]))}" if same else "")
+            uniform = len(set(args)) == 1
+            return f"a list of {len(args)}" + (f", each {describe(Annotation(kind=args[0]))}" if uniform else "")
         case origin if origin in (tuple, list):
             return f"a list{_length(annotation.constraints)}, each {describe(Annotation(kind=args[0]))}"
         case origin if origin is dict:
@@ -136,26 +136,26 @@ def describe(annotation: Annotation | None) -> str:
     return "any value"
 
 
-def _word(value: Any) -> str:
+def _literal(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bounds(constraints: tuple[Any, ...], *names: str) -> list[Any]:
-    found = {name: getattr(c, name) for c in constraints for name in names if hasattr(c, name)}
-    return [found.get(name) for name in names]
+    bounds = {name: getattr(c, name) for c in constraints for name in names if hasattr(c, name)}
+    return [bounds.get(name) for name in names]
 
 
 def _range(constraints: tuple[Any, ...]) -> str:
     at_least, above, at_most, below = _bounds(constraints, "ge", "gt", "le", "lt")
     if at_least is not None and at_most is not None:
         return f" from {at_least} to {at_most}"
-    worded = (("of at least", at_least), ("above", above), ("at most", at_most), ("below", below))
-    parts = [f"{word} {bound}" for word, bound in worded if bound is not None]
+    phrases = (("of at least", at_least), ("above", above), ("at most", at_most), ("below", below))
+    parts = [f"{phrase} {bound}" for phrase, bound in phrases if bound is not None]
     return " " + " and ".join(parts) if parts else ""
 
 
 def _length(constraints: tuple[Any, ...]) -> str:
-    least, most = _bounds(constraints, "min_length", "max_length")
-    if least is not None and most is not None:
-        return f" of {least} to {most}"
-    return f" of at least {least}" if least else f" of at most {most}" if most else ""
+    shortest, longest = _bounds(constraints, "min_length", "max_length")
+    if shortest is not None and longest is not None:
+        return f" of {shortest} to {longest}"
+    return f" of at least {shortest}" if shortest else f" of at most {longest}" if longest else ""

@@ -38,10 +38,10 @@ class Document:
                 return position
         return Position(file=self.file)
 
-    def problem(self, loc: Loc, found: str, *, allowed: str = "", hint: str = "", key: bool = False) -> Problem:
+    def problem(self, loc: Loc, message: str, *, allowed: str = "", hint: str = "", key: bool = False) -> Problem:
         """A Problem at the position of a value, or of its key."""
         at = self.position(loc, key=key)
-        return Problem(found=found, allowed=allowed, hint=hint, file=at.file, line=at.line, column=at.column)
+        return Problem(message=message, allowed=allowed, hint=hint, file=at.file, line=at.line, column=at.column)
 
     def with_value(self, loc: Loc, value: Any, origin: str) -> Document:
         """This document with one value set from elsewhere; errors about it name `origin` as the file.
@@ -59,7 +59,7 @@ class Document:
                 path = ".".join(map(str, loc[:depth]))
                 raise InputError(
                     Problem(
-                        found=f"{path} is {shorten(below)}, which has no words below it",
+                        message=f"{path} is {shorten(below)}, which has no words below it",
                         allowed="words that hold a mapping",
                         hint=f"set {path} as a whole",
                         file=origin,

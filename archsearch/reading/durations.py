@@ -19,21 +19,21 @@ def parse_duration(value: object) -> float:
     seconds = math.nan
     if isinstance(value, int | float) and not isinstance(value, bool):
         seconds = float(value)
-    elif isinstance(value, str) and (found := _DURATION.fullmatch(value.strip().replace(" ", ""))):
-        seconds = float(sum(int(part[:-1]) * UNITS[part[-1]] for part in found.groups() if part))
+    elif isinstance(value, str) and (match := _DURATION.fullmatch(value.strip().replace(" ", ""))):
+        seconds = float(sum(int(part[:-1]) * UNITS[part[-1]] for part in match.groups() if part))
     if 1 <= seconds <= 10**9:
         return seconds
     hint = ""
-    if isinstance(value, str) and (other := re.fullmatch(r"([0-9]+) ?(min|minutes?|hours?|M|H)", value.strip())):
-        hint = f"did you mean {other[1]}{other[2][0].lower()}?"
-    raise InputError(Problem(found=f"the time {value!r:.40}", allowed=DURATION_ALLOWED, hint=hint))
+    if isinstance(value, str) and (spelled := re.fullmatch(r"([0-9]+) ?(min|minutes?|hours?|M|H)", value.strip())):
+        hint = f"did you mean {spelled[1]}{spelled[2][0].lower()}?"
+    raise InputError(Problem(message=f"the time {value!r:.40}", allowed=DURATION_ALLOWED, hint=hint))
 
 
 def format_duration(seconds: float) -> str:
     """As `parse_duration` reads it back, to the nearest second: 5400 -> 1h30m."""
-    left, text = round(seconds), ""
+    remaining, text = round(seconds), ""
     for unit, size in UNITS.items():
-        if left >= size:
-            text += f"{left // size}{unit}"
-            left %= size
+        if remaining >= size:
+            text += f"{remaining // size}{unit}"
+            remaining %= size
     return text or "0s"

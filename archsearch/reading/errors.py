@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One thing that is wrong with an input: where, what was found, what is allowed, and a hint."""
+    """One thing that is wrong with an input: `message` says what was found, `allowed` what may stand there instead."""
 
-    found: str
+    message: str
     allowed: str = ""
     hint: str = ""
     file: str = ""
@@ -17,8 +17,8 @@ class Problem:
     column: int = 0
 
     def __str__(self) -> str:
-        place = ":".join([self.file or "<input>", *(str(n) for n in (self.line, self.column) if n)])
-        text = f"{place}: {self.found}"
+        position = ":".join([self.file or "<input>", *(str(n) for n in (self.line, self.column) if n)])
+        text = f"{position}: {self.message}"
         if self.allowed:
             text += f"; allowed: {self.allowed}"
         if self.hint:
@@ -34,6 +34,6 @@ class InputError(ValueError):
         self.problems = problems
 
 
-def refuse(found: str, *, allowed: str = "", hint: str = "", file: str = "") -> InputError:
-    """An InputError about something that stands in no file's line: an argument, a folder, a name."""
-    return InputError(Problem(found=found, allowed=allowed, hint=hint, file=file or "archsearch"))
+def refuse(message: str, *, allowed: str = "", hint: str = "", file: str = "") -> InputError:
+    """An InputError about something that stands in no line of a file: an argument, a folder, a name."""
+    return InputError(Problem(message=message, allowed=allowed, hint=hint, file=file or "archsearch"))

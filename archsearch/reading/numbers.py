@@ -34,13 +34,13 @@ def parse_count(value: object) -> int:
         hint = _hint(value.strip())
     if exact is not None and exact == int(exact) and 0 <= exact <= _LIMIT:
         return int(exact)
-    raise InputError(Problem(found=f"the count {value!r:.40}", allowed=COUNT_ALLOWED, hint=hint))
+    raise InputError(Problem(message=f"the count {value!r:.40}", allowed=COUNT_ALLOWED, hint=hint))
 
 
 def _hint(text: str) -> str:
-    other = {"m": "M", "g": "G", "t": "T", "b": "G", "B": "G"}.get(text[-1:])
-    if other and _COUNT.fullmatch(text[:-1] + other):
-        return f"did you mean {text[:-1]}{other}?"
+    letter = {"m": "M", "g": "G", "t": "T", "b": "G", "B": "G"}.get(text[-1:])
+    if letter and _COUNT.fullmatch(text[:-1] + letter):
+        return f"did you mean {text[:-1]}{letter}?"
     if _COUNT.fullmatch(text.replace(",", "").replace("_", "")):
         return f"write it as {text.replace(',', '').replace('_', '')}"
     return ""

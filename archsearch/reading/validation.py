@@ -50,13 +50,13 @@ def try_validate(model: type[M], document: Document, loc: Loc = ()) -> tuple[M |
 
 def ordered(problems: list[Problem]) -> list[Problem]:
     """Problems by file, line and column; the twenty first, and how many more there are."""
-    by_place = sorted(problems, key=lambda p: (p.line == 0, p.line, p.column))
-    if len(by_place) > MAX_PROBLEMS:
-        rest = len(by_place) - MAX_PROBLEMS + 1
-        last = by_place[MAX_PROBLEMS - 1]
-        more = Problem(found=f"and {rest} more problems", file=last.file, line=last.line, column=last.column)
-        return [*by_place[: MAX_PROBLEMS - 1], more]
-    return by_place
+    by_position = sorted(problems, key=lambda p: (p.line == 0, p.line, p.column))
+    if len(by_position) > MAX_PROBLEMS:
+        remaining = len(by_position) - MAX_PROBLEMS + 1
+        last = by_position[MAX_PROBLEMS - 1]
+        omitted = Problem(message=f"and {remaining} more problems", file=last.file, line=last.line, column=last.column)
+        return [*by_position[: MAX_PROBLEMS - 1], omitted]
+    return by_position
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,18 +82,18 @@ def explain(
     return [_problem(loc, at[loc][0], part) for loc in deepest]
 
 
-def did_you_mean(word: object, known: list[str]) -> str:
-    """A hint that names the closest known word, or nothing."""
-    if not isinstance(word, str):
+def did_you_mean(name: object, names: list[str]) -> str:
+    """A hint that names the name closest to a mistyped one, or nothing."""
+    if not isinstance(name, str):
         return ""
-    lowered = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower().replace("-", "_"), list(lowered), n=1, cutoff=0.55)
+    lowered = {known.lower(): known for known in names}
+    close = get_close_matches(name.lower().replace("-", "_"), list(lowered), n=1, cutoff=0.55)
     return f"did you mean {lowered[close[0]]}?" if close else ""
 
 
 def _in_data(detail: ErrorDetails, data: Any) -> Loc:
     """pydantic's loc without the names of union members and validators, which stand in no file."""
-    kept: list[str | int] = []
+    loc: list[str | int] = []
     *_, last = detail["loc"] or ("",)
     for key in detail["loc"]:
         in_dict = isinstance(data, dict) and key in data
@@ -102,8 +102,8 @@ def _in_data(detail: ErrorDetails, data: Any) -> Loc:
             data = data[key]
         elif not (key is last and detail["type"] == "missing" and isinstance(key, str)):
             continue
-        kept.append(key)
-    return tuple(kept)
+        loc.append(key)
+    return tuple(loc)
 
 
 def _problem(loc: Loc, detail: ErrorDetails, part: _Part) -> Problem:
@@ -115,24 +115,24 @@ def _problem(loc: Loc, detail: ErrorDetails, part: _Part) -> Problem:
     if detail["loc"] and detail["loc"][-1] == "[key]":
         return unknown_field(document, full, [str(o) for o in literals(key_of(step_into(part.model, loc[:-1])))])
     if kind == "missing" and loc and loc[-1] == detail["loc"][-1]:
-        found = f"the word {loc[-1]} is missing" + (f" in {dotted(full[:-1])}" if full[:-1] else "")
-        return document.problem(full[:-1], found, allowed=f"{loc[-1]}: {describe(annotation)}", key=True)
+        message = f"the word {loc[-1]} is missing" + (f" in {dotted(full[:-1])}" if full[:-1] else "")
+        return document.problem(full[:-1], message, allowed=f"{loc[-1]}: {describe(annotation)}", key=True)
     value = part.data
     for key in loc:
         value = value[key]
     if kind in ("value_error", "assertion_error"):
-        return _own(full, detail, document, value, annotation)
+        return _refused_by_model(full, detail, document, value, annotation)
     return wrong_value(document, full, value, annotation)
 
 
-def unknown_field(document: Document, loc: Loc, known: list[str]) -> Problem:
+def unknown_field(document: Document, loc: Loc, names: list[str]) -> Problem:
     """The Problem of a key that no model has, at the key."""
     where = f" in {dotted(loc[:-1])}" if loc[:-1] else ""
     return document.problem(
         loc,
         f"unknown word {shorten(loc[-1])}{where}",
-        allowed=", ".join(known) or "no words",
-        hint=did_you_mean(loc[-1], known),
+        allowed=", ".join(names) or "no words",
+        hint=did_you_mean(loc[-1], names),
         key=True,
     )
 
@@ -140,10 +140,10 @@ def unknown_field(document: Document, loc: Loc, known: list[str]) -> Problem:
 def wrong_value(document: Document, loc: Loc, value: Any, annotation: Annotation | None) -> Problem:
     """The Problem of a value that its annotation does not take, at the value."""
     if value is None and not loc:
-        found = "an empty file"
+        message = "an empty file"
     else:
-        found = f"{dotted(loc)} is {shorten(value)}" if loc else f"found {shorten(value)}"
-    return document.problem(loc, found, allowed=describe(annotation), hint=_hint(value, annotation))
+        message = f"{dotted(loc)} is {shorten(value)}" if loc else f"found {shorten(value)}"
+    return document.problem(loc, message, allowed=describe(annotation), hint=_hint(value, annotation))
 
 
 def dotted(loc: Loc) -> str:
@@ -159,22 +159,24 @@ def field_names(annotation: Annotation | None) -> list[str]:
     return [name for name, _ in fields_of(annotation)]
 
 
-def _own(loc: Loc, detail: ErrorDetails, document: Document, value: Any, annotation: Annotation | None) -> Problem:
+def _refused_by_model(
+    loc: Loc, detail: ErrorDetails, document: Document, value: Any, annotation: Annotation | None
+) -> Problem:
     """A model's own verdict: an InputError's problem, or the text `found; allowed: ...` of a ValueError."""
     error = detail.get("ctx", {}).get("error")
     if isinstance(error, InputError) and error.problems:
-        told = error.problems[0]
-        found, allowed, hint = told.found, told.allowed, told.hint
+        problem = error.problems[0]
+        message, allowed, hint = problem.message, problem.allowed, problem.hint
     else:
-        found, _, allowed = str(error).partition("; allowed: ")
+        message, _, allowed = str(error).partition("; allowed: ")
         hint = ""
     if isinstance(value, dict):
         # Words that are wrong together are the fault of the one that was set last, on the command line.
         children = [(*loc, key) for key in value]
         loc = next((at for at in children if document.position(at).file != document.file), loc)
     elif loc and not isinstance(value, list | tuple):
-        found = f"{dotted(loc)} is {shorten(value)}"
-    return document.problem(loc, found, allowed=allowed or describe(annotation), hint=hint)
+        message = f"{dotted(loc)} is {shorten(value)}"
+    return document.problem(loc, message, allowed=allowed or describe(annotation), hint=hint)
 
 
 def _hint(value: Any, annotation: Annotation | None) -> str:

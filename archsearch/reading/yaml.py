@@ -69,8 +69,8 @@ _Dumper.add_representer(str, _represent_text)
 
 
 def _text_of(path: Path) -> str:
-    def refusal(found: str, hint: str = "") -> InputError:
-        return InputError(Problem(found=found, allowed="a YAML file in UTF-8", hint=hint, file=str(path)))
+    def refusal(message: str, hint: str = "") -> InputError:
+        return InputError(Problem(message=message, allowed="a YAML file in UTF-8", hint=hint, file=str(path)))
 
     try:
         if path.is_dir():
@@ -95,7 +95,7 @@ def _text_of(path: Path) -> str:
         line, column = before.count(b"\n") + 1, error.start - (before.rfind(b"\n") + 1) + 1
         raise InputError(
             Problem(
-                found=f"byte 0x{raw[error.start]:02x} is not UTF-8",
+                message=f"byte 0x{raw[error.start]:02x} is not UTF-8",
                 allowed="text in UTF-8",
                 file=str(path),
                 line=line,
@@ -117,7 +117,7 @@ def _parse(text: str, file: str) -> Document:
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise InputError(
             Problem(
-                found=f"it is larger than {MAX_BYTES // 1024} KiB",
+                message=f"it is larger than {MAX_BYTES // 1024} KiB",
                 allowed=f"at most {MAX_BYTES // 1024} KiB",
                 file=file,
             )
@@ -133,7 +133,7 @@ def _parse(text: str, file: str) -> Document:
         column = error.position - text.rfind("\n", 0, error.position)
         raise InputError(
             Problem(
-                found=f"the character #x{ord(text[error.position]):04x}",
+                message=f"the character #x{ord(text[error.position]):04x}",
                 allowed="printable characters",
                 file=file,
                 line=line,
@@ -143,7 +143,7 @@ def _parse(text: str, file: str) -> Document:
     except InputError:
         raise
     except (yaml.YAMLError, ValueError, OverflowError, IndexError) as error:
-        raise InputError(Problem(found=f"not readable as YAML: {error}", allowed="YAML", file=file)) from None
+        raise InputError(Problem(message=f"not readable as YAML: {error}", allowed="YAML", file=file)) from None
     return Document(data=builder.data, file=file, values=builder.values, keys=builder.keys)
 
 
@@ -167,19 +167,19 @@ def _events(text: str) -> Iterator[yaml.Event]:
 
 def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
     mark = error.problem_mark or error.context_mark
-    what = error.problem or error.context or "it cannot be parsed"
+    complaint = error.problem or error.context or "it cannot be parsed"
     hint = ""
-    if "\\t" in what or "\t" in what:
+    if "\\t" in complaint or "\t" in complaint:
         hint = "indent with spaces; YAML takes no tabs"
-    elif "mapping values are not allowed" in what:
+    elif "mapping values are not allowed" in complaint:
         hint = "a colon followed by a space stands where none may: check the indentation, or quote the text"
-    elif "block end" in what:
+    elif "block end" in complaint:
         hint = "check the indentation of this line and of the lines above"
-    elif "',' or" in what:
+    elif "',' or" in complaint:
         hint = "a comma or a closing bracket is missing"
     return Problem(
-        found=what if what == _TOO_DEEP else f"not readable as YAML: {what}",
-        allowed=f"at most {MAX_DEPTH} levels" if what == _TOO_DEEP else "YAML",
+        message=complaint if complaint == _TOO_DEEP else f"not readable as YAML: {complaint}",
+        allowed=f"at most {MAX_DEPTH} levels" if complaint == _TOO_DEEP else "YAML",
         hint=hint,
         file=file,
         line=mark.line + 1 if mark else 0,
@@ -297,8 +297,8 @@ class _Builder:
         assert mark is not None
         return Position(file=self.file, line=mark.line + 1, column=mark.column + 1)
 
-    def _refuse(self, event: yaml.Event, found: str, allowed: str, hint: str = "") -> InputError:
+    def _refuse(self, event: yaml.Event, message: str, allowed: str, hint: str = "") -> InputError:
         at = self._position(event)
         return InputError(
-            Problem(found=found, allowed=allowed, hint=hint, file=at.file, line=at.line, column=at.column)
+            Problem(message=message, allowed=allowed, hint=hint, file=at.file, line=at.line, column=at.column)
         )

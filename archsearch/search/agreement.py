@@ -41,7 +41,7 @@ def refuse_if_changed(folder: ExperimentFolder, ledger: Ledger, *, trials: int, 
     shown = problems[:SHOWN]
     rest = f", and {len(problems) - SHOWN} more differences" if len(problems) > SHOWN else ""
     last = Problem(
-        found=f"the search space is not the one that this search began with{rest}",
+        message=f"the search space is not the one that this search began with{rest}",
         allowed="the words that it began with",
         hint="change them back, or begin a new search with `archsearch run --warm-start`; "
         "`archsearch resume --force` goes on all the same, and the ledger says so",

@@ -53,7 +53,7 @@ def parse_milliseconds(value: object) -> float:
         return float(value)
     if isinstance(value, str) and (match := _TIME.fullmatch(value.strip())):
         return float(match[1]) * {"us": 1e-3, "ms": 1.0, "s": 1e3}[match[2]]
-    raise InputError(Problem(found=f"the time {value!r:.40}", allowed=TIME_ALLOWED))
+    raise InputError(Problem(message=f"the time {value!r:.40}", allowed=TIME_ALLOWED))
 
 
 Milliseconds = Annotated[

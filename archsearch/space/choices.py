@@ -93,7 +93,7 @@ class RecordedChoices:
 
     def _find(self, name: str) -> Scalar:
         if name not in self._recorded:
-            raise InputError(Problem(found=f"no recorded choice for {name}", file="recorded choices"))
+            raise InputError(Problem(message=f"no recorded choice for {name}", file="recorded choices"))
         return self._recorded[name]
 
 
@@ -168,5 +168,5 @@ def same(first: Scalar, second: Scalar) -> bool:
 
 def _outside(name: str, value: Scalar, allowed: str) -> InputError:
     return InputError(
-        Problem(found=f"the recorded choice {name} = {value!r:.60}", allowed=allowed, file="recorded choices")
+        Problem(message=f"the recorded choice {name} = {value!r:.60}", allowed=allowed, file="recorded choices")
     )

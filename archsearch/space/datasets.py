@@ -62,7 +62,7 @@ def _refusal(folder: Path, found: str) -> InputError:
     return InputError(
         Problem(
             file=str(folder),
-            found=f"data.root: {found}",
+            message=f"data.root: {found}",
             allowed="a folder with one sub-folder of images a class, two classes at least, or with these in train/",
             hint="name another folder: --set data.root=DIR",
         )

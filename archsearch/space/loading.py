@@ -120,7 +120,7 @@ def _located_facts(data: DataSettings, document: Document) -> Any:
         return facts(data)
     except InputError as error:
         cause = error.problems[0]
-        text = f"{cause.found} ({cause.file})"
+        text = f"{cause.message} ({cause.file})"
         loc = ("data", "root")
         problem: Problem = document.problem(loc, text, allowed=cause.allowed, hint=cause.hint)
         raise InputError(problem) from None

@@ -32,7 +32,7 @@ def _apply(document: Document, text: str) -> Document:
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not _KEY.fullmatch(key):
-        raise InputError(Problem(found=f"{text!r:.80}", allowed="key=value, as search.trials=8", file="--set"))
+        raise InputError(Problem(message=f"{text!r:.80}", allowed="key=value, as search.trials=8", file="--set"))
     try:
         parsed = read(value)
     except InputError as error:

@@ -95,4 +95,4 @@ def build(candidate: Candidate, *, image: tuple[int, int, int], classes: int, fi
         detail = error.errors(include_url=False)[0]
         text = f"the space allows words that do not go together: {detail['msg']}"
         hint = "rule the combination out with `when`"
-        raise InputError(Problem(found=text, hint=hint, file=file)) from None
+        raise InputError(Problem(message=text, hint=hint, file=file)) from None

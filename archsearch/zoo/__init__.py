@@ -15,12 +15,12 @@ __all__ = ["Entry", "entries", "entry", "get", "names"]
 def entries() -> tuple[Entry, ...]:
     """Every listed network. CIFAR names beyond the list work too: see `entry`."""
     listed = (cifar.entry(name) for name in cifar.NAMES)
-    return (*(found for found in listed if found), *highway.entries(), *imagenet.entries())
+    return (*filter(None, listed), *highway.entries(), *imagenet.entries())
 
 
 def names() -> tuple[str, ...]:
     """The listed names."""
-    return tuple(found.name for found in entries())
+    return tuple(listed.name for listed in entries())
 
 
 def entry(name: str) -> Entry:
@@ -31,13 +31,13 @@ def entry(name: str) -> Entry:
     for listed in (*imagenet.entries(), *highway.entries()):
         if listed.name == name:
             return listed
-    if found := cifar.entry(name):
-        return found
-    near = difflib.get_close_matches(name, names(), n=3)
+    if follows := cifar.entry(name):
+        return follows
+    similar = difflib.get_close_matches(name, names(), n=3)
     raise refuse(
         f"no network is called {name!r}",
         allowed="a name that `archsearch zoo` lists, or the path of a YAML file",
-        hint=f"did you mean {' or '.join(near)}?" if near else "",
+        hint=f"did you mean {' or '.join(similar)}?" if similar else "",
     )
 
 

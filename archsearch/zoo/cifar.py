@@ -92,10 +92,10 @@ def entry(name: str) -> Entry | None:
     return None
 
 
-def _blocks(name: str, depth: str, per_block: int, rest: int) -> int:
-    blocks, left = divmod(int(depth) - rest, 3 * per_block)
-    if left or not 1 <= blocks <= 1024:
-        raise refuse(f"{name}: no such depth", allowed=f"{3 * per_block}n + {rest} layers, n = 1 to 1024")
+def _blocks(name: str, depth: str, per_block: int, outside: int) -> int:
+    blocks, remainder = divmod(int(depth) - outside, 3 * per_block)
+    if remainder or not 1 <= blocks <= 1024:
+        raise refuse(f"{name}: no such depth", allowed=f"{3 * per_block}n + {outside} layers, n = 1 to 1024")
     return blocks
 
 

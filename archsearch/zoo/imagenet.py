@@ -34,9 +34,9 @@ def _bottleneck(
     pool: str = "adaptive",
     stem: Stem = IMAGENET_STEM,
     classifier: str = "linear",
-    **words: str,
+    **fields: str,
 ) -> Architecture:
-    block = Block(kind="bottleneck", bottleneck_ratio=ratio, cardinality=cardinality, **words)  # type: ignore[arg-type]
+    block = Block(kind="bottleneck", bottleneck_ratio=ratio, cardinality=cardinality, **fields)  # type: ignore[arg-type]
     return imagenet(name, DEPTHS[depth], WIDTHS, block, stem=stem, pool=pool, classifier=classifier)
 
 
@@ -48,8 +48,8 @@ def _entry(family: str, source: str, architecture: Architecture, error: float | 
 def _resnets() -> tuple[Entry, ...]:
     """v1 strides the first 1x1 and averages by a mean, as the paper's networks do; v1.5 is torchvision's."""
 
-    def basic(name: str, depth: int, pool: str = "mean", **words: str) -> Architecture:
-        return imagenet(name, DEPTHS[depth], BASIC_WIDTHS, Block(**words), pool=pool)  # type: ignore[arg-type]
+    def basic(name: str, depth: int, pool: str = "mean", **fields: str) -> Architecture:
+        return imagenet(name, DEPTHS[depth], BASIC_WIDTHS, Block(**fields), pool=pool)  # type: ignore[arg-type]
 
     return (
         _entry("plain", HE_2015, basic("plain18", 18, link="plain"), 27.94),

@@ -16,7 +16,7 @@ GOOD = "stages:\n  - {depth: 2, width: 8}\n  - {depth: 1, width: 16, block: {kin
 def problems(text: str, model: type = Architecture) -> list[tuple[int, int, str, str, str]]:
     with pytest.raises(InputError) as caught:
         validate(model, read(text))
-    return [(p.line, p.column, p.found, p.allowed, p.hint) for p in caught.value.problems]
+    return [(p.line, p.column, p.message, p.allowed, p.hint) for p in caught.value.problems]
 
 
 def test_a_good_file_is_the_architecture_it_describes() -> None:

@@ -127,7 +127,7 @@ def test_a_broken_file_is_refused_at_its_place(tmp_path: Path, name: str) -> Non
     assert old in GOOD
     (problem, *_) = problems(tmp_path, GOOD.replace(old, new, 1))
     assert (problem.line, problem.column) == (line, column), str(problem)
-    assert found in problem.found
+    assert found in problem.message
     assert allowed in problem.allowed
     assert hint in problem.hint
 
@@ -146,12 +146,12 @@ def test_problems_of_all_parts_come_together_in_the_order_of_lines(tmp_path: Pat
 def test_a_budget_out_of_reach_names_the_exact_smallest_of_a_small_space(tmp_path: Path) -> None:
     text = GOOD.replace("10M", "1k").replace("{int: [1, 3], each: stage}", "1")
     (problem,) = problems(tmp_path, text)
-    assert "about" not in problem.found
+    assert "about" not in problem.message
     reachable = problem.allowed.removesuffix(" or more")
     (tmp_path / "space.yaml").write_text(text.replace("1k", reachable))
     assert load_space(tmp_path / "space.yaml").budget.flops
     less = problems(tmp_path, text.replace("1k", str(int(reachable) - 1)))
-    assert "smallest" in less[0].found
+    assert "smallest" in less[0].message
 
 
 def test_bounds_that_nothing_keeps_together_are_refused(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_bounds_that_nothing_keeps_together_are_refused(tmp_path: Path) -> None:
     text = text.replace("{flops: {max: 10M}}", "{flops: {max: 74k}, params: {min: 1550}}")
     (problem,) = problems(tmp_path, text)
     assert problem.line == 11
-    assert "all of the budget" in problem.found
+    assert "all of the budget" in problem.message
 
 
 def test_mutated_files_load_or_are_refused_and_nothing_else(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_an_error_in_an_override_names_the_override(override: str) -> None:
         load_space(CIFAR, [override])
     (problem,) = caught.value.problems
     assert str(problem).startswith(f"--set {override}: ")
-    assert found in problem.found
+    assert found in problem.message
     assert allowed in problem.allowed
 
 

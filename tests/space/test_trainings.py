@@ -185,7 +185,7 @@ def test_what_is_wrong_is_said_at_its_place(tmp_path: Path, name: str) -> None:
         space(tmp_path, f"training: {{{training}}}\n")
     (problem,) = caught.value.problems
     assert (problem.line, problem.column) == (7, column), str(problem)
-    assert found in problem.found and allowed in problem.allowed and hint in problem.hint, str(problem)
+    assert found in problem.message and allowed in problem.allowed and hint in problem.hint, str(problem)
 
 
 def test_a_condition_may_rule_a_clash_out(tmp_path: Path) -> None:

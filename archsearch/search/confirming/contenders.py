@@ -168,7 +168,7 @@ def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
         image = "x".join(map(str, space.input))
         problem = error.problems[0]
         raise refuse(
-            f"{name} cannot take images of {image}: {problem.found}",
+            f"{name} cannot take images of {image}: {problem.message}",
             allowed="a network that fits the experiment's image",
             hint="another --baseline; --baseline none leaves them out",
             file="--baseline",

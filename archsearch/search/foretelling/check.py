@@ -120,5 +120,5 @@ def _probed(
         timings = probe(spread(networks, PROBED), space.training, device=resources.device, threads=resources.threads,
                         seconds=PROBE_SECONDS)  # fmt: skip
     except InputError as error:  # the file asks for a GPU, and this machine has none
-        return None, resources.gpus, error.problems[0].found
+        return None, resources.gpus, error.problems[0].message
     return timings, resources.gpus, None
