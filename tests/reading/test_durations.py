@@ -20,9 +20,22 @@ def test_anything_else_is_refused_with_what_is_allowed(value: object) -> None:
         parse_duration(value)
 
 
-def test_common_slips_get_a_hint() -> None:
-    with pytest.raises(InputError, match="did you mean 30m"):
-        parse_duration("30 min")
+@pytest.mark.parametrize(
+    ("value", "hint"),
+    [
+        ("30 min", "did you mean 30m?"),
+        ("3 minutes", "did you mean 3m?"),
+        ("2hours", "did you mean 2h?"),
+        ("30M", "did you mean 30m?"),
+        ("2 H", "did you mean 2h?"),
+        ("30MM", ""),
+        (0, ""),
+    ],
+)
+def test_common_slips_get_a_hint(value: object, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_duration(value)
+    assert caught.value.problems[0].hint == hint
 
 
 @pytest.mark.parametrize("seconds", [1, 59, 60, 61, 3600, 5400, 86_399, 86_400, 93_784])
