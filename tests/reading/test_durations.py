@@ -8,13 +8,24 @@ from archsearch.reading.errors import InputError
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("30m", 1800), ("1h30m", 5400), ("90s", 90), ("2d", 172_800), ("1d 2h 3m 4s", 93_784), (45, 45), (1.5, 1.5)],
+    [
+        ("30m", 1800),
+        ("1h30m", 5400),
+        ("90s", 90),
+        ("2d", 172_800),
+        ("1d 2h 3m 4s", 93_784),
+        (45, 45),
+        (1.5, 1.5),
+        (10**9, 1e9),
+    ],
 )
 def test_a_time_is_read(text: object, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("value", ["", "m", "30", "30M", "1.5h", "-3m", "3m1h", "0s", 0, -1, True, None, [1], "9" * 30])
+@pytest.mark.parametrize(
+    "value", ["", "m", "30", "30M", "1.5h", "-3m", "3m1h", "0s", 0, -1, True, None, [1], "9" * 30, 10**9 + 1, 0.9]
+)
 def test_anything_else_is_refused_with_what_is_allowed(value: object) -> None:
     with pytest.raises(InputError, match="30m, 1h30m"):
         parse_duration(value)

@@ -22,6 +22,7 @@ from archsearch.reading import InputError, format_count, parse_count
         ("2T", 2 * 10**12),
         ("1000000T", 10**18),
         (0, 0),
+        (10**18, 10**18),
     ],
 )
 def test_a_count_is_exact(written: object, count: int) -> None:
@@ -68,10 +69,13 @@ def test_a_formatted_count_reads_back(count: int) -> None:
 
 
 def test_a_round_count_is_short() -> None:
-    assert [format_count(n) for n in (40_000_000, 1_200_000_000, 600_000, 812_345, 0)] == [
+    assert [format_count(n) for n in (40_000_000, 1_200_000_000, 600_000, 812_345, 0, 1000, 999, 1234)] == [
         "40M",
         "1.2G",
         "600k",
         "812345",
         "0",
+        "1k",
+        "999",
+        "1.234k",
     ]
