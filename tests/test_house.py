@@ -28,7 +28,7 @@ ROOMS = [
 ]
 LANDINGS = {
     "search": ["agreement", "proposing", "deciding", "foretelling", "running", "session", "confirming"],
-    "cli": ["table", "dispatch", "options", "arguments", "showing", "reporting", "driving", "verbs", "manual"],
+    "cli": ["table", "dispatch", "options", "arguments", "showing", "reporting", "driving", "verbs"],
 }
 HOMES = {
     "ray": {"search/running"},

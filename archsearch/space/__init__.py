@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from archsearch.space.datasets import DataFacts, class_folders, facts
     from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
     from archsearch.space.loading import load_space
-    from archsearch.space.manual import reference
     from archsearch.space.parameters import Parameter
     from archsearch.space.reach import Extreme, largest, refuse_if_unreachable, smallest
     from archsearch.space.schema import json_schema
@@ -22,7 +21,6 @@ _HOMES = {
     "datasets": ("DataFacts", "class_folders", "facts"),
     "domains": ("Choice", "Domain", "Integers", "PerStage", "Reals"),
     "loading": ("load_space",),
-    "manual": ("reference",),
     "schema": ("json_schema",),
     "reach": ("Extreme", "largest", "refuse_if_unreachable", "smallest"),
     "space": ("SearchSpace",),
@@ -51,7 +49,6 @@ __all__ = [
     "json_schema",
     "largest",
     "load_space",
-    "reference",
     "refuse_if_unreachable",
     "smallest",
 ]

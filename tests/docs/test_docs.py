@@ -12,7 +12,6 @@ import pytest
 import typer
 import yaml
 
-from archsearch.cli.manual import manual
 from archsearch.cli.table import VERBS, find
 from archsearch.space import load_space
 from tests.docs.reading import PAGES, ROOT, Command, blocks, commands
@@ -38,10 +37,6 @@ def test_a_command_of_the_docs_is_one(command: Command) -> None:
         parsed.make_context(f"archsearch {word}", [each for each in rest if each != "--debug"])
     except typer.Exit as leaving:
         assert leaving.exit_code == 0  # --help
-
-
-def test_the_command_lines_page_is_generated() -> None:
-    assert (ROOT / "docs" / "cli.md").read_text() == manual(), "python -m archsearch.cli.manual > docs/cli.md"
 
 
 def test_the_site_is_built_offline_and_strictly(tmp_path) -> None:

@@ -6,8 +6,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from archsearch.reading import read
-from archsearch.space import json_schema, reference
+from archsearch.space import json_schema
 from archsearch.space.parameters import vocabulary
+from scripts.pages import search_space
 
 from .test_broken_files import BROKEN, GOOD
 from .test_loading import SPACES
@@ -70,7 +71,7 @@ def test_every_word_has_a_description_and_its_default() -> None:
 
 
 def test_the_reference_names_every_word_with_its_description() -> None:
-    text = reference()
+    text = search_space.page()
     for term in vocabulary().values():
         assert f"| `{term.field if term.group else term.name}` |" in text
         assert (term.info.description or "") in text

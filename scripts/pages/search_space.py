@@ -1,4 +1,4 @@
-"""The Markdown reference of every word of a search-space file, generated from the models."""
+"""docs/search-space.md: the reference of every word of a search-space file, made from the models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from archsearch.space.trainings import SEARCHABLE
 _INTRODUCTION = """\
 # Search-space files: every word
 
-Generated from the models: `python -m archsearch.space.manual > docs/search-space.md` writes it anew.
+Generated from the models: `python -m scripts.pages` writes it anew.
 
 A file is YAML 1.2 without aliases, tags and repeated keys. Only `true` and `false` are booleans. Counts may be
 written 600k, 40M or 1.2G. Any value can be set from the command line: `--set search.trials=8`,
@@ -67,7 +67,7 @@ training that takes most. Combinations that no training can have are refused whe
 """
 
 
-def reference() -> str:
+def page() -> str:
     """The reference, for docs/search-space.md."""
     parts = [_INTRODUCTION, "## The file\n", _table(fields_of(step_into(SpaceFile, ())))]
     parts += ["## space: the architectures\n", _SPACE]
@@ -131,7 +131,3 @@ def _rows(rows: Iterable[tuple[str, str, str, str | None]]) -> str:
 
 def _first_line(model: type[StrictModel]) -> str:
     return (model.__doc__ or "").strip().split("\n")[0]
-
-
-if __name__ == "__main__":
-    print(reference(), end="")

@@ -1,21 +1,18 @@
-"""docs/grammar.md: each family of the literature as the slots of one unit, in tables made from the plan.
-
-`python -m archsearch.analysis.grammar > docs/grammar.md` writes the page anew.
-"""
+"""docs/grammar.md: each family of the literature as the slots of one unit, in tables made from the plan."""
 
 from __future__ import annotations
 
-from archsearch.analysis.lineage import Specimen, families
 from archsearch.analysis.outline import Column, join_formula, label
 from archsearch.architecture.composites import Sequence
 from archsearch.architecture.ops import Conv
 from archsearch.architecture.slots import gate_bias
 from archsearch.architecture.spec import Block
+from scripts.pages.lineage import Specimen, families
 
 TITLE = """\
 # The grammar: every family as slots of one unit
 
-Made from the code, tables and all: `python -m archsearch.analysis.grammar > docs/grammar.md` writes it anew, and a
+Made from the code, tables and all: `python -m scripts.pages` writes it anew, and a
 test fails where the page and the code differ. `archsearch profile NAME --draw NAME.svg` draws what is said here.
 
 ## The unit
@@ -72,7 +69,7 @@ The grammar is two files of a few screens, `architecture/plan.py` (which slot ge
    of it), its module in `network/` (`calls.py` maps ops to modules, `initialise.py` fills them), and its label in
    `analysis/outline.py`.
 4. **A network of the paper** in `zoo/`, with the published figures, which the tests then hold; and a line in
-   `analysis/lineage.py`.
+   `scripts/pages/lineage.py`.
 """
 
 
@@ -116,7 +113,3 @@ def _cells(column: Column) -> dict[str, str]:
 def _labels(ops: Sequence) -> str:
     biases = (f" (bias {op.bias_init:g})" if isinstance(op, Conv) and op.bias_init else "" for _, op in ops.steps)
     return "; ".join(label(op) + bias for (_, op), bias in zip(ops.steps, biases, strict=True))
-
-
-if __name__ == "__main__":
-    print(page(), end="")

@@ -1,8 +1,7 @@
-"""The Markdown reference of the command line, generated from the verbs: `python -m archsearch.cli.manual`."""
+"""docs/cli.md: the reference of the command line, made from the verbs."""
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import Any
 
@@ -14,7 +13,7 @@ from archsearch.cli.table import HELP, NETWORKS, SEARCH, VERBS, Verb
 _INTRODUCTION = """\
 # The command line
 
-Generated from the commands: `python -m archsearch.cli.manual > docs/cli.md` writes it anew.
+Generated from the commands: `python -m scripts.pages` writes it anew.
 
 `archsearch VERB --help` says the same on the terminal. Every verb takes `--debug` (tracebacks), and every verb that
 prints data takes `--json`: one JSON document on stdout (`sample`: one a line) and nothing else there.
@@ -29,7 +28,7 @@ prints data takes `--json`: one JSON document on stdout (`sample`: one a line) a
 """
 
 
-def manual() -> str:
+def page() -> str:
     """The page as Markdown."""
     parts = [_INTRODUCTION]
     for group in (SEARCH, NETWORKS, HELP):
@@ -44,7 +43,3 @@ def _verb(verb: Verb) -> str:
     text = get_docs_for_click(obj=command, ctx=context, indent=2, name=verb.name, call_prefix="archsearch")
     text = text.rstrip()
     return f"{text[: text.rindex('Example:')].rstrip()}\n\nExample: `{verb.example}`\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(manual())
