@@ -130,6 +130,12 @@ def test_blocks_stages_and_the_network_as_a_person_reads_them() -> None:
     assert "        self.stem = named(\n            conv1=nn.Conv2d(3, 16, 3," in source(zoo.get("resnet20_cifar"))
     assert "        after=nn.ReLU(),\n" in source(zoo.get("resnet20_cifar")), "a layer without weights needs no name"
     assert "        self.head = named(\n            globalpool1=nn.AdaptiveAvgPool2d(1),\n" in source(zoo.get("dpn68"))
+    squeezing = source(zoo.get("seresnext50_32x4d"))
+    assert "def projection(channels: int, out: int, stride: int = 1) -> nn.Module:" in squeezing
+    assert "block1=residual_bottleneck(64, 128, 256, 16, shortcut=projection(64, 256))," in squeezing
+    assert re.findall(r"^    (\w+): ", squeezing, re.MULTILINE)[:6] == [
+        "channels", "inner", "out", "hidden", "stride", "shortcut",
+    ]  # fmt: skip
     dense = source(zoo.get("densenet_bc100_12_cifar"))
     assert '**{f"block{n + 1}": preact_dense_layer(108 + 12 * n) for n in range(16)},' in dense
     dropped = source(zoo.get("stochastic_depth_resnet110_cifar"))

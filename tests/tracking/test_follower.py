@@ -280,7 +280,7 @@ def test_a_store_that_was_thrown_away_is_filled_again(tmp_path: Path, uri: str, 
             db.execute(f"DELETE FROM {table}")
     db.close()
     with Outbox(folder.outbox, uri) as old, Outbox(folder.outbox, other) as new:
-        new.place(old.experiment, old.parent)  # it remembers runs that this store has not
+        new.remember(old.experiment, old.parent)  # it remembers runs that this store has not
         new.cursor = old.cursor
     sync(folder, other)
     assert {n: r["metrics"] for n, r in seen(other, space).items()} == {n: r["metrics"] for n, r in before.items()}
