@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -43,6 +44,12 @@ HOMES = {
     "rich": {"cli"},
     "typer": {"cli"},
 }
+# Names that could mean anything: the glossary of CONTRIBUTING has a term for what they stand for.
+VAGUE = {
+    "found", "place", "places", "said", "says", "own", "ours", "asked", "told", "words", "given", "wanted",
+    "known", "done", "did", "taken", "made", "got", "thing", "things", "stuff", "seen", "heard", "here", "there",
+    "so",
+}  # fmt: skip
 HEAVY = ("torch", "torchvision", "ray", "optuna", "mlflow")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -58,19 +65,19 @@ def imports(file: Path) -> list[str]:
     return found
 
 
-def place(file: Path) -> str:
+def path_of(file: Path) -> str:
     return file.relative_to(PACKAGE).as_posix()
 
 
 def arrows() -> dict[str, set[str]]:
     """Which file imports which, lazy and typing imports too."""
-    modules = {"archsearch." + place(file)[:-3].replace("/", "."): place(file) for file in FILES}
+    modules = {"archsearch." + path_of(file)[:-3].replace("/", "."): path_of(file) for file in FILES}
     packages = {name.removesuffix(".__init__"): file for name, file in modules.items()}
     found: dict[str, set[str]] = {}
     for file in FILES:
         names = imports(file)
         hits = {packages.get(name) or packages.get(name.rpartition(".")[0]) for name in names}
-        found[place(file)] = {hit for hit in hits if hit is not None and hit != place(file)}
+        found[path_of(file)] = {hit for hit in hits if hit is not None and hit != path_of(file)}
     return found
 
 
@@ -123,18 +130,34 @@ def test_the_search_is_a_few_landings_with_few_arrows_between_them() -> None:
     assert len(between) <= 10, sorted(between)
 
 
-@pytest.mark.parametrize("file", FILES, ids=place)
+@pytest.mark.parametrize("file", FILES, ids=path_of)
 def test_each_heavy_library_is_named_in_its_own_room(file: Path) -> None:
     for name in imports(file):
         homes = HOMES.get(name.split(".")[0])
         if homes is not None:
-            here = place(file)
+            here = path_of(file)
             assert any(here == home or here.startswith(f"{home}/") for home in homes), f"{here} imports {name}"
 
 
-@pytest.mark.parametrize("file", FILES, ids=place)
+@pytest.mark.parametrize("file", FILES, ids=path_of)
 def test_files_are_about_three_hundred_lines_at_most(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 320
+
+
+def bound(file: Path) -> Iterator[tuple[str, int]]:
+    """Each name that the file gives to a value, an argument, a field, a function or a class, with its line."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield name, node.lineno
+            case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name, node.lineno
+
+
+def test_names_say_what_they_hold() -> None:
+    names = [(name.strip("_"), f"{path_of(file)}:{line}") for file in FILES for name, line in bound(file)]
+    vague = [f"{where} {name}" for name, where in names if name in VAGUE]
+    assert len(vague) <= 0.005 * len(names), vague
 
 
 def test_every_room_stands_in_the_order_and_says_what_it_is() -> None:
