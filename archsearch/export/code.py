@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
 
+import torch
 from torch import nn
 
 from archsearch.network.calls import Call
@@ -40,10 +41,11 @@ class Argument:
 
 @dataclass(frozen=True)
 class Node:
-    """A call as source: `function(arguments)`."""
+    """A call as source: `function(arguments)`. `origin` is what the function is, where it is not torch's."""
 
     function: str
     arguments: tuple[Argument, ...] = ()
+    origin: Callable[..., nn.Module] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,9 @@ def node(call: Call) -> Node:
     for name, argument in call.keywords:
         default = parameters[name].default if name in parameters else None
         arguments.append(Argument(name, _value(argument), default=default))
-    prefix = "nn." if call.function.__module__.startswith("torch.nn.") else ""
-    return Node(prefix + call.function.__name__, tuple(arguments))
+    if call.function.__module__.startswith("torch.nn."):
+        return Node(f"nn.{call.function.__name__}", tuple(arguments))
+    return Node(call.function.__name__, tuple(arguments), call.function)
 
 
 def _equivalent(call: Call) -> Call | None:
@@ -91,8 +94,9 @@ def _value(argument: Call | bool | int | float) -> Value:
         return argument
     if argument.function is named and len(argument.keywords) == 1:
         ((_, layer),) = argument.keywords
-        if isinstance(layer, Call) and next(layer.module().parameters(), None) is None:
-            return node(layer)
+        with torch.device("meta"):
+            if isinstance(layer, Call) and next(layer.module().parameters(), None) is None:
+                return node(layer)
     return node(argument)
 
 

@@ -20,7 +20,7 @@ from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Architecture
 from archsearch.export.blocks import compressed, function, groups
 from archsearch.export.code import Argument, Code, Node, Value, laid, node, substituted, walk
-from archsearch.network import layers, units
+from archsearch.network import units
 from archsearch.network.calls import call
 
 END = '''\
@@ -53,13 +53,9 @@ def load(file: str | Path) -> Network:
     return network.eval()
 '''
 DTYPES = 'DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}'
-LAYERS = {
-    name: value
-    for room in (layers, units)
-    for name, value in vars(room).items()
-    if getattr(value, "__module__", "") == room.__name__
+UNITS = {
+    name for name, value in vars(units).items() if inspect.isclass(value) and issubclass(value, units.ResidualUnit)
 }
-UNITS = {name for name, value in LAYERS.items() if inspect.isclass(value) and issubclass(value, units.ResidualUnit)}
 
 
 def source(architecture: Architecture) -> str:
@@ -96,10 +92,16 @@ def _imports(body: str) -> str:
 
 
 def _repeated(network: Value) -> list[str]:
-    """The functions and classes of network/ that the network is made of, with their bases, as they stand there."""
-    used = {LAYERS[part.function] for part in walk(network) if part.function in LAYERS}
-    used |= {base for value in used if inspect.isclass(value) for base in value.__mro__}
-    return [inspect.getsource(value).rstrip() for value in LAYERS.values() if value in used]
+    """The functions and classes that the network is made of and torch lacks, with their bases, as they stand in
+    archsearch."""
+    used = {part.origin for part in walk(network) if part.origin is not None}
+    bases = {base for value in used for base in getattr(value, "__mro__", ()) if not _is_torchs(base)}
+    ordered = sorted(used | bases, key=lambda value: (value.__module__, inspect.getsourcelines(value)[1]))
+    return [inspect.getsource(value).rstrip() for value in ordered]
+
+
+def _is_torchs(kind: type) -> bool:
+    return kind is object or kind.__module__.startswith("torch.")
 
 
 def _units(network: Value) -> list[Node]:

@@ -160,6 +160,12 @@ def test_no_word_of_a_user_becomes_source() -> None:
             literal(value)
 
 
+def test_writing_it_draws_nothing_from_torchs_global_random_state() -> None:
+    before = torch.get_rng_state()
+    source(zoo.get("densenet40_12_cifar"))
+    assert torch.equal(before, torch.get_rng_state())
+
+
 def test_new_weights_start_as_archsearchs_do() -> None:
     block = Block(zero_init=True, gate="shortcut", gate_bias=-3.0, learned_gain=True)
     network = Architecture(stages=(Stage(depth=2, width=32, block=block),))

@@ -1,5 +1,6 @@
 """An op that is new, in the places that CONTRIBUTING.md lists, and everything that follows from it."""
 
+import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from archsearch.architecture.cost import Cost, Shape, layers, total
 from archsearch.architecture.ops import Op
 from archsearch.architecture.quantities import Saved
 from archsearch.architecture.spec import Stage
+from archsearch.export.source import source
 from archsearch.network.calls import Call, call
 from archsearch.network.initialise import fill, initialise
 from archsearch.network.oracle import counted_by_fvcore
@@ -123,6 +125,18 @@ def test_the_digest_knows_it_and_its_fields(monkeypatch: pytest.MonkeyPatch, sca
 
 def test_the_drawing_names_it(scaled: Architecture) -> None:
     assert "ChannelScale" in draw(scaled)
+
+
+def test_an_exported_file_repeats_its_layer_and_computes_the_same(scaled: Architecture) -> None:
+    text, ours = source(scaled), build(scaled).eval()
+    assert "class Scale(nn.Module):" in text and "channelscale1=Scale(" in text
+    file = types.ModuleType("model")
+    exec(compile(text, "model.py", "exec"), file.__dict__)
+    theirs = file.Network().eval()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(BATCH, *scaled.input)
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(images), ours(images))
 
 
 def test_an_op_that_does_not_state_what_training_saves_is_refused() -> None:
