@@ -39,6 +39,16 @@ def test_a_port_in_use_is_refused_at_once() -> None:
             serve(None, "sqlite:///m.db", port=port)
 
 
+def test_a_server_that_does_not_come_up_is_refused_with_its_last_words(tmp_path: Path, monkeypatch) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nfor number in 1 2 3 4 5 6 7 8 9; do echo line $number; done\nexit 1\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(RuntimeError) as refused:
+        serve(None, f"sqlite:///{tmp_path}/m.db", port=free_port())
+    assert str(refused.value).split("\n")[1:] == [f"line {number}" for number in (5, 6, 7, 8, 9)]
+
+
 def test_a_server_of_somebody_elses_is_linked_to(tmp_path: Path) -> None:
     folder = ExperimentFolder(tmp_path / "search")
     with fill.new(folder) as ledger, Outbox(folder.outbox, "http://tracking:5000/") as outbox:
