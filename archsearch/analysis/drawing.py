@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 from archsearch.analysis.outline import Column, Part, linked, outline, short
 from archsearch.analysis.svg import (
@@ -18,7 +19,7 @@ from archsearch.analysis.svg import (
     text,
     text_width,
 )
-from archsearch.analysis.units import LOOKS, MEANINGS, SHORTCUT, Kind, detail, kinds
+from archsearch.analysis.units import DASH, LOOKS, SHORTCUT, Kind, detail, kinds
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.composites import Unit
 from archsearch.architecture.cost import Cost, Shape
@@ -26,7 +27,7 @@ from archsearch.architecture.spec import Architecture
 
 MARGIN, GAP, PAD = 24, 14, 12
 TOP, FLOW, SIZES = 84, 168, 20  # the title's height, the flow's, and that of the sizes under it
-TALLEST, THICKEST, BAR = 96, 54, 118
+IMAGE, TALLEST, THICKEST, BAR = 74, 96, 54, 118
 TINT, SOLID, SIDE, ADDED = "#f5f7fa", "#a9cbee", "#86b0dc", "#f3c48d"
 FLOPS, PARAMS = "#2c649f", "#c8792b"
 
@@ -42,11 +43,8 @@ def draw(architecture: Architecture) -> str:
     scale = _Scale(architecture, parts)
     panels = [_panel(part, scale, total) for part in parts]
     deepest = max(panel.height for panel in panels)
-    image = Piece(width=74, height=0, body="")
-
-    x, body = MARGIN + image.width + GAP, ""
-    middle = TOP + 46 + FLOW / 2
-    body += _image(architecture, scale, middle)
+    x: float = MARGIN + IMAGE + GAP
+    body = _image(architecture, scale, TOP + 46 + FLOW / 2)
     for part, panel in zip(parts, panels, strict=True):
         body += rect(x, TOP, panel.width, deepest, TINT, stroke=HAIR, rx=8)
         body += panel.at(x, TOP) + _bars(part, total, x + PAD, TOP + deepest - 50, panel.width - 2 * PAD)
@@ -55,20 +53,14 @@ def draw(architecture: Architecture) -> str:
     legend = _legend({kind for part in parts for column in part.columns for kind in kinds(column)}, parts, x - GAP)
     body += legend.at(MARGIN, TOP + deepest + 20)
     width = max(x - GAP + MARGIN, MARGIN * 2 + legend.width)
-    name = architecture.name or "a network"
-    identity = digest(architecture)
-    body += _title(architecture, name, total, f"digest {identity}", width)
-    return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {identity}", body)
-
-
-def _title(architecture: Architecture, name: str, total: Cost, subtitle: str, width: float) -> str:
-    shape = Shape(*architecture.input)
+    name, identity = architecture.name or "a network", digest(architecture)
     facts = (
         f"{short(total.params)} parameters, {short(total.macs)} MACs, {short(total.flops)} FLOPs for an image of "
-        f"{_size(shape)}, {architecture.classes} classes; {subtitle}"
+        f"{_size(Shape(*architecture.input))}, {architecture.classes} classes; digest {identity}"
     )
-    heading = text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24 * 1.2), size=24, anchor="start", font_weight="600")
-    return heading + text(MARGIN, 63, facts, size=13, anchor="start", fill=SOFT)
+    body += text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24 * 1.2), size=24, anchor="start", font_weight="600")
+    body += text(MARGIN, 63, facts, size=13, anchor="start", fill=SOFT)
+    return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {identity}", body)
 
 
 class _Scale:
@@ -87,6 +79,10 @@ class _Scale:
         """Of the front, left to right."""
         return min(THICKEST, max(3.0, THICKEST * math.sqrt(channels / self.channels)))
 
+    def reach(self, shape: Shape) -> float:
+        """Half the width of a volume."""
+        return (self.thickness(shape.channels) + self.height(shape) * 0.22) / 2
+
 
 def _size(shape: Shape) -> str:
     return f"{shape.channels}" + (f" x {shape.height} x {shape.width}" if shape.height * shape.width > 1 else "")
@@ -97,10 +93,10 @@ def _volume(x: float, middle: float, shape: Shape, scale: _Scale, entered: int =
     height, thick = scale.height(shape), scale.thickness(shape.channels)
     dx, dy = height * 0.22, height * 0.16
     left, top = x - (thick + dx) / 2, middle - (height - dy) / 2
-    line = {"stroke": "#2c649f", "width": 0.9}
+    side = partial(path, stroke="#2c649f", width=0.9)
     right, bottom = left + thick, top + height
-    body = path(("M", left, top, "l", dx, -dy, "h", thick, "l", -dx, dy, "Z"), fill="#d3e4f6", **line)  # type: ignore[arg-type]
-    body += path(("M", right, top, "l", dx, -dy, "v", height, "L", right, bottom, "Z"), fill=SIDE, **line)  # type: ignore[arg-type]
+    body = side(("M", left, top, "l", dx, -dy, "h", thick, "l", -dx, dy, "Z"), fill="#d3e4f6")
+    body += side(("M", right, top, "l", dx, -dy, "v", height, "L", right, bottom, "Z"), fill=SIDE)
     body += rect(left, top, thick, height, SOLID, stroke="#2c649f", stroke_width=0.9)
     if 0 < entered < shape.channels:
         old = scale.thickness(entered)
@@ -109,11 +105,10 @@ def _volume(x: float, middle: float, shape: Shape, scale: _Scale, entered: int =
 
 
 def _image(architecture: Architecture, scale: _Scale, middle: float) -> str:
-    shape, x = Shape(*architecture.input), MARGIN + 37
+    shape, x = Shape(*architecture.input), MARGIN + IMAGE / 2
     body = _volume(x, middle, shape, scale) + text(x, TOP + 22, "image", size=14, font_weight="600")
     body += text(x, middle + FLOW / 2 + 14, _size(shape), size=10.5)
-    half = (scale.thickness(shape.channels) + scale.height(shape) * 0.22) / 2
-    return body + path(("M", x + half + 3, middle, "H", MARGIN + 74))
+    return body + path(("M", x + scale.reach(shape) + 3, middle, "H", MARGIN + IMAGE))
 
 
 def _panel(part: Part, scale: _Scale, total: Cost) -> Piece:
@@ -137,7 +132,7 @@ def _panel(part: Part, scale: _Scale, total: Cost) -> Piece:
         body += text(centre, middle + FLOW / 2 + 14, _size(column.output), size=10.5, font_weight="600")
         body += piece.at(centre - piece.width / 2, below)
         x += lane + GAP
-    reaches = [_reach(column, scale) + 3 for column in part.columns]
+    reaches = [scale.reach(column.output) + 3 for column in part.columns]
     starts = (-GAP, *(centre + reach for centre, reach in zip(centres, reaches, strict=True)))
     for start, centre, reach in zip(starts, centres, reaches, strict=False):
         body += arrow(start, middle, centre - reach, middle)
@@ -146,17 +141,12 @@ def _panel(part: Part, scale: _Scale, total: Cost) -> Piece:
     return Piece(width=width, height=below + max(piece.height for piece in details) + 72, body=body)
 
 
-def _reach(column: Column, scale: _Scale) -> float:
-    """Half the width of a column's volume."""
-    return (scale.thickness(column.output.channels) + scale.height(column.output) * 0.22) / 2
-
-
 def _links(column: Column, x: float, middle: float, scale: _Scale) -> str:
     """The shortcuts over a volume: an arc adds, several arcs concatenate; above it how often the unit stands."""
     top = middle - scale.height(column.output) * 0.58
     body = ""
     if isinstance(column.op, Unit) and column.op.join != "replace":
-        half = _reach(column, scale) + 9
+        half = scale.reach(column.output) + 9
         for arc in range(3 if column.op.join == "concat" else 1):
             end, rise = half - arc * half * 0.55, 20 - 4 * arc
             d = ("M", x - half, middle - 4, "C", x - half, top - rise, x + end, top - rise, x + end, middle - 4)
@@ -166,12 +156,10 @@ def _links(column: Column, x: float, middle: float, scale: _Scale) -> str:
 
 
 def _about(part: Part) -> str:
-    units = [column for column in part.columns if isinstance(column.op, Unit)]
-    if not units:
-        return ""
-    blocks = sum(column.repeats for column in units)
-    links = dict.fromkeys(linked(column.op) for column in units if isinstance(column.op, Unit))
-    return f"{blocks} {' and '.join(links)} block{'s' if blocks > 1 else ''}"
+    units = [(column.op, column.repeats) for column in part.columns if isinstance(column.op, Unit)]
+    blocks = sum(repeats for _, repeats in units)
+    links = " and ".join(dict.fromkeys(linked(unit) for unit, _ in units))
+    return f"{blocks} {links} block{'s' if blocks > 1 else ''}" if units else ""
 
 
 def _bars(part: Part, total: Cost, x: float, y: float, room: float) -> str:
@@ -191,12 +179,12 @@ def _bars(part: Part, total: Cost, x: float, y: float, room: float) -> str:
 def _legend(used: set[Kind], parts: tuple[Part, ...], width: float) -> Piece:
     """Swatches of what this drawing holds, in lines."""
     entries: list[tuple[str, str]] = []
-    for kind, (fill, stroke) in LOOKS.items():
-        if kind in used:
-            dash = {"stroke-dasharray": "3 2"} if kind in ("pad", "dropout") else {}
-            thin = kind in ("norm", "relu", "sigmoid")
-            box = {"x": 0, "y": -8 if thin else -11, "width": 22, "height": 6 if thin else 13, "rx": 2}
-            entries.append((element("rect", {**box, "fill": fill, "stroke": stroke, **dash}), MEANINGS[kind]))
+    for look in (look for kind, look in LOOKS.items() if kind in used):
+        top, height = (-8, 6) if look.bar else (-11, 13)
+        box = {"x": 0, "y": top, "width": 22, "height": height, "rx": 2}
+        dash = DASH if look.dashed else {}
+        swatch = element("rect", {**box, "fill": look.fill, "stroke": look.border, **dash})
+        entries.append((swatch, look.meaning))
     units = [column.op for part in parts for column in part.columns if isinstance(column.op, Unit)]
     joins = {unit.join for unit in units}
     if joins & {"add", "concat"}:

@@ -27,6 +27,12 @@ from archsearch.architecture.ops import (
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture
 
+# Of ops without a number to show.
+LABELS: dict[type[Op], str] = {
+    Norm: "norm", Relu: "ReLU", Sigmoid: "sigmoid", StemPool: "max pool 3x3, /2", GlobalPool: "global mean",
+    Flatten: "flatten", Gain: "learned gain",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
@@ -97,31 +103,17 @@ def label(op: Op) -> str:
         case Conv():
             groups = f", g{op.groups}" if op.groups > 1 else ""
             return f"{op.kernel}x{op.kernel}, {op.out}{groups}{_by(op.stride)}{'' if op.padded else ', unpadded'}"
-        case Norm():
-            return "norm"
-        case Relu():
-            return "ReLU"
-        case Sigmoid():
-            return "sigmoid"
         case Dropout():
             return f"dropout {op.p:g}"
-        case StemPool():
-            return "max pool 3x3, /2"
         case Pool():
             return f"{op.kind} pool{_by(op.stride)}"
-        case GlobalPool():
-            return "global mean"
-        case Flatten():
-            return "flatten"
         case Linear():
             return f"linear, {op.out}"
         case PadShortcut():
             return f"{'mean, ' if op.pooled else ''}pad {op.out}{_by(op.stride)}"
-        case Gain():
-            return "learned gain"
         case Reweight():
             return _attention(op)
-    return type(op).__name__
+    return LABELS.get(type(op), type(op).__name__)
 
 
 def _by(stride: int) -> str:
@@ -138,8 +130,6 @@ def _attention(op: Reweight) -> str:
                 return "CBAM positions, 7x7"
             case ChannelConv():
                 return f"ECA, {inner.kernel}"
-            case _:
-                continue
     return next((f"SE, {inner.out}" for inner in ops if isinstance(inner, Conv)), "attention")
 
 
@@ -152,24 +142,6 @@ def linked(unit: Unit) -> str:
             return "residual" if unit.gated == "none" else "gated"
         case "concat":
             return "dual path" if unit.residual else "dense"
-
-
-def join_formula(unit: Unit) -> str:
-    """What the join computes, from the branch F and the shortcut h."""
-    f = "F" if unit.branch_scale == 1 else f"{unit.branch_scale:g} F"
-    f = f"w {f}" if unit.gain.steps else f
-    h = "h" if unit.shortcut_scale == 1 else f"{unit.shortcut_scale:g} h"
-    match unit.join, unit.gated:
-        case "replace", _:
-            return f
-        case "concat", _:
-            return f"{h} ‖ {f}" if not unit.residual else f"first {unit.residual}: {h} + {f}; rest: {h} ‖ {f}"
-        case _, "none":
-            return f"{h} + {f}"
-        case _, "both":
-            return f"g {f} + (1 - g) {h}"
-        case _:
-            return f"{f} + (1 - g) {h}"
 
 
 def short(count: float) -> str:

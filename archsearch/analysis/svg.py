@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from xml.sax.saxutils import escape
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, SOFT, HAIR, PAPER = "#1d2733", "#5c6b7a", "#cdd5dd", "#ffffff"
@@ -34,9 +35,7 @@ def clean(text: str) -> str:
     printable = "".join(
         c if c >= " " and not 0xD800 <= ord(c) <= 0xDFFF and c not in "\ufffe\uffff" else " " for c in text
     )
-    for mark, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        printable = printable.replace(mark, escaped)
-    return printable
+    return escape(printable, {'"': "&quot;"})
 
 
 def text_width(text: str, size: float = 11) -> float:
@@ -51,8 +50,11 @@ def shorten(text: str, width: float, size: float = 11) -> str:
 
 
 def element(tag: str, attributes: Mapping[str, str | float], content: str | None = None) -> str:
-    """<tag key="value">content</tag>, or an empty one."""
-    pairs = "".join(f' {k}="{_n(v) if isinstance(v, (int, float)) else clean(v)}"' for k, v in attributes.items())
+    """<tag key="value">content</tag>, or an empty one; stroke_width is written stroke-width."""
+    pairs = "".join(
+        f' {key.replace("_", "-")}="{_n(value) if isinstance(value, (int, float)) else clean(value)}"'
+        for key, value in attributes.items()
+    )
     return f"<{tag}{pairs}/>" if content is None else f"<{tag}{pairs}>{content}</{tag}>"
 
 
@@ -60,26 +62,28 @@ def text(
     x: float, y: float, content: str, *, size: float = 11, fill: str = INK, anchor: str = "middle", **attributes: str
 ) -> str:
     """A line of text with its baseline at y."""
-    extra = {key.replace("_", "-"): value for key, value in attributes.items()}
-    position: dict[str, str | float] = {"x": x, "y": y, "font-size": size, "fill": fill, "text-anchor": anchor}
-    return element("text", {**position, **extra}, clean(content))
+    return element(
+        "text",
+        {"x": x, "y": y, "font-size": size, "fill": fill, "text-anchor": anchor, **attributes},
+        clean(content),
+    )
 
 
 def rect(
     x: float, y: float, width: float, height: float, fill: str, *, stroke: str = "none", **attributes: str | float
 ) -> str:
-    """A rectangle; `rx` rounds its corners, `dash` breaks its border."""
-    extra = {"stroke-dasharray" if key == "dash" else key.replace("_", "-"): value for key, value in attributes.items()}
-    return element("rect", {"x": x, "y": y, "width": width, "height": height, "fill": fill, "stroke": stroke, **extra})
+    """A rectangle; `rx` rounds its corners."""
+    return element(
+        "rect", {"x": x, "y": y, "width": width, "height": height, "fill": fill, "stroke": stroke, **attributes}
+    )
 
 
 def path(
     d: Iterable[str | float], *, stroke: str = SOFT, fill: str = "none", width: float = 1.4, **attributes: str
 ) -> str:
     """A path; letters and numbers as they come."""
-    extra = {key.replace("_", "-"): value for key, value in attributes.items()}
     data = " ".join(_n(part) if isinstance(part, (int, float)) else part for part in d)
-    return element("path", {"d": data, "stroke": stroke, "fill": fill, "stroke-width": width, **extra})
+    return element("path", {"d": data, "stroke": stroke, "fill": fill, "stroke-width": width, **attributes})
 
 
 def arrow(x1: float, y1: float, x2: float, y2: float, stroke: str = SOFT) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from archsearch.analysis.outline import Column, label
 from archsearch.analysis.svg import HAIR, INK, PAPER, SOFT, Piece, arrow, element, path, rect, text, text_width
@@ -12,34 +12,39 @@ from archsearch.architecture.composites import Reweight, Sequence, Unit
 from archsearch.architecture.ops import Conv, Dropout, Gain, Linear, Norm, Op, PadShortcut, Relu, Sigmoid
 
 Kind = Literal["conv1x1", "conv", "grouped", "norm", "relu", "sigmoid", "dropout", "attention", "pad", "scale", "other"]
-# Fill and border. Told apart by lightness too, for print and for eyes that see fewer hues.
-LOOKS: dict[Kind, tuple[str, str]] = {
-    "conv1x1": ("#dbe9f8", "#3f78b5"),
-    "conv": ("#a9cbee", "#2c649f"),
-    "grouped": ("#cfd3f4", "#4d50a8"),
-    "norm": ("#f0a63c", "#f0a63c"),
-    "relu": ("#3d9a5f", "#3d9a5f"),
-    "sigmoid": ("#8e5bb5", "#8e5bb5"),
-    "dropout": ("#eceff2", "#7b8794"),
-    "attention": ("#f8d9e4", "#b8436f"),
-    "pad": ("#ffffff", "#b4571f"),
-    "scale": ("#fff4cf", "#a07b0a"),
-    "other": ("#eceff2", "#7b8794"),
+
+
+class Look(NamedTuple):
+    """How a kind of op is drawn, and what the legend says of it."""
+
+    fill: str
+    border: str
+    meaning: str
+    bar: bool = False
+    dashed: bool = False
+
+
+# Told apart by lightness too, for print and for eyes that see fewer hues. Bars are explained by the legend alone.
+LOOKS: dict[Kind, Look] = {
+    "conv1x1": Look("#dbe9f8", "#3f78b5", "1x1 convolution"),
+    "conv": Look("#a9cbee", "#2c649f", "convolution: kernel, channels, /stride"),
+    "grouped": Look("#cfd3f4", "#4d50a8", "grouped convolution"),
+    "norm": Look("#f0a63c", "#f0a63c", "norm", bar=True),
+    "relu": Look("#3d9a5f", "#3d9a5f", "ReLU", bar=True),
+    "sigmoid": Look("#8e5bb5", "#8e5bb5", "sigmoid", bar=True),
+    "dropout": Look("#eceff2", "#7b8794", "dropout", dashed=True),
+    "attention": Look("#f8d9e4", "#b8436f", "attention"),
+    "pad": Look("#ffffff", "#b4571f", "zero padding", dashed=True),
+    "scale": Look("#fff4cf", "#a07b0a", "number on a path"),
+    "other": Look("#eceff2", "#7b8794", "pool, classifier"),
 }
-MEANINGS: dict[Kind, str] = {
-    "conv1x1": "1x1 convolution",
-    "conv": "convolution: kernel, channels, /stride",
-    "grouped": "grouped convolution",
-    "norm": "norm",
-    "relu": "ReLU",
-    "sigmoid": "sigmoid",
-    "dropout": "dropout",
-    "attention": "attention",
-    "pad": "zero padding",
-    "scale": "number on a path",
-    "other": "pool, classifier",
-}
+# Of ops that are always drawn alike; "other" are those that stand neither here nor in `item`.
+KINDS: dict[type[Op], Kind] = {
+    Norm: "norm", Relu: "relu", Sigmoid: "sigmoid", Dropout: "dropout", Reweight: "attention", PadShortcut: "pad",
+    Gain: "scale", Linear: "conv1x1",
+}  # fmt: skip
 SHORTCUT = "#b4571f"
+DASH = {"stroke_dasharray": "3 2"}
 BAR, BOX, NARROWEST, GROWTH = 6, 22, 50, 38
 
 
@@ -52,45 +57,28 @@ class Item:
     channels: int = 0
 
     @property
-    def bar(self) -> bool:
-        """Norms and non-linearities are thin bars, which the legend explains."""
-        return self.kind in ("norm", "relu", "sigmoid")
+    def look(self) -> Look:
+        """Its kind's."""
+        return LOOKS[self.kind]
 
     @property
     def height(self) -> float:
         """With the gap above it."""
-        return BAR + 3 if self.bar else BOX + 8
+        return BAR + 3 if self.look.bar else BOX + 8
 
     def width(self, widest: int) -> float:
         """Wide enough for its text; a convolution's grows with its share of the channels of the unit's widest one."""
         grown = NARROWEST + GROWTH * (self.channels / widest) ** 0.5 if self.channels else NARROWEST
-        return NARROWEST if self.bar else max(grown, text_width(self.caption, 10.5) + 8)
+        return NARROWEST if self.look.bar else max(grown, text_width(self.caption, 10.5) + 8)
 
 
 def item(op: Op) -> Item:
     """An op as it is drawn."""
-    match op:
-        case Conv():
-            kind: Kind = "grouped" if op.groups > 1 else "conv1x1" if op.kernel == 1 else "conv"
-            return Item(kind=kind, caption=label(op), channels=op.out)
-        case Norm():
-            return Item(kind="norm", caption=label(op))
-        case Relu():
-            return Item(kind="relu", caption=label(op))
-        case Sigmoid():
-            return Item(kind="sigmoid", caption=label(op))
-        case Dropout():
-            return Item(kind="dropout", caption=label(op))
-        case Reweight():
-            return Item(kind="attention", caption=label(op))
-        case PadShortcut():
-            return Item(kind="pad", caption=label(op))
-        case Gain():
-            return Item(kind="scale", caption="times learned w")
-        case Linear():
-            return Item(kind="conv1x1", caption=label(op))
-        case _:
-            return Item(kind="other", caption=label(op))
+    if isinstance(op, Conv):
+        kind: Kind = "grouped" if op.groups > 1 else "conv1x1" if op.kernel == 1 else "conv"
+        return Item(kind=kind, caption=label(op), channels=op.out)
+    caption = "times learned w" if isinstance(op, Gain) else label(op)
+    return Item(kind=KINDS.get(type(op), "other"), caption=caption)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,20 +102,19 @@ class Lane:
         """The items, centred on x, from y downwards."""
         drawn = []
         for entry in self.items:
-            fill, stroke = LOOKS[entry.kind]
-            width, height = entry.width(self.widest), BAR if entry.bar else BOX
+            look = entry.look
+            width, height = entry.width(self.widest), BAR if look.bar else BOX
             y += entry.height
             left, top = x - width / 2, y - height
-            hover = element("title", {}, entry.caption)
-            if entry.bar:
-                drawn.append(f"<g>{hover}{rect(left, top, width, height, fill, rx=2)}</g>")
+            if look.bar:
+                hover = element("title", {}, entry.caption)
+                drawn.append(f"<g>{hover}{rect(left, top, width, height, look.fill, rx=2)}</g>")
                 continue
-            attributes: dict[str, str | float] = {"rx": 3, "stroke_width": 1.1}
-            if entry.kind in ("pad", "dropout"):
-                attributes["dash"] = "3 2"
-            if entry.kind == "scale":
-                attributes["rx"] = BOX / 2
-            drawn.append(rect(left, top, width, height, fill, stroke=stroke, **attributes))
+            dash = DASH if look.dashed else {}
+            corner = BOX / 2 if entry.kind == "scale" else 3
+            drawn.append(
+                rect(left, top, width, height, look.fill, stroke=look.border, rx=corner, stroke_width=1.1, **dash)
+            )
             drawn.append(text(x, top + 15, entry.caption, size=10.5))
         return "".join(drawn)
 
@@ -212,7 +199,7 @@ def _unit(unit: Unit) -> Piece:
         body += shortcut.at(side, fork + (join - fork - shortcut.height) / 2 - 4)
     if gate.items:
         side = x - middle / 2 - 8 - gate.width / 2
-        body += _around(x, side, fork, join, LOOKS["sigmoid"][1])
+        body += _around(x, side, fork, join, LOOKS["sigmoid"].border)
         body += gate.at(side, fork + (join - fork - gate.height) / 2 - 4)
     body += shared.at(x, 6) + branch.at(x, fork + (span - branch.height) / 2 - (2 if joined else 0))
     if joined:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from archsearch.analysis.outline import Column, join_formula, label
-from archsearch.architecture.composites import Sequence
+from archsearch.analysis.outline import Column, label
+from archsearch.architecture.composites import Sequence, Unit
 from archsearch.architecture.ops import Conv
 from archsearch.architecture.slots import gate_bias
 from archsearch.architecture.spec import Block
@@ -71,6 +71,24 @@ The grammar is two files of a few screens, `architecture/plan.py` (which slot ge
 4. **A network of the paper** in `zoo/`, with the published figures, which the tests then hold; and a line in
    `scripts/pages/lineage.py`.
 """
+
+
+def join_formula(unit: Unit) -> str:
+    """What the join computes, from the branch F and the shortcut h."""
+    f = "F" if unit.branch_scale == 1 else f"{unit.branch_scale:g} F"
+    f = f"w {f}" if unit.gain.steps else f
+    h = "h" if unit.shortcut_scale == 1 else f"{unit.shortcut_scale:g} h"
+    match unit.join, unit.gated:
+        case "replace", _:
+            return f
+        case "concat", _:
+            return f"{h} ‖ {f}" if not unit.residual else f"first {unit.residual}: {h} + {f}; rest: {h} ‖ {f}"
+        case _, "none":
+            return f"{h} + {f}"
+        case _, "both":
+            return f"g {f} + (1 - g) {h}"
+        case _:
+            return f"{f} + (1 - g) {h}"
 
 
 def page() -> str:
