@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from archsearch.network import build
     from archsearch.network.published import convert_weights
     from archsearch.reading.errors import InputError
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
 __version__ = "0.1.0"
 
@@ -33,7 +33,7 @@ _HOMES = {
     "convert_weights": "archsearch.network.published",
     "cost": "archsearch.architecture.cost",
     "digest": "archsearch.architecture.canonical",
-    "load_space": "archsearch.space",
+    "load_space": "archsearch.space.loading",
     "zoo": "archsearch.zoo",
 }
 

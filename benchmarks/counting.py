@@ -27,9 +27,11 @@ import numpy as np
 
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
-from archsearch.space import RecordedChoices, SearchSpace, load_space
+from archsearch.space.choices import RecordedChoices
+from archsearch.space.loading import load_space
 from archsearch.space.many.counting import Counter
 from archsearch.space.many.grid import Grid
+from archsearch.space.space import SearchSpace
 
 sys.path.insert(0, str(Path(__file__).parent))
 from quickstart import machine

@@ -28,7 +28,7 @@ from archsearch.architecture.cost import Shape, layers
 from archsearch.architecture.ops import Conv, Linear
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture
-from archsearch.space import RandomChoices
+from archsearch.space.choices import RandomChoices
 from archsearch.training.measuring.latency import Latency, measure
 from archsearch.training.measuring.line import LatencyModel
 

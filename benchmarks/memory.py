@@ -28,7 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 from archsearch import build, cost, load_space, zoo
 from archsearch.architecture.memory import training_bytes
 from archsearch.architecture.spec import Architecture
-from archsearch.space import RandomChoices
+from archsearch.space.choices import RandomChoices
 from archsearch.space.settings import TrainingSettings
 from archsearch.training import recipe
 from archsearch.training.optimizer import Optimizer

@@ -118,7 +118,7 @@ def one_search(seed: int, trials: int = 50) -> dict[str, float]:
 def images_an_epoch() -> int:
     """Of digits.yaml: what `images_per_second` counts."""
     from archsearch.data.datasets import load_images
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     space = load_space(DIGITS)
     size = space.training.batch_size

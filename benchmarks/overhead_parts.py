@@ -77,7 +77,7 @@ def lanes() -> dict[str, float]:
     from archsearch.experiment import ExperimentFolder, Ledger
     from archsearch.search.running.environment import prepare
     from archsearch.search.session import create
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     with tempfile.TemporaryDirectory() as place:
         file, folder = Path(place, "trivial.yaml"), ExperimentFolder(Path(place, "experiment"))
@@ -146,7 +146,7 @@ def first_step(networks: int = 40) -> dict[str, float]:
 
     from archsearch.data.datasets import load_images
     from archsearch.network import build
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
     from archsearch.space.many.feasible import Feasible
     from archsearch.training.loop import Training
 
@@ -172,7 +172,7 @@ def first_step(networks: int = 40) -> dict[str, float]:
 
 
 def recorded(choices: dict[str, Any]) -> Any:
-    from archsearch.space import RecordedChoices
+    from archsearch.space.choices import RecordedChoices
 
     return RecordedChoices(choices)
 

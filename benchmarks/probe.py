@@ -28,8 +28,10 @@ from typing import Any
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.network import build
-from archsearch.space import RecordedChoices, SearchSpace, load_space
+from archsearch.space.choices import RecordedChoices
+from archsearch.space.loading import load_space
 from archsearch.space.many.feasible import Feasible
+from archsearch.space.space import SearchSpace
 from archsearch.training.loop import Training
 from archsearch.training.measuring.probe import probe, spread, synthetic
 

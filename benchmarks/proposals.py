@@ -34,8 +34,10 @@ import numpy as np  # noqa: E402
 from archsearch.architecture.cost import cost  # noqa: E402
 from archsearch.search.proposing.records import Records, TrainedCandidate  # noqa: E402
 from archsearch.search.proposing.samplers.registry import sampler_of  # noqa: E402
-from archsearch.space import RandomChoices, SearchSpace, load_space  # noqa: E402
+from archsearch.space.choices import RandomChoices  # noqa: E402
+from archsearch.space.loading import load_space  # noqa: E402
 from archsearch.space.many.feasible import Feasible  # noqa: E402
+from archsearch.space.space import SearchSpace  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 from quickstart import machine  # noqa: E402

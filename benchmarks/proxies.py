@@ -39,7 +39,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Split
-from archsearch.space import RandomChoices
+from archsearch.space.choices import RandomChoices
 from archsearch.space.loading import load_space
 
 HERE = Path(__file__).parent

@@ -57,7 +57,7 @@ from archsearch.search.deciding.search import Search
 from archsearch.search.running.conductor import hear
 from archsearch.search.running.pace import pause_after, step_seconds
 from archsearch.search.session import create
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 
 SPACE = Path(__file__).parent.parent / "search_spaces" / "resnet_cifar.yaml"
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)

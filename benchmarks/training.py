@@ -188,7 +188,8 @@ def drawn(number: int) -> Any:
     """One of the quickstart's networks, uniformly from those within its budget."""
     import numpy as np
 
-    from archsearch.space import RecordedChoices, load_space
+    from archsearch.space.choices import RecordedChoices
+    from archsearch.space.loading import load_space
     from archsearch.space.many.feasible import Feasible
 
     space = load_space(HERE.parent / "search_spaces" / "digits.yaml")
@@ -200,7 +201,7 @@ def drawn(number: int) -> Any:
 def typical() -> Any:
     """The network of which a search would measure the precision, for all of its trials."""
     from archsearch.search.proposing.proposals import Proposals
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     return Proposals(load_space(HERE.parent / "search_spaces" / "digits.yaml")).typical()
 

@@ -19,7 +19,7 @@ from archsearch.cli.showing.printing import print_json, stdout_to_stderr, tell
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.search.running.interrupts import interruptible
-from archsearch.space import SearchSpace
+from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet

@@ -47,7 +47,7 @@ def context_of(folder: ExperimentFolder) -> Context:
     from archsearch.experiment import Ledger
     from archsearch.reading.errors import InputError
     from archsearch.search.confirming.contenders import baselines
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
     from archsearch.tracking import page_of
 
     page = None
@@ -69,7 +69,7 @@ def drawn_at_random(folder: ExperimentFolder) -> Context:
     from archsearch.analysis.report import Context
     from archsearch.reading.errors import InputError
     from archsearch.search.proposing.samplers.registry import random_until
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     try:
         search = load_space(folder.space_yaml).search

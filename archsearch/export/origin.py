@@ -21,8 +21,9 @@ from archsearch.experiment.records import spell
 from archsearch.network.build import Network, build
 from archsearch.network.pretrained import load_pretrained
 from archsearch.reading.errors import InputError, refuse
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
 from archsearch.space.settings import DataSettings
+from archsearch.space.space import SearchSpace
 from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
 from archsearch.training.feeds.feed import feed_of
 from archsearch.training.pretrained import read_weights

@@ -19,8 +19,6 @@ import yaml
 from archsearch.reading.document import Document, Loc, Position, shorten
 from archsearch.reading.errors import InputError, Problem
 
-__all__ = ["Document", "read", "write"]
-
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
 MAX_NODES = 10_000

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.reading import read
 from archsearch.reading.document import Loc, shorten
 from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.yaml import read
 
 KEY = "space_yaml"  # of the ledger's meta, and of the note
 KIND = "space_changed"

@@ -6,7 +6,7 @@ import pytest
 
 from archsearch.cli import main
 from archsearch.cli.showing.page import _figure, _foretold, _long, _seconds
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 
 SPACE = """\
 archsearch: 1

@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from archsearch.data.datasets import load_images
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 from archsearch.tracking import TrackingError, drain, start_follower, sync
 from tests.faults.driving import drive, new
 from tests.faults.invariants import asking, check_gone, check_tracking, check_whole, marked

@@ -13,7 +13,7 @@ import typer
 import yaml
 
 from archsearch.cli.table import VERBS, find
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from tests.docs.reading import PAGES, ROOT, Command, blocks, commands
 
 

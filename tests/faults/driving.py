@@ -34,7 +34,8 @@ from archsearch.search.deciding.messages import (
 )  # fmt: skip
 from archsearch.search.deciding.search import Search
 from archsearch.search.session import clear_away, create
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 from tests.search.local import SPACE, Silent
 
 

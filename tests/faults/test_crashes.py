@@ -10,7 +10,7 @@ import pytest
 from archsearch.experiment import ExperimentFolder, Failure, crash_point
 from archsearch.experiment.crash import EVENTS, NAMES, VARIABLE
 from archsearch.search.deciding.messages import RungReached, TrialFailed
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from tests.faults.driving import Arithmetic, begin_anew, drive, in_a_child, new
 from tests.faults.invariants import check_states, check_whole, ended, story
 from tests.search.local import SPACE

@@ -9,7 +9,7 @@ import pytest
 
 from archsearch.cli import main
 from archsearch.reading.errors import InputError
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 RUNS = ("os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "subprocess.Popen", "pty.spawn")

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from archsearch.experiment import ExperimentFolder
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 from tests.faults.driving import drive, in_a_child
 
 

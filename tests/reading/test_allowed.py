@@ -5,10 +5,11 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BeforeValidator, Field, StringConstraints, create_model
 
-from archsearch.reading import InputError, Problem, read, validate
 from archsearch.reading.allowed import Allowed, Annotation, describe, key_of, step_into
+from archsearch.reading.errors import InputError, Problem
 from archsearch.reading.model import StrictModel
-from archsearch.reading.validation import MAX_PROBLEMS, ordered
+from archsearch.reading.validation import MAX_PROBLEMS, ordered, validate
+from archsearch.reading.yaml import read
 
 AS_TUPLE = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 

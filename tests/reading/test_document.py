@@ -2,9 +2,9 @@
 
 import pytest
 
-from archsearch.reading import InputError, Problem, read, refuse, write
 from archsearch.reading.document import Position, shorten
-from archsearch.reading.yaml import MAX_BYTES
+from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.reading.yaml import MAX_BYTES, read, write
 
 
 def test_a_value_set_from_elsewhere_stands_at_its_origin() -> None:

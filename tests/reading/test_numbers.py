@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archsearch.reading import InputError, format_count, parse_count
+from archsearch.reading.errors import InputError
+from archsearch.reading.numbers import format_count, parse_count
 
 
 @pytest.mark.parametrize(

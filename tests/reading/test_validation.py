@@ -6,7 +6,9 @@ import sys
 import pytest
 
 from archsearch.architecture.spec import Architecture
-from archsearch.reading import InputError, read, validate
+from archsearch.reading.errors import InputError
+from archsearch.reading.validation import validate
+from archsearch.reading.yaml import read
 from archsearch.space.search_settings import SearchSettings
 from archsearch.space.settings import DataSettings
 
@@ -104,15 +106,7 @@ def test_a_dict_from_python_is_refused_in_the_same_words() -> None:
             Architecture.from_dict(data)
 
 
-def test_importing_reading_loads_neither_pydantic_nor_yaml() -> None:
-    code = "import sys, archsearch.reading as r; r.InputError; print({'pydantic', 'yaml'} & set(sys.modules))"
+def test_importing_errors_loads_neither_pydantic_nor_yaml() -> None:
+    code = "import sys, archsearch.reading.errors; print({'pydantic', 'yaml'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-
-
-def test_every_public_name_is_there() -> None:
-    import archsearch.reading as room
-
-    assert all(getattr(room, name) for name in room.__all__)
-    with pytest.raises(AttributeError):
-        room.absent  # noqa: B018

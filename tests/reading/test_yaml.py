@@ -9,9 +9,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archsearch.reading import InputError, read, write
 from archsearch.reading.document import Loc
-from archsearch.reading.yaml import MAX_BYTES
+from archsearch.reading.errors import InputError
+from archsearch.reading.yaml import MAX_BYTES, read, write
 
 
 @pytest.mark.parametrize(

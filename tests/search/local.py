@@ -11,7 +11,8 @@ from archsearch.search.deciding.messages import Instruction, Ready, Rest, Wait
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 
 SPACE = """
 archsearch: 1

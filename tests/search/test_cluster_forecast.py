@@ -13,8 +13,9 @@ from archsearch.reading.errors import InputError
 from archsearch.search.foretelling.cluster_forecast import forecast_on, rehearse
 from archsearch.search.foretelling.data_sheets import DEVICES, EFFICIENCY, LAUNCH, Cluster, Step, epoch_seconds
 from archsearch.search.foretelling.forecast import trial_epochs
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
+from archsearch.space.space import SearchSpace
 from archsearch.training.measuring.line import LatencyModel
 from archsearch.training.measuring.probe import Timings
 from archsearch.zoo import get

@@ -26,7 +26,7 @@ from archsearch.search.deciding.messages import Ready, Rest
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from tests.search.local import Silent, drive_locally, tiny
 

@@ -13,7 +13,7 @@ from archsearch.search.deciding.criteria import Criteria
 from archsearch.search.deciding.messages import Ready, Rest, Train, TrialFailed, Wait
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.deciding.search import Search
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from tests.faults.driving import Arithmetic, drive
 from tests.faults.invariants import check_states, story
 from tests.search.local import Silent, drive_locally, tiny

@@ -10,7 +10,7 @@ from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.search.deciding.messages import EpochTrained, GoOn, Instruction, Ready, Rest, RungReached, Train, Wait
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
-from archsearch.space import SearchSpace
+from archsearch.space.space import SearchSpace
 from tests.search.local import Silent, tiny
 
 SECONDS = 10.0  # an epoch

@@ -16,9 +16,10 @@ from archsearch.search.foretelling.forecast import (
     setting,
     trial_epochs,
 )
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
+from archsearch.space.space import SearchSpace
 from archsearch.training.measuring.line import LatencyModel
 from archsearch.training.measuring.probe import Timings
 

@@ -12,7 +12,7 @@ from archsearch.search.running.conductor import LOSSES, Conductor
 from archsearch.search.running.executor import RayFailed
 from archsearch.search.running.pace import pause_after, step_seconds
 from archsearch.search.running.worker import TrialWorker
-from archsearch.space import SearchSpace
+from archsearch.space.space import SearchSpace
 from tests.search.local import Silent, drive_locally, tiny
 
 

@@ -7,7 +7,7 @@ import pytest
 from archsearch.reading.errors import InputError
 from archsearch.search.running.packing import CONTEXT, Gpus, largest_training, pack, settled, share_of
 from archsearch.search.running.versions import gpu_bytes
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from archsearch.space.settings import ResourceSettings
 from tests.search.local import SPACE
 

@@ -12,7 +12,8 @@ from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Candidate, Proposals
 from archsearch.search.proposing.samplers.bayes import Bayes
 from archsearch.search.proposing.warm_start import carried_results, carry_over
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 from tests.search.local import Silent, drive_locally, tiny
 
 TIGHT = "budget={flops: {max: 30k}}"  # about one random network in three fits

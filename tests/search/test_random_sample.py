@@ -8,7 +8,7 @@ import pytest
 
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.random_sample import experiment_of, sample_of, short_epochs
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from tests.search.test_main_job import finish, reached, start
 
 SPACE = """

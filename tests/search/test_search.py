@@ -32,7 +32,7 @@ from archsearch.search.deciding.messages import (
 from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.running.worker import TrialWorker
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.loop import Training
 from tests.search.local import Silent, drive_locally, tiny

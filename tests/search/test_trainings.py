@@ -22,9 +22,11 @@ from archsearch.search.confirming.contenders import baseline
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.proposing.records import TrainedCandidate
 from archsearch.search.proposing.warm_start import carry_over
-from archsearch.space import RecordedChoices, SearchSpace, load_space
+from archsearch.space.choices import RecordedChoices
+from archsearch.space.loading import load_space
 from archsearch.space.many.feasible import Feasible
 from archsearch.space.overrides import read_train_settings
+from archsearch.space.space import SearchSpace
 from archsearch.tracking.translate import params_of
 from tests.search.local import drive_locally, tiny
 from tests.search.test_confirm import Told

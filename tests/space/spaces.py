@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 
 TOP = "archsearch: 1\nname: test\nspace:\n"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.reading import InputError, Problem
-from archsearch.space import load_space
+from archsearch.reading.errors import InputError, Problem
+from archsearch.space.loading import load_space
 
 GOOD = """\
 archsearch: 1

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archsearch.reading import read, validate
-from archsearch.space import Budget
+from archsearch.reading.validation import validate
+from archsearch.reading.yaml import read
+from archsearch.space.budget import Budget
 
 
 @dataclass

@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from archsearch.reading import InputError
-from archsearch.space import RandomChoices, RecordedChoices, Recorder
+from archsearch.reading.errors import InputError
+from archsearch.space.choices import RandomChoices, RecordedChoices, Recorder
 
 
 def test_the_same_seed_draws_the_same() -> None:

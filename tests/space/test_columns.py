@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from archsearch.architecture.canonical import digest
-from archsearch.space import Choice, Integers, Reals, RecordedChoices, load_space
-from archsearch.space.domains import Domain
+from archsearch.space.choices import RecordedChoices
+from archsearch.space.domains import Choice, Domain, Integers, Reals
+from archsearch.space.loading import load_space
 from archsearch.space.many.columns import POINTS, Column
 from archsearch.space.many.encoding import encode
 from archsearch.space.many.grid import Grid

@@ -9,11 +9,13 @@ from scipy.stats import chisquare
 
 from archsearch.architecture.cost import cost
 from archsearch.reading.errors import InputError
-from archsearch.space import RecordedChoices, Recorder, SearchSpace, load_space
+from archsearch.space.choices import RecordedChoices, Recorder
+from archsearch.space.loading import load_space
 from archsearch.space.many.cost_table import NAMES
 from archsearch.space.many.counting import Counter
 from archsearch.space.many.feasible import TYPICAL, Feasible
 from archsearch.space.many.grid import Grid
+from archsearch.space.space import SearchSpace
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 

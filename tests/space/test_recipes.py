@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from archsearch.reading.errors import InputError
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from archsearch.space.recipes import EXCLUSIVE, RECIPES, RecipeName
 from archsearch.space.settings import TrainingSettings
 

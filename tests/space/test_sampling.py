@@ -6,8 +6,8 @@ import pytest
 
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
-from archsearch.reading import InputError
-from archsearch.space import RandomChoices, RecordedChoices, Recorder
+from archsearch.reading.errors import InputError
+from archsearch.space.choices import RandomChoices, RecordedChoices, Recorder
 from archsearch.space.parameters import groups, vocabulary
 
 from .spaces import space_of
@@ -155,7 +155,7 @@ def test_a_grid_gives_the_decimals_that_a_person_writes(tmp_path: Path) -> None:
 
 
 def test_the_recorded_choices_of_a_sample_give_it_again(tmp_path: Path) -> None:
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     space = load_space(CIFAR)
     seen = set()

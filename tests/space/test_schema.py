@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from archsearch.reading import read
-from archsearch.space import json_schema
+from archsearch.reading.yaml import read
 from archsearch.space.parameters import vocabulary
+from archsearch.space.schema import json_schema
 from scripts.pages import search_space
 
 from .test_broken_files import BROKEN, GOOD
@@ -50,7 +50,7 @@ def test_the_shipped_spaces_are_valid(path: Path) -> None:
 
 
 def test_resolved_spaces_are_valid(tmp_path: Path) -> None:
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     for path in SPACES:
         assert [error.message for error in SCHEMA.iter_errors(read(load_space(path).to_yaml()).data)] == []

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from archsearch.architecture.cost import cost
-from archsearch.space import SearchSpace, largest, smallest
 from archsearch.space.choices import Scalar
+from archsearch.space.reach import largest, smallest
 from archsearch.space.sampling import draw
+from archsearch.space.space import SearchSpace
 
 from .spaces import space_of
 

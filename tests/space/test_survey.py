@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from archsearch.architecture.cost import cost
-from archsearch.space import RecordedChoices, SearchSpace, load_space
+from archsearch.space.choices import RecordedChoices
+from archsearch.space.loading import load_space
 from archsearch.space.many.grid import Grid
 from archsearch.space.many.survey import COSTS, survey
+from archsearch.space.space import SearchSpace
 from tests.space.spaces import space_of
 
 WORDS = """

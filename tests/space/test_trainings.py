@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 
-from archsearch.reading import InputError, read
-from archsearch.space import RandomChoices, RecordedChoices, Recorder, json_schema, load_space
+from archsearch.reading.errors import InputError
+from archsearch.reading.yaml import read
+from archsearch.space.choices import RandomChoices, RecordedChoices, Recorder
+from archsearch.space.loading import load_space
 from archsearch.space.many.feasible import Feasible
+from archsearch.space.schema import json_schema
 from archsearch.space.settings import TrainingSettings
 from archsearch.space.space import SearchSpace
 from archsearch.space.trainings import SEARCHABLE

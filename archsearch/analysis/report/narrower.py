@@ -15,10 +15,10 @@ from archsearch.analysis.report.choices import ABSENT, Column, columns
 from archsearch.analysis.report.figures import Change, Narrower, Range
 from archsearch.analysis.report.reading import Reading
 from archsearch.experiment.records import Scalar
-from archsearch.reading import write
 from archsearch.reading.errors import InputError
-from archsearch.space import load_space
+from archsearch.reading.yaml import write
 from archsearch.space.choices import same
+from archsearch.space.loading import load_space
 from archsearch.space.many.columns import FloatArray, IntArray
 
 FEWEST = 12  # trials with a score to compare

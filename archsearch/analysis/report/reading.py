@@ -12,9 +12,10 @@ from typing import Any
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.experiment.records import Rung
 from archsearch.experiment.summary import summarise
-from archsearch.reading import read
 from archsearch.reading.errors import InputError
-from archsearch.space import SearchSpace, load_space
+from archsearch.reading.yaml import read
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)

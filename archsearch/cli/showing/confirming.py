@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from archsearch.search.confirming.confirm import ConfirmationObserver
     from archsearch.search.confirming.retraining import Outcome, Run
     from archsearch.search.deciding.observer import Observer
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def _finite(event: Event) -> dict[str, float]:
 
 def _board(folder: ExperimentFolder, ledger: Ledger) -> Board:
     """A board with the ledger's trials and the settings of space.yaml."""
-    from archsearch.reading import read
+    from archsearch.reading.yaml import read
     from archsearch.space.search_settings import SearchSettings
     from archsearch.space.settings import ResourceSettings, TrainingSettings
     from archsearch.space.trainings import read_trainings

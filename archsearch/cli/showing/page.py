@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.cli.showing.printing import percent, short, table
 
 if TYPE_CHECKING:
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
 
 BAR, WIDTH = 40, 100
 INDENT = 14  # columns of the labels on the left

@@ -103,8 +103,9 @@ def _data(folder: Path, chosen: dict[str, Any]) -> str:
     import json
     import shlex
 
-    from archsearch.reading import read, validate
     from archsearch.reading.errors import InputError
+    from archsearch.reading.validation import validate
+    from archsearch.reading.yaml import read
     from archsearch.space.settings import DataSettings, TrainingSettings
     from archsearch.space.trainings import GROUP, read_trainings
 

@@ -33,7 +33,7 @@ def check(
     """
     from archsearch.search.foretelling.check import check_space
     from archsearch.search.foretelling.data_sheets import Cluster
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     target = None if cluster is None else Cluster.of(cluster)
     loaded = load_space(space, sets or ())

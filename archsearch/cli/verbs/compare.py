@@ -15,7 +15,7 @@ from archsearch.cli.showing.printing import deliver, percent, print_json, short,
 if TYPE_CHECKING:
     from archsearch.analysis.report.comparing import Comparison
     from archsearch.experiment import ExperimentFolder
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
 
 app = app_of("compare")
 FILES = (".yaml", ".yml")
@@ -89,7 +89,7 @@ def _sides(
     folders = {side: find(side) for side in sides if side not in files}
     if files:
         from archsearch.search.confirming.random_sample import sample_of, short_epochs
-        from archsearch.space import load_space
+        from archsearch.space.loading import load_space
 
         epochs = epochs or short_epochs(*map(load_space, files.values()))
         samples = {side: sample_of(file, trials=trials, epochs=epochs, seed=seed) for side, file in files.items()}

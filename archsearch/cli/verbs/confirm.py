@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from archsearch.experiment import ExperimentFolder
     from archsearch.search.confirming.confirm import Plan
     from archsearch.search.confirming.contenders import Contender
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
 
 app = app_of("confirm")
 
@@ -57,7 +57,7 @@ def confirm(
     from archsearch.experiment import find
     from archsearch.search.confirming.confirm import Plan, refuse_unfinished
     from archsearch.search.running.interrupts import interruptible
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     folder = find(experiment)
     refuse_unfinished(folder)

@@ -30,7 +30,7 @@ def resume(
     from archsearch.experiment import find
     from archsearch.experiment.summary import summarise
     from archsearch.search.running.address import refuse_if_unusable
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     folder = find(experiment)
     summary = summarise(folder)

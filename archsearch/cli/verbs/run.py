@@ -16,7 +16,7 @@ from archsearch.reading.errors import refuse
 if TYPE_CHECKING:
     from archsearch.experiment import ExperimentFolder
     from archsearch.search.proposing.warm_start import Carried
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
 
 app = app_of("run")
 DRY_SAMPLES = 2000
@@ -56,7 +56,7 @@ def run(
 
     Ctrl-C saves and leaves (exit code 3); `archsearch resume` goes on. A second Ctrl-C leaves at once.
     """
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
 
     overrides = list(sets or ())
     overrides += [f"search.trials={trials}"] if trials is not None else []

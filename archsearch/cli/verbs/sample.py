@@ -30,7 +30,7 @@ def sample(
 
     Every combination of choices within the budget is as likely as any other.
     """
-    from archsearch.space import load_space
+    from archsearch.space.loading import load_space
     from archsearch.space.many.draws import distinct
 
     count = 0

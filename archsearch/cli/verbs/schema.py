@@ -18,6 +18,6 @@ def schema(*, output: OutputFile = None) -> None:
     An editor that speaks YAML's language server takes it from a first line such as
     # yaml-language-server: $schema=search-space.schema.json
     """
-    from archsearch.space import json_schema
+    from archsearch.space.schema import json_schema
 
     deliver(json.dumps(json_schema(), indent=2, ensure_ascii=False), output)

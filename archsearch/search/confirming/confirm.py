@@ -26,7 +26,8 @@ from archsearch.search.confirming.contenders import Contender, baselines, spent,
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
 from archsearch.search.confirming.retraining import Retraining, RetrainingObserver, Run, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, ranked, row_document
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet

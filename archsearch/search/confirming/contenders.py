@@ -12,7 +12,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger, Trial, TrialState
 from archsearch.reading.errors import InputError, refuse
-from archsearch.space import SearchSpace
+from archsearch.space.space import SearchSpace
 
 Kind = Literal["trial", "random", "baseline"]
 BASELINES = 3

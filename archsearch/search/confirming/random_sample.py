@@ -13,7 +13,8 @@ from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.search.confirming.random_search import random_overrides
 from archsearch.search.session import create
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 
 SHARE = 3  # one in so many of a full training's epochs, where nobody says how many
 

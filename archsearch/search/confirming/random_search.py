@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
 from archsearch.search.confirming.contenders import Contender, spent, top_of
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
+from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet

@@ -9,7 +9,7 @@ from archsearch.search.deciding.messages import LatencyFailed, LatencyMeasured, 
 from archsearch.search.deciding.observer import Observer
 from archsearch.search.proposing.proposals import Candidate, Proposals
 from archsearch.search.proposing.warm_start import carried_results
-from archsearch.space import SearchSpace
+from archsearch.space.space import SearchSpace
 
 
 class Candidates:

@@ -26,7 +26,7 @@ from archsearch.search.deciding.deadline import Deadline
 
 if TYPE_CHECKING:
     from archsearch.search.deciding.rungs import Rungs
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
 
 UNDER_WAY = (TrialState.RUNNING, TrialState.WAITING)
 

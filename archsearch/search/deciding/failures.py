@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from archsearch.experiment import Event, Failure, Ledger, Trial, TrialState
 
 if TYPE_CHECKING:
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
 
 # Attempts in all, by the kind of failure. Others (nan, data, an error of the program) would end the same way again;
 # a preempted worker uses up none. A hung one has wasted its whole limit: once more is enough.

@@ -16,7 +16,7 @@ import numpy as np
 from archsearch.experiment import Failure, Ledger
 from archsearch.search.deciding.failures import ATTEMPTS
 from archsearch.search.deciding.messages import LatencyFailed, LatencyMeasured, Measure
-from archsearch.space import SearchSpace
+from archsearch.space.space import SearchSpace
 from archsearch.training.measuring.line import LatencyModel
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger
 from archsearch.search.deciding.messages import Choose, PrecisionFailed, PrecisionMeasured
-from archsearch.space import SearchSpace
 from archsearch.space.settings import Precision
+from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from archsearch.search.deciding.observer import Observer

@@ -42,7 +42,7 @@ from archsearch.search.deciding.states import States
 from archsearch.search.deciding.testing import FinalTest
 from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.proposing.proposals import Candidate, derived_seed
-from archsearch.space import SearchSpace
+from archsearch.space.space import SearchSpace
 
 OBJECTIVE = "validation_accuracy"
 

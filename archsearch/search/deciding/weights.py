@@ -10,7 +10,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point, write_atomically
 from archsearch.experiment.pareto import front, objective_scores, undominated
 from archsearch.experiment.records import spell
-from archsearch.space import SearchSpace
+from archsearch.space.space import SearchSpace
 
 
 class KeptWeights:

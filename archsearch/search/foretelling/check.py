@@ -15,9 +15,11 @@ from archsearch.reading.errors import InputError
 from archsearch.search.foretelling.cluster_forecast import forecast_on
 from archsearch.search.foretelling.data_sheets import Cluster
 from archsearch.search.foretelling.forecast import forecast, images_of, setting
-from archsearch.space import SearchSpace, facts, largest, smallest
+from archsearch.space.datasets import facts
 from archsearch.space.many.draws import draws
 from archsearch.space.many.survey import survey
+from archsearch.space.reach import largest, smallest
+from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from archsearch.training.measuring.probe import Timings

@@ -24,7 +24,7 @@ from archsearch.space.many.columns import FloatArray
 from archsearch.space.search_settings import SearchSettings
 
 if TYPE_CHECKING:
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
     from archsearch.training.measuring.probe import Timings
 
 LOW, HIGH = 0, 1

@@ -17,7 +17,7 @@ from archsearch.space.search_settings import SearchSettings
 from archsearch.space.settings import ResourceSettings
 
 if TYPE_CHECKING:
-    from archsearch.space import SearchSpace
+    from archsearch.space.space import SearchSpace
     from archsearch.training.measuring.probe import Timings
 
 MOST_SIMULATED = 2000  # trials; a longer search's are taken to go on alike

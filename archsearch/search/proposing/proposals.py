@@ -20,10 +20,11 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment.records import Epoch, Trial, TrialState
 from archsearch.search.proposing.records import Records, TrainedCandidate
 from archsearch.search.proposing.samplers.registry import sampler_of
-from archsearch.space import RecordedChoices, SearchSpace
 from archsearch.space.budget import Price
+from archsearch.space.choices import RecordedChoices
 from archsearch.space.many.columns import IntArray
 from archsearch.space.many.feasible import Feasible
+from archsearch.space.space import SearchSpace
 
 ATTEMPTS = 5_000  # candidates in a row whose networks were proposed already, before the space counts as used up
 REPEATED = 3  # of a warm start's best networks that are trained again

@@ -19,9 +19,10 @@ from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.records import TrialState
 from archsearch.reading.errors import refuse
 from archsearch.search.proposing.records import TrainedCandidate
-from archsearch.space import SearchSpace, load_space
+from archsearch.space.loading import load_space
 from archsearch.space.many.encoding import encode
 from archsearch.space.many.grid import Grid
+from archsearch.space.space import SearchSpace
 
 KIND = "warm_start"  # of the ledger's note
 LEARNT = (TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED)

@@ -36,8 +36,8 @@ from archsearch.search.running.worker import TrialWorker, load_trainer
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
     from archsearch.search.deciding.search import Search
-    from archsearch.space import SearchSpace
     from archsearch.space.settings import ResourceSettings
+    from archsearch.space.space import SearchSpace
 
 
 NODE_DIED = "its node has died"  # Ray's words for an actor whose node is gone

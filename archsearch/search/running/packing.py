@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.reading.errors import refuse
-from archsearch.space import SearchSpace
 from archsearch.space.many.feasible import Feasible
+from archsearch.space.space import SearchSpace
 
 CONTEXT = 600 * 2**20  # bytes: CUDA's context and torch's kernels in each process, as commonly seen (not measured here)
 SPARED = 0.1  # of the GPU's memory

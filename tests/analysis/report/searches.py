@@ -11,8 +11,8 @@ from typing import Any
 from archsearch.architecture.cost import cost
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.search.session import create
-from archsearch.space import load_space
 from archsearch.space.choices import RandomChoices, Recorder
+from archsearch.space.loading import load_space
 
 SPACE = """
 archsearch: 1

@@ -13,7 +13,7 @@ from archsearch.analysis.report.choices import columns
 from archsearch.analysis.report.document import cheapest_first
 from archsearch.analysis.report.importance import importance
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.space import load_space
+from archsearch.space.loading import load_space
 from tests.analysis.report.searches import SPACE, confirm, experiment
 
 VOID = {"meta", "link", "br", "circle", "line", "rect", "polygon", "polyline", "path"}
