@@ -1,5 +1,7 @@
 """What training keeps, counted by hand for small plans, and the bytes of a step."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -77,6 +79,37 @@ def test_attention_gates_and_scales_keep_their_factors() -> None:
     assert saved(Unit(branch=post, branch_scale=0.5, shortcut_scale=0.5, after=after), X) == base
     scaled = Unit(branch=post, gate=gated.gate, gated="shortcut", shortcut_scale=0.5, after=after)
     assert saved(scaled, X) == base + 3 * E
+
+
+def test_a_scaled_branch_is_one_tensor_more_where_a_gate_reads_it() -> None:
+    """Behind a ReLU, whose output is saved anyway; stochastic depth scales by a number, or by one an image."""
+    branch = named(conv(), Norm(), Relu(), conv(), Norm(), Relu())
+    gated = Unit(branch=branch, gate=named(conv(bias=True), Sigmoid()), gated="both")
+    once = saved(gated, X)
+    for scales in (
+        replace(gated, branch_scale=0.5),
+        replace(gated, survival=0.5, survival_per="sample"),
+        replace(gated, survival=0.5, survival_rescale="train"),
+    ):
+        assert saved(scales, X) == once + E
+    for keeps in (replace(gated, survival=0.5), replace(gated, survival_per="sample", survival_rescale="train")):
+        assert saved(keeps, X) == once
+
+
+def test_each_slots_last_output_is_saved_where_somebody_reads_it() -> None:
+    post, gate, relu = named(conv(), Norm()), named(conv(bias=True), Sigmoid()), named(Relu())
+    base = saved(Unit(branch=post, after=relu), X)
+    gated = Unit(branch=post, gate=gate, gated="both", after=relu)  # F, T and 1 - T
+    assert saved(replace(gated, gain=named(Gain())), X) == base + 4 * E
+    assert saved(replace(gated, shortcut=post), X) == base + 5 * E  # the convolution, and h
+    assert saved(replace(gated, gate=named(conv(bias=True))), X) == base + 3 * E
+    # The norm of a shared slot is read by the convolution, that behind a join by the next unit; and so is the join.
+    assert saved(Unit(branch=named(conv()), shared=named(Norm())), X) == 2 * E
+    assert saved(Unit(branch=named(conv()), after=named(Norm())), X) == 2 * E
+    # A dropout's mask and output; the sum is saved, for the next unit's shortcut reads it.
+    dropped = named(Dropout(p=0.5), conv())
+    assert saved(Unit(branch=dropped, shortcut=named(conv(bias=True))), X) == 3 * E
+    assert saved(Unit(branch=dropped), X) == 2 * E
 
 
 def test_whole_networks_add_up() -> None:
