@@ -161,7 +161,9 @@ def test_the_bytes_of_a_step() -> None:
     assert sgd == 4 * 2000 + activations + 4 * 1000 // 2
     assert training_bytes(params=1000, saved=500, largest=100, batch=32, image=10, optimizer="adamw") == sgd + 4000
     half = training_bytes(params=1000, saved=500, largest=100, batch=32, image=10, precision="bfloat16")
-    assert sgd / 2 < half < sgd
+    assert half == 4 * 2000 + 32 * (2 * (500 + 100) + (4 + 2) * 10) + 2 * 1000 + 4 * 1000 // 2
+    averaged = training_bytes(params=1000, saved=500, largest=100, batch=32, image=10, average=True)
+    assert averaged == sgd + 4000
     # Where the batch is small the gradients are the peak.
     assert training_bytes(params=10**6, saved=1, largest=0, batch=1) == 4 * (3 * 10**6) + 2
 
