@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from archsearch.data import download
+from archsearch.data.download import obtain
 from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.pickles import read_pickle
 from archsearch.data.splitting import assemble
-from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.reading.errors import InputError, refuse
 from archsearch.space.settings import DataSettings
 
 FOLDER = "cifar-10-batches-py"
@@ -32,41 +32,19 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     root = Path(settings.root)
     folder, archive = root / FOLDER, root / ARCHIVE
     if not folder.is_dir() and not archive.is_file():
-        _download(settings, archive, tell)
+        obtain("CIFAR-10", URL, [(URL, archive, SHA256)], settings, tell, hint=f"put {ARCHIVE} ({URL})")
     if folder.is_dir():
         return _assembled(dict(_in_folder(folder)), folder, settings)
     tell(f"reading {archive}")
     return _assembled(dict(_in_archive(archive)), archive, settings)
 
 
-def _download(settings: DataSettings, archive: Path, tell: Progress) -> None:
-    if not settings.download:
-        raise _absent(settings, "and data.download is false")
-    if not download.reachable(URL):
-        raise _absent(settings, f"and {URL} cannot be reached")
-    tell(f"downloading {URL}")
-    try:
-        download.fetch(URL, archive, SHA256)
-    except OSError as error:
-        raise _absent(settings, f"and the download failed: {error}") from error
-
-
-def _absent(settings: DataSettings, reason: str) -> InputError:
-    return refuse(
-        f"data.name: CIFAR-10 is not in {settings.root}, {reason}",
-        hint=f"put {ARCHIVE} ({URL}) in {settings.root}; or name another folder: --set data.root=DIR; "
-        "or try the same space on embedded images: --set data.name=digits",
-    )
-
-
 def _wrong(source: Path, name: str, problem: str) -> InputError:
-    return InputError(
-        Problem(
-            file=str(source),
-            message=f"{name}: {problem}",
-            allowed="CIFAR-10's files for Python, as published",
-            hint=f"put a whole {ARCHIVE} there ({URL})",
-        )
+    return refuse(
+        f"{name}: {problem}",
+        allowed="CIFAR-10's files for Python, as published",
+        hint=f"put a whole {ARCHIVE} there ({URL})",
+        file=str(source),
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.experiment.machine import cores
-from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -59,11 +59,9 @@ def opened(path: Path, side: int) -> PILImage:
             image.draft("RGB", (side, side))  # a JPEG decodes at 1/2, 1/4 or 1/8
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(
-            Problem(
-                file=str(path),
-                message=f"an image that cannot be read ({error})",
-                allowed=", ".join(sorted(SUFFIXES)),
-                hint="mend it or move it away",
-            )
+        raise refuse(
+            f"an image that cannot be read ({error})",
+            allowed=", ".join(sorted(SUFFIXES)),
+            hint="mend it or move it away",
+            file=str(path),
         ) from error

@@ -14,7 +14,39 @@ import urllib.request
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from archsearch.data.images import Progress
+from archsearch.reading.errors import InputError, refuse
+from archsearch.space.settings import DataSettings
+
 PROBE_SECONDS = 3.0
+
+
+def obtain(
+    title: str, site: str, files: list[tuple[str, Path, str]], settings: DataSettings, tell: Progress, *, hint: str
+) -> None:
+    """Downloads the `files` (URL, target, SHA-256) that are not there, where the settings allow it.
+
+    Raises InputError with the ways out, `hint` the first: `title` names the data set, `site` where it comes from.
+    """
+
+    def absent(reason: str) -> InputError:
+        return refuse(
+            f"data.name: {title} is not in {settings.root}, {reason}",
+            hint=f"{hint} in {settings.root}; or name another folder: --set data.root=DIR; "
+            "or try the same space on embedded images: --set data.name=digits",
+        )
+
+    if not settings.download:
+        raise absent("and data.download is false")
+    if not reachable(site):
+        raise absent(f"and {site} cannot be reached")
+    try:
+        for url, target, sha256 in files:
+            if not target.is_file():
+                tell(f"downloading {url}")
+                fetch(url, target, sha256)
+    except OSError as error:
+        raise absent(f"and the download failed: {error}") from error
 
 
 def reachable(url: str, *, seconds: float = PROBE_SECONDS) -> bool:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from archsearch.data import download
+from archsearch.data.download import obtain
 from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import assemble
-from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.reading.errors import InputError, refuse
 from archsearch.space.settings import DataSettings
 
 CLASSES = (
@@ -38,7 +38,9 @@ def load(settings: DataSettings, tell: Progress, *, system: Path = DEBIAN) -> Im
     raw = Path(settings.root) / "FashionMNIST" / "raw"
     files = next((paths for folder in (raw, Path(settings.root), system) if (paths := _files_in(folder))), None)
     if files is None:
-        _download(settings, raw, tell)
+        sources = [(f"{URL}{name}.gz", raw / f"{name}.gz", sha256) for name, sha256 in SHA256.items()]
+        hint = f"on Debian: apt-get install dataset-fashion-mnist; or put its four .gz files ({URL})"
+        obtain("Fashion-MNIST", URL, sources, settings, tell, hint=hint)
         files = _files_in(raw)
         assert files is not None, "a download is whole or raises"
     train_images, train_labels, test_images, test_labels = files
@@ -50,29 +52,6 @@ def _files_in(folder: Path) -> list[Path] | None:
     """The four files, plain or gzipped, in a folder; None where one is missing."""
     files = [next((file for file in (folder / name, folder / f"{name}.gz") if file.is_file()), None) for name in SHA256]
     return [file for file in files if file] if all(files) else None
-
-
-def _download(settings: DataSettings, raw: Path, tell: Progress) -> None:
-    if not settings.download:
-        raise _absent(settings, "and data.download is false")
-    if not download.reachable(URL):
-        raise _absent(settings, f"and {URL} cannot be reached")
-    try:
-        for name, sha256 in SHA256.items():
-            if not (raw / f"{name}.gz").is_file():
-                tell(f"downloading {URL}{name}.gz")
-                download.fetch(f"{URL}{name}.gz", raw / f"{name}.gz", sha256)
-    except OSError as error:
-        raise _absent(settings, f"and the download failed: {error}") from error
-
-
-def _absent(settings: DataSettings, reason: str) -> InputError:
-    return refuse(
-        f"data.name: Fashion-MNIST is not in {settings.root}, {reason}",
-        hint=f"on Debian: apt-get install dataset-fashion-mnist; or put its four .gz files ({URL}) in "
-        f"{settings.root}; or name another folder: --set data.root=DIR; or try the same space on embedded "
-        "images: --set data.name=digits",
-    )
 
 
 def _split(images: Path, labels: Path) -> Split:
@@ -107,4 +86,4 @@ def read_idx(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 
 
 def _wrong(path: Path, problem: str, *, allowed: str) -> InputError:
-    return InputError(Problem(file=str(path), message=problem, allowed=allowed, hint="fetch the file again"))
+    return refuse(problem, allowed=allowed, hint="fetch the file again", file=str(path))

@@ -12,7 +12,7 @@ from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import limited, train_and_validation, without_test
 from archsearch.data.streaming import MEASURED, FilesOnDisk, StreamedImages, StreamedSplit
 from archsearch.experiment.machine import free_memory
-from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.reading.errors import InputError, refuse
 from archsearch.space.settings import DataSettings
 
 TEST_SHARE = 0.15
@@ -42,7 +42,7 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     if not root.is_dir():
         raise _refused(root, "no such folder")
     top = root / "train" if (root / "train").is_dir() else root
-    classes = tuple(sorted(path.name for path in top.iterdir() if path.is_dir() and path.name[0] != "."))
+    classes = tuple(_subfolders(top))
     if len(classes) < 2:
         raise _refused(top, f"{len(classes)} sub-folders")
     train = _listed(top, classes, every=True)
@@ -61,7 +61,11 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     splits = {"train": train, "validation": validation, "test": test}
     if not _in_memory(sum(len(files.paths) for files in splits.values()), settings, tell):
         tell(f"measuring up to {MEASURED} training images from {root}")
-        return _streamed(root, classes, splits, settings)
+        streamed = {
+            name: StreamedSplit(images=FilesOnDisk.of(root, files.paths, settings.size), labels=files.labels)
+            for name, files in splits.items()
+        }
+        return StreamedImages.of(name=settings.name, classes=classes, **streamed)
     images = {}
     for name, files in splits.items():
         tell(f"reading {len(files.paths)} {name} images from {root}")
@@ -86,12 +90,9 @@ def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:
     return settings.in_memory is not False
 
 
-def _streamed(root: Path, classes: tuple[str, ...], splits: dict[str, Files], settings: DataSettings) -> StreamedImages:
-    images = {
-        name: StreamedSplit(images=FilesOnDisk.of(root, files.paths, settings.size), labels=files.labels)
-        for name, files in splits.items()
-    }
-    return StreamedImages.of_files(name=settings.name, classes=classes, **images)
+def _subfolders(folder: Path) -> list[str]:
+    """The names of its folders that are not hidden, sorted."""
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
 def _is_split(root: Path, top: Path, name: str) -> bool:
@@ -103,9 +104,7 @@ def _listed(top: Path, classes: tuple[str, ...], *, every: bool) -> Files:
     """The images of a split, by class and name; `every` where each class must have some.
 
     Raises InputError for a sub-folder that is no class, and where there are no images."""
-    strange = [path.name for path in top.iterdir() if path.is_dir() and path.name[0] != "."]
-    strange = sorted(set(strange) - set(classes))
-    if strange:
+    if strange := [name for name in _subfolders(top) if name not in classes]:
         raise _refused(top, f"the class {strange[0]!r}, which has no training images")
     paths: list[Path] = []
     labels: list[int] = []
@@ -124,12 +123,10 @@ def _listed(top: Path, classes: tuple[str, ...], *, every: bool) -> Files:
 
 
 def _refused(folder: Path, problem: str) -> InputError:
-    return InputError(
-        Problem(
-            file=str(folder),
-            message=f"data.root: {problem}",
-            allowed="a folder with one sub-folder of images a class, two classes at least, or with such "
-            "folders named train, val and test",
-            hint="name another folder: --set data.root=DIR",
-        )
+    return refuse(
+        f"data.root: {problem}",
+        allowed="a folder with one sub-folder of images a class, two classes at least, or with such "
+        "folders named train, val and test",
+        hint="name another folder: --set data.root=DIR",
+        file=str(folder),
     )

@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 SplitName = Literal["train", "validation", "test"]
 Progress = Callable[[str], None]
+Moments = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,10 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def moments(self) -> Moments:
+        """Mean and deviation of each channel, on a scale of 0 to 1."""
+        return moments(self.images)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
@@ -49,7 +54,7 @@ class ImageSet:
     std: tuple[float, ...]
 
     @classmethod
-    def of(cls, *, name: str, classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> ImageSet:
+    def of(cls, *, name: str, classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Self:
         """Measures the mean and the deviation of `train`. Raises ValueError where splits or labels do not fit."""
         shapes = {split.images.shape[1:] for split in (train, validation, test)}
         if len(shapes) > 1:
@@ -58,7 +63,7 @@ class ImageSet:
             if split.labels.min() < 0 or split.labels.max() >= len(classes):
                 raise ValueError(f"labels reach from {split.labels.min()} to {split.labels.max()}, "
                                  f"but there are {len(classes)} classes")  # fmt: skip
-        mean, std = moments(train.images)
+        mean, std = train.moments()
         return cls(name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std)
 
     @property
@@ -84,18 +89,13 @@ class ImageSet:
 
     def split(self, name: SplitName) -> Split:
         """The split of this name. Raises ValueError for another."""
-        match name:
-            case "train":
-                return self.train
-            case "validation":
-                return self.validation
-            case "test":
-                return self.test
-            case _:
-                raise ValueError(f"no split {name!r}; allowed: train, validation, test")
+        if name not in get_args(SplitName):
+            raise ValueError(f"no split {name!r}; allowed: train, validation, test")
+        split: Split = getattr(self, name)
+        return split
 
 
-def moments(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def moments(images: npt.NDArray[np.uint8]) -> Moments:
     """Mean and deviation of each channel, on a scale of 0 to 1, exact: from counts of the 256 values.
 
     A constant channel gets a deviation of 1, so that normalising it gives zeros.

@@ -7,7 +7,8 @@ here, and `images` a view of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,11 +34,8 @@ class RowsSplit(Split):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles without the view `images`, which would be copied."""
-        return _rows_split, (self.labels, self.flat, self.padding, self.shape)
-
-
-def _rows_split(labels: Any, flat: Any, padding: int, shape: Any) -> RowsSplit:
-    return RowsSplit(labels=labels, flat=flat, padding=padding, shape=shape)
+        fields = {name: value for name, value in vars(self).items() if name != "images"}
+        return partial(RowsSplit, **fields), ()
 
 
 def laid_out(images: ImageSet, *, padding: int) -> ImageSet:
@@ -48,21 +46,19 @@ def laid_out(images: ImageSet, *, padding: int) -> ImageSet:
         return images
     mean = np.array(images.mean, np.float32) * 255
     fill = np.round(mean).astype(np.uint8)
-    return ImageSet(
-        name=images.name,
-        classes=images.classes,
-        train=_laid(images.train, padding, fill),
-        validation=_laid(images.validation, 0, fill),
-        test=_laid(images.test, 0, fill),
-        mean=images.mean,
-        std=images.std,
+    return replace(
+        images,
+        train=rows_of(images.train, padding, fill),
+        validation=rows_of(images.validation, 0, fill),
+        test=rows_of(images.test, 0, fill),
     )
 
 
-def _laid(split: Split, padding: int, fill: npt.NDArray[np.uint8]) -> RowsSplit:
+def rows_of(split: Split, padding: int, fill: npt.NDArray[np.uint8]) -> RowsSplit:
+    """The split laid out, with `padding` pixels `fill` (C,) between rows."""
     count, channels, height, width = split.images.shape
     shape = (count, height, width, channels)
-    flat = filled(shape, padding, fill)
+    flat = np.tile(fill, length(shape, padding) // channels)
     inner(flat, shape, padding)[:] = split.images.transpose(0, 2, 3, 1)
     return RowsSplit(labels=split.labels, flat=flat, padding=padding, shape=shape)
 
@@ -71,11 +67,6 @@ def length(shape: Shape, padding: int) -> int:
     """Bytes of a Store: `padding` pixels before, and as many behind each row; a row of fill at the end."""
     count, height, width, channels = shape
     return channels * (padding + count * height * (width + padding) + width + 2 * padding)
-
-
-def filled(shape: Shape, padding: int, fill: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """A Store's bytes for images of that shape, all of them the pixel `fill` (C,)."""
-    return np.tile(fill, length(shape, padding) // shape[-1])
 
 
 def inner(flat: Any, shape: Shape, padding: int) -> Any:

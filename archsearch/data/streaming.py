@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.data.decoding import decoded
-from archsearch.data.images import ImageSet, Split, moments
+from archsearch.data.images import ImageSet, Moments, Split, moments
 
 MEASURED = 2048  # training images of which the mean and the deviation are taken
 _MEASURED_SEED = 0
@@ -72,29 +72,19 @@ class StreamedSplit(Split):
                 f"labels are {self.labels.dtype} {self.labels.shape}; allowed: int64, one for each image, not empty"
             )
 
+    def moments(self) -> Moments:
+        """Those of 2,048 images, drawn once for all. Raises InputError for a broken one among them."""
+        drawn = np.random.default_rng(_MEASURED_SEED).permutation(len(self))[:MEASURED]
+        return moments(self.images[np.sort(drawn)])
+
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedImages(ImageSet):
-    """A data set on disk, split. `mean` and `std` are those of 2,048 training images, drawn once for all."""
+    """A data set on disk, split."""
 
     train: StreamedSplit
     validation: StreamedSplit
     test: StreamedSplit
-
-    @classmethod
-    def of_files(
-        cls,
-        *,
-        name: str,
-        classes: tuple[str, ...],
-        train: StreamedSplit,
-        validation: StreamedSplit,
-        test: StreamedSplit,
-    ) -> StreamedImages:
-        """Measures the mean and the deviation. Raises InputError for a broken image among the measured."""
-        drawn = np.random.default_rng(_MEASURED_SEED).permutation(len(train))[:MEASURED]
-        mean, std = moments(train.images[np.sort(drawn)])
-        return cls(name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std)
 
     @cached_property
     def digest(self) -> str:

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from archsearch.data.images import Split
+from archsearch.data.laid_out import rows_of
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feeds.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows, as_pixels
 from archsearch.training.feeds.colour import draw_jitter, jittered
 from archsearch.training.feeds.resizing import draw_boxes, middle, resized
 
@@ -25,11 +27,17 @@ def draw(count: int, settings: TrainingSettings, seed: int = 0, size: tuple[int,
     return Draws.draw(count, size, settings, torch.Generator().manual_seed(seed))
 
 
+def windows_of(data: np.ndarray, normalise: Normaliser, settings: TrainingSettings) -> Windows:
+    split = Split(images=data, labels=np.zeros(len(data), np.int64))
+    rows = rows_of(split, settings.crop_padding, normalise.fill.numpy())
+    return Windows(Store.of(rows, CPU), normalise, settings)
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("padding", "flip"), [(0, False), (0, True), (2, False), (4, True)])
 def test_every_window_is_a_direct_crop(channels, padding, flip):
     data, settings = images(channels=channels), TrainingSettings(crop_padding=padding, flip=flip)
-    windows, normalise = Windows(data, normaliser(channels), settings, CPU), normaliser(channels)
+    windows, normalise = windows_of(data, normaliser(channels), settings), normaliser(channels)
     index, draws = torch.randperm(50, generator=torch.Generator().manual_seed(1))[:32], draw(32, settings)
     batch = windows.batch(index, draws)
     fill = np.rint(np.array(MEAN[:channels]) * 255).astype(np.uint8)
@@ -46,7 +54,7 @@ def test_every_window_is_a_direct_crop(channels, padding, flip):
 
 def test_a_batch_is_normalised_float_and_channels_last():
     data = images()
-    batch = Windows(data, normaliser(), TrainingSettings(), CPU).batch(torch.arange(50), draw(50, TrainingSettings()))
+    batch = windows_of(data, normaliser(), TrainingSettings()).batch(torch.arange(50), draw(50, TrainingSettings()))
     wanted = (data / 255 - np.array(MEAN)[:, None, None]) / np.array(STD)[:, None, None]
     assert np.allclose(batch.numpy(), wanted, atol=1e-5)
     assert batch.is_contiguous(memory_format=torch.channels_last) and batch.dtype == torch.float32
@@ -75,8 +83,8 @@ def test_no_flip_where_none_is_wanted():
 def test_cutout_sets_a_clipped_square_to_the_mean(side):
     data, settings = images(), TrainingSettings(cutout=side)
     draws = draw(50, settings)
-    whole = Windows(data, normaliser(), TrainingSettings(), CPU).batch(torch.arange(50), draws)
-    cut = Windows(data, normaliser(), settings, CPU).batch(torch.arange(50), draws)
+    whole = windows_of(data, normaliser(), TrainingSettings()).batch(torch.arange(50), draws)
+    cut = windows_of(data, normaliser(), settings).batch(torch.arange(50), draws)
     for place in range(50):
         top = int(draws.cut_rows[place]) - side // 2
         left = int(draws.cut_columns[place]) - side // 2
@@ -87,7 +95,7 @@ def test_cutout_sets_a_clipped_square_to_the_mean(side):
 
 def test_the_same_generator_state_gives_the_same_batch():
     settings = TrainingSettings(crop_padding=2, flip=True, cutout=3)
-    windows = Windows(images(), normaliser(), settings, CPU)
+    windows = windows_of(images(), normaliser(), settings)
     one, same, other = (windows.batch(torch.arange(50), draw(50, settings, seed)) for seed in (1, 1, 2))
     assert torch.equal(one, same) and not torch.equal(one, other)
 
@@ -200,7 +208,7 @@ def test_many_batches_have_the_moments_of_torchvisions_transforms():
         torch.manual_seed(6)
         wanted = torch.stack([theirs(image) for _ in range(few)]).double()
     settings = TrainingSettings(resized_crop=0.3, flip=True, colour_jitter=0.4)
-    windows = Windows(data, Normaliser((0.0,) * 3, (1.0,) * 3, CPU), settings, CPU)
+    windows = windows_of(data, Normaliser((0.0,) * 3, (1.0,) * 3, CPU), settings)
     ours = windows.batch(torch.zeros(many, dtype=torch.int64), draw(many, settings, 7, (8, 8))).double()
     mean, spread = [x.mean(0) for x in (wanted, ours)], [x.var(0) for x in (wanted, ours)]
     error = (spread[0] / few + spread[1] / many).sqrt()
@@ -212,7 +220,7 @@ def test_many_batches_have_the_moments_of_torchvisions_transforms():
 
 def test_a_batch_with_everything_is_finite_and_channels_last():
     settings = TrainingSettings(flip=True, cutout=3, resized_crop=0.3, colour_jitter=0.4)
-    windows = Windows(images(), normaliser(), settings, CPU)
+    windows = windows_of(images(), normaliser(), settings)
     batch = windows.batch(torch.arange(50), draw(50, settings))
     assert batch.isfinite().all() and batch.is_contiguous(memory_format=torch.channels_last)
     assert batch.dtype == torch.float32 and batch.shape == (50, 3, 9, 7)

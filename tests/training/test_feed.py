@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from archsearch.data.images import ImageSet, Split
+from archsearch.data.laid_out import rows_of
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feeds.augmentation import Draws, Normaliser, Windows, as_pixels
+from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows, as_pixels
 from archsearch.training.feeds.feed import DeviceFeed, HostFeed, feed_of
 
 CPU = torch.device("cpu")
@@ -51,7 +52,9 @@ def same(one, other) -> bool:
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_feed_gives_the_windows_of_one_draw_for_the_whole_epoch(recipe, channels):
     images, settings, order = some_images(channels), RECIPES[recipe], order_of()
-    windows = Windows(images.train.images, Normaliser(images.mean, images.std, CPU), settings, CPU)
+    normalise = Normaliser(images.mean, images.std, CPU)
+    rows = rows_of(images.train, settings.crop_padding, normalise.fill.numpy())
+    windows = Windows(Store.of(rows, CPU), normalise, settings)
     draws = Draws.draw(45, (9, 7), settings, seeded())
     wanted = [
         (windows.batch(order[part], draws[part]), torch.from_numpy(images.train.labels)[order[part]])

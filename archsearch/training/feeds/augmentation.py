@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from archsearch.data.laid_out import RowsSplit, Shape, filled, inner, length
+from archsearch.data.laid_out import RowsSplit, Shape, inner, length
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.colour import draw_jitter, jittered
 from archsearch.training.feeds.resizing import draw_boxes, resized
@@ -110,17 +110,8 @@ class Store:
         self._down = torch.arange(self.height, device=flat.device)
 
     @classmethod
-    def of(cls, images: npt.NDArray[np.uint8], padding: int, fill: Tensor, device: torch.device) -> Store:
-        """A store of images (N, C, H, W) in the host's memory."""
-        count, channels, height, width = images.shape
-        shape = count, height, width, channels
-        flat = filled(shape, padding, fill.cpu().numpy())
-        inner(flat, shape, padding)[:] = images.transpose(0, 2, 3, 1)
-        return cls(torch.from_numpy(flat).to(device), shape, padding)
-
-    @classmethod
-    def of_rows(cls, split: RowsSplit, device: torch.device) -> Store:
-        """A store of images that are laid out as one already: on a CPU their own memory, which may be read-only."""
+    def of(cls, split: RowsSplit, device: torch.device) -> Store:
+        """A store of a split that is laid out as one: on a CPU its own memory, which may be read-only."""
         return cls(tensor_of(split.flat).to(device), split.shape, split.padding)
 
     @classmethod
@@ -154,17 +145,8 @@ class Store:
 class Windows:
     """A store of images from which augmented and normalised batches are cut."""
 
-    def __init__(
-        self,
-        images: npt.NDArray[np.uint8] | Store,
-        normalise: Normaliser,
-        settings: TrainingSettings,
-        device: torch.device,
-    ) -> None:
-        self.normalise, self.settings = normalise, settings
-        if isinstance(images, np.ndarray):
-            images = Store.of(images, settings.crop_padding, normalise.fill, device)
-        self.store = images
+    def __init__(self, store: Store, normalise: Normaliser, settings: TrainingSettings) -> None:
+        self.store, self.normalise, self.settings = store, normalise, settings
 
     def batch(self, index: Tensor, draws: Draws) -> Tensor:
         """Images `index` (N,), augmented as drawn and normalised: float (N, C, H, W), channels_last."""

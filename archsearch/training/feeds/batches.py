@@ -31,8 +31,7 @@ def augmented(
     for pixels, labels in batches:
         store = Store.of_batch(pixels.permute(0, 2, 3, 1), settings.crop_padding, normalise.fill)
         index = torch.arange(len(labels), device=labels.device)
-        windows = Windows(store, normalise, settings, labels.device)
-        yield windows.batch(index, draws[start : start + len(labels)]), labels
+        yield Windows(store, normalise, settings).batch(index, draws[start : start + len(labels)]), labels
         start += len(labels)
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from archsearch.data.images import ImageSet, SplitName
-from archsearch.data.laid_out import RowsSplit
+from archsearch.data.laid_out import RowsSplit, rows_of
 from archsearch.data.streaming import StreamedImages
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows, as_pixels
@@ -67,10 +67,9 @@ class DeviceFeed:
         self.images, self.settings, self.device = images, settings, device
         self.count = len(images.train)
         train, normalise = images.train, Normaliser(images.mean, images.std, device)
-        pixels: Store | np.ndarray = train.images
-        if isinstance(train, RowsSplit) and train.padding == settings.crop_padding:
-            pixels = Store.of_rows(train, device)
-        self._windows = Windows(pixels, normalise, settings, device)
+        if not isinstance(train, RowsSplit) or train.padding != settings.crop_padding:
+            train = rows_of(train, settings.crop_padding, normalise.fill.cpu().numpy())
+        self._windows = Windows(Store.of(train, device), normalise, settings)
         self._labels = torch.tensor(images.train.labels, device=device)
         self._evaluated: dict[SplitName, Batch] = {}
 
