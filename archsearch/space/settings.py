@@ -204,3 +204,26 @@ class ResourceSettings(StrictModel):
     def gpu_share(self) -> float:
         """GPUs of a trial, in numbers: of auto, before it is settled, a whole one."""
         return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
+
+    def settled(self, *, cpus: float, gpus: float) -> ResourceSettings:
+        """What a trial gets where no machine has more than so many cores and GPUs: no GPU without one, and no more
+        cores than there are."""
+        changes = {} if gpus else {"gpus_per_trial": 0.0}
+        cores = max(1, int(cpus))
+        return self.model_copy(update=changes | ({"cpus_per_trial": cores} if self.cpus_per_trial > cores else {}))
+
+    def held(self, *, cpus: float | None, gpus: float) -> int:
+        """How many trials a machine with so many cores (None: enough) and GPUs has room for; 0 where not even one fits.
+        A trial's share of a GPU lies on one GPU."""
+        on_cores = None if cpus is None else int(cpus // self.cpus_per_trial)
+        on_gpus = int(gpus * self.trials_a_gpu + 1e-9) if self.gpu_share else None
+        return min(room for room in (on_cores, on_gpus) if room is not None)
+
+    @property
+    def trials_a_gpu(self) -> float:
+        """Trials (with any share at all) that share a GPU, a whole number; below 1 where each takes several."""
+        return int(1 / self.gpu_share + 1e-9) if self.gpu_share < 1 else 1 / self.gpu_share
+
+    def at_once(self, room: int, trials: int) -> int:
+        """How many of `trials` run at once where there is room for so many; at least one."""
+        return max(1, min(room, trials, self.max_concurrent or room))

@@ -6,8 +6,18 @@ from pathlib import Path
 import pytest
 
 from archsearch.data.datasets import load_images
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState
-from archsearch.search.deciding.messages import EpochTrained, GoOn, Instruction, Ready, Rest, RungReached, Train, Wait
+from archsearch.experiment import ExperimentFolder, Failure, Ledger, TrialState
+from archsearch.search.deciding.messages import (
+    EpochTrained,
+    GoOn,
+    Instruction,
+    Measure,
+    Ready,
+    Rest,
+    RungReached,
+    Train,
+    Wait,
+)
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.space.space import SearchSpace
@@ -141,3 +151,15 @@ def test_without_a_wall_time_nothing_is_shortened(tmp_path: Path) -> None:
 def test_a_wall_time_that_one_epoch_exceeds_still_gives_a_network(tmp_path: Path) -> None:
     driven, _ = drive(tmp_path, "search.wall_time=5s")
     assert trials_of(driven, TrialState.FINISHED)
+
+
+def test_a_candidate_over_which_a_worker_died_is_measured_though_the_time_is_over(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "search.wall_time=10m", "budget={latency: {max: 1000ms}}")
+    clock = Clock()
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent(), clock=clock)
+        asked = search.respond(Ready())
+        assert isinstance(asked, Measure)
+        clock.now += 700
+        search.lost(asked, Failure("crashed", "its worker died"))
+        assert search.respond(Ready()) == asked, "otherwise all would wait for ever"

@@ -36,6 +36,10 @@ def test_each_node_holds_what_fits_there_and_not_what_fits_into_the_sum() -> Non
     assert fill([node("head", 0), node("b", 8), node("c", 2)], two) == {"b": 4, "c": 1}
     shared = ResourceSettings(cpus_per_trial=1, gpus_per_trial=0.25)
     assert fill([node("a", 16, 1), node("b", 2, 8), node("c", 64, 0)], shared) == {"a": 4, "b": 2}
+    uneven = ResourceSettings(cpus_per_trial=1, gpus_per_trial=0.4)
+    assert fill([node("a", 64, 8)], uneven) == {"a": 16}, "a share lies on one GPU: two of 0.4 fit there"
+    assert fill([node("a", 64, 8)], ResourceSettings(cpus_per_trial=1, gpus_per_trial=0.3333)) == {"a": 24}
+    assert fill([node("a", 64, 8)], ResourceSettings(cpus_per_trial=1, gpus_per_trial=2)) == {"a": 4}
 
 
 def test_few_lanes_are_spread_and_those_of_gone_nodes_do_not_count() -> None:

@@ -119,13 +119,12 @@ def slots(
     GPU one, or as many as shares of it. Where trials have no share of a GPU, trainings run on the CPU as those
     did."""
     available = cores or machine.cores()
-    threads = min(resources.cpus_per_trial, available)
-    fits, share = max(1, available // threads), resources.gpu_share
     if device == "auto":
-        device = "cuda" if share > 0 and (gpus or _gpus)() else "cpu"
-    if device == "cuda":
-        fits = min(fits, int(1 / share) if 0 < share < 1 else 1)
-    return Slots(count=min(fits, resources.max_concurrent or fits), threads=threads, device=device)
+        device = "cuda" if resources.gpu_share > 0 and (gpus or _gpus)() else "cpu"
+    share = min(1.0, resources.gpu_share or 1.0) if device == "cuda" else 0.0
+    settled = resources.settled(cpus=available, gpus=1).model_copy(update={"gpus_per_trial": share})
+    room = settled.held(cpus=available, gpus=1)
+    return Slots(count=settled.at_once(room, room), threads=settled.cpus_per_trial, device=device)
 
 
 def _gpus() -> int:

@@ -122,14 +122,15 @@ def _range(ends: Sequence[float]) -> Range:
 
 def _lanes(cluster: Cluster, space: SearchSpace) -> tuple[int, int]:
     """How many trials run at once, and how many of them share a device: one, where the file does not say otherwise."""
-    resources = space.resources
+    resources, trials = space.resources, space.search.trials
     if cluster.device is None:
-        fits, sharing = cluster.nodes * (cluster.count // cluster.nodes // resources.cpus_per_trial), 1
-    else:
-        share = resources.gpu_share or 1.0
-        sharing = max(1, int(1 / share + 1e-9))
-        fits = cluster.count * sharing if share <= 1 else int(cluster.count / share)
-    return max(1, min(fits, space.search.trials, resources.max_concurrent or fits)), sharing
+        resources = resources.model_copy(update={"gpus_per_trial": 0.0})
+        room = cluster.nodes * resources.held(cpus=cluster.count // cluster.nodes, gpus=0)
+        return resources.at_once(room, trials), 1
+    if not resources.gpu_share:
+        resources = resources.model_copy(update={"gpus_per_trial": 1.0})
+    room = resources.held(cpus=None, gpus=cluster.count)
+    return resources.at_once(room, trials), max(1, int(resources.trials_a_gpu))
 
 
 def _seconds(

@@ -170,8 +170,5 @@ def images_of(space: SearchSpace, images: int) -> tuple[int, int]:
 
 def at_once(resources: ResourceSettings, trials: int, *, gpus: int) -> int:
     """Trials that run at once on this machine, as the executor would settle it; at least one."""
-    cores = os.cpu_count() or 1
-    fits = cores // min(resources.cpus_per_trial, cores)
-    if resources.gpu_share and gpus:
-        fits = min(fits, int(gpus / resources.gpu_share))
-    return max(1, min(fits, trials, resources.max_concurrent or fits))
+    settled = resources.settled(cpus=os.cpu_count() or 1, gpus=gpus)
+    return settled.at_once(settled.held(cpus=os.cpu_count() or 1, gpus=gpus), trials)

@@ -112,13 +112,12 @@ def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings
     A trial that asks for more than any machine has would wait for ever. On a Ray of our own it gets what this
     machine has; of somebody's cluster too little is an error (RayFailed).
     """
-    have, changes, notes = ray.cluster_resources(), dict[str, float](), []
-    if resources.gpu_share and not have.get("GPU"):
-        changes["gpus_per_trial"] = 0.0
+    cluster = ray.cluster_resources()
+    settled, notes = resources.settled(cpus=cluster.get("CPU", 1), gpus=cluster.get("GPU", 0)), []
+    if settled.gpu_share != resources.gpu_share:
         notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial}; trials run on the CPU")
-    if resources.cpus_per_trial > have.get("CPU", 1):
-        changes["cpus_per_trial"] = max(1, int(have.get("CPU", 1)))
-        notes.append(f"{changes['cpus_per_trial']:g} cores for cpus_per_trial: {resources.cpus_per_trial}")
+    if settled.cpus_per_trial != resources.cpus_per_trial:
+        notes.append(f"{settled.cpus_per_trial} cores for cpus_per_trial: {resources.cpus_per_trial}")
     if notes and not ours:
         raise RayFailed(f"the cluster has {'; '.join(notes)}; set resources.gpus_per_trial and cpus_per_trial to fit")
-    return resources.model_copy(update=changes), notes
+    return settled, notes

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ray.tune.search import Searcher
 
 from archsearch.search.running.environment import RayFailed
-from archsearch.search.running.nodes import Node, most_lanes
+from archsearch.search.running.nodes import Node
 
 if TYPE_CHECKING:
     from archsearch.search.running.conductor import Conductor
@@ -47,7 +47,7 @@ class Lanes(Searcher):
     def __init__(self, conductor: Conductor, places: Places, resources: ResourceSettings, trials: int) -> None:
         super().__init__()
         self._conductor, self._places, self._resources = conductor, places, resources
-        self._most = most_lanes(resources, trials)
+        self._most = resources.at_once(trials, trials)
         self._at: dict[str, str] = {}
         self._seen = time.monotonic()
 

@@ -56,23 +56,17 @@ class Node:
 
     def lanes(self, resources: ResourceSettings) -> int:
         """How many trials it holds at once."""
-        fits = int(self.cpus // resources.cpus_per_trial)
-        return min(fits, int(self.gpus / resources.gpu_share)) if resources.gpu_share else fits
-
-
-def most_lanes(resources: ResourceSettings, trials: int) -> int:
-    """How many there may be, whatever the nodes."""
-    return min(trials, resources.max_concurrent or trials)
+        return resources.held(cpus=self.cpus, gpus=self.gpus)
 
 
 def lanes_on(nodes: Sequence[Node], resources: ResourceSettings, trials: int) -> int:
     """How many trials run at once on these nodes; one at least."""
-    return max(1, min(most_lanes(resources, trials), sum(node.lanes(resources) for node in nodes)))
+    return resources.at_once(sum(node.lanes(resources) for node in nodes), trials)
 
 
 def bundles_of(resources: ResourceSettings, trials: int) -> list[dict[str, float]]:
     """What an autoscaler is asked for: each of the lanes that the search could use."""
-    lanes = max(1, min(most_lanes(resources, trials), -(-trials // ROUNDS)))
+    lanes = resources.at_once(-(-trials // ROUNDS), trials)
     gpus = {"GPU": resources.gpu_share} if resources.gpu_share else {}
     return [{"CPU": float(resources.cpus_per_trial), **gpus}] * lanes
 
