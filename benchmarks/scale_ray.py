@@ -24,7 +24,7 @@ from ray import tune
 from ray.tune import RunConfig, TuneConfig, Tuner
 
 from archsearch.search.deciding.messages import EpochTrained, GoOn, Instruction, Report, Rest
-from archsearch.search.running.executor import Lane, Said, Schedule
+from archsearch.search.running.executor import Lane, Schedule, StepReports
 
 METRICS = {"epoch": 1, "epochs": 9, "train_loss": 1.0, "validation_accuracy": 0.5, "seconds": 0.1}
 
@@ -33,13 +33,13 @@ class NoOp(Lane):
     """A lane whose trials take no time."""
 
     def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]
-        self._told = GoOn(number=0)
+        self._instruction = GoOn(number=0)
 
     def tell(self, instruction: Instruction) -> None:
-        self._told = instruction
+        self._instruction = instruction
 
     def step(self) -> dict[str, Any]:
-        return {"said": Said([EpochTrained(number=1, metrics=METRICS)])}
+        return {"reports": StepReports([EpochTrained(number=1, metrics=METRICS)])}
 
 
 class Counting:

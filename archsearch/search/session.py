@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
     from archsearch.search.deciding.observer import Observer
     from archsearch.search.proposing.warm_start import Carried
-    from archsearch.search.running.lanes import Places
+    from archsearch.search.running.lanes import NodePool
     from archsearch.space.settings import ResourceSettings
 
 DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who presses Ctrl-C wants to leave
 
 
-def abandon(why: str) -> NoReturn:
-    """As a SIGKILL would end it, but with a word: the ledger is whole at any moment."""
-    print(f"archsearch: {why}", file=sys.stderr, flush=True)
+def abandon(message: str) -> NoReturn:
+    """Ends the process at once with exit code 1 and this message: the ledger is whole at any moment."""
+    print(f"archsearch: {message}", file=sys.stderr, flush=True)
     os._exit(1)
 
 
@@ -98,7 +98,8 @@ def drive(session: Session) -> dict[str, Any]:
 
 
 def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
-    """The imports are here because each costs seconds, and bad input should not wait for them."""
+    """Runs the search, with Ray and MLflow around it. The imports are here because each costs seconds, and bad input
+    should not wait for them."""
     from archsearch.data.datasets import load_images
 
     observer = session.observer
@@ -115,14 +116,14 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
         with ExitStack() as stack:
             stack.enter_context(cluster(session.address, object_bytes=images.nbytes, ship=session.runtime_env))
             stack.enter_context(_terminable())
-            places = _places(session, images)
-            stack.callback(places.stop)
-            resources, notes = settle(_shared(session, space, images, places), ours=session.address is None)
+            pool = _node_pool(session, images)
+            stack.callback(pool.stop)
+            resources, notes = settle(_shared(session, space, images, pool), owned=session.address is None)
             for note in notes:
                 observer.phase(note)
             observer.phase("starting the workers")
             if session.address is None:
-                warm_up(resources, lanes_on(places.admitted(), resources, space.search.trials))
+                warm_up(resources, lanes_on(pool.admitted(), resources, space.search.trials))
             from archsearch.search.deciding.search import Search
             from archsearch.search.running.executor import run_trials
 
@@ -134,14 +135,14 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
                 test=session.test,
             )
             try:
-                run_trials(search, images, resources, places, workers_are_up=lambda: _follow(session))
+                run_trials(search, images, resources, pool, workers_are_up=lambda: _follow(session))
             except BaseException:
                 search.interrupted()
                 raise
             _end(ledger, search.gave_up)  # MLflow ends while Ray does
 
 
-def _places(session: Session, images: ImageSet) -> Places:
+def _node_pool(session: Session, images: ImageSet) -> NodePool:
     """The nodes that get trials. Raises InputError where one of a cluster's runs other versions than this process."""
     from archsearch.data.streaming import some_files
     from archsearch.search.running.nodes import ClusterNodes, OwnNode
@@ -154,20 +155,20 @@ def _places(session: Session, images: ImageSet) -> Places:
     return nodes
 
 
-def _shared(session: Session, space: SearchSpace, images: ImageSet, places: Places) -> ResourceSettings:
+def _shared(session: Session, space: SearchSpace, images: ImageSet, pool: NodePool) -> ResourceSettings:
     """The resources, `gpus_per_trial: auto` in numbers. Raises InputError where not one trial fits a GPU."""
     if space.resources.gpus_per_trial != "auto":
         return space.resources
     from archsearch.search.running.nodes import gpus_of
     from archsearch.search.running.packing import settled
 
-    share, words = settled(space, images.nbytes, gpus_of(places.admitted()))
-    session.observer.phase(words)
+    share, message = settled(space, images.nbytes, gpus_of(pool.admitted()))
+    session.observer.phase(message)
     return space.resources.model_copy(update={"gpus_per_trial": share})
 
 
 def _end(ledger: Ledger, gave_up: str) -> None:
-    """The search's own end. Without a trained network it has failed, and says why."""
+    """Writes how the search ended: without a trained network it has failed, and the ledger says why."""
     if ledger.best():
         ledger.end("finished")
         return
@@ -177,14 +178,15 @@ def _end(ledger: Ledger, gave_up: str) -> None:
 
 
 def _follow(session: Session) -> None:
-    """MLflow's import takes seconds of CPU that the workers need to start: it begins after them."""
+    """Starts the process that follows the ledger with MLflow, once the workers are up: its import takes seconds of
+    CPU."""
     session.followers.append(start_follower(session.folder, resolve_tracking_uri(session.tracking_uri)))
 
 
 @contextmanager
 def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
-    """The ledger's last word on the session, and then MLflow's: what it cannot take in time is sent later, by
-    `sync`, or by the next `resume` or `ui`."""
+    """At the end of the block the session's end is written to the ledger, and MLflow follows: what it cannot take in
+    time is sent later, by `sync`, or by the next `resume` or `ui`."""
     patience = DRAIN
     try:
         yield
@@ -216,8 +218,8 @@ def _terminable() -> Iterator[None]:
 
 
 def clear_away(space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:
-    """Half-written files, states of trials that have ended or that the ledger does not know, weights of trials that
-    were beaten.
+    """Deletes half-written files, states of trials that have ended or that the ledger does not know, weights of trials
+    that were beaten.
 
     For a driver that holds the lock, before its search begins.
     """

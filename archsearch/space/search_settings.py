@@ -1,4 +1,5 @@
-"""The words of `search:`: what is sought, by whom, for how long; Duration, a length of time as a person writes it."""
+"""The settings of `search:`: objectives, sampler, what ends the search; Duration, a length of time as a person writes
+it."""
 
 from __future__ import annotations
 
@@ -118,9 +119,9 @@ class SearchSettings(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _without_screen(cls, data: Any) -> Any:
-        """Experiments of version 0.1.0 have a word written out that is no more."""
+        """Experiments of version 0.1.0 have a setting written out that is no more."""
         if isinstance(data, Mapping) and data.get("screen", ...) is None:
-            return {word: value for word, value in data.items() if word != "screen"}
+            return {name: value for name, value in data.items() if name != "screen"}
         return data
 
     @model_validator(mode="after")

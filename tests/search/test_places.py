@@ -14,7 +14,7 @@ from archsearch.search.running import versions
 from archsearch.search.running.address import refuse_if_unusable
 from archsearch.search.running.conductor import Conductor
 from archsearch.search.running.environment import RayFailed
-from archsearch.search.running.lanes import NOBODY, Lanes, next_place
+from archsearch.search.running.lanes import NOBODY, Lanes, next_node
 from archsearch.search.running.nodes import Node, bundles_of
 from archsearch.space.settings import ResourceSettings
 
@@ -25,7 +25,7 @@ def node(name: str, cpus: float, gpus: float = 0.0) -> Node:
 
 def fill(nodes: list[Node], resources: ResourceSettings, most: int = 1000) -> Counter[str]:
     taken: Counter[str] = Counter()
-    while (chosen := next_place(nodes, taken, resources, most)) is not None:
+    while (chosen := next_node(nodes, taken, resources, most)) is not None:
         taken[chosen.id] += 1
     return taken
 
@@ -45,8 +45,8 @@ def test_each_node_holds_what_fits_there_and_not_what_fits_into_the_sum() -> Non
 def test_few_lanes_are_spread_and_those_of_gone_nodes_do_not_count() -> None:
     one = ResourceSettings(cpus_per_trial=1)
     assert fill([node("a", 4), node("b", 4)], one, most=2) == {"a": 1, "b": 1}
-    assert next_place([node("b", 1)], Counter({"gone": 7}), one, most=2) is not None
-    assert next_place([], Counter(), one, most=2) is None
+    assert next_node([node("b", 1)], Counter({"gone": 7}), one, limit=2) is not None
+    assert next_node([], Counter(), one, limit=2) is None
 
 
 def test_an_autoscaler_is_asked_for_what_the_search_can_use_and_learn_with() -> None:
@@ -88,32 +88,32 @@ def test_a_lane_that_is_gone_makes_room_and_a_late_node_gets_its_share(monkeypat
     conductor.failure = None
     given.nodes.clear()
     assert lanes.suggest("4") is None
-    monkeypatch.setattr("archsearch.search.running.lanes.time.monotonic", lambda: lanes._seen + NOBODY + 1)
+    monkeypatch.setattr("archsearch.search.running.lanes.time.monotonic", lambda: lanes._last_room + NOBODY + 1)
     with pytest.raises(RayFailed, match="no node"):
         lanes.suggest("4")
 
 
 def test_a_search_is_over_when_one_rests_and_nobody_is_at_work() -> None:
     conductor = Conductor(search=None, workers_are_up=lambda: None)  # type: ignore[arg-type]
-    conductor.doing = {"a": Wait(), "b": GoOn(number=1)}
+    conductor.instructions = {"a": Wait(), "b": GoOn(number=1)}
     assert not conductor.over(), "nobody rests"
     conductor.rested = True
     assert not conductor.over(), "one trains"
-    conductor.doing = {"a": Rest(), "b": HandOver(number=1)}
+    conductor.instructions = {"a": Rest(), "b": HandOver(number=1)}
     assert not conductor.over(), "one hands its weights over"
-    conductor.doing["b"] = Wait()
+    conductor.instructions["b"] = Wait()
     assert conductor.over()
 
 
 def test_versions_are_what_python_finds_and_differ_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = versions.found()
+    here = versions.installed()
     assert set(here) == {"python", "torch", "ray", "archsearch"}
     assert "not installed" not in here.values() and "source" in here["archsearch"]
-    assert versions.differences(here, versions.found([__file__])) == []
+    assert versions.differences(here, versions.installed([__file__])) == []
     (tmp_path / "torch-1.0.dist-info").mkdir()
     (tmp_path / "torch-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(tmp_path)
-    there = versions.found(["/nowhere/a.png", __file__])
+    there = versions.installed(["/nowhere/a.png", __file__])
     assert versions.differences(here, there) == [f"torch 1.0 (here {here['torch']})", "no /nowhere/a.png"]
 
 

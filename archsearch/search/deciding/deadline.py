@@ -27,7 +27,10 @@ MARGIN = 1.03  # epochs are taken to be this much slower than they were: validat
 
 
 class Deadline:
-    """Counts all sessions of the ledger. Without a wall time everything fits, and nothing is ever shortened."""
+    """How much of `search.wall_time` remains, over all sessions of the ledger, and how many epochs fit into that.
+
+    Without a wall time everything fits, and nothing is ever shortened.
+    """
 
     def __init__(self, wall_time: float | None, epochs: int, ledger: Ledger, clock: Callable[[], float] = steady):
         self._epochs, self._clock = epochs, clock
@@ -47,7 +50,7 @@ class Deadline:
         return math.isfinite(self.wall_time)
 
     def saw(self, trial: int, seconds: float | None) -> None:
-        """An epoch of this trial took so long, its validation with it."""
+        """Counts an epoch of this trial, which took so many seconds with its validation."""
         if seconds is None or not math.isfinite(seconds) or not self.bounded:
             return
         last = self._seconds.setdefault(trial, deque(maxlen=RECENT))
@@ -56,15 +59,15 @@ class Deadline:
         last.append(seconds)
         insort(self._means, statistics.mean(last))
 
-    def left(self) -> float:
-        """Seconds; below 0 when the time is over."""
+    def remaining(self) -> float:
+        """Seconds of the wall time that remain; below 0 when it is over."""
         return self._until - self._clock()
 
     def fits(self, trial: int | None, epochs: int, *, finalist: int | None, rung: int) -> bool:
         """Whether so many epochs of a trial (None: a new one) leave time enough for `finalist` to go on from its
         `rung` to the end, or for as much of that as is kept for it."""
-        kept = min(FINALISTS_SHARE * self.wall_time, MARGIN * self._of(finalist) * (self._epochs - rung))
-        return self.left() - MARGIN * self._of(trial) * epochs >= kept
+        reserve = min(FINALISTS_SHARE * self.wall_time, MARGIN * self._of(finalist) * (self._epochs - rung))
+        return self.remaining() - MARGIN * self._of(trial) * epochs >= reserve
 
     def end(self, trial: int, epoch: int) -> int:
         """The epoch at which a trial that has trained `epoch` of them has to end: the last, or an earlier one, but
@@ -72,7 +75,7 @@ class Deadline:
         seconds = MARGIN * self._of(trial)
         if not self.bounded or seconds == 0:
             return self._epochs
-        return max(epoch + 1, min(self._epochs, epoch + int(self.left() / seconds)))
+        return max(epoch + 1, min(self._epochs, epoch + int(self.remaining() / seconds)))
 
     def _of(self, trial: int | None) -> float:
         """Seconds an epoch: the mean of the trial's own last ones, else the median of the other trials'; 0 before

@@ -30,7 +30,10 @@ LIKELY = 0.3  # a candidate of less probability to keep the bound is not propose
 
 
 class Gate:
-    """`pending` candidates, by identity, are being measured, or will be `again`, since a worker died over them."""
+    """Has the latency of candidates measured where the budget bounds it, and admits those that keep the bound.
+
+    `pending` candidates, by identity, are being measured, or will be `again`, since a worker died over them.
+    """
 
     def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
         self._budget, self._bound, self._ledger = space.budget, space.budget.latency, ledger
@@ -104,7 +107,8 @@ class Gate:
         return candidate if admitted else None
 
     def teach(self, feasible: Feasible) -> None:
-        """From now on candidates that would hardly keep the bound are not handed out."""
+        """Fits a model of latency to what was measured; from then on `feasible` hands out no candidate that would
+        hardly keep the bound."""
         measured = [note for note in self._notes if note["latency"] is not None]
         if self._bound is None or len(measured) < ENOUGH:
             return

@@ -21,7 +21,7 @@ KIND = "precision"  # of the ledger's note
 
 
 class PrecisionChoice:
-    """`value` is None until the precision is settled: no trial may begin before that."""
+    """The precision of a search's trials; `value` is None until it is settled, and no trial may begin before that."""
 
     def __init__(self, space: SearchSpace, ledger: Ledger, observer: Observer) -> None:
         self._ledger, self._observer, self._in_progress = ledger, observer, False

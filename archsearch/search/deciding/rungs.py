@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,9 @@ class Correlation:
 
 
 class Rungs:
-    """Who goes on. Bracket s has its rungs at grace * reduction^s, grace * reduction^(s+1), ... below `epochs`.
+    """The rungs at which trials pause, and which of the paused ones go on.
+
+    Bracket s has its rungs at grace * reduction^s, grace * reduction^(s+1), ... below `epochs`.
 
     Trials are dealt to the brackets by their numbers, each to the one furthest behind its weight. The weights are
     Hyperband's numbers of trials (Li et al. 2018, arXiv:1603.06560, algorithm 1): of b brackets, one with k rungs
@@ -72,7 +74,7 @@ class Rungs:
         self._ladders = [{level: _Rung() for level in (*bracket, epochs)} for bracket in self.brackets]
         self._weights = [math.ceil(count / (len(b) + 1) * reduction ** len(b)) for b in self.brackets]
         self._dealt: list[int] = []
-        self._hands = [0] * count
+        self._counts = [0] * count
 
     @classmethod
     def of(cls, stopping: EarlyStopping, epochs: int, ledger: Ledger) -> Rungs:
@@ -97,9 +99,9 @@ class Rungs:
         """The bracket that a trial (numbers count from 1) is dealt to."""
         while len(self._dealt) < trial:
             dealt, total = len(self._dealt) + 1, sum(self._weights)
-            behind = [w * dealt / total - hand for w, hand in zip(self._weights, self._hands, strict=True)]
+            behind = [w * dealt / total - count for w, count in zip(self._weights, self._counts, strict=True)]
             chosen = behind.index(max(behind))
-            self._hands[chosen] += 1
+            self._counts[chosen] += 1
             self._dealt.append(chosen)
         return self._dealt[trial - 1]
 
@@ -118,44 +120,45 @@ class Rungs:
         scores alone, and not from when somebody asks.
         """
         bracket = self.bracket(trial)
-        self._ladders[bracket][rung].put(trial, score)
+        self._ladders[bracket][rung].record(trial, score)
         levels = [level for level in (self.below(trial, rung), rung) if level in self.brackets[bracket]]
-        return [found for level in levels if (found := self._look(bracket, level)) is not None]
+        return [correlation for level in levels if (correlation := self._look(bracket, level)) is not None]
 
     def _look(self, bracket: int, rung: int) -> Correlation | None:
         """Takes the correlation of a rung with the next one anew; of many scores only after two in a hundred more, for
         that sorts them all."""
         ladder = self._ladders[bracket]
-        here, above = ladder[rung], ladder[min(level for level in ladder if level > rung)]
-        size = len(here.scores) + len(above.scores)
-        if size < here.look_at:
+        lower, upper = ladder[rung], ladder[min(level for level in ladder if level > rung)]
+        size = len(lower.scores) + len(upper.scores)
+        if size < lower.look_at:
             return None
-        here.look_at = size + max(1, size // LOOK_EVERY) if size >= LOOK_EVERY else 0
-        both = [trial for trial in above.scores if trial in here.scores]
-        value = spearman(_of(here, both), _of(above, both))
-        whole = None if value is None else corrected(value, list(here.scores.values()), _of(here, both))
-        here.found = Correlation(bracket=bracket, rung=rung, value=value, corrected=whole, n=len(both))
-        return here.found
+        lower.look_at = size + max(1, size // LOOK_EVERY) if size >= LOOK_EVERY else 0
+        trials = [trial for trial in upper.scores if trial in lower.scores]
+        scores = [lower.scores[trial] for trial in trials]
+        value = spearman(scores, [upper.scores[trial] for trial in trials])
+        estimate = None if value is None else corrected(value, list(lower.scores.values()), scores)
+        lower.correlation = Correlation(bracket=bracket, rung=rung, value=value, corrected=estimate, n=len(trials))
+        return lower.correlation
 
     def below(self, trial: int, rung: int) -> int | None:
         """The rung below `rung` (or below the last epoch) in a trial's bracket."""
         return max((level for level in self.levels(trial) if level < rung), default=None)
 
     def promote(self, trial: int, rung: int) -> None:
-        """This trial has left the rung, and is not promoted from it again."""
+        """Notes that this trial has left the rung: it is not promoted from it again."""
         self._ladders[self.bracket(trial)][rung].let_go(trial)
 
     def correlation(self, bracket: int, rung: int) -> Correlation:
-        """Of a rung with the next one, or with the last epoch, as it was taken last."""
-        nothing = Correlation(bracket=bracket, rung=rung, value=None, corrected=None, n=0)
-        return self._ladders[bracket][rung].found or nothing
+        """The rank correlation of a rung with the next one, or with the last epoch, as it was taken last."""
+        undefined = Correlation(bracket=bracket, rung=rung, value=None, corrected=None, n=0)
+        return self._ladders[bracket][rung].correlation or undefined
 
     def share(self, bracket: int, rung: int) -> float:
-        """Of the rung's trials, how many are promoted: 1/reduction, up to 1/2 where the correlation is low."""
-        found, least = self.correlation(bracket, rung), 1 / self.reduction
-        if found.corrected is None or found.n < ENOUGH:
-            return least
-        return least + (MOST - least) * min(1.0, max(0.0, (TRUSTED - found.corrected) / TRUSTED))
+        """The share of the rung's trials that is promoted: 1/reduction, up to 1/2 where the correlation is low."""
+        correlation, lowest = self.correlation(bracket, rung), 1 / self.reduction
+        if correlation.corrected is None or correlation.n < ENOUGH:
+            return lowest
+        return lowest + (MOST - lowest) * min(1.0, max(0.0, (TRUSTED - correlation.corrected) / TRUSTED))
 
     def promotion(self) -> Promotion | None:
         """The best trial of the highest rung that has one among its best share."""
@@ -176,8 +179,8 @@ class Rungs:
         quota = math.floor(min(trials, dealt) * MOST + 1e-9)
         if len(standing.order) <= quota:
             return None
-        place = bisect_left(standing.order, (-standing.scores[trial], trial))
-        loser = standing.order[max(place, quota)][1]
+        position = bisect_left(standing.order, (-standing.scores[trial], trial))
+        loser = standing.order[max(position, quota)][1]
         return None if loser in standing.gone else loser
 
     def last_promotion(self) -> Promotion | None:
@@ -190,25 +193,26 @@ class Rungs:
         return None
 
     def _from_the_top(self) -> Iterator[tuple[int, int, _Rung]]:
-        places = [(rung, -bracket) for bracket, levels in enumerate(self.brackets) for rung in levels]
-        for rung, bracket in sorted(places, reverse=True):
+        rungs = [(rung, -bracket) for bracket, levels in enumerate(self.brackets) for rung in levels]
+        for rung, bracket in sorted(rungs, reverse=True):
             yield -bracket, rung, self._ladders[-bracket][rung]
 
 
 @dataclass
 class _Rung:
     """Scores by trial; in `order` the best come first and, of equals, the earlier trial. `open` are those of them
-    that were not promoted; `found` is the correlation with the next rung, taken anew once there are `look_at` scores at
+    that were not promoted; `correlation` is the one with the next rung, taken anew once there are `look_at` scores at
     both."""
 
     scores: dict[int, float] = field(default_factory=dict)
     order: list[tuple[float, int]] = field(default_factory=list)
     open: list[tuple[float, int]] = field(default_factory=list)
     gone: set[int] = field(default_factory=set)
-    found: Correlation | None = None
+    correlation: Correlation | None = None
     look_at: int = 0
 
-    def put(self, trial: int, score: float) -> None:
+    def record(self, trial: int, score: float) -> None:
+        """The trial's score, in the place of an earlier one."""
         if trial in self.scores:
             self.order.remove((-self.scores[trial], trial))
         was_gone = trial in self.gone
@@ -220,10 +224,7 @@ class _Rung:
             insort(self.open, (-score, trial))
 
     def let_go(self, trial: int) -> None:
+        """The trial is open no more: it was promoted, or is not to be."""
         if trial in self.scores and trial not in self.gone:
             self.open.remove((-self.scores[trial], trial))
         self.gone.add(trial)
-
-
-def _of(rung: _Rung, trials: Sequence[int]) -> list[float]:
-    return [rung.scores[trial] for trial in trials]

@@ -120,7 +120,7 @@ class Search:
 
     def _after_epoch(self, report: EpochTrained) -> Instruction | None:
         """Writes the epoch down and decides; None where the trial has ended."""
-        number, epoch, metrics = self._seen(report)
+        number, epoch, metrics = self._note_epoch(report)
         self._write_epoch(number, epoch, metrics, report.state)
         self.observer.trial(self.ledger.trial(number), metrics)
         if not report.more and (late := self._failures.late(number)) is not None:
@@ -134,7 +134,7 @@ class Search:
             return None
         return GoOn(number=number, epochs=None if report.more else self._criteria.moved(number, epoch))
 
-    def _seen(self, report: EpochTrained | RungReached) -> tuple[int, int, dict[str, float]]:
+    def _note_epoch(self, report: EpochTrained | RungReached) -> tuple[int, int, dict[str, float]]:
         """(trial, epoch, metrics) of an epoch, whose time is counted, and whose fresh start is noted."""
         number, metrics = report.number, dict(report.metrics)
         self._criteria.deadline.saw(number, metrics.get("seconds"))
@@ -143,8 +143,8 @@ class Search:
         return number, int(metrics["epoch"]), metrics
 
     def _write_epoch(self, number: int, epoch: int, metrics: dict[str, float], state: bytes | None) -> None:
-        """With the training's state after it, where one came: on disk before the ledger knows of it; the one before it
-        goes after that."""
+        """Writes the epoch, and the training's state after it where one came: that is on disk before the ledger knows
+        of it, and the trial's state before the last is deleted after that."""
         digest = None if state is None else self._states.write(number, epoch, state)
         self.ledger.epoch(number, epoch, metrics)
         if digest is not None:
@@ -153,7 +153,7 @@ class Search:
 
     def _pause(self, report: RungReached) -> None:
         """The trial waits at its rung, with its state on disk; what can no longer be promoted loses its own."""
-        number, epoch, metrics = self._seen(report)
+        number, epoch, metrics = self._note_epoch(report)
         score = metrics[OBJECTIVE]
         self._write_epoch(number, epoch, metrics, report.state)
         self.ledger.pause(number, score, rung=epoch, bracket=self._rungs.bracket(number))
@@ -166,13 +166,13 @@ class Search:
         self.observer.trial(trial, None)
 
     def _score(self, number: int, epochs: int, score: float) -> None:
-        """A score at a rung or at the end; the ledger keeps the correlations that it changes."""
+        """Records a score at a rung or at the end; the ledger keeps the correlations that it changes."""
         for rank in self._rungs.record(number, epochs, score):
             if rank.n:
                 self.ledger.correlate(rank.rung, rank.value, rank.n, corrected=rank.corrected, bracket=rank.bracket)
 
     def _keep(self, report: Weights) -> None:
-        """Of the best so far: its weights are on disk before the ledger calls it finished."""
+        """Finishes the best trial so far: its weights are on disk before the ledger calls it finished."""
         number = report.number
         score = self.ledger.epochs(number)[-1].metrics[OBJECTIVE]
         assert score is not None, "only a finite score asks for weights"
@@ -227,17 +227,17 @@ class Search:
         self._stop_the_paused()
         return self._final_test.ask(self._precision.value) or Rest()
 
-    def _give_up(self, why: str) -> Instruction:
-        """Once the trials that run have ended: one of them may succeed."""
+    def _give_up(self, message: str) -> Instruction:
+        """Ends the search once the trials that run have ended: one of them may succeed."""
         if self.ledger.has(TrialState.RUNNING):
             return Wait()
-        self.gave_up = why
+        self.gave_up = message
         return Rest()
 
     def _promote(self, promotion: Promotion) -> Trial:
         number, bracket, rung = promotion.trial, promotion.bracket, promotion.rung
-        why = self._rungs.correlation(bracket, rung)
-        data = {"share": promotion.share, "correlation": why.value, "corrected": why.corrected, "n": why.n}
+        rank = self._rungs.correlation(bracket, rung)
+        data = {"share": promotion.share, "correlation": rank.value, "corrected": rank.corrected, "n": rank.n}
         self.ledger.promote(number, bracket=bracket, data=data)
         self._rungs.promote(number, rung)
         return self.ledger.trial(number)
@@ -253,7 +253,7 @@ class Search:
         return self._train(self.ledger.trial(number), final=True)
 
     def _train(self, trial: Trial, *, final: bool = False) -> Train:
-        """From its first epoch, or from its last whole state; a `final` one pauses no more."""
+        """Starts a trial from its first epoch, or from its last whole state; a `final` one pauses no more."""
         number = trial.number
         done, state = self._states.latest(trial)
         self.ledger.start(number, resume_epoch=done)
@@ -297,7 +297,7 @@ class Search:
                 return measurement
 
     def _begin(self, candidate: Candidate) -> Train:
-        """A new trial, proposed and started in one transaction: a lane waits for it."""
+        """Proposes and starts a new trial, in one transaction: a lane waits for it."""
         number = self.ledger.total + 1
         self._candidates.begins(number, candidate)
         with self.ledger.transaction():

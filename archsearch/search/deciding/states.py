@@ -15,7 +15,8 @@ from archsearch.experiment import ExperimentFolder, Ledger, State, Trial, crash_
 
 
 class States:
-    """trials/ID/state-N.safetensors: a training as it was after N epochs, the last two of each trial that goes on."""
+    """Writes, reads and deletes trials/ID/state-N.safetensors, a training after N epochs: the last two of each
+    trial."""
 
     def __init__(self, folder: ExperimentFolder, ledger: Ledger) -> None:
         self._folder, self._ledger = folder, ledger
@@ -23,9 +24,9 @@ class States:
         self._written: dict[Path, bytes] = {}  # by the transaction at hand
 
     def write(self, number: int, epoch: int, data: bytes) -> str:
-        """Its SHA-256, for the ledger, whose transaction waits until it is durable: the disk works while the next
-        candidate is sought. Earlier states stay: the ledger still names them. Where the disk is full, the transaction's
-        end raises OSError."""
+        """Writes a state, and returns its SHA-256 for the ledger, whose transaction waits until it is durable: the disk
+        works while the next candidate is sought. Earlier states stay: the ledger still names them. Where the disk is
+        full, the transaction's end raises OSError."""
         self._written[self._folder.state(number, epoch)] = data
         written = self._writer.submit(self._write, number, epoch, data)
         digest = hashlib.sha256(data).hexdigest()

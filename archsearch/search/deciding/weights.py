@@ -14,20 +14,22 @@ from archsearch.space.space import SearchSpace
 
 
 class KeptWeights:
-    """Weights lie in trials/ID/ from before the ledger calls a trial finished until a better one has finished."""
+    """The weights of the best trial (of the Pareto front, with several objectives) in trials/ID/.
+
+    They lie there from before the ledger calls the trial finished until a better one has finished.
+    """
 
     def __init__(self, space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:
         self._space, self._folder, self._ledger = space, folder, ledger
         self._objectives = tuple(space.search.objectives)
 
     def takes(self, trial: Trial, accuracy: float) -> bool:
-        """Whether the weights of a trial with this validation accuracy would be kept."""
+        """Whether the weights of a running trial with this validation accuracy would be kept."""
         if self._is_best(accuracy):
             return True
         if len(self._objectives) == 1:
             return False
-        rivals = [rival for rival in self._ledger.trials(TrialState.FINISHED) if rival.number != trial.number]
-        rows = [objective_scores(rival, self._objectives) for rival in rivals]
+        rows = [objective_scores(rival, self._objectives) for rival in self._ledger.trials(TrialState.FINISHED)]
         scores = np.array([objective_scores(trial, self._objectives, accuracy), *rows], np.float64)
         return bool(undominated(scores)[0])
 

@@ -47,7 +47,7 @@ def cluster(address: str | None, *, object_bytes: int, ship: bool = False) -> It
     try:
         yield
     finally:
-        _leave(ours=address is None)
+        _leave(owned=address is None)
 
 
 def _start(object_bytes: int) -> None:
@@ -70,7 +70,8 @@ def _start(object_bytes: int) -> None:
 
 
 def _join(address: str, ship: bool) -> None:
-    """Within a minute or so: whether anybody listens there is known by then (address.py), but for `auto`."""
+    """Joins the Ray at the address. It takes a minute at most: that somebody listens is known (address.py) but for
+    `auto`."""
     try:
         if address == AUTO:
             address = canonicalize_bootstrap_address(AUTO)
@@ -90,9 +91,9 @@ def _join(address: str, ship: bool) -> None:
         ) from error
 
 
-def _leave(*, ours: bool) -> None:
-    """Of somebody's cluster within seconds: where its head is gone, Ray's farewell would wait for an answer."""
-    if ours:
+def _leave(*, owned: bool) -> None:
+    """Leaves Ray. A cluster that is not owned is left within seconds: where its head is gone, Ray would wait for it."""
+    if owned:
         ray.shutdown()
         return
     leaving = threading.Thread(target=ray.shutdown, daemon=True)
@@ -106,8 +107,8 @@ def _in_a_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings, list[str]]:
-    """What a trial gets of what there is, and what was settled otherwise than asked, in words.
+def settle(resources: ResourceSettings, *, owned: bool) -> tuple[ResourceSettings, list[str]]:
+    """What a trial gets of what there is, and a message for each thing that was settled otherwise than asked.
 
     A trial that asks for more than any machine has would wait for ever. On a Ray of our own it gets what this
     machine has; of somebody's cluster too little is an error (RayFailed).
@@ -118,6 +119,6 @@ def settle(resources: ResourceSettings, *, ours: bool) -> tuple[ResourceSettings
         notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial}; trials run on the CPU")
     if settled.cpus_per_trial != resources.cpus_per_trial:
         notes.append(f"{settled.cpus_per_trial} cores for cpus_per_trial: {resources.cpus_per_trial}")
-    if notes and not ours:
+    if notes and not owned:
         raise RayFailed(f"the cluster has {'; '.join(notes)}; set resources.gpus_per_trial and cpus_per_trial to fit")
     return settled, notes

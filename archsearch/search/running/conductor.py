@@ -19,36 +19,38 @@ LOSSES = 10  # workers in a row that died before they reported
 
 @dataclass(kw_only=True)
 class Conductor:
-    """Between Tune's events, which all come in the driver's one thread, and the search."""
+    """Passes Tune's events, which all come in the driver's one thread, to the search, and its instructions back.
+
+    `instructions` and `since` (by the monotonic clock) say what each lane was told last, and when.
+    """
 
     search: Search
     workers_are_up: Callable[[], None]
     up: bool = False
     failure: Exception | None = None
     rested: bool = False
-    doing: dict[str, Instruction] = field(default_factory=dict)
+    instructions: dict[str, Instruction] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)  # by the monotonic clock
     losses: int = 0
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles whatever it is given, for a restore that never comes: the ledger is what a search
-        goes on from."""
+        """Nothing: Tune pickles whatever it is given, and nothing is ever restored from that."""
         return {}
 
     def follow(self, lane: str, reports: Sequence[Report]) -> Instruction:
-        """What the lane does next."""
+        """The lane's next instruction, after these reports of its step."""
         self.losses = 0
         if not self.up:
             self.up = True
             self.workers_are_up()
         instruction = hear(self.search, reports)
-        self.doing[lane], self.since[lane] = instruction, time.monotonic()
+        self.instructions[lane], self.since[lane] = instruction, time.monotonic()
         self.rested = self.rested or isinstance(instruction, Rest)
         return instruction
 
     def over(self) -> bool:
         """Whether nothing is left to do, and nobody does anything: lanes that never came up are not waited for."""
-        return self.rested and all(isinstance(doing, Wait | Rest) for doing in self.doing.values())
+        return self.rested and all(isinstance(instruction, Wait | Rest) for instruction in self.instructions.values())
 
     def lost(self, lane: str, *, preempted: bool) -> None:
         """The lane's process is gone, or its whole node; another takes its place. Raises RayFailed where none lives
@@ -56,7 +58,7 @@ class Conductor:
         self.losses += not preempted
         if self.losses > LOSSES:
             raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
-        limit, instruction = self.search.space.search.epoch_limit, self.doing.pop(lane, None)
+        limit, instruction = self.search.space.search.epoch_limit, self.instructions.pop(lane, None)
         if preempted:
             failure = Failure("preempted", "its worker's node is gone")
         elif instruction is not None and time.monotonic() - self.since[lane] >= limit:

@@ -27,7 +27,7 @@ from archsearch.data.laid_out import laid_out
 from archsearch.search.deciding.messages import Instruction, Report, ReportIn, Rest, Wait
 from archsearch.search.running.conductor import Conductor
 from archsearch.search.running.environment import RayFailed, keep_freed_memory
-from archsearch.search.running.lanes import Lanes, Places
+from archsearch.search.running.lanes import Lanes, NodePool
 from archsearch.search.running.nodes import bundles_of, lanes_on
 from archsearch.search.running.pace import pause_after, step_seconds
 from archsearch.search.running.watchdog import killed_after
@@ -44,17 +44,17 @@ NODE_DIED = "its node has died"  # Ray's words for an actor whose node is gone
 
 
 def run_trials(
-    search: Search, images: ImageSet, resources: ResourceSettings, places: Places, *, workers_are_up: Callable[[], None]
+    search: Search, images: ImageSet, resources: ResourceSettings, pool: NodePool, *, workers_are_up: Callable[[], None]
 ) -> None:
     """Runs until nothing is left to do; `workers_are_up` is called once, at the first report. Needs a `cluster`;
-    `places` says which of its nodes get lanes. Raises RayFailed and HeadGone; KeyboardInterrupt passes through."""
+    `pool` has those of its nodes that get lanes. Raises RayFailed and HeadGone; KeyboardInterrupt passes through."""
     space = search.space
     conductor = Conductor(search=search, workers_are_up=workers_are_up)
-    lanes = lanes_on(places.admitted(), resources, space.search.trials)
-    places.want(bundles_of(resources, space.search.trials))
+    lanes = lanes_on(pool.admitted(), resources, space.search.trials)
+    pool.want(bundles_of(resources, space.search.trials))
     # A training that may be shortened at any epoch asks after each.
     seconds = step_seconds(lanes) if space.search.wall_time is None else 0.0
-    words = {
+    parameters = {
         "images": laid_out(images, padding=space.training.crop_padding),
         "space": space,
         "threads": resources.cpus_per_trial,
@@ -63,7 +63,7 @@ def run_trials(
     }
     storage = tempfile.mkdtemp(prefix="archsearch-tune-")
     need = {"CPU": resources.cpus_per_trial, "GPU": resources.gpu_share}
-    lane = tune.with_resources(tune.with_parameters(Lane, **words), lambda config: placed(need, config["node"]))
+    lane = tune.with_resources(tune.with_parameters(Lane, **parameters), lambda config: placed(need, config["node"]))
     # That lanes died is nothing that Tune need say once more at the end.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
@@ -71,8 +71,8 @@ def run_trials(
             lane,
             tune_config=TuneConfig(
                 num_samples=-1,  # as many as `Lanes` asks for
-                search_alg=Lanes(conductor, places, resources, search.space.search.trials),
-                scheduler=Schedule(conductor, places),
+                search_alg=Lanes(conductor, pool, resources, search.space.search.trials),
+                scheduler=Schedule(conductor, pool),
             ),
             run_config=RunConfig(
                 storage_path=storage,
@@ -86,57 +86,57 @@ def run_trials(
 
 
 def placed(need: dict[str, float], node: str) -> PlacementGroupFactory:
-    """What a lane needs, on the node of that id."""
+    """The placement of a lane: the resources that it needs, on the node of that id."""
     return PlacementGroupFactory([need], bundle_label_selector=[{"ray.io/node-id": node}])
 
 
 class Lane(tune.Trainable):
-    """One worker: carries out what it was told, reports, and is told more. Tune calls `step` again and again."""
+    """One worker: carries out an instruction and reports, step after step, which Tune calls."""
 
     def setup(
         self, config: dict[str, Any], images: ImageSet, space: SearchSpace, threads: int, seconds: float, lanes: int
     ) -> None:
-        """Once for each process, one of `lanes`. A step takes no more than `seconds` where one epoch does not."""
+        """Prepares this process, one of `lanes`. A step takes no more than `seconds` unless one epoch does."""
         load_trainer()
         keep_freed_memory()
-        words = space.search
-        self._worker = TrialWorker(images, space.training, threads=threads, save_every=words.checkpoint_every)
-        self._seconds, self._limit = seconds, seconds + words.epoch_limit
-        self._told: Instruction = ReportIn()
+        search = space.search
+        self._worker = TrialWorker(images, space.training, threads=threads, save_every=search.checkpoint_every)
+        self._seconds, self._limit = seconds, seconds + search.epoch_limit
+        self._instruction: Instruction = ReportIn()
         self._waits, self._lanes = 0, lanes
 
     def tell(self, instruction: Instruction) -> None:
-        """What the next step does: the driver's word, which arrives before Tune's own call of that step."""
-        self._told = instruction
+        """The driver's instruction for the next step; it arrives before Tune's own call of that step."""
+        self._instruction = instruction
 
     def step(self) -> dict[str, Any]:
-        """One instruction, and what follows from it without a decision. The first one is to report in."""
-        told, self._told = self._told, ReportIn()
-        if isinstance(told, Wait):
+        """Carries out the instruction, and what follows from it without a decision. The first one is to report in."""
+        instruction, self._instruction = self._instruction, ReportIn()
+        if isinstance(instruction, Wait):
             time.sleep(pause_after(self._waits, self._lanes))
             self._waits += 1
         else:
             self._waits = 0
         with killed_after(self._limit):
-            return {"said": Said(self._worker.carry_on(told, seconds=self._seconds))}
+            return {"reports": StepReports(self._worker.carry_on(instruction, seconds=self._seconds))}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
-        """Tune asks when a lane ends; the ledger keeps what matters."""
+        """Saves nothing, though Tune asks for it when a lane ends: the ledger keeps what matters."""
         return {}
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """A lane that is started anew begins empty."""
+        """Restores nothing: a lane that is started anew begins empty."""
 
 
 @dataclass
-class Said:
-    """What a step brings: the reports, once, for Tune keeps each lane's last result, and weights should not live as
+class StepReports:
+    """The reports of a step, to be taken once: Tune keeps each lane's last result, and weights should not live as
     long."""
 
     reports: list[Report]
 
     def take(self) -> list[Report]:
-        """All of them; nothing is left."""
+        """All reports; the second time none."""
         reports, self.reports = self.reports, []
         return reports
 
@@ -147,18 +147,18 @@ class Schedule(FIFOScheduler):
     No callback of Tune's does this: given one, Tune imports every logger that it knows, MLflow's among them (5 s).
     """
 
-    def __init__(self, conductor: Conductor, places: Places) -> None:
+    def __init__(self, conductor: Conductor, pool: NodePool) -> None:
         super().__init__()
-        self._conductor, self._places = conductor, places
+        self._conductor, self._pool = conductor, pool
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles whatever it is given."""
+        """Nothing: Tune pickles whatever it is given, and nothing is ever restored from that."""
         return {}
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """The lane goes on, or rests for good. It is told before Tune calls its next step, by the same handle: calls of
         an actor keep their order."""
-        instruction = self._conductor.follow(trial.trial_id, result["said"].take())
+        instruction = self._conductor.follow(trial.trial_id, result["reports"].take())
         if isinstance(instruction, Rest):
             return TrialScheduler.STOP
         actor = trial.temporary_state.ray_actor
@@ -167,8 +167,8 @@ class Schedule(FIFOScheduler):
         return TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """A lane died: its trial waits for another."""
-        preempted = _node_is_gone(trial) or self._places.has_lost(trial.config["node"])
+        """The lane died: the search is told, and its trial waits for another lane."""
+        preempted = _node_is_gone(trial) or self._pool.has_lost(trial.config["node"])
         try:
             self._conductor.lost(trial.trial_id, preempted=preempted)
         except RayFailed as error:
@@ -182,11 +182,11 @@ class WhenOver(Stopper):
         self._conductor = conductor
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """No lane stops for itself: the scheduler says so."""
+        """Never: the scheduler says when a lane stops."""
         return False
 
     def stop_all(self) -> bool:
-        """Asked after each of Tune's steps."""
+        """Whether the search is over; Tune asks after each of its steps."""
         return self._conductor.over()
 
 

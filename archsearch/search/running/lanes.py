@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 NOBODY = 900.0  # seconds without any node that could hold a trial: spot machines may come back
 
 
-class Places(Protocol):
-    """Which nodes get lanes."""
+class NodePool(Protocol):
+    """The nodes that get lanes."""
 
     def admitted(self) -> Sequence[Node]:
-        """Those that live now; it is asked several times a second. Raises HeadGone."""
+        """The nodes that may get lanes now; called several times a second. Raises HeadGone."""
         ...
 
     def want(self, bundles: Sequence[Mapping[str, float]]) -> None:
-        """Each of these is what one lane needs; more nodes may come for them."""
+        """Asks for room for lanes, of which each needs one of these bundles: more nodes may come for them."""
         ...
 
     def has_lost(self, node: str) -> bool:
@@ -36,7 +36,7 @@ class Places(Protocol):
         ...
 
     def stop(self) -> None:
-        """Nobody asks any more."""
+        """Ends what watches the nodes, and asks for no more of them."""
         ...
 
 
@@ -44,15 +44,15 @@ class Lanes(Searcher):
     """Tune's searcher: what it suggests is a lane's node. Asked at each of Tune's steps, it is also where a failure of
     the conductor's is raised: elsewhere Tune would wrap it."""
 
-    def __init__(self, conductor: Conductor, places: Places, resources: ResourceSettings, trials: int) -> None:
+    def __init__(self, conductor: Conductor, pool: NodePool, resources: ResourceSettings, trials: int) -> None:
         super().__init__()
-        self._conductor, self._places, self._resources = conductor, places, resources
-        self._most = resources.at_once(trials, trials)
-        self._at: dict[str, str] = {}
-        self._seen = time.monotonic()
+        self._conductor, self._pool, self._resources = conductor, pool, resources
+        self._limit = resources.at_once(trials, trials)
+        self._node_of: dict[str, str] = {}  # by the id of Tune's trial
+        self._last_room = time.monotonic()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles whatever it is given; nothing is ever restored from that."""
+        """Nothing: Tune pickles whatever it is given, and nothing is ever restored from that."""
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -61,32 +61,32 @@ class Lanes(Searcher):
             raise self._conductor.failure
         if self._conductor.over():
             return Searcher.FINISHED
-        nodes = [node for node in self._places.admitted() if node.lanes(self._resources)]
+        nodes = [node for node in self._pool.admitted() if node.lanes(self._resources)]
         if nodes:
-            self._seen = time.monotonic()
-        elif time.monotonic() - self._seen > NOBODY:
+            self._last_room = time.monotonic()
+        elif time.monotonic() - self._last_room > NOBODY:
             raise RayFailed(f"for {NOBODY:.0f} s no node has been there that could hold a trial")
-        chosen = next_place(nodes, Counter(self._at.values()), self._resources, self._most)
-        if chosen is None:
+        node = next_node(nodes, Counter(self._node_of.values()), self._resources, self._limit)
+        if node is None:
             return None
-        self._at[trial_id] = chosen.id
-        return {"node": chosen.id}
+        self._node_of[trial_id] = node.id
+        return {"node": node.id}
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
-        """The lane is gone."""
-        self._at.pop(trial_id, None)
+        """The lane has ended: its node has room for another."""
+        self._node_of.pop(trial_id, None)
 
     def save(self, checkpoint_path: str) -> None:
-        """The ledger keeps what matters."""
+        """Saves nothing: the ledger keeps what matters."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing is ever restored."""
+        """Restores nothing: Tune is never asked to."""
 
 
-def next_place(nodes: Sequence[Node], taken: Counter[str], resources: ResourceSettings, most: int) -> Node | None:
-    """The node with the fewest lanes of those with room for one more; None where all are full, or `most` are there.
-    Lanes of nodes that are gone do not count."""
-    if sum(taken[node.id] for node in nodes) >= most:
+def next_node(nodes: Sequence[Node], lanes: Counter[str], resources: ResourceSettings, limit: int) -> Node | None:
+    """The node with the fewest `lanes` (by id) of those with room for one more; None where all are full, or there are
+    `limit` lanes. Lanes of nodes that are gone do not count."""
+    if sum(lanes[node.id] for node in nodes) >= limit:
         return None
-    room = [node for node in nodes if taken[node.id] < node.lanes(resources)]
-    return min(room, key=lambda node: taken[node.id], default=None)
+    room = [node for node in nodes if lanes[node.id] < node.lanes(resources)]
+    return min(room, key=lambda node: lanes[node.id], default=None)

@@ -6,11 +6,6 @@ So with many lanes each speaks more rarely. Up to 25 lanes nothing changes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 STEP_SECONDS = 0.5  # short epochs that need no decision are reported together
 LONGEST_PAUSE = 0.5  # seconds
 A_SECOND = 50  # messages that all lanes together send about epochs that need no decision, and idle ones about nothing

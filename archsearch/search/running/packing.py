@@ -25,27 +25,27 @@ DEVICE_SHARE = 0.25  # of the GPU: where the images are larger, feed.py leaves t
 
 @dataclass(frozen=True, kw_only=True)
 class Gpus:
-    """Of one node: so many, of so many bytes each, and the node's CPU cores."""
+    """The GPUs of one node: how many, the bytes of each, and the node's CPU cores."""
 
     count: float
     bytes: int
     cpus: float
 
 
-def pack(*, network: int, images: int, nodes: Sequence[Gpus], threads: int, most: int = MOST) -> int:
-    """Trials that share a GPU, by bytes: of the largest network's training, and of the images. The smallest GPU
+def pack(*, network: int, images: int, nodes: Sequence[Gpus], threads: int, limit: int = MOST) -> int:
+    """How many trials share a GPU, from the bytes of the largest network's training and of the images. The smallest GPU
     decides, and the node with the fewest cores a GPU: a trial takes `threads` of them. 0 where not one fits."""
     fits = []
     for node in nodes:
-        held = images if images <= DEVICE_SHARE * node.bytes else 0
-        by_memory = int(node.bytes * (1 - SPARED) // (network + held + CONTEXT))
+        on_device = images if images <= DEVICE_SHARE * node.bytes else 0
+        by_memory = int(node.bytes * (1 - SPARED) // (network + on_device + CONTEXT))
         by_cores = max(1, int(node.cpus / node.count // threads))
         fits.append(min(by_memory, by_cores))
-    return min(*fits, most)
+    return min(*fits, limit)
 
 
 def share_of(trials: int) -> float:
-    """gpus_per_trial for so many on one, rounded down to Ray's four digits, so that all of them fit."""
+    """gpus_per_trial for so many trials on a GPU, rounded down to Ray's four digits, so that all of them fit."""
     return int(10_000 / trials) / 10_000
 
 
@@ -54,26 +54,26 @@ def largest_training(space: SearchSpace, *, samples: int = SAMPLED) -> int:
     for the one that was not among them; at most the budget's own bound, where it has one. The same each time."""
     feasible = Feasible(space, seed=0)
     rows = feasible.draw(samples, np.random.default_rng(0))
-    seen = int(feasible.costs(rows)["memory"].max()) if len(rows) else 0
+    largest = int(feasible.costs(rows)["memory"].max()) if len(rows) else 0
     bound = dict(space.budget.bounds()).get("memory")
-    top = None if bound is None else bound.high
-    return int(1.1 * seen) if top is None else min(int(1.1 * seen), top)
+    high = None if bound is None else bound.high
+    return int(1.1 * largest) if high is None else min(int(1.1 * largest), high)
 
 
 def settled(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[float, str]:
-    """(gpus_per_trial, that in words) for a space that says auto, on these nodes. Raises InputError where the largest
-    network does not fit."""
+    """(gpus_per_trial, a message that says so) for a space with `gpus_per_trial: auto`, on these nodes. Raises
+    InputError where the largest network does not fit."""
     if not nodes:
         return 0.0, "no GPU for gpus_per_trial: auto; trials run on the CPU"
     network = largest_training(space)
     trials = pack(network=network, images=images, nodes=nodes, threads=space.resources.cpus_per_trial)
-    least, gib = min(node.bytes for node in nodes), 2**30
+    smallest, gib = min(node.bytes for node in nodes), 2**30
     if not trials:
         raise refuse(
             f"resources.gpus_per_trial is auto, and the largest network's training takes {network / gib:.1f} GiB of a "
-            f"GPU that has {least / gib:.1f}",
+            f"GPU that has {smallest / gib:.1f}",
             hint="budget: {memory: {max: ...}} bounds the networks; training.micro_batch lessens what each takes",
         )
     return share_of(trials), (
-        f"{trials} trials a GPU: at most {network / gib:.2f} GiB each are foretold, and a GPU has {least / gib:.1f}"
+        f"{trials} trials a GPU: at most {network / gib:.2f} GiB each are foretold, and a GPU has {smallest / gib:.1f}"
     )

@@ -1,12 +1,12 @@
 """What a process runs, and how two of them differ. Standard library alone, each function by itself: cluster.py sends
-`found` to nodes where archsearch may not be installed."""
+`installed` to nodes where archsearch may not be installed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 
-def found(files: Sequence[str] = ()) -> dict[str, str]:
+def installed(files: Sequence[str] = ()) -> dict[str, str]:
     """Versions here of what a trial's figures depend on: Python, torch, ray, archsearch (with eight hex digits of its
     source, since a checkout changes without its number). `files`: the first of these paths that cannot be read."""
     import hashlib
@@ -40,10 +40,13 @@ def found(files: Sequence[str] = ()) -> dict[str, str]:
     return versions | ({"missing": missing[0]} if missing else {})
 
 
-def differences(here: Mapping[str, str], there: Mapping[str, str]) -> list[str]:
-    """In words, how `there` differs: `torch 2.14.0 (here 2.15.0)`; nothing where it does not."""
-    differ = [f"{name} {there.get(name)} (here {mine})" for name, mine in here.items() if there.get(name) != mine]
-    return differ + ([f"no {there['missing']}"] if "missing" in there else [])
+def differences(local: Mapping[str, str], remote: Mapping[str, str]) -> list[str]:
+    """How a node's versions differ from this process's, a text each: `torch 2.14.0 (here 2.15.0)`; none where they do
+    not."""
+    texts = [
+        f"{name} {remote.get(name)} (here {version})" for name, version in local.items() if remote.get(name) != version
+    ]
+    return texts + ([f"no {remote['missing']}"] if "missing" in remote else [])
 
 
 def gpu_bytes() -> int:
@@ -53,7 +56,7 @@ def gpu_bytes() -> int:
 
     command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-        return min((int(line) for line in said.split() if line), default=0) * 2**20
+        output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+        return min((int(line) for line in output.split() if line), default=0) * 2**20
     except (OSError, ValueError, subprocess.SubprocessError):
         return 0

@@ -23,5 +23,5 @@ def killed_after(seconds: float) -> Iterator[None]:
 
 
 def _stderr() -> int:
-    """Not sys.stderr, which may be a stream without a file, as pytest's."""
+    """The file descriptor of standard error: sys.stderr may be a stream without a file, as pytest's."""
     return sys.__stderr__.fileno() if sys.__stderr__ is not None else 2

@@ -76,8 +76,8 @@ class TrialWorker:
         self._epochs: Iterator[EpochMetrics] = iter(())
 
     def carry_out(self, instruction: Instruction) -> Report:
-        """Does what it says. A failure is a report, never an exception, but where the process is of no further use:
-        then it ends, and another takes its place."""
+        """Carries out an instruction. A failure is a report, never an exception, but where the process is of no further
+        use: then it ends, and another takes its place."""
         match instruction:
             case ReportIn() | Wait() | Rest():
                 return Ready()
@@ -97,8 +97,8 @@ class TrialWorker:
         return TrialFailed(number=instruction.number, failure=failure)
 
     def carry_on(self, instruction: Instruction, *, seconds: float) -> list[Report]:
-        """Does what it says and goes on with the trial's next epochs, until a decision is needed (at a rung, at the
-        end) or so many seconds have passed; the reports in order, at least one."""
+        """Carries out an instruction and goes on with the trial's next epochs, until a decision is needed (at a rung,
+        at the end) or so many seconds have passed; the reports in order, at least one."""
         began, reports = time.monotonic(), list[Report]()
         while True:
             report = self.carry_out(instruction)
@@ -157,7 +157,7 @@ class TrialWorker:
         return PrecisionMeasured(result={**chosen.to_dict(), "text": str(chosen)})
 
     def _begin(self, train: Train) -> str | None:
-        """Why the state that was given cannot be used: the trial then begins anew."""
+        """Takes a trial in hand. Returns why its state cannot be used, where the trial then begins anew."""
         problem, training = None, self._training if train.goes_on(self._train) else None
         if training is None or training.epoch != train.done:  # otherwise it paused here a moment ago
             self._training = training = None  # Frees the last trial's memory before the next one's is taken.
@@ -198,7 +198,7 @@ class TrialWorker:
         return settings if train.micro_batch is None else settings.with_overrides({"micro_batch": train.micro_batch})
 
     def _images_at_hand(self) -> Feed:
-        """Put on the device once, for all trials."""
+        """The images, put on the device once for all trials."""
         from archsearch.training.devices import resolve_device
         from archsearch.training.feeds.feed import feed_of
 
