@@ -158,6 +158,12 @@ def test_a_worker_that_was_started_anew_says_so_instead_of_going_on(tmp_path: Pa
     worker = TrialWorker(load_images(space.data), space.training, threads=1)
     failure = Failure("crashed", "the worker was started anew")
     assert worker.carry_out(GoOn(number=5)) == TrialFailed(number=5, failure=failure)
+    network = Proposals(space).propose(1).architecture.to_dict()
+    assert isinstance(worker.carry_out(Train(number=5, attempt=1, architecture=network, seed=0)), EpochTrained)
+    other = worker.carry_out(GoOn(number=6))
+    assert other == TrialFailed(number=6, failure=failure), "another trial's instruction"
+    worker.carry_out(Measure(identity="x", architecture=network, batch=1, precision="float32"))
+    assert worker.carry_out(GoOn(number=5)) == TrialFailed(number=5, failure=failure), "it holds that trial no more"
 
 
 def test_a_trial_that_diverges_fails_with_its_reason_and_the_search_goes_on(tmp_path: Path) -> None:
