@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from archsearch.architecture.spec import Block, Placement, Survival
 from archsearch.reading.errors import refuse
@@ -88,7 +89,7 @@ def entry(name: str) -> Entry | None:
     """
     for pattern, make in RULES:
         if match := re.fullmatch(pattern, name):
-            return make(name, **match.groupdict())
+            return replace(make(name, **match.groupdict()), published_error_percent=PUBLISHED.get(name))
     return None
 
 
@@ -113,79 +114,53 @@ def _resnet(name: str, family: str, depth: str, option: str | None = None, place
     blocks = _blocks(name, depth, 3 if bottleneck else 2, 2)
     widths = BOTTLENECK_WIDTHS if bottleneck else (16, 32, 64)
     label = {"plain": "plain", "resnet": "resnet_v1", "preact_resnet": "resnet_v2"}[family]
+    architecture = cifar(name, blocks, block, widths)
     return Entry(
-        name=name,
-        family="resnet_activation_placement" if placement else label,
-        architecture=cifar(name, blocks, block, widths),
-        published_error_percent=PUBLISHED.get(name),
-        source=HE_2016 if placement or activation == "pre" or bottleneck or option == "c" else HE_2015,
+        "resnet_activation_placement" if placement else label,
+        HE_2016 if placement or activation == "pre" or bottleneck or option == "c" else HE_2015,
+        architecture,
     )
 
 
 def _wide(name: str, depth: str, factor: str) -> Entry:
     k = int(factor)
-    return Entry(
-        name=name,
-        family="wide_resnet",
-        architecture=cifar(name, _blocks(name, depth, 2, 4), Block(activation="pre"), (16 * k, 32 * k, 64 * k)),
-        published_error_percent=PUBLISHED.get(name),
-        source=ZAGORUYKO,
-    )
+    architecture = cifar(name, _blocks(name, depth, 2, 4), Block(activation="pre"), (16 * k, 32 * k, 64 * k))
+    return Entry("wide_resnet", ZAGORUYKO, architecture)
 
 
 def _resnext(name: str, depth: str, groups: str, base: str) -> Entry:
     """Inner width groups * base in the first stage, whose output stays 256."""
     cardinality = int(groups)
     block = Block(kind="bottleneck", cardinality=cardinality, bottleneck_ratio=cardinality * int(base) / 256)
-    return Entry(
-        name=name,
-        family="resnext",
-        architecture=cifar(name, _blocks(name, depth, 3, 2), block, (256, 512, 1024), stem=64),
-        published_error_percent=PUBLISHED.get(name),
-        source=XIE,
-    )
+    architecture = cifar(name, _blocks(name, depth, 3, 2), block, (256, 512, 1024), stem=64)
+    return Entry("resnext", XIE, architecture)
 
 
 def _densenet(name: str, depth: str, growth: str, bc: str | None) -> Entry:
     """Stem 16, or 2k with bottlenecks and compression (BC)."""
     k = int(growth)
     block = Block(kind="bottleneck" if bc else "basic", link="dense", activation="pre", growth_rate=k)
-    return Entry(
-        name=name,
-        family="densenet",
-        architecture=cifar(
-            name,
-            _blocks(name, depth, 2 if bc else 1, 4),
-            block,
-            (16, 16, 16),
-            stem=2 * k if bc else 16,
-            compression=0.5 if bc else 1.0,
-        ),
-        published_error_percent=PUBLISHED.get(name),
-        source=HUANG,
+    architecture = cifar(
+        name,
+        _blocks(name, depth, 2 if bc else 1, 4),
+        block,
+        (16, 16, 16),
+        stem=2 * k if bc else 16,
+        compression=0.5 if bc else 1.0,
     )
+    return Entry("densenet", HUANG, architecture)
 
 
 def _shortcut(name: str, depth: str, shortcut: str) -> Entry:
     """He 2016, table 1: the alternative stands in all units."""
-    return Entry(
-        name=name,
-        family="resnet_shortcut_alternative",
-        architecture=cifar(name, _blocks(name, depth, 2, 2), SHORTCUTS[shortcut]),
-        published_error_percent=PUBLISHED.get(name),
-        source=f"{HE_2016}, table 1 (ResNet-110, median of 5)",
-    )
+    architecture = cifar(name, _blocks(name, depth, 2, 2), SHORTCUTS[shortcut])
+    return Entry("resnet_shortcut_alternative", f"{HE_2016}, table 1 (ResNet-110, median of 5)", architecture)
 
 
 def _stochastic_depth(name: str, depth: str) -> Entry:
     survival = Survival(schedule="linear", last=0.5, per="batch", rescale="test")
-    return Entry(
-        name=name,
-        family="stochastic_depth",
-        architecture=cifar(name, _blocks(name, depth, 2, 2), Block(shortcut="A_pool"), survival=survival),
-        published_error_percent=PUBLISHED.get(name),
-        source="Huang et al. 2016, arXiv:1603.09382",
-    )
+    architecture = cifar(name, _blocks(name, depth, 2, 2), Block(shortcut="A_pool"), survival=survival)
+    return Entry("stochastic_depth", "Huang et al. 2016, arXiv:1603.09382", architecture)
 
 
 def _weighted(name: str, depth: str) -> Entry:
@@ -193,13 +168,8 @@ def _weighted(name: str, depth: str) -> Entry:
     block = Block(activation="relu_before_addition", learned_gain=True)
     network = cifar(name, _blocks(name, depth, 2, 4), block)
     entered = tuple(stage.model_copy(update={"entry": "conv"}) for stage in network.stages)
-    return Entry(
-        name=name,
-        family="weighted_residual",
-        architecture=network.model_copy(update={"stages": entered}),
-        published_error_percent=PUBLISHED.get(name),
-        source="Shen & Zeng 2016, arXiv:1605.08831 (abstract); re-implementations",
-    )
+    architecture = network.model_copy(update={"stages": entered})
+    return Entry("weighted_residual", "Shen & Zeng 2016, arXiv:1605.08831 (abstract); re-implementations", architecture)
 
 
 RULES = (

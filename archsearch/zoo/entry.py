@@ -14,15 +14,19 @@ TORCHVISION = "torchvision"
 IMAGENET_STEM = Stem(kernel=7, stride=2, width=64, pool="max")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Entry:
     """A named network. `published_error_percent`: top-1 test error on its data set, None where none is stated."""
 
-    name: str
     family: str
+    source: str
     architecture: Architecture
     published_error_percent: float | None = None
-    source: str
+
+    @property
+    def name(self) -> str:
+        """Its architecture's name."""
+        return self.architecture.name or ""
 
 
 def stages(

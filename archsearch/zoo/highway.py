@@ -11,15 +11,10 @@ SOURCE = "Srivastava et al. 2015, arXiv:1507.06228, table 2"
 def entries() -> tuple[Entry, ...]:
     """Layers of one 3x3 convolution and its gate, without norms."""
     return (
-        _entry(_cifar(), 7.54),
-        _entry(_mnist("highway10_32_mnist", 32), 0.45),
-        _entry(_mnist("highway10_16_mnist", 16), 0.57),
+        Entry("highway", SOURCE, _cifar(), 7.54),
+        Entry("highway", SOURCE, _mnist("highway10_32_mnist", 32), 0.45),
+        Entry("highway", SOURCE, _mnist("highway10_16_mnist", 16), 0.57),
     )
-
-
-def _entry(architecture: Architecture, error: float) -> Entry:
-    name = architecture.name or ""
-    return Entry(name=name, family="highway", architecture=architecture, published_error_percent=error, source=SOURCE)
 
 
 def _block(bias: float) -> Block:

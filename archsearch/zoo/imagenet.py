@@ -40,11 +40,6 @@ def _bottleneck(
     return imagenet(name, DEPTHS[depth], WIDTHS, block, stem=stem, pool=pool, classifier=classifier)
 
 
-def _entry(family: str, source: str, architecture: Architecture, error: float | None = None) -> Entry:
-    name = architecture.name or ""
-    return Entry(name=name, family=family, architecture=architecture, published_error_percent=error, source=source)
-
-
 def _resnets() -> tuple[Entry, ...]:
     """v1 strides the first 1x1 and averages by a mean, as the paper's networks do; v1.5 is torchvision's."""
 
@@ -52,20 +47,20 @@ def _resnets() -> tuple[Entry, ...]:
         return imagenet(name, DEPTHS[depth], BASIC_WIDTHS, Block(**fields), pool=pool)  # type: ignore[arg-type]
 
     return (
-        _entry("plain", HE_2015, basic("plain18", 18, link="plain"), 27.94),
-        _entry("plain", HE_2015, basic("plain34", 34, link="plain"), 28.54),
-        _entry("resnet_v1", HE_2015, basic("resnet18_option_a", 18, shortcut="A"), 27.88),
-        _entry("resnet_v1", HE_2015, basic("resnet34_option_a", 34, shortcut="A"), 25.03),
-        _entry("resnet_v1", HE_2015, basic("resnet34_option_b", 34), 24.52),
-        _entry("resnet_v1", HE_2015, basic("resnet34_option_c", 34, shortcut="C"), 24.19),
-        _entry("resnet_v1", FB_RESNET, basic("resnet18", 18, "adaptive"), 30.43),
-        _entry("resnet_v1", FB_RESNET, basic("resnet34", 34, "adaptive"), 26.73),
+        Entry("plain", HE_2015, basic("plain18", 18, link="plain"), 27.94),
+        Entry("plain", HE_2015, basic("plain34", 34, link="plain"), 28.54),
+        Entry("resnet_v1", HE_2015, basic("resnet18_option_a", 18, shortcut="A"), 27.88),
+        Entry("resnet_v1", HE_2015, basic("resnet34_option_a", 34, shortcut="A"), 25.03),
+        Entry("resnet_v1", HE_2015, basic("resnet34_option_b", 34), 24.52),
+        Entry("resnet_v1", HE_2015, basic("resnet34_option_c", 34, shortcut="C"), 24.19),
+        Entry("resnet_v1", FB_RESNET, basic("resnet18", 18, "adaptive"), 30.43),
+        Entry("resnet_v1", FB_RESNET, basic("resnet34", 34, "adaptive"), 26.73),
         *(
-            _entry("resnet_v1", HE_2015, _bottleneck(f"resnet{d}_v1", d, pool="mean", stride_at="conv1x1"), error)
+            Entry("resnet_v1", HE_2015, _bottleneck(f"resnet{d}_v1", d, pool="mean", stride_at="conv1x1"), error)
             for d, error in ((50, 22.85), (101, 21.75), (152, 21.43))
         ),
         *(
-            _entry("resnet_v1.5", FB_RESNET, _bottleneck(f"resnet{d}", d), error)
+            Entry("resnet_v1.5", FB_RESNET, _bottleneck(f"resnet{d}", d), error)
             for d, error in ((50, 24.01), (101, 22.44), (152, 22.16))
         ),
     )
@@ -73,17 +68,17 @@ def _resnets() -> tuple[Entry, ...]:
 
 def _resnexts() -> tuple[Entry, ...]:
     return (
-        _entry("resnext", XIE, _bottleneck("resnext50_32x4d", 50, 0.5, 32), 22.2),
-        _entry("resnext", TORCHVISION, _bottleneck("resnext101_32x8d", 101, 1.0, 32)),
-        _entry("resnext", XIE, _bottleneck("resnext101_64x4d", 101, 1.0, 64), 20.4),
+        Entry("resnext", XIE, _bottleneck("resnext50_32x4d", 50, 0.5, 32), 22.2),
+        Entry("resnext", TORCHVISION, _bottleneck("resnext101_32x8d", 101, 1.0, 32)),
+        Entry("resnext", XIE, _bottleneck("resnext101_64x4d", 101, 1.0, 64), 20.4),
     )
 
 
 def _wide() -> tuple[Entry, ...]:
     source = "Zagoruyko & Komodakis 2016, arXiv:1605.07146, table 8; torchvision"
     return (
-        _entry("wide_resnet", source, _bottleneck("wide_resnet50_2", 50, 0.5), 21.9),
-        _entry("wide_resnet", TORCHVISION, _bottleneck("wide_resnet101_2", 101, 0.5)),
+        Entry("wide_resnet", source, _bottleneck("wide_resnet50_2", 50, 0.5), 21.9),
+        Entry("wide_resnet", TORCHVISION, _bottleneck("wide_resnet101_2", 101, 0.5)),
     )
 
 
@@ -92,7 +87,7 @@ def _densenets() -> tuple[Entry, ...]:
         name: str, depths: tuple[int, int, int, int], error: float, k: int = 32, stem: Stem = DENSE_STEM
     ) -> Entry:
         block = Block(kind="bottleneck", link="dense", activation="pre", growth_rate=k)
-        return _entry("densenet", HUANG, imagenet(name, depths, (16,) * 4, block, stem=stem, compression=0.5), error)
+        return Entry("densenet", HUANG, imagenet(name, depths, (16,) * 4, block, stem=stem, compression=0.5), error)
 
     return (
         dense("densenet121", (6, 12, 24, 16), 25.02),
@@ -110,7 +105,7 @@ def _preactivated() -> tuple[Entry, ...]:
     source = f"{HE_2016}, table 5; facebook/fb.resnet.torch, preresnet.lua"
     return (
         *(
-            _entry(
+            Entry(
                 "resnet_v2",
                 source,
                 _bottleneck(f"preact_resnet{depth}", depth, pool="mean", stem=fb, activation="pre"),
@@ -119,7 +114,7 @@ def _preactivated() -> tuple[Entry, ...]:
             for depth, error in ((50, None), (152, 21.1), (200, 20.7))
         ),
         *(
-            _entry(
+            Entry(
                 "resnet_v2",
                 "timm",
                 _bottleneck(f"resnetv2_{depth}", depth, stem=timm, classifier="conv", activation="pre"),
@@ -133,11 +128,11 @@ def _attentive() -> tuple[Entry, ...]:
     hu = "Hu et al. 2018, arXiv:1709.01507, table 2"
     woo = "Woo et al. 2018, arXiv:1807.06521, table 4; Jongchan/attention-module"
     return (
-        _entry("se", "timm", _bottleneck("seresnet50", 50, attention="se")),
-        _entry("se", hu, _bottleneck("seresnet50_v1", 50, attention="se", stride_at="conv1x1"), 23.29),
-        _entry("se", hu, _bottleneck("seresnext50_32x4d", 50, 0.5, 32, attention="se"), 21.1),
-        _entry("cbam", woo, _bottleneck("cbam_resnet50", 50, pool="mean", attention="cbam")),
-        _entry(
+        Entry("se", "timm", _bottleneck("seresnet50", 50, attention="se")),
+        Entry("se", hu, _bottleneck("seresnet50_v1", 50, attention="se", stride_at="conv1x1"), 23.29),
+        Entry("se", hu, _bottleneck("seresnext50_32x4d", 50, 0.5, 32, attention="se"), 21.1),
+        Entry("cbam", woo, _bottleneck("cbam_resnet50", 50, pool="mean", attention="cbam")),
+        Entry(
             "cbam", woo, _bottleneck("cbam_resnet50_v1", 50, pool="mean", attention="cbam", stride_at="conv1x1"), 22.66
         ),
     )
@@ -174,7 +169,7 @@ def _dual_paths() -> tuple[Entry, ...]:
             head=Head(classifier="conv"),
             norm_eps=1e-3,
         )
-        return _entry("dual_path", "Chen et al. 2017, arXiv:1707.01629; cypw/DPNs", network, error)
+        return Entry("dual_path", "Chen et al. 2017, arXiv:1707.01629; cypw/DPNs", network, error)
 
     def stem(width: int, kernel: int = 7) -> Stem:
         return IMAGENET_STEM.model_copy(update={"width": width, "kernel": kernel})
