@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import getitem
 from typing import Any
 
-from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.errors import Problem, refuse
 
 Loc = tuple[str | int, ...]
 
@@ -29,6 +31,10 @@ class Document:
     values: Mapping[Loc, Position] = field(default_factory=dict, repr=False, compare=False)
     keys: Mapping[Loc, Position] = field(default_factory=dict, repr=False, compare=False)
 
+    def at(self, loc: Loc) -> Any:
+        """The value at a location, which must be there."""
+        return reduce(getitem, loc, self.data)
+
     def position(self, loc: Loc, *, key: bool = False) -> Position:
         """The position of a value, or of its key; of the nearest value around it where it was never written."""
         if key and loc in self.keys:
@@ -40,8 +46,7 @@ class Document:
 
     def problem(self, loc: Loc, message: str, *, allowed: str = "", hint: str = "", key: bool = False) -> Problem:
         """A Problem at the position of a value, or of its key."""
-        at = self.position(loc, key=key)
-        return Problem(message=message, allowed=allowed, hint=hint, file=at.file, line=at.line, column=at.column)
+        return Problem(message=message, allowed=allowed, hint=hint, **vars(self.position(loc, key=key)))
 
     def with_value(self, loc: Loc, value: Any, origin: str) -> Document:
         """This document with one value set from elsewhere; errors about it name `origin` as the file.
@@ -57,13 +62,11 @@ class Document:
             below = inner.get(key, {})
             if not isinstance(below, dict):
                 path = ".".join(map(str, loc[:depth]))
-                raise InputError(
-                    Problem(
-                        message=f"{path} is {shorten(below)}, which has no words below it",
-                        allowed="words that hold a mapping",
-                        hint=f"set {path} as a whole",
-                        file=origin,
-                    )
+                raise refuse(
+                    f"{path} is {shorten(below)}, which has no words below it",
+                    allowed="words that hold a mapping",
+                    hint=f"set {path} as a whole",
+                    file=origin,
                 )
             if key not in inner:
                 values[loc[:depth]] = keys[loc[:depth]] = position

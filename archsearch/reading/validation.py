@@ -7,7 +7,6 @@ model's own annotation, so what is allowed is written once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
@@ -37,13 +36,10 @@ def validate(model: type[M], source: Document | dict[str, Any]) -> M:
 
 def try_validate(model: type[M], document: Document, loc: Loc = ()) -> tuple[M | None, list[Problem]]:
     """The model that the value at `loc` describes, or None and the problems that keep it from being one."""
-    data = document.data
-    for key in loc:
-        data = data[key]
     try:
-        return model.model_validate(data), []
+        return model.model_validate(document.at(loc)), []
     except ValidationError as error:
-        return None, explain(error, model, document, data, loc)
+        return None, _explain(error, model, document, loc)
     except RecursionError:
         return None, [document.problem(loc, "values nested too deep", allowed="shallower values")]
 
@@ -59,27 +55,15 @@ def ordered(problems: list[Problem]) -> list[Problem]:
     return by_position
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Part:
-    """The part of a document that was validated: the value at `prefix`."""
-
-    document: Document
-    prefix: Loc
-    data: Any
-    model: type[BaseModel]
-
-
-def explain(
-    error: ValidationError, model: type[BaseModel], document: Document, data: Any, prefix: Loc = ()
-) -> list[Problem]:
-    """One Problem for each place that pydantic complains about; `data` is what was validated at `prefix`."""
-    part = _Part(document=document, prefix=prefix, data=data, model=model)
+def _explain(error: ValidationError, model: type[BaseModel], document: Document, prefix: Loc) -> list[Problem]:
+    """One Problem for each place that pydantic complains about in the value at `prefix`."""
+    data = document.at(prefix)
     at: dict[Loc, list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         at.setdefault(_in_data(detail, data), []).append(detail)
     # What is wrong inside a value says more than that the value is wrong.
     deepest = [loc for loc in at if not any(len(o) > len(loc) and o[: len(loc)] == loc for o in at)]
-    return [_problem(loc, at[loc][0], part) for loc in deepest]
+    return [_problem(loc, at[loc][0], model, document, prefix) for loc in deepest]
 
 
 def did_you_mean(name: object, names: list[str]) -> str:
@@ -106,20 +90,18 @@ def _in_data(detail: ErrorDetails, data: Any) -> Loc:
     return tuple(loc)
 
 
-def _problem(loc: Loc, detail: ErrorDetails, part: _Part) -> Problem:
-    full = (*part.prefix, *loc)
-    document, kind = part.document, detail["type"]
-    annotation = step_into(part.model, loc)
+def _problem(loc: Loc, detail: ErrorDetails, model: type[BaseModel], document: Document, prefix: Loc) -> Problem:
+    """What pydantic says of the value at `loc` below `prefix`."""
+    full, kind = (*prefix, *loc), detail["type"]
+    annotation, around = step_into(model, loc), step_into(model, loc[:-1])
     if kind == "extra_forbidden":
-        return unknown_field(document, full, field_names(step_into(part.model, loc[:-1])))
+        return unknown_field(document, full, [name for name, _ in fields_of(around)])
     if detail["loc"] and detail["loc"][-1] == "[key]":
-        return unknown_field(document, full, [str(o) for o in literals(key_of(step_into(part.model, loc[:-1])))])
+        return unknown_field(document, full, [str(o) for o in literals(key_of(around))])
     if kind == "missing" and loc and loc[-1] == detail["loc"][-1]:
         message = f"the word {loc[-1]} is missing" + (f" in {dotted(full[:-1])}" if full[:-1] else "")
         return document.problem(full[:-1], message, allowed=f"{loc[-1]}: {describe(annotation)}", key=True)
-    value = part.data
-    for key in loc:
-        value = value[key]
+    value = document.at(full)
     if kind in ("value_error", "assertion_error"):
         return _refused_by_model(full, detail, document, value, annotation)
     return wrong_value(document, full, value, annotation)
@@ -152,11 +134,6 @@ def dotted(loc: Loc) -> str:
     for key in loc:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else str(key)
     return text
-
-
-def field_names(annotation: Annotation | None) -> list[str]:
-    """The words of a model, in the order in which it has them."""
-    return [name for name, _ in fields_of(annotation)]
 
 
 def _refused_by_model(

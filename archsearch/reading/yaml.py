@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from archsearch.reading.document import Document, Loc, Position, shorten
-from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.errors import InputError, Problem, refuse
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
@@ -46,9 +46,8 @@ def read(source: str | Path) -> Document:
 
 def write(data: Any) -> str:
     """The inverse of `read`: every string is quoted that `read` would take for another value."""
-    flow = None  # a mapping or list of plain values goes in one line
-    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=flow, width=110, allow_unicode=True)
-    return str(text)
+    # default_flow_style None: a mapping or list of plain values goes in one line.
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110, allow_unicode=True))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -68,7 +67,7 @@ _Dumper.add_representer(str, _represent_text)
 
 def _text_of(path: Path) -> str:
     def refusal(message: str, hint: str = "") -> InputError:
-        return InputError(Problem(message=message, allowed="a YAML file in UTF-8", hint=hint, file=str(path)))
+        return refuse(message, allowed="a YAML file in UTF-8", hint=hint, file=str(path))
 
     try:
         if path.is_dir():
@@ -113,13 +112,8 @@ class _Open:
 
 def _parse(text: str, file: str) -> Document:
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise InputError(
-            Problem(
-                message=f"it is larger than {MAX_BYTES // 1024} KiB",
-                allowed=f"at most {MAX_BYTES // 1024} KiB",
-                file=file,
-            )
-        )
+        limit = f"{MAX_BYTES // 1024} KiB"
+        raise refuse(f"it is larger than {limit}", allowed=f"at most {limit}", file=file)
     builder = _Builder(file)
     try:
         for event in _events(text):
@@ -141,7 +135,7 @@ def _parse(text: str, file: str) -> Document:
     except InputError:
         raise
     except (yaml.YAMLError, ValueError, OverflowError, IndexError) as error:
-        raise InputError(Problem(message=f"not readable as YAML: {error}", allowed="YAML", file=file)) from None
+        raise refuse(f"not readable as YAML: {error}", allowed="YAML", file=file) from None
     return Document(data=builder.data, file=file, values=builder.values, keys=builder.keys)
 
 
@@ -296,7 +290,4 @@ class _Builder:
         return Position(file=self.file, line=mark.line + 1, column=mark.column + 1)
 
     def _refuse(self, event: yaml.Event, message: str, allowed: str, hint: str = "") -> InputError:
-        at = self._position(event)
-        return InputError(
-            Problem(message=message, allowed=allowed, hint=hint, file=at.file, line=at.line, column=at.column)
-        )
+        return InputError(Problem(message=message, allowed=allowed, hint=hint, **vars(self._position(event))))

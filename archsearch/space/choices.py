@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol, TypeVar
 
-from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.errors import InputError, refuse
 
 Scalar = str | int | float | bool | None
 T = TypeVar("T")
@@ -93,7 +93,7 @@ class RecordedChoices:
 
     def _find(self, name: str) -> Scalar:
         if name not in self._recorded:
-            raise InputError(Problem(message=f"no recorded choice for {name}", file="recorded choices"))
+            raise refuse(f"no recorded choice for {name}", file="recorded choices")
         return self._recorded[name]
 
 
@@ -167,6 +167,4 @@ def same(first: Scalar, second: Scalar) -> bool:
 
 
 def _outside(name: str, value: Scalar, allowed: str) -> InputError:
-    return InputError(
-        Problem(message=f"the recorded choice {name} = {value!r:.60}", allowed=allowed, file="recorded choices")
-    )
+    return refuse(f"the recorded choice {name} = {value!r:.60}", allowed=allowed, file="recorded choices")

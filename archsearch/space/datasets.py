@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.errors import InputError, refuse
 from archsearch.space.settings import DataSettings
 
 
@@ -58,12 +58,10 @@ def class_folders(root: str | Path) -> tuple[str, ...]:
     return names
 
 
-def _refusal(folder: Path, found: str) -> InputError:
-    return InputError(
-        Problem(
-            file=str(folder),
-            message=f"data.root: {found}",
-            allowed="a folder with one sub-folder of images a class, two classes at least, or with these in train/",
-            hint="name another folder: --set data.root=DIR",
-        )
+def _refusal(folder: Path, reason: str) -> InputError:
+    return refuse(
+        f"data.root: {reason}",
+        allowed="a folder with one sub-folder of images a class, two classes at least, or with these in train/",
+        hint="name another folder: --set data.root=DIR",
+        file=str(folder),
     )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
-from archsearch.reading.document import Document, Position
-from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.document import Document
+from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import validate
 from archsearch.reading.yaml import read
@@ -22,9 +23,7 @@ def apply(document: Document, overrides: Sequence[str]) -> Document:
 
     Raises InputError for text that is no `key=value`, a value that is no YAML, and a key below a plain value.
     """
-    for text in overrides:
-        document = _apply(document, text)
-    return document
+    return reduce(_apply, overrides, document)
 
 
 def _apply(document: Document, text: str) -> Document:
@@ -32,19 +31,14 @@ def _apply(document: Document, text: str) -> Document:
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not _KEY.fullmatch(key):
-        raise InputError(Problem(message=f"{text!r:.80}", allowed="key=value, as search.trials=8", file="--set"))
+        raise refuse(f"{text!r:.80}", allowed="key=value, as search.trials=8", file="--set")
     try:
         parsed = read(value)
     except InputError as error:
         raise InputError(*(replace(p, file=origin, line=0, column=0) for p in error.problems)) from None
     if document.data is not None and not isinstance(document.data, dict):
         return document
-    loc = tuple(key.split("."))
-    changed = document.with_value(loc, parsed.data, origin)
-    position = Position(file=origin)
-    inner = {(*loc, *at): position for at in parsed.values}
-    inner_keys = {(*loc, *at): position for at in parsed.keys}
-    return replace(changed, values={**changed.values, **inner}, keys={**changed.keys, **inner_keys})
+    return document.with_value(tuple(key.split(".")), parsed.data, origin)
 
 
 class TrainSettings(StrictModel):
@@ -55,7 +49,7 @@ class TrainSettings(StrictModel):
 
 
 def read_train_settings(options: dict[str, tuple[str, Any]], sets: list[str]) -> TrainSettings:
-    """`given` maps a dotted key to its option and value (None: not given). Raises InputError."""
+    """`options` maps a dotted key to its option and value (None: not given). Raises InputError."""
     document = Document(data={"data": {}, "training": {}}, file="archsearch train")
     for key, (option, value) in options.items():
         if value is not None:
