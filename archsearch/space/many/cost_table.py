@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archsearch.space.many.columns import IntArray
 
+if TYPE_CHECKING:
+    from archsearch.space.space import SearchSpace
+
 NAMES = ("params", "flops", "macs", "activations", "layers", "saved", "largest")
 DENSE = 1 << 24  # keys up to which the table is indexed directly
 
+Costs = dict[str, IntArray]  # (n,) each, by name
 Counted = tuple[IntArray, IntArray]  # (n, 7) counts as in NAMES; (n,) the index of the shape that comes out, -1: none
+
+
+def by_name(space: SearchSpace, counts: IntArray) -> Costs:
+    """The costs that a budget may bound, of (n, 7) counts; `memory` is bytes, by the space's training."""
+    costs: dict[str, Any] = dict(zip(NAMES, counts.T, strict=True))
+    memory = space.training_bytes(costs["params"], costs.pop("saved"), costs.pop("largest"))
+    return {**costs, "memory": np.asarray(memory)}
 
 
 class CostTable:

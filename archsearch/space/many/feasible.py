@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from archsearch.space.many.columns import BoolArray, Column, IntArray
-from archsearch.space.many.cost_table import NAMES
+from archsearch.space.many.cost_table import Costs, by_name
 from archsearch.space.many.counting import Counter
 from archsearch.space.many.grid import Grid
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
 
-Costs = dict[str, IntArray]
 SMALL = 60_000  # assignments up to which a space is enumerated
 FIRST, LARGEST = 512, 1 << 16  # free draws in the first block, and in the largest
 PATIENCE = 1 << 22  # free draws without a new candidate, before there are no more
@@ -124,7 +123,7 @@ class Feasible:
     def costs(self, codes: IntArray) -> Costs:
         """Exact costs of any rows by name: params, flops, macs, activations, memory (bytes), each (n,)."""
         counts, _ = self.counter.count(codes)
-        return self._named(counts)
+        return by_name(self._space, counts)
 
     def use(self, row: Sequence[int] | IntArray) -> None:
         """The candidate is never handed out again."""
@@ -188,7 +187,7 @@ class Feasible:
         counts, possible = self.counter.count(rows, chunk=len(rows))
         fits = possible
         if self._budgeted:
-            fits = fits & self._space.budget.admits_many(self._named(counts))
+            fits = fits & self._space.budget.admits_many(by_name(self._space, counts))
         return np.ascontiguousarray(rows[fits], np.int32)
 
     def _only_unused(self, rows: IntArray) -> IntArray:
@@ -216,8 +215,3 @@ class Feasible:
         settled = np.unique(settled, axis=0)
         changed: IntArray = settled[(settled != row).any(1)]
         return changed
-
-    def _named(self, counts: IntArray) -> Costs:
-        named: dict[str, IntArray] = dict(zip(NAMES, counts.T, strict=True))
-        memory = self._space.training_bytes(named["params"], named.pop("saved"), named.pop("largest"))  # type: ignore[arg-type]
-        return {**named, "memory": np.asarray(memory)}

@@ -115,11 +115,14 @@ class Grid:
                 ball = rng.integers(0, values + turn, count)
                 drawn[turn] = np.where(ball < values, ball, drawn[np.maximum(ball - values, 0), rows])
             codes[list(encoding.columns)] = drawn
-        return self._canonical(codes, None)
+        self._resolve(codes, write=True)
+        return codes.T
 
     def settle(self, codes: IntArray, rng: np.random.Generator) -> IntArray:
         """(n, columns), canonical. A choice that is asked and has no code gets a drawn one."""
-        return self._canonical(np.ascontiguousarray(codes.T, np.int32), rng)
+        columns = np.ascontiguousarray(codes.T, np.int32)
+        self._resolve(columns, rng, write=True)
+        return columns.T
 
     def resolve(self, codes: IntArray) -> Resolved:
         """What canonical rows, (n, columns), say of every parameter."""
@@ -209,10 +212,6 @@ class Grid:
         )
 
     # ---- the rules, (columns, n) codes
-
-    def _canonical(self, codes: IntArray, rng: np.random.Generator | None) -> IntArray:
-        self._resolve(codes, rng, write=True)
-        return codes.T
 
     def _resolve(
         self, codes: IntArray, rng: np.random.Generator | None = None, *, write: bool = False, until: str = ""

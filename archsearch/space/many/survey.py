@@ -16,7 +16,7 @@ import numpy as np
 
 from archsearch.space.choices import Scalar
 from archsearch.space.many.columns import BoolArray, FloatArray, IntArray
-from archsearch.space.many.cost_table import NAMES
+from archsearch.space.many.cost_table import by_name
 from archsearch.space.many.counting import Counter
 from archsearch.space.many.grid import Grid
 
@@ -140,9 +140,7 @@ class _Surveyor:
 
     def _counted(self, rows: IntArray) -> tuple[dict[str, IntArray], BoolArray]:
         counts, possible = self._counter.count(rows, chunk=len(rows))
-        named: dict[str, Any] = dict(zip(NAMES, counts.T, strict=True))
-        memory = self._space.training_bytes(named["params"], named.pop("saved"), named.pop("largest"))
-        return {**named, "memory": np.asarray(memory)}, possible
+        return by_name(self._space, counts), possible
 
     def _bounds(self, costs: Mapping[str, IntArray], possible: BoolArray) -> tuple[list[BoundShare], BoolArray]:
         bounded = [(name, bound) for name, bound in self._space.budget.bounds() if name in costs]
