@@ -6,28 +6,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
+from archsearch.architecture.quantities import Cost
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.errors import InputError, Problem
 from archsearch.reading.model import StrictModel
 from archsearch.reading.numbers import COUNT_ALLOWED, COUNT_PATTERN, format_count, parse_count
-
-
-class Costs(Protocol):
-    """Anything that has the four counts, as archsearch.architecture.cost.Cost has."""
-
-    @property
-    def flops(self) -> int: ...  # noqa: D102
-    @property
-    def params(self) -> int: ...  # noqa: D102
-    @property
-    def macs(self) -> int: ...  # noqa: D102
-    @property
-    def activations(self) -> int: ...  # noqa: D102
-
+from archsearch.space.domains import as_tuple
 
 Count = Annotated[
     int,
@@ -38,7 +26,7 @@ Count = Annotated[
 ]
 Window = Annotated[
     tuple[Count, Count],
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    BeforeValidator(as_tuple),
     Allowed("a list of two counts [low, high]"),
 ]
 
@@ -64,7 +52,7 @@ Milliseconds = Annotated[
 ]
 TimeWindow = Annotated[
     tuple[Milliseconds, Milliseconds],
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    BeforeValidator(as_tuple),
     Allowed("a list of two times [low, high]"),
 ]
 
@@ -136,8 +124,7 @@ class Price:
 
     def to_dict(self) -> dict[str, int | float]:
         """What the ledger keeps."""
-        counts = {"params": self.params, "flops": self.flops, "macs": self.macs, "activations": self.activations}
-        return {**counts, "memory": self.memory} | ({} if self.latency is None else {"latency": self.latency})
+        return {name: cost for name, cost in vars(self).items() if cost is not None}
 
 
 class Budget(StrictModel):
@@ -161,7 +148,7 @@ class Budget(StrictModel):
         None, description="Milliseconds of a forward pass, measured on the trials' device before a trial starts."
     )
 
-    def admits(self, cost: Costs) -> bool:
+    def admits(self, cost: Cost | Price) -> bool:
         """Whether a network of this cost keeps every bound; a latency that is not measured yet keeps it."""
         return all(over <= 0 for over in self.violations(cost).values())
 
@@ -175,7 +162,7 @@ class Budget(StrictModel):
                 admitted = admitted & (True if high is None else counts[name] <= high)
         return admitted
 
-    def violations(self, cost: Costs) -> dict[str, float]:
+    def violations(self, cost: Cost | Price) -> dict[str, float]:
         """By which share each bound is exceeded: cost / high - 1, or 1 - cost / low; at most 0 where it is kept.
 
         The same names in the same order for every cost: flops.min, flops.max, ...

@@ -8,7 +8,8 @@ from dataclasses import replace
 from archsearch.reading.document import Document
 from archsearch.reading.errors import Problem
 from archsearch.reading.validation import unknown_field
-from archsearch.space.parameters import Parameter, Term, allowed_for, check_value, per_stage_values, vocabulary
+from archsearch.space.domains import PerStage
+from archsearch.space.parameters import Parameter, Term, allowed_for, check_value, vocabulary
 
 
 def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[str, Parameter], list[Problem]]:
@@ -51,22 +52,16 @@ def _resolve(document: Document, parameter: Parameter, terms: Mapping[str, Term]
         # Within a group a bare name means the group's own parameter first.
         names = [full for full in (f"{parameter.term.group}.{name}", name) if full in terms]
         if not names:
-            problems.append(unknown_field(document, loc, [_as_written(term) for term in terms.values()]))
+            options = [term.name if term.of_network else term.field for term in terms.values()]
+            problems.append(unknown_field(document, loc, options))
             continue
-        written = document.data
-        for key in loc:
-            written = written[key]
+        written = document.at(loc)
         for index, value in enumerate(values):
             at = (*loc, index) if isinstance(written, list) else loc
             if problem := check_value(document, terms[names[0]], value, at):
                 problems.append(problem)
         conditions.append((names[0], values))
     return replace(parameter, conditions=tuple(conditions))
-
-
-def _as_written(term: Term) -> str:
-    """In a condition."""
-    return term.name if term.of_network else term.field
 
 
 def _visit(
@@ -106,9 +101,9 @@ def _lengths(document: Document, parameters: dict[str, Parameter]) -> list[Probl
     return [
         document.problem(
             (*parameter.term.loc, "values"),
-            f"{parameter.name} has {count} values",
+            f"{parameter.name} has {len(parameter.value.values)} values",
             allowed=f"{stages} values, one for each stage that there can be",
         )
         for parameter in parameters.values()
-        if (count := per_stage_values(parameter)) is not None and count != stages
+        if isinstance(parameter.value, PerStage) and len(parameter.value.values) != stages
     ]

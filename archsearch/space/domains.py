@@ -25,7 +25,8 @@ def _scalar(value: Any) -> Any:
     return value
 
 
-def _as_tuple(value: Any) -> Any:
+def as_tuple(value: Any) -> Any:
+    """A list as a tuple, which strict models ask for; anything else as it is."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -37,7 +38,7 @@ def _as_tuples(value: Any) -> Any:
 
 _PLAIN = {"type": ["string", "number", "boolean", "null"]}
 Plain = Annotated[Scalar, BeforeValidator(_scalar), Allowed("a plain value"), WithJsonSchema(_PLAIN)]
-Options = Annotated[tuple[Plain, ...], BeforeValidator(_as_tuple)]
+Options = Annotated[tuple[Plain, ...], BeforeValidator(as_tuple)]
 Condition = Annotated[
     dict[str, tuple[Plain, ...]],
     BeforeValidator(_as_tuples),
@@ -126,7 +127,7 @@ class Choice(Domain):
 class Integers(Domain):
     """An integer from low to high, both among them."""
 
-    bounds: Annotated[tuple[int, int], BeforeValidator(_as_tuple), Allowed("a list of two integers [low, high]")] = (
+    bounds: Annotated[tuple[int, int], BeforeValidator(as_tuple), Allowed("a list of two integers [low, high]")] = (
         Field(alias="int", description="Lowest and highest value.")
     )
     step: int = Field(1, ge=1, description="Distance of neighbouring values; high - low is a multiple of it.")
@@ -161,7 +162,7 @@ class Integers(Domain):
 class Reals(Domain):
     """A number from low to high."""
 
-    bounds: Annotated[tuple[float, float], BeforeValidator(_as_tuple), Allowed("a list of two numbers [low, high]")] = (
+    bounds: Annotated[tuple[float, float], BeforeValidator(as_tuple), Allowed("a list of two numbers [low, high]")] = (
         Field(alias="float", description="Lowest and highest value.")
     )
     step: float | None = Field(None, gt=0, description="Distance of neighbouring values; left out: any number between.")

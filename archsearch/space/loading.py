@@ -9,14 +9,14 @@ from typing import Any, Literal
 from pydantic import Field
 
 from archsearch.reading.document import Document
-from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.errors import InputError
 from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import ordered, try_validate
 from archsearch.reading.yaml import read
 from archsearch.space.budget import Budget
 from archsearch.space.choices import RandomChoices
 from archsearch.space.conditions import connect
-from archsearch.space.datasets import facts
+from archsearch.space.datasets import DataFacts, facts
 from archsearch.space.overrides import apply
 from archsearch.space.parameters import Parameter, read_parameters
 from archsearch.space.reach import refuse_if_unreachable
@@ -115,15 +115,13 @@ def _resolve(
     )
 
 
-def _located_facts(data: DataSettings, document: Document) -> Any:
+def _located_facts(data: DataSettings, document: Document) -> DataFacts:
     try:
         return facts(data)
     except InputError as error:
         cause = error.problems[0]
         text = f"{cause.message} ({cause.file})"
-        loc = ("data", "root")
-        problem: Problem = document.problem(loc, text, allowed=cause.allowed, hint=cause.hint)
-        raise InputError(problem) from None
+        raise InputError(document.problem(("data", "root"), text, allowed=cause.allowed, hint=cause.hint)) from None
 
 
 def _settled(data: DataSettings, document: Document) -> tuple[DataSettings, tuple[str, ...]]:

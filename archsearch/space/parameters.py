@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic import Field, ValidationError
@@ -18,7 +18,7 @@ from archsearch.reading.errors import Problem
 from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import did_you_mean, try_validate, unknown_field, wrong_value
 from archsearch.space.choices import Choices, Scalar
-from archsearch.space.domains import Domain, PerStage, kind_of
+from archsearch.space.domains import Domain, kind_of
 
 DOMAINS = ("a plain value", "{choice: [...]}", "{int: [low, high]}", "{float: [low, high]}")
 EACH_STAGE = "{each: stage, values: [...]}"
@@ -61,10 +61,10 @@ class Term:
         """What a file may write for it, as text."""
         return ", ".join(DOMAINS) + (f", or {EACH_STAGE}" if self.per_stage else "")
 
-    @property
+    @cached_property
     def info(self) -> FieldInfo:
         """The field's description, default and constraints."""
-        return _info(self.owner, self.field)
+        return self.owner.model_fields[self.field]
 
     def default(self, stage: int = 0) -> Scalar:
         """Its value where a space does not set it; `stage` counts from 0. The first stage keeps its input's size."""
@@ -77,11 +77,6 @@ class Term:
     def required(self) -> bool:
         """Whether the model has no default for it."""
         return self.info.is_required()
-
-
-@cache
-def _info(model: type[StrictModel], field: str) -> FieldInfo:
-    return model.model_fields[field]  # pydantic takes a microsecond for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,17 +92,17 @@ class Parameter:
         """The term's name."""
         return self.term.name
 
-    @property
+    @cached_property
     def domain(self) -> Domain | None:
         """The domain, where there is one."""
         return self.value if isinstance(self.value, Domain) else None
 
-    @property
+    @cached_property
     def each(self) -> bool:
         """Whether every stage has a value of its own."""
         return self.domain is not None and self.domain.each is not None
 
-    @property
+    @cached_property
     def direction(self) -> int:
         """1 where its stages' values never fall, -1 where they never rise, 0 where they have no order."""
         order = self.domain.order if self.domain is not None else None
@@ -153,57 +148,46 @@ def groups() -> Mapping[str, type[StrictModel]]:
     }
 
 
-def read_parameters(document: Document) -> tuple[dict[str, Parameter], list[Problem]]:
-    """What a file's `space:` says, each parameter checked against its own constraints; and what is wrong with it."""
+def read_parameters(document: Document, loc: Loc = ("space",)) -> tuple[dict[str, Parameter], list[Problem]]:
+    """What a file's `space:` (a mapping), or the group at `loc`, says: each parameter checked against its own
+    constraints; and what is wrong with it."""
+    group = ".".join(map(str, loc[1:]))
+    names = [*groups()[group].model_fields] if group else [*(n for n in vocabulary() if "." not in n), *groups()]
+    written = document.at(loc)
+    if not isinstance(written, dict):
+        allowed = f"a mapping of the words {', '.join(names)}"
+        return {}, [document.problem(loc, f"{group} is {shorten(written)}", allowed=allowed)]
     parameters: dict[str, Parameter] = {}
     problems: list[Problem] = []
-    space = document.data["space"]
-    if not isinstance(space, dict):
-        text = f"space is {shorten(space)}"
-        return {}, [document.problem(("space",), text, allowed="a mapping of words, such as depth: 3")]
-    top = [name for name in vocabulary() if "." not in name]
-    for key, value in space.items():
-        if key in groups():
-            _read_group(document, key, value, parameters, problems)
-        elif key in top:
-            read_parameter(document, vocabulary()[key], value, parameters, problems)
+    for key, value in written.items():
+        if key not in names:
+            problems.append(unknown_field(document, (*loc, key), names))
+        elif key in groups():
+            members, wrong = read_parameters(document, (*loc, key))
+            parameters |= members
+            problems += wrong
         else:
-            problem = unknown_field(document, ("space", key), [*top, *groups()])
-            problems.append(problem)
+            read_parameter(document, vocabulary()[f"{group}.{key}" if group else key], value, parameters, problems)
     return parameters, problems
-
-
-def _read_group(
-    document: Document, group: str, value: Any, parameters: dict[str, Parameter], problems: list[Problem]
-) -> None:
-    fields = list(groups()[group].model_fields)
-    if not isinstance(value, dict):
-        allowed = f"a mapping of the words {', '.join(fields)}"
-        problems.append(document.problem(("space", group), f"{group} is {shorten(value)}", allowed=allowed))
-        return
-    for key, member in value.items():
-        if key in fields:
-            read_parameter(document, vocabulary()[f"{group}.{key}"], member, parameters, problems)
-        else:
-            problems.append(unknown_field(document, ("space", group, key), fields))
 
 
 def read_parameter(
     document: Document, term: Term, value: Any, parameters: dict[str, Parameter], problems: list[Problem]
 ) -> None:
     """Adds what a file says of a term to `parameters`, or what is wrong with that to `problems`."""
-    result, wrong = _read_domain(document, term, value) if isinstance(value, dict) else (value, [])
+    wrong: list[Problem] = []
     if isinstance(value, list):
         options = shorten(value)
         hint = f"write {{choice: {options}}} to search" + (
             f", or {{each: stage, values: {options}}} to fix one a stage" if term.per_stage else ""
         )
         wrong = [document.problem(term.loc, f"{term.name} is a list", allowed=term.domains, hint=hint)]
-    if not wrong:
-        wrong = _check_values(document, term, result)
+    elif isinstance(value, dict):
+        value, wrong = _read_domain(document, term, value)
+    wrong = wrong or _check_values(document, term, value)
     problems.extend(wrong)
     if not wrong:
-        parameters[term.name] = Parameter(term=term, value=result)
+        parameters[term.name] = Parameter(term=term, value=value)
 
 
 def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple[Any, list[Problem]]:
@@ -227,22 +211,18 @@ def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple
 
 
 def _check_values(document: Document, term: Term, value: Any) -> list[Problem]:
-    match value:
-        case Domain():
-            source = next(k for k in ("choice", "int", "float", "values") if k in _data(document, term.loc))
-            loc = (*term.loc, source)
-            for index, probe in enumerate(value.probes()):
-                inside = source in ("choice", "values")
-                at: Loc = (*loc, index) if inside else (*loc, 0 if index == 0 else 1)
-                if problem := check_value(document, term, probe, at):
-                    return [problem]
-            if value.order and not all(_is_number(probe) for probe in value.probes()):
-                text = f"{term.name} has an order, and values that are no numbers"
-                return [document.problem((*term.loc, "order"), text, allowed="order among numbers")]
-            return []
-        case _:
-            problem = check_value(document, term, value, term.loc)
-            return [problem] if problem else []
+    if not isinstance(value, Domain):
+        problem = check_value(document, term, value, term.loc)
+        return [problem] if problem else []
+    source = next(k for k in ("choice", "int", "float", "values") if k in document.at(term.loc))
+    for index, probe in enumerate(value.probes()):
+        position = index if source in ("choice", "values") else min(index, 1)
+        if problem := check_value(document, term, probe, (*term.loc, source, position)):
+            return [problem]
+    if value.order and not all(_is_number(probe) for probe in value.probes()):
+        text = f"{term.name} has an order, and values that are no numbers"
+        return [document.problem((*term.loc, "order"), text, allowed="order among numbers")]
+    return []
 
 
 def check_value(document: Document, term: Term, value: Any, loc: Loc) -> Problem | None:
@@ -268,15 +248,3 @@ def _is_number(value: Scalar) -> bool:
 def allowed_for(term: Term) -> str:
     """What the term takes, as text."""
     return describe(step_into(term.owner, (term.field,)))
-
-
-def _data(document: Document, loc: Loc) -> Any:
-    data = document.data
-    for key in loc:
-        data = data[key]
-    return data
-
-
-def per_stage_values(parameter: Parameter) -> int | None:
-    """How many stages a parameter with a value for each names; None for every other."""
-    return len(parameter.value.values) if isinstance(parameter.value, PerStage) else None

@@ -58,9 +58,9 @@ def refuse_if_unreachable(space: SearchSpace) -> None:
         return
     problems = []
     for name, bound in bounds:
-        if bound.high is not None and _of(extreme := smallest(space, name), name) > bound.high:
+        if bound.high is not None and getattr((extreme := smallest(space, name)).cost, name) > bound.high:
             problems.append(_problem(space, name, "max", bound.high, extreme))
-        if bound.low is not None and _of(extreme := largest(space, name), name) < bound.low:
+        if bound.low is not None and getattr((extreme := largest(space, name)).cost, name) < bound.low:
             problems.append(_problem(space, name, "min", bound.low, extreme))
     if problems:
         raise InputError(*problems)
@@ -79,7 +79,7 @@ def refuse_if_unreachable(space: SearchSpace) -> None:
 def _problem(space: SearchSpace, name: str, end: str, limit: int, extreme: Extreme) -> Problem:
     bound = getattr(space.budget, name)
     prefix = "" if extreme.exact else "about "
-    reach = _of(extreme, name)
+    reach = getattr(extreme.cost, name)
     extreme_name, hint = (
         ("smallest", "raise the bound, or let depth, width or stages go lower")
         if end == "max"
@@ -93,11 +93,6 @@ def _problem(space: SearchSpace, name: str, end: str, limit: int, extreme: Extre
         allowed=f"{reach} or {'more' if end == 'max' else 'less'}",
         hint=hint,
     )
-
-
-def _of(extreme: Extreme, name: str) -> int:
-    value: int = getattr(extreme.cost, name)
-    return value
 
 
 def _extreme(space: SearchSpace, name: str, *, sign: int) -> Extreme:
@@ -138,8 +133,7 @@ def _everything(space: SearchSpace) -> list[Counted] | None:
     extent = space.networks()
     if not extent.exact or extent.count > MAX_EXACT:
         return None
-    walks = islice(every(lambda choices: _count(space, choices)), 4 * MAX_EXACT + 1)
-    networks = list(walks)
+    networks = list(islice(every(lambda choices: _count(space, choices)), 4 * MAX_EXACT + 1))
     if len(networks) > 4 * MAX_EXACT:
         return None  # sorted stages repeat combinations
     return [network for network in networks if network is not None]

@@ -18,17 +18,14 @@ from archsearch.space.rules import Assignment, in_order
 
 @dataclass
 class Candidate(Assignment):
-    """The values of one candidate by its parameters' names: a list, one a stage, of those that stages have."""
+    """The values of one candidate by its parameters' names: a list, one a stage, of those that stages have.
+
+    `stages` is 1 before it is settled, and for a training.
+    """
 
     values: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
+    stages: int = 1
     always = True
-
-    @property
-    def stages(self) -> int:
-        """How many there are; 1 before that is settled, and for a training."""
-        stages = self.values.get("stages", 1)
-        assert isinstance(stages, int)
-        return stages
 
     @property
     def most_stages(self) -> int:  # type: ignore[override]
@@ -47,6 +44,8 @@ class Candidate(Assignment):
 
     def active_stages(self, parameter: Parameter) -> list[int]:
         """The stages that have a value which was asked, counted from 0; of the network's parameters [0] or []."""
+        if not parameter.conditions:
+            return list(range(self.stages if parameter.term.per_stage else 1))
         if not parameter.term.per_stage:
             return [0] if self.holds(parameter) else []
         return [stage for stage in range(self.stages) if self.is_active(parameter, stage)]
@@ -65,6 +64,9 @@ class Candidate(Assignment):
         for stage, value in zip(active, in_order(parameter, answers), strict=True):
             values[stage] = value
         self.values[parameter.name] = values if term.per_stage else values[0]
+        if parameter.name == "stages":
+            assert isinstance(values[0], int)
+            self.stages = values[0]
 
 
 def draw(parameters: Mapping[str, Parameter], choices: Choices) -> Candidate:

@@ -49,7 +49,8 @@ def _space() -> dict[str, Any]:
 
 
 def _schema_of_term(term: Term) -> dict[str, Any]:
-    plain_schema = _schema_of_value(term)
+    field = term.owner.model_json_schema()["properties"][term.field]
+    plain_schema = {key: value for key, value in field.items() if key != "title"}
     description = plain_schema.pop("description", "")
     default = plain_schema.pop("default", None)
     kinds: list[type[Domain]] = [Choice]
@@ -64,11 +65,6 @@ def _schema_of_term(term: Term) -> dict[str, Any]:
     if default is not None:
         schema["default"] = default
     return {**schema, "anyOf": [plain_schema, *(_domain(kind, term, plain_schema) for kind in kinds)]}
-
-
-def _schema_of_value(term: Term) -> dict[str, Any]:
-    schema = term.owner.model_json_schema()["properties"][term.field]
-    return {key: value for key, value in schema.items() if key != "title"}
 
 
 def _domain(kind: type[Domain], term: Term, plain_schema: dict[str, Any]) -> dict[str, Any]:

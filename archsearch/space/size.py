@@ -101,13 +101,9 @@ class _Cases:
         for value in self._named[name]:
             if value not in named and domain.holds(value):
                 named.append(value)
-        unnamed: Any = _Unnamed()
+        unnamed: Any = object()  # equal to no value
         remaining = domain.count() - len(named)
         return [(value, 1) for value in named] + ([(unnamed, remaining)] if remaining > 0 else [])
-
-
-class _Unnamed:
-    """Stands for every value that no condition names; equal to none."""
 
 
 def _integer(count: float) -> int | float:
