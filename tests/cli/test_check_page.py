@@ -91,6 +91,14 @@ def foretold(tmp_path: Path, probe: dict[str, object] | None = None, **forecast:
     return "\n".join(_foretold(load_space(file), document))
 
 
+def test_the_page_says_what_ends_a_search_in_epochs(tmp_path: Path, capsys) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(SPACE)
+    for words, expected in (([], "on digits\n"), (["--set", "search.epochs=9"], "on digits, 9 epochs in all\n")):
+        assert main(["check", str(file), "--no-probe", *words]) == 0
+        assert f"6 trials of at most 2 epochs {expected}" in capsys.readouterr().out
+
+
 def test_the_page_says_how_a_search_ends(tmp_path: Path) -> None:
     rungs = "6.0 hours if none is stopped early"
     ends = "the wall time ends it"

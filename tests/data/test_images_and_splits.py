@@ -87,6 +87,14 @@ def test_a_stratified_draw_has_each_class_by_its_share(labels, seed, data):
         assert abs((labels[chosen] == label).sum() - exact) < 1
 
 
+def test_what_no_class_can_have_whole_goes_to_the_largest_remainders():
+    """Of 10 images 7 are drawn: 3.5, 2.1 and 1.4 of the classes."""
+    labels = np.repeat([0, 1, 2], [5, 3, 2])
+    chosen, rest = stratified(labels, 7, seed=0)
+    assert np.bincount(labels[chosen]).tolist() == [4, 2, 1]
+    assert np.bincount(labels[rest]).tolist() == [1, 1, 1]
+
+
 def test_the_bytes_of_a_set_are_those_of_all_images_and_labels():
     assert load_images(DataSettings()).nbytes == 1797 * (64 + 8)
 

@@ -55,3 +55,16 @@ def test_ticks_are_round_and_within_the_scale() -> None:
     assert canvas.x(0, 10).ticks(5) == [0, 2, 4, 6, 8, 10]
     assert canvas.y(0.81, 0.99).ticks(4) == pytest.approx([0.85, 0.9, 0.95])
     assert canvas.x(1e3, 1e6, log=True).ticks(6) == pytest.approx([1e3, 1e4, 1e5, 1e6])
+
+
+def test_an_axis_names_as_many_ticks_as_have_room() -> None:
+    canvas = Canvas(400, 200)
+    x, y = canvas.x(0, 10), canvas.y(0, 1)
+
+    def named(text: str) -> list[str]:
+        drawn = canvas.axes(x, y, x_name="", y_name="", x_text=lambda value: f"{text}{value:g}", y_text=str)
+        return re.findall(rf">({text}[\d.]+)<", drawn)
+
+    ticks = x.ticks(4 if canvas.narrow else 8)
+    assert named("n") == [f"n{value:g}" for value in ticks]
+    assert named("n" * 12) == [f"{'n' * 12}{value:g}" for value in ticks[::2]]
