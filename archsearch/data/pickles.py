@@ -20,11 +20,10 @@ class _Type:
     """Stands for numpy.dtype: a type code, and the byte order that follows as its state."""
 
     def __init__(self, code: object, *_: object) -> None:
-        self.code, self.order = code.decode("latin1") if isinstance(code, bytes) else code, "|"
+        self.code, self.order = _text(code), "|"
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        order = state[1]
-        self.order = order.decode("latin1") if isinstance(order, bytes) else order
+        self.order = _text(state[1])
 
     def numpy(self) -> np.dtype[Any]:
         if self.code not in CODES or self.order not in ("|", "<", ">", "="):
@@ -42,8 +41,7 @@ class _Array:
         self.fill(raw, dtype, shape, "F" if fortran else "C")
 
     def fill(self, raw: Any, dtype: _Type, shape: Any, order: Any) -> _Array:
-        data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
-        self.value = np.frombuffer(data, dtype.numpy()).reshape(shape, order="F" if order == "F" else "C")
+        self.value = _numbers(raw, dtype).reshape(shape, order="F" if order == "F" else "C")
         return self
 
 
@@ -60,8 +58,11 @@ def _from_buffer(raw: Any, dtype: _Type, shape: Any, order: Any) -> _Array:
 
 
 def _scalar(dtype: _Type, raw: Any) -> int:
-    data = raw.encode("latin1") if isinstance(raw, str) else bytes(raw)
-    return int(np.frombuffer(data, dtype.numpy())[0])
+    return int(_numbers(raw, dtype)[0])
+
+
+def _numbers(raw: Any, dtype: _Type) -> np.ndarray[Any, Any]:
+    return np.frombuffer(raw.encode("latin1") if isinstance(raw, str) else bytes(raw), dtype.numpy())
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:

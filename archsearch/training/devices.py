@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import torch
 
 from archsearch.reading.errors import refuse
-
-if TYPE_CHECKING:
-    import torch
-
-    from archsearch.space.settings import Precision, TrainingSettings
-
+from archsearch.space.settings import Precision, TrainingSettings
 
 CPUINFO = Path("/proc/cpuinfo")  # Linux alone has it
 
 
 def gpus() -> list[str] | None:
-    """Name and memory of each GPU; None where torch can use none. Raises ImportError where torch cannot be loaded."""
-    import torch
-
+    """Name and memory of each GPU; None where torch can use none."""
     if not torch.cuda.is_available():
         return None
     properties = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
@@ -29,8 +23,6 @@ def gpus() -> list[str] | None:
 
 def memory_in_use(device: torch.device) -> dict[str, float]:
     """`gpu_memory`: the share of the GPU's memory that all processes on it take; empty for a CPU."""
-    import torch
-
     if device.type != "cuda":
         return {}
     free, total = torch.cuda.mem_get_info(device)
@@ -39,8 +31,6 @@ def memory_in_use(device: torch.device) -> dict[str, float]:
 
 def resolve_device(name: str | torch.device) -> torch.device:
     """The device of this name; auto is a GPU where torch has one. Raises InputError for a GPU that is not there."""
-    import torch
-
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
@@ -51,8 +41,6 @@ def resolve_device(name: str | torch.device) -> torch.device:
 
 def usual_precision(settings: TrainingSettings, device: torch.device) -> Precision:
     """The precision of the settings; where that is auto, bfloat16 on a GPU that has it, else float32."""
-    import torch
-
     if settings.precision != "auto":
         return settings.precision
     return "bfloat16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
@@ -60,8 +48,6 @@ def usual_precision(settings: TrainingSettings, device: torch.device) -> Precisi
 
 def device_name(device: torch.device) -> str:
     """The processor's name as the system has it, so that a figure is never taken for another machine's."""
-    import torch
-
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if CPUINFO.is_file():

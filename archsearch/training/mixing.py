@@ -44,7 +44,8 @@ class Mixer:
         """
         if not self.mixes:
             return images, labels, labels, 1.0
-        pastes = self._pastes()
+        both = self.mixup > 0 and self.cutmix > 0
+        pastes = bool(self._rng.random() < 0.5) if both else self.cutmix > 0
         alpha = self.cutmix if pastes else self.mixup
         drawn, row, column = float(self._rng.beta(alpha, alpha)), *self._rng.random(2)
         if pastes:
@@ -55,11 +56,6 @@ class Mixer:
             images.lerp_(_turned(images), 1 - share)
         partners = labels.roll(1, 0)
         return (images, labels, partners, share) if share >= 0.5 else (images, partners, labels, 1 - share)
-
-    def _pastes(self) -> bool:
-        if self.mixup > 0 and self.cutmix > 0:
-            return bool(self._rng.random() < 0.5)
-        return self.cutmix > 0
 
 
 def _box(share: float, centre: float, side: int) -> slice:

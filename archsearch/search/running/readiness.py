@@ -69,9 +69,9 @@ def _gpus() -> Finding:
     """torch takes seconds to import, so it is asked only where the system has a GPU at all."""
     if not Path("/dev/nvidiactl").exists() and not Path("/proc/driver/nvidia").exists():
         return Finding("gpu", "ok", "none: trials run on the CPU")
-    from archsearch.training.devices import gpus
-
     try:
+        from archsearch.training.devices import gpus
+
         names = gpus()
     except ImportError as error:
         return Finding("gpu", "problem", f"torch cannot be imported: {error}", "install torch")

@@ -38,7 +38,6 @@ from archsearch.search.deciding.messages import (
     Weights,
 )
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.devices import memory_in_use
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -210,6 +209,8 @@ class TrialWorker:
         metrics = next(self._epochs)
         assert self._training is not None and self._train is not None
         number, pauses = self._train.number, metrics.epoch == self._train.pause
+        from archsearch.training.devices import memory_in_use
+
         measured = {**metrics.to_dict(), **memory_in_use(self._training.device)}
         # Not after the last epoch, from which nobody goes on.
         if not pauses and (metrics.epoch >= metrics.epochs or time.monotonic() < self._save_at):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from archsearch.data.images import ImageSet, SplitName
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
 
@@ -16,11 +17,6 @@ Batch = tuple[Tensor, Tensor]
 def parts(count: int, size: int) -> Iterator[slice]:
     """Slices of `size` that cover `count` elements, the last one perhaps shorter."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
-
-
-def channels_last(pixels: Tensor) -> Tensor:
-    """(N, C, H, W) -> (N, H, W, C), contiguous."""
-    return pixels.permute(0, 2, 3, 1).contiguous()
 
 
 def augmented(
@@ -60,3 +56,30 @@ def _arrived(batch: Batch, sent: torch.cuda.Event) -> Batch:
     for tensor in batch:
         tensor.record_stream(stream)  # its memory is not used anew before this stream is done with it
     return batch
+
+
+class SentFeed:
+    """Images that are not on the device: batches are sent to it one ahead, and cut there."""
+
+    def __init__(self, images: ImageSet, settings: TrainingSettings, device: torch.device) -> None:
+        self.images, self.settings, self.device = images, settings, device
+        self.count = len(images.train)
+        self._normalise = Normaliser(images.mean, images.std, device)
+
+    def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
+        """Augmented batches of the training images `order`."""
+        draws = Draws.draw(len(order), self.images.shape[1:], self.settings, generator).to(self.device)
+        batches = self._batches("train", order, batch_size, generator)
+        yield from augmented(ahead(batches, self.device), draws, self._normalise, self.settings)
+
+    def evaluation(self, split: SplitName, batch_size: int) -> Iterator[Batch]:
+        """Normalised batches of a split."""
+        order = torch.arange(len(self.images.split(split)))
+        for pixels, labels in ahead(self._batches(split, order, batch_size), self.device):
+            yield self._normalise(pixels.permute(0, 2, 3, 1).contiguous()), labels
+
+    def _batches(
+        self, split: SplitName, order: Tensor, batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        """Pixels (N, C, H, W) and labels in the host's memory, of the images `order` of a split."""
+        raise NotImplementedError

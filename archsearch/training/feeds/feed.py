@@ -19,7 +19,7 @@ from archsearch.data.laid_out import RowsSplit, rows_of
 from archsearch.data.streaming import StreamedImages
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows, as_pixels
-from archsearch.training.feeds.batches import Batch, ahead, augmented, channels_last, parts
+from archsearch.training.feeds.batches import Batch, SentFeed, parts
 
 DEVICE_SHARE = 0.25  # of a GPU's free memory: networks, and other trials' images, need the rest
 
@@ -92,33 +92,18 @@ class DeviceFeed:
             yield self._windows.normalise(pixels[part]), labels[part]
 
 
-class HostFeed:
-    """Images in the host's memory: each batch is gathered there into pinned memory, sent, and cut on the device.
+class HostFeed(SentFeed):
+    """Images in the host's memory: each batch is gathered there into pinned memory.
 
     A batch is pinned, not the set: pages that are locked for good are lost to everybody else.
     """
 
-    def __init__(self, images: ImageSet, settings: TrainingSettings, device: torch.device) -> None:
-        self.images, self.settings, self.device = images, settings, device
-        self.count = len(images.train)
-        self._normalise = Normaliser(images.mean, images.std, device)
-
-    def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
-        """Augmented batches of the training images `order`, sent one ahead."""
-        draws = Draws.draw(len(order), self.images.shape[1:], self.settings, generator).to(self.device)
-        batches = self._gathered("train", order.numpy(), batch_size)
-        yield from augmented(ahead(batches, self.device), draws, self._normalise, self.settings)
-
-    def evaluation(self, split: SplitName, batch_size: int) -> Iterator[Batch]:
-        """Normalised batches of a split, sent one ahead."""
-        batches = self._gathered(split, np.arange(len(self.images.split(split))), batch_size)
-        for pixels, labels in ahead(batches, self.device):
-            yield self._normalise(channels_last(pixels)), labels
-
-    def _gathered(self, split: SplitName, order: np.ndarray, batch_size: int) -> Iterator[Batch]:
+    def _batches(
+        self, split: SplitName, order: Tensor, batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
         source, pinned = self.images.split(split), self.device.type == "cuda"
         for part in parts(len(order), batch_size):
-            index = order[part]
+            index = order[part].numpy()
             pixels = torch.empty((len(index), *self.images.shape), dtype=torch.uint8, pin_memory=pinned)
             labels = torch.empty(len(index), dtype=torch.int64, pin_memory=pinned)
             np.take(source.images, index, 0, out=pixels.numpy(), mode="clip")  # clip: straight into `out`

@@ -11,9 +11,9 @@ import ctypes
 import math
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,51 +26,38 @@ from archsearch.data.images import SplitName
 from archsearch.data.streaming import FilesOnDisk, StreamedImages
 from archsearch.reading.errors import InputError, Problem
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feeds.augmentation import Draws, Normaliser
-from archsearch.training.feeds.batches import Batch, ahead, augmented, channels_last, parts
+from archsearch.training.feeds.batches import Batch, SentFeed
 from archsearch.training.feeds.resizing import RATIO
 
 MOST_WORKERS = 16
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 
 
-class StreamFeed:
+class StreamFeed(SentFeed):
     """A feed of images on disk. Raises InputError, in the middle of an epoch, for a file that cannot be read."""
 
     def __init__(
         self, images: StreamedImages, settings: TrainingSettings, device: torch.device, workers: int | None = None
     ) -> None:
-        self.images, self.settings, self.device = images, settings, device
-        self.count = len(images.train)
-        self._workers = workers
-        self._normalise = Normaliser(images.mean, images.std, device)
-
-    def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
-        """Augmented batches of the training images `order`, read and sent ahead."""
-        smallest, on_device = self.settings.resized_crop, self.settings.model_copy(update={"resized_crop": 0.0})
-        draws = Draws.draw(len(order), self.images.shape[1:], on_device, generator).to(self.device)
-        seeds = torch.randint(2**62, (len(order),), generator=generator) if smallest else torch.zeros_like(order)
-        batches = self._read("train", order, seeds, batch_size, smallest)
-        yield from augmented(ahead(batches, self.device), draws, self._normalise, on_device)
-
-    def evaluation(self, split: SplitName, batch_size: int) -> Iterator[Batch]:
-        """Normalised batches of a split, read and sent ahead."""
-        order = torch.arange(len(self.images.split(split)))
-        for images, labels in ahead(self._read(split, order, torch.zeros_like(order), batch_size, 0.0), self.device):
-            yield self._normalise(channels_last(images)), labels
+        super().__init__(images, settings.model_copy(update={"resized_crop": 0.0}), device)
+        self._workers, self._smallest = workers, settings.resized_crop
 
     @property
     def workers(self) -> int:
         """How many processes read: settled when reading begins, for a trial sets its threads after the feed is made."""
         return usual_workers(self.device) if self._workers is None else self._workers
 
-    def _read(self, name: SplitName, order: Tensor, seeds: Tensor, size: int, smallest: float) -> Iterator[Batch]:
-        """Pixels (N, C, H, W), a view of (N, H, W, C), and labels, on the host."""
-        split = self.images.split(name)
-        assert isinstance(split.images, FilesOnDisk)
+    def _batches(
+        self, split: SplitName, order: Tensor, batch_size: int, generator: torch.Generator | None = None
+    ) -> Iterator[Batch]:
+        """Of a training, which has a `generator`, resized crops; their pixels are a view of (N, H, W, C)."""
+        source, smallest = self.images.split(split), self._smallest if generator is not None else 0.0
+        assert isinstance(source.images, FilesOnDisk)
+        seeds = torch.randint(2**62, (len(order),), generator=generator) if smallest else torch.zeros_like(order)
         loader = DataLoader(
-            _Files(split.images, split.labels, smallest),
-            batch_sampler=_Batches(order, seeds, size),
+            _Files(source.images, source.labels, smallest),
+            batch_size=batch_size,
+            sampler=torch.stack([order, seeds], 1).numpy(),
             collate_fn=_collated,
             num_workers=self.workers,
             pin_memory=self.device.type == "cuda",
@@ -96,45 +83,22 @@ def _dies_with_its_reader(_: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-class _Sample(NamedTuple):
-    """An image by its number, and the seed of what is drawn for it."""
-
-    number: int
-    seed: int
-
-
-class _Batches:
-    """The samples of each batch, in order."""
-
-    def __init__(self, order: Tensor, seeds: Tensor, size: int) -> None:
-        self._order, self._seeds, self._size = order, seeds, size
-
-    def __len__(self) -> int:
-        return math.ceil(len(self._order) / self._size)
-
-    def __iter__(self) -> Iterator[list[_Sample]]:
-        for part in parts(len(self._order), self._size):
-            yield [*map(_Sample, self._order[part].tolist(), self._seeds[part].tolist())]
-
-
 class _Files(Dataset[Any]):
-    """Reads one image: its pixels (H, W, 3) and its label, or what is wrong with it."""
+    """Reads one image, by its number and the seed of its crop: its pixels (H, W, 3) and its label, or what is wrong
+    with it."""
 
     def __init__(self, files: FilesOnDisk, labels: npt.NDArray[np.int64], smallest: float) -> None:
         self._files, self._labels = files, labels
-        self._read: Callable[[Path, int], npt.NDArray[np.uint8]] = (
-            ResizedCrops(files.size, smallest) if smallest else self._centred
-        )
+        self._crop = ResizedCrops(files.size, smallest) if smallest else None
 
-    def __getitem__(self, sample: _Sample) -> tuple[npt.NDArray[np.uint8], int] | Problem:
+    def __getitem__(self, sample: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], int] | Problem:
+        number, seed = sample.tolist()
+        path = self._files.path(number)
         try:
-            image = self._read(self._files.path(sample.number), sample.seed)
+            image = self._crop(path, seed) if self._crop is not None else pixels(path, self._files.size)
         except InputError as error:  # which a process could not hand over as it is
             return error.problems[0]
-        return image, int(self._labels[sample.number])
-
-    def _centred(self, path: Path, seed: int) -> npt.NDArray[np.uint8]:
-        return pixels(path, self._files.size)
+        return image, int(self._labels[number])
 
 
 class ResizedCrops:

@@ -79,8 +79,7 @@ class Timings:
 
     def epoch_seconds(self, architecture: Architecture, *, train: int, validation: int, batch: int) -> float:
         """Predicted seconds of an epoch on `train` images in batches of `batch` and its `validation` images."""
-        counted, size = cost(architecture), min(batch, train)
-        costs = {"macs": counted.macs, "activations": counted.activations, "layers": depth(architecture)}
+        costs, size = _counts(architecture), min(batch, train)
         training = self.train.predict(costs)[0] * (train // size * size)  # of whole batches alone
         return float(training + self.evaluate.predict(costs)[0] * validation)
 
@@ -160,6 +159,12 @@ def depth(architecture: Architecture) -> int:
     return sum(isinstance(layer.op, Conv | Linear) for layer in counted)
 
 
+def _counts(architecture: Architecture) -> dict[str, int]:
+    """What the lines through the timings are lines of."""
+    counted = cost(architecture)
+    return {"macs": counted.macs, "activations": counted.activations, "layers": depth(architecture)}
+
+
 def synthetic(shape: tuple[int, int, int], classes: int, *, train: int, validation: int, test: int = 2) -> ImageSet:
     """Random pixels (seed 0) of this (channels, height, width) with random labels."""
     rng = np.random.default_rng(0)
@@ -212,12 +217,9 @@ class _Timer:
             began = self._clock()
             self.training.evaluate("test")
             evaluations.append(self._clock() - began)
-        counted = cost(self._network)
         return Timing(
             digest=digest(self._network),
-            macs=counted.macs,
-            activations=counted.activations,
-            layers=depth(self._network),
+            **_counts(self._network),
             images=self._batch,
             step=float(np.median(steps)),
             evaluated=self._evaluated,
