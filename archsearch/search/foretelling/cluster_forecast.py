@@ -7,7 +7,6 @@ the last trials train on, are counted, for they are paid for.
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,9 +16,8 @@ import numpy as np
 
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
-from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.foretelling.data_sheets import Cluster, Step, epoch_seconds
-from archsearch.search.foretelling.forecast import MOST_SIMULATED, affordable_trials, next_stretch
+from archsearch.search.foretelling.forecast import MOST_SIMULATED, affordable_trials, simulate
 from archsearch.space.many.columns import FloatArray
 from archsearch.space.search_settings import SearchSettings
 
@@ -146,7 +144,7 @@ def _seconds(
     bounds their steps, None where steps were measured."""
     batch, device = space.training.batch_size, cluster.device
     sizes = {"train": train, "validation": validation, "batch": batch}
-    if device is None or _is_at_hand(cluster, timings):
+    if device is None or _is_measured(cluster, timings):
         if timings is None:
             raise ValueError("cores are foretold from a probe")
         probed = np.array([timings.epoch_seconds(network, **sizes) for network in architectures])
@@ -162,16 +160,16 @@ def _seconds(
     return (low_seconds, high_seconds), device.source, shares
 
 
-def _is_at_hand(cluster: Cluster, timings: Timings | None) -> bool:
-    """Whether the probe ran on a GPU of the cluster's kind: then steps were measured."""
+def _is_measured(cluster: Cluster, timings: Timings | None) -> bool:
+    """Whether the probe's steps are the cluster's: it has cores, or GPUs of the kind that the probe ran on."""
     device = cluster.device
     if device is None or timings is None or timings.device != "cuda":
-        return False
+        return device is None
     return device.name.lower() in timings.device_name.lower().replace("rtx ", "rtx")
 
 
 def _precision(cluster: Cluster, space: SearchSpace, timings: Timings | None) -> str:
-    if timings is not None and (cluster.device is None or _is_at_hand(cluster, timings)):
+    if timings is not None and _is_measured(cluster, timings):
         return timings.precision
     precision, device = space.training.precision, cluster.device
     if precision != "auto":
@@ -182,8 +180,7 @@ def _precision(cluster: Cluster, space: SearchSpace, timings: Timings | None) ->
 def rehearse(
     search: SearchSettings, epochs: int, seconds: FloatArray, lanes: int, *, dearest_best: bool = False
 ) -> tuple[float, float]:
-    """Goes through a search's trials by an event list: (seconds from the first start to the last end, share of the
-    lanes' time in trials).
+    """(seconds from the first start to the last end, share of the lanes' time in trials) of a search.
 
     `seconds` of an epoch, (n,), are given to trials in a random order. The order of scores is the same at every
     rung: a random one, or by `dearest_best` the most expensive trials are promoted. Of a long search a part is gone
@@ -194,24 +191,7 @@ def rehearse(
     rng = np.random.default_rng(0)
     epoch_seconds = np.resize(rng.permutation(seconds), count)[rng.permutation(count)]
     scores = epoch_seconds + 1e-9 * rng.random(count) if dearest_best else rng.random(count)
-    stopping = search.early_stopping
-    grace = stopping.grace_epochs if stopping.kind == "asha" else epochs
-    rungs = Rungs(grace=grace, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
-    running: list[tuple[float, int, int]] = []  # when a trial comes to its rung: (seconds, trial, rung)
-    begun, clock, worked = 0, 0.0, 0.0
-    while True:
-        while len(running) < lanes:
-            stretch = next_stretch(rungs, begun, count, epochs=epochs, running=bool(running))
-            if stretch is None:
-                break
-            trial, start, end = stretch
-            begun += start == 0
-            spent = float(epoch_seconds[trial - 1]) * (end - start)
-            worked += spent
-            heapq.heappush(running, (clock + spent, trial, end))
-        if not running:
-            remaining = worked * (trials / count - 1)
-            total = clock + remaining / lanes
-            return total, (worked + remaining) / (total * lanes)
-        clock, trial, end = heapq.heappop(running)
-        rungs.record(trial, end, float(scores[trial - 1]))
+    clock, worked = simulate(search.early_stopping, epochs, epoch_seconds, scores, lanes=lanes)
+    remaining = worked * (trials / count - 1)
+    total = clock + remaining / lanes
+    return total, (worked + remaining) / (total * lanes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import os
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ import numpy as np
 from archsearch.architecture.spec import Architecture
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.space.datasets import validation_images
-from archsearch.space.search_settings import SearchSettings
+from archsearch.space.many.columns import FloatArray
+from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
 
 if TYPE_CHECKING:
@@ -109,20 +111,34 @@ def _limit(search: SearchSettings) -> float:
 def _unbounded_epochs(search: SearchSettings, epochs: int) -> float:
     """From going through the rungs with one worker and trials whose order is the same at every rung. Where rungs
     correlate less, more trials go on."""
-    stopping, trials = search.early_stopping, search.trials
-    if stopping.kind == "none":
-        return float(trials * epochs)
-    count = min(trials, MOST_SIMULATED)
-    scores = np.random.default_rng(0).permutation(count)
-    rungs = Rungs(grace=stopping.grace_epochs, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
-    trained = begun = 0
+    count = min(search.trials, MOST_SIMULATED)
+    scores = np.random.default_rng(0).permutation(count).astype(float)
+    _, trained = simulate(search.early_stopping, epochs, np.ones(count), scores, lanes=1)
+    return trained * search.trials / count
+
+
+def simulate(
+    stopping: EarlyStopping, epochs: int, epoch_seconds: FloatArray, scores: FloatArray, *, lanes: int
+) -> tuple[float, float]:
+    """(seconds from the first start to the last end, seconds of all lanes in trials) of n trials on so many lanes, gone
+    through by an event list. An epoch of each takes `epoch_seconds`, (n,); `scores`, (n,), order them at every rung."""
+    grace = stopping.grace_epochs if stopping.kind == "asha" else epochs
+    rungs = Rungs(grace=grace, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
+    running: list[tuple[float, int, int]] = []  # when a trial comes to its rung: (seconds, trial, rung)
+    begun, clock, worked = 0, 0.0, 0.0
     while True:
-        stretch = next_stretch(rungs, begun, count, epochs=epochs)
-        if stretch is None:
-            return trained * trials / count
-        trial, start, end = stretch
-        begun += start == 0
-        trained += end - start
+        while len(running) < lanes:
+            stretch = next_stretch(rungs, begun, len(scores), epochs=epochs, running=bool(running))
+            if stretch is None:
+                break
+            trial, start, end = stretch
+            begun += start == 0
+            spent = float(epoch_seconds[trial - 1]) * (end - start)
+            worked += spent
+            heapq.heappush(running, (clock + spent, trial, end))
+        if not running:
+            return clock, worked
+        clock, trial, end = heapq.heappop(running)
         rungs.record(trial, end, float(scores[trial - 1]))
 
 
