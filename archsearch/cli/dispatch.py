@@ -6,13 +6,13 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import typer
 
-from archsearch.cli.table import Verb, find
+from archsearch.cli.table import Verb
 from archsearch.experiment import DriverRunning
 from archsearch.reading.errors import InputError
 from archsearch.search.running.environment import HeadGone, RayFailed
@@ -24,28 +24,23 @@ class Failure(RuntimeError):
     """A verb failed for the reason that the message tells: exit code 1, and no traceback."""
 
 
-def app_of(name: str) -> typer.Typer:
-    """An empty Typer app, into which `command` puts the verb of that name. Its help is plain: rich takes a second."""
-    return typer.Typer(name=name, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-
-
-def command(app: typer.Typer) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator: the function is the app's verb, and its help ends with the verb's example."""
-    verb = find(app.info.name or "")
-    assert verb is not None, "a verb is in the table"
-    return app.command(
+def command_of(verb: Verb) -> Any:
+    """The verb's function as a Typer command, whose help ends with the verb's example and is plain: rich takes a
+    second."""
+    app = typer.Typer(name=verb.name, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    app.command(
         epilog=f"\b\nExample:\n  {verb.example}\n",
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
+    )(getattr(import_module(f"archsearch.cli.verbs.{verb.name}"), verb.name))
+    return typer.main.get_command(app)
 
 
 def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
     """Runs the verb and returns the exit code. An error is printed to stderr; with `debug` its traceback too."""
     try:
-        module = import_module(f"archsearch.cli.verbs.{verb.name}")
-        parsed = typer.main.get_command(module.app)
-        with parsed.make_context(f"archsearch {verb.name}", list(arguments)) as context:
-            code = parsed.invoke(context)
+        command = command_of(verb)
+        with command.make_context(f"archsearch {verb.name}", list(arguments)) as context:
+            code = command.invoke(context)
         sys.stdout.flush()
         return DONE if code is None else int(code)
     except typer.Exit as leaving:
@@ -57,13 +52,9 @@ def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
     except (KeyboardInterrupt, Exception) as error:
         if debug:
             traceback.print_exc()
-        return _explain(verb, error)
-
-
-def _explain(verb: Verb, error: BaseException) -> int:
-    text, code = _message(verb, error)
-    print(text, file=sys.stderr)
-    return code
+        text, code = _message(verb, error)
+        print(text, file=sys.stderr)
+        return code
 
 
 def _message(verb: Verb, error: BaseException) -> tuple[str, int]:

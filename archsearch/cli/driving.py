@@ -9,105 +9,53 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 from archsearch.cli.dispatch import DONE, FAILED, INTERRUPTED
 from archsearch.cli.reporting import report_at_the_end
 from archsearch.cli.showing.board import Board
-from archsearch.cli.showing.live import paints, watching
-from archsearch.cli.showing.printing import print_json, stdout_to_stderr, tell
+from archsearch.cli.showing.live import watching
+from archsearch.cli.showing.printing import paints, stdout_to_stderr, tell
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.search.running.interrupts import interruptible
+from archsearch.search.session import Session, drive
 from archsearch.space.space import SearchSpace
-
-if TYPE_CHECKING:
-    from archsearch.data.images import ImageSet
 
 SAVING = "interrupted: saving (Ctrl-C again leaves at once)"
 SHOW_CURSOR = b"\033[?25h\n"  # the live table hides it
 
 
-def drive_and_show(
-    space: SearchSpace,
-    folder: ExperimentFolder,
-    *,
-    address: str | None,
-    runtime_env: bool,
-    tracking_uri: str | None,
-    as_json: bool,
-    images: ImageSet | None = None,
-    force: bool = False,
-) -> int:
+def drive_and_show(space: SearchSpace, session: Session, *, as_json: bool) -> int:
     """Drives the search, prints its summary, writes its report; returns the exit code. Raises as `drive_shown`."""
-    summary = drive_shown(
-        space,
-        folder,
-        go_on=f"archsearch resume {shlex.quote(folder.argument)}",
-        address=address,
-        runtime_env=runtime_env,
-        tracking_uri=tracking_uri,
-        images=images,
-        force=force,
-    )
+    summary = drive_shown(space, session, go_on=f"archsearch resume {shlex.quote(session.folder.argument)}")
     if summary is None:
         return INTERRUPTED
-    report_at_the_end(folder)
-    report(summary, as_json=as_json)
+    report_at_the_end(session.folder)
+    show(summary, as_json=as_json)
     return DONE if summary["state"] == "finished" else FAILED
 
 
-def drive_shown(
-    space: SearchSpace,
-    folder: ExperimentFolder,
-    *,
-    go_on: str,
-    address: str | None = None,
-    runtime_env: bool = False,
-    tracking_uri: str | None = None,
-    images: ImageSet | None = None,
-    force: bool = False,
-    test: bool = True,
-) -> dict[str, Any] | None:
+def drive_shown(space: SearchSpace, session: Session, *, go_on: str) -> dict[str, Any] | None:
     """Drives the search and shows it on stderr; returns its summary, None after Ctrl-C.
 
     `go_on` is the command that continues the search, for the message after Ctrl-C. Raises what
     `archsearch.search.session.drive` raises, but for KeyboardInterrupt."""
-    from archsearch.search.session import Session, drive
-
+    folder = session.folder
     with Ledger.read(folder.ledger) as ledger:
-        before, name, spent = ledger.trials(), str(ledger.meta.get("name", folder.name)), ledger.driven_seconds()
-    wall_time = None if space.search.wall_time is None else max(0.0, space.search.wall_time - spent)
-    board = Board(
-        name=name,
-        planned=space.search.trials,
-        epochs=space.training.epochs,
-        wall_time=wall_time,
-        gpus=space.resources.gpu_share,
-    )
-    board.restore(before)
+        board = Board.of(folder, ledger, space.search, epochs=space.training.epochs, gpus=space.resources.gpu_share)
     try:
         with ExitStack() as stack:
             stack.enter_context(stdout_to_stderr())
             stack.enter_context(_quiet())
             stack.enter_context(_interruptible(board))
             observer = stack.enter_context(watching(board))
-            session = Session(
-                folder=folder,
-                observer=observer,
-                address=address,
-                runtime_env=runtime_env,
-                tracking_uri=tracking_uri,
-                images=images,
-                test=test,
-                force=force,
-                abandon=_leave,
-            )
-            summary: dict[str, Any] | None = drive(session)
+            summary: dict[str, Any] | None = drive(replace(session, abandon=_leave), observer)
     except KeyboardInterrupt:
         tell(f"archsearch: interrupted and saved; go on with:\n  {go_on}")
         summary = None
-    _tell_backlog(folder, tracking_uri)
+    _tell_backlog(folder, session.tracking_uri)
     return summary
 
 
@@ -131,14 +79,6 @@ def _tell_backlog(folder: ExperimentFolder, tracking_uri: str | None) -> None:
         behind = backlog(folder, tracking_uri) if trials else 0
     if behind:
         tell(f"MLflow is {behind:,} events behind; send them with:\n  archsearch sync {shlex.quote(folder.argument)}")
-
-
-def report(summary: dict[str, Any], *, as_json: bool) -> None:
-    """Prints the summary on stdout, as JSON or for a person."""
-    if as_json:
-        print_json(summary)
-    else:
-        show(summary)
 
 
 @contextmanager

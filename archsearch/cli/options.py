@@ -7,18 +7,12 @@ from typing import Annotated
 
 import typer
 
-SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE.yaml", show_default=False, help="A search-space file.")]
-Experiment = Annotated[
-    str, typer.Argument(metavar="EXPERIMENT", show_default=False, help="An experiment's name, or its folder.")
-]
+SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="A search-space file.")]
+Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's name, or its folder.")]
 OptionalExperiment = Annotated[
-    str | None,
-    typer.Argument(metavar="[EXPERIMENT]", show_default=False, help="An experiment's name, or its folder."),
+    str | None, typer.Argument(metavar="[EXPERIMENT]", help="An experiment's name, or its folder.")
 ]
-Network = Annotated[
-    str,
-    typer.Argument(metavar="ARCH", show_default=False, help="A name that `archsearch zoo` lists, or a YAML file."),
-]
+Network = Annotated[str, typer.Argument(metavar="ARCH", help="A name that `archsearch zoo` lists, or a YAML file.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Sets a word of the file, as training.epochs=3; may be repeated."),
@@ -26,23 +20,15 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON on stdout, an architecture a line.")]
 Address = Annotated[
-    str | None,
-    typer.Option(metavar="RAY", show_default=False, help="A running Ray, auto or HOST:PORT; left out: one of its own."),
+    str | None, typer.Option(metavar="RAY", help="A running Ray, auto or HOST:PORT; left out: one of its own.")
 ]
 RuntimeEnv = Annotated[
     bool, typer.Option("--runtime-env", help="With --address: the Ray's nodes get this archsearch, as it lies here.")
 ]
 TrackingUri = Annotated[
-    str | None,
-    typer.Option(
-        metavar="URI",
-        show_default=False,
-        help="MLflow's store; left out: MLFLOW_TRACKING_URI, or mlruns/mlflow.db.",
-    ),
+    str | None, typer.Option(metavar="URI", help="MLflow's store; left out: MLFLOW_TRACKING_URI, or mlruns/mlflow.db.")
 ]
-OutputFile = Annotated[
-    Path | None, typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Left out: stdout.")
-]
+OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Left out: stdout.")]
 Compiled = Annotated[
     bool, typer.Option("--compile", help="Through torch.compile: a minute of compiling first, then faster epochs.")
 ]

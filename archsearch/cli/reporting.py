@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archsearch.cli.showing.printing import tell
-from archsearch.experiment import ExperimentFolder, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
+from archsearch.reading.errors import InputError, refuse
 
 if TYPE_CHECKING:
     from archsearch.analysis.report import Context, Document
@@ -20,7 +21,6 @@ def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[
     Raises InputError for a ledger that cannot be read and an `output` that is no file, OSError where it cannot be
     written."""
     from archsearch.analysis.report import document, page, read_experiment
-    from archsearch.reading.errors import refuse
 
     path = output or folder.report
     if path.exists() and not path.is_file():
@@ -44,8 +44,6 @@ def report_at_the_end(folder: ExperimentFolder) -> None:
 def context_of(folder: ExperimentFolder) -> Context:
     """What the ledger does not hold and the report shows: how many trials the sampler drew at random, the networks of
     the literature that fit the budget, and MLflow's page. Without the first two where space.yaml cannot be read."""
-    from archsearch.experiment import Ledger
-    from archsearch.reading.errors import InputError
     from archsearch.search.confirming.contenders import baselines
     from archsearch.space.loading import load_space
     from archsearch.tracking import page_of
@@ -67,7 +65,6 @@ def context_of(folder: ExperimentFolder) -> Context:
 def drawn_at_random(folder: ExperimentFolder) -> Context:
     """Of `context_of` only how many trials the sampler drew at random: the literature's networks take a second."""
     from archsearch.analysis.report import Context
-    from archsearch.reading.errors import InputError
     from archsearch.search.proposing.samplers.registry import random_until
     from archsearch.space.loading import load_space
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Verb(NamedTuple):
-    """A verb of the command line; archsearch.cli.verbs.NAME holds its `app`."""
+    """A verb of the command line; it is the function of its name in archsearch.cli.verbs.NAME."""
 
     name: str
     group: str

@@ -49,7 +49,6 @@ class Session:
     why."""
 
     folder: ExperimentFolder
-    observer: Observer
     address: str | None = None
     runtime_env: bool = False
     tracking_uri: str | None = None
@@ -81,8 +80,8 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
             ledger.note("warm_start", carried.to_data())
 
 
-def drive(session: Session) -> dict[str, Any]:
-    """Runs or goes on with the folder's search until it ends; the summary of `summarise`.
+def drive(session: Session, observer: Observer) -> dict[str, Any]:
+    """Runs or goes on with the folder's search until it ends, as the observer is told; the summary of `summarise`.
 
     Raises DriverRunning where another driver holds the experiment, InputError for data that cannot be had and
     for a space that was changed, and KeyboardInterrupt once what ran is saved for `resume`.
@@ -93,20 +92,19 @@ def drive(session: Session) -> dict[str, Any]:
         with Ledger.open(session.folder.ledger) as ledger:
             refuse_if_changed(session.folder, ledger, trials=space.search.trials, force=session.force)
             clear_away(space, session.folder, ledger)
-            _search(session, space, ledger)
+            _search(session, space, ledger, observer)
     return summarise(session.folder)
 
 
-def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
+def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Observer) -> None:
     """Runs the search, with Ray and MLflow around it. The imports are here because each costs seconds, and bad input
     should not wait for them."""
     from archsearch.data.datasets import load_images
 
-    observer = session.observer
     observer.phase(f"loading {space.data.name}")
     images = session.images or load_images(space.data)
     ledger.begin({"data": images.digest, **circumstances()})
-    with _ends(session, ledger), _terminable():
+    with _ends(session, ledger, observer), _terminable():
         observer.phase("starting Ray")
         prepare(session.address)
         from archsearch.search.running.cluster import cluster, settle
@@ -116,9 +114,9 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
         with ExitStack() as stack:
             stack.enter_context(cluster(session.address, object_bytes=images.nbytes, ship=session.runtime_env))
             stack.enter_context(_terminable())
-            pool = _node_pool(session, images)
+            pool = _node_pool(session, images, observer)
             stack.callback(pool.stop)
-            resources, notes = settle(_shared(session, space, images, pool), owned=session.address is None)
+            resources, notes = settle(_shared(space, images, pool, observer), owned=session.address is None)
             for note in notes:
                 observer.phase(note)
             observer.phase("starting the workers")
@@ -142,20 +140,20 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger) -> None:
             _end(ledger, search.gave_up)  # MLflow ends while Ray does
 
 
-def _node_pool(session: Session, images: ImageSet) -> NodePool:
+def _node_pool(session: Session, images: ImageSet, observer: Observer) -> NodePool:
     """The nodes that get trials. Raises InputError where one of a cluster's runs other versions than this process."""
     from archsearch.data.streaming import some_files
     from archsearch.search.running.nodes import ClusterNodes, OwnNode
 
     if session.address is None:
         return OwnNode()
-    session.observer.phase("comparing the nodes' versions")
-    nodes = ClusterNodes(some_files(images), tell=session.observer.phase, abandon=session.abandon)
+    observer.phase("comparing the nodes' versions")
+    nodes = ClusterNodes(some_files(images), tell=observer.phase, abandon=session.abandon)
     nodes.compare()
     return nodes
 
 
-def _shared(session: Session, space: SearchSpace, images: ImageSet, pool: NodePool) -> ResourceSettings:
+def _shared(space: SearchSpace, images: ImageSet, pool: NodePool, observer: Observer) -> ResourceSettings:
     """The resources, `gpus_per_trial: auto` in numbers. Raises InputError where not one trial fits a GPU."""
     if space.resources.gpus_per_trial != "auto":
         return space.resources
@@ -163,7 +161,7 @@ def _shared(session: Session, space: SearchSpace, images: ImageSet, pool: NodePo
     from archsearch.search.running.packing import settled
 
     share, message = settled(space, images.nbytes, gpus_of(pool.admitted()))
-    session.observer.phase(message)
+    observer.phase(message)
     return space.resources.model_copy(update={"gpus_per_trial": share})
 
 
@@ -184,7 +182,7 @@ def _follow(session: Session) -> None:
 
 
 @contextmanager
-def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
+def _ends(session: Session, ledger: Ledger, observer: Observer) -> Iterator[None]:
     """At the end of the block the session's end is written to the ledger, and MLflow follows: what it cannot take in
     time is sent later, by `sync`, or by the next `resume` or `ui`."""
     patience = DRAIN
@@ -200,7 +198,7 @@ def _ends(session: Session, ledger: Ledger) -> Iterator[None]:
     finally:
         if ledger.total and not session.followers:
             _follow(session)
-        session.observer.phase("writing the rest to MLflow")
+        observer.phase("writing the rest to MLflow")
         for follower in session.followers:
             drain(follower, timeout=patience)
 

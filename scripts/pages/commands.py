@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
-
-import typer
 from typer.cli import get_docs_for_click
 
+from archsearch.cli.dispatch import command_of
 from archsearch.cli.table import HELP, NETWORKS, SEARCH, VERBS, Verb
 
 _INTRODUCTION = """\
@@ -38,7 +35,7 @@ def page() -> str:
 
 
 def _verb(verb: Verb) -> str:
-    command: Any = typer.main.get_command(import_module(f"archsearch.cli.verbs.{verb.name}").app)
+    command = command_of(verb)
     context = command.context_class(command, info_name=verb.name)
     text = get_docs_for_click(obj=command, ctx=context, indent=2, name=verb.name, call_prefix="archsearch")
     text = text.rstrip()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from archsearch.cli.dispatch import Failure, app_of, command, dispatch
+from archsearch.cli.dispatch import Failure, dispatch
 from archsearch.cli.table import find
 from archsearch.experiment import DriverRunning
 from archsearch.reading.errors import refuse
@@ -30,13 +30,10 @@ CASES = [
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize(("error", "code", "texts"), CASES, ids=lambda value: type(value).__name__)
 def test_an_error_is_a_line_and_an_exit_code(error, code, texts, debug, monkeypatch, capsys) -> None:
-    app = app_of("zoo")
-
-    @command(app)
     def zoo() -> None:
         raise error
 
-    monkeypatch.setattr("archsearch.cli.verbs.zoo.app", app)
+    monkeypatch.setattr("archsearch.cli.verbs.zoo.zoo", zoo)
     verb = find("zoo")
     assert verb is not None
     assert dispatch(verb, [], debug=debug) == code
@@ -48,13 +45,10 @@ def test_an_error_is_a_line_and_an_exit_code(error, code, texts, debug, monkeypa
 
 @pytest.mark.parametrize(("returned", "code"), [(None, 0), (0, 0), (1, 1)])
 def test_what_a_verb_returns_is_the_exit_code(returned, code, monkeypatch) -> None:
-    app = app_of("zoo")
-
-    @command(app)
     def zoo() -> int | None:
         return returned
 
-    monkeypatch.setattr("archsearch.cli.verbs.zoo.app", app)
+    monkeypatch.setattr("archsearch.cli.verbs.zoo.zoo", zoo)
     verb = find("zoo")
     assert verb is not None
     assert dispatch(verb, [], debug=False) == code

@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-import typer
 
 from archsearch.cli import main
+from archsearch.cli.dispatch import command_of
 from archsearch.cli.table import VERBS
 
 HEAVY = ("torch", "ray", "optuna", "mlflow", "pydantic", "typer", "rich", "yaml", "numpy")
@@ -77,16 +77,14 @@ def test_every_verbs_help_shows_its_example(verb, capsys) -> None:
 
 
 def test_the_surface_is_frozen() -> None:
-    from importlib import import_module
-
     found = {}
-    for word in WORDS:
-        command = typer.main.get_command(import_module(f"archsearch.cli.verbs.{word}").app)
+    for verb in VERBS:
+        command = command_of(verb)
         options = {
             text for p in command.params if p.param_type_name == "option" for text in (*p.opts, *p.secondary_opts)
         }
         arguments = {p.metavar for p in command.params if p.param_type_name == "argument"}
-        found[word] = options | arguments
+        found[verb.name] = options | arguments
     assert found == SURFACE
 
 

@@ -10,7 +10,8 @@ import pytest
 from archsearch import zoo
 from archsearch.cli.showing.board import Board
 from archsearch.cli.showing.confirming import Bars
-from archsearch.cli.showing.live import Lines, paints, render
+from archsearch.cli.showing.live import Lines, render
+from archsearch.cli.showing.printing import paints
 from archsearch.experiment import Trial, TrialState
 from archsearch.search.confirming.retraining import Outcome, Run
 
@@ -39,9 +40,9 @@ def board() -> Board:
 
 
 def end(board: Board, number: int, state: TrialState, value: float | None) -> None:
-    board.take(trial(number, TrialState.RUNNING), None)
-    board.take(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": value or 0.0})
-    board.take(trial(number, state, value), None)
+    board.trial(trial(number, TrialState.RUNNING), None)
+    board.trial(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": value or 0.0})
+    board.trial(trial(number, state, value), None)
 
 
 def test_only_finished_trials_can_be_the_best(board: Board) -> None:
@@ -68,14 +69,14 @@ def happened(board: Board) -> list[tuple[int, str]]:
 def test_the_newest_events_are_told_promotions_and_further_attempts_among_them(board: Board) -> None:
     for number in (1, 2):
         end(board, number, TrialState.PAUSED, 0.5)
-    board.take(trial(1, TrialState.RUNNING, 0.5), None)
+    board.trial(trial(1, TrialState.RUNNING, 0.5), None)
     assert (board.settled, [t.number for t in board.running]) == (1, [1])
     assert happened(board) == [(1, "promoted"), (2, "paused"), (1, "paused")]
     board.clock.now += 5
-    board.take(replace(board.trials[1], attempts=2), None)
+    board.trial(replace(board.trials[1], attempts=2), None)
     assert happened(board)[0] == (1, "once more")
     end(board, 1, TrialState.FINISHED, 0.7)
-    board.take(trial(2, TrialState.STOPPED, 0.5), None)
+    board.trial(trial(2, TrialState.STOPPED, 0.5), None)
     assert (board.settled, happened(board)[:2]) == (2, [(2, "stopped"), (1, "finished")])
     assert board.newest(0) == []
 
@@ -83,10 +84,10 @@ def test_the_newest_events_are_told_promotions_and_further_attempts_among_them(b
 def test_how_full_the_gpus_are_is_told_while_trials_run_on_them(board: Board) -> None:
     assert board.gpu_memory is None
     for number, share in ((1, 0.25), (2, 0.754)):
-        board.take(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5, "gpu_memory": share})
+        board.trial(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5, "gpu_memory": share})
     assert board.gpu_memory == (0.25, 0.754)
     assert "25 to 75 % of the GPU memory in use" in shown(board)
-    board.take(trial(1, TrialState.PAUSED, 0.5), None)
+    board.trial(trial(1, TrialState.PAUSED, 0.5), None)
     assert "75 % of the GPU memory in use" in shown(board)
     assert "25" not in shown(board)
 
@@ -104,21 +105,21 @@ def test_the_hours_that_remain_are_those_of_all_workers_or_of_the_gpus_they_shar
     board = Board(name="digits", planned=10, epochs=9, clock=Clock(), wall_time=3600.0, gpus=gpus)
     assert board.hours_left is None
     for number in (1, 2):
-        board.take(trial(number, TrialState.RUNNING), None)
+        board.trial(trial(number, TrialState.RUNNING), None)
     assert board.hours_left == hours
 
 
 def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:
     board.restore([trial(number, TrialState.FINISHED, 0.5) for number in (1, 2, 3)])
     for number in (4, 5, 6):
-        board.take(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5})
+        board.trial(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5})
         assert board.remaining is None
         board.clock.now += 10
-        board.take(trial(number, TrialState.STOPPED, 0.5), None)
+        board.trial(trial(number, TrialState.STOPPED, 0.5), None)
     assert board.remaining == pytest.approx(4 * 10)
     assert board.hours_left is None, "nothing runs"
     for number in (7, 8):
-        board.take(trial(number, TrialState.RUNNING), None)
+        board.trial(trial(number, TrialState.RUNNING), None)
     assert board.hours_left == pytest.approx(2 * 40 / 3600), "of two workers"
     board.gpus = 0.25
     assert board.hours_left == pytest.approx(2 * 40 * 0.25 / 3600), "of a GPU"
@@ -128,9 +129,9 @@ def test_with_a_wall_time_that_is_what_is_left_unless_the_trials_end_before() ->
     board = Board(name="digits", planned=10, epochs=9, clock=Clock(), wall_time=60)
     assert (board.remaining, board.share, board.progress) == (60, 0.0, "0 trials in 0:00 of 1:00")
     for number in range(1, 6):
-        board.take(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5})
+        board.trial(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5})
         board.clock.now += 2
-        board.take(trial(number, TrialState.STOPPED, 0.5), None)
+        board.trial(trial(number, TrialState.STOPPED, 0.5), None)
     assert board.remaining == pytest.approx(5 * 2)
     assert board.share == 0.5
     board.clock.now += 45
@@ -140,9 +141,8 @@ def test_with_a_wall_time_that_is_what_is_left_unless_the_trials_end_before() ->
     assert (board.remaining, board.share) == (0, 1)
 
 
-def test_lines_are_one_a_phase_and_one_a_trial_that_ended_or_paused(board: Board) -> None:
-    stream = io.StringIO()
-    lines = Lines(board, stream)
+def test_lines_are_one_a_phase_and_one_a_trial_that_ended_or_paused(board: Board, capsys) -> None:
+    lines = Lines(board)
     lines.phase("starting Ray")
     lines.trial(trial(1, TrialState.RUNNING), None)
     lines.trial(trial(1, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.9})
@@ -151,7 +151,7 @@ def test_lines_are_one_a_phase_and_one_a_trial_that_ended_or_paused(board: Board
     lines.trial(trial(3, TrialState.PAUSED, 0.8), {"epoch": 1, "validation_accuracy": 0.8})
     lines.trial(trial(3, TrialState.PAUSED, 0.8), None)
     lines.trial(trial(3, TrialState.STOPPED, 0.8), None)
-    first, second, third, fourth = stream.getvalue().splitlines()
+    first, second, third, fourth = capsys.readouterr().err.splitlines()
     assert "t0003 paused after 1 epoch: accuracy 80.00 %" in fourth
     assert "starting Ray" in first
     assert "t0001 finished after 9 epochs: accuracy 90.00 % (27.9k params, 453k FLOPs); 1 of 10" in second
@@ -166,7 +166,7 @@ def test_the_live_table_keeps_to_its_room(board: Board, height: int, most: int) 
     for number in range(1, 9):
         end(board, number, TrialState.FINISHED, number / 10)
     for number in range(9, 41):
-        board.take(trial(number, TrialState.RUNNING), {"epoch": 3, "validation_accuracy": 0.5})
+        board.trial(trial(number, TrialState.RUNNING), {"epoch": 3, "validation_accuracy": 0.5})
     console = Console(file=io.StringIO(), width=100, height=height, force_terminal=True, record=True)
     console.print(render(board, console))
     text = console.export_text()

@@ -204,10 +204,10 @@ def test_the_board_counts_rungs_and_pace(folder: ExperimentFolder) -> None:
     assert board.rungs == [(1, rung.trials, rung.promoted)]
     assert board.pace is None
     for _ in range(2):
-        board.take(some, {"epoch": 1, "validation_accuracy": 0.5})
+        board.trial(some, {"epoch": 1, "validation_accuracy": 0.5})
     assert board.pace is None, "no time has passed between them"
     now[0] += 100.0
     for _ in range(5):
-        board.take(some, {"epoch": 1, "validation_accuracy": 0.5})
+        board.trial(some, {"epoch": 1, "validation_accuracy": 0.5})
         now[0] += 2.0
     assert board.pace == pytest.approx(0.5)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 import typer
 import yaml
 
+from archsearch.cli.dispatch import command_of
 from archsearch.cli.table import VERBS, find
 from archsearch.space.loading import load_space
 from tests.docs.reading import PAGES, ROOT, Command, blocks, commands
@@ -32,7 +32,7 @@ def test_a_command_of_the_docs_is_one(command: Command) -> None:
     assert verb is not None, f"no verb {word}"
     if not rest:  # it is only spoken of
         return
-    parsed = typer.main.get_command(import_module(f"archsearch.cli.verbs.{word}").app)
+    parsed = command_of(verb)
     try:
         parsed.make_context(f"archsearch {word}", [each for each in rest if each != "--debug"])
     except typer.Exit as leaving:

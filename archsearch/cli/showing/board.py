@@ -1,4 +1,4 @@
-"""The state of a search in progress, for views: an observer writes it, the live table and the lines read it."""
+"""The state of a search in progress, for views: the search's observer, which the live table and the lines read."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from archsearch.cli.showing.printing import duration
-from archsearch.experiment import Trial, TrialState
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
+
+if TYPE_CHECKING:
+    from archsearch.space.search_settings import SearchSettings
 
 PACE = 200  # epochs, at most, that the pace is taken from
 RECENT = 60.0  # seconds, at most
@@ -27,7 +31,7 @@ class TrialEvent:
 
 @dataclass(kw_only=True)
 class Board:
-    """A search's trials and phase. `trials` may hold those of earlier sessions.
+    """A search's trials and phase, as an observer is told of them. `trials` may hold those of earlier sessions.
 
     `wall_time`: seconds that the search still has when this session begins; None: no limit.
     A trial is settled once it has ended, or while it is paused at a rung; `events` ends with the newest.
@@ -38,7 +42,7 @@ class Board:
     epochs: int
     wall_time: float | None = None
     clock: Callable[[], float] = time.monotonic
-    phase: str = "starting"
+    activity: str = "starting"
     notice: str = ""
     trials: dict[int, Trial] = field(default_factory=dict)
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
@@ -53,24 +57,40 @@ class Board:
     def __post_init__(self) -> None:
         self._began = self.clock()
 
+    @classmethod
+    def of(
+        cls, folder: ExperimentFolder, ledger: Ledger, search: SearchSettings, *, epochs: int, gpus: float = 0.0
+    ) -> Board:
+        """A board with the ledger's trials, for a session that begins now."""
+        limit = search.wall_time
+        board = cls(
+            name=str(ledger.meta.get("name", folder.name)),
+            planned=search.trials,
+            epochs=epochs,
+            wall_time=None if limit is None else max(0.0, limit - ledger.driven_seconds()),
+            gpus=gpus,
+        )
+        board.restore(ledger.trials())
+        return board
+
     def restore(self, trials: Iterable[Trial]) -> None:
         """Takes over the trials of earlier sessions."""
         for trial in trials:
             self.trials[trial.number] = trial
             self._compare(trial)
 
-    def enter(self, phase: str) -> None:
-        """The driver is in another phase, of which `phase` is the text."""
-        self.phase = phase
+    def phase(self, text: str) -> None:
+        """The driver is in another phase, of which `text` tells."""
+        self.activity = text
 
-    def take(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
         """A trial has changed; with the metrics of an epoch where it has ended one."""
         before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
         if metrics is not None:
             # Trials are handed out before the workers are up: the first epoch shows that they are.
             self._searching = self.clock() if self._searching is None else self._searching
-            self.phase = "searching"
+            self.activity = "searching"
             self.metrics[trial.number] = metrics
             self._epochs.append(self.clock())
         elif trial.state is TrialState.RUNNING:

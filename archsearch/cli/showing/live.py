@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from archsearch.cli.showing.board import Board, TrialEvent
-from archsearch.cli.showing.printing import duration, percent, short
+from archsearch.cli.showing.printing import duration, paints, percent, short, tell_progress
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.records import spell
 
@@ -32,16 +31,11 @@ STYLES: Mapping[TrialState, str] = {
 }
 
 
-def paints() -> bool:
-    """Whether stderr is a terminal that can redraw."""
-    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-
-
 @contextmanager
 def watching(board: Board) -> Iterator[Observer]:
     """An observer of a search that keeps the board and shows it on stderr, until the block ends."""
     if not paints():
-        yield Lines(board, sys.stderr)
+        yield Lines(board)
         return
     from rich.console import Console
     from rich.live import Live
@@ -56,55 +50,41 @@ def watching(board: Board) -> Iterator[Observer]:
             redirect_stdout=False,
             redirect_stderr=False,
         ):
-            yield Painted(board)
-
-
-class Painted:
-    """An observer that only keeps the board up to date: rich's thread draws it four times a second."""
-
-    def __init__(self, board: Board) -> None:
-        self._board = board
-
-    def phase(self, text: str) -> None:
-        """Puts the phase on the board."""
-        self._board.enter(text)
-
-    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """Puts the trial on the board."""
-        self._board.take(trial, metrics)
+            yield board  # rich's thread draws it four times a second
 
 
 class Lines:
     """An observer that prints a line a phase and a line a trial that has ended or paused."""
 
-    def __init__(self, board: Board, stream: TextIO) -> None:
-        self._board, self._stream = board, stream
+    def __init__(self, board: Board) -> None:
+        self._board = board
 
     def phase(self, text: str) -> None:
         """Prints the phase."""
-        self._board.enter(text)
-        self._say(text)
+        self._board.phase(text)
+        tell_progress(self._board.elapsed, text)
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
         """Prints a trial that has finished, failed or paused."""
         board = self._board
-        board.take(trial, metrics)
+        board.trial(trial, metrics)
         if metrics is not None or trial.state not in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
             return  # a stopped one was told of when it paused
         best = f"; best {board.best.id} {percent(board.best.value)}" if board.best else ""
-        self._say(f"{trial.id} {describe(trial)}; {board.progress}{best}")
-
-    def _say(self, text: str) -> None:
-        print(f"{duration(self._board.elapsed):>7}  {text}", file=self._stream, flush=True)
+        tell_progress(board.elapsed, f"{trial.id} {describe(trial)}; {board.progress}{best}")
 
 
 def describe(trial: Trial) -> str:
     """The trial's state, its epochs, its accuracy or failure and its size, in a line."""
-    size = f"{short(trial.cost['params'])} params, {short(trial.cost['flops'])} FLOPs"
+    size = ", ".join(_size(trial))
     epochs = f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}"
     if trial.state is TrialState.FAILED:
         return f"failed after {epochs} ({size}): {trial.reason}"
     return f"{trial.state.value} after {epochs}: accuracy {percent(trial.value)} ({size})"
+
+
+def _size(trial: Trial) -> tuple[str, str]:
+    return f"{short(trial.cost['params'])} params", f"{short(trial.cost['flops'])} FLOPs"
 
 
 def render(board: Board, console: Console) -> RenderableType:
@@ -158,7 +138,7 @@ def _head(board: Board) -> list[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
-    title = Text.assemble((board.name, "bold"), "  ", (board.phase, "cyan"), f"  {duration(board.elapsed)}")
+    title = Text.assemble((board.name, "bold"), "  ", (board.activity, "cyan"), f"  {duration(board.elapsed)}")
     if board.notice:
         title.append(f"  {board.notice}", style="yellow")
     elif (remaining := board.remaining) is not None:
@@ -179,8 +159,7 @@ def _head(board: Board) -> list[RenderableType]:
     )
     best = Text("best  none yet", style="dim")
     if board.best is not None:
-        cost = board.best.cost
-        size = f"{short(cost['params'])} params  {short(cost['flops'])} FLOPs"
+        size = "  ".join(_size(board.best))
         size += f"  {spell(board.best.training, digits=3)}" if board.best.training else ""
         best = Text.assemble(
             ("best  ", "dim"), f"{board.best.id}  ", (percent(board.best.value), "bold green"), f"  {size}"
@@ -227,8 +206,7 @@ def _running(board: Board, running: list[Trial]) -> RenderableType:
             ProgressBar(total=board.epochs, completed=epoch, width=BAR),
             f"epoch {epoch}/{board.epochs}",
             percent(metrics.get("validation_accuracy")),
-            f"{short(trial.cost['params'])} params",
-            f"{short(trial.cost['flops'])} FLOPs",
+            *_size(trial),
         )
     return rows
 
@@ -247,7 +225,6 @@ def _events(board: Board, events: list[TrialEvent]) -> RenderableType:
             Text(event.change, style=STYLES.get(trial.state, "")),
             f"{trial.epochs} ep",
             Text((trial.reason or "")[:32], style="red") if failed else percent(trial.value),
-            f"{short(trial.cost['params'])} params",
-            f"{short(trial.cost['flops'])} FLOPs",
+            *_size(trial),
         )
     return rows

@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from archsearch.experiment import write_atomically
+from archsearch.reading.errors import refuse
+
 
 def print_json(data: Any) -> None:
     """Prints one JSON document on stdout."""
@@ -21,13 +24,21 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def tell_progress(seconds: float, text: str) -> None:
+    """Prints a message for the person on stderr, after the time since the start."""
+    tell(f"{duration(seconds):>7}  {text}")
+
+
+def paints() -> bool:
+    """Whether stderr is a terminal that can redraw."""
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+
 def deliver(text: str, output: Path | None) -> None:
     """Writes a text to a file, whole or not at all, or to stdout. Raises InputError for a device, OSError."""
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
         return
-    from archsearch.experiment import write_atomically
-    from archsearch.reading.errors import refuse
 
     if output.exists() and not output.is_file() and not output.is_dir():  # a device would be replaced by a file
         raise refuse("a device or a pipe", allowed="a file, new or to be replaced", file=str(output))

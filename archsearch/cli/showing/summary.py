@@ -6,13 +6,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from archsearch.cli.showing.printing import duration, percent, short
+from archsearch.cli.showing.printing import duration, percent, print_json, short
 from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.records import spell
+from archsearch.reading.errors import InputError
 
 
-def show(summary: dict[str, Any]) -> None:
-    """Prints the search's figures, and commands for what to do next."""
+def show(summary: dict[str, Any], *, as_json: bool) -> None:
+    """Prints the summary on stdout: as JSON, or the search's figures and commands for what to do next."""
+    if as_json:
+        print_json(summary)
+        return
     lines, commands = _lines(summary), _next(summary)
     title = f"{summary['experiment']}: {summary['state']}"
     if sys.stdout.isatty():
@@ -103,7 +107,6 @@ def _data(folder: Path, chosen: dict[str, Any]) -> str:
     import json
     import shlex
 
-    from archsearch.reading.errors import InputError
     from archsearch.reading.validation import validate
     from archsearch.reading.yaml import read
     from archsearch.space.settings import DataSettings, TrainingSettings

@@ -6,15 +6,11 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.dispatch import app_of, command
 from archsearch.cli.options import Json, Set, SpaceFile
 from archsearch.cli.showing.page import page
 from archsearch.cli.showing.printing import print_json, tell
 
-app = app_of("check")
 
-
-@command(app)
 def check(
     space: SpaceFile,
     *,
@@ -22,8 +18,7 @@ def check(
     samples: Annotated[int, typer.Option(min=1, max=1_000_000, help="Random networks to count.")] = 20_000,
     no_probe: Annotated[bool, typer.Option("--no-probe", help="Times no training: no hours are foretold.")] = False,
     cluster: Annotated[
-        str | None,
-        typer.Option(metavar="NxDEVICE", show_default=False, help="Hours there too: 8xH100, 2x8xA100, 64xcpu."),
+        str | None, typer.Option(metavar="NxDEVICE", help="Hours there too: 8xH100, 2x8xA100, 64xcpu.")
     ] = None,
     as_json: Json = False,
 ) -> None:

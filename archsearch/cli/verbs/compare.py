@@ -8,44 +8,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure, app_of, command
+from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import Json
+from archsearch.cli.reporting import drawn_at_random
 from archsearch.cli.showing.printing import deliver, percent, print_json, short, table, tell
+from archsearch.experiment import ExperimentFolder, find
+from archsearch.experiment.summary import summarise
 
 if TYPE_CHECKING:
     from archsearch.analysis.report.comparing import Comparison
-    from archsearch.experiment import ExperimentFolder
     from archsearch.space.space import SearchSpace
 
-app = app_of("compare")
 FILES = (".yaml", ".yml")
 
 
-@command(app)
 def compare(
-    a: Annotated[
-        str,
-        typer.Argument(
-            metavar="A", show_default=False, help="An experiment's name, or its folder; or a search-space file."
-        ),
-    ],
-    b: Annotated[str, typer.Argument(metavar="B", show_default=False, help="Another one.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="An experiment's name, or its folder; or a search-space file.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
     *,
     trials: Annotated[
         int, typer.Option(min=5, max=1_000_000, help="Of a space: networks that are drawn at random and trained.")
     ] = 50,
     epochs: Annotated[
         int | None,
-        typer.Option(
-            min=1,
-            show_default=False,
-            help="Of a space: epochs of each; left out: a third of the space's full training.",
-        ),
+        typer.Option(min=1, help="Of a space: epochs of each; left out: a third of the space's full training."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of a space: of what is drawn.")] = 0,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", show_default=False, help="The comparison as an HTML page too."),
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The comparison as an HTML page too.")
     ] = None,
     as_json: Json = False,
 ) -> int:
@@ -58,7 +48,6 @@ def compare(
     from archsearch.analysis.report import read_experiment
     from archsearch.analysis.report.comparing import compare as compared
     from archsearch.analysis.report.comparing import comparison_page
-    from archsearch.cli.reporting import drawn_at_random
 
     parts = ["archsearch", "compare", a, b, "--trials", str(trials), "--seed", str(seed)]
     parts += ["--epochs", str(epochs)] if epochs is not None else []
@@ -82,7 +71,6 @@ def _sides(
     """Both sides' experiments, A's first; those of search-space files are drawn and trained. None after Ctrl-C.
 
     Raises InputError for either side before anything is trained."""
-    from archsearch.experiment import find
 
     paths = {side: Path(side) for side in sides}
     files = {side: path for side, path in paths.items() if path.suffix in FILES and not path.is_dir()}
@@ -105,8 +93,8 @@ def _trained(sample: SearchSpace, command: str) -> ExperimentFolder | None:
     """The experiment of the sample, which is trained where it has not finished yet. None after Ctrl-C."""
     from archsearch.cli.driving import drive_shown
     from archsearch.data.datasets import load_images
-    from archsearch.experiment.summary import summarise
     from archsearch.search.confirming.random_sample import experiment_of
+    from archsearch.search.session import Session
 
     images = load_images(sample.data, progress=tell)  # before there is a folder: it may not be there
     folder = experiment_of(sample)
@@ -114,7 +102,7 @@ def _trained(sample: SearchSpace, command: str) -> ExperimentFolder | None:
         tell(f"{folder.name} was drawn and trained before: {folder.path}")
         return folder
     tell(f"{sample.search.trials} networks of {sample.name}, {sample.training.epochs} epochs each, in {folder.path}")
-    summary = drive_shown(sample, folder, go_on=command, images=images, test=False)
+    summary = drive_shown(sample, Session(folder=folder, images=images, test=False), go_on=command)
     if summary is not None and summary["state"] != "finished":
         raise Failure(f"{folder.name}: {summary.get('reason') or 'no trial finished'}")
     return None if summary is None else folder

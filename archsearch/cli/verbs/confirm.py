@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archsearch.cli import arguments
-from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure, app_of, command
+from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import Compiled, Experiment, Json, TrackingUri
+from archsearch.cli.reporting import report_at_the_end
 from archsearch.cli.showing.printing import print_json, short, stdout_to_stderr, table, tell
+from archsearch.experiment import ExperimentFolder, find
+from archsearch.search.running.interrupts import interruptible
 
 if TYPE_CHECKING:
-    from archsearch.experiment import ExperimentFolder
     from archsearch.search.confirming.confirm import Plan
     from archsearch.search.confirming.contenders import Contender
     from archsearch.space.space import SearchSpace
 
-app = app_of("confirm")
 
-
-@command(app)
 def confirm(
     experiment: Experiment,
     *,
@@ -35,7 +34,6 @@ def confirm(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            show_default=False,
             help="A network of the zoo, or a YAML file, to train beside them; may be repeated. Left out: up to three "
             "of the zoo that fit the budget; none: no baseline.",
         ),
@@ -53,10 +51,7 @@ def confirm(
     those that it is compared with. Ctrl-C saves and leaves (exit code 3); the same command goes on.
     """
     from archsearch.cli.driving import SAVING
-    from archsearch.cli.reporting import report_at_the_end
-    from archsearch.experiment import find
     from archsearch.search.confirming.confirm import Plan, refuse_unfinished
-    from archsearch.search.running.interrupts import interruptible
     from archsearch.space.loading import load_space
 
     folder = find(experiment)

@@ -6,18 +6,15 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from archsearch.cli.dispatch import app_of, command
 from archsearch.cli.options import Json
 from archsearch.cli.showing.printing import print_json
 
 if TYPE_CHECKING:
     from archsearch.search.running.readiness import Finding
 
-app = app_of("doctor")
 COLOURS = {"ok": "32", "warn": "33", "problem": "31"}
 
 
-@command(app)
 def doctor(*, as_json: Json = False) -> int:
     """Looks at Python, the packages, the GPUs, memory, disk and data; says what to do where something is amiss.
 

@@ -9,34 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archsearch.cli import arguments
-from archsearch.cli.dispatch import Failure, app_of, command
+from archsearch.cli.dispatch import Failure
 from archsearch.cli.options import Json
 from archsearch.cli.showing.printing import deliver, print_json, stdout_to_stderr, tell
+from archsearch.experiment import ExperimentFolder, find
 from archsearch.reading.errors import InputError, refuse
 
 if TYPE_CHECKING:
-    from archsearch.experiment import ExperimentFolder
     from archsearch.export.job import Job
 
-app = app_of("export")
 
-
-@command(app)
 def export(
-    source: Annotated[
-        str,
-        typer.Argument(metavar="EXPERIMENT|ARCH", show_default=False, help="An experiment: its best; or a network."),
-    ],
+    source: Annotated[str, typer.Argument(metavar="EXPERIMENT|ARCH", help="An experiment: its best; or a network.")],
     *,
     trial: Annotated[
-        str | None,
-        typer.Option(metavar="ID", show_default=False, help="A trial of it: 7 or t0007. Left out: the best."),
+        str | None, typer.Option(metavar="ID", help="A trial of it: 7 or t0007. Left out: the best.")
     ] = None,
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
-            show_default=False,
             help="bundle: a folder with all; config: a YAML file that every ARCH may name; python: plain PyTorch; "
             "safetensors: the trained weights, kept of the best trial and of the Pareto front; onnx; torch-export. "
             "Left out: bundle where -o has no ending, else config.",
@@ -44,16 +36,12 @@ def export(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", metavar="FILE|DIR", show_default=False, help="Left out: stdout (config and python alone)."
-        ),
+        typer.Option("-o", "--output", metavar="FILE|DIR", help="Left out: stdout (config and python alone)."),
     ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            show_default=False,
-            help="A network's weights: .safetensors of `train`, or .pth of torchvision or timm.",
+            metavar="FILE", help="A network's weights: .safetensors of `train`, or .pth of torchvision or timm."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of a network's weights where none are given.")] = 0,
@@ -107,7 +95,6 @@ def _carried_out(job: Job) -> tuple[dict[str, Any], str | None]:
 def _experiment(source: str) -> ExperimentFolder | None:
     """The experiment that `source` names; None where it is a network. A file goes before an experiment, and that
     before a name of the zoo. Raises InputError where it is neither."""
-    from archsearch.experiment import find
 
     if Path(source).is_file():
         return None

@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from archsearch.cli import arguments
-from archsearch.cli.dispatch import DONE, FAILED, app_of, command
+from archsearch.cli.dispatch import DONE, FAILED
 from archsearch.cli.options import Json, Network
 from archsearch.cli.showing.printing import deliver, print_json, short, table, tell
+from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
     from archsearch.architecture.cost import Cost
     from archsearch.architecture.spec import Architecture
 
-app = app_of("profile")
 
-
-@command(app)
 def profile(
     arch: Network,
     *,
@@ -34,8 +32,7 @@ def profile(
         "stage"
     ),
     drawing: Annotated[
-        Path | None,
-        typer.Option("--draw", metavar="FILE.svg", show_default=False, help="A picture of the network, as SVG."),
+        Path | None, typer.Option("--draw", metavar="FILE.svg", help="A picture of the network, as SVG.")
     ] = None,
     batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Images of the training step that memory is of.")] = (
         128
@@ -106,7 +103,6 @@ def _training_bytes(network: Architecture, counted: Cost, batch: int) -> int:
 
 def _draw(network: Architecture, file: Path) -> None:
     from archsearch.analysis.drawing import draw
-    from archsearch.reading.errors import refuse
 
     if file.suffix.lower() != ".svg":
         raise refuse(f"the file {str(file)!r:.200}", allowed="a name that ends in .svg", file="--draw")

@@ -7,20 +7,17 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.dispatch import app_of, command
 from archsearch.cli.options import Experiment, Json
+from archsearch.cli.reporting import write_report
 from archsearch.cli.showing.printing import print_json, tell
+from archsearch.experiment import find
 
-app = app_of("report")
 
-
-@command(app)
 def report(
     experiment: Experiment,
     *,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", show_default=False, help="Left out: report.html in its folder."),
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Left out: report.html in its folder.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -28,8 +25,6 @@ def report(
 
     With --json the page's figures go to stdout as well.
     """
-    from archsearch.cli.reporting import write_report
-    from archsearch.experiment import find
 
     folder = find(experiment)
     path, figures = write_report(folder, output)

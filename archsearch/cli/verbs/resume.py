@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from archsearch.cli.dispatch import DONE, app_of, command
+from archsearch.cli.dispatch import DONE
 from archsearch.cli.options import Address, Experiment, Json, RuntimeEnv, TrackingUri
 from archsearch.cli.showing.printing import tell
+from archsearch.cli.showing.summary import show
+from archsearch.experiment import find
+from archsearch.experiment.summary import summarise
 
-app = app_of("resume")
 
-
-@command(app)
 def resume(
     experiment: Experiment,
     *,
@@ -26,26 +26,18 @@ def resume(
     as_json: Json = False,
 ) -> int:
     """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished stays as it is."""
-    from archsearch.cli.driving import drive_and_show, report
-    from archsearch.experiment import find
-    from archsearch.experiment.summary import summarise
+    from archsearch.cli.driving import drive_and_show
     from archsearch.search.running.address import refuse_if_unusable
+    from archsearch.search.session import Session
     from archsearch.space.loading import load_space
 
     folder = find(experiment)
     summary = summarise(folder)
     if summary["state"] == "finished":
         tell(f"archsearch: {summary['experiment']} is finished; there is nothing to go on with")
-        report(summary, as_json=as_json)
+        show(summary, as_json=as_json)
         return DONE
     refuse_if_unusable(address)
     space = load_space(folder.space_yaml)
-    return drive_and_show(
-        space,
-        folder,
-        address=address,
-        runtime_env=runtime_env,
-        tracking_uri=tracking_uri,
-        as_json=as_json,
-        force=force,
-    )
+    session = Session(folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, force=force)
+    return drive_and_show(space, session, as_json=as_json)

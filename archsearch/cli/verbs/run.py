@@ -8,40 +8,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.cli.dispatch import DONE, app_of, command
+from archsearch.cli.dispatch import DONE
 from archsearch.cli.options import Address, Json, RuntimeEnv, Set, SpaceFile, TrackingUri
 from archsearch.cli.showing.printing import percent, print_json, short, table, tell
+from archsearch.experiment import ExperimentFolder
+from archsearch.experiment.files import numbered
+from archsearch.experiment.folder import EXPERIMENTS, find
 from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
-    from archsearch.experiment import ExperimentFolder
     from archsearch.search.proposing.warm_start import Carried
     from archsearch.space.space import SearchSpace
 
-app = app_of("run")
 DRY_SAMPLES = 2000
 DRY_PROPOSALS = 3
 
 
-@command(app)
 def run(
     space: SpaceFile,
     *,
-    trials: Annotated[int | None, typer.Option(show_default=False, help="Trials in all: search.trials.")] = None,
-    seed: Annotated[int | None, typer.Option(show_default=False, help="Of the search: search.seed.")] = None,
-    name: Annotated[
-        str | None, typer.Option(show_default=False, help="The experiment's name; left out: the file's.")
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", show_default=False, help="Its folder; left out: experiments/NAME."),
-    ] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials in all: search.trials.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the search: search.seed.")] = None,
+    name: Annotated[str | None, typer.Option(help="The experiment's name; left out: the file's.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder; left out: experiments/NAME.")] = None,
     warm_start: Annotated[
         str | None,
         typer.Option(
             "--warm-start",
             metavar="EXPERIMENT",
-            show_default=False,
             help="Learn from an earlier experiment on the same data, whose space may have been another.",
         ),
     ] = None,
@@ -77,26 +71,18 @@ def run(
     from archsearch.data.datasets import load_images
 
     images = load_images(loaded.data, progress=tell)  # before there is a folder: it may not be there
-    from archsearch.search.session import create
+    from archsearch.search.session import Session, create
 
     create(loaded, folder, name=name or folder.name, carried=carried)
     tell(f"experiment {folder.name} in {folder.path}")
-    return drive_and_show(
-        loaded,
-        folder,
-        images=images,
-        address=address,
-        runtime_env=runtime_env,
-        tracking_uri=tracking_uri,
-        as_json=as_json,
-    )
+    session = Session(folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, images=images)
+    return drive_and_show(loaded, session, as_json=as_json)
 
 
 def _carried(space: SearchSpace, experiment: str | None) -> Carried | None:
     """The results that a warm start carries over, of which the person is told; None without one."""
     if experiment is None:
         return None
-    from archsearch.experiment.folder import find
     from archsearch.search.proposing.warm_start import carry_over
 
     carried = carry_over(space, find(experiment))
@@ -107,24 +93,18 @@ def _carried(space: SearchSpace, experiment: str | None) -> Carried | None:
 
 def _folder(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:
     """--output itself; experiments/NAME; or the first of experiments/NAME, NAME-2, NAME-3, ... that is free."""
-    from archsearch.experiment import ExperimentFolder
-    from archsearch.experiment.files import numbered
-    from archsearch.experiment.folder import EXPERIMENTS
     from archsearch.space.settings import NAME
 
     if name is not None and not re.fullmatch(NAME, name):
         raise refuse(f"the name {name!r:.80}", allowed="1 to 64 letters, digits, _ and -", file="--name")
     if output is not None:
         return ExperimentFolder(output)
-    if name is not None:
-        return _refuse_taken(ExperimentFolder(EXPERIMENTS / name))
-    return ExperimentFolder(next(path for path in numbered(EXPERIMENTS / space.name) if not path.exists()))
-
-
-def _refuse_taken(folder: ExperimentFolder) -> ExperimentFolder:
+    if name is None:
+        return ExperimentFolder(next(path for path in numbered(EXPERIMENTS / space.name) if not path.exists()))
+    folder = ExperimentFolder(EXPERIMENTS / name)
     if folder.ledger.exists():
-        hint = f"archsearch resume {folder.name} goes on with it; another --name starts anew"
-        raise refuse(f"the experiment {folder.name} is there already", hint=hint, file="--name")
+        hint = f"archsearch resume {name} goes on with it; another --name starts anew"
+        raise refuse(f"the experiment {name} is there already", hint=hint, file="--name")
     return folder
 
 

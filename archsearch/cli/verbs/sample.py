@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.cli.dispatch import DONE, FAILED, app_of, command
+from archsearch.cli.dispatch import DONE, FAILED
 from archsearch.cli.options import JsonLines, Set, SpaceFile
 from archsearch.cli.showing.printing import short, tell
 
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
 
-app = app_of("sample")
 
-
-@command(app)
 def sample(
     space: SpaceFile,
     *,

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 
-from archsearch.cli.dispatch import app_of, command
 from archsearch.cli.options import OutputFile
 from archsearch.cli.showing.printing import deliver
 
-app = app_of("schema")
 
-
-@command(app)
 def schema(*, output: OutputFile = None) -> None:
     """The JSON Schema of search-space files.
 

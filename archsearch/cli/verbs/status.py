@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from archsearch.cli.dispatch import app_of, command
 from archsearch.cli.options import Json, OptionalExperiment
 from archsearch.cli.showing.printing import duration, percent, print_json, short, table, tell
 from archsearch.cli.showing.summary import show
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, find, list_experiments
+from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError, refuse
 
-if TYPE_CHECKING:
-    from archsearch.experiment import ExperimentFolder, Trial
-
-app = app_of("status")
 TOP = 10
 
 
-@command(app)
 def status(
     experiment: OptionalExperiment = None,
     *,
@@ -29,8 +25,6 @@ def status(
     as_json: Json = False,
 ) -> None:
     """All experiments below experiments/, or how one stands: also while it runs."""
-    from archsearch.experiment import find
-    from archsearch.experiment.summary import summarise
 
     if experiment is None:
         if watch:
@@ -43,16 +37,12 @@ def status(
 
         follow(folder)
     summary = summarise(folder)
-    if as_json:
-        print_json(summary)
-        return
-    show(summary)
-    _print_top(folder)
+    show(summary, as_json=as_json)
+    if not as_json:
+        _print_top(folder)
 
 
 def _list_all(as_json: bool) -> None:
-    from archsearch.experiment import list_experiments
-    from archsearch.experiment.summary import summarise
 
     summaries: list[dict[str, Any]] = []
     for folder in list_experiments():
@@ -86,7 +76,6 @@ def _line(summary: dict[str, Any]) -> tuple[str, ...]:
 
 def _print_top(folder: ExperimentFolder) -> None:
     """Prints the best trials: finished ones first, then those that wait at a rung or were stopped there."""
-    from archsearch.experiment import Ledger
 
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.trials()

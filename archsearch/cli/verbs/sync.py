@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from archsearch.cli.dispatch import DONE, DRIVEN, FAILED, app_of, command
+from archsearch.cli.dispatch import DONE, DRIVEN, FAILED
 from archsearch.cli.options import Experiment, Json, TrackingUri
+from archsearch.cli.reporting import registered
 from archsearch.cli.showing.printing import print_json, tell
-
-if TYPE_CHECKING:
-    from archsearch.experiment import ExperimentFolder
-
-app = app_of("sync")
+from archsearch.experiment import find
 
 
-@command(app)
 def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: Json = False) -> int:
     """Sends MLflow what happened in a search while its server was away.
 
@@ -22,8 +16,6 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
     registry of models. Exit code 0: everything is there; 1: the server does not answer, or refuses; 4: the search is
     running, and its driver sends by itself.
     """
-    from archsearch.cli.reporting import registered
-    from archsearch.experiment import find
     from archsearch.tracking import BeingSent, TrackingError, backlog
     from archsearch.tracking import sync as send
 
@@ -40,22 +32,16 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
         sent, code, problem = max(0, before - remaining), FAILED, str(error)
         if isinstance(error, BeingSent) and folder.is_driven():
             sent, code, problem = 0, DRIVEN, "the search is running: its driver sends what happens to MLflow by itself"
-    _show(folder, sent=sent, remaining=remaining, model=model, problem=problem, as_json=as_json)
-    return code
-
-
-def _show(
-    folder: ExperimentFolder, *, sent: int, remaining: int, model: str | None, problem: str, as_json: bool
-) -> None:
     if problem:
         tell(f"archsearch: {problem}")
     if as_json:
         document = {"experiment": folder.name, "folder": str(folder.path), "sent": sent, "left": remaining}
         print_json({**document, "model": model, "error": problem or None})
-        return
+        return code
     print(f"{folder.name}: {_count(sent, 'event')} of the ledger sent to MLflow, {remaining:,} left")
     if model is not None:
         print(f"the winner is {model} in MLflow's registry of models")
+    return code
 
 
 def _count(number: int, noun: str) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from archsearch.cli import arguments
-from archsearch.cli.dispatch import Failure, app_of, command
+from archsearch.cli.dispatch import Failure
 from archsearch.cli.options import Compiled, Json, Network, Set
 from archsearch.cli.showing.printing import percent, print_json, stdout_to_stderr, tell
+from archsearch.experiment import TrainingFolder
+from archsearch.experiment.files import numbered
+from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
@@ -19,25 +21,22 @@ if TYPE_CHECKING:
     from archsearch.space.settings import DataSettings
     from archsearch.training.run import TrainingRun
 
-app = app_of("train")
 TRAINED = Path("trained")
 
 
-@command(app)
 def train(
     arch: Network,
     *,
     data: Annotated[str, typer.Option(help="digits, cifar10, fashion_mnist or folder.")],
     root: Annotated[str | None, typer.Option(metavar="DIR", help="The folder that holds the data.")] = None,
-    epochs: Annotated[int | None, typer.Option(show_default=False, help="training.epochs")] = None,
-    batch_size: Annotated[int | None, typer.Option(show_default=False, help="training.batch_size")] = None,
-    learning_rate: Annotated[float | None, typer.Option(show_default=False, help="training.learning_rate")] = None,
+    epochs: Annotated[int | None, typer.Option(help="training.epochs")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="training.batch_size")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="training.learning_rate")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the weights, the order and the draws.")] = 0,
     weights: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            show_default=False,
             help="Weights to start from: .safetensors of `train`, or .pth of torchvision or timm. A classifier of "
             "other classes starts anew.",
         ),
@@ -48,9 +47,7 @@ def train(
     ] = "none",
     compiled: Compiled = False,
     sets: Set = None,
-    output: Annotated[
-        Path | None, typer.Option(metavar="DIR", show_default=False, help="Left out: trained/NETWORK-DATA.")
-    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Left out: trained/NETWORK-DATA.")] = None,
     as_json: Json = False,
 ) -> None:
     """Trains one network and tests it once: model.yaml, weights.safetensors and result.json in a folder.
@@ -90,9 +87,6 @@ def train(
 def _folder(network: Architecture, settings: DataSettings, output: Path | None) -> Path:
     """--output, or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet. Raises InputError."""
     from archsearch.architecture.canonical import digest
-    from archsearch.experiment import TrainingFolder
-    from archsearch.experiment.files import numbered
-    from archsearch.reading.errors import refuse
 
     if output is not None:
         if TrainingFolder(output).result.exists():
@@ -117,7 +111,7 @@ def _train(
     from archsearch.training.loop import Diverged
 
     try:
-        with epochs_shown(run.settings.epochs, sys.stderr) as view:
+        with epochs_shown(run.settings.epochs) as view:
             return train_architecture(
                 network, images, run, folder, weights=weights, on_epoch=view.epoch, on_step=view.step
             )

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from archsearch.cli.dispatch import DONE, FAILED, Failure, app_of, command
+from archsearch.cli.dispatch import DONE, FAILED, Failure
 from archsearch.cli.options import OptionalExperiment, TrackingUri
+from archsearch.cli.reporting import registered
 from archsearch.cli.showing.printing import tell
-
-if TYPE_CHECKING:
-    from archsearch.experiment import ExperimentFolder
-
-app = app_of("ui")
+from archsearch.experiment import ExperimentFolder, find
+from archsearch.search.running.interrupts import interruptible
 
 
-@command(app)
 def ui(
     experiment: OptionalExperiment = None,
     *,
@@ -26,8 +23,6 @@ def ui(
     tracking_uri: TrackingUri = None,
 ) -> int:
     """Opens MLflow's pages at an experiment, or at all of them, until Ctrl-C."""
-    from archsearch.experiment import find
-    from archsearch.search.running.interrupts import interruptible
     from archsearch.tracking import serve
 
     folder = find(experiment) if experiment is not None else None
@@ -50,7 +45,6 @@ def ui(
 
 def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
     """Sends MLflow what a killed driver has not sent; nothing while the search is driven."""
-    from archsearch.cli.reporting import registered
     from archsearch.tracking import TrackingError, sync
 
     if folder.is_driven():

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from archsearch.cli.dispatch import app_of, command
 from archsearch.cli.options import Json
 from archsearch.cli.showing.printing import print_json, short, table
 
-app = app_of("zoo")
 
-
-@command(app)
 def zoo(*, as_json: Json = False) -> None:
     """The literature's networks: their costs, published errors and sources.
 

@@ -74,13 +74,12 @@ def random_best(
         with observer.searching(space, folder) as search_observer:
             session = Session(
                 folder=folder,
-                observer=search_observer,
                 tracking_uri=tracking_uri,
                 images=images,
                 test=False,
                 force=True,  # where its space was changed, that was done above
             )
-            drive(session)
+            drive(session, search_observer)
     with Ledger.read(folder.ledger) as sub:
         return next(iter(top_of(sub, space, 1, kind="random")), None)
 
