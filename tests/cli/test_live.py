@@ -13,6 +13,7 @@ from archsearch.cli.showing.confirming import Bars
 from archsearch.cli.showing.live import Lines, render
 from archsearch.cli.showing.printing import paints
 from archsearch.experiment import Trial, TrialState
+from archsearch.search.confirming.contenders import Contender
 from archsearch.search.confirming.retraining import Outcome, Run
 
 COST = {"params": 27_874, "flops": 452_704, "macs": 442_016, "activations": 1}
@@ -178,13 +179,14 @@ def test_the_live_table_keeps_to_its_room(board: Board, height: int, most: int) 
 
 
 def test_a_confirmations_bars_are_of_all_trainings_and_of_each_that_runs(capsys, tmp_path: Path) -> None:
-    runs = [
-        Run(digest="d" * 16, seed=seed, architecture=zoo.get("resnet8_cifar"), folder=tmp_path) for seed in (1, 2, 3)
-    ]
+    contender = Contender(
+        kind="trial", name="a network", architecture=zoo.get("resnet8_cifar"), digest="d" * 16, key="d" * 16, cost={},
+        within_budget=True,
+    )  # fmt: skip
+    runs = [Run(contender=contender, seed=seed, folder=tmp_path) for seed in (1, 2, 3)]
     bars = Bars(epochs=10)
-    bars.comparing({"d" * 16: "a network"})
     bars.epoch(runs[0], 1, 0.5)  # nothing is shown before it is known what is planned
-    bars.planned(runs, done=1)
+    bars.planned(runs, done=1, networks=1)
     assert bars._progress is not None
     (everything,) = bars._progress.tasks
     assert (everything.completed, everything.total) == (0, 30)

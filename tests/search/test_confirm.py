@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -39,19 +39,15 @@ class Told(Silent):
     def __init__(self, *, interrupt_after: int | None = None) -> None:
         self.left: int | None = None
         self.done = 0
-        self.names: Mapping[str, str] = {}
         self.epochs: list[tuple[str, int, int]] = []
         self.outcomes: list[Outcome] = []
         self._enough = interrupt_after
 
-    def comparing(self, names: Mapping[str, str]) -> None:
-        self.names = names
-
-    def planned(self, runs: Sequence[Run], *, done: int) -> None:
+    def planned(self, runs: Sequence[Run], *, done: int, networks: int) -> None:
         self.left, self.done = len(runs), done
 
     def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
-        self.epochs.append((run.digest, run.seed, epoch))
+        self.epochs.append((run.contender.digest, run.seed, epoch))
 
     def ended(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -225,6 +221,7 @@ def row(kind: Any, number: int, validation: list[float], test: list[float], flop
         name=f"{kind}{number}",
         architecture=network,
         digest=digest(network),
+        key=digest(network),
         cost=MappingProxyType({"params": 1, "flops": flops}),
         within_budget=True,
         trial=number if kind == "trial" else None,
@@ -353,7 +350,10 @@ def test_a_training_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -
         network = Architecture.from_dict(
             {"input": [1, 8, 8], "stem": {"width": 4}, "stages": [{"depth": 3, "width": 8, "block": {"norm": norm}}]}
         )
-        runs.append(Run(digest=digest(network), seed=1, architecture=network, folder=tmp_path / norm))
+        contender = Contender(
+            kind="trial", name=norm, architecture=network, digest=digest(network), key=norm, cost={}, within_budget=True
+        )
+        runs.append(Run(contender=contender, seed=1, folder=tmp_path / norm))
     with Retraining(images, settings, Slots(count=1, threads=1, device="cpu"), Told()) as retraining:
         found = {outcome.run.folder.name: outcome for outcome in retraining.train(runs)}
     assert (found["none"].failed or "").startswith("nan: the training loss is")

@@ -24,7 +24,7 @@ from archsearch.experiment.records import spell
 from archsearch.reading.errors import refuse
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
-from archsearch.search.confirming.retraining import Retraining, RetrainingObserver, Run, slots
+from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run, Slots, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, ranked, row_document
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
@@ -41,9 +41,6 @@ class NothingTrained(RuntimeError):
 
 class ConfirmationObserver(RetrainingObserver, RandomSearchObserver, Protocol):
     """Whoever shows a confirmation to a person."""
-
-    def comparing(self, names: Mapping[str, str]) -> None:
-        """Called once the networks to be compared are known: `names` by their keys."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,13 +102,14 @@ class _Confirmation:
     def run(self) -> dict[str, Any]:
         rows = [Row(contender=contender) for contender in self._contenders()]
         seeds = new_seeds(self.ledger, self.plan.seeds)
-        runs = {(row.contender.key, seed): self._run(row.contender, seed) for seed in seeds for row in rows}
-        space, plan = self.space, self.plan
-        pool = replace(slots(space.resources, space.training.device), compiled=plan.compiled)
-        with Retraining(self.images, space.training, pool, self.observer, plan.processes) as retraining:
-            self.observer.comparing(_names(rows))
+        runs: dict[tuple[str, int], Run] = {}
+        for seed in seeds:
+            for contender in (row.contender for row in rows):
+                folder = self.plan.files.run(contender.key, seed).path
+                runs.setdefault((contender.key, seed), Run(contender=contender, seed=seed, folder=folder))
+        with Retraining(self.images, self.space.training, self._slots(), self.observer) as retraining:
             for outcome in retraining.train(list(runs.values())):
-                _enter(rows, outcome.run, outcome.result, outcome.failed)
+                _enter(rows, outcome)
             winner = choose(rows)
             if winner is None:
                 raise NothingTrained("no trial could be retrained: " + "; ".join(_failures(rows)))
@@ -122,7 +120,7 @@ class _Confirmation:
                 row.seen = row is winner or row.contender.kind != "trial"
             tested = [runs[row.contender.key, seed] for row in rows if row.seen for seed in row.results]
             for outcome in retraining.test(list(dict.fromkeys(tested))):
-                _enter(rows, outcome.run, outcome.result, outcome.failed)
+                _enter(rows, outcome)
         document = self._document(rows, winner, seeds, state="confirmed")
         self._keep(winner, document)
         return document
@@ -135,13 +133,9 @@ class _Confirmation:
         named = baselines(self.space, contenders[0].cost["flops"]) if plan.named is None else plan.named
         return [*contenders, *(trained_as(network, contenders[0], self.space) for network in named)]
 
-    def _run(self, contender: Contender, seed: int) -> Run:
-        folder = self.plan.files.run(contender.key, seed).path
-        network = contender.architecture.model_copy(update={"name": None})
-        return Run(
-            digest=contender.digest, seed=seed, architecture=network, folder=folder,
-            training=contender.training, identity=contender.key,
-        )  # fmt: skip
+    def _slots(self) -> Slots:
+        plan, machine = self.plan, slots(self.space.resources, self.space.training.device)
+        return replace(machine, compiled=plan.compiled, count=plan.processes or machine.count)
 
     def _document(self, rows: Sequence[Row], winner: Row, seeds: Sequence[int], *, state: str) -> dict[str, Any]:
         trials = self.ledger.trials()
@@ -219,20 +213,14 @@ def new_seeds(ledger: Ledger, number: int) -> list[int]:
     return list(islice((seed for seed in count(1) if seed not in used), number))
 
 
-def _names(rows: Sequence[Row]) -> dict[str, str]:
-    names: dict[str, str] = {}
+def _enter(rows: Sequence[Row], outcome: Outcome) -> None:
+    run = outcome.run
     for row in rows:
-        names.setdefault(row.contender.key, row.contender.name)
-    return names
-
-
-def _enter(rows: Sequence[Row], run: Run, result: Mapping[str, Any] | None, failed: str | None) -> None:
-    for row in rows:
-        if row.contender.key == run.key:
-            if result is not None:
-                row.results[run.seed] = result
+        if row.contender.key == run.contender.key:
+            if outcome.result is not None:
+                row.results[run.seed] = outcome.result
             else:
-                row.failed[run.seed] = failed or "failed"
+                row.failed[run.seed] = outcome.failed or "failed"
 
 
 def _failures(rows: Sequence[Row]) -> list[str]:

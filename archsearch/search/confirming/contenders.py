@@ -33,13 +33,15 @@ class Contender:
     """A network to be retrained, and its result in its search.
 
     `score` is the validation accuracy that the search saw after `epochs` epochs; `state` is that of its trial.
-    `training` holds its overrides of the space's training settings.
+    `training` holds its overrides of the space's training settings; `key` tells it from others: the network's digest,
+    or one of network and training where training settings vary.
     """
 
     kind: Kind
     name: str
     architecture: Architecture
     digest: str
+    key: str
     cost: Mapping[str, float]
     within_budget: bool
     score: float | None = None
@@ -48,12 +50,6 @@ class Contender:
     note: str = ""
     trial: int | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
-    identity: str = ""
-
-    @property
-    def key(self) -> str:
-        """What tells it from the others: the network's digest, or its identity where training settings vary."""
-        return self.identity or self.digest
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -107,6 +103,7 @@ def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, sco
         name=f"random's best {trial.id}" if kind == "random" else trial.id,
         architecture=network,
         digest=trial.digest,
+        key=space.trainings.identity(trial.digest, training),
         cost=space.price(cost(network)).to_dict(),
         within_budget=_fits(space, network),
         score=score,
@@ -115,7 +112,6 @@ def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, sco
         note="" if finished else f"chosen by its rung of {epochs} of {space.training.epochs} epochs",
         trial=trial.number,
         training=training,
-        identity=space.trainings.identity(trial.digest, training),
     )
 
 
@@ -155,8 +151,8 @@ def baselines(space: SearchSpace, reference: float) -> list[Contender]:
 
 def trained_as(contender: Contender, reference: Contender, space: SearchSpace) -> Contender:
     """The contender with the training settings of `reference`."""
-    identity = space.trainings.identity(contender.digest, reference.training)
-    return replace(contender, training=reference.training, identity=identity)
+    key = space.trainings.identity(contender.digest, reference.training)
+    return replace(contender, training=reference.training, key=key)
 
 
 def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
@@ -173,14 +169,15 @@ def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
             hint="another --baseline; --baseline none leaves them out",
             file="--baseline",
         ) from None
-    fits = _fits(space, adapted)
+    fits, network_digest = _fits(space, adapted), digest(adapted)
     origin = "" if network.input == space.input else f"made for {'x'.join(map(str, network.input))}"
     over = "" if fits else "over the budget"
     return Contender(
         kind="baseline",
         name=name,
         architecture=adapted,
-        digest=digest(adapted),
+        digest=network_digest,
+        key=network_digest,
         cost=priced,
         within_budget=fits,
         note=", ".join(filter(None, (origin, over))),

@@ -10,20 +10,19 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context, parent_process
-from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder, machine
 from archsearch.reading.errors import InputError
+from archsearch.search.confirming.contenders import Contender
 from archsearch.space.settings import ResourceSettings, TrainingSettings
 
 if TYPE_CHECKING:
@@ -41,23 +40,11 @@ class WorkerDied(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A network that is trained with one seed, in a folder of its own.
+    """A contender that is trained with one seed, in a folder of its own."""
 
-    `training` holds its overrides of the settings that all runs share; `identity` stands for the digest where those
-    overrides tell two runs of one network apart.
-    """
-
-    digest: str
+    contender: Contender = field(hash=False)
     seed: int
-    architecture: Architecture
     folder: Path
-    training: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    identity: str = ""
-
-    @property
-    def key(self) -> str:
-        """That of its contender."""
-        return self.identity or self.digest
 
     def result(self, images_digest: str, settings: TrainingSettings) -> dict[str, Any] | None:
         """What result.json holds, where it is of this very training and the weights are whole; None otherwise."""
@@ -69,8 +56,8 @@ class Run:
             intact = document["weights"]["sha256"] == sha256
         except (OSError, ValueError, KeyError, TypeError):
             return None
-        recipe = settings.with_overrides(self.training)
-        expected = (self.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
+        recipe = settings.with_overrides(self.contender.training)
+        expected = (self.contender.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
         return document if intact and recorded == expected else None
 
 
@@ -91,8 +78,9 @@ class Outcome:
 class RetrainingObserver(Protocol):
     """Whoever is told how the trainings go on."""
 
-    def planned(self, runs: Sequence[Run], *, done: int) -> None:
-        """Called before the first run: the runs to come, and how many are done already."""
+    def planned(self, runs: Sequence[Run], *, done: int, networks: int) -> None:
+        """Called before the first run: the runs to come, how many are done already, and of how many networks all
+        are."""
 
     def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
         """Called when a run has ended an epoch, with its validation accuracy."""
@@ -145,17 +133,17 @@ class Retraining:
         settings: TrainingSettings,
         slots: Slots,
         observer: RetrainingObserver,
-        processes: int | None = None,
     ) -> None:
-        self.settings = settings.model_copy(update={"device": slots.device})
-        self._images, self._observer = images, observer
-        self._slots = slots if processes is None else replace(slots, count=processes)
-        self._context: SpawnContext = get_context("spawn")
-        self._stop: Event = self._context.Event()
-        self._progress = self._context.SimpleQueue()
+        self._context, self._observer = get_context("spawn"), observer
+        self._worker = _Worker(
+            images=images,
+            settings=settings.model_copy(update={"device": slots.device}),
+            slots=slots,
+            stop=self._context.Event(),
+            progress=self._context.SimpleQueue(),
+        )
         self._pool: ProcessPoolExecutor | None = None
         self._listener = threading.Thread(target=self._listen, daemon=True)
-        self._runs: dict[str, Run] = {}
         self._broken = False
 
     def __enter__(self) -> Retraining:
@@ -163,11 +151,11 @@ class Retraining:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._worker.stop.set()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
         if not self._broken:  # a process that was killed may have died with the queue's lock in its hand
-            self._progress.put(None)
+            self._worker.progress.put(None)
             self._listener.join(timeout=5)
 
     def train(self, runs: Sequence[Run]) -> Iterator[Outcome]:
@@ -176,9 +164,10 @@ class Retraining:
 
         Raises WorkerDied; InputError and OSError from a training.
         """
-        results = [(run, run.result(self._images.digest, self.settings)) for run in runs]
+        results = self._results(runs)
         todo = [run for run, result in results if result is None]
-        self._observer.planned(todo, done=len(runs) - len(todo))
+        networks = {run.contender.key for run in runs}
+        self._observer.planned(todo, done=len(runs) - len(todo), networks=len(networks))
         yield from (Outcome(run=run, result=result) for run, result in results if result is not None)
         for outcome in self._carry_out("train", todo):
             self._observer.ended(outcome)
@@ -187,21 +176,21 @@ class Retraining:
     def test(self, runs: Sequence[Run]) -> Iterator[Outcome]:
         """Evaluates each run on the test split with the weights that `train` left, once in its life; yields
         outcomes."""
-        results = [(run, run.result(self._images.digest, self.settings)) for run in runs]
+        results = self._results(runs)
         yield from (Outcome(run=run, result=result) for run, result in results if result and result["test"])
         yield from self._carry_out("test", [run for run, result in results if not (result and result["test"])])
+
+    def _results(self, runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any] | None]]:
+        worker = self._worker
+        return [(run, run.result(worker.images.digest, worker.settings)) for run in runs]
 
     def _carry_out(self, task: Task, runs: Sequence[Run]) -> Iterator[Outcome]:
         if not runs:
             return
-        self._runs |= {str(run.folder): run for run in runs}
         waiting: dict[Future[Outcome], Run] = {}
         with _interrupts_later():  # a process that is being started inherits that: Ctrl-C is the parent's
             self._pool = self._pool or ProcessPoolExecutor(
-                self._slots.count,
-                mp_context=self._context,
-                initializer=_begin,
-                initargs=(self._images, self.settings, self._slots, self._stop, self._progress),
+                self._worker.slots.count, mp_context=self._context, initializer=_begin, initargs=(self._worker,)
             )
             waiting = {self._pool.submit(_work, task, run): run for run in runs}
         while waiting:
@@ -213,13 +202,14 @@ class Retraining:
                     yield future.result()
                 except BrokenProcessPool:
                     self._broken = True
-                    raise WorkerDied(f"the process that trained {run.key} (or one beside it) was killed") from None
+                    raise WorkerDied(
+                        f"the process that trained {run.contender.key} (or one beside it) was killed"
+                    ) from None
 
     def _listen(self) -> None:
         """Passes the processes' epochs on to the observer, until None comes."""
-        while (progress := self._progress.get()) is not None:
-            folder, epoch, accuracy = progress
-            self._observer.epoch(self._runs[folder], epoch, accuracy)
+        while (progress := self._worker.progress.get()) is not None:
+            self._observer.epoch(*progress)
 
 
 @contextmanager
@@ -242,7 +232,7 @@ class _Stopped(Exception):
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
     """What a process receives when it starts: `stop` is set where it has to end, `progress` is a queue of
-    (run's folder, epoch, validation accuracy)."""
+    (run, epoch, validation accuracy)."""
 
     images: ImageSet
     settings: TrainingSettings
@@ -254,8 +244,8 @@ class _Worker:
 _worker: list[_Worker] = []  # one entry, in a process that trains
 
 
-def _begin(images: ImageSet, settings: TrainingSettings, slots: Slots, stop: Event, progress: Any) -> None:
-    _worker[:] = [_Worker(images=images, settings=settings, slots=slots, stop=stop, progress=progress)]
+def _begin(worker: _Worker) -> None:
+    _worker[:] = [worker]
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
@@ -274,7 +264,7 @@ def _work(task: Task, run: Run) -> Outcome:
 
     worker = _worker[0]
     training = TrainingRun(
-        settings=worker.settings.with_overrides(run.training),
+        settings=worker.settings.with_overrides(run.contender.training),
         seed=run.seed,
         threads=worker.slots.threads,
         compiled=task == "train" and worker.slots.compiled,
@@ -283,12 +273,12 @@ def _work(task: Task, run: Run) -> Outcome:
         return Outcome(run=run, result=evaluate_test(run.folder, worker.images, training))
     try:
         result = train_architecture(
-            run.architecture,
+            run.contender.architecture.model_copy(update={"name": None}),
             worker.images,
             training,
             run.folder,
             test=False,
-            on_epoch=lambda metrics: worker.progress.put((str(run.folder), metrics.epoch, metrics.validation_accuracy)),
+            on_epoch=lambda metrics: worker.progress.put((run, metrics.epoch, metrics.validation_accuracy)),
             on_step=partial(_stop_if_told, worker.stop),
         )
     except (_Stopped, InputError, OSError):

@@ -84,8 +84,8 @@ class Difference:
         return {
             "of": self.row.contender.name,
             "over": self.reference.contender.name,
-            "validation": None if self.validation is None else self.validation.to_dict(),
-            "test": None if self.test is None else self.test.to_dict(),
+            "validation": _plain(self.validation),
+            "test": _plain(self.test),
             "told_apart": self.told_apart,
         }
 
@@ -102,23 +102,26 @@ def differences(rows: Sequence[Row], winner: Row) -> list[Difference]:
 
 
 def _difference(row: Row, reference: Row) -> Difference:
-    of: dict[Split, Interval | None] = {
-        split: paired_difference(row.accuracies(split), reference.accuracies(split)) for split in ("validation", "test")
-    }
-    return Difference(row=row, reference=reference, validation=of["validation"], test=of["test"])
+    def lead(split: Split) -> Interval | None:
+        return paired_difference(row.accuracies(split), reference.accuracies(split))
+
+    return Difference(row=row, reference=reference, validation=lead("validation"), test=lead("test"))
 
 
 def row_document(row: Row, rank: int, *, winner: bool) -> dict[str, Any]:
     """The row as plain JSON values; `rank` from 1."""
-    validation, test = row.interval("validation"), row.interval("test")
     return {
         "rank": rank,
         "winner": winner,
         **row.contender.to_dict(),
-        "validation": None if validation is None else validation.to_dict(),
-        "test": None if test is None else test.to_dict(),
+        "validation": _plain(row.interval("validation")),
+        "test": _plain(row.interval("test")),
         "runs": [_run_document(row, seed) for seed in sorted({*row.results, *row.failed})],
     }
+
+
+def _plain(interval: Interval | None) -> dict[str, Any] | None:
+    return None if interval is None else interval.to_dict()
 
 
 def _run_document(row: Row, seed: int) -> dict[str, Any]:
