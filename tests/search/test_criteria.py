@@ -140,6 +140,29 @@ def test_a_candidate_that_is_measured_has_its_epochs_kept(tmp_path: Path) -> Non
         assert not criteria.admits(None, pending=2), "one would be left, and 8 are held back"
 
 
+def test_what_a_trial_takes_until_its_next_pause_is_what_must_fit_into_the_time(tmp_path: Path, monkeypatch) -> None:
+    space, folder = tiny(tmp_path, "search.wall_time=1h", "training.epochs=9", "search.trials=9")
+    asked: list[tuple[int | None, int]] = []
+
+    def fits(number: int | None, epochs: int, **_: object) -> bool:
+        asked.append((number, epochs))
+        return True
+
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent(), test=False)
+        worker = Arithmetic(9)
+        instruction = search.respond(Ready())
+        while ledger.total < 2:  # the first trial pauses at a rung before the second is proposed
+            instruction = search.respond(worker.carry_out(instruction))
+        criteria = Criteria(space, ledger, Rungs.of(space.search.early_stopping, space.training.epochs, ledger))
+        monkeypatch.setattr(criteria.deadline, "fits", fits)
+        trial = ledger.trial(1)
+        above = criteria.pause(trial)
+        assert above is not None and 0 < trial.rung < above
+        assert criteria.fits_time(trial) and criteria.fits_time(None)
+        assert asked == [(1, above - trial.rung), (None, 1)]
+
+
 def test_the_number_of_trials_counts_those_that_are_measured(tmp_path: Path) -> None:
     space, folder = tiny(tmp_path, "search.trials=3")
     with Ledger.open(folder.ledger) as ledger:
