@@ -6,7 +6,7 @@ from archsearch.experiment.files import write_atomically
 from archsearch.experiment.folder import DriverRunning, ExperimentFolder, find, list_experiments
 from archsearch.experiment.layout import ConfirmationFolder, TrainingFolder
 from archsearch.experiment.ledger import IllegalTransition, Ledger
-from archsearch.experiment.records import Counts, Epoch, Event, Rejection, State, Trial, TrialState, number_of
+from archsearch.experiment.records import Counts, Epoch, Event, State, Trial, TrialState, number_of
 
 __all__ = [
     "ConfirmationFolder",
@@ -18,7 +18,6 @@ __all__ = [
     "Failure",
     "IllegalTransition",
     "Ledger",
-    "Rejection",
     "State",
     "TrainingFolder",
     "Trial",

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from archsearch.experiment.files import sweep, sync_folder
-from archsearch.experiment.layout import BEST, MODEL, WEIGHTS, ConfirmationFolder
+from archsearch.experiment.layout import BEST, MODEL, WEIGHTS, ConfirmationFolder, Inside
 from archsearch.experiment.records import trial_id
 from archsearch.reading.errors import refuse
 
@@ -40,6 +40,16 @@ class ExperimentFolder:
 
     path: Path
 
+    space_yaml = Inside("space.yaml")  # the search space, as resolved
+    ledger = Inside("ledger.sqlite")  # the database that says what happened; `Ledger` reads and writes it
+    best_yaml = Inside(BEST)  # the best architecture
+    report = Inside("report.html")  # the search's report, one page
+    lock = Inside("driver.lock")  # the driver holds a lock on it; it says who that is
+    outbox = Inside("outbox.sqlite")  # the database that says how far tracking has followed the ledger
+    tracking_log = Inside("tracking.log")  # what the tracking process prints
+    tracking_lock = Inside("tracking.lock")  # held by the process that sends the experiment to MLflow: one at a time
+    trials = Inside("trials")  # the folder of the trials' folders
+
     @property
     def name(self) -> str:
         """The folder's own name, by which `find` finds it."""
@@ -49,51 +59,6 @@ class ExperimentFolder:
     def argument(self) -> str:
         """The shortest text that `find` knows it by: what is put for EXPERIMENT on the command line."""
         return self.name if self.path.parent == EXPERIMENTS else str(self.path)
-
-    @property
-    def space_yaml(self) -> Path:
-        """The search space, as resolved."""
-        return self.path / "space.yaml"
-
-    @property
-    def ledger(self) -> Path:
-        """The database that says what happened; `Ledger` reads and writes it."""
-        return self.path / "ledger.sqlite"
-
-    @property
-    def best_yaml(self) -> Path:
-        """The best architecture."""
-        return self.path / BEST
-
-    @property
-    def report(self) -> Path:
-        """The search's report, one page."""
-        return self.path / "report.html"
-
-    @property
-    def lock(self) -> Path:
-        """The file that the driver holds a lock on; it says who that is."""
-        return self.path / "driver.lock"
-
-    @property
-    def outbox(self) -> Path:
-        """The database that says how far tracking has followed the ledger."""
-        return self.path / "outbox.sqlite"
-
-    @property
-    def tracking_log(self) -> Path:
-        """What the tracking process prints."""
-        return self.path / "tracking.log"
-
-    @property
-    def tracking_lock(self) -> Path:
-        """Held by the process that sends the experiment to MLflow, so that there is one at a time."""
-        return self.path / "tracking.lock"
-
-    @property
-    def trials(self) -> Path:
-        """The folder of the trials' folders."""
-        return self.path / "trials"
 
     @property
     def confirmation(self) -> ConfirmationFolder:

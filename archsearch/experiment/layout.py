@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 WEIGHTS = "weights.safetensors"
 MODEL = "model.yaml"
 BEST = "best.yaml"
+
+
+class Inside:
+    """A path inside a folder: `report = Inside("report.html")` in the class of a folder, which has a `path`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, folder: Folder, _: type) -> Path:
+        return folder.path / self._name
+
+
+class Folder(Protocol):
+    """What lies at a path."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
 
 
 @dataclass(frozen=True)
@@ -15,26 +34,10 @@ class TrainingFolder:
     """The folder of one training of a network: what `archsearch train` and each run of a confirmation write."""
 
     path: Path
-
-    @property
-    def model_yaml(self) -> Path:
-        """The architecture."""
-        return self.path / MODEL
-
-    @property
-    def weights(self) -> Path:
-        """The trained weights."""
-        return self.path / WEIGHTS
-
-    @property
-    def result(self) -> Path:
-        """The settings and the metrics as JSON, written when the training has ended."""
-        return self.path / "result.json"
-
-    @property
-    def checkpoint(self) -> Path:
-        """A folder that is there while the training is unfinished."""
-        return self.path / "checkpoint"
+    model_yaml = Inside(MODEL)  # the architecture
+    weights = Inside(WEIGHTS)  # the trained weights
+    result = Inside("result.json")  # the settings and the metrics, written when the training has ended
+    checkpoint = Inside("checkpoint")  # a folder that is there while the training is unfinished
 
 
 @dataclass(frozen=True)
@@ -42,21 +45,9 @@ class ConfirmationFolder:
     """confirm/ in an experiment's folder: what `archsearch confirm` writes."""
 
     path: Path
-
-    @property
-    def document(self) -> Path:
-        """Every figure, and how the winner was chosen, as JSON."""
-        return self.path / "confirm.json"
-
-    @property
-    def best_yaml(self) -> Path:
-        """The winner's architecture."""
-        return self.path / BEST
-
-    @property
-    def weights(self) -> Path:
-        """The winner's weights, of its seed with the best validation accuracy."""
-        return self.path / WEIGHTS
+    document = Inside("confirm.json")  # every figure, and how the winner was chosen
+    best_yaml = Inside(BEST)  # the winner's architecture
+    weights = Inside(WEIGHTS)  # the winner's, of its seed with the best validation accuracy
 
     def run(self, key: str, seed: int) -> TrainingFolder:
         """The training of one network with one seed; `key` is the network's digest, or its identity."""

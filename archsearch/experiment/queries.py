@@ -13,7 +13,6 @@ from archsearch.experiment.records import (
     Epoch,
     Event,
     Mode,
-    Rejection,
     Rung,
     SearchState,
     State,
@@ -53,21 +52,18 @@ class Queries:
 
     def trials(self, state: TrialState | None = None) -> list[Trial]:
         """The trials (in this state) in the order of their numbers."""
-        where, arguments = ("", ()) if state is None else (" WHERE state = ?", (state.value,))
-        rows = self._db.execute(f"SELECT * FROM trials{where} ORDER BY number", arguments)
-        return [_trial(row) for row in rows]
+        if state is None:
+            return self._trials("ORDER BY number")
+        return self._trials("WHERE state = ? ORDER BY number", state.value)
 
     def first(self, state: TrialState) -> Trial | None:
         """The trial of the lowest number among those in this state."""
-        row = self._db.execute(
-            "SELECT * FROM trials WHERE state = ? ORDER BY number LIMIT 1", (state.value,)
-        ).fetchone()
-        return None if row is None else _trial(row)
+        return self._first("WHERE state = ? ORDER BY number", state.value)
 
     def has(self, *states: TrialState) -> bool:
         """Whether any trial is in one of these states: however many there are, a look-up for each state."""
         query = "SELECT EXISTS (SELECT 1 FROM trials WHERE state = ?)"
-        return any(self._db.execute(query, (state.value,)).fetchone()[0] for state in states)
+        return any(self._value(query, state.value) for state in states)
 
     def trials_as_known(self) -> list[Trial]:
         """The trials in the order of their first score or failure, at a rung or at the end; those without come last."""
@@ -75,45 +71,34 @@ class Queries:
             "SELECT trial, MIN(id) AS id FROM events WHERE kind IN ('paused', 'finished', 'stopped', 'failed') "
             "GROUP BY trial"
         )
-        rows = self._db.execute(
-            f"SELECT t.* FROM trials t LEFT JOIN ({first}) f ON f.trial = t.number "
-            "ORDER BY f.id IS NULL, f.id, t.number"
-        )
-        return [_trial(row) for row in rows]
+        return self._trials(f"LEFT JOIN ({first}) f ON f.trial = number ORDER BY f.id IS NULL, f.id, number")
 
     def trial(self, number: int) -> Trial:
         """The trial of this number. Raises KeyError where there is none."""
-        row = self._db.execute("SELECT * FROM trials WHERE number = ?", (number,)).fetchone()
-        if row is None:
+        trial = self._first("WHERE number = ?", number)
+        if trial is None:
             raise KeyError(number)
-        return _trial(row)
+        return trial
 
     def epochs(self, number: int | None = None) -> list[Epoch]:
         """The epochs of one trial, or of all; superseded ones are not among them."""
         where, arguments = ("", ()) if number is None else (" WHERE trial = ?", (number,))
         rows = self._db.execute(f"SELECT * FROM epochs{where} ORDER BY trial, epoch", arguments)
-        return [
-            Epoch(trial=r["trial"], epoch=r["epoch"], metrics=json.loads(r["metrics"]), time=r["time"]) for r in rows
-        ]
+        return [Epoch(**{**dict(row), "metrics": json.loads(row["metrics"])}) for row in rows]
 
     def shortest(self) -> int:
         """The epochs of the finished trial that was trained for the fewest; 0 where none has finished."""
-        query = "SELECT COALESCE(MIN(epochs), 0) FROM trials WHERE state = 'finished'"
-        return cast(int, self._db.execute(query).fetchone()[0])
+        return cast(int, self._value("SELECT COALESCE(MIN(epochs), 0) FROM trials WHERE state = 'finished'"))
 
     @property
     def epochs_trained(self) -> int:
         """Epochs of all trials together; superseded ones are not among them."""
-        return cast(int, self._db.execute("SELECT COUNT(*) FROM epochs").fetchone()[0])
+        return cast(int, self._value("SELECT COUNT(*) FROM epochs"))
 
     def states(self, number: int) -> list[State]:
         """The states of a trial that were kept, the newest first: two at most."""
         query = "SELECT * FROM states WHERE trial = ? ORDER BY epoch DESC"
         return [State(**dict(row)) for row in self._db.execute(query, (number,))]
-
-    def rejections(self) -> list[Rejection]:
-        """Proposals out of budget, oldest first."""
-        return [Rejection(time=event.time, **event.data) for event in self._events("kind = 'rejected'", ())]
 
     def events(self, after: int = 0, limit: int | None = None) -> list[Event]:
         """Events with an id above `after`, oldest first."""
@@ -145,33 +130,38 @@ class Queries:
 
     def last_event(self) -> int:
         """The id of the newest event; 0 where there is none."""
-        return cast(int, self._db.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0])
+        return cast(int, self._value("SELECT COALESCE(MAX(id), 0) FROM events"))
 
     @property
     def total(self) -> int:
         """Trials so far, in whatever state: their numbers have no gaps."""
-        return cast(int, self._db.execute("SELECT COALESCE(MAX(number), 0) FROM trials").fetchone()[0])
+        return cast(int, self._value("SELECT COALESCE(MAX(number), 0) FROM trials"))
 
     def counts(self) -> Counts:
         """The numbers of trials by state, and of rejections."""
         states = dict(self._db.execute("SELECT state, COUNT(*) FROM trials GROUP BY state").fetchall())
-        rejected = self._db.execute("SELECT COUNT(*) FROM events WHERE kind = 'rejected'").fetchone()[0]
+        rejected = self._value("SELECT COUNT(*) FROM events WHERE kind = 'rejected'")
         return Counts(rejected=rejected, **states)
 
     def best(self, mode: Mode = "max", *, state: TrialState = TrialState.FINISHED) -> Trial | None:
         """The finished (or paused) trial of the highest (or lowest) value; of equals the earliest. Never NaN."""
         order = {"max": "DESC", "min": "ASC"}[mode]
-        query = f"SELECT * FROM trials WHERE state = ? ORDER BY value {order}, number LIMIT 1"
-        row = self._db.execute(query, (state.value,)).fetchone()
-        return None if row is None else _trial(row)
+        return self._first(f"WHERE state = ? ORDER BY value {order}, number", state.value)
+
+    def _value(self, query: str, *arguments: object) -> Any:
+        return self._db.execute(query, arguments).fetchone()[0]
+
+    def _first(self, clauses: str, *arguments: object) -> Trial | None:
+        trials = self._trials(f"{clauses} LIMIT 1", *arguments)
+        return trials[0] if trials else None
+
+    def _trials(self, clauses: str, *arguments: object) -> list[Trial]:
+        return [_trial(row) for row in self._db.execute(f"SELECT trials.* FROM trials {clauses}", arguments)]
 
     def _events(self, where: str, arguments: Sequence[object], limit: int | None = None) -> list[Event]:
         query = f"SELECT * FROM events WHERE {where} ORDER BY id LIMIT ?"
         rows = self._db.execute(query, (*arguments, -1 if limit is None else limit))
-        return [
-            Event(id=r["id"], time=r["time"], kind=r["kind"], trial=r["trial"], data=json.loads(r["data"]))
-            for r in rows
-        ]
+        return [Event(**{**dict(row), "data": json.loads(row["data"])}) for row in rows]
 
 
 def _trial(row: sqlite3.Row) -> Trial:

@@ -114,16 +114,6 @@ class Event:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rejection:
-    """A proposal that was out of budget, and so never a trial."""
-
-    choices: Mapping[str, Scalar]
-    violations: Mapping[str, float]
-    cost: Mapping[str, int]
-    time: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Rung:
     """How many trials reached a rung and were promoted from it, and how far its order is that of the next rung.
 

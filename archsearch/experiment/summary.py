@@ -9,6 +9,8 @@ from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
 from archsearch.experiment.records import SearchState, Trial, TrialState
 
+COUNTED = ("finished", "stopped", "failed", "running", "paused", "waiting", "total")
+
 
 def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     """The state of a search, in plain JSON values. Raises InputError where there is no ledger.
@@ -25,16 +27,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "experiment": ledger.meta.get("name", folder.name),
             "folder": str(folder.path),
             "state": _state(folder, ledger.state),
-            "trials": {
-                "finished": counts.finished,
-                "stopped": counts.stopped,
-                "failed": counts.failed,
-                "running": counts.running,
-                "paused": counts.paused,
-                "waiting": counts.waiting,
-                "total": counts.total,
-                "planned": _planned(ledger),
-            },
+            "trials": {**{field: getattr(counts, field) for field in COUNTED}, "planned": _planned(ledger)},
             "rejected_before_start": counts.rejected,
             "reason": _reason(ledger),
             "used_up": bool(ledger.events_of("exhausted")),

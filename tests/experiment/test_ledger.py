@@ -196,7 +196,7 @@ def test_counts_rejections_and_states_agree_with_what_was_written(ledger: Ledger
     counts = ledger.counts()
     assert (counts.finished, counts.stopped, counts.failed, counts.waiting) == (5, 2, 1, 1)
     assert (counts.rejected, counts.total, counts.ended) == (1, 9, 8)
-    assert ledger.rejections()[0].violations == {"flops": 0.25}
+    assert ledger.events_of("rejected")[0].data["violations"] == {"flops": 0.25}
     assert [t.number for t in ledger.trials(TrialState.STOPPED)] == [3, 6]
     assert as_kept(ledger) == replay(ledger)
 
