@@ -119,8 +119,7 @@ def best_rows(
     rng = np.random.default_rng(seed)
     size = max(1, math.ceil(share * len(scores)))
     order = np.argsort(-scores, kind="stable")
-    rank = np.empty(len(scores), np.int64)
-    rank[order] = np.arange(len(scores))
+    rank = np.argsort(order)
     drawn = rng.integers(0, len(scores), (repeats, size))
     return np.asarray(order[rank[drawn].min(axis=1)], np.int64)
 

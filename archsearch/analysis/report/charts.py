@@ -113,13 +113,14 @@ class Canvas:
         """A scale up the height."""
         return Scale(low, high, self.floor, self.top, log)
 
-    def axes(self, x: Scale, y: Scale, *, x_name: str, y_name: str, x_text: Write, y_text: Write) -> str:
-        """Hairlines at round values of y, ticks at those of x, and what they are."""
+    def axes(self, x: Scale, y: Scale, *, x_name: str, y_name: str, x_text: Write, digits: int) -> str:
+        """Hairlines at round values of y, which are percentages of so many digits, ticks at those of x, and what they
+        are."""
         body = ""
         for value in y.ticks(4 if self.narrow else 5):
             pixel = y(value)
             body += line(self.left, pixel, self.width - self.right, pixel, "grid")
-            body += label(self.left - 8, pixel + 4, y_text(value), "tick", "end")
+            body += label(self.left - 8, pixel + 4, percent(value, digits), "tick", "end")
         last = -math.inf
         for value in x.ticks(4 if self.narrow else 8):
             pixel, text = x(value), x_text(value)
@@ -164,9 +165,16 @@ def line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
     return element("line", {"x1": x1, "y1": y1, "x2": x2, "y2": y2, "class": css})
 
 
-def polyline(points: Iterable[tuple[float, float]], css: str, trial: str = "") -> str:
-    """A line through points; `trial` is the id of the trial that it is of."""
-    data = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+def points(x: Scale, y: Scale, xs: Iterable[float], ys: Iterable[float]) -> list[tuple[float, float]]:
+    """The pixels of so many values, pair by pair."""
+    return list(zip(map(x, xs), map(y, ys), strict=True))
+
+
+def polyline(corners: Sequence[tuple[float, float]], css: str, trial: str = "") -> str:
+    """A line through points, none through fewer than two; `trial` is the id of the trial that it is of."""
+    if len(corners) < 2:
+        return ""
+    data = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
     return element("polyline", {"points": data, "class": css, **_of(trial)})
 
 

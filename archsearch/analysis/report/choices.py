@@ -64,9 +64,6 @@ def features(table: Sequence[Column]) -> tuple[FloatArray, list[str]]:
         if len(present) < 2:
             continue
         codes = np.where(column.codes == ABSENT, present[np.argmax(counts)], column.codes)
-        split = (
-            [codes] if column.ordered else [codes == code for code in (present if len(present) > 2 else present[:1])]
-        )
         levels = present if len(present) > 2 else present[:1]
         split = [codes] if column.ordered else [codes == code for code in levels]
         parts += [np.asarray(feature, np.float64) for feature in split]

@@ -198,17 +198,16 @@ def _fronts_section(comparison: Comparison, names: list[str]) -> str:
         x = canvas.x(*log_extent(row["flops"] for _, row in rows), log=True)
         low, high = accuracies([row["value"] for _, row in rows])
         fronts = {css: set(side["front"]) for css, side in sides.items()}
-        members = [row["value"] for css, row in rows if row["trial"] in fronts[css]]
-        y = canvas.y(min(low, extent(members)[0]), high)
+        lowest, _ = extent([row["value"] for css, row in rows if row["trial"] in fronts[css]])
+        y = canvas.y(min(low, lowest), high)
         body = canvas.axes(x, y, x_name="FLOPs, log scale", y_name="validation accuracy",
-                           x_text=lambda v: amount("flops", v), y_text=lambda v: percent(v, 1))  # fmt: skip
+                           x_text=lambda v: amount("flops", v), digits=1)  # fmt: skip
         for css, row in rows:
             tip = f"{css.upper()} {row['trial']}: {percent(row['value'], 2)}, {amount('flops', row['flops'])} FLOPs"
             body += dot(x(row["flops"]), y(row["value"]), 4.5, f"dot-{css}", tip=tip) if row["value"] >= y.low else ""
         for css in ("a", "b"):
-            points = sorted((r["flops"], r["value"]) for c, r in rows if c == css and r["trial"] in fronts[css])
-            corners = stairs([(x(flops), y(value)) for flops, value in points])
-            body += polyline(corners, f"line-{css}") if len(corners) > 1 else ""
+            members = sorted((r["flops"], r["value"]) for c, r in rows if c == css and r["trial"] in fronts[css])
+            body += polyline(stairs([(x(flops), y(value)) for flops, value in members]), f"line-{css}")
         return canvas.svg("accuracy against FLOPs of the trials that finished, and both Pareto fronts", body)
 
     key = legend(("dot-a", names[0]), ("dot-b", names[1]), ("~line-a", "Pareto front of A"), ("~line-b", "of B"))

@@ -16,10 +16,11 @@ from archsearch.analysis.report.charts import (
     label,
     line,
     percent,
+    points,
     polyline,
     steps,
 )
-from archsearch.analysis.report.figures import Document, Progress, TrialRow
+from archsearch.analysis.report.figures import Document, Progress, TrialRow, winner_of
 
 LIMIT = 300  # curves; of more, all that finished and an even choice of the others
 Axis = Literal["trials", "hours"]
@@ -42,24 +43,22 @@ def learning(report: Document) -> tuple[str, str]:
 def _learning(canvas: Canvas, report: Document, rows: Sequence[TrialRow]) -> str:
     last = max(epoch for row in rows for epoch, _ in row["curve"])
     x = canvas.x(1 if last > 1 else 0, max(last, 2))
-    y = canvas.y(*extent([max(0.0, min(v for row in rows for _, v in row["curve"])),
-                          max(v for row in rows for _, v in row["curve"])], margin=0.04))  # fmt: skip
+    values = [value for row in rows for _, value in row["curve"]]
+    y = canvas.y(*extent([max(0.0, min(values)), max(values)], margin=0.04))
     y = canvas.y(max(0.0, y.low), min(1.0, y.high))
-    body = canvas.axes(
-        x, y, x_name="epoch", y_name="validation accuracy", x_text=_whole, y_text=lambda v: percent(v, 0)
-    )
+    body = canvas.axes(x, y, x_name="epoch", y_name="validation accuracy", x_text=_whole, digits=0)
     for level in sorted({rung["epochs"] for rung in report["rungs"]}):
         if x.low <= level <= x.high:
             body += line(x(level), canvas.top, x(level), canvas.floor, "rung")
             body += label(x(level) + 4, canvas.floor - 6, "rung", "rung-name")
-    winner = report["winner"]["trial"] if report["winner"] is not None else None
+    winner = winner_of(report)
     for row in rows:
-        points = [(x(epoch), y(value)) for epoch, value in row["curve"]]
+        curve = [(x(epoch), y(value)) for epoch, value in row["curve"]]
         best = row["trial"] == winner
         css = "curve best" if best else "curve done" if row["state"] == "finished" else "curve"
-        body += polyline(points, css, row["trial"]) if len(points) > 1 else ""
+        body += polyline(curve, css, row["trial"])
         if row["state"] != "finished" or best:
-            body += dot(*points[-1], 3.2 if best else 2, "tip-best" if best else "tip-end", row["trial"])
+            body += dot(*curve[-1], 3.2 if best else 2, "tip-best" if best else "tip-end", row["trial"])
     return canvas.svg(f"validation accuracy by epoch of {len(rows)} trials, up to {last} epochs", body)
 
 
@@ -80,22 +79,18 @@ def _so_far(canvas: Canvas, progress: Progress, axis: Axis) -> str:
     lines = _so_far_lines(progress, axis)
     draw = 1.0 if axis == "trials" else progress["random"].get("hours_each")  # along the axis, of one random draw
     random = progress["random"].get("best") if draw else None
-    values = [value for _, points in lines for _, value in points] + (random["expected"] if random else [])
-    ends = [points[-1][0] for _, points in lines] + ([random["n"][-1] * draw] if random and draw else [])
+    values = [value for _, rises in lines for _, value in rises] + (random["expected"] if random else [])
+    ends = [rises[-1][0] for _, rises in lines] + ([random["n"][-1] * draw] if random and draw else [])
     x = canvas.x(0, factor * max([progress[axis], *ends]) or 1)
     y = canvas.y(*extent(values))
-    body = canvas.axes(
-        x, y, x_name=unit, y_name="best so far", x_text=lambda v: f"{v:g}", y_text=lambda v: percent(v, 1)
-    )
+    body = canvas.axes(x, y, x_name=unit, y_name="best so far", x_text=lambda v: f"{v:g}", digits=1)
     if random and draw:
-        upper, lower, middle = (
-            [(x(factor * n * draw), y(v)) for n, v in zip(random["n"], values, strict=True)]
-            for values in (random["high"], random["low"], random["expected"])
-        )
+        at = [factor * n * draw for n in random["n"]]
+        upper, lower, middle = (points(x, y, at, random[key]) for key in ("high", "low", "expected"))
         body += band(upper, lower, "expected-band") + polyline(middle, "expected")
-    for css, points in lines:
-        end = x(factor * max(progress[axis], points[-1][0]))
-        body += steps([(x(factor * at), y(value)) for at, value in points], end, f"steps {css}")
+    for css, rises in lines:
+        end = x(factor * max(progress[axis], rises[-1][0]))
+        body += steps([(x(factor * at), y(value)) for at, value in rises], end, f"steps {css}")
     return canvas.svg(f"best accuracy so far against {unit}", body)
 
 
@@ -137,13 +132,11 @@ def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
     y = canvas.y(0, 1)
     digits = 0 if x.high - x.low > 0.05 else 1
     body = canvas.axes(x, y, x_name=x_name, y_name="share of networks at most this accurate",
-                       x_text=lambda v: percent(v, digits), y_text=lambda v: percent(v, 0))  # fmt: skip
+                       x_text=lambda v: percent(v, digits), digits=0)  # fmt: skip
     for css, edf in drawn:
-        upper, lower = (
-            [(x(at), y(v)) for at, v in zip(edf["x"], shares, strict=True)] for shares in (edf["high"], edf["low"])
-        )
+        upper, lower = (points(x, y, edf["x"], shares) for shares in (edf["high"], edf["low"]))
         body += band(upper, lower, f"{css}-band")
     for css, edf in drawn:
-        points = [(x(at), y(v)) for at, v in zip(edf["x"], edf["share"], strict=True)]
-        body += steps([(x(edf["x"][0]), y(0)), *points], x(x.high), f"steps {css}")
+        corners = [(x(edf["x"][0]), y(0)), *points(x, y, edf["x"], edf["share"])]
+        body += steps(corners, x(x.high), f"steps {css}")
     return canvas.svg("empirical distribution of accuracies", body)

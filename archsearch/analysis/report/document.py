@@ -28,7 +28,6 @@ from archsearch.analysis.report.progress import distribution, progress
 from archsearch.analysis.report.reading import Reading
 from archsearch.architecture.cost import cost
 from archsearch.experiment import Trial, TrialState
-from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.experiment.pareto import undominated
 from archsearch.experiment.records import trial_id
 
@@ -215,7 +214,7 @@ def _confirmed(reading: Reading) -> Confirmation | None:
 def commands(reading: Reading) -> list[str]:
     """What to do next, to be pasted."""
     folder = reading.folder
-    what = shlex.quote(folder.name if folder.path.parent == EXPERIMENTS else str(folder.path))
+    what = shlex.quote(folder.argument)
     lines = []
     if reading.summary["state"] in ("interrupted", "failed"):
         lines.append(f"archsearch resume {what}")

@@ -292,3 +292,8 @@ class Document(TypedDict):
     confirmed: Confirmation | None
     narrower: Narrower
     facts: list[Fact]
+
+
+def winner_of(report: Document) -> str | None:
+    """The winner's id; None where there is none."""
+    return report["winner"]["trial"] if report["winner"] is not None else None

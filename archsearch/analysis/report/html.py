@@ -116,12 +116,8 @@ def folded(title: str, body: str) -> str:
 
 def copied(text: str) -> str:
     """Text with a button that copies it."""
-    return f'<div class="copied"><pre tabindex="0">{clean_lines(text)}</pre><button type="button">Copy</button></div>'
-
-
-def clean_lines(text: str) -> str:
-    """Text of several lines, escaped."""
-    return "\n".join(clean(line) for line in text.splitlines())
+    lines = "\n".join(map(clean, text.splitlines()))
+    return f'<div class="copied"><pre tabindex="0">{lines}</pre><button type="button">Copy</button></div>'
 
 
 def cell(value: Any) -> str:

@@ -125,15 +125,8 @@ def _result(
     why_not: str = "",
 ) -> Narrower:
     """With a size, the file was read as a space."""
-    return {
-        "ranges": ranges,
-        "yaml": yaml,
-        "method": METHOD,
-        "changes": list(changes),
-        "size": size,
-        "checked": size is not None,
-        "why_not": why_not,
-    }
+    return {"ranges": ranges, "yaml": yaml, "method": METHOD, "changes": list(changes), "size": size,
+            "checked": size is not None, "why_not": why_not}  # fmt: skip
 
 
 def _size(text: str) -> float | None:
@@ -199,9 +192,7 @@ def _narrowed(domain: dict[str, Any], values: Sequence[Scalar]) -> dict[str, Any
 
 def _options(value: Any) -> list[Scalar] | None:
     """The values that a parameter may still have; None where they are not listed."""
-    if not isinstance(value, dict):
-        return None
-    return list(value["choice"]) if "choice" in value else None
+    return list(value["choice"]) if isinstance(value, dict) and "choice" in value else None
 
 
 def _unfulfillable(value: Any, allowed: Mapping[str, list[Scalar] | None]) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from archsearch.analysis.outline import short
 from archsearch.analysis.report.charts import NARROW, WIDE, Canvas, Scale, dot, label, line, number, percent, polyline
-from archsearch.analysis.report.figures import ConfirmedRow, Document, ImportanceRow, TrialRow
+from archsearch.analysis.report.figures import ConfirmedRow, Document, ImportanceRow, TrialRow, winner_of
 from archsearch.analysis.svg import element, shorten
 
 TRIALS, AXES = 300, 11  # at most
@@ -63,7 +63,7 @@ def _chart(width: float, names: Sequence[str], rows: Sequence[TrialRow], report:
         else:
             names_drawn += label(canvas.left - 8, y - 14, text, "rail-name")
         axes.append((position, y))
-    winner = report["winner"]["trial"] if report["winner"] is not None else None
+    winner = winner_of(report)
     top = {row["trial"] for row in rows[-max(1, len(rows) // 10) :]}
     for rank, row in enumerate(rows):
         share = rank / max(1, len(rows) - 1) - 0.5
@@ -117,10 +117,7 @@ def bars(rows: Sequence[ImportanceRow]) -> str:
 def _bars(width: float, rows: Sequence[ImportanceRow]) -> str:
     canvas = Canvas(width, ROW * len(rows) + 40, left=190 if width == WIDE else 118, right=60, top=8, bottom=32)
     x = canvas.x(0, max(row["high"] for row in rows) or 1)
-    body = ""
-    for value in x.ticks(5 if width == WIDE else 3):
-        body += line(x(value), canvas.top, x(value), canvas.floor, "grid")
-        body += label(x(value), canvas.floor + 18, percent(value, 0), "tick", "middle")
+    body = _grid(canvas, x, 5, digits=0)
     for i, row in enumerate(rows):
         middle = canvas.top + ROW * (i + 0.5)
         body += label(canvas.left - 10, middle + 4, shorten(row["word"], canvas.left - 14, 12), "bar-name", "end")
@@ -131,6 +128,15 @@ def _bars(width: float, rows: Sequence[ImportanceRow]) -> str:
     return canvas.svg(
         "importance of each word: " + ", ".join(f"{r['word']} {percent(r['share'], 0)}" for r in rows), body
     )
+
+
+def _grid(canvas: Canvas, x: Scale, limit: int, *, digits: int) -> str:
+    """Lines at round percentages of x, at most `limit` on a wide page."""
+    body = ""
+    for value in x.ticks(3 if canvas.narrow else limit):
+        body += line(x(value), canvas.top, x(value), canvas.floor, "grid")
+        body += label(x(value), canvas.floor + 18, percent(value, digits), "tick", "middle")
+    return body
 
 
 def whisker(low: float, high: float, y: float) -> str:
@@ -152,10 +158,7 @@ def _confirmed(width: float, rows: Sequence[ConfirmedRow]) -> str:
     low, high = min(ends), max(ends)
     room = (high - low) * 0.08 or 0.01
     x = canvas.x(max(0.0, low - room), min(1.0, high + room))
-    body = ""
-    for value in x.ticks(6 if width == WIDE else 3):
-        body += line(x(value), canvas.top, x(value), canvas.floor, "grid")
-        body += label(x(value), canvas.floor + 18, percent(value, 1), "tick", "middle")
+    body = _grid(canvas, x, 6, digits=1)
     for i, row in enumerate(rows):
         middle = canvas.top + 38 * (i + 0.5)
         css = "bar-name strong" if row["winner"] else "bar-name"

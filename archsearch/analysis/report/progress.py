@@ -16,32 +16,27 @@ def progress(reading: Reading) -> Progress:
     """Best so far against trials and against workers' hours: `compared` at the epochs where trials can be compared,
     `finished` of trials trained in full; and what `random` draws are expected to find."""
     level = reading.common
-    rung = [score for score in reading.history if level is not None and _level(score, reading.full) == level]
+    rung = [score for score in reading.history if level is not None and score.level(reading.full) == level]
     return {
         "level": level,
         "full": reading.full,
         "compared": _rises((i + 1, score) for i, score in enumerate(rung)),
-        "finished": _rises((trials, score) for trials, score in _counted(reading.history) if score.finished),
+        "finished": _rises(_finished(reading.history)),
         "trials": len({score.trial for score in reading.history}),
         "hours": reading.lanes / 3600,
         "gpus": reading.gpus,
         "random": _random(reading, rung),
-        "random_search": _rises(
-            (trials, score) for trials, score in _counted(reading.confirmed_random) if score.finished
-        ),
+        "random_search": _rises(_finished(reading.confirmed_random)),
     }
 
 
-def _level(score: Score, full: int) -> int:
-    return full if score.finished else score.epochs
-
-
-def _counted(history: Sequence[Score]) -> Iterator[tuple[int, Score]]:
-    """Each score with the number of trials that have one by then."""
+def _finished(history: Sequence[Score]) -> Iterator[tuple[int, Score]]:
+    """Each score of a full training with the number of trials that have any score by then."""
     trials: set[int] = set()
     for score in history:
         trials.add(score.trial)
-        yield len(trials), score
+        if score.finished:
+            yield len(trials), score
 
 
 def _rises(scores: Iterable[tuple[int, Score]]) -> list[Rise]:

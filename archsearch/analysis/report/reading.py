@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
-from archsearch.experiment.records import Rung
 from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError
 from archsearch.reading.yaml import read
@@ -43,6 +42,10 @@ class Score:
     finished: bool
     lanes: float
 
+    def level(self, full: int) -> int:
+        """The epochs behind it, where a full training has `full`."""
+        return full if self.finished else self.epochs
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -64,7 +67,6 @@ class Reading:
     history: Sequence[Score]
     random: frozenset[int]
     why_not_random: str
-    rungs: Sequence[Rung]
     notes: Sequence[Event]
     confirmed: Mapping[str, Any] | None
     confirmed_random: Sequence[Score]
@@ -87,7 +89,7 @@ class Reading:
         """Epochs of a rung (of a full training for the end) -> trial -> the score there, from the lowest up."""
         scores: dict[int, dict[int, float]] = {}
         for score in self.history:
-            scores.setdefault(self.full if score.finished else score.epochs, {})[score.trial] = score.value
+            scores.setdefault(score.level(self.full), {})[score.trial] = score.value
         return {level: scores[level] for level in sorted(scores)}
 
     @cached_property
@@ -148,7 +150,6 @@ def read_experiment(folder: ExperimentFolder, context: Context | None = None) ->
             history=_history(ledger),
             random=random,
             why_not_random=why_not,
-            rungs=ledger.rungs(),
             notes=notes,
             confirmed=_confirmed(folder),
             confirmed_random=_confirmed_random(folder),

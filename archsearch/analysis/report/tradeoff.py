@@ -21,7 +21,7 @@ from archsearch.analysis.report.charts import (
     side_label,
     stairs,
 )
-from archsearch.analysis.report.figures import Baseline, Document
+from archsearch.analysis.report.figures import Baseline, Document, winner_of
 from archsearch.analysis.svg import text_width
 
 UNITS = {"flops": "FLOPs", "params": "parameters", "macs": "MACs", "activations": "activations", "memory": "bytes of "
@@ -71,13 +71,13 @@ def _draw(canvas: Canvas, report: Document, marks: Sequence[Mark], name: str, fr
     digits = 0 if y.high - y.low > 0.08 else 1
     body = canvas.axes(
         x, y, x_name=f"{unit(name)}, log scale", y_name="validation accuracy",
-        x_text=lambda value: amount(name, value), y_text=lambda value: percent(value, digits),
+        x_text=lambda value: amount(name, value), digits=digits,
     )  # fmt: skip
     body += _limits(canvas, x, report, name)
     for row in baselines:
         if row["value"] is None:
             body += _cost_line(canvas, x(row["cost"][name]), row, baselines)
-    body += _marks(marks, x, y, front, report["winner"]["trial"] if report["winner"] is not None else None)
+    body += _marks(marks, x, y, front, winner_of(report))
     for row in baselines:
         if row["value"] is not None:
             tip = f"{row['name']}: {percent(row['value'])}, {amount(name, row['cost'][name])} {unit(name)}"
@@ -118,8 +118,7 @@ def _marks(marks: Sequence[Mark], x: Scale, y: Scale, front: Collection[str], wi
             css = ("trial" if mark.finished else "trial partial") + (" below" if below else "")
             body += dot(x(mark.cost), y(mark.value), radius, css, mark.trial)
     members = sorted((mark for mark in marks if mark.trial in front), key=lambda m: m.cost)
-    corners = stairs([(x(mark.cost), y(mark.value)) for mark in members])
-    body += polyline(corners, "front-line") if len(corners) > 1 else ""
+    body += polyline(stairs([(x(mark.cost), y(mark.value)) for mark in members]), "front-line")
     for mark in members:
         body += dot(x(mark.cost), y(mark.value), 5.5, "front", mark.trial)
     for mark in marks:

@@ -62,7 +62,7 @@ def test_an_axis_names_as_many_ticks_as_have_room() -> None:
     x, y = canvas.x(0, 10), canvas.y(0, 1)
 
     def named(text: str) -> list[str]:
-        drawn = canvas.axes(x, y, x_name="", y_name="", x_text=lambda value: f"{text}{value:g}", y_text=str)
+        drawn = canvas.axes(x, y, x_name="", y_name="", x_text=lambda value: f"{text}{value:g}", digits=0)
         return re.findall(rf">({text}[\d.]+)<", drawn)
 
     ticks = x.ticks(4 if canvas.narrow else 8)
