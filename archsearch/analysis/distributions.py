@@ -70,8 +70,7 @@ def edf(values: Sequence[float], *, seed: int = 0, repeats: int = 500) -> Edf:
     `high` bound the middle 95 % of bootstrap samples at each x (Efron 1979). There is at least one value."""
     array = np.sort(np.asarray(values, np.float64))
     x = array if len(array) <= POINTS else np.quantile(array, np.linspace(0, 1, POINTS))
-    rng = np.random.default_rng(seed)
-    drawn = np.sort(array[rng.integers(0, len(array), (repeats, len(array)))], axis=1)
+    drawn = _bootstrap(array, repeats, np.random.default_rng(seed))
     shares = np.stack([np.searchsorted(row, x, side="right") for row in drawn]) / len(array)
     low, high = np.quantile(shares, BAND, axis=0)
     share = np.searchsorted(array, x, side="right") / len(array)
@@ -88,15 +87,14 @@ def best_of(values: Sequence[float], *, seed: int = 0, repeats: int = 200) -> Ex
     m = len(array)
     counts = np.unique(np.linspace(1, m, min(m, POINTS)).round().astype(int))
     weights = np.stack([_chances(m, int(n)) for n in counts])
-    rng = np.random.default_rng(seed)
-    drawn = np.sort(array[rng.integers(0, m, (repeats, m))], axis=1)
-    low, high = np.quantile(drawn @ weights.T, BAND, axis=0)
-    return {
-        "n": counts.tolist(),
-        "expected": (weights @ array).tolist(),
-        "low": low.tolist(),
-        "high": high.tolist(),
-    }
+    low, high = np.quantile(_bootstrap(array, repeats, np.random.default_rng(seed)) @ weights.T, BAND, axis=0)
+    expected = weights @ array
+    return {"n": counts.tolist(), "expected": expected.tolist(), "low": low.tolist(), "high": high.tolist()}
+
+
+def _bootstrap(values: FloatArray, repeats: int, rng: np.random.Generator) -> FloatArray:
+    """(repeats, n): samples of (n,) values with replacement, each in ascending order."""
+    return np.sort(values[rng.integers(0, len(values), (repeats, len(values)))], axis=1)
 
 
 def _chances(m: int, n: int) -> FloatArray:
@@ -136,10 +134,7 @@ def compare_samples(
     shape = stats.ks_2samp(a, b)
     n = max(1, min(len(a), len(b)) // 2)
     rng = np.random.default_rng(seed)
-    bests = [
-        np.sort(sample[rng.integers(0, len(sample), (repeats, len(sample)))], axis=1) @ _chances(len(sample), n)
-        for sample in (a, b)
-    ]
+    bests = [_bootstrap(sample, repeats, rng) @ _chances(len(sample), n) for sample in (a, b)]
     low, high = np.quantile(bests[0] - bests[1], BAND)
     difference = float(np.sort(a) @ _chances(len(a), n) - np.sort(b) @ _chances(len(b), n))
     return {

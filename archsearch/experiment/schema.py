@@ -154,17 +154,10 @@ def _check(path: Path, application: int, version: int) -> None:
     if application != APPLICATION:
         raise refuse(f"{path} is a database, but no ledger of archsearch", file=str(path))
     if version != VERSION:
-        age, hint = (
-            ("a newer", "use the archsearch that wrote it, or a later one")
-            if version > VERSION
-            else ("an older", "use the archsearch that wrote it")
-        )
-        raise refuse(
-            f"{path} was written by {age} archsearch: its format is {version}",
-            allowed=str(VERSION),
-            hint=hint,
-            file=str(path),
-        )
+        newer = version > VERSION
+        problem = f"{path} was written by {'a newer' if newer else 'an older'} archsearch: its format is {version}"
+        hint = "use the archsearch that wrote it" + (", or a later one" if newer else "")
+        raise refuse(problem, allowed=str(VERSION), hint=hint, file=str(path))
 
 
 @contextmanager

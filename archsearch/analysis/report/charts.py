@@ -175,7 +175,7 @@ def polyline(corners: Sequence[tuple[float, float]], css: str, trial: str = "") 
     if len(corners) < 2:
         return ""
     data = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
-    return element("polyline", {"points": data, "class": css, **_of(trial)})
+    return element("polyline", {"points": data, "class": css, **_hover(trial)})
 
 
 def steps(points: Sequence[tuple[float, float]], end: float, css: str) -> str:
@@ -199,18 +199,18 @@ def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, floa
 
 def dot(x: float, y: float, radius: float, css: str, trial: str = "", tip: str = "") -> str:
     """A disc: of a trial, whose figures are shown when it is pointed at, or with a text of its own."""
-    attributes = {"data-tip": tip} if tip else {}
-    return element("circle", {"cx": x, "cy": y, "r": radius, "class": css, **_of(trial), **attributes})
+    return element("circle", {"cx": x, "cy": y, "r": radius, "class": css, **_hover(trial, tip)})
 
 
 def diamond(x: float, y: float, radius: float, css: str, tip: str = "") -> str:
     """A square on its corner."""
     points = f"{x:.1f},{y - radius:.1f} {x + radius:.1f},{y:.1f} {x:.1f},{y + radius:.1f} {x - radius:.1f},{y:.1f}"
-    return element("polygon", {"points": points, "class": css, **({"data-tip": tip} if tip else {})})
+    return element("polygon", {"points": points, "class": css, **_hover(tip=tip)})
 
 
-def _of(trial: str) -> dict[str, str | float]:
-    return {"data-t": trial} if trial else {}
+def _hover(trial: str = "", tip: str = "") -> dict[str, str]:
+    """What the page's script shows of a mark."""
+    return {key: value for key, value in (("data-t", trial), ("data-tip", tip)) if value}
 
 
 def extent(values: Iterable[float], *, margin: float = 0.06) -> tuple[float, float]:

@@ -206,9 +206,8 @@ def _confirmed(reading: Reading) -> Confirmation | None:
     confirmed = reading.confirmed
     if confirmed is None or confirmed.get("state") not in ("chosen", "confirmed"):
         return None
-    keys = ("state", "winner", "chosen", "differences", "confidence", "notes", "random", "search", "seeds")
     rows = [{k: v for k, v in row.items() if k not in ("architecture", "runs")} for row in confirmed["rows"]]
-    return cast(Confirmation, {**{key: confirmed.get(key) for key in keys}, "rows": rows})
+    return cast(Confirmation, {**{key: confirmed.get(key) for key in Confirmation.__annotations__}, "rows": rows})
 
 
 def commands(reading: Reading) -> list[str]:

@@ -10,7 +10,7 @@ from archsearch.analysis.report.charts import NOTHING, epochs, number, percent
 from archsearch.analysis.report.figures import Document, MeanInterval, Range
 from archsearch.analysis.report.html import cell, copied, figure, folded, legend, paragraph, section, table
 from archsearch.analysis.report.reading import Reading
-from archsearch.analysis.report.tradeoff import amount, unit
+from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.svg import clean
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment.records import number_of, spell
@@ -106,10 +106,7 @@ def networks(reading: Reading, report: Document) -> str:
     parts = []
     for rank, trial in enumerate(report["top"]):
         row = by_id[trial]
-        summary = (
-            f"{percent(row['value'], 2)} after {epochs(row['epochs'])}, {amount('flops', row['cost']['flops'])} FLOPs, "
-        )
-        summary += f"{amount('params', row['cost']['params'])} parameters, digest {row['digest']}"
+        summary = f"{percent(row['value'], 2)} after {epochs(row['epochs'])}, {costs(row)}, digest {row['digest']}"
         choices = ", ".join(f"{word} {number(value)}" for word, value in row["choices"].items())
         drawing = _drawing(reading, trial, rank) if rank < DRAWN else ""
         parts.append(
@@ -123,9 +120,8 @@ def networks(reading: Reading, report: Document) -> str:
 
 
 def _drawing(reading: Reading, trial: str, rank: int) -> str:
-    number_ = number_of(trial)
     with suppress(InputError, KeyError):
-        network = Architecture.from_dict(dict(reading.by_number[number_ or 0].architecture))
+        network = Architecture.from_dict(dict(reading.by_number[number_of(trial) or 0].architecture))
         svg = draw(network.model_copy(update={"name": trial}))
         named = f'class="drawing" tabindex="0" role="group" aria-label="drawing of {clean(trial)}"'
         return f"<div {named}>{svg.split('?>', 1)[-1].strip()}</div>"
@@ -142,18 +138,16 @@ def confirmation(report: Document) -> str:
         wins += [i] if row["winner"] else []
         seeds = row["validation"]["n"] if row["validation"] else 0
         costs = amount("flops", row["flops"]), amount("params", row["params"])
-        rows.append((row["name"], _mean(row["validation"]), _mean(row["test"]), str(seeds), *costs, row["note"]))
+        rows.append((row["name"], _spread(row["validation"]), _spread(row["test"]), str(seeds), *costs, row["note"]))
     head = ("network", "validation", "test", "seeds", "FLOPs", "parameters", "")
     leads = [
         (d["of"], d["over"], _points(d["validation"]), _points(d["test"]), "yes" if d["told_apart"] else "no")
         for d in confirmed["differences"] or ()
     ]
-    lead = (
-        "<h3>The lead, seed by seed</h3>"
-        + table(("of", "over", "validation", "test", "told apart"), leads, left=(0, 1))
-        if leads
-        else ""
-    )
+    lead = ""
+    if leads:
+        as_table = table(("of", "over", "validation", "test", "told apart"), leads, left=(0, 1))
+        lead = f"<h3>The lead, seed by seed</h3>{as_table}"
     key = legend(("seen", "validation"), ("tested", "test"))
     caption = "A line is a 95 % interval over seeds (Student's t). "
     caption += "The test split is seen for the winner and what it is compared with."
@@ -164,20 +158,17 @@ def confirmation(report: Document) -> str:
     return section("confirmed", title, paragraph(confirmed["chosen"]), chart, as_table, lead, notes)
 
 
-def _mean(interval: MeanInterval | None) -> str:
-    """Such as `93.00 ± 1.00 %`."""
+def _spread(interval: MeanInterval | None, form: str = ".2f", unit: str = " %") -> str:
+    """A mean in percent with half of its interval, such as `93.00 ± 1.00 %`."""
     if interval is None:
         return NOTHING
-    half = interval["half"]
-    return f"{100 * interval['mean']:.2f}" + (f" ± {100 * half:.2f} %" if half is not None else " %")
+    half = f" ± {100 * interval['half']:.2f}" if interval["half"] is not None else ""
+    return f"{100 * interval['mean']:{form}}{half}{unit}"
 
 
 def _points(interval: MeanInterval | None) -> str:
     """A difference in points of a percent, such as `+3.00 ± 1.00`."""
-    if interval is None:
-        return NOTHING
-    half = interval["half"]
-    return f"{100 * interval['mean']:+.2f}" + (f" ± {100 * half:.2f}" if half is not None else "")
+    return _spread(interval, "+.2f", "")
 
 
 def rungs(report: Document) -> str:
@@ -228,13 +219,11 @@ def failures(report: Document) -> str:
 def next_space(report: Document) -> str:
     """The section with the narrower space, to be copied."""
     narrower = report["narrower"]
+    if not report["rows"]:
+        return ""
     if narrower["yaml"] is None:
         reason = narrower["why_not"]
-        return (
-            section("next", "No narrower space to propose", paragraph(f"{reason[:1].upper()}{reason[1:]}."))
-            if report["rows"]
-            else ""
-        )
+        return section("next", "No narrower space to propose", paragraph(f"{reason[:1].upper()}{reason[1:]}."))
     size = narrower["size"]
     text = "Each word is kept to the range in which the best networks fall; everything else is as it was. "
     if narrower["checked"]:

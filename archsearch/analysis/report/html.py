@@ -70,23 +70,19 @@ def figure(chart: str, caption: str, key: str = "", table: str = "") -> str:
 
 
 def legend(*entries: tuple[str, str]) -> str:
-    """Marks and what they stand for: a mark is the classes of a dot, or after ~ < # of a line, a diamond, a band."""
-    return (
-        '<ul class="key">'
-        + "".join(f"<li>{_swatch(mark)}{clean(text)}</li>" for mark, text in entries if text)
-        + "</ul>"
-    )
+    """Marks and what they stand for: a mark is the classes of a dot, or after ~ of a line, after < of a diamond."""
+    items = "".join(f"<li>{_swatch(mark)}{clean(text)}</li>" for mark, text in entries if text)
+    return f'<ul class="key">{items}</ul>'
 
 
 def _swatch(mark: str) -> str:
-    kind, css = (mark[0], mark[1:]) if mark[0] in "~<#" else ("o", mark)
+    kind, css = (mark[0], mark[1:]) if mark[0] in "~<" else ("o", mark)
     inner = {
         "o": f'<circle cx="7" cy="7" r="5" class="{css}"/>',
         "~": f'<line x1="0" y1="7" x2="22" y2="7" class="{css}"/>',
         "<": f'<polygon points="7,1 13,7 7,13 1,7" class="{css}"/>',
-        "#": f'<rect x="0" y="1" width="22" height="12" class="{css}"/>',
     }[kind]
-    return f'<svg width="{22 if kind in "~#" else 14}" height="14" aria-hidden="true">{inner}</svg>'
+    return f'<svg width="{22 if kind == "~" else 14}" height="14" aria-hidden="true">{inner}</svg>'
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), wins: Sequence[int] = (),

@@ -10,7 +10,7 @@ from archsearch.analysis.report.charts import epochs, hours, number, percent
 from archsearch.analysis.report.figures import Document
 from archsearch.analysis.report.html import copied, frame, paragraph
 from archsearch.analysis.report.reading import Reading
-from archsearch.analysis.report.tradeoff import amount, unit
+from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.svg import clean
 
 
@@ -123,11 +123,10 @@ def _tips(report: Document) -> dict[str, list[str]]:
     """What is shown of each trial when it is pointed at."""
     tips = {}
     for row in report["rows"]:
-        cost = row["cost"]
         head = f"{row['trial']}  {percent(row['value'], 2)}" if row["value"] is not None else row["trial"]
         trained = epochs(row["epochs"] or row["trained"])
         lines = [f"{row['state']}, {trained}{', drawn at random' if row['random'] else ''}"]
-        lines.append(f"{amount('flops', cost['flops'])} FLOPs, {amount('params', cost['params'])} parameters")
+        lines.append(costs(row))
         if row["choices"]:
             lines.append(", ".join(f"{word} {number(value)}" for word, value in row["choices"].items()))
         tips[row["trial"]] = [head, *lines]

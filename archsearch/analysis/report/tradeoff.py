@@ -21,7 +21,7 @@ from archsearch.analysis.report.charts import (
     side_label,
     stairs,
 )
-from archsearch.analysis.report.figures import Baseline, Document, winner_of
+from archsearch.analysis.report.figures import Baseline, Document, TrialRow, winner_of
 from archsearch.analysis.svg import text_width
 
 UNITS = {"flops": "FLOPs", "params": "parameters", "macs": "MACs", "activations": "activations", "memory": "bytes of "
@@ -36,6 +36,11 @@ def unit(name: str) -> str:
 def amount(name: str, value: float) -> str:
     """A cost as a person reads it."""
     return f"{value:.3g}" if name == "latency" else short(value)
+
+
+def costs(row: TrialRow) -> str:
+    """A trial's FLOPs and parameters."""
+    return f"{amount('flops', row['cost']['flops'])} FLOPs, {amount('params', row['cost']['params'])} parameters"
 
 
 class Mark(NamedTuple):
