@@ -185,3 +185,23 @@ def test_an_experiment_from_before_there_were_epochs_goes_on(tmp_path: Path) -> 
         with pytest.raises(InputError, match=r"search\.epochs: nothing -> 7"):
             refuse_if_changed(folder, ledger, trials=8, force=False)
     assert load_space(folder.space_yaml).search.epochs == 7
+
+
+@pytest.mark.parametrize(("end", "goes_on"), [(4, False), (5, True), (6, True)])
+def test_a_finalist_is_trained_for_no_fewer_epochs_than_any_that_has_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: int, goes_on: bool
+) -> None:
+    space, folder = tiny(tmp_path, "search.wall_time=10m", "training.epochs=9")
+    with Ledger.open(folder.ledger) as ledger:
+        for number, last in ((1, 5), (2, 1)):
+            ledger.propose(choices={}, architecture={}, digest=f"{number:016x}", cost={}, seed=0)
+            ledger.start(number)
+            ledger.epoch(number, last, {"validation_accuracy": 0.5, "seconds": 1.0})
+        ledger.finish(1, 0.5)
+        ledger.pause(2, 0.5, rung=1)
+        criteria = Criteria(space, ledger, Rungs.of(space.search.early_stopping, 9, ledger))
+        assert criteria.finalist(None) is None, "there is time for new trials"
+        monkeypatch.setattr(criteria, "fits_time", lambda trial: False)
+        monkeypatch.setattr(criteria.deadline, "end", lambda trial, epoch: end)
+        finalist = criteria.finalist(None)
+        assert (finalist is not None and finalist.number == 2) == goes_on
