@@ -44,7 +44,7 @@ with Ledger.open(new(place / "timed").ledger) as ledger:
     assert 0 <= summarise(other)["seconds"] < 600
     ledger.note("later", {})
     assert 0 <= ledger.driven_seconds() < 600
-    assert 1100 < deadline.left() < 1800, "the wall time has jumped"
+    assert 1100 < deadline.remaining() < 1800, "the wall time has jumped"
 """
 
 

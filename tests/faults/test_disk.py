@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.cli import main
-from archsearch.cli.dispatch import _words
+from archsearch.cli.dispatch import _message
 from archsearch.cli.table import find as verb_of
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.schema import VERSION
@@ -56,7 +56,7 @@ def test_a_full_disk_is_a_clean_stop_and_resume_goes_on(small_disk: Path, whole:
     with pytest.raises(OSError) as stopped:
         drive(folder)
     assert stopped.value.errno == errno.ENOSPC
-    text, code = _words(verb_of("run"), stopped.value)
+    text, code = _message(verb_of("run"), stopped.value)
     check_words(code, text, allowed={1})
     assert "no space left" in text and "make space" in text
     summarise(folder)  # readable while the disk is full
