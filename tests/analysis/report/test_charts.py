@@ -2,12 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from archsearch.analysis.report.charts import Canvas, side_label, stairs
+from archsearch.analysis.report.curves import best_so_far
 from archsearch.analysis.report.document import document
+from archsearch.analysis.report.findings import networks
 from archsearch.analysis.report.page import page
+from archsearch.analysis.report.parallel import confirmed
 from archsearch.analysis.report.reading import Context, read_experiment
 from tests.analysis.report.searches import confirm, experiment
 
@@ -36,6 +40,29 @@ def test_everything_lies_within_its_chart(tmp_path: Path) -> None:
         assert len(drawn) > 4
         outside = [(x, y) for x, y in drawn if not (-1 <= x <= width + 1 and -1 <= y <= height + 1)]
         assert outside == [], chart[0][:200]
+
+
+def test_the_best_three_networks_are_drawn(tmp_path: Path) -> None:
+    reading = read_experiment(experiment(tmp_path, 60), Context(startup=10))
+    report = document(reading)
+    assert len(report["top"]) > 3
+    assert networks(reading, report).count("<svg") == 3
+
+
+def test_the_axis_of_the_best_so_far_holds_all_trials(tmp_path: Path) -> None:
+    report = document(read_experiment(experiment(tmp_path, 60), Context(startup=10)))
+    ticks = re.findall(r'text-anchor="middle">(\d+)</text>', best_so_far(report, "trials"))
+    assert 40 <= max(map(int, ticks)) <= 60
+
+
+def test_confirmed_intervals_fill_their_chart() -> None:
+    def row(name: str, low: float, high: float) -> dict[str, Any]:
+        interval = {"mean": (low + high) / 2, "low": low, "high": high, "half": (high - low) / 2, "n": 3}
+        return {"name": name, "winner": False, "validation": interval, "test": None}
+
+    chart = next(CHART.finditer(confirmed([row("a", 0.90, 0.92), row("b", 0.93, 0.95)])))  # type: ignore[list-item]
+    means = [float(x) for x in re.findall(r'cx="([\d.]+)"', chart[0])]
+    assert max(means) - min(means) > 0.45 * (float(chart[1]) - 190 - 24)  # 3 of the 5 points from end to end
 
 
 @pytest.mark.parametrize(("before", "x", "anchor"), [(True, "95", "end"), (False, "105", "start")])
