@@ -16,6 +16,11 @@ from archsearch.reading.errors import refuse
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
+WIDE = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})  # Pillow's modes of more than 8 bits, which it clips
+_ORIENTATION = 0x0112  # of EXIF
+_TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270"}
+_TURNS |= {7: "TRANSVERSE", 8: "ROTATE_90"}
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # of TIFF; photometric 0: the lowest value is white
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 
 
@@ -49,15 +54,19 @@ def pixels(path: Path, size: int) -> npt.NDArray[np.uint8]:
 
 
 def opened(path: Path, side: int) -> PILImage:
-    """The whole image in RGB; a JPEG may come at 1/2, 1/4 or 1/8 of its size, its shorter side never below `side`.
+    """The whole image in RGB, turned as its EXIF orientation says; a JPEG may come at 1/2, 1/4 or 1/8 of its size, its
+    shorter side never below `side`.
 
-    Raises InputError for a file that cannot be read."""
+    Raises InputError for a file that cannot be read, and for samples whose white no file or type names."""
     from PIL import Image
 
     try:
         with Image.open(path) as image:
             image.draft("RGB", (side, side))  # a JPEG decodes at 1/2, 1/4 or 1/8
-            return image.convert("RGB")
+            image.load()
+            turn = _TURNS.get(_orientation(image))
+            rgb = (image if image.mode not in WIDE else _grey(image)).convert("RGB")
+            return rgb if turn is None else rgb.transpose(Image.Transpose[turn])
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise refuse(
             f"an image that cannot be read ({error})",
@@ -65,3 +74,32 @@ def opened(path: Path, side: int) -> PILImage:
             hint="mend it or move it away",
             file=str(path),
         ) from error
+
+
+def _orientation(image: PILImage) -> int:
+    """The orientation in EXIF or XMP, 1 to 8: 1 where there is none, or where the block cannot be read."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # EXIF is written by cameras and phones, and broken in more ways than Pillow names
+        return 1
+
+
+def _grey(image: PILImage) -> PILImage:
+    """An image of more than 8 bits a sample as 8-bit grey: 0 is black, the highest value of its type white.
+
+    Raises ValueError for signed, 32-bit and floating-point samples, whose white is a convention of whoever wrote them.
+    """
+    from PIL import Image
+
+    tags = getattr(image, "tag_v2", {})
+    bits = int(np.max(tags.get(_BITS_PER_SAMPLE, 16)))
+    known = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    if not known or bits > 16 or int(np.max(tags.get(_SAMPLE_FORMAT, 1))) != 1:
+        kind = "floating-point" if image.mode == "F" else f"signed {bits}-bit" if image.format == "TIFF" else image.mode
+        raise ValueError(f"{kind} samples, of which nothing says what is white: save it with 8 or 16 bits, unsigned")
+    white = 2**bits - 1
+    values = np.asarray(image).astype(np.uint32)
+    if int(values.max()) > white:
+        raise ValueError(f"a sample of {values.max()}, where {bits} bits were announced")
+    grey = ((values * 255 + white // 2) // white).astype(np.uint8)
+    return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey)
