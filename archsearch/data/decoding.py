@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 WIDE = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})  # Pillow's modes of more than 8 bits, which it clips
+THIN = 32  # sides of a higher ratio: only the part that is kept is resized, to within a step the same
 _ORIENTATION = 0x0112  # of EXIF
 _TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270"}
 _TURNS |= {7: "TRANSVERSE", 8: "ROTATE_90"}
@@ -49,6 +50,10 @@ def pixels(path: Path, size: int) -> npt.NDArray[np.uint8]:
     scale = size / min(rgb.size)
     width, height = (max(size, round(side * scale)) for side in rgb.size)
     x, y = (width - size) // 2, (height - size) // 2
+    if max(width, height) > THIN * size:  # the whole would be many times what is kept: the middle alone is resized
+        across, down = rgb.width / width, rgb.height / height
+        box = (x * across, y * down, (x + size) * across, (y + size) * down)
+        return np.asarray(rgb.resize((size, size), Image.Resampling.BILINEAR, box))
     resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(resized.crop((x, y, x + size, y + size)))
 
@@ -93,8 +98,8 @@ def _grey(image: PILImage) -> PILImage:
 
     tags = getattr(image, "tag_v2", {})
     bits = int(np.max(tags.get(_BITS_PER_SAMPLE, 16)))
-    known = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
-    if not known or bits > 16 or int(np.max(tags.get(_SAMPLE_FORMAT, 1))) != 1:
+    unsigned = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    if not unsigned or bits > 16 or int(np.max(tags.get(_SAMPLE_FORMAT, 1))) != 1:
         kind = "floating-point" if image.mode == "F" else f"signed {bits}-bit" if image.format == "TIFF" else image.mode
         raise ValueError(f"{kind} samples, of which nothing says what is white: save it with 8 or 16 bits, unsigned")
     white = 2**bits - 1

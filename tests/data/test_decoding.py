@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
+from archsearch.data import decoding
 from archsearch.data.decoding import opened, pixels
 from archsearch.reading.errors import InputError
 
@@ -74,11 +75,29 @@ def test_exif_orientation_is_applied_once(tmp_path, suffix, orientation):
     shown = read(path)
     corner = [(0, 0), (0, 1), (1, 1), (1, 0), (0, 0), (0, 1), (1, 1), (1, 0)][orientation - 1]
     assert shown.shape[:2] == ((32, 64) if orientation < 5 else (64, 32))
-    corners = {(y, x): shown[-8:][:, -8:] if (y, x) == (1, 1) else shown[-8:, :8] if y else shown[:8, -8:] if x else shown[:8, :8]
-               for y in (0, 1) for x in (0, 1)}  # fmt: skip
+    corners = {(y, x): shown[y * -8 :][:8, x * -8 :][:, :8] for y in (0, 1) for x in (0, 1)}
     assert {key for key, part in corners.items() if part.mean() > 200} == {corner}
 
 
 def test_broken_exif_does_not_make_a_picture_unreadable(tmp_path):
     Image.new("RGB", (9, 9), (200, 0, 0)).save(tmp_path / "x.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     assert read(tmp_path / "x.jpg").shape == (9, 9, 3)
+
+
+@pytest.mark.parametrize("shape", [(20_000, 1), (1, 20_000), (3000, 40)])
+def test_the_middle_of_a_long_picture_is_resized_alone(tmp_path, monkeypatch, shape):
+    """To within a step the pixels of the whole, resized; that one is never made."""
+    image = Image.effect_noise(shape, 90).convert("RGB")
+    image.save(tmp_path / "strip.png")
+    resized_to: list[tuple[int, int]] = []
+    resize = Image.Image.resize
+
+    def noted(self: Image.Image, size: tuple[int, int], *more: object) -> Image.Image:
+        resized_to.append(size)
+        return resize(self, size, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    alone = pixels(tmp_path / "strip.png", 16)
+    monkeypatch.setattr(decoding, "THIN", 1e9)
+    assert np.abs(alone.astype(int) - pixels(tmp_path / "strip.png", 16)).max() <= 1
+    assert resized_to[0] == (16, 16) != resized_to[1]
