@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,19 @@ _ORIENTATION = 0x0112  # of EXIF
 _TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270"}
 _TURNS |= {7: "TRANSVERSE", 8: "ROTATE_90"}
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # of TIFF; photometric 0: the lowest value is white
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
+SUFFIXES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff",
+})  # fmt: skip
+_OPTIONAL = (".avif", ".heic", ".heif")
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """How names of images end: `SUFFIXES`, with AVIF and HEIC where this Pillow reads them."""
+    from PIL import Image, features
+
+    readable = set(Image.registered_extensions()) - (set() if features.check("avif") else {".avif"})
+    return SUFFIXES.union(suffix for suffix in _OPTIONAL if suffix in readable)
 
 
 def decoded(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
@@ -75,7 +88,7 @@ def opened(path: Path, side: int) -> PILImage:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise refuse(
             f"an image that cannot be read ({error})",
-            allowed=", ".join(sorted(SUFFIXES)),
+            allowed=", ".join(sorted(suffixes())),
             hint="mend it or move it away",
             file=str(path),
         ) from error

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from archsearch.data.decoding import SUFFIXES, decoded
+from archsearch.data.decoding import decoded, suffixes
 from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import limited, train_and_validation, without_test
 from archsearch.data.streaming import MEASURED, FilesOnDisk, StreamedImages, StreamedSplit
 from archsearch.experiment.machine import free_memory
 from archsearch.reading.errors import InputError, refuse
+from archsearch.space.folders import class_name, is_hidden, layout, subfolders
 from archsearch.space.settings import DataSettings
 
 TEST_SHARE = 0.15
+SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})  # which Windows leaves in any folder
 MEMORY_SHARE = 0.25  # of the free memory, which images may take unasked: a training holds them twice
 
 
@@ -33,7 +38,7 @@ class Files:
 def load(settings: DataSettings, tell: Progress) -> ImageSet:
     """The folder's images in RGB: shorter side resized to `size`, centre cropped.
 
-    ROOT/val (or ROOT/validation) and ROOT/test are used where they are; else they are drawn, before
+    Validation and test folders are used where they are (`layout`); else they are drawn, before
     anything is decoded: only what is used is. What takes more than a quarter of the free memory, or must not be
     held, is a StreamedImages. Raises InputError for no images, an unreadable one (of streamed ones those are found
     only when they are read), classes that differ, and, must it be held, more than half of the free memory.
@@ -41,23 +46,27 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     root = Path(settings.root)
     if not root.is_dir():
         raise _refused(root, "no such folder")
-    top = root / "train" if (root / "train").is_dir() else root
-    classes = tuple(_subfolders(top))
+    plan = layout(root)
+    for note in plan.notes:
+        tell(note)
+    classes, passed_over = plan.classes, Counter[str]()
     if len(classes) < 2:
-        raise _refused(top, f"{len(classes)} sub-folders")
-    train = _listed(top, classes, every=True)
-    validation_folder = next((root / name for name in ("val", "validation") if _is_split(root, top, name)), None)
-    if _is_split(root, top, "test"):
-        test = _listed(root / "test", classes, every=False)
+        raise _refused(plan.train, f"{len(classes)} sub-folders")
+    train = _listed(plan.train, classes, passed_over, every=True)
+    if plan.test is not None:
+        test = _listed(plan.test, classes, passed_over, every=False)
     else:
         test_index, remaining = without_test(train.labels, TEST_SHARE)
         test, train = train[test_index], train[remaining]
-    if validation_folder is None:
+    if plan.validation is None:
         train_index, validation_index = train_and_validation(train.labels, settings)
         train, validation = train[train_index], train[validation_index]
     else:
-        validation = _listed(validation_folder, classes, every=False)
+        validation = _listed(plan.validation, classes, passed_over, every=False)
         train = train[limited(np.arange(len(train.labels)), train.labels, settings)]
+    if passed_over:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(8))
+        tell(f"{root}: {passed_over.total()} files passed over, no images by their names: {kinds}")
     splits = {"train": train, "validation": validation, "test": test}
     if not _in_memory(sum(len(files.paths) for files in splits.values()), settings, tell):
         tell(f"measuring up to {MEASURED} training images from {root}")
@@ -90,36 +99,39 @@ def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:
     return settings.in_memory is not False
 
 
-def _subfolders(folder: Path) -> list[str]:
-    """The names of its folders that are not hidden, sorted."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-
-
-def _is_split(root: Path, top: Path, name: str) -> bool:
-    """Whether the folder `name` is a split: beside `train` it is, among the classes it is a class."""
-    return top != root and (root / name).is_dir()
-
-
-def _listed(top: Path, classes: tuple[str, ...], *, every: bool) -> Files:
-    """The images of a split, by class and name; `every` where each class must have some.
+def _listed(top: Path, classes: tuple[str, ...], passed_over: Counter[str], *, every: bool) -> Files:
+    """The images of a split, by class and name; `every` where each class must have some. Endings of files that are no
+    images are counted in `passed_over`.
 
     Raises InputError for a sub-folder that is no class, and where there are no images."""
-    if strange := [name for name in _subfolders(top) if name not in classes]:
-        raise _refused(top, f"the class {strange[0]!r}, which has no training images")
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        files = sorted(
-            path
-            for path in (top / name).rglob("*")
-            if path.suffix.lower() in SUFFIXES and path.name[0] != "." and path.is_file()
-        )
-        paths += files
-        labels += [label] * len(files)
-    absent = sorted(set(range(len(classes))) - set(labels))
+    folders: dict[str, list[Path]] = {name: [] for name in classes}
+    for folder in subfolders(top):
+        if class_name(folder) not in folders:
+            raise _refused(top, f"the class {folder!r}, which has no training images")
+        folders[class_name(folder)] += _images(top / folder, passed_over)
+    for path in top.iterdir():
+        if path.suffix.lower() in suffixes() and path.name[0] != "." and path.is_file():
+            passed_over[f"{path.suffix.lower()} outside a class"] += 1
+    paths = tuple(path for files in folders.values() for path in sorted(files))
+    absent = [name for name, files in folders.items() if not files]
     if not paths or (every and absent):
-        raise _refused(top / (classes[absent[0]] if paths else ""), "no images")
-    return Files(paths=tuple(paths), labels=np.array(labels, np.int64))
+        raise _refused(top / absent[0] if paths else top, "no images")
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in folders.values()])
+    return Files(paths=paths, labels=labels.astype(np.int64))
+
+
+def _images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
+    """The images below a class's folder, at any depth, but not in hidden folders or those of thumbnails."""
+    for parent, below, names in os.walk(folder):
+        below[:] = [name for name in below if not is_hidden(name)]
+        for name in names:
+            path = Path(parent, name)
+            if name.startswith(".") or name.lower() in SYSTEM_FILES or not path.is_file():
+                continue
+            if path.suffix.lower() in suffixes():
+                yield path
+            else:
+                passed_over[path.suffix.lower() or name] += 1
 
 
 def _refused(folder: Path, problem: str) -> InputError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archsearch.reading.errors import InputError, refuse
+from archsearch.space.folders import layout
 from archsearch.space.settings import DataSettings
 
 
@@ -41,18 +42,18 @@ def validation_images(validation: float, images: int) -> int:
 
 
 def class_folders(root: str | Path) -> tuple[str, ...]:
-    """The classes of a folder of images, sorted: the sub-folders of ROOT/train, or of ROOT where there is none.
+    """The classes of a folder of images, sorted: the sub-folders of its training split, or of ROOT where there is none.
 
     Raises InputError for a folder that is missing, unreadable, or has fewer than two of them.
     """
     folder = Path(root)
     try:
-        top = folder / "train" if (folder / "train").is_dir() else folder
-        if not top.is_dir():
+        if not folder.is_dir():
             raise _refusal(folder, "no such folder")
-        names = tuple(sorted(path.name for path in top.iterdir() if path.is_dir() and path.name[0] != "."))
+        plan = layout(folder)
     except OSError as error:
         raise _refusal(folder, f"it cannot be read: {error.strerror or error}") from None
+    top, names = plan.train, plan.classes
     if len(names) < 2:
         raise _refusal(top, "no sub-folder" if not names else "a single sub-folder")
     return names

@@ -1,0 +1,131 @@
+"""Folders as people and programs leave them: which are splits, which are classes, which hold no images."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from archsearch.data.datasets import load_images
+from archsearch.data.images import ImageSet
+from archsearch.reading.errors import InputError
+from archsearch.space.datasets import class_folders
+from archsearch.space.folders import layout, split_kind
+from archsearch.space.settings import DataSettings
+
+
+def fill(
+    top: Path, each: int, classes: tuple[str, ...] = ("cats", "dogs"), suffix: str = ".png", seed: int = 0
+) -> Path:
+    generator = np.random.default_rng(seed)
+    for name in classes:
+        (top / name).mkdir(parents=True, exist_ok=True)
+        for number in range(each):
+            pixels = generator.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(
+                top / name / f"{number:03}{suffix}", format="JPEG" if suffix == ".jfif" else None
+            )
+    return top
+
+
+def load(root: Path, **settings: object) -> tuple[ImageSet, str]:
+    messages: list[str] = []
+    data = DataSettings.model_validate({"name": "folder", "root": str(root), "size": 16, **settings})
+    return load_images(data, progress=messages.append), "\n".join(messages)
+
+
+def counts(images: ImageSet) -> list[int]:
+    return [len(split) for split in (images.train, images.validation, images.test)]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Training", "Validation", "Testing"), ("TRAIN", "VAL", "TEST"), ("seg_train", "seg_val", "seg_test"),
+        ("training_set", "valid", "test_set"), ("trainset", "dev", "testset"), ("TrainImages", "ValImgs", "TestImages"),
+        ("train2017", "val2017", "test2017"), ("training", "validation", "evaluation"),
+    ],
+)  # fmt: skip
+def test_splits_are_known_by_the_names_people_give_them(tmp_path: Path, names: tuple[str, str, str]) -> None:
+    for name, each in zip(names, (6, 2, 3), strict=True):
+        fill(tmp_path / name, each)
+    assert counts(load(tmp_path)[0]) == [12, 4, 6]
+    assert class_folders(tmp_path) == ("cats", "dogs")
+
+
+def test_a_missing_split_is_drawn_and_a_nested_one_is_entered(tmp_path: Path) -> None:
+    fill(tmp_path / "seg_train" / "seg_train", 20)
+    fill(tmp_path / "seg_test" / "seg_test", 3)
+    (tmp_path / "seg_pred").mkdir()
+    images, messages = load(tmp_path)
+    assert counts(images) == [34, 6, 6] and images.classes == ("cats", "dogs")
+    assert "'seg_pred', not used as a split" in messages
+
+
+def test_unlabelled_test_images_are_left_out_and_named(tmp_path: Path) -> None:
+    fill(tmp_path / "train", 20)
+    (tmp_path / "test").mkdir()
+    shutil.copy(tmp_path / "train" / "cats" / "000.png", tmp_path / "test")
+    images, messages = load(tmp_path)
+    assert sum(counts(images)) == 40 and "'test', without a sub-folder a class" in messages
+
+
+def test_splits_without_one_for_training_are_refused(tmp_path: Path) -> None:
+    for name in ("Val", "test"):
+        fill(tmp_path / name, 4)
+    with pytest.raises(InputError, match="the splits Val, test, and none for training"):
+        load(tmp_path)
+    with pytest.raises(InputError, match="none for training"):
+        class_folders(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "classes", [("bus", "train"), ("bus", "train_station"), ("test_tube", "beaker"), ("test", "bus")]
+)
+def test_classes_whose_names_sound_like_splits_are_classes(tmp_path: Path, classes: tuple[str, str]) -> None:
+    fill(tmp_path, 12, classes)
+    (tmp_path / classes[1] / "by_day").mkdir() if classes[1] == "train_station" else None
+    assert load(tmp_path)[0].classes == tuple(sorted(classes))
+
+
+def test_a_name_of_two_splits_is_none() -> None:
+    assert split_kind("train_val") is None and split_kind("contest") is None and split_kind("valley") is None
+
+
+@pytest.mark.parametrize("name", [".ipynb_checkpoints", ".thumbnails", "@eaDir", "__MACOSX"])
+@pytest.mark.parametrize("depth", ["cats", "cats/indoors", "."])
+def test_hidden_and_thumbnail_folders_hold_no_images(tmp_path: Path, name: str, depth: str) -> None:
+    fill(tmp_path, 20)
+    (tmp_path / depth / name).mkdir(parents=True)
+    shutil.copy(tmp_path / "cats" / "000.png", tmp_path / depth / name / "000-checkpoint.png")
+    images, _ = load(tmp_path)
+    assert sum(counts(images)) == 40 and images.classes == ("cats", "dogs")
+
+
+def test_files_of_unknown_kind_are_counted_and_named_and_jfif_is_read(tmp_path: Path) -> None:
+    fill(tmp_path, 10)
+    fill(tmp_path, 10, suffix=".jfif", seed=1)
+    for name in ("a.xcf", "b.XCF", "notes", "Thumbs.db", ".DS_Store"):
+        (tmp_path / "cats" / name).write_bytes(b"x")
+    shutil.copy(tmp_path / "cats" / "000.png", tmp_path / "loose.png")
+    images, messages = load(tmp_path)
+    assert sum(counts(images)) == 40
+    assert "4 files passed over, no images by their names: 2 .xcf, 1 notes, 1 .png outside a class" in messages
+
+
+def test_a_class_in_two_unicode_forms_is_one(tmp_path: Path) -> None:
+    fill(tmp_path / "train", 8, ("caf\u00e9", "the"))
+    fill(tmp_path / "test", 3, ("cafe\u0301", "the"))
+    images, _ = load(tmp_path)
+    assert images.classes == ("caf\u00e9", "the") and len(images.test) == 6
+
+
+def test_a_class_whose_name_is_no_utf8_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    fill(tmp_path, 8)
+    (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
+    with pytest.raises(InputError, match=r"no UTF-8, 'caf\\udce9'"):
+        layout(tmp_path)
