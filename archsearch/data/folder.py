@@ -68,6 +68,10 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
         kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(8))
         tell(f"{root}: {passed_over.total()} files passed over, no images by their names: {kinds}")
     splits = {"train": train, "validation": validation, "test": test}
+    for name, files in splits.items():
+        if absent := [label for number, label in enumerate(classes) if number not in files.labels]:
+            tell(f"{root}: {len(absent)} of {len(classes)} classes have no {name} image, so that nothing is measured "
+                 f"or learnt of them there: {', '.join(map(repr, absent[:8]))}")  # fmt: skip
     if not _in_memory(sum(len(files.paths) for files in splits.values()), settings, tell):
         tell(f"measuring up to {MEASURED} training images from {root}")
         streamed = {

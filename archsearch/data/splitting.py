@@ -17,13 +17,21 @@ TEST_SEED = 0  # test images never depend on a setting: what is touched once sta
 
 
 def stratified(labels: Labels, count: int, *, seed: int) -> tuple[Indices, Indices]:
-    """(chosen, rest), ascending: `count` images, each class by its share (largest remainders)."""
+    """(chosen, rest), ascending: `count` images, each class by its share (largest remainders).
+
+    A class of two images or more whose share is none gets one, of a class whose share was rounded up.
+    """
     generator = np.random.default_rng(seed)
     classes, members = np.unique(labels, return_counts=True)
     exact = members * (count / len(labels))
     quota = np.floor(exact).astype(np.int64)
     missing = count - int(quota.sum())
     quota[np.argsort(quota - exact, kind="stable")[:missing]] += 1
+    for rare in np.flatnonzero((quota == 0) & (members > 1)):
+        excess = np.where(quota > 1, quota - exact, 0)
+        if excess.max() <= 0:
+            break
+        quota[[excess.argmax(), rare]] += -1, 1
     chosen = np.zeros(len(labels), bool)
     for label, size in zip(classes, quota, strict=True):
         chosen[generator.permutation(np.flatnonzero(labels == label))[:size]] = True

@@ -95,6 +95,14 @@ def test_what_no_class_can_have_whole_goes_to_the_largest_remainders():
     assert np.bincount(labels[rest]).tolist() == [1, 1, 1]
 
 
+def test_a_rare_class_gets_an_image_where_another_was_rounded_up():
+    """Of 43 images 6 are drawn: 2.8, 2.8 and 0.4; of a class of one image none is taken from training so."""
+    chosen, _ = stratified(np.repeat([0, 1, 2], [20, 20, 3]), 6, seed=0)
+    assert np.bincount(np.repeat([0, 1, 2], [20, 20, 3])[chosen]).tolist() in ([2, 3, 1], [3, 2, 1])
+    chosen, _ = stratified(np.repeat([0, 1, 2], [20, 20, 1]), 6, seed=0)
+    assert np.bincount(np.repeat([0, 1, 2], [20, 20, 1])[chosen], minlength=3).tolist() == [3, 3, 0]
+
+
 def test_the_bytes_of_a_set_are_those_of_all_images_and_labels():
     assert load_images(DataSettings()).nbytes == 1797 * (64 + 8)
 

@@ -129,3 +129,15 @@ def test_a_class_whose_name_is_no_utf8_is_refused_before_anything_is_read(tmp_pa
     (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
     with pytest.raises(InputError, match=r"no UTF-8, 'caf\\udce9'"):
         layout(tmp_path)
+
+
+def test_a_rare_class_is_in_every_split_and_an_absent_one_is_named(tmp_path: Path) -> None:
+    fill(tmp_path, 20)
+    fill(tmp_path, 3, ("rare",))
+    images, messages = load(tmp_path)
+    for split in (images.train, images.validation, images.test):
+        assert np.bincount(split.labels, minlength=3)[2] == 1
+    assert "have no" not in messages
+    fill(tmp_path, 1, ("single",))
+    messages = load(tmp_path)[1]
+    assert "1 of 4 classes have no test image" in messages and "there: 'single'" in messages
