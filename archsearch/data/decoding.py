@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.experiment.machine import cores
-from archsearch.reading.errors import refuse
+from archsearch.reading.errors import InputError, Problem, refuse
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 WIDE = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})  # Pillow's modes of more than 8 bits, which it clips
+NAMED = 20  # broken images that an error names each
+_SKIP = "--set data.broken=skip"
 THIN = 32  # sides of a higher ratio: only the part that is kept is resized, to within a step the same
 _ORIENTATION = 0x0112  # of EXIF
 _TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270"}
@@ -39,19 +42,58 @@ def suffixes() -> frozenset[str]:
 
 
 def decoded(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
-    """(N, 3, size, size), each image as `pixels` has it. By threads: Pillow decodes without Python's lock.
+    """(N, 3, size, size), each image as `pixels` has it. Raises InputError that names those that cannot be read."""
+    images, problems = attempted(paths, size)
+    if problems:
+        raise broken(list(problems.values()))
+    return images
 
-    Raises InputError for the first one that cannot be read.
-    """
+
+def attempted(paths: Sequence[Path], size: int) -> tuple[npt.NDArray[np.uint8], dict[int, Problem]]:
+    """(N, 3, size, size), and what is wrong with those that cannot be read, by index: their pixels are undefined."""
     images = np.empty((len(paths), 3, size, size), np.uint8)
 
     def decode(index: int) -> None:
         images[index] = pixels(paths[index], size).transpose(2, 0, 1)
 
+    return images, _problems(decode, len(paths))
+
+
+def unreadable(paths: Sequence[Path], size: int) -> dict[int, Problem]:
+    """What is wrong with the files that cannot be read as images, by index; all are decoded, none is kept."""
+    return _problems(lambda index: opened(paths[index], size), len(paths))
+
+
+def _problems(decode: Callable[[int], object], count: int) -> dict[int, Problem]:
+    """The problems of those indices below `count` for which `decode` raises InputError. By threads: Pillow decodes
+    without Python's lock."""
+
+    def attempt(index: int) -> Problem | None:
+        try:
+            decode(index)
+        except InputError as error:
+            return error.problems[0]
+        return None
+
     with ThreadPoolExecutor(cores()) as pool:
-        for _ in pool.map(decode, range(len(paths))):
-            pass
-    return images
+        results = enumerate(pool.map(attempt, range(count)))
+        return {index: problem for index, problem in results if problem is not None}
+
+
+def broken(problems: Sequence[Problem]) -> InputError:
+    """The refusal of these images: the first are named each, then their number and the ways out."""
+    if len(problems) == 1:
+        return InputError(replace(problems[0], hint=f"{problems[0].hint}; or leave it out: {_SKIP}"))
+    named = [replace(problem, allowed="", hint="") for problem in problems[:NAMED]]
+    more = f", {len(problems) - NAMED} more than are named above" if len(problems) > NAMED else ""
+    return InputError(
+        *named,
+        Problem(
+            message=f"{len(problems)} images cannot be read{more}",
+            hint=f"mend them or move them away; or leave them out: {_SKIP}",
+            file="data.root",
+        ),
+    )
 
 
 def pixels(path: Path, size: int) -> npt.NDArray[np.uint8]:

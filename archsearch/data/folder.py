@@ -7,16 +7,17 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from archsearch.data.decoding import decoded, suffixes
+from archsearch.data.decoding import NAMED, attempted, broken, suffixes, unreadable
 from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import limited, train_and_validation, without_test
 from archsearch.data.streaming import MEASURED, FilesOnDisk, StreamedImages, StreamedSplit
 from archsearch.experiment.machine import free_memory
-from archsearch.reading.errors import InputError, refuse
-from archsearch.space.folders import class_name, is_hidden, layout, subfolders
+from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.space.folders import Layout, class_name, is_hidden, layout, subfolders
 from archsearch.space.settings import DataSettings
 
 TEST_SHARE = 0.15
@@ -38,10 +39,11 @@ class Files:
 def load(settings: DataSettings, tell: Progress) -> ImageSet:
     """The folder's images in RGB: shorter side resized to `size`, centre cropped.
 
-    Validation and test folders are used where they are (`layout`); else they are drawn, before
-    anything is decoded: only what is used is. What takes more than a quarter of the free memory, or must not be
-    held, is a StreamedImages. Raises InputError for no images, an unreadable one (of streamed ones those are found
-    only when they are read), classes that differ, and, must it be held, more than half of the free memory.
+    Validation and test folders are used where they are (`layout`); else they are drawn, before anything is decoded:
+    only what is used is. What takes more than a quarter of the free memory, or must not be held, is a StreamedImages.
+
+    Raises InputError for no images, classes that differ, unreadable images unless they are skipped (of streamed ones
+    those are found only when they are read), and, must it be held, more than half of the free memory.
     """
     root = Path(settings.root)
     if not root.is_dir():
@@ -49,12 +51,34 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     plan = layout(root)
     for note in plan.notes:
         tell(note)
-    classes, passed_over = plan.classes, Counter[str]()
+    classes = plan.classes
     if len(classes) < 2:
         raise _refused(plan.train, f"{len(classes)} sub-folders")
-    train = _listed(plan.train, classes, passed_over, every=True)
+    splits = _splits(plan, settings, tell)
+    if not _in_memory(sum(len(files.paths) for files in splits.values()), settings, tell):
+        return _streamed(root, splits, classes, settings, tell)
+    images: dict[str, Split] = {}
+    problems: list[Problem] = []
+    for name, files in splits.items():
+        tell(f"reading {len(files.paths)} {name} images from {root}")
+        pixels, unread = attempted(files.paths, settings.size)
+        problems += unread.values()
+        labels = files.labels
+        if unread and settings.broken == "skip":
+            readable = _readable(files, unread, root, name)
+            pixels, labels = pixels[readable], labels[readable]
+        images[name] = Split(images=pixels, labels=labels)
+    _left_out(problems, settings, tell)
+    return ImageSet.of(name=settings.name, classes=classes, **images)
+
+
+def _splits(plan: Layout, settings: DataSettings, tell: Progress) -> dict[str, Files]:
+    """The files of train, validation and test; those splits without a folder are drawn. Tells of files that are no
+    images, and of classes that a split lacks."""
+    passed_over = Counter[str]()
+    train = _listed(plan.train, plan.classes, passed_over, every=True)
     if plan.test is not None:
-        test = _listed(plan.test, classes, passed_over, every=False)
+        test = _listed(plan.test, plan.classes, passed_over, every=False)
     else:
         test_index, remaining = without_test(train.labels, TEST_SHARE)
         test, train = train[test_index], train[remaining]
@@ -62,28 +86,58 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
         train_index, validation_index = train_and_validation(train.labels, settings)
         train, validation = train[train_index], train[validation_index]
     else:
-        validation = _listed(plan.validation, classes, passed_over, every=False)
+        validation = _listed(plan.validation, plan.classes, passed_over, every=False)
         train = train[limited(np.arange(len(train.labels)), train.labels, settings)]
     if passed_over:
         kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(8))
-        tell(f"{root}: {passed_over.total()} files passed over, no images by their names: {kinds}")
+        tell(f"{settings.root}: {passed_over.total()} files passed over, no images by their names: {kinds}")
     splits = {"train": train, "validation": validation, "test": test}
     for name, files in splits.items():
-        if absent := [label for number, label in enumerate(classes) if number not in files.labels]:
-            tell(f"{root}: {len(absent)} of {len(classes)} classes have no {name} image, so that nothing is measured "
-                 f"or learnt of them there: {', '.join(map(repr, absent[:8]))}")  # fmt: skip
-    if not _in_memory(sum(len(files.paths) for files in splits.values()), settings, tell):
-        tell(f"measuring up to {MEASURED} training images from {root}")
-        streamed = {
-            name: StreamedSplit(images=FilesOnDisk.of(root, files.paths, settings.size), labels=files.labels)
-            for name, files in splits.items()
-        }
-        return StreamedImages.of(name=settings.name, classes=classes, **streamed)
-    images = {}
-    for name, files in splits.items():
-        tell(f"reading {len(files.paths)} {name} images from {root}")
-        images[name] = Split(images=decoded(files.paths, settings.size), labels=files.labels)
-    return ImageSet.of(name=settings.name, classes=classes, **images)
+        absent = [plan.classes[label] for label in np.setdiff1d(np.arange(len(plan.classes)), files.labels)]
+        if absent:
+            count = f"{len(absent)} of {len(plan.classes)} classes have no {name} image"
+            examples = ", ".join(map(repr, absent[:8]))
+            tell(f"{settings.root}: {count}, so that nothing is measured or learnt of them there: {examples}")
+    return splits
+
+
+def _streamed(
+    root: Path, splits: dict[str, Files], classes: tuple[str, ...], settings: DataSettings, tell: Progress
+) -> StreamedImages:
+    """The images as they lie on disk; those that are broken are looked for now only where they are to be left out."""
+    problems: list[Problem] = []
+    if settings.broken == "skip":
+        for name, files in splits.items():
+            tell(f"checking {len(files.paths)} {name} images from {root}")
+            if unread := unreadable(files.paths, settings.size):
+                problems += unread.values()
+                splits = splits | {name: files[_readable(files, unread, root, name)]}
+    _left_out(problems, settings, tell)
+    tell(f"measuring up to {MEASURED} training images from {root}")
+    streamed = {
+        name: StreamedSplit(images=FilesOnDisk.of(root, files.paths, settings.size), labels=files.labels)
+        for name, files in splits.items()
+    }
+    return StreamedImages.of(name=settings.name, classes=classes, **streamed)
+
+
+def _readable(files: Files, unread: dict[int, Problem], root: Path, name: str) -> np.ndarray[tuple[int], Any]:
+    """The indices of the other images. Raises InputError where a split, or a class in training, would have none."""
+    readable = np.delete(np.arange(len(files.paths)), list(unread))
+    lost = np.setdiff1d(files.labels, files.labels[readable])
+    if not len(readable) or (name == "train" and len(lost)):
+        where = files.paths[int(np.flatnonzero(files.labels == lost[0])[0])].parent
+        raise _refused(where if name == "train" else root, f"no {name} image that can be read")
+    return readable
+
+
+def _left_out(problems: list[Problem], settings: DataSettings, tell: Progress) -> None:
+    """Tells of broken images that are left out. Raises InputError, which names them, where they are to be refused."""
+    if problems and settings.broken == "refuse":
+        raise broken(problems)
+    if problems:
+        files = ", ".join(problem.file for problem in problems[:NAMED])
+        tell(f"broken images left out, {len(problems)} in all: {files}{', ...' if len(problems) > NAMED else ''}")
 
 
 def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:

@@ -40,6 +40,11 @@ class DataSettings(StrictModel):
         description="Folder only: whether all images are held in memory, or read from disk whenever they are needed; "
         "auto: held where they take a quarter of the free memory at most.",
     )
+    broken: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="Folder only: images that cannot be read. refuse: they are named, and nothing begins; skip: they "
+        "are left out of their splits and named.",
+    )
     split_seed: int = Field(0, ge=0, description="Seed of the split, apart from the search's seed.")
     limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick look.")
 

@@ -141,3 +141,41 @@ def test_a_rare_class_is_in_every_split_and_an_absent_one_is_named(tmp_path: Pat
     fill(tmp_path, 1, ("single",))
     messages = load(tmp_path)[1]
     assert "1 of 4 classes have no test image" in messages and "there: 'single'" in messages
+
+
+def broken_ones(root: Path) -> Path:
+    fill(root, 40)
+    for name in ("cats/666.png", "dogs/11702.png", "cats/9.png"):
+        (root / name).write_bytes(b"")
+    return root
+
+
+def test_broken_images_are_named_all_at_once(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(broken_ones(tmp_path))
+    text = str(caught.value)
+    assert all(part in text for part in ("/666.png", "/11702.png", "cats/9.png", "3 images", "--set data.broken=skip"))
+    assert len(text) < 1000 + 3 * len(str(tmp_path))
+    for number in range(100, 130):
+        (tmp_path / "dogs" / f"{number}.png").write_bytes(b"")
+    with pytest.raises(InputError, match="33 images cannot be read, 13 more than are named above"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_broken_images_are_left_out_where_that_is_asked_for(tmp_path: Path, in_memory: bool) -> None:
+    images, messages = load(broken_ones(tmp_path), broken="skip", in_memory=in_memory)
+    assert sum(counts(images)) == 80 and "broken images left out, 3 in all: " in messages and "11702" in messages
+    for split in (images.train, images.validation, images.test):
+        for label in (0, 1):
+            pixels = split.images[np.flatnonzero(split.labels == label)]
+            assert len(pixels) and len(pixels) == len(np.unique(pixels, axis=0))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_class_of_broken_images_alone_is_refused(tmp_path: Path, in_memory: bool) -> None:
+    fill(tmp_path, 10)
+    for path in (tmp_path / "dogs").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"dogs: data\.root: no train image that can be read"):
+        load(tmp_path, broken="skip", in_memory=in_memory)
