@@ -69,6 +69,7 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
             pixels, labels = pixels[readable], labels[readable]
         images[name] = Split(images=pixels, labels=labels)
     _left_out(problems, settings, tell)
+    _tell_of_duplicates(images, root, tell)
     return ImageSet.of(name=settings.name, classes=classes, **images)
 
 
@@ -99,6 +100,14 @@ def _splits(plan: Layout, settings: DataSettings, tell: Progress) -> dict[str, F
             examples = ", ".join(map(repr, absent[:8]))
             tell(f"{settings.root}: {count}, so that nothing is measured or learnt of them there: {examples}")
     return splits
+
+
+def _tell_of_duplicates(images: dict[str, Split], root: Path, tell: Progress) -> None:
+    """Tells how many images of a split are, pixel for pixel, in another: what is measured on them is flattered."""
+    prints = {name: Counter(hash(image.tobytes()) for image in split.images) for name, split in images.items()}
+    for name, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        if count := sum(times for pixels, times in prints[name].items() if pixels in prints[other]):
+            tell(f"{root}: {count} of {len(images[name])} {name} images are {other} images too, pixel for pixel")
 
 
 def _streamed(

@@ -179,3 +179,14 @@ def test_a_class_of_broken_images_alone_is_refused(tmp_path: Path, in_memory: bo
         path.write_bytes(b"")
     with pytest.raises(InputError, match=r"dogs: data\.root: no train image that can be read"):
         load(tmp_path, broken="skip", in_memory=in_memory)
+
+
+def test_images_that_are_in_two_splits_are_counted(tmp_path: Path) -> None:
+    for seed, (name, each) in enumerate((("train", 8), ("val", 3), ("test", 4))):
+        fill(tmp_path / name, each, seed=seed)
+    assert "pixel for pixel" not in load(tmp_path)[1]
+    shutil.copy(tmp_path / "train" / "cats" / "000.png", tmp_path / "test" / "cats" / "001.png")
+    shutil.copy(tmp_path / "train" / "cats" / "000.png", tmp_path / "test" / "dogs" / "copy.png")
+    messages = load(tmp_path)[1]
+    assert "2 of 9 test images are train images too, pixel for pixel" in messages
+    assert "validation images are" not in messages and "are validation images" not in messages
