@@ -37,7 +37,7 @@ class Files:
 
 
 def load(settings: DataSettings, tell: Progress) -> ImageSet:
-    """The folder's images in RGB: shorter side resized to `size`, centre cropped.
+    """The folder's images in RGB, turned as EXIF says: shorter side resized to `size`, centre cropped.
 
     Validation and test folders are used where they are (`layout`); else they are drawn, before anything is decoded:
     only what is used is. What takes more than a quarter of the free memory, or must not be held, is a StreamedImages.

@@ -19,7 +19,7 @@ HOW_READ = {
     "digits": "8x8 grey values of 0 to 16, scaled to 0 to 255",
     "cifar10": "RGB, 32x32",
     "fashion_mnist": "grey, 28x28",
-    "folder": "RGB, the shorter side resized, the centre cropped",
+    "folder": "RGB, turned as EXIF says, the shorter side resized, the centre cropped",
 }
 
 
