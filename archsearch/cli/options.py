@@ -28,6 +28,10 @@ RuntimeEnv = Annotated[
 TrackingUri = Annotated[
     str | None, typer.Option(metavar="URI", help="MLflow's store; left out: MLFLOW_TRACKING_URI, or mlruns/mlflow.db.")
 ]
+Root = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="The folder that holds the data now; left out: where the experiment had it."),
+]
 OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Left out: stdout.")]
 Compiled = Annotated[
     bool, typer.Option("--compile", help="Through torch.compile: a minute of compiling first, then faster epochs.")

@@ -30,7 +30,7 @@ class Job:
     """One of FORMS of a network, to a file or a folder (`output`; None: a text is returned).
 
     `selection` is the trial that the network is of; a network of its own has the weights of a file (`weights`), else
-    untrained ones of `seed`.
+    untrained ones of `seed`. `root` is where an experiment's data lies now (None: where its space.yaml says).
     """
 
     form: str
@@ -39,6 +39,7 @@ class Job:
     selection: Selection | None = None
     weights: Path | None = None
     seed: int = 0
+    root: Path | None = None
 
 
 def carry_out(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
@@ -156,5 +157,8 @@ def _origin(job: Job, tell: Progress) -> Origin:
     folder = selection.folder
     if job.form == "bundle" and not selection.named and folder.confirmation.weights.is_file():
         tell(f"the confirmed winner, from {folder.confirmation.path}")
-        return origin.of_confirmed(folder, tell=tell)
-    return origin.of_trial(folder, job.network, selection.trial, kept_weights(selection), tell=tell)
+        return origin.of_confirmed(folder, root=job.root, tell=tell)
+    weights, required = kept_weights(selection), job.form == "bundle" or job.root is not None
+    return origin.of_trial(
+        folder, job.network, selection.trial, weights, root=job.root, images_required=required, tell=tell
+    )

@@ -21,7 +21,9 @@ from archsearch.experiment.records import spell
 from archsearch.network.build import Network, build
 from archsearch.network.pretrained import load_pretrained
 from archsearch.reading.errors import InputError, refuse
+from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
+from archsearch.space.overrides import root_overrides
 from archsearch.space.settings import DataSettings
 from archsearch.space.space import SearchSpace
 from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
@@ -97,10 +99,19 @@ def _result(file: Path, architecture: Architecture) -> dict[str, Any]:
 
 
 def of_trial(
-    folder: ExperimentFolder, architecture: Architecture, trial: Trial, weights: bytes, *, tell: Progress
+    folder: ExperimentFolder,
+    architecture: Architecture,
+    trial: Trial,
+    weights: bytes,
+    *,
+    root: Path | None = None,
+    images_required: bool = True,
+    tell: Progress,
 ) -> Origin:
-    """A trial of a search with the weights that it has kept."""
-    space = load_space(folder.space_yaml)
+    """A trial of a search with the weights that it has kept. Its images lie in `root` (None: where its space.yaml
+    says); unless they are required, it may do without. Raises InputError for images that cannot be read, or are not of
+    the network's shape and classes."""
+    space = _space(folder, architecture, root)
     file = str(folder.weights(trial.number))
     with Ledger.read(folder.ledger) as ledger:
         tested = [event.data for event in ledger.events_of("tested", trial=trial.number)]
@@ -110,12 +121,14 @@ def of_trial(
         scored["test"] = f"{100 * tested[-1]['test_accuracy']:.2f} % (looked at once, when the search had ended)"
     history = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
-    return _of_search(space, with_weights(architecture, weights, file), history, scored, tell)
+    images = _images(space, tell, required=images_required)
+    return _of_search(space, with_weights(architecture, weights, file), history, scored, images)
 
 
-def of_confirmed(folder: ExperimentFolder, *, tell: Progress) -> Origin:
-    """The winner of `archsearch confirm`, with the weights of its best seed. Raises InputError for damaged ones."""
-    files, space = folder.confirmation, load_space(folder.space_yaml)
+def of_confirmed(folder: ExperimentFolder, *, root: Path | None = None, tell: Progress) -> Origin:
+    """The winner of `archsearch confirm`, with the weights of its best seed, and its images from `root` (None: where
+    its space.yaml says). Raises InputError for damaged weights, and for images as `of_trial`."""
+    files = folder.confirmation
     try:
         document = json.loads(files.document.read_text())
         weights = files.weights.read_bytes()
@@ -123,17 +136,44 @@ def of_confirmed(folder: ExperimentFolder, *, tell: Progress) -> Origin:
     except (OSError, ValueError, KeyError, StopIteration) as error:
         raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(files.path)) from error
     network = with_weights(Architecture.from_yaml(files.best_yaml), weights, str(files.weights))
+    space = _space(folder, network.architecture, root)
     scored = {split: _over_seeds(winner[split]) for split in ("validation", "test") if winner.get(split)}
     history = [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."]
-    return _of_search(space, network, history, scored, tell)
+    return _of_search(space, network, history, scored, _images(space, tell, required=True))
+
+
+def _space(folder: ExperimentFolder, architecture: Architecture, root: Path | None) -> SearchSpace:
+    """The experiment's space, though its images may be gone: the network says their shape and classes."""
+    data = DataFacts(input=architecture.input, classes=architecture.classes)
+    return load_space(folder.space_yaml, root_overrides(root), data=data)
+
+
+def _images(space: SearchSpace, tell: Progress, *, required: bool) -> ImageSet | None:
+    try:
+        images = load_images(space.data, progress=tell)
+    except InputError as error:
+        if required:
+            hint = "--root DIR names the folder that holds them now; --format python, onnx and torch-export need none"
+            raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from error
+        tell(f"note: without the experiment's images: {error.problems[0].message}")
+        return None
+    if images.shape != tuple(space.input) or len(images.classes) != space.classes:
+        raise refuse(
+            f"the images are {images.shape} in {len(images.classes)} classes, the network's {tuple(space.input)} in "
+            f"{space.classes}",
+            allowed="the images that the experiment was searched on",
+            hint="--root DIR names the folder that holds them now",
+            file=space.data.root,
+        )
+    return images
 
 
 def _of_search(
-    space: SearchSpace, network: Network, history: list[str], scored: dict[str, str], tell: Progress
+    space: SearchSpace, network: Network, history: list[str], scored: dict[str, str], images: ImageSet | None
 ) -> Origin:
     return Origin(
         network=network, history=tuple(history), accuracy=scored, budget=str(space.budget),
-        images=load_images(space.data, progress=tell), settings=space.data,
+        images=images, settings=space.data,
     )  # fmt: skip
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -21,6 +23,7 @@ from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.running.environment import circumstances, prepare
 from archsearch.search.running.interrupts import interruptible
 from archsearch.space.loading import load_space
+from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
 
@@ -45,8 +48,8 @@ class Session:
     """How a search is run: `address` of a running Ray (None: one of its own), to whose nodes this archsearch is sent
     where `runtime_env` says so, where MLflow is (None: the default), and the images, where somebody has loaded them
     already. Without `test` nobody looks at the test split. With `force` the search goes on though its space.yaml was
-    changed. `abandon` ends the process where a cluster's head is gone and Ray lets nothing else be done; it is told
-    why."""
+    changed. `root` is where its data lies now (None: where its space.yaml says). `abandon` ends the process where a
+    cluster's head is gone and Ray lets nothing else be done; it is told why."""
 
     folder: ExperimentFolder
     address: str | None = None
@@ -55,6 +58,7 @@ class Session:
     images: ImageSet | None = None
     test: bool = True
     force: bool = False
+    root: Path | None = None
     abandon: Callable[[str], object] = abandon
     followers: list[Popen[bytes]] = field(default_factory=list)
 
@@ -63,7 +67,7 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
     """The experiment's folder with the space as resolved and an empty ledger, but for what a warm start carries
     over. Raises InputError."""
     folder.create()
-    text = space.to_yaml()
+    text = kept_text(space)
     write_atomically(folder.space_yaml, text)
     crash_point("space-written")
     meta = {
@@ -80,6 +84,17 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
             ledger.note("warm_start", carried.to_data())
 
 
+def kept_text(space: SearchSpace) -> str:
+    """The space.yaml of an experiment: with the absolute path of its data, for later verbs may run in another folder,
+    and above it what was written for that."""
+    absolute = str(Path(space.data.root).absolute())
+    written = space.document.data.get("data", {}).get("root", space.data.root)
+    if space.data.name == "digits" or written == absolute:
+        return space.to_yaml()
+    anchored = replace(space, data=space.data.model_copy(update={"root": absolute}))
+    return f"# data.root was written as {json.dumps(written)}\n{anchored.to_yaml()}"
+
+
 def drive(session: Session, observer: Observer) -> dict[str, Any]:
     """Runs or goes on with the folder's search until it ends, as the observer is told; the summary of `summarise`.
 
@@ -88,7 +103,7 @@ def drive(session: Session, observer: Observer) -> dict[str, Any]:
     """
     with session.folder.driver_lock():
         session.folder.refuse_links()
-        space = load_space(session.folder.space_yaml)
+        space = load_space(session.folder.space_yaml, root_overrides(session.root))
         with Ledger.open(session.folder.ledger) as ledger:
             refuse_if_changed(session.folder, ledger, trials=space.search.trials, force=session.force)
             clear_away(space, session.folder, ledger)

@@ -63,6 +63,6 @@ def _refusal(folder: Path, reason: str) -> InputError:
     return refuse(
         f"data.root: {reason}",
         allowed="a folder with one sub-folder of images a class, two classes at least, or with these in train/",
-        hint="name another folder: --set data.root=DIR",
+        hint="name another folder: --set data.root=DIR, or --root DIR for an experiment that is there already",
         file=str(folder),
     )

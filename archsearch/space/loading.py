@@ -51,8 +51,9 @@ class SpaceFile(StrictModel):
     )
 
 
-def load_space(path: str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
-    """The space that a file describes, with `key=value` overrides set first.
+def load_space(path: str | Path, overrides: Sequence[str] = (), *, data: DataFacts | None = None) -> SearchSpace:
+    """The space that a file describes, with `key=value` overrides set first. With `data`, what is known of its images,
+    these need not be there.
 
     Raises InputError with all problems at once: whatever is no YAML, no known word or out of range, data that
     is missing, and a budget that no network of the space can keep.
@@ -70,7 +71,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
         problems = [*problems, *more_problems]
     if file is None or problems:
         raise InputError(*ordered(problems))
-    space = _resolve(file, parameters, trainings.trainings(file.training), document)
+    space = _resolve(file, parameters, trainings.trainings(file.training), document, data)
     if clashes := refuse_clashes(document, space.trainings):
         raise InputError(*clashes)
     for seed in range(PROBES):
@@ -95,10 +96,14 @@ def _check_version(document: Document) -> None:
 
 
 def _resolve(
-    file: SpaceFile, parameters: dict[str, Parameter], trainings: Trainings, document: Document
+    file: SpaceFile,
+    parameters: dict[str, Parameter],
+    trainings: Trainings,
+    document: Document,
+    known_facts: DataFacts | None,
 ) -> SearchSpace:
     data, notes = _settled(file.data, document)
-    data_facts = _located_facts(data, document)
+    data_facts = known_facts or _located_facts(data, document)
     return SearchSpace(
         name=file.name,
         parameters=parameters,

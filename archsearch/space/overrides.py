@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 from typing import Any
 
 from archsearch.reading.document import Document
@@ -39,6 +41,11 @@ def _apply(document: Document, text: str) -> Document:
     if document.data is not None and not isinstance(document.data, dict):
         return document
     return document.with_value(tuple(key.split(".")), parsed.data, origin)
+
+
+def root_overrides(root: Path | None) -> tuple[str, ...]:
+    """The override that --root stands for, for an experiment whose data lies elsewhere now; none without it."""
+    return () if root is None else (f"data.root={json.dumps(str(root.expanduser().absolute()))}",)
 
 
 class TrainSettings(StrictModel):

@@ -5,6 +5,7 @@ Every field's description is also the text of the search-space reference.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
@@ -19,6 +20,11 @@ Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
 
+def _expanded(root: str) -> str:
+    """A folder's path with ~ and $VAR replaced, as a shell does it; as it is where a folder has that very name."""
+    return root if os.path.lexists(root) else os.path.expandvars(os.path.expanduser(root))  # noqa: PTH111 (raises nothing)
+
+
 class DataSettings(StrictModel):
     """Which images, and how they are split."""
 
@@ -27,7 +33,11 @@ class DataSettings(StrictModel):
         description="digits: scikit-learn's 1,797 images of 8x8, embedded; cifar10; fashion_mnist; "
         "folder: any folder of images, one sub-folder a class.",
     )
-    root: str = Field("data", description="The folder that holds the data (torchvision's layout).")
+    root: Annotated[str, AfterValidator(_expanded)] = Field(
+        "data",
+        description="The folder that holds the data (torchvision's layout). ~ and $VAR stand for what they do in a "
+        "shell; an experiment keeps the absolute path.",
+    )
     download: bool = Field(False, description="Whether missing data may be downloaded, through torchvision.")
     validation: int | float = Field(
         0.15,

@@ -4,10 +4,13 @@ import json
 import os
 import shlex
 import shutil
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from archsearch import Architecture, zoo
@@ -15,6 +18,7 @@ from archsearch.cli import main
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.network import build
+from archsearch.space.loading import load_space
 from tests.search.local import drive_locally, tiny
 
 # With this seed the most accurate of four is not the cheapest, which the front has too.
@@ -247,3 +251,39 @@ def test_the_summary_of_a_finished_search_alone_offers_to_confirm_it(broken, cap
         ledger.end("interrupted")
     said = commands(broken, capsys)
     assert confirm not in said and f"archsearch resume {broken.path}" in said
+
+
+@pytest.fixture
+def moved(tmp_path: Path, monkeypatch) -> ExperimentFolder:
+    """A finished search on a folder of images that was named by a relative path; the working folder is another now."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    for index, name in product(range(12), ("cats", "dogs")):
+        Path("imgs", name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(f"imgs/{name}/{index}.png")
+    data = "data={name: folder, root: imgs, size: 8}"
+    experiment = searched(tmp_path, data, "search.trials=1", "training.epochs=1", "budget={}")
+    monkeypatch.chdir(tmp_path)
+    return experiment
+
+
+def test_an_experiment_on_a_relative_folder_is_exported_from_elsewhere(moved, tmp_path, monkeypatch, capsys) -> None:
+    experiment, images = str(moved.path), tmp_path / "project" / "imgs"
+    text = moved.space_yaml.read_text()
+    assert text.startswith('# data.root was written as "imgs"\n')
+    assert load_space(moved.space_yaml).data.root == str(images)
+    out = document(capsys, "export", experiment, "--format", "python", "-o", "here.py")
+    assert "validation" in out["parity"][0]["of"]
+
+    images.rename(tmp_path / "elsewhere")
+    out = document(capsys, "export", experiment, "--format", "python", "-o", "gone.py")
+    assert out["parity"][0]["of"] == "random"
+    assert Path("gone.py").read_text() == Path("here.py").read_text()
+    assert "--root DIR" in refusal(capsys, experiment, "-o", "bundle")
+    out = document(capsys, "export", experiment, "--format", "python", "-o", "found.py", "--root", "elsewhere")
+    assert "validation" in out["parity"][0]["of"]
+    shutil.copytree(tmp_path / "elsewhere" / "cats", tmp_path / "elsewhere" / "emus")
+    said = refusal(capsys, experiment, "--format", "python", "-o", "x.py", "--root", "elsewhere")
+    assert "3 classes, the network's (3, 8, 8) in 2" in said
+    assert "--root" in refusal(capsys, "resnet20_cifar", "--root", "elsewhere")

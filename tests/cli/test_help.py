@@ -20,9 +20,12 @@ SURFACE = {
         "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address", "--runtime-env",
         "--tracking-uri", "--dry-run", "--json",
     },
-    "resume": {"EXPERIMENT", "--force", "--address", "--runtime-env", "--tracking-uri", "--json"},
+    "resume": {"EXPERIMENT", "--force", "--root", "--address", "--runtime-env", "--tracking-uri", "--json"},
     "status": {"[EXPERIMENT]", "--watch", "--json"},
-    "confirm": {"EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--tracking-uri", "--json"},
+    "confirm": {
+        "EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--root", "--tracking-uri",
+        "--json",
+    },
     "report": {"EXPERIMENT", "-o", "--output", "--json"},
     "compare": {"A", "B", "--trials", "--epochs", "--seed", "-o", "--output", "--json"},
     "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
@@ -34,7 +37,7 @@ SURFACE = {
     "train": {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
         "--output", "--json", "--weights", "--freeze", "--compile"},
-    "export": {"EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--weights", "--seed", "--json"},
+    "export": {"EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--weights", "--seed", "--root", "--json"},
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip

@@ -11,6 +11,7 @@ from archsearch.reading.errors import InputError
 from archsearch.space.choices import RandomChoices
 from archsearch.space.datasets import class_folders
 from archsearch.space.loading import load_space
+from archsearch.space.settings import DataSettings
 
 from .spaces import space_of
 
@@ -129,6 +130,20 @@ def test_a_folders_classes_are_its_sub_folders(tmp_path: Path) -> None:
     rest = f"data: {{name: folder, root: {tmp_path}/images, size: 48}}\n"
     space = space_of(tmp_path, "stages: 1\ndepth: 1\nwidth: 8", rest)
     assert (space.input, space.classes) == ((3, 48, 48), 3)
+
+
+@pytest.mark.parametrize("root", ["~/images", "$HOME/images", "${HOME}/images", "$WHERE"])
+def test_a_root_may_name_home_and_variables(root: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WHERE", str(tmp_path / "home" / "images"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog"):
+        (tmp_path / "home" / "images" / name).mkdir(parents=True)
+    words, data = "stages: 1\ndepth: 1\nwidth: 8", f"data: {{name: folder, root: '{root}', size: 48}}\n"
+    assert space_of(tmp_path, words, data).data.root == str(tmp_path / "home" / "images")
+    (tmp_path / "~").mkdir()
+    assert DataSettings(root="~").root == "~", "a folder of that very name goes first"
+    assert DataSettings(root="$NOBODY_SET_THIS/images").root == "$NOBODY_SET_THIS/images"
 
 
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
-from archsearch.cli.options import Compiled, Experiment, Json, TrackingUri
+from archsearch.cli.options import Compiled, Experiment, Json, Root, TrackingUri
 from archsearch.cli.reporting import report_at_the_end
 from archsearch.cli.showing.printing import print_json, short, stdout_to_stderr, table, tell
 from archsearch.experiment import ExperimentFolder, find
@@ -42,6 +42,7 @@ def confirm(
         bool, typer.Option("--no-random", help="Without the random search at equal cost, which takes as long again.")
     ] = False,
     compiled: Compiled = False,
+    root: Root = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> int:
@@ -53,10 +54,11 @@ def confirm(
     from archsearch.cli.driving import SAVING
     from archsearch.search.confirming.confirm import Plan, refuse_unfinished
     from archsearch.space.loading import load_space
+    from archsearch.space.overrides import root_overrides
 
     folder = find(experiment)
     refuse_unfinished(folder)
-    space = load_space(folder.space_yaml)
+    space = load_space(folder.space_yaml, root_overrides(root))
     plan = Plan(
         folder=folder,
         top=top,
@@ -65,6 +67,7 @@ def confirm(
         random=not no_random,
         tracking_uri=tracking_uri,
         compiled=compiled,
+        root=root,
     )
     try:
         # Every training's folder is whole at every moment: a second Ctrl-C may leave at once.
@@ -86,6 +89,7 @@ def confirm(
             parts += ["--baseline", name]
         parts += ["--no-random"] if no_random else []
         parts += ["--compile"] if compiled else []
+        parts += ["--root", str(root)] if root is not None else []
         parts += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
         tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(parts)}")
         return INTERRUPTED

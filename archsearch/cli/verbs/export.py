@@ -10,7 +10,7 @@ import typer
 
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import Failure
-from archsearch.cli.options import Json
+from archsearch.cli.options import Json, Root
 from archsearch.cli.showing.printing import deliver, print_json, stdout_to_stderr, tell
 from archsearch.experiment import ExperimentFolder, find
 from archsearch.reading.errors import InputError, refuse
@@ -45,12 +45,14 @@ def export(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of a network's weights where none are given.")] = 0,
+    root: Root = None,
     as_json: Json = False,
 ) -> None:
     """Writes a network, or a trial of an experiment, to a file, or to a folder with every format.
 
     All but config and safetensors are run as their reader will run them and compared with the network, on the
-    validation split where its data is known: a difference of 1e-4 or another first class is an error (exit code 1).
+    validation split where its data is there, else on random images: a difference of 1e-4 or another first class is an
+    error (exit code 1).
     """
     from archsearch.export.job import FORMS, Job
     from archsearch.export.selection import select
@@ -60,7 +62,7 @@ def export(
         raise refuse(f"the format {form!r:.40}", allowed=f"{', '.join(FORMS)}, in this version", file="--format")
     folder = _experiment(source)
     if folder is None:
-        _refuse_what_a_network_lacks(source, trial, form, weights)
+        _refuse_what_a_network_lacks(source, trial, form, weights, root)
         network = arguments.architecture(source)
         job = Job(form=form, network=network, output=output, weights=weights, seed=seed)
     else:
@@ -70,7 +72,7 @@ def export(
         if trial is None and selection.confirmed is not None and form != "bundle":  # which has the confirmed winner
             tell(f"note: this is the search's best, {selection.trial.id}; {selection.confirmed}, confirmed, lies in "
                  f"{folder.confirmation.path}, with weights")  # fmt: skip
-        job = Job(form=form, network=selection.network, output=output, selection=selection)
+        job = Job(form=form, network=selection.network, output=output, selection=selection, root=root)
     document, text = _carried_out(job)
     if as_json:
         print_json(document)
@@ -108,11 +110,15 @@ def _experiment(source: str) -> ExperimentFolder | None:
     return None
 
 
-def _refuse_what_a_network_lacks(source: str, trial: str | None, form: str, weights: Path | None) -> None:
-    """Raises InputError for --trial, and for forms that need trained weights where there are none."""
+def _refuse_what_a_network_lacks(
+    source: str, trial: str | None, form: str, weights: Path | None, root: Path | None
+) -> None:
+    """Raises InputError for --trial and --root, and for forms that need trained weights where there are none."""
     if trial is not None:
         problem, hint = f"{source} is a network, not an experiment: it has no trials", "without --trial"
         raise refuse(problem, allowed="an experiment's name or folder", hint=hint, file="--trial")
+    if root is not None:
+        raise refuse(f"{source} is a network, not an experiment: it has no data", hint="without --root", file="--root")
     if form == "safetensors" or (form == "bundle" and weights is None):
         raise refuse(
             f"{source} is a network, not an experiment: it has no weights",

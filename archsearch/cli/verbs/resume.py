@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from archsearch.cli.dispatch import DONE
-from archsearch.cli.options import Address, Experiment, Json, RuntimeEnv, TrackingUri
+from archsearch.cli.options import Address, Experiment, Json, Root, RuntimeEnv, TrackingUri
 from archsearch.cli.showing.printing import tell
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import find
@@ -20,6 +20,7 @@ def resume(
     force: Annotated[
         bool, typer.Option("--force", help="Though its space.yaml was changed; the ledger notes the difference.")
     ] = False,
+    root: Root = None,
     address: Address = None,
     runtime_env: RuntimeEnv = False,
     tracking_uri: TrackingUri = None,
@@ -30,6 +31,7 @@ def resume(
     from archsearch.search.running.address import refuse_if_unusable
     from archsearch.search.session import Session
     from archsearch.space.loading import load_space
+    from archsearch.space.overrides import root_overrides
 
     folder = find(experiment)
     summary = summarise(folder)
@@ -38,6 +40,8 @@ def resume(
         show(summary, as_json=as_json)
         return DONE
     refuse_if_unusable(address)
-    space = load_space(folder.space_yaml)
-    session = Session(folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, force=force)
+    space = load_space(folder.space_yaml, root_overrides(root))
+    session = Session(
+        folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, force=force, root=root
+    )
     return drive_and_show(space, session, as_json=as_json)

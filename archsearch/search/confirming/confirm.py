@@ -27,6 +27,7 @@ from archsearch.search.confirming.random_search import RandomSearchObserver, loo
 from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run, Slots, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, ranked, row_document
 from archsearch.space.loading import load_space
+from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ConfirmationObserver(RetrainingObserver, RandomSearchObserver, Protocol):
 class Plan:
     """What is confirmed and compared: the `top` trials over `seeds` new seeds, random search where `random` says so,
     and `named` baselines, already of the experiment's image (None: those of the zoo that fit). `processes` train at
-    once (None: as many as the resources hold)."""
+    once (None: as many as the resources hold). `root` is where the data lies now (None: where space.yaml says)."""
 
     folder: ExperimentFolder
     top: int
@@ -57,6 +58,7 @@ class Plan:
     tracking_uri: str | None = None
     processes: int | None = None
     compiled: bool = False
+    root: Path | None = None
 
     @property
     def files(self) -> ConfirmationFolder:
@@ -85,7 +87,7 @@ def confirm(plan: Plan, images: ImageSet, observer: ConfirmationObserver) -> dic
     refuse_unfinished(plan.folder)
     with plan.folder.driver_lock():
         plan.files.path.mkdir(mode=0o700, exist_ok=True)
-        space = load_space(plan.folder.space_yaml)
+        space = load_space(plan.folder.space_yaml, root_overrides(plan.root))
         with Ledger.open(plan.folder.ledger) as ledger:
             work = _Confirmation(plan=plan, space=space, ledger=ledger, images=images, observer=observer)
             return work.run()
@@ -128,7 +130,9 @@ class _Confirmation:
     def _contenders(self) -> list[Contender]:
         plan, contenders = self.plan, top_of(self.ledger, self.space, self.plan.top)
         if plan.random:
-            best = random_best(plan.folder, self.ledger, self.images, self.observer, tracking_uri=plan.tracking_uri)
+            best = random_best(
+                plan.folder, self.ledger, self.images, self.observer, tracking_uri=plan.tracking_uri, root=plan.root
+            )
             contenders += [best] if best is not None else []
         named = baselines(self.space, contenders[0].cost["flops"]) if plan.named is None else plan.named
         return [*contenders, *(trained_as(network, contenders[0], self.space) for network in named)]

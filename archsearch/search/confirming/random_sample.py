@@ -12,7 +12,7 @@ from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.search.confirming.random_search import random_overrides
-from archsearch.search.session import create
+from archsearch.search.session import create, kept_text
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
 
@@ -34,7 +34,7 @@ def sample_of(file: Path, *, trials: int, epochs: int, seed: int) -> SearchSpace
 def experiment_of(sample: SearchSpace) -> ExperimentFolder:
     """The sample's experiment: the first of experiments/NAME-sample, NAME-sample-2, ... that holds this very sample, or
     is free and is made. Raises InputError where it cannot be."""
-    text = sample.to_yaml()
+    text = kept_text(sample)
     for folder in map(ExperimentFolder, numbered(EXPERIMENTS / f"{sample.name}-sample")):
         if not folder.path.exists():
             create(sample, folder, name=folder.name)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
 from archsearch.search.confirming.contenders import Contender, spent, top_of
 from archsearch.space.loading import load_space
+from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
@@ -36,13 +38,14 @@ def random_overrides(space: SearchSpace, *, trials: int, seed: int, epochs: int 
     return [*overrides, "search.wall_time=null"] if space.search.wall_time is not None else overrides
 
 
-def random_space(folder: ExperimentFolder, epochs: int) -> SearchSpace:
+def random_space(folder: ExperimentFolder, epochs: int, root: Path | None = None) -> SearchSpace:
     """The experiment's space under random search at equal cost: the next seed, that many epochs, and as many trials as
-    could spend them. Raises InputError."""
-    space, epochs = load_space(folder.space_yaml), max(1, epochs)
+    could spend them; its data lies in `root` (None: where its space.yaml says). Raises InputError."""
+    elsewhere = root_overrides(root)
+    space, epochs = load_space(folder.space_yaml, elsewhere), max(1, epochs)
     seed = (space.search.seed + 1) % 2**32
     overrides = random_overrides(space, trials=min(epochs, MOST_TRIALS), seed=seed, epochs=epochs)
-    return load_space(folder.space_yaml, overrides)
+    return load_space(folder.space_yaml, [*overrides, *elsewhere])
 
 
 def random_best(
@@ -52,21 +55,22 @@ def random_best(
     observer: RandomSearchObserver,
     *,
     tracking_uri: str | None = None,
+    root: Path | None = None,
 ) -> Contender | None:
     """The best trial, by validation accuracy, of a random search with the same space, budget and early stopping, which
     trains as many epochs as the experiment's trials had; None where no trial of it reached a rung.
 
     Goes on where it was interrupted. Raises what `archsearch.search.session.drive` raises.
     """
-    from archsearch.search.session import Session, create, drive
+    from archsearch.search.session import Session, create, drive, kept_text
 
     epochs = spent(ledger.trials())
-    space, folder = random_space(experiment, epochs), experiment.random_search
+    space, folder = random_space(experiment, epochs, root), experiment.random_search
     changed = False
     if not folder.ledger.exists():
         create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random")
-    elif changed := folder.space_yaml.read_text() != space.to_yaml():  # the experiment went on since
-        write_atomically(folder.space_yaml, space.to_yaml())
+    elif changed := folder.space_yaml.read_text() != (text := kept_text(space)):  # the experiment went on since
+        write_atomically(folder.space_yaml, text)
     with Ledger.read(folder.ledger) as sub:
         finished = sub.state == "finished"
     if changed or not finished:
