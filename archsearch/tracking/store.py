@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 from archsearch.tracking.translate import EXPERIMENT_TAG, SEARCH, TRIAL_TAG, Point
 
@@ -34,12 +35,21 @@ def resolve_tracking_uri(explicit: str | None = None) -> str:
     if database is None:
         return uri
     # Absolute: the follower and the server are other processes, and may stand elsewhere.
-    return f"sqlite:///{database.absolute()}"
+    path = str(database.absolute())
+    # SQLAlchemy takes %20 for a blank, so % is written %25. MLflow makes the folder of the path as it is written: that
+    # of a path without a slash is the working folder, which is there.
+    return f"sqlite:///{quote(path, safe='') if '%' in path or '?' in path else path}"
 
 
 def database_path(uri: str) -> Path | None:
-    """The file of an SQLite store; None for any other store."""
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+    """The file of an SQLite store; None for any other store. %20 is a blank, as SQLAlchemy has it, but in a folder that
+    has that very name."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    text = uri.removeprefix("sqlite:///").partition("?")[0]
+    literal, decoded = Path(text), Path(unquote(text))
+    is_literal = "/" in text and literal.parent.is_dir() and not decoded.parent.is_dir()
+    return literal if is_literal else decoded
 
 
 def lasting(error: Exception) -> bool:

@@ -17,7 +17,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.tracking import TrackingError, drain, follow, resolve_tracking_uri, start_follower, sync
 from archsearch.tracking.outbox import Outbox
-from archsearch.tracking.store import Store
+from archsearch.tracking.store import Store, database_path
 from tests.experiment import fill
 
 
@@ -370,3 +370,20 @@ def test_the_store_is_the_arguments_or_the_environments_or_mlruns(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert resolve_tracking_uri() == "http://127.0.0.1:5000"
     assert resolve_tracking_uri("sqlite:////elsewhere/m.db") == "sqlite:////elsewhere/m.db"
+
+
+def test_a_percent_sign_in_a_path_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "my%20project?"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    default = resolve_tracking_uri()
+    assert database_path(default) == project / "mlruns" / "mlflow.db"
+    assert resolve_tracking_uri(default) == default
+    Store(default).experiment("any")
+    assert sqlite3.connect(project / "mlruns" / "mlflow.db").execute("SELECT COUNT(*) FROM experiments").fetchone()[0]
+    assert [path.name for path in tmp_path.iterdir()] == [project.name], "nothing is made beside it"
+    (tmp_path / "a%20b").mkdir()
+    assert database_path(f"sqlite:///{tmp_path}/a%20b/m.db") == tmp_path / "a%20b" / "m.db"
+    (tmp_path / "a b").mkdir()
+    assert database_path(f"sqlite:///{tmp_path}/a%20b/m.db") == tmp_path / "a b" / "m.db"
