@@ -177,10 +177,7 @@ def read_parameter(
     """Adds what a file says of a term to `parameters`, or what is wrong with that to `problems`."""
     wrong: list[Problem] = []
     if isinstance(value, list):
-        options = shorten(value)
-        hint = f"write {{choice: {options}}} to search" + (
-            f", or {{each: stage, values: {options}}} to fix one a stage" if term.per_stage else ""
-        )
+        hint = _hint_for_list(document, term, value)
         wrong = [document.problem(term.loc, f"{term.name} is a list", allowed=term.domains, hint=hint)]
     elif isinstance(value, dict):
         value, wrong = _read_domain(document, term, value)
@@ -188,6 +185,37 @@ def read_parameter(
     problems.extend(wrong)
     if not wrong:
         parameters[term.name] = Parameter(term=term, value=value)
+
+
+def _hint_for_list(document: Document, term: Term, options: list[Any]) -> str:
+    """How a list may be written as a domain: only what would be accepted."""
+    forms: list[tuple[str, dict[str, Any], str]] = [
+        ("to search", {"choice": options}, f"{{choice: {shorten(options)}}}")
+    ]
+    if term.per_stage and _stages(document) in (None, len(options)):
+        per_stage = {"each": "stage", "values": options}
+        forms.append(("to fix one a stage", per_stage, f"{{each: stage, values: {shorten(options)}}}"))
+    accepted = []
+    for purpose, form, text in forms:
+        rewritten = document.with_value(term.loc, form, document.file)
+        value, problems = _read_domain(rewritten, term, form)
+        if not problems and not _check_values(rewritten, term, value):
+            accepted.append(f"{text} {purpose}")
+    if accepted:
+        return f"write {', or '.join(accepted)}"
+    nested = term.per_stage and any(isinstance(option, dict) for option in options)
+    return "domains do not nest; one domain with each: stage draws anew for every stage" if nested else ""
+
+
+def _stages(document: Document) -> int | None:
+    """The largest number of stages that the file's `stages` gives; None where that cannot be read."""
+    parameters: dict[str, Parameter] = {}
+    written = document.at(("space",)).get("stages")
+    if written is None or isinstance(written, list):
+        return None
+    read_parameter(document, vocabulary()["stages"], written, parameters, [])
+    probes = parameters["stages"].probes() if parameters else ()
+    return max((probe for probe in probes if isinstance(probe, int)), default=None)
 
 
 def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple[Any, list[Problem]]:

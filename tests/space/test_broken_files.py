@@ -182,3 +182,35 @@ def test_mutated_files_load_or_are_refused_and_nothing_else(tmp_path: Path) -> N
             refused += 1
             assert all(problem.file for problem in error.problems)
     assert refused > 60
+
+
+LISTS = [
+    "[8, 16]",
+    "[8]",
+    "[8, 16, 32]",
+    "[8, x]",
+    "[0, 8]",
+    "[{choice: [8, 16]}, {choice: [32]}]",
+    "[[8], [16]]",
+    "[]",
+]
+
+
+@pytest.mark.parametrize("stages", ["2", "{int: [1, 2]}", "x"])
+@pytest.mark.parametrize("options", LISTS)
+def test_what_a_hint_for_a_list_offers_is_accepted(options: str, stages: str, tmp_path: Path) -> None:
+    def file(width: str, stages: str = stages) -> str:
+        return f"archsearch: 1\nname: a\nspace: {{depth: 1, width: {width}, stages: {stages}}}\n"
+
+    problem = problems(tmp_path, file(options))[0]
+    assert "width is a list" in problem.message
+    offers = re.findall(r"(\{[^{}]*\}) to ", problem.hint)
+    assert ("write" in problem.hint) == bool(offers)
+    for offer in offers:
+        (tmp_path / "offer.yaml").write_text(file(offer, "2" if stages == "x" else stages))
+        if stages != "x" or options == "[8, 16]":
+            load_space(tmp_path / "offer.yaml")
+    if options == "[8, 16]":
+        assert len(offers) == 2
+    elif "choice" in options:
+        assert "domains do not nest" in problem.hint
