@@ -5,25 +5,28 @@ A search that goes on under other settings is another search: what was learned s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
 from archsearch.reading.document import Loc, shorten
-from archsearch.reading.errors import InputError, Problem
-from archsearch.reading.yaml import read
+from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.reading.yaml import read, write
 
 KEY = "space_yaml"  # of the ledger's meta, and of the note
 KIND = "space_changed"
+TRIALS: Loc = ("search", "trials")
 SHOWN = 6  # differences in an error
 
 
-def refuse_if_changed(folder: ExperimentFolder, ledger: Ledger, *, trials: int, force: bool) -> None:
+def refuse_if_changed(
+    folder: ExperimentFolder, ledger: Ledger, *, trials: int, force: bool, other_trials: bool = False
+) -> None:
     """Raises InputError, with each setting that differs at its position in space.yaml; with `force` the ledger notes
     the difference instead, and what the file says now is what the search is held to. A ledger of an earlier archsearch
-    holds no text: then nothing is compared."""
-    changes = ledger.events_of(KIND)
-    recorded = changes[-1].data[KEY] if changes else ledger.meta.get(KEY)
+    holds no text: then nothing is compared. With `other_trials` search.trials may differ: `set_trials` comes next."""
+    recorded = _recorded(ledger)
     current = folder.space_yaml.read_text()
     if recorded is None or recorded == current:
         return
@@ -31,6 +34,8 @@ def refuse_if_changed(folder: ExperimentFolder, ledger: Ledger, *, trials: int, 
     values, recorded_values = _flat(document.data), _flat(read(recorded).data)
     changed = [loc for loc, value in values.items() if loc not in recorded_values or recorded_values[loc] != value]
     removed = [loc for loc in recorded_values if loc not in values]
+    if other_trials:
+        changed, removed = ([loc for loc in locs if loc != TRIALS] for locs in (changed, removed))
     if not changed and not removed:
         return  # comments, or another order
     differences = {
@@ -42,14 +47,60 @@ def refuse_if_changed(folder: ExperimentFolder, ledger: Ledger, *, trials: int, 
         return
     problems = [document.problem(loc, text) for loc, text in differences.items()]
     more = f", and {len(problems) - SHOWN} more differences" if len(problems) > SHOWN else ""
+    only_trials = f"`archsearch resume --trials {trials}` goes on with so many; " if changed == [TRIALS] else ""
     summary = Problem(
         message=f"the search space is not the one that this search began with{more}",
         allowed="the words that it began with",
-        hint="change them back, or begin a new search with `archsearch run --warm-start`; "
+        hint=f"{only_trials}change them back, or begin a new search with `archsearch run --warm-start`; "
         "`archsearch resume --force` goes on all the same, and the ledger says so",
         file=str(folder.space_yaml),
     )
     raise InputError(*problems[:SHOWN], summary)
+
+
+def set_trials(folder: ExperimentFolder, ledger: Ledger, trials: int) -> None:
+    """Writes to space.yaml how many trials there are to be in all, and notes the difference in the ledger. Raises
+    InputError where so many have begun already. A crash between the two is mended by doing it again."""
+    if trials <= ledger.total:
+        raise refuse(
+            f"{ledger.total} trials have begun already: {trials} in all leave none to begin",
+            allowed=f"more than {ledger.total}",
+            file="--trials",
+        )
+    text = _with_trials(folder.space_yaml.read_text(), trials)
+    if text != folder.space_yaml.read_text():
+        write_atomically(folder.space_yaml, text)
+    recorded = _recorded(ledger)
+    before = None if recorded is None else _flat(read(recorded).data).get(TRIALS)
+    if before != trials:
+        difference = f"search.trials: {'nothing' if before is None else before} -> {trials}"
+        ledger.note(KIND, {"differences": [difference], "trials": trials, KEY: text})
+
+
+def trials_in_file(folder: ExperimentFolder) -> int | None:
+    """search.trials as space.yaml says it; None where it does not. Raises InputError for a file that is no YAML."""
+    trials = _flat(read(folder.space_yaml).data).get(TRIALS)
+    return trials if isinstance(trials, int) else None
+
+
+def _recorded(ledger: Ledger) -> str | None:
+    """The text that the search is held to; None in a ledger of an earlier archsearch."""
+    changes = ledger.events_of(KIND)
+    recorded: str | None = changes[-1].data[KEY] if changes else ledger.meta.get(KEY)
+    return recorded
+
+
+def _with_trials(text: str, trials: int) -> str:
+    """The file with another search.trials and nothing else changed; written anew where that word is not in it."""
+    document = read(text)
+    if (position := document.values.get(TRIALS)) is not None:
+        lines = text.splitlines(keepends=True)
+        line, start = lines[position.line - 1], position.column - 1
+        lines[position.line - 1] = line[:start] + re.sub(r"[^\s,}]+", str(trials), line[start:], count=1)
+        edited = "".join(lines)
+        if _flat(read(edited).data) == {**_flat(document.data), TRIALS: trials}:
+            return edited
+    return write({**document.data, "search": {**(document.data.get("search") or {}), "trials": trials}})
 
 
 def _flat(data: Any, loc: Loc = ()) -> dict[Loc, Any]:

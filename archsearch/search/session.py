@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from archsearch import __version__
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
 from archsearch.experiment.summary import summarise
-from archsearch.search.agreement import KEY, refuse_if_changed
+from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
 from archsearch.search.deciding.failures import commonest
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.weights import KeptWeights
@@ -48,8 +48,9 @@ class Session:
     """How a search is run: `address` of a running Ray (None: one of its own), to whose nodes this archsearch is sent
     where `runtime_env` says so, where MLflow is (None: the default), and the images, where somebody has loaded them
     already. Without `test` nobody looks at the test split. With `force` the search goes on though its space.yaml was
-    changed. `root` is where its data lies now (None: where its space.yaml says). `abandon` ends the process where a
-    cluster's head is gone and Ray lets nothing else be done; it is told why."""
+    changed. `root` is where its data lies now (None: where its space.yaml says), `trials` how many there are to be in
+    all (None: as before). `abandon` ends the process where a cluster's head is gone and Ray lets nothing else be done;
+    it is told why."""
 
     folder: ExperimentFolder
     address: str | None = None
@@ -59,6 +60,7 @@ class Session:
     test: bool = True
     force: bool = False
     root: Path | None = None
+    trials: int | None = None
     abandon: Callable[[str], object] = abandon
     followers: list[Popen[bytes]] = field(default_factory=list)
 
@@ -105,7 +107,13 @@ def drive(session: Session, observer: Observer) -> dict[str, Any]:
         session.folder.refuse_links()
         space = load_space(session.folder.space_yaml, root_overrides(session.root))
         with Ledger.open(session.folder.ledger) as ledger:
-            refuse_if_changed(session.folder, ledger, trials=space.search.trials, force=session.force)
+            more = session.trials is not None
+            refuse_if_changed(
+                session.folder, ledger, trials=space.search.trials, force=session.force, other_trials=more
+            )
+            if session.trials is not None:
+                set_trials(session.folder, ledger, session.trials)
+                space = load_space(session.folder.space_yaml, root_overrides(session.root))
             clear_away(space, session.folder, ledger)
             _search(session, space, ledger, observer)
     return summarise(session.folder)

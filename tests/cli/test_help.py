@@ -20,7 +20,9 @@ SURFACE = {
         "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address", "--runtime-env",
         "--tracking-uri", "--dry-run", "--json",
     },
-    "resume": {"EXPERIMENT", "--force", "--root", "--address", "--runtime-env", "--tracking-uri", "--json"},
+    "resume": {
+        "EXPERIMENT", "--trials", "--force", "--root", "--address", "--runtime-env", "--tracking-uri", "--json",
+    },
     "status": {"[EXPERIMENT]", "--watch", "--json"},
     "confirm": {
         "EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--root", "--tracking-uri",

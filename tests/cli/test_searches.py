@@ -228,6 +228,9 @@ def test_resuming_a_finished_search_says_so(small: Path, capsys) -> None:
     said = capsys.readouterr()
     assert json.loads(said.out)["state"] == "finished"
     assert "finished" in said.err
+    assert "archsearch resume done --trials N" in said.err
+    assert main(["resume", "done", "--trials", "2"]) == 2
+    assert "2 trials have begun already" in capsys.readouterr().err
 
 
 def test_an_experiment_that_is_driven_leaves_with_4(small: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -17,6 +18,10 @@ from archsearch.experiment.summary import summarise
 def resume(
     experiment: Experiment,
     *,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=1, max=1_000_000, help="Trials in all, more than before: a finished search goes on too."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Though its space.yaml was changed; the ledger notes the difference.")
     ] = False,
@@ -26,8 +31,9 @@ def resume(
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> int:
-    """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished stays as it is."""
+    """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished goes on with more --trials."""
     from archsearch.cli.driving import drive_and_show
+    from archsearch.search.agreement import trials_in_file
     from archsearch.search.running.address import refuse_if_unusable
     from archsearch.search.session import Session
     from archsearch.space.loading import load_space
@@ -35,13 +41,26 @@ def resume(
 
     folder = find(experiment)
     summary = summarise(folder)
-    if summary["state"] == "finished":
-        tell(f"archsearch: {summary['experiment']} is finished; there is nothing to go on with")
+    counts = summary["trials"]
+    if summary["state"] == "finished" and trials is None and (trials_in_file(folder) or 0) <= (counts["planned"] or 0):
+        tell(
+            f"archsearch: {summary['experiment']} is finished; more trials, N in all, begin with\n"
+            f"  archsearch resume {shlex.quote(folder.argument)} --trials N"
+        )
         show(summary, as_json=as_json)
         return DONE
     refuse_if_unusable(address)
-    space = load_space(folder.space_yaml, root_overrides(root))
+    overrides = [f"search.trials={trials}"] if trials is not None else []
+    space = load_space(folder.space_yaml, [*root_overrides(root), *overrides])
+    if summary["state"] == "finished" and (space.search.epochs is not None or space.search.wall_time is not None):
+        tell("note: search.epochs and search.wall_time hold as before, for all sessions together")
     session = Session(
-        folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, force=force, root=root
+        folder=folder,
+        address=address,
+        runtime_env=runtime_env,
+        tracking_uri=tracking_uri,
+        force=force,
+        root=root,
+        trials=trials,
     )
     return drive_and_show(space, session, as_json=as_json)

@@ -1,4 +1,5 @@
-"""The test split: one worker looks at it, once in a search's life, for the best trial when nothing runs any more.
+"""The test split: one worker looks at it, once for a winner: the best trial when nothing runs any more. A search that
+goes on with more trials after its end may have another winner, which is tested then.
 
 A worker that dies while it looks has told nobody what it saw: another one looks.
 """
@@ -29,7 +30,7 @@ class FinalTest:
         best = self._ledger.best()
         if not self._enabled or self._in_progress or best is None:
             return None
-        if self._ledger.has(TrialState.RUNNING) or self._ledger.events_of("tested", "test_failed"):
+        if self._ledger.has(TrialState.RUNNING) or self._ledger.events_of("tested", "test_failed", trial=best.number):
             return None
         with suppress(OSError):
             weights = self._folder.weights(best.number).read_bytes()
