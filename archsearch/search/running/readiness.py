@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from archsearch.experiment import machine
+from archsearch.search.running.environment import LONGEST_TMPDIR, has_long_tmpdir
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "fvcore", "numpy", "scikit-learn")
 GIB = 2**30
@@ -37,6 +38,9 @@ def findings() -> Iterator[Finding]:
     yield _disk("disk", Path.cwd(), 2 * GIB, "experiments and MLflow's store grow here")
     if sys.platform == "linux":
         yield _disk("/dev/shm", Path("/dev/shm"), GIB, "Ray keeps images there; in Docker: --shm-size=4g")
+    if has_long_tmpdir():
+        advice = "a search's Ray uses a folder of its own in /tmp; RAY_TMPDIR names another"
+        yield Finding("TMPDIR", "warn", f"longer than {LONGEST_TMPDIR} bytes, which is too long for sockets", advice)
     yield from _data()
 
 
