@@ -10,8 +10,9 @@ from archsearch.analysis.report.charts import Canvas, side_label, stairs
 from archsearch.analysis.report.curves import best_so_far
 from archsearch.analysis.report.document import document
 from archsearch.analysis.report.findings import networks
+from archsearch.analysis.report.html import table
 from archsearch.analysis.report.page import page
-from archsearch.analysis.report.parallel import confirmed
+from archsearch.analysis.report.parallel import confirmed, parallel
 from archsearch.analysis.report.reading import Context, read_experiment
 from tests.analysis.report.searches import confirm, experiment
 
@@ -95,3 +96,16 @@ def test_an_axis_names_as_many_ticks_as_have_room() -> None:
     ticks = x.ticks(4 if canvas.narrow else 8)
     assert named("n") == [f"n{value:g}" for value in ticks]
     assert named("n" * 12) == [f"{'n' * 12}{value:g}" for value in ticks[::2]]
+
+
+def test_only_the_winners_row_is_marked_in_a_table() -> None:
+    rows = re.findall(r"<tr([^>]*)><td", table(["name"], [["a"], ["b"], ["c"]], wins=[1]))
+    assert rows == ["", ' class="win"', ""]
+
+
+def test_the_lines_of_choices_name_their_values(tmp_path: Path) -> None:
+    folder = experiment(tmp_path, 60)
+    report = document(read_experiment(folder, Context(startup=10)))
+    blocks = {row["choices"]["block"] for row in report["rows"]}
+    named = re.findall(r'class="rail-tick"[^>]*>([^<]*)</text>', "".join(parallel(report)))
+    assert blocks <= set(named)
