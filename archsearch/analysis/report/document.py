@@ -198,7 +198,13 @@ def _picked(reading: Reading) -> str:
         f"The best of {trials['finished']} trials that were trained to their end, by validation accuracy, out of "
         f"{trials['total']:,}; one training each, so a part of its lead is luck. "
     )
-    text += "The test split was looked at once, for it alone. " if tested else "The test split was not looked at. "
+    if not tested:
+        text += "The test split was not looked at. "
+    elif earlier := sum(note.kind == "tested" for note in reading.notes) - 1:
+        times = "once" if earlier == 1 else f"{earlier} times"
+        text += f"The test split was looked at once for it, and {times} for winners before it. "
+    else:
+        text += "The test split was looked at once, for it alone. "
     return text + "`archsearch confirm` retrains the best over new seeds and measures that luck."
 
 

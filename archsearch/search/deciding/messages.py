@@ -59,7 +59,7 @@ class HandOver:
 
 @dataclass(frozen=True, kw_only=True)
 class Test:
-    """Evaluate this trial, the winner, on the test split: the only time in a search that anybody does."""
+    """Evaluate this trial, the winner, on the test split: which is done once for a winner."""
 
     number: int
     architecture: Mapping[str, Any]

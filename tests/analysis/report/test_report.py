@@ -217,3 +217,14 @@ def test_what_others_wrote_stays_text(tmp_path: Path) -> None:
 def test_a_thousand_trials_stay_below_five_megabytes(tmp_path: Path) -> None:
     _, text = written(experiment(tmp_path, 1000, fail=0.05))
     assert len(text.encode()) < 5_000_000
+
+
+def test_it_says_how_often_the_test_split_was_looked_at(tmp_path: Path) -> None:
+    folder = experiment(tmp_path, 12)
+    with Ledger.open(folder.ledger) as ledger:
+        best = ledger.best().number
+        ledger.note("tested", {"test_accuracy": 0.5}, trial=best)
+    assert "looked at once, for it alone" in json.dumps(written(folder)[0])
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.note("tested", {"test_accuracy": 0.4}, trial=1 if best != 1 else 2)
+    assert "looked at once for it, and once for winners before it" in json.dumps(written(folder)[0])
