@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="A search-space file.")]
+SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE", help="A search-space file; a shipped one by name: digits.")]
 Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's name, or its folder.")]
 OptionalExperiment = Annotated[
     str | None, typer.Argument(metavar="[EXPERIMENT]", help="An experiment's name, or its folder.")

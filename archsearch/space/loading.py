@@ -22,6 +22,7 @@ from archsearch.space.parameters import Parameter, read_parameters
 from archsearch.space.reach import refuse_if_unreachable
 from archsearch.space.search_settings import SearchSettings
 from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings
+from archsearch.space.shipped import space_path
 from archsearch.space.space import FORMAT, SearchSpace
 from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes
 
@@ -52,13 +53,13 @@ class SpaceFile(StrictModel):
 
 
 def load_space(path: str | Path, overrides: Sequence[str] = (), *, data: DataFacts | None = None) -> SearchSpace:
-    """The space that a file describes, with `key=value` overrides set first. With `data`, what is known of its images,
-    these need not be there.
+    """The space of a file, or the shipped one of that name, with `key=value` overrides set first. With `data`, what is
+    known of its images, these need not be there.
 
     Raises InputError with all problems at once: whatever is no YAML, no known word or out of range, data that
     is missing, and a budget that no network of the space can keep.
     """
-    document = apply(read(Path(path)), overrides)
+    document = apply(read(space_path(path)), overrides)
     _check_version(document)
     trainings, wrong = read_trainings(document)
     file, problems = try_validate(SpaceFile, trainings.fixed)

@@ -14,10 +14,10 @@ HEAVY = ("torch", "ray", "optuna", "mlflow", "pydantic", "typer", "rich", "yaml"
 WORDS = [verb.name for verb in VERBS]
 
 SURFACE = {
-    "check": {"SPACE.yaml", "--set", "--samples", "--no-probe", "--cluster", "--json"},
-    "sample": {"SPACE.yaml", "-n", "--number", "--seed", "--set", "--json"},
+    "check": {"SPACE", "--set", "--samples", "--no-probe", "--cluster", "--json"},
+    "sample": {"SPACE", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
-        "SPACE.yaml", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address", "--runtime-env",
+        "SPACE", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address", "--runtime-env",
         "--tracking-uri", "--dry-run", "--json",
     },
     "resume": {
