@@ -42,8 +42,11 @@ def by_depth(choices: Mapping[str, Any], luck: random.Random) -> float:
 def experiment(
     place: Path, trials: int, *overrides: str, score: Scores = by_depth, fail: float = 0.0, text: str = SPACE,
     reason: str = "nan: the training loss is nan", state: str | None = "finished", seed: int = 0,
+    every: bool = False, latency: bool = False, pace: float = 1.0,
 ) -> ExperimentFolder:  # fmt: skip
-    """A search of so many trials, of which every third goes on from the rung of an epoch, to the end."""
+    """A search of so many trials, of which every third, or `every` one, goes on from the rung of an epoch, to the end.
+
+    `pace`: seconds between two events; `latency`: each has one, in milliseconds by its FLOPs."""
     place.mkdir(parents=True, exist_ok=True)
     (place / "space.yaml").write_text(text)
     space = load_space(place / "space.yaml", overrides)
@@ -52,15 +55,18 @@ def experiment(
     luck = random.Random(seed)
     now = iter(range(10**9))
     with Ledger.open(folder.ledger) as ledger:
-        ledger._clock = lambda: 1e9 + next(now)
+        ledger._clock = lambda: 1e9 + pace * next(now)
         with ledger.transaction():
             ledger.begin({"data": "d" * 16, "python": "3.11"})
             for number in range(1, trials + 1):
                 recorder = Recorder(RandomChoices(luck.randrange(2**31)))
                 network = space.sample(recorder)
+                price = space.price(cost(network)).to_dict()
+                if latency:
+                    price["latency"] = 0.5 + price["flops"] / 1e7
                 ledger.propose(
                     choices=recorder.taken, architecture=network.to_dict(), digest=f"{number:016x}", seed=number,
-                    cost=space.price(cost(network)).to_dict(),
+                    cost=price,
                 )  # fmt: skip
                 ledger.start(number)
                 if luck.random() < fail:
@@ -72,11 +78,11 @@ def experiment(
                     ledger.epoch(number, epoch, metrics)
                     if epoch == 1:
                         ledger.pause(number, top - 0.2, rung=1)
-                        if number % 3:
+                        if number % 3 and not every:
                             break
                         ledger.promote(number)
                         ledger.start(number, resume_epoch=1)
-                if number % 3 == 0:
+                if number % 3 == 0 or every:
                     ledger.finish(number, top - 0.2 / 9)
             if state is not None:
                 ledger.end(state)  # type: ignore[arg-type]

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from archsearch.analysis.report.charts import Canvas, side_label, stairs
-from archsearch.analysis.report.curves import best_so_far
+from archsearch.analysis.report.curves import best_so_far, learning
 from archsearch.analysis.report.document import document
 from archsearch.analysis.report.findings import networks
 from archsearch.analysis.report.html import table
 from archsearch.analysis.report.page import page
 from archsearch.analysis.report.parallel import confirmed, parallel
 from archsearch.analysis.report.reading import Context, read_experiment
+from archsearch.analysis.report.tradeoff import tradeoff
 from tests.analysis.report.searches import confirm, experiment
 
 CHART = re.compile(r'<svg class="chart[^>]*viewBox="0 0 (\S+) (\S+)".*?</svg>', re.DOTALL)
@@ -109,3 +110,30 @@ def test_the_lines_of_choices_name_their_values(tmp_path: Path) -> None:
     blocks = {row["choices"]["block"] for row in report["rows"]}
     named = re.findall(r'class="rail-tick"[^>]*>([^<]*)</text>', "".join(parallel(report)))
     assert blocks <= set(named)
+
+
+def test_of_many_trials_the_charts_draw_the_best_and_an_even_choice_of_the_others(tmp_path: Path) -> None:
+    """720 trials, of which 240 finished, in the order of their accuracy."""
+    report = document(read_experiment(experiment(tmp_path, 30), Context(startup=10)))
+    rows = [{**row, "trial": f"t{i:02}-{row['trial']}"} for i in range(24) for row in report["rows"]]
+    report = {**report, "rows": rows}  # type: ignore[typeddict-item]
+    ranked = [row["trial"] for row in sorted(rows, key=lambda row: row["value"])]
+    finished = [row["trial"] for row in rows if row["state"] == "finished"]
+    others = [row["trial"] for row in rows if row["state"] != "finished"]
+
+    def drawn(svg: str, mark: str) -> list[str]:
+        wide = next(CHART.finditer(svg))[0]
+        return re.findall(rf'<{mark}[^>]*data-t="([^"]*)"', wide)
+
+    threads, note = parallel(report)
+    assert drawn(threads, "polyline") == [*ranked[:-150:4], *ranked[-150:]]
+    assert note == "293 of 720 trials are drawn, the best among them."
+    curves, note = learning(report)
+    chosen = [others[i * 480 // 60] for i in range(60)]
+    assert drawn(curves, "polyline") == finished  # one epoch is no line
+    assert drawn(curves, "circle") == chosen
+    assert note == "60 of 480 trials that were not trained to the end are drawn."
+    assert set(re.findall(r' r="([0-9.]+)" class="trial', tradeoff(report, "flops", []))) == {"3.4"}
+    few = {**report, "rows": rows[:300]}  # type: ignore[typeddict-item]
+    assert set(re.findall(r' r="([0-9.]+)" class="trial', tradeoff(few, "flops", []))) == {"4.5"}  # type: ignore[arg-type]
+    assert (parallel(few)[1], learning(few)[1]) == ("", "")  # type: ignore[arg-type]
