@@ -68,7 +68,7 @@ def measure(space: SearchSpace, name: str, *, quick: bool) -> dict[str, Any]:
     counter.count(rows)
     first = time.perf_counter() - began
     few = [tuple(row) for row in rows[:2000].tolist()]
-    chosen = [space.sample(RecordedChoices(grid.choices(row))) for row in rows[:networks]]
+    chosen = [space.architecture(RecordedChoices(grid.choices(row))) for row in rows[:networks]]
     ways: dict[str, tuple[Callable[[], Any], int]] = {
         "many at once": (lambda: counter.count(rows), many),
         "one at a time": (lambda: [counter.one(row) for row in few], len(few)),

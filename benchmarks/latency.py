@@ -95,7 +95,7 @@ def sampled(count: int, *, seed: int) -> list[Architecture]:
     """Distinct random networks within the budget."""
     space, choices, found = load_space(SPACE), RandomChoices(random.Random(seed)), {}
     while len(found) < count:
-        network = space.sample(choices)
+        network = space.architecture(choices)
         if space.budget.admits(cost(network)):
             found.setdefault(digest(network), network)
     return list(found.values())

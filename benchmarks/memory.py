@@ -85,7 +85,7 @@ def within_budget(name: str, count: int, *, seed: int) -> list[Architecture]:
     """The first `count` random networks of a shipped space that keep its budget."""
     space, choices, found = load_space(SPACES / f"{name}.yaml"), RandomChoices(random.Random(seed)), []
     while len(found) < count:
-        network = space.sample(choices)
+        network = space.architecture(choices)
         if space.budget.admits(cost(network)):
             found.append(network)
     return found

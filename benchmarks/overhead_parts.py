@@ -161,7 +161,7 @@ def first_step(networks: int = 40) -> dict[str, float]:
     rows = feasible.draw(networks + 1, np.random.default_rng(0))
     seconds = []
     for row in rows:
-        architecture = space.sample(recorded(feasible.grid.choices(row)))
+        architecture = space.architecture(recorded(feasible.grid.choices(row)))
         began = time.perf_counter()
         training = Training(build(architecture, seed=0), images, space.training, seed=0, threads=1, on_step=stop)
         try:

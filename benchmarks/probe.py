@@ -104,7 +104,7 @@ def one_space(name: str, count: int, steps: int) -> dict[str, Any]:
 def drawn(space: SearchSpace, count: int, *, seed: int) -> list[Architecture]:
     feasible = Feasible(space, seed=seed)
     rows = itertools.islice(iter(feasible), count)
-    return [space.sample(RecordedChoices(feasible.grid.choices(row))) for row in rows]
+    return [space.architecture(RecordedChoices(feasible.grid.choices(row))) for row in rows]
 
 
 def machine() -> str:

@@ -185,7 +185,7 @@ def optuna_tpe(space: SearchSpace, finished: int) -> Iterator[tuple[float, bool]
         real = integer
 
     def over(params: dict[str, Any]) -> tuple[float, dict[str, float]]:
-        counted = cost(space.sample(Known(params)))
+        counted = cost(space.architecture(Known(params)))
         return float(worth(space.price(counted).to_dict())), space.budget.violations(counted)
 
     trials = []
@@ -211,7 +211,7 @@ def rejection(space: SearchSpace) -> Iterator[tuple[float, bool]]:
     choices = RandomChoices(random.Random(0))
     while True:
         began = time.perf_counter()
-        while not space.budget.admits(cost(space.sample(choices))):
+        while not space.budget.admits(cost(space.architecture(choices))):
             pass
         yield time.perf_counter() - began, True
 

@@ -256,7 +256,7 @@ def proposals(names: list[str]) -> dict[str, Any]:
     for file in ("digits", "resnet_fashion", "resnet_cifar"):
         space = load_space(HERE.parent / "search_spaces" / f"{file}.yaml")
         choices = RandomChoices(random.Random(0))
-        drawn = (space.sample(choices) for _ in range(100_000))
+        drawn = (space.architecture(choices) for _ in range(100_000))
         networks = list(islice((network for network in drawn if space.budget.admits(cost(network))), 32))
         for name in names:
             scorer = Scorer(name, noise(space.input, space.classes), seed=0)

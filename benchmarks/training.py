@@ -195,7 +195,7 @@ def drawn(number: int) -> Any:
     space = load_space(HERE.parent / "search_spaces" / "digits.yaml")
     feasible = Feasible(space, seed=0)
     row = feasible.draw(8, np.random.default_rng(0))[number]
-    return space.sample(RecordedChoices(feasible.grid.choices(row)))
+    return space.architecture(RecordedChoices(feasible.grid.choices(row)))
 
 
 def typical() -> Any:

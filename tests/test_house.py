@@ -25,11 +25,12 @@ ROOMS = [
     "tracking",
     "export",
     "search",
+    "api",
     "cli",
 ]
 LANDINGS = {
     "search": ["agreement", "proposing", "deciding", "foretelling", "running", "session", "confirming"],
-    "cli": ["table", "dispatch", "options", "arguments", "showing", "reporting", "driving", "verbs"],
+    "cli": ["table", "dispatch", "options", "arguments", "showing", "driving", "verbs"],
 }
 HOMES = {
     "ray": {"search/running"},
@@ -41,7 +42,8 @@ HOMES = {
     "sklearn": {"data", "analysis"},
     "scipy": {"analysis", "training/measuring/line.py"},
     "fvcore": {"network"},
-    "rich": {"cli"},
+    "rich": {"api", "cli"},
+    "pandas": {"api"},
     "typer": {"cli"},
 }
 # Names that could mean anything: the glossary of CONTRIBUTING has a term for what they stand for.

@@ -59,7 +59,11 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), *, data: DataFac
     Raises InputError with all problems at once: whatever is no YAML, no known word or out of range, data that
     is missing, and a budget that no network of the space can keep.
     """
-    document = apply(read(space_path(path)), overrides)
+    return space_of(apply(read(space_path(path)), overrides), data=data)
+
+
+def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpace:
+    """The space of a document that was read, or made of plain values. Takes `data` and raises as `load_space`."""
     _check_version(document)
     trainings, wrong = read_trainings(document)
     file, problems = try_validate(SpaceFile, trainings.fixed)
@@ -76,7 +80,7 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), *, data: DataFac
     if clashes := refuse_clashes(document, space.trainings):
         raise InputError(*clashes)
     for seed in range(PROBES):
-        space.sample(RandomChoices(seed))
+        space.architecture(RandomChoices(seed))
     refuse_if_unreachable(space)
     return space
 

@@ -117,7 +117,7 @@ def _extreme(space: SearchSpace, name: str, *, sign: int) -> Extreme:
 def _count(space: SearchSpace, choices: Choices) -> Counted | None:
     """A drawn network and its cost; None for one whose image runs out."""
     try:
-        architecture = space.sample(choices)
+        architecture = space.architecture(choices)
         return architecture, cost(architecture)
     except InputError:
         return None

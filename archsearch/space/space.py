@@ -60,7 +60,7 @@ class SearchSpace:
         """This space without the parameters of its training."""
         return replace(self, trainings=Trainings(base=self.training))
 
-    def sample(self, choices: Choices) -> Architecture:
+    def architecture(self, choices: Choices) -> Architecture:
         """The architecture that `choices` picks; `trainings.settings` is its training's.
 
         Names are dotted paths: `block`, `stage1.depth`, `survival.schedule`. A parameter whose `when` does

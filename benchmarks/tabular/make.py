@@ -107,7 +107,7 @@ def everything(space: SearchSpace) -> dict[str, Network]:
     walk, found = Walk(), dict[str, Network]()
     while True:
         recorder = Recorder(walk)
-        architecture = space.sample(recorder)
+        architecture = space.architecture(recorder)
         found.setdefault(digest(architecture), (recorder.taken, architecture))
         if not walk.advance():
             return found

@@ -97,7 +97,7 @@ class Table:
 
         Raises InputError for choices that are none of the space, KeyError for a network that is not in the table.
         """
-        return self.row_of(digest(self.space.sample(RecordedChoices(choices))))
+        return self.row_of(digest(self.space.architecture(RecordedChoices(choices))))
 
     @cached_property
     def _rows(self) -> dict[str, int]:

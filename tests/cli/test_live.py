@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from archsearch import zoo
-from archsearch.cli.showing.board import Board
-from archsearch.cli.showing.confirming import Bars
-from archsearch.cli.showing.live import Lines, render
-from archsearch.cli.showing.printing import paints
+from archsearch.api.showing.board import Board
+from archsearch.api.showing.confirming import Bars
+from archsearch.api.showing.live import Lines, render
+from archsearch.api.showing.printing import paints
 from archsearch.experiment import Trial, TrialState
 from archsearch.search.confirming.contenders import Contender
 from archsearch.search.confirming.retraining import Outcome, Run

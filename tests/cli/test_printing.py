@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.cli.showing.printing import deliver
+from archsearch.api.showing.printing import deliver
 from archsearch.reading.errors import InputError
 
 

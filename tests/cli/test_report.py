@@ -11,11 +11,11 @@ import pytest
 
 from archsearch import zoo
 from archsearch.analysis.svg import text_width
+from archsearch.api.reporting import report_at_the_end
+from archsearch.api.showing.board import Board
+from archsearch.api.showing.live import scatter
 from archsearch.cli import main
-from archsearch.cli.reporting import report_at_the_end
-from archsearch.cli.showing.board import Board
 from archsearch.cli.showing.following import follow
-from archsearch.cli.showing.live import scatter
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.tracking import resolve_tracking_uri
 from archsearch.tracking.outbox import Outbox

@@ -55,10 +55,10 @@ def test_a_network_of_the_space_is_found_in_it_again(name: str) -> None:
     grid = Grid(space.parameters)
     stages = set()
     for row in grid.draw(20, np.random.default_rng(0)):
-        network = space.sample(RecordedChoices(grid.choices(row)))
+        network = space.architecture(RecordedChoices(grid.choices(row)))
         encoded = encode(space, grid, network, space.training)
         assert not isinstance(encoded, str), encoded
-        assert digest(space.sample(RecordedChoices(grid.choices(encoded)))) == digest(network)
+        assert digest(space.architecture(RecordedChoices(grid.choices(encoded)))) == digest(network)
         stages.add(len(network.stages))
     assert grid.most_stages in stages, "as many as there can be are not too many"
 
@@ -67,8 +67,10 @@ def test_a_network_that_the_space_lacks_is_told_by_the_choice_that_is_missing(tm
     words = "stages: 2\nwidth: 8\ndepth: {int: [1, 4], each: stage}"
     space = space_of(tmp_path, "stages: {int: [1, 3]}\nwidth: 8\ndepth: {int: [1, 9], each: stage}")
     row = {"stages": 2, "stage1.depth": 3, "stage2.depth": 7}
-    deep = space.sample(RecordedChoices(row))
-    high = space.sample(RecordedChoices({"stages": 3, **dict.fromkeys([f"stage{i}.depth" for i in (1, 2, 3)], 1)}))
+    deep = space.architecture(RecordedChoices(row))
+    high = space.architecture(
+        RecordedChoices({"stages": 3, **dict.fromkeys([f"stage{i}.depth" for i in (1, 2, 3)], 1)})
+    )
     for narrower, network, answer in (
         (words, deep, "stage2.depth"),
         (words, high, "stages = 3"),

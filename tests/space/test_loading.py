@@ -24,7 +24,7 @@ def test_a_shipped_space_loads_opens_with_its_cost_and_has_networks_in_and_beyon
     space = load_space(path)
     assert path.read_text().startswith("# ")
     assert "# Cost: " in path.read_text()
-    admitted = [space.budget.admits(cost(space.sample(RandomChoices(seed)))) for seed in range(60)]
+    admitted = [space.budget.admits(cost(space.architecture(RandomChoices(seed)))) for seed in range(60)]
     assert 3 <= sum(admitted) < 60
     assert not space.notes
 
@@ -39,7 +39,7 @@ def test_the_resolved_file_loads_back_equal_and_draws_the_same(path: Path, tmp_p
     assert again.to_yaml() == space.to_yaml()
     assert list(again.parameters) == list(space.parameters)
     for seed in range(5):
-        assert again.sample(RandomChoices(seed)) == space.sample(RandomChoices(seed))
+        assert again.architecture(RandomChoices(seed)) == space.architecture(RandomChoices(seed))
 
 
 def test_the_order_of_a_files_words_changes_no_draw(tmp_path: Path) -> None:
@@ -48,7 +48,9 @@ def test_the_order_of_a_files_words_changes_no_draw(tmp_path: Path) -> None:
     )
     one = space_of(tmp_path, words)
     other = space_of(tmp_path, "\n".join(reversed(words.split("\n"))))
-    assert [one.sample(RandomChoices(s)) for s in range(9)] == [other.sample(RandomChoices(s)) for s in range(9)]
+    assert [one.architecture(RandomChoices(s)) for s in range(9)] == [
+        other.architecture(RandomChoices(s)) for s in range(9)
+    ]
 
 
 def test_overrides_are_set_in_order_before_anything_is_checked() -> None:
@@ -95,7 +97,7 @@ def test_another_data_set_brings_its_shape_and_a_validation_split_that_fits() ->
     assert (space.input, space.classes) == ((1, 8, 8), 10)
     assert space.data.validation == 0.15
     assert "5,000" in space.notes[0]
-    assert space.sample(RandomChoices(0)).input == (1, 8, 8)
+    assert space.architecture(RandomChoices(0)).input == (1, 8, 8)
     fashion = load_space(CIFAR, ["data.name=fashion_mnist"])
     assert (fashion.input, fashion.data.validation, fashion.notes) == ((1, 28, 28), 5000, ())
 
@@ -157,7 +159,7 @@ def test_loading_and_sampling_load_no_torch_ray_optuna_or_mlflow() -> None:
     code = (
         "import sys; from archsearch.space.choices import RandomChoices;"
         "from archsearch.space.loading import load_space;"
-        "load_space(sys.argv[1]).sample(RandomChoices(0));"
+        "load_space(sys.argv[1]).architecture(RandomChoices(0));"
         "print({'torch', 'ray', 'optuna', 'mlflow', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(CIFAR)], capture_output=True, text=True, check=True)

@@ -82,7 +82,7 @@ def test_counts_are_those_of_the_network_that_the_choices_make(space: SearchSpac
     for row, found, there in zip(rows, counts, possible, strict=True):
         choices = grid.choices(row)
         try:
-            counted = cost(space.sample(RecordedChoices(choices)))
+            counted = cost(space.architecture(RecordedChoices(choices)))
         except InputError:
             assert not there, choices
             assert counter.one(row.tolist()) is None
@@ -117,7 +117,7 @@ def test_many_stages_that_grow_by_different_numbers_are_counted_at_once(tmp_path
     counts, possible = Counter(grid, image=space.input, classes=space.classes).count(rows, chunk=len(rows))
     assert possible.all()
     for row, found in zip(rows[::25], counts[::25], strict=True):
-        counted = cost(space.sample(RecordedChoices(grid.choices(row))))
+        counted = cost(space.architecture(RecordedChoices(grid.choices(row))))
         assert found.tolist() == [getattr(counted, name) for name in NAMES]
 
 
@@ -148,7 +148,7 @@ def test_what_surrounds_a_stage_is_part_of_its_cost(tmp_path: Path) -> None:
     assert possible.all()
     for row, found in zip(rows, counts, strict=True):
         recorder = Recorder(RecordedChoices(choices := grid.choices(row)))
-        counted = cost(space.sample(recorder))
+        counted = cost(space.architecture(recorder))
         assert recorder.taken == choices, "the grid asks what sampling asks"
         assert found.tolist() == [getattr(counted, name) for name in NAMES], choices
 

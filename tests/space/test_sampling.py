@@ -36,7 +36,7 @@ def test_a_space_without_choices_is_one_architecture(tmp_path: Path) -> None:
     """
     space = space_of(tmp_path, words)
     block = Block(kind="bottleneck")
-    assert space.sample(RecordedChoices({})) == Architecture(
+    assert space.architecture(RecordedChoices({})) == Architecture(
         input=(1, 8, 8),
         stem=Stem(width=8, pool="max"),
         stages=(Stage(depth=3, width=8, stride=1, block=block), Stage(depth=1, width=16, stride=2, block=block)),
@@ -50,7 +50,7 @@ def test_only_the_stages_that_there_are_are_asked(tmp_path: Path) -> None:
     space = space_of(tmp_path, "stages: {int: [1, 3]}\ndepth: {int: [1, 2], each: stage}\nwidth: 8")
     for seed in range(20):
         recorder = Recorder(RandomChoices(seed))
-        architecture = space.sample(recorder)
+        architecture = space.architecture(recorder)
         stages = recorder.taken["stages"]
         assert len(architecture.stages) == stages
         assert list(recorder.taken) == ["stages", *(f"stage{i + 1}.depth" for i in range(stages))]
@@ -59,7 +59,7 @@ def test_only_the_stages_that_there_are_are_asked(tmp_path: Path) -> None:
 
 def test_a_whole_word_is_asked_once_for_all_stages(tmp_path: Path) -> None:
     space = space_of(tmp_path, "stages: 3\ndepth: {int: [1, 9]}\nwidth: 8\nstride: {choice: [1, 2]}")
-    architecture = space.sample(RecordedChoices({"depth": 7, "stride": 2}))
+    architecture = space.architecture(RecordedChoices({"depth": 7, "stride": 2}))
     assert [(stage.depth, stage.stride) for stage in architecture.stages] == [(7, 2)] * 3
 
 
@@ -69,7 +69,7 @@ def test_ordered_stages_draw_from_the_whole_domain_and_are_sorted(
 ) -> None:
     space = space_of(tmp_path, f"stages: 3\ndepth: 1\nwidth: {{choice: [8, 16, 32], each: stage, order: {order}}}")
     taken = {"stage1.width": 16, "stage2.width": 32, "stage3.width": 8}
-    assert [stage.width for stage in space.sample(RecordedChoices(taken)).stages] == widths
+    assert [stage.width for stage in space.architecture(RecordedChoices(taken)).stages] == widths
     assert {len(domain.choice) for _, domain in space.dimensions()} == {3}  # type: ignore[attr-defined]
 
 
@@ -89,7 +89,7 @@ def test_a_word_whose_condition_fails_is_not_asked_and_keeps_its_default(tmp_pat
         ("bottleneck", "dense", False),
     ):
         recorder = Recorder(RecordedChoices({"block": block, "link": link, "cardinality": 4}))
-        architecture = space.sample(recorder)
+        architecture = space.architecture(recorder)
         assert ("cardinality" in recorder.taken) is asked
         assert architecture.stages[0].block.cardinality == (4 if asked else 1)
 
@@ -109,12 +109,12 @@ def test_a_condition_on_a_stages_word_holds_stage_by_stage(tmp_path: Path) -> No
     recorder = Recorder(
         RecordedChoices({**blocks, "stage2.cardinality": 4, "bottleneck_ratio": 1.0, "survival.schedule": "linear"})
     )
-    stages = space.sample(recorder).stages
+    stages = space.architecture(recorder).stages
     assert list(recorder.taken)[3:] == ["bottleneck_ratio", "stage2.cardinality", "survival.schedule"]
     assert [stage.block.cardinality for stage in stages] == [1, 4, 1]
     assert [stage.block.bottleneck_ratio for stage in stages] == [0.25, 1.0, 0.25]
     none = Recorder(RecordedChoices(dict.fromkeys(blocks, "basic")))
-    space.sample(none)
+    space.architecture(none)
     assert list(none.taken) == list(blocks)
 
 
@@ -127,9 +127,9 @@ def test_within_a_group_a_bare_name_means_the_groups_own_word(tmp_path: Path) ->
         stem: {width: {choice: [8, 16], when: {survival.schedule: none}}}
     """
     space = space_of(tmp_path, words)
-    one = space.sample(RecordedChoices({"survival.schedule": "linear", "survival.last": 0.7}))
+    one = space.architecture(RecordedChoices({"survival.schedule": "linear", "survival.last": 0.7}))
     assert (one.survival.last, one.stem.width) == (0.7, 16)
-    other = space.sample(RecordedChoices({"survival.schedule": "none", "stem.width": 8}))
+    other = space.architecture(RecordedChoices({"survival.schedule": "none", "stem.width": 8}))
     assert (other.survival.last, other.stem.width) == (0.5, 8)
 
 
@@ -150,7 +150,7 @@ def test_width_may_be_left_out_with_dense_links_alone(tmp_path: Path) -> None:
 def test_a_grid_gives_the_decimals_that_a_person_writes(tmp_path: Path) -> None:
     words = "stages: 1\ndepth: 1\nwidth: 8\nsurvival: {last: {float: [0.5, 1.0], step: 0.1}}"
     space = space_of(tmp_path, words)
-    drawn = {space.sample(RandomChoices(seed)).survival.last for seed in range(60)}
+    drawn = {space.architecture(RandomChoices(seed)).survival.last for seed in range(60)}
     assert drawn == {0.5, 0.6, 0.7, 0.8, 0.9, 1.0}
 
 
@@ -161,8 +161,8 @@ def test_the_recorded_choices_of_a_sample_give_it_again(tmp_path: Path) -> None:
     seen = set()
     for seed in range(60):
         recorder = Recorder(RandomChoices(seed))
-        architecture = space.sample(recorder)
-        assert space.sample(RecordedChoices(recorder.taken)) == architecture
+        architecture = space.architecture(recorder)
+        assert space.architecture(RecordedChoices(recorder.taken)) == architecture
         assert set(recorder.taken) <= {name for name, _ in space.dimensions()}
         widths = [stage.width for stage in architecture.stages]
         assert widths == sorted(widths)
@@ -172,5 +172,5 @@ def test_the_recorded_choices_of_a_sample_give_it_again(tmp_path: Path) -> None:
 
 def _asked(space: object) -> list[str]:
     recorder = Recorder(RandomChoices(0))
-    space.sample(recorder)  # type: ignore[attr-defined]
+    space.architecture(recorder)  # type: ignore[attr-defined]
     return list(recorder.taken)

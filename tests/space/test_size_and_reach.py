@@ -79,7 +79,7 @@ def everything(space: SearchSpace) -> tuple[set[str], list[object]]:
         odometer = _Odometer(path)
         combinations.add(str(draw(space.parameters, odometer)))
         path = path[: len(odometer.width)]
-        architectures.append(space.sample(_Odometer(list(path))))
+        architectures.append(space.architecture(_Odometer(list(path))))
         while path and path[-1] == odometer.width[len(path) - 1] - 1:
             path.pop()
         if not path:

@@ -33,7 +33,7 @@ def test_a_small_space_is_looked_at_whole_and_every_number_is_exact(space: Searc
     grid = Grid(space.parameters)
     everything = grid.everything(1000)
     assert everything is not None
-    prices = [space.price(cost(space.sample(RecordedChoices(grid.choices(row))))) for row in everything]
+    prices = [space.price(cost(space.architecture(RecordedChoices(grid.choices(row))))) for row in everything]
     flops_kept = [price.flops <= 50_000 for price in prices]
     params_kept = [800 <= price.params <= 4_000 for price in prices]
     found = survey(space)
@@ -63,7 +63,7 @@ def test_values_out_of_reach_are_those_that_no_network_within_the_budget_has(spa
     had = set()
     for row in everything:
         choices = grid.choices(row)
-        if space.budget.admits(cost(space.sample(RecordedChoices(choices)))):
+        if space.budget.admits(cost(space.architecture(RecordedChoices(choices)))):
             had |= set(choices.items())
     wanted = {(column.name, value) for column in grid.columns for value in column.values} - had
     assert wanted, "a test that could not fail"

@@ -93,7 +93,7 @@ def test_a_warm_up_that_is_left_out_is_that_of_the_schedule_also_as_resolved(tmp
 def test_networks_are_drawn_as_without_searched_words(tmp_path: Path) -> None:
     plain, varied = space(tmp_path, "training: {epochs: 4}\n"), space(tmp_path, EVERYTHING)
     for seed in range(20):
-        assert varied.sample(RandomChoices(seed)) == plain.sample(RandomChoices(seed))
+        assert varied.architecture(RandomChoices(seed)) == plain.architecture(RandomChoices(seed))
     assert plain.trainings.parameters == {}
     assert plain.trainings.overrides({"depth": 2}) == {}
     assert plain.trainings.identity("0123", {}) == "0123"

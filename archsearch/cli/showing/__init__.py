@@ -1,1 +1,1 @@
-"""What the verbs show: the live view, bars, pages of text, figures and tables."""
+"""What the verbs print: pages of text."""

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-from archsearch.cli.showing.board import Board
-from archsearch.cli.showing.live import watching
+from archsearch.api.showing.board import Board
+from archsearch.api.showing.live import watching
 from archsearch.experiment import ExperimentFolder, Ledger
 
 EVERY = 0.5  # seconds between two looks

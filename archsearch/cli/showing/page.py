@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from archsearch.cli.showing.printing import percent, short, table
+from archsearch.api.showing.printing import percent, short, table
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from archsearch.cli.showing.printing import duration, percent, print_json, short
+from archsearch.api.showing.printing import duration, percent, print_json, short
 from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.records import spell
 from archsearch.reading.errors import InputError

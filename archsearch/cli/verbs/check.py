@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from archsearch.api.showing.printing import print_json, tell
 from archsearch.cli.options import Json, Set, SpaceFile
 from archsearch.cli.showing.page import page
-from archsearch.cli.showing.printing import print_json, tell
 
 
 def check(

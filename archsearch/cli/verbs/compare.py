@@ -8,18 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archsearch.api.showing.printing import deliver, percent, print_json, short, table
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import Json
-from archsearch.cli.reporting import drawn_at_random
-from archsearch.cli.showing.printing import deliver, percent, print_json, short, table, tell
-from archsearch.experiment import ExperimentFolder, find
-from archsearch.experiment.summary import summarise
 
 if TYPE_CHECKING:
     from archsearch.analysis.report.comparing import Comparison
-    from archsearch.space.space import SearchSpace
-
-FILES = (".yaml", ".yml")
 
 
 def compare(
@@ -45,17 +39,22 @@ def compare(
     are drawn at random within its budget and trained alike, in an experiment of their own: what the space is worth,
     whoever searches it (RegNet's method). Ctrl-C saves and leaves (exit code 3); the same command goes on.
     """
-    from archsearch.analysis.report import read_experiment
-    from archsearch.analysis.report.comparing import compare as compared
     from archsearch.analysis.report.comparing import comparison_page
+    from archsearch.api.comparing import SampleFailed
+    from archsearch.api.comparing import compare as compared
+    from archsearch.cli.driving import audience_of_a_command
 
     parts = ["archsearch", "compare", a, b, "--trials", str(trials), "--seed", str(seed)]
     parts += ["--epochs", str(epochs)] if epochs is not None else []
     parts += ["-o", str(output)] if output is not None else []
-    sides = _sides((a, b), trials=trials, epochs=epochs, seed=seed, command=shlex.join(parts))
-    if sides is None:
+    try:
+        with audience_of_a_command() as audience:
+            go_on = shlex.join(parts)
+            comparison = compared((a, b), audience, trials=trials, epochs=epochs, seed=seed, go_on=go_on)
+    except KeyboardInterrupt:
         return INTERRUPTED
-    comparison = compared(*(read_experiment(side, drawn_at_random(side)) for side in sides))
+    except SampleFailed as error:
+        raise Failure(str(error)) from error
     if output is not None:
         deliver(comparison_page(comparison), output)
     if as_json:
@@ -63,49 +62,6 @@ def compare(
     else:
         _show(comparison)
     return DONE
-
-
-def _sides(
-    sides: tuple[str, str], *, trials: int, epochs: int | None, seed: int, command: str
-) -> list[ExperimentFolder] | None:
-    """Both sides' experiments, A's first; those of search-space files are drawn and trained. None after Ctrl-C.
-
-    Raises InputError for either side before anything is trained."""
-
-    paths = {side: Path(side) for side in sides}
-    files = {side: path for side, path in paths.items() if path.suffix in FILES and not path.is_dir()}
-    folders = {side: find(side) for side in sides if side not in files}
-    if files:
-        from archsearch.search.confirming.random_sample import sample_of, short_epochs
-        from archsearch.space.loading import load_space
-
-        epochs = epochs or short_epochs(*map(load_space, files.values()))
-        samples = {side: sample_of(file, trials=trials, epochs=epochs, seed=seed) for side, file in files.items()}
-        for side, sample in samples.items():
-            folder = _trained(sample, command)
-            if folder is None:
-                return None
-            folders[side] = folder
-    return [folders[side] for side in sides]
-
-
-def _trained(sample: SearchSpace, command: str) -> ExperimentFolder | None:
-    """The experiment of the sample, which is trained where it has not finished yet. None after Ctrl-C."""
-    from archsearch.cli.driving import drive_shown
-    from archsearch.data.datasets import load_images
-    from archsearch.search.confirming.random_sample import experiment_of
-    from archsearch.search.session import Session
-
-    images = load_images(sample.data, progress=tell)  # before there is a folder: it may not be there
-    folder = experiment_of(sample)
-    if summarise(folder)["state"] == "finished":
-        tell(f"{folder.name} was drawn and trained before: {folder.path}")
-        return folder
-    tell(f"{sample.search.trials} networks of {sample.name}, {sample.training.epochs} epochs each, in {folder.path}")
-    summary = drive_shown(sample, Session(folder=folder, images=images, test=False), go_on=command)
-    if summary is not None and summary["state"] != "finished":
-        raise Failure(f"{folder.name}: {summary.get('reason') or 'no trial finished'}")
-    return None if summary is None else folder
 
 
 def _show(comparison: Comparison) -> None:

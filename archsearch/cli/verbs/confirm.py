@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archsearch.cli import arguments
+from archsearch.api.showing.printing import print_json, short, table, tell
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import Compiled, Experiment, Json, Root, TrackingUri
-from archsearch.cli.reporting import report_at_the_end
-from archsearch.cli.showing.printing import print_json, short, stdout_to_stderr, table, tell
 from archsearch.experiment import ExperimentFolder, find
-from archsearch.search.running.interrupts import interruptible
 
 if TYPE_CHECKING:
-    from archsearch.search.confirming.confirm import Plan
-    from archsearch.search.confirming.contenders import Contender
-    from archsearch.space.space import SearchSpace
+    pass
 
 
 def confirm(
@@ -51,36 +43,27 @@ def confirm(
     The winner is chosen by its mean validation accuracy; only then the test split is looked at, for the winner and
     those that it is compared with. Ctrl-C saves and leaves (exit code 3); the same command goes on.
     """
-    from archsearch.cli.driving import SAVING
-    from archsearch.search.confirming.confirm import Plan, refuse_unfinished
-    from archsearch.space.loading import load_space
-    from archsearch.space.overrides import root_overrides
+    from archsearch.api.confirming import confirm as confirmed
+    from archsearch.cli.driving import audience_of_a_command
+    from archsearch.search.confirming.confirm import NothingTrained
+    from archsearch.search.confirming.retraining import WorkerDied
 
     folder = find(experiment)
-    refuse_unfinished(folder)
-    space = load_space(folder.space_yaml, root_overrides(root))
-    plan = Plan(
-        folder=folder,
-        top=top,
-        seeds=seeds,
-        named=_named(space, baseline),
-        random=not no_random,
-        tracking_uri=tracking_uri,
-        compiled=compiled,
-        root=root,
-    )
     try:
-        # Every training's folder is whole at every moment: a second Ctrl-C may leave at once.
-        with (
-            stdout_to_stderr(),
-            interruptible(
-                signal.SIGINT,
-                signal.SIGTERM,
-                notice=lambda: tell(f"archsearch: {SAVING}"),
-                leave=lambda: os._exit(INTERRUPTED),
-            ),
-        ):
-            document = _confirm(plan, space)
+        with audience_of_a_command() as audience:
+            document = confirmed(
+                folder,
+                audience,
+                top=top,
+                seeds=seeds,
+                baselines=[] if baseline == ["none"] else baseline or None,
+                random=not no_random,
+                compiled=compiled,
+                root=root,
+                tracking_uri=tracking_uri,
+            )
+    except (NothingTrained, WorkerDied) as error:
+        raise Failure(str(error)) from error
     except KeyboardInterrupt:
         from archsearch.tracking import without_password
 
@@ -93,35 +76,11 @@ def confirm(
         parts += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
         tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(parts)}")
         return INTERRUPTED
-    report_at_the_end(folder)
     if as_json:
         print_json(document)
     else:
         _show(document, folder)
     return DONE
-
-
-def _named(space: SearchSpace, names: Sequence[str] | None) -> list[Contender] | None:
-    """The networks that --baseline names, with the experiment's image; None where it was not given."""
-    from archsearch.search.confirming.contenders import baseline
-
-    if not names or list(names) == ["none"]:
-        return [] if names else None
-    return [baseline(name, arguments.architecture(name), space) for name in dict.fromkeys(names)]
-
-
-def _confirm(plan: Plan, space: SearchSpace) -> dict[str, Any]:
-    from archsearch.cli.showing.confirming import showing_confirmation
-    from archsearch.data.datasets import load_images
-    from archsearch.search.confirming.confirm import NothingTrained, confirm
-    from archsearch.search.confirming.retraining import WorkerDied
-
-    images = load_images(space.data, progress=tell)
-    try:
-        with showing_confirmation(space.training.epochs) as observer:
-            return confirm(plan, images, observer)
-    except (NothingTrained, WorkerDied) as error:
-        raise Failure(str(error)) from error
 
 
 # ---- what came of it

@@ -6,8 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from archsearch.api.showing.printing import print_json
 from archsearch.cli.options import Json
-from archsearch.cli.showing.printing import print_json
 
 if TYPE_CHECKING:
     from archsearch.search.running.readiness import Finding

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archsearch.api.showing.printing import deliver, print_json, stdout_to_stderr, tell
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import Failure
 from archsearch.cli.options import Json, Root
-from archsearch.cli.showing.printing import deliver, print_json, stdout_to_stderr, tell
 from archsearch.experiment import ExperimentFolder, find
 from archsearch.reading.errors import InputError, refuse
 

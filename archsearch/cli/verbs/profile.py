@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from archsearch.api.showing.printing import deliver, print_json, short, table, tell
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import DONE, FAILED
 from archsearch.cli.options import Json, Network
-from archsearch.cli.showing.printing import deliver, print_json, short, table, tell
 from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:

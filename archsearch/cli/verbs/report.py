@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from archsearch.api.reporting import write_report
+from archsearch.api.showing.printing import print_json, tell
 from archsearch.cli.options import Experiment, Json
-from archsearch.cli.reporting import write_report
-from archsearch.cli.showing.printing import print_json, tell
 from archsearch.experiment import find
 
 

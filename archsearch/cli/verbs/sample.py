@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archsearch.api.showing.printing import short, tell
 from archsearch.cli.dispatch import DONE, FAILED
 from archsearch.cli.options import JsonLines, Set, SpaceFile
-from archsearch.cli.showing.printing import short, tell
 
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture

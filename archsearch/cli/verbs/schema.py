@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from archsearch.api.showing.printing import deliver
 from archsearch.cli.options import OutputFile
-from archsearch.cli.showing.printing import deliver
 
 
 def schema(*, output: OutputFile = None) -> None:

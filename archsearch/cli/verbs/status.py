@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from archsearch.api.showing.printing import duration, percent, print_json, short, table, tell
 from archsearch.cli.options import Json, OptionalExperiment
-from archsearch.cli.showing.printing import duration, percent, print_json, short, table, tell
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, find, list_experiments
 from archsearch.experiment.summary import summarise

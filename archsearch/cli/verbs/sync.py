@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from archsearch.api.reporting import registered
+from archsearch.api.showing.printing import print_json, tell
 from archsearch.cli.dispatch import DONE, DRIVEN, FAILED
 from archsearch.cli.options import Experiment, Json, TrackingUri
-from archsearch.cli.reporting import registered
-from archsearch.cli.showing.printing import print_json, tell
 from archsearch.experiment import find
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from archsearch.api.showing.printing import percent, print_json, stdout_to_stderr, tell
 from archsearch.cli import arguments
 from archsearch.cli.dispatch import Failure
 from archsearch.cli.options import Compiled, Json, Network, Set
-from archsearch.cli.showing.printing import percent, print_json, stdout_to_stderr, tell
 from archsearch.experiment import TrainingFolder
 from archsearch.experiment.files import numbered
 from archsearch.reading.errors import refuse
@@ -106,7 +106,7 @@ def _train(
     images = load_images(data, progress=tell)
     network = _adapted(network, images)
     tell(f"training {network.name or digest(network)} in {folder}")
-    from archsearch.cli.showing.bars import epochs_shown
+    from archsearch.api.showing.bars import epochs_shown
     from archsearch.training.fit import train_architecture
     from archsearch.training.loop import Diverged
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
+from archsearch.api.reporting import registered
+from archsearch.api.showing.printing import tell
 from archsearch.cli.dispatch import DONE, FAILED, Failure
 from archsearch.cli.options import OptionalExperiment, TrackingUri
-from archsearch.cli.reporting import registered
-from archsearch.cli.showing.printing import tell
 from archsearch.experiment import ExperimentFolder, find
 from archsearch.search.running.interrupts import interruptible
 

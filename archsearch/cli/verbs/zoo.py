@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from archsearch.api.showing.printing import print_json, short, table
 from archsearch.cli.options import Json
-from archsearch.cli.showing.printing import print_json, short, table
 
 
 def zoo(*, as_json: Json = False) -> None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from archsearch.experiment import Ledger, Trial
 
 
+@runtime_checkable
 class Observer(Protocol):
-    """Is told of a search's progress, to show it to a person; decides nothing."""
+    """Is told of a search's progress, in the thread that drives it, to show it to a person; decides nothing.
+
+    A callback of `archsearch.search` is one. What it raises ends the search, which can then be resumed.
+    """
 
     def phase(self, text: str) -> None:
-        """What the driver does before the first and after the last trial."""
+        """Called before the first and after the last trial, with what the driver does now: `starting Ray`."""
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """A trial changed; with an epoch's metrics where it has just trained one."""
+        """Called when a trial has changed: it has begun, paused, been promoted or ended, which `trial.state` tells;
+        or it has trained an epoch, whose `metrics` (`epoch`, `validation_accuracy`, `train_loss`, ...) are given."""
 
 
 class AfterCommit:

@@ -158,7 +158,7 @@ class Proposals:
     def candidate(self, row: IntArray) -> Candidate:
         """The network of a row of codes (D,), with its cost and its digest."""
         choices = self.feasible.grid.choices(row)
-        architecture = self._space.sample(RecordedChoices(choices))
+        architecture = self._space.architecture(RecordedChoices(choices))
         counted, network = cost(architecture), digest(architecture)
         return Candidate(
             choices=choices,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -17,8 +18,12 @@ def interruptible(
 ) -> Iterator[None]:
     """In the block each of `signals` raises KeyboardInterrupt; the handlers before it are back afterwards.
 
-    The first one calls `notice` before, each further one `leave`, which may end the process.
+    The first one calls `notice` before, each further one `leave`, which may end the process. In a thread that is not
+    the main one the block runs as it is: Python lets the main thread alone take signals.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     interrupted = False
 
     def interrupt(*_: object) -> None:

@@ -22,7 +22,7 @@ def draws(space: SearchSpace, *, seed: int) -> Iterator[Architecture]:
     """Every combination of choices within the budget once, in an order that the seed gives; the training's parameters
     play no part. Two combinations may give the same network."""
     feasible = Feasible(space.networks_alone(), seed=seed)
-    return (space.sample(RecordedChoices(feasible.grid.choices(row))) for row in feasible)
+    return (space.architecture(RecordedChoices(feasible.grid.choices(row))) for row in feasible)
 
 
 def distinct(space: SearchSpace, number: int, *, seed: int) -> Iterator[tuple[str, Architecture, Price]]:

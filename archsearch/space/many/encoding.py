@@ -51,7 +51,7 @@ def encode(
     settled: IntArray = grid.settle(row[None], np.random.default_rng(0))[0]
     try:
         choices = grid.choices(settled)
-        if digest(space.sample(RecordedChoices(choices))) == digest(architecture):
+        if digest(space.architecture(RecordedChoices(choices))) == digest(architecture):
             return _other_training(space, choices, training, chosen) or settled
     except InputError:
         pass

@@ -60,7 +60,7 @@ def experiment(
             ledger.begin({"data": "d" * 16, "python": "3.11"})
             for number in range(1, trials + 1):
                 recorder = Recorder(RandomChoices(luck.randrange(2**31)))
-                network = space.sample(recorder)
+                network = space.architecture(recorder)
                 price = space.price(cost(network)).to_dict()
                 if latency:
                     price["latency"] = 0.5 + price["flops"] / 1e7

@@ -13,6 +13,8 @@ from typing import Any
 from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
 
+SHOW_CURSOR = b"\033[?25h\n"  # the live table hides it
+
 
 def print_json(data: Any) -> None:
     """Prints one JSON document on stdout."""

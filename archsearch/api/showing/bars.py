@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from archsearch.cli.showing.printing import paints, percent, tell_progress
+from archsearch.api.showing.printing import paints, percent, tell_progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from archsearch.cli.showing.bars import progress_bars
-from archsearch.cli.showing.board import Board
-from archsearch.cli.showing.live import watching
-from archsearch.cli.showing.printing import paints, percent, tell, tell_progress
+from archsearch.api.showing.bars import progress_bars
+from archsearch.api.showing.board import Board
+from archsearch.api.showing.live import watching
+from archsearch.api.showing.printing import paints, percent, tell, tell_progress
 from archsearch.experiment import ExperimentFolder, Ledger
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def showing_confirmation(epochs: int) -> Iterator[ConfirmationObserver]:
-    """Shows a confirmation whose trainings have so many epochs, until the block ends."""
-    if not paints():
-        yield Lines()
+def showing_confirmation(epochs: int, *, shown: bool = True) -> Iterator[ConfirmationObserver]:
+    """Shows a confirmation whose trainings have so many epochs, until the block ends; nothing unless it is `shown`."""
+    if not shown or not paints():
+        yield Lines(shown=shown)
         return
     bars = Bars(epochs)
     try:
@@ -36,10 +36,10 @@ def showing_confirmation(epochs: int) -> Iterator[ConfirmationObserver]:
 
 
 class Lines:
-    """A line a phase and a line a training."""
+    """A line a phase and a line a training; no line unless they are `shown`."""
 
-    def __init__(self) -> None:
-        self._ended = self._planned = 0
+    def __init__(self, *, shown: bool = True) -> None:
+        self._shown, self._ended, self._planned = shown, 0, 0
         self._began = time.monotonic()
 
     @contextmanager
@@ -47,12 +47,13 @@ class Lines:
         """Shows random search as every search is shown."""
         with Ledger.read(folder.ledger) as ledger:
             board = Board.of(folder, ledger, space.search, epochs=space.training.epochs)
-        with watching(board) as observer:
+        with watching(board) if self._shown else nullcontext(board) as observer:
             yield observer
 
     def phase(self, text: str) -> None:
         """Prints the phase, after the time since the start."""
-        tell_progress(time.monotonic() - self._began, text)
+        if self._shown:
+            tell_progress(time.monotonic() - self._began, text)
 
     def planned(self, runs: Sequence[Run], *, done: int, networks: int) -> None:
         """Prints how many trainings there are in all."""

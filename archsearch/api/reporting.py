@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archsearch.cli.showing.printing import tell
+from archsearch.api.showing.printing import tell
 from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
 from archsearch.reading.errors import InputError, refuse
 
@@ -31,7 +32,7 @@ def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[
     return path, figures
 
 
-def report_at_the_end(folder: ExperimentFolder) -> None:
+def report_at_the_end(folder: ExperimentFolder, tell: Callable[[str], object] = tell) -> None:
     """Writes the report and tells where it is; that it cannot be written is told too, and is no error."""
     try:
         path, _ = write_report(folder)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from archsearch.cli.showing.printing import duration
+from archsearch.api.showing.printing import duration
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
 
 if TYPE_CHECKING:

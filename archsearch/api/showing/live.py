@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from archsearch.cli.showing.board import Board, TrialEvent
-from archsearch.cli.showing.printing import duration, paints, percent, short, tell_progress
+from archsearch.api.showing.board import Board, TrialEvent
+from archsearch.api.showing.printing import duration, paints, percent, short, tell_progress
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.records import spell
 

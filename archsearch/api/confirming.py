@@ -1,0 +1,74 @@
+"""A confirmation from what was asked for to its document, shown while it goes on."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from archsearch.api.driving import Audience
+from archsearch.api.networks import architecture_of
+from archsearch.api.reporting import report_at_the_end
+from archsearch.api.showing.confirming import showing_confirmation
+from archsearch.architecture.spec import Architecture
+from archsearch.data.datasets import load_images
+from archsearch.experiment import ExperimentFolder
+from archsearch.search.confirming import confirm as confirmation
+from archsearch.search.confirming.contenders import Contender, baseline
+from archsearch.search.running.interrupts import interruptible
+from archsearch.space.loading import load_space
+from archsearch.space.overrides import root_overrides
+from archsearch.space.space import SearchSpace
+
+
+def confirm(
+    folder: ExperimentFolder,
+    audience: Audience,
+    *,
+    top: int,
+    seeds: int,
+    baselines: Sequence[str | Path | Architecture] | None = None,
+    random: bool = True,
+    compiled: bool = False,
+    root: Path | None = None,
+    tracking_uri: str | None = None,
+) -> dict[str, Any]:
+    """Retrains the `top` trials over new `seeds`, beside random search at equal cost and `baselines` (None: those of
+    the zoo that fit the budget), writes confirm/ and the report; returns what confirm.json holds.
+
+    Raises as `archsearch.search.confirming.confirm.confirm`; after Ctrl-C the same call goes on.
+    """
+    confirmation.refuse_unfinished(folder)
+    space = load_space(folder.space_yaml, root_overrides(root))
+    plan = confirmation.Plan(
+        folder=folder,
+        top=top,
+        seeds=seeds,
+        named=None if baselines is None else _named(space, baselines),
+        random=random,
+        tracking_uri=tracking_uri,
+        compiled=compiled,
+        root=root,
+    )
+    # Every training's folder is whole at every moment: a second Ctrl-C may leave at once.
+    with interruptible(
+        signal.SIGINT,
+        signal.SIGTERM,
+        notice=lambda: audience.tell(f"archsearch: {audience.saving}"),
+        leave=audience.again or (lambda: None),
+    ):
+        images = load_images(space.data, progress=audience.tell)
+        with showing_confirmation(space.training.epochs, shown=audience.progress is not False) as observer:
+            document = confirmation.confirm(plan, images, observer)
+    report_at_the_end(folder, audience.tell)
+    return document
+
+
+def _named(space: SearchSpace, baselines: Sequence[str | Path | Architecture]) -> list[Contender]:
+    """The networks to compare with, each once, with the experiment's image."""
+    named: dict[str, Architecture] = {}
+    for source in baselines:
+        network = architecture_of(source)
+        named.setdefault(str(network.name or "baseline") if isinstance(source, Architecture) else str(source), network)
+    return [baseline(name, network, space) for name, network in named.items()]

@@ -1,0 +1,165 @@
+"""A search from its space to its end: a new one made ready, one that goes on, and either driven."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.api.driving import Audience, drive_shown
+from archsearch.api.reporting import report_at_the_end
+from archsearch.data.images import Progress
+from archsearch.experiment import ExperimentFolder, find
+from archsearch.experiment.files import numbered
+from archsearch.experiment.folder import EXPERIMENTS
+from archsearch.experiment.summary import summarise
+from archsearch.reading.errors import refuse
+from archsearch.search.running.address import refuse_if_unusable
+from archsearch.search.session import Session, create
+from archsearch.space.loading import load_space
+from archsearch.space.overrides import root_overrides
+from archsearch.space.settings import NAME
+from archsearch.space.space import SearchSpace
+
+if TYPE_CHECKING:
+    from archsearch.search.proposing.warm_start import Carried
+    from archsearch.space.many.survey import Survey
+
+DRY_SAMPLES = 2000
+DRY_PROPOSALS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """A search whose experiment is there, to be driven."""
+
+    space: SearchSpace
+    session: Session
+
+    def drive(self, audience: Audience, *, go_on: str) -> dict[str, Any]:
+        """Searches until it ends and writes the report; returns the summary. Takes `go_on` and raises as
+        `drive_shown`."""
+        summary = drive_shown(self.space, self.session, audience, go_on=go_on)
+        report_at_the_end(self.session.folder, audience.tell)
+        return summary
+
+
+def begin(
+    space: SearchSpace,
+    folder: ExperimentFolder,
+    *,
+    name: str | None = None,
+    carried: Carried | None = None,
+    address: str | None = None,
+    runtime_env: bool = False,
+    tracking_uri: str | None = None,
+    tell: Progress,
+) -> Ready:
+    """Reads the images, makes the experiment in a folder that `folder_for` gave, and returns the search, to be driven.
+    Raises InputError."""
+    refuse_if_unusable(address)
+    from archsearch.data.datasets import load_images
+
+    images = load_images(space.data, progress=tell)  # before there is a folder: it may not be there
+    create(space, folder, name=name or folder.name, carried=carried)
+    tell(f"experiment {folder.name} in {folder.path}")
+    session = Session(folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, images=images)
+    return Ready(space=space, session=session)
+
+
+def go_on(
+    folder: ExperimentFolder,
+    *,
+    trials: int | None = None,
+    force: bool = False,
+    root: Path | None = None,
+    address: str | None = None,
+    runtime_env: bool = False,
+    tracking_uri: str | None = None,
+    tell: Progress,
+) -> Ready | None:
+    """The search of an experiment that is there, to be driven further; None where it is finished and is to have no more
+    trials. Raises InputError."""
+    from archsearch.search.agreement import trials_in_file
+
+    summary = summarise(folder)
+    finished, planned = summary["state"] == "finished", summary["trials"]["planned"] or 0
+    if finished and trials is None and (trials_in_file(folder) or 0) <= planned:
+        return None
+    refuse_if_unusable(address)
+    overrides = [f"search.trials={trials}"] if trials is not None else []
+    space = load_space(folder.space_yaml, [*root_overrides(root), *overrides])
+    if finished and (space.search.epochs is not None or space.search.wall_time is not None):
+        tell("note: search.epochs and search.wall_time hold as before, for all sessions together")
+    session = Session(
+        folder=folder,
+        address=address,
+        runtime_env=runtime_env,
+        tracking_uri=tracking_uri,
+        force=force,
+        root=root,
+        trials=trials,
+    )
+    return Ready(space=space, session=session)
+
+
+def folder_for(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:
+    """The folder of a new experiment: `output` itself; experiments/NAME; or the first of experiments/NAME, NAME-2,
+    NAME-3, ... that is free. Raises InputError where it cannot be made."""
+    folder = _folder(space, name, output)
+    folder.refuse_if_unusable()
+    return folder
+
+
+def _folder(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:
+    if name is not None and not re.fullmatch(NAME, name):
+        raise refuse(f"the name {name!r:.80}", allowed="1 to 64 letters, digits, _ and -", file="--name")
+    if output is not None:
+        return ExperimentFolder(output)
+    if name is None:
+        return ExperimentFolder(next(path for path in numbered(EXPERIMENTS / space.name) if not path.exists()))
+    folder = ExperimentFolder(EXPERIMENTS / name)
+    if folder.ledger.exists():
+        hint = f"archsearch resume {name} goes on with it; another --name starts anew"
+        raise refuse(f"the experiment {name} is there already", hint=hint, file="--name")
+    return folder
+
+
+def carried_over(space: SearchSpace, experiment: str | Path | None, tell: Progress) -> Carried | None:
+    """The results that a warm start from an experiment carries over, of which the person is told; None without one.
+    Raises InputError."""
+    if experiment is None:
+        return None
+    from archsearch.search.proposing.warm_start import carry_over
+
+    carried = carry_over(space, find(experiment))
+    for line in carried.lines():
+        tell(line)
+    return carried
+
+
+def dry_run(space: SearchSpace, folder: ExperimentFolder) -> tuple[dict[str, Any], Survey]:
+    """What a search would do, as plain JSON values (its trials, its space's size, its first proposals), and the survey
+    of the space that the share within the budget is of. Writes nothing."""
+    from archsearch.search.proposing.proposals import Proposals
+    from archsearch.space.many.survey import survey
+
+    proposals = Proposals(space)
+    first = [proposals.propose(number) for number in range(1, min(DRY_PROPOSALS, space.search.trials) + 1)]
+    looked, extent = survey(space, samples=DRY_SAMPLES), space.extent()
+    document = {
+        "dry_run": True,
+        "experiment": folder.name,
+        "folder": str(folder.path),
+        "trials": space.search.trials,
+        "seed": space.search.seed,
+        "size": extent.count if extent.count != float("inf") else None,
+        "share_within_budget": looked.share,
+        "proposals": [
+            {"digest": c.digest, **c.price.to_dict(), "architecture": c.architecture.to_dict()}
+            for c in first
+            if c is not None
+        ],
+    }
+    return document, looked
