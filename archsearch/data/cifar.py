@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.pickles import read_pickle
 from archsearch.data.splitting import assemble
 from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.files import open_regular, read_regular
 from archsearch.space.settings import DataSettings
 
 FOLDER = "cifar-10-batches-py"
@@ -25,6 +27,8 @@ TRAIN = tuple(f"data_batch_{number}" for number in range(1, 6))
 TEST, META = "test_batch", "batches.meta"
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LARGEST = 64 * 2**20  # twice the real batches: a file above it is no batch
+LARGEST_ARCHIVE = 2**30  # bytes, unpacked or not: five times the real one
+BLOCK = 512  # bytes: a tar's headers have as many, and files in it are filled up to a multiple
 
 
 def load(settings: DataSettings, tell: Progress) -> ImageSet:
@@ -51,28 +55,32 @@ def _wrong(source: Path, name: str, problem: str) -> InputError:
 def _in_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
     for name in (*TRAIN, TEST, META):
         path = folder / name
-        if not path.is_file():
+        if not path.exists():
             continue
-        if path.stat().st_size > LARGEST:
-            raise _wrong(folder, name, f"{path.stat().st_size} bytes; a batch has {LARGEST} at most")
-        yield name, path.read_bytes()
+        try:
+            yield name, read_regular(path, LARGEST)
+        except OSError as error:
+            raise _wrong(folder, name, f"it cannot be read: {error.strerror}") from error
 
 
 def _in_archive(archive: Path) -> Iterator[tuple[str, bytes]]:
     """(name, bytes) of each file, in one pass; nothing is unpacked to disk, and other members are skipped."""
     missing = {f"{FOLDER}/{name}" for name in (*TRAIN, TEST, META)}
     try:
-        with tarfile.open(archive, "r|gz") as tar:
-            for member in tar:
+        with open_regular(archive) as file, gzip.GzipFile(fileobj=file) as tar:
+            while (header := tar.read(BLOCK)).strip(b"\0"):
+                # tarfile's own pass would keep whatever a header of extensions announces, in memory and at any size
+                member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
                 path = member.name.removeprefix("./")
-                if path not in missing or not member.isreg():
-                    continue
-                if member.size > LARGEST:
+                if not 0 <= member.size <= LARGEST:
                     raise _wrong(archive, path, f"{member.size} bytes; a batch has {LARGEST} at most")
-                missing.discard(path)
-                file = tar.extractfile(member)
-                assert file is not None, "a regular member has a file"
-                yield PurePosixPath(path).name, file.read()
+                if tar.tell() + member.size > LARGEST_ARCHIVE:
+                    raise _wrong(archive, "archive", f"it holds more than {LARGEST_ARCHIVE} bytes")
+                content = tar.read(member.size)
+                tar.read(-member.size % BLOCK)
+                if path in missing and member.isreg():
+                    missing.discard(path)
+                    yield PurePosixPath(path).name, content
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise _wrong(archive, "archive", f"damaged ({error})") from error
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from archsearch.experiment.machine import cores
 from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.reading.files import open_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -39,6 +40,15 @@ def suffixes() -> frozenset[str]:
 
     readable = set(Image.registered_extensions()) - (set() if features.check("avif") else {".avif"})
     return SUFFIXES.union(suffix for suffix in _OPTIONAL if suffix in readable)
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Pillow's formats of those names: whatever a file is called, no other decoder gets it, for one runs programs."""
+    from PIL import Image
+
+    known = Image.registered_extensions()
+    return tuple({known[suffix] for suffix in suffixes() if suffix in known})
 
 
 def decoded(paths: Sequence[Path], size: int) -> npt.NDArray[np.uint8]:
@@ -121,7 +131,7 @@ def opened(path: Path, side: int) -> PILImage:
     from PIL import Image
 
     try:
-        with Image.open(path) as image:
+        with open_regular(path) as file, Image.open(file, formats=_formats()) as image:
             image.draft("RGB", (side, side))  # a JPEG decodes at 1/2, 1/4 or 1/8
             image.load()
             turn = _TURNS.get(_orientation(image))

@@ -13,6 +13,7 @@ from archsearch.data.download import obtain
 from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import assemble
 from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.files import open_regular
 from archsearch.space.settings import DataSettings
 
 CLASSES = (
@@ -71,7 +72,7 @@ def read_idx(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     Raises InputError naming the file where it is damaged, cut or of another type.
     """
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        with open_regular(path) as raw, gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw as file:
             data = file.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _wrong(path, f"damaged ({error})", allowed="an idx file, plain or gzipped") from error

@@ -7,11 +7,13 @@ dtype's state makes its C code follow a pointer that the file holds.
 
 from __future__ import annotations
 
-import pickle
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
 import numpy as np
+
+from archsearch.reading.pickles import Reader, Refused
 
 CODES = frozenset({"u1", "i1", "i2", "i4", "i8", "u2", "u4", "u8"})
 
@@ -27,7 +29,7 @@ class _Type:
 
     def numpy(self) -> np.dtype[Any]:
         if self.code not in CODES or self.order not in ("|", "<", ">", "="):
-            raise pickle.UnpicklingError(f"an array of type {self.order!r} {self.code!r}")
+            raise Refused(f"an array of type {self.order!r} {self.code!r}")
         return np.dtype(f"{self.order}{self.code}")
 
 
@@ -45,8 +47,9 @@ class _Array:
         return self
 
 
-class _Name:
+def _ndarray(*_: object) -> None:
     """Stands for the class numpy.ndarray, which pickles hand to `_reconstruct`; it cannot be called."""
+    raise Refused("a call of numpy.ndarray")
 
 
 def _reconstruct(*_: object) -> _Array:
@@ -68,28 +71,19 @@ def _numbers(raw: Any, dtype: _Type) -> np.ndarray[Any, Any]:
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     """codecs.encode, which Python 3 writes for bytes under protocol 2; of latin1 alone."""
     if encoding not in ("latin1", "latin-1"):
-        raise pickle.UnpicklingError(f"the codec {encoding!r}")
+        raise Refused(f"the codec {encoding!r}")
     return text.encode("latin1")
 
 
-class _Reader(pickle.Unpickler):
-    """An unpickler whose names are a closed table."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        match module.replace("numpy._core", "numpy.core"), name:
-            case "numpy", "dtype":
-                return _Type
-            case "numpy", "ndarray":
-                return _Name
-            case "numpy.core.multiarray", "_reconstruct":
-                return _reconstruct
-            case "numpy.core.multiarray", "scalar":
-                return _scalar
-            case "numpy.core.numeric", "_frombuffer":
-                return _from_buffer
-            case "_codecs", "encode":
-                return _encode
-        raise pickle.UnpicklingError(f"the name {module}.{name}, which no images need")
+_NAMES: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "dtype"): _Type,
+    ("numpy", "ndarray"): _ndarray,
+    ("_codecs", "encode"): _encode,
+}
+for _core in ("numpy.core", "numpy._core"):
+    _NAMES[f"{_core}.multiarray", "_reconstruct"] = _reconstruct
+    _NAMES[f"{_core}.multiarray", "scalar"] = _scalar
+    _NAMES[f"{_core}.numeric", "_frombuffer"] = _from_buffer
 
 
 def read_pickle(data: bytes) -> dict[str, Any]:
@@ -98,8 +92,8 @@ def read_pickle(data: bytes) -> dict[str, Any]:
     Raises ValueError for anything else, having run nothing of it.
     """
     try:
-        content = _Reader(BytesIO(data), encoding="bytes").load()
-    except Exception as error:  # a crafted or torn pickle can raise nearly anything
+        content = Reader(BytesIO(data), _NAMES).read()
+    except Exception as error:  # what a crafted pickle hands to NumPy can raise nearly anything
         raise ValueError(f"its pickle holds {error}" if str(error) else "its pickle is damaged") from error
     if not isinstance(content, dict):
         raise ValueError(f"its pickle holds a {type(content).__name__}, not a dictionary")

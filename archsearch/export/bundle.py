@@ -24,6 +24,7 @@ from archsearch.export.source import source
 from archsearch.export.timm import timm_arguments
 from archsearch.network.build import Network
 from archsearch.reading.errors import refuse
+from archsearch.reading.files import read_json
 from archsearch.training.checkpoint import weights_to_bytes
 from archsearch.training.measuring.latency import measure
 
@@ -167,7 +168,7 @@ def _replace(new: Path, output: Path) -> None:
 
 def _is_bundle(folder: Path) -> bool:
     try:
-        return bool(json.loads((folder / MANIFEST).read_text()).get("kind") == KIND)
+        return bool(read_json(folder / MANIFEST).get("kind") == KIND)
     except (OSError, ValueError, AttributeError):
         return False
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from archsearch.experiment.records import spell
 from archsearch.network.build import Network, build
 from archsearch.network.pretrained import load_pretrained
 from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.files import read_json
 from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
@@ -92,7 +92,7 @@ def of_file(architecture: Architecture, weights: Path) -> Origin:
 def _result(file: Path, architecture: Architecture) -> dict[str, Any]:
     """What a training has left beside its weights; nothing where that is of another network."""
     try:
-        result: dict[str, Any] = json.loads(file.read_text())
+        result: dict[str, Any] = read_json(file)
         return result if result["digest"] == digest(architecture) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -130,7 +130,7 @@ def of_confirmed(folder: ExperimentFolder, *, root: Path | None = None, tell: Pr
     its space.yaml says). Raises InputError for damaged weights, and for images as `of_trial`."""
     files = folder.confirmation
     try:
-        document = json.loads(files.document.read_text())
+        document = read_json(files.document)
         weights = files.weights.read_bytes()
         winner = next(row for row in document["rows"] if row["winner"])
     except (OSError, ValueError, KeyError, StopIteration) as error:

@@ -18,6 +18,7 @@ import yaml
 
 from archsearch.reading.document import Document, Loc, Position, shorten
 from archsearch.reading.errors import InputError, Problem, refuse
+from archsearch.reading.files import open_regular
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
@@ -76,7 +77,7 @@ def _text_of(path: Path) -> str:
             raise refusal("no such file", "check the path")
         if not path.is_file():
             raise refusal("it is no regular file")
-        with path.open("rb") as stream:
+        with open_regular(path) as stream:
             raw = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

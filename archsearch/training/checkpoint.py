@@ -17,9 +17,11 @@ from typing import Any
 from torch import Tensor
 
 from archsearch.experiment.files import sync_folder
+from archsearch.reading.files import open_regular
 
 WEIGHTS, EXTRA, MANIFEST = "weights.safetensors", "extra.json", "manifest.json"
 FORMAT = 1
+LARGEST_HEADER = 2**24  # bytes of a safetensors file: of 100,000 tensors
 
 
 class CheckpointDamaged(ValueError):
@@ -111,6 +113,8 @@ def weights_from_bytes(data: bytes) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
+    if int.from_bytes(data[:8], "little") > LARGEST_HEADER:
+        raise CheckpointDamaged("weights: a header that is too long")
     try:
         return load(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
@@ -135,7 +139,7 @@ def _sha256(data: bytes) -> str:
 
 def _read(path: Path) -> bytes:
     """The bytes of a file of the folder itself: a symbolic link raises OSError, where the system can tell."""
-    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+    with open_regular(path, follow=False) as file:
         return file.read()
 
 

@@ -15,6 +15,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.data.images import ImageSet
 from archsearch.experiment import TrainingFolder, write_atomically
 from archsearch.reading.errors import refuse
+from archsearch.reading.files import read_json
 from archsearch.training.checkpoint import (
     CheckpointDamaged,
     load_latest,
@@ -116,7 +117,7 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
     from archsearch.network import build
 
     files = TrainingFolder(folder)
-    result: dict[str, Any] = json.loads(files.result.read_text())
+    result: dict[str, Any] = read_json(files.result)
     if result["test"] is not None:
         return result
     weights = files.weights.read_bytes()

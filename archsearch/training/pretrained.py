@@ -12,12 +12,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archsearch.experiment.machine import free_memory
 from archsearch.network import Network
 from archsearch.network.pretrained import load_pretrained
 from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.files import read_regular
+from archsearch.reading.pickles import Refused
 from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
+from archsearch.training.saved import checked
 
 KINDS = "a .safetensors file of `archsearch train`, or a .pth file of torchvision or timm"
+LARGEST = 4 * 2**30  # bytes: the largest published network of the family has 3.3 GB
+COPIES = 4  # of a file's bytes that are in memory at once
 # What torch.load raises for bytes that are no checkpoint: it has no error of its own for them.
 UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, OSError, AssertionError)
 
@@ -36,7 +42,7 @@ def read_weights(path: Path) -> WeightsFile:
     if path.suffix not in (".safetensors", ".pth", ".pt"):
         raise refuse(f"weights with the ending {path.suffix!r}", allowed=KINDS, file=str(path))
     try:
-        data = path.read_bytes()
+        data = read_regular(path, min(LARGEST, free_memory() // COPIES))
     except OSError as error:
         raise refuse(f"the weights cannot be read: {error.strerror}", allowed=KINDS, file=str(path)) from error
     tensors = _safetensors(path, data) if path.suffix == ".safetensors" else _pickled(path, data)
@@ -70,8 +76,8 @@ def _safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
 
 def _pickled(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
-        content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+        content = torch.load(io.BytesIO(checked(data)), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, Refused) as error:
         raise refuse(
             "a pickle that is damaged, or holds more than tensors; it was not run",
             allowed="a state dict, as torch.save(model.state_dict(), FILE) writes it",

@@ -20,6 +20,7 @@ from PIL import Image
 from archsearch.data import download, fashion, folder
 from archsearch.data.cifar import CLASSES
 from archsearch.data.datasets import load_images
+from archsearch.data.decoding import pixels
 from archsearch.data.pickles import read_pickle
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings
@@ -356,3 +357,57 @@ def test_images_that_do_not_fit_in_memory_are_refused_before_they_are_read(tmp_p
 
 def test_free_memory_is_what_this_machine_could_have():
     assert 2**26 < folder.free_memory() < 2**46
+
+
+def longest_name(root: Path) -> None:
+    """A tar whose first header announces a name of 2 GiB, which follows."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2 << 30
+    with gzip.open(root / "cifar-10-python.tar.gz", "wb", compresslevel=1) as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT))
+        file.write(b"a" * 2**20)
+
+
+def many_members(root: Path) -> None:
+    """A tar of 1 GiB of other files, in a megabyte."""
+    header = tarfile.TarInfo("other")
+    header.size = 2**26
+    with gzip.open(root / "cifar-10-python.tar.gz", "wb", compresslevel=1) as file:
+        for _ in range(17):
+            file.write(header.tobuf(tarfile.USTAR_FORMAT) + bytes(2**26))
+
+
+def negative_size(root: Path) -> None:
+    header = bytearray(tarfile.TarInfo("other").tobuf(tarfile.USTAR_FORMAT))
+    header[124:136] = b"\xff" * 12
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:512]))
+    with gzip.open(root / "cifar-10-python.tar.gz", "wb") as file:
+        file.write(header)
+
+
+@pytest.mark.parametrize("make", [longest_name, many_members, negative_size])
+def test_an_archive_that_grows_when_it_is_read_is_refused(tmp_path, make):
+    make(tmp_path)
+    with pytest.raises(InputError, match=r"cifar-10-python.tar.gz: .*(bytes|damaged)"):
+        load_images(cifar_settings(tmp_path))
+
+
+def test_a_batch_that_is_a_pipe_or_too_large_is_refused_by_name(tmp_path):
+    folder = write_folder(tmp_path, cifar_files()[0]) / "cifar-10-batches-py"
+    (folder / "data_batch_2").unlink()
+    os.mkfifo(folder / "data_batch_2")
+    with pytest.raises(InputError, match="data_batch_2: it cannot be read: it is a named pipe"):
+        load_images(cifar_settings(tmp_path))
+    (folder / "data_batch_2").unlink()
+    with (folder / "data_batch_2").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(InputError, match=r"data_batch_2: it cannot be read: it has 1,099,511,627,776 bytes"):
+        load_images(cifar_settings(tmp_path))
+
+
+def test_another_format_under_an_images_name_is_not_decoded(tmp_path):
+    """Pillow reads PostScript by running Ghostscript."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "x.eps")
+    (tmp_path / "x.eps").rename(tmp_path / "x.png")
+    with pytest.raises(InputError, match="an image that cannot be read"):
+        pixels(tmp_path / "x.png", 8)

@@ -6,7 +6,6 @@ No Ray: a confirmation is a fixed list of trainings, and what they share is on t
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import threading
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from archsearch.experiment import TrainingFolder, machine
 from archsearch.reading.errors import InputError
+from archsearch.reading.files import read_json
 from archsearch.search.confirming.contenders import Contender
 from archsearch.space.settings import ResourceSettings, TrainingSettings
 
@@ -50,7 +50,7 @@ class Run:
         """What result.json holds, where it is of this very training and the weights are whole; None otherwise."""
         files = TrainingFolder(self.folder)
         try:
-            document: dict[str, Any] = json.loads(files.result.read_text())
+            document: dict[str, Any] = read_json(files.result)
             sha256 = hashlib.sha256(files.weights.read_bytes()).hexdigest()
             recorded = (document["digest"], document["seed"], document["data"]["digest"], _recipe(document["training"]))
             intact = document["weights"]["sha256"] == sha256

@@ -280,7 +280,10 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from archsearch.training.checkpoint import weights_from_bytes
 
     tensors = weights_from_bytes(data)
-    return tensors, json.loads(bytes(tensors.pop(EXTRA).numpy()))
+    try:
+        return tensors, json.loads(bytes(tensors.pop(EXTRA).numpy()))
+    except RecursionError as error:
+        raise ValueError("values that are nested too deeply") from error
 
 
 def failure_of(error: Exception) -> Failure:

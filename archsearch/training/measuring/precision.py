@@ -22,6 +22,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import write_atomically
 from archsearch.network.build import build
+from archsearch.reading.files import read_json
 from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training.devices import device_name, resolve_device
 from archsearch.training.loop import Training
@@ -78,7 +79,7 @@ def choose_precision(
     with torch_threads(threads) as used:
         key = f"{device_name(target)} | torch {torch.__version__} | {digest(short)} | batch {batch} | threads {used}"
         with suppress(OSError, ValueError, KeyError, TypeError):
-            return Chosen(**json.loads(file.read_text())[key])
+            return Chosen(**read_json(file)[key])
         run = TrainingRun(settings=endless(settings, batch), seed=0, device=target, threads=used)
         result = _measured(short, run)
     with suppress(OSError):
@@ -126,6 +127,6 @@ def _file() -> Path:
 def _store(file: Path, key: str, result: Chosen) -> None:
     results: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
-        results = dict(json.loads(file.read_text()))
+        results = dict(read_json(file))
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, json.dumps({**results, key: result.to_dict()}, indent=1))
