@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from archsearch.network.published import convert_weights
     from archsearch.reading.errors import InputError
     from archsearch.space.loading import load_space
+    from archsearch.study.distributions import suggest
+    from archsearch.study.storage import optuna_study
 
 __version__ = "0.1.0"
 
@@ -34,6 +36,8 @@ _HOMES = {
     "cost": "archsearch.architecture.cost",
     "digest": "archsearch.architecture.canonical",
     "load_space": "archsearch.space.loading",
+    "optuna_study": "archsearch.study.storage",
+    "suggest": "archsearch.study.distributions",
     "zoo": "archsearch.zoo",
 }
 
@@ -51,6 +55,8 @@ __all__ = [
     "cost",
     "digest",
     "load_space",
+    "optuna_study",
+    "suggest",
     "zoo",
 ]
 

@@ -18,6 +18,7 @@ ROOMS = [
     "experiment",
     "zoo",
     "space",
+    "study",
     "data",
     "network",
     "training",
@@ -34,7 +35,7 @@ LANDINGS = {
 }
 HOMES = {
     "ray": {"search/running"},
-    "optuna": {"search/proposing/samplers/optuna_adaptor.py"},
+    "optuna": {"study", "search/proposing/samplers/optuna_adaptor.py"},
     "mlflow": {"tracking"},
     "torch": {"network", "training", "export", "search/running/worker.py"},
     "torchvision": {"training", "data/download.py"},

@@ -86,6 +86,22 @@ class Queries:
         rows = self._db.execute(f"SELECT * FROM epochs{where} ORDER BY trial, epoch", arguments)
         return [Epoch(**{**dict(row), "metrics": json.loads(row["metrics"])}) for row in rows]
 
+    def changes(self, metric: str, after: int) -> tuple[int, list[Trial], dict[int, dict[int, float | None]]]:
+        """What the events with an id above `after` changed, as it is at one moment: the newest event's id, the trials
+        that they name, and of each of these a metric by epoch."""
+        named = "IN (SELECT trial FROM events WHERE id > ?)" if after else "> ?"  # all of them, where all are new
+        curves: dict[int, dict[int, float | None]] = {}
+        self._db.execute("BEGIN")
+        try:
+            query = (
+                f"SELECT trial, epoch, json_extract(metrics, '$.' || ?) FROM epochs WHERE trial {named} ORDER BY 1, 2"
+            )
+            for trial, epoch, value in self._db.execute(query, (metric, after)):
+                curves.setdefault(trial, {})[epoch] = value
+            return self.last_event(), self._trials(f"WHERE number {named} ORDER BY number", after), curves
+        finally:
+            self._db.execute("COMMIT")
+
     def shortest(self) -> int:
         """The epochs of the finished trial that was trained for the fewest; 0 where none has finished."""
         return cast(int, self._value("SELECT COALESCE(MIN(epochs), 0) FROM trials WHERE state = 'finished'"))

@@ -12,9 +12,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.study.storage import optuna_study
 from tests.experiment.test_ledger import as_kept, replay
 
 CODES = {0, 1, 2, 3, 4}
@@ -62,10 +65,29 @@ def check_whole(folder: ExperimentFolder, *, planned: int, before: set[tuple[Any
         looks = [event.kind for event in ledger.events_of("tested", "test_failed")]
         assert looks == ["tested"], f"the winner was not tested once: {looks}"
         assert not ledger.events_of("state_lost")
+    check_study(folder)
     assert digest(Architecture.from_yaml(folder.best_yaml)) == best.digest
     assert (folder.trial(best.number) / "weights.safetensors").stat().st_size > 0
     assert not list(folder.path.glob("trials/*/state-*")), "a state outlived its trial"
     assert not list(folder.path.rglob(".*.tmp")), "a half-written file was left"
+
+
+def check_study(folder: ExperimentFolder, study: optuna.Study | None = None) -> None:
+    """Optuna's reading (made anew, or this one, which has followed) says of every trial what the ledger says."""
+    trials = (study or optuna_study(folder)).get_trials(deepcopy=False)
+    with Ledger.read(folder.ledger) as ledger:
+        recorded, curves = ledger.trials(), dict[int, dict[int, Any]]()
+        for epoch in ledger.epochs():
+            curves.setdefault(epoch.trial, {})[epoch.epoch] = epoch.metrics["validation_accuracy"]
+        objectives = [*ledger.meta["objectives"]]
+    ends = {"finished": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
+    assert [t.number for t in trials] == [t.number - 1 for t in recorded]
+    for trial, kept in zip(trials, recorded, strict=True):
+        assert trial.state.name == ends.get(kept.state, "RUNNING" if kept.attempts else "WAITING")
+        measured = [kept.value if name == "accuracy" else kept.cost[name] for name in objectives]
+        assert trial.values == (measured if kept.state in ("finished", "stopped") else None)
+        assert trial.intermediate_values == curves.get(kept.number, {})
+        assert (trial.params, trial.user_attrs["digest"]) == (kept.choices, kept.digest)
 
 
 def check_states(folder: ExperimentFolder) -> None:

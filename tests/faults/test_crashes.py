@@ -12,7 +12,7 @@ from archsearch.experiment.crash import EVENTS, NAMES, VARIABLE
 from archsearch.search.deciding.messages import RungReached, TrialFailed
 from archsearch.space.loading import load_space
 from tests.faults.driving import Arithmetic, begin_anew, drive, in_a_child, new
-from tests.faults.invariants import check_states, check_whole, ended, story
+from tests.faults.invariants import check_states, check_study, check_whole, ended, story
 from tests.search.local import SPACE
 
 PACKAGE = Path(__file__).parents[2] / "archsearch"
@@ -37,6 +37,7 @@ def recover(folder: ExperimentFolder, whole: ExperimentFolder) -> None:
     """`resume` ends the search as the uninterrupted one ended, and nothing that had ended is touched."""
     before = ended(folder)
     check_states(folder)
+    check_study(folder)
     drive(folder)
     check_whole(folder, planned=8, before=before)
     assert story(folder) == story(whole)
