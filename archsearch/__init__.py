@@ -8,26 +8,31 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from archsearch.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from archsearch import zoo
+    from archsearch.api.experiment import Experiment, open
+    from archsearch.api.spaces import Space, load_space
     from archsearch.architecture.canonical import digest
     from archsearch.architecture.cost import Cost, cost
     from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
     from archsearch.network import build
     from archsearch.network.published import convert_weights
     from archsearch.reading.errors import InputError
-    from archsearch.space.loading import load_space
+    from archsearch.search.deciding.observer import Observer
     from archsearch.study.distributions import suggest
     from archsearch.study.storage import optuna_study
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Architecture": "archsearch.architecture.spec",
     "Block": "archsearch.architecture.spec",
     "Cost": "archsearch.architecture.cost",
+    "Experiment": "archsearch.api.experiment",
     "Head": "archsearch.architecture.spec",
     "InputError": "archsearch.reading.errors",
+    "Observer": "archsearch.search.deciding.observer",
+    "Space": "archsearch.api.spaces",
     "Stage": "archsearch.architecture.spec",
     "Stem": "archsearch.architecture.spec",
     "Survival": "archsearch.architecture.spec",
@@ -35,9 +40,10 @@ _HOMES = {
     "convert_weights": "archsearch.network.published",
     "cost": "archsearch.architecture.cost",
     "digest": "archsearch.architecture.canonical",
-    "load_space": "archsearch.space.loading",
     "optuna_study": "archsearch.study.storage",
     "suggest": "archsearch.study.distributions",
+    "load_space": "archsearch.api.spaces",
+    "open": "archsearch.api.experiment",
     "zoo": "archsearch.zoo",
 }
 
@@ -45,8 +51,11 @@ __all__ = [
     "Architecture",
     "Block",
     "Cost",
+    "Experiment",
     "Head",
     "InputError",
+    "Observer",
+    "Space",
     "Stage",
     "Stem",
     "Survival",
@@ -55,6 +64,7 @@ __all__ = [
     "cost",
     "digest",
     "load_space",
+    "open",
     "optuna_study",
     "suggest",
     "zoo",

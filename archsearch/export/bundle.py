@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from archsearch import __version__
 from archsearch.architecture.canonical import digest
 from archsearch.experiment import write_atomically
 from archsearch.experiment.files import sync_folder
@@ -27,6 +26,7 @@ from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
 from archsearch.training.checkpoint import weights_to_bytes
 from archsearch.training.measuring.latency import measure
+from archsearch.version import __version__
 
 MANIFEST, WEIGHTS, KIND = "manifest.json", "weights.safetensors", "archsearch bundle"
 NAMES: dict[formats.Format, str] = {"python": "model.py", "onnx": "model.onnx", "torch-export": "model.pt2"}

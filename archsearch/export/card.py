@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from archsearch import __version__
 from archsearch.analysis.intervals import wilson
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.export.origin import Origin
 from archsearch.export.parity import Parity
 from archsearch.training.measuring.latency import Latency
+from archsearch.version import __version__
 
 HOW_READ = {
     "digits": "8x8 grey values of 0 to 16, scaled to 0 to 255",

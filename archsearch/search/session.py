@@ -13,7 +13,6 @@ from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from archsearch import __version__
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
 from archsearch.experiment.summary import summarise
 from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
@@ -26,6 +25,7 @@ from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
 from archsearch.tracking import drain, resolve_tracking_uri, start_follower
+from archsearch.version import __version__
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet

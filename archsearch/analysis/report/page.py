@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-from archsearch import __version__
 from archsearch.analysis.report import findings, story
 from archsearch.analysis.report.charts import epochs, hours, number, percent
 from archsearch.analysis.report.figures import Document
@@ -12,6 +11,7 @@ from archsearch.analysis.report.html import copied, frame, paragraph
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.svg import clean
+from archsearch.version import __version__
 
 
 def page(reading: Reading, report: Document) -> str:

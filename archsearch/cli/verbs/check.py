@@ -26,13 +26,10 @@ def check(
 
     A few of its networks are trained for a moment on this machine, on synthetic images: no data is needed.
     """
-    from archsearch.search.foretelling.check import check_space
-    from archsearch.search.foretelling.data_sheets import Cluster
-    from archsearch.space.loading import load_space
+    from archsearch.api.spaces import load_space
 
-    target = None if cluster is None else Cluster.of(cluster)
     loaded = load_space(space, sets or ())
-    document = check_space(loaded, space, samples=samples, cluster=target, probes=not no_probe, tell=tell)
+    document = loaded.check(samples=samples, probe=not no_probe, cluster=cluster, tell=tell)
     if as_json:
         print_json(document)
     else:

@@ -49,11 +49,12 @@ def profile(
     linear layers alone, the figure that papers quote; activations are what those layers emit. memory is foretold:
     bytes at the peak of a training step of --batch images, with SGD in float32, the data set not among them.
     """
+    from archsearch.api.networks import architecture_of
     from archsearch.architecture.canonical import digest
     from archsearch.architecture.cost import cost
     from archsearch.architecture.spec import Architecture
 
-    network = arguments.architecture(arch)
+    network = architecture_of(arch)
     if image is not None:
         network = Architecture.from_dict({**network.to_dict(), "input": list(arguments.shape(image))})
     analytic = cost(network)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from archsearch.api.showing.printing import percent, print_json, stdout_to_stderr, tell
-from archsearch.cli import arguments
 from archsearch.cli.dispatch import Failure
 from archsearch.cli.options import Compiled, Json, Network, Set
 from archsearch.experiment import TrainingFolder
@@ -62,10 +61,11 @@ def train(
         "training.batch_size": ("--batch-size", batch_size),
         "training.learning_rate": ("--learning-rate", learning_rate),
     }
+    from archsearch.api.networks import architecture_of
     from archsearch.space.overrides import read_train_settings
 
     settings = read_train_settings(options, sets or [])
-    network = arguments.architecture(arch)
+    network = architecture_of(arch)
     folder = _folder(network, settings.data, output)
     with stdout_to_stderr():
         from archsearch.training.run import TrainingRun

@@ -17,7 +17,6 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from archsearch import __version__
 from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState, write_atomically
 from archsearch.experiment.records import spell
@@ -29,6 +28,7 @@ from archsearch.search.confirming.verdict import Row, choose, differences, ranke
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
+from archsearch.version import __version__
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet

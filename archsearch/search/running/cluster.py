@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import ray
 from ray._private.services import canonicalize_bootstrap_address
 
-import archsearch
 from archsearch.reading.errors import InputError, refuse
 from archsearch.search.running.address import AUTO, refuse_if_unusable
 from archsearch.search.running.environment import RayFailed
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from archsearch.space.settings import ResourceSettings
 
 
+PACKAGE = Path(__file__).parents[2]  # archsearch itself
 FAREWELL = 15.0  # seconds
 PATIENCE = 300.0  # seconds that Ray may take to start, or to be joined, on the busiest of machines
 
@@ -76,7 +76,7 @@ def _join(address: str, ship: bool) -> None:
         if address == AUTO:
             address = canonicalize_bootstrap_address(AUTO)
             refuse_if_unusable(address)
-        env = {"py_modules": [str(Path(archsearch.__file__).parent)]} if ship else None
+        env = {"py_modules": [str(PACKAGE)]} if ship else None
         ray.init(address=address, log_to_driver=False, logging_level="ERROR", runtime_env=env)
     except InputError:
         raise

@@ -31,9 +31,9 @@ def installed(files: Sequence[str] = ()) -> dict[str, str]:
             source.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         versions["archsearch"] = f"source {source.hexdigest()[:8]}"
         try:
-            import archsearch
+            from archsearch.version import __version__
 
-            versions["archsearch"] = f"{archsearch.__version__} ({versions['archsearch']})"
+            versions["archsearch"] = f"{__version__} ({versions['archsearch']})"
         except Exception as error:  # its own needs are missing there, pydantic or PyYAML
             versions["archsearch"] += f", which cannot be imported: {type(error).__name__}: {error}"[:100]
     missing = [file for file in files if not os.access(file, os.R_OK)]

@@ -1,0 +1,263 @@
+"""An experiment as Python has it: what a search found, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.api.driving import Audience
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, find
+from archsearch.experiment.summary import summarise
+from archsearch.reading.errors import InputError
+
+if TYPE_CHECKING:
+    import optuna
+    import pandas as pd  # type: ignore[import-untyped]
+
+    from archsearch.api.spaces import Space
+    from archsearch.data.images import ImageSet
+    from archsearch.network.build import Network
+    from archsearch.search.deciding.observer import Observer
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A search in its folder: running, interrupted or ended. Everything is read from the folder whenever it is asked
+    for, also while the search runs."""
+
+    folder: ExperimentFolder
+
+    # ---- what happened
+
+    @property
+    def name(self) -> str:
+        """The experiment's name."""
+        return str(self.summary["experiment"])
+
+    @property
+    def path(self) -> Path:
+        """The experiment's folder."""
+        return self.folder.path
+
+    @property
+    def state(self) -> str:
+        """`running`, `finished`, `interrupted` or `failed` (`summary["reason"]` says why)."""
+        return str(self.summary["state"])
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What `archsearch status --json` prints: state, counts of trials, the best one, rungs, seconds."""
+        return summarise(self.folder)
+
+    @property
+    def space(self) -> Space:
+        """The search space, as resolved. Its images need not be there. Raises InputError."""
+        from archsearch.api.spaces import load_space
+        from archsearch.space.datasets import DataFacts
+
+        with Ledger.read(self.folder.ledger) as ledger:
+            first = next(iter(ledger.trials()), None)
+        if first is None:
+            return load_space(self.folder.space_yaml)
+        network = Architecture.from_dict(dict(first.architecture))
+        return load_space(self.folder.space_yaml, data=DataFacts(input=network.input, classes=network.classes))
+
+    @property
+    def best(self) -> Trial | None:
+        """The best finished trial: `value` is its validation accuracy, `cost` its params, FLOPs and so on, `choices`
+        what was chosen for it. None until one has finished."""
+        with Ledger.read(self.folder.ledger) as ledger:
+            return ledger.best()
+
+    @property
+    def architecture(self) -> Architecture:
+        """The best trial's architecture. Raises InputError until a trial has finished."""
+        from archsearch.export.selection import select
+
+        return select(self.folder, None).network
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """A row for each trial, by its id: state, value (validation accuracy), epochs, its costs, its choices by their
+        names, seconds, seed, attempts, digest and reason (why it failed or was stopped)."""
+        import pandas as pd
+
+        with Ledger.read(self.folder.ledger) as ledger:
+            rows = [_row(trial) for trial in ledger.trials()]
+        frame = pd.DataFrame(rows, columns=None if rows else ["trial", "state", "value", "epochs"])
+        return frame.set_index("trial")
+
+    @property
+    def study(self) -> optuna.Study:
+        """The search as a study of Optuna, read-only and live: `optuna.visualization`, `optuna.importance` and
+        `trials_dataframe()` work on it."""
+        from archsearch.study.storage import optuna_study
+
+        return optuna_study(self.folder)
+
+    def module(self, trial: str | None = None) -> Network:
+        """The trained network of a trial (`7` or `t0007`; None: the best), an nn.Module in eval mode: normalised images
+        (N, C, H, W) -> scores (N, classes). `images()` says the mean and the deviation they are normalised by.
+
+        Weights are kept of the best trial and of the Pareto front. Raises InputError where there are none.
+        """
+        from archsearch.export.origin import with_weights
+        from archsearch.export.selection import kept_weights, select
+
+        selection = select(self.folder, trial)
+        file = str(self.folder.weights(selection.trial.number))
+        return with_weights(selection.network, kept_weights(selection), file)
+
+    def weights(self, trial: str | None = None) -> dict[str, Any]:
+        """The trained weights of a trial, tensors by their names in the module. Raises as `module`."""
+        return self.module(trial).state_dict()
+
+    def images(self, *, root: str | Path | None = None) -> ImageSet:
+        """The images that the search trained on, split: `train`, `validation` and `test` with `images` (uint8, NCHW)
+        and `labels`; `classes`; `mean` and `std` by channel on a scale of 0 to 1.
+
+        `root` is where they lie now (None: where the experiment had them). Raises InputError where they are gone.
+        """
+        from archsearch.data.datasets import load_images
+        from archsearch.space.loading import load_space
+        from archsearch.space.overrides import root_overrides
+
+        return load_images(load_space(self.folder.space_yaml, root_overrides(_path(root))).data)
+
+    # ---- what can be done with it
+
+    def resume(
+        self,
+        *,
+        trials: int | None = None,
+        force: bool = False,
+        root: str | Path | None = None,
+        address: str | None = None,
+        runtime_env: bool = False,
+        tracking_uri: str | None = None,
+        callbacks: Sequence[Observer] = (),
+        progress: bool | None = None,
+    ) -> Experiment:
+        """Goes on with the search until it ends, as `archsearch resume`; a finished one only with more `trials` in all.
+
+        With `force` though its space.yaml was changed; its data lies in `root` now. The other arguments are those of
+        `archsearch.search`, which it raises as.
+        """
+        from archsearch.api.searching import go_on
+
+        audience = Audience(callbacks=callbacks, progress=progress)
+        search = go_on(
+            self.folder,
+            trials=trials,
+            force=force,
+            root=_path(root),
+            address=address,
+            runtime_env=runtime_env,
+            tracking_uri=tracking_uri,
+            tell=audience.tell,
+        )
+        if search is not None:
+            search.drive(audience, go_on=f"archsearch.open({self.folder.argument!r}).resume()")
+        return self
+
+    def confirm(
+        self,
+        *,
+        top: int = 5,
+        seeds: int = 3,
+        baselines: Sequence[str | Path | Architecture] | None = None,
+        random: bool = True,
+        compiled: bool = False,
+        root: str | Path | None = None,
+        tracking_uri: str | None = None,
+        progress: bool | None = None,
+    ) -> dict[str, Any]:
+        """Retrains the `top` trials over so many new `seeds`, beside random search at equal cost (unless `random` is
+        False) and `baselines` (None: those of the zoo that fit the budget); returns what confirm/confirm.json holds.
+
+        The winner is chosen by validation accuracy before the test split is looked at. Interrupted, the same call goes
+        on. Raises InputError, DriverRunning, and RuntimeError where nothing could be trained.
+        """
+        from archsearch.api.confirming import confirm
+
+        return confirm(
+            self.folder,
+            Audience(progress=progress),
+            top=top,
+            seeds=seeds,
+            baselines=baselines,
+            random=random,
+            compiled=compiled,
+            root=_path(root),
+            tracking_uri=tracking_uri,
+        )
+
+    def export(
+        self, output: str | Path, *, format: str | None = None, trial: str | None = None, root: str | Path | None = None
+    ) -> dict[str, Any]:
+        """Writes the best network, or a `trial`, to a file or folder: `format` is bundle, config, python, safetensors,
+        onnx or torch-export (None: bundle where `output` has no ending, else config). Returns what `archsearch export
+        --json` prints.
+
+        Each format is compared with the network before it is there; the data that it is compared on lies in `root`
+        (None: where the experiment had it). Raises InputError, and RuntimeError for one that differs.
+        """
+        from archsearch.api.exporting import export
+
+        document, _ = export(
+            self.folder, form=format, output=Path(output), trial=trial, root=_path(root), tell=Audience().tell
+        )
+        return document
+
+    def report(self, output: str | Path | None = None) -> Path:
+        """Writes what the search found as one HTML page, to `output` (None: report.html in the folder); returns its
+        path. Raises InputError, OSError."""
+        from archsearch.api.reporting import write_report
+
+        return write_report(self.folder, _path(output))[0]
+
+    def __repr__(self) -> str:
+        """The name, the state and the best accuracy, in a line."""
+        with suppress(InputError):
+            summary = self.summary
+            value = "" if summary["best"] is None else f", best {100 * summary['best']['value']:.2f} %"
+            ended = f"{summary['trials']['total']} of {summary['trials']['planned'] or '?'} trials"
+            return f"<Experiment {summary['experiment']}: {summary['state']}, {ended}{value}>"
+        return f"<Experiment in {self.path}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the state, the best trial and the next best."""
+        from archsearch.api.showing.html import experiment_card
+
+        with Ledger.read(self.folder.ledger) as ledger:
+            return experiment_card(self.summary, ledger.trials())
+
+
+def open(experiment: str | Path) -> Experiment:
+    """The experiment of that name below experiments/, or at that path. Raises InputError, which says what there is."""
+    return Experiment(find(experiment))
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    seconds = None if trial.started is None or trial.ended is None else trial.ended - trial.started
+    return {
+        "trial": trial.id,
+        "state": trial.state.value,
+        "value": trial.value,
+        "epochs": trial.epochs,
+        **trial.cost,
+        **trial.choices,
+        "seconds": seconds,
+        "seed": trial.seed,
+        "attempts": trial.attempts,
+        "digest": trial.digest,
+        "reason": trial.reason,
+    }

@@ -1,0 +1,82 @@
+"""An export from an experiment's or a network's name to the file."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+from archsearch.api.networks import architecture_of
+from archsearch.data.images import Progress
+from archsearch.experiment import ExperimentFolder, find
+from archsearch.export.job import FORMS, Job, carry_out
+from archsearch.export.selection import select
+from archsearch.reading.errors import InputError, refuse
+
+
+def export(
+    source: str | ExperimentFolder,
+    *,
+    form: str | None = None,
+    output: Path | None = None,
+    trial: str | None = None,
+    weights: Path | None = None,
+    seed: int = 0,
+    root: Path | None = None,
+    tell: Progress,
+) -> tuple[dict[str, Any], str | None]:
+    """Writes a trial of an experiment (None: its best), or a network of the zoo or a file; what --json says of it, and
+    the text where there is no `output`.
+
+    `form` is one of `job.FORMS` (None: bundle where `output` has no ending, else config). Raises as `job.carry_out`.
+    """
+    form = form or ("bundle" if output is not None and (output.is_dir() or not output.suffix) else "config")
+    if form not in FORMS:
+        raise refuse(f"the format {form!r:.40}", allowed=f"{', '.join(FORMS)}, in this version", file="--format")
+    folder = source if isinstance(source, ExperimentFolder) else _experiment(source)
+    if folder is None:
+        assert isinstance(source, str)
+        _refuse_what_a_network_lacks(source, trial, form, weights, root)
+        network = architecture_of(source)
+        return carry_out(Job(form=form, network=network, output=output, weights=weights, seed=seed), tell)
+    if weights is not None:
+        raise refuse("an experiment has weights of its own", allowed="a network with --weights", file="--weights")
+    selection = select(folder, trial)
+    if trial is None and selection.confirmed is not None and form != "bundle":  # which has the confirmed winner
+        tell(f"note: this is the search's best, {selection.trial.id}; {selection.confirmed}, confirmed, lies in "
+             f"{folder.confirmation.path}, with weights")  # fmt: skip
+    job = Job(form=form, network=selection.network, output=output, selection=selection, root=root)
+    return carry_out(job, tell)
+
+
+def _experiment(source: str) -> ExperimentFolder | None:
+    """The experiment that `source` names; None where it is a network. A file goes before an experiment, and that
+    before a name of the zoo. Raises InputError where it is neither."""
+    if Path(source).is_file():
+        return None
+    try:
+        return find(source)
+    except InputError as no_experiment:
+        try:
+            architecture_of(source)
+        except InputError as no_network:
+            raise InputError(*no_experiment.problems, *no_network.problems) from None
+    return None
+
+
+def _refuse_what_a_network_lacks(
+    source: str, trial: str | None, form: str, weights: Path | None, root: Path | None
+) -> None:
+    """Raises InputError for --trial and --root, and for forms that need trained weights where there are none."""
+    if trial is not None:
+        problem, hint = f"{source} is a network, not an experiment: it has no trials", "without --trial"
+        raise refuse(problem, allowed="an experiment's name or folder", hint=hint, file="--trial")
+    if root is not None:
+        raise refuse(f"{source} is a network, not an experiment: it has no data", hint="without --root", file="--root")
+    if form == "safetensors" or (form == "bundle" and weights is None):
+        raise refuse(
+            f"{source} is a network, not an experiment: it has no weights",
+            allowed="an experiment's name or folder" + (", or --weights FILE" if form == "bundle" else ""),
+            hint=f"archsearch train {shlex.quote(source)} --data NAME trains it, and writes weights.safetensors",
+            file=f"--format {form}",
+        )

@@ -1,0 +1,47 @@
+"""What a notebook shows of an experiment: a few lines of HTML that need nothing else, in the notebook's own colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from archsearch.api.showing.printing import duration, percent, short
+from archsearch.experiment import Trial, TrialState
+
+TOP = 5
+CELL = "padding:.15em 1em .15em 0;text-align:left;background:none"
+FRAME = "border-left:3px solid currentColor;padding-left:1em;color:inherit"
+
+
+def experiment_card(summary: dict[str, Any], trials: Sequence[Trial]) -> str:
+    """The experiment's state, its best trial and the finished trials that come next."""
+    counts = summary["trials"]
+    states = ", ".join(f"{counts[state]} {state}" for state in ("finished", "stopped", "failed", "running", "paused"))
+    lines = [
+        f"<b>{escape(summary['experiment'])}</b>: {escape(summary['state'])}",
+        f"{counts['total']} of {counts['planned'] or '?'} trials ({states}), {duration(summary['seconds'])}",
+    ]
+    if summary["reason"]:
+        lines.append(f"reason: {escape(summary['reason'])}")
+    if (best := summary["best"]) is not None and best["test_accuracy"] is not None:
+        lines.append(f"best {best['trial']}: {percent(best['test_accuracy'])} on test (looked at once)")
+    scored = [trial for trial in trials if trial.state is TrialState.FINISHED and trial.value is not None]
+    scored.sort(key=lambda trial: (-(trial.value or 0.0), trial.number))
+    table = _table(scored[:TOP]) if scored else "no trial has finished"
+    folder = f"<small style='opacity:.7'>{escape(summary['folder'])}</small>"
+    return f"<div style='{FRAME}'>{'<br>'.join(lines)}{table}{folder}</div>"
+
+
+def _table(trials: Sequence[Trial]) -> str:
+    head = _cells("th", ("trial", "validation", "params", "FLOPs", "epochs"))
+    rows = []
+    for trial in trials:
+        costs = (short(trial.cost[name]) for name in ("params", "flops"))
+        rows.append(_cells("td", (trial.id, percent(trial.value), *costs, str(trial.epochs))))
+    return f"<table style='color:inherit;background:none'>{head}{''.join(rows)}</table>"
+
+
+def _cells(tag: str, texts: Sequence[str]) -> str:
+    cells = "".join(f"<{tag} style='{CELL}'>{escape(text)}</{tag}>" for text in texts)
+    return f"<tr style='background:none'>{cells}</tr>"
