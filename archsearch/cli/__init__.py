@@ -29,8 +29,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb = find(first)
     if verb is None:
         return _unknown(first)
-    from archsearch.cli.dispatch import dispatch
+    try:
+        from archsearch.cli.dispatch import dispatch
+    except ModuleNotFoundError as error:  # Typer's own, in an installation with no requirements at all
+        from archsearch.reading.packages import missing_package
 
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        print(missing, file=sys.stderr)
+        return 2
     return dispatch(verb, remaining, debug=debug)
 
 

@@ -15,6 +15,7 @@ import typer
 from archsearch.cli.table import Verb
 from archsearch.experiment import DriverRunning
 from archsearch.reading.errors import InputError
+from archsearch.reading.packages import missing_package
 from archsearch.search.running.environment import HeadGone, RayFailed
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, DRIVEN = range(5)
@@ -64,6 +65,8 @@ def _message(verb: Verb, error: BaseException) -> tuple[str, int]:
         case DriverRunning():
             hint = f"archsearch status {error.folder} shows how it stands"
             return f"archsearch: {error}\n  hint: {hint}", DRIVEN
+        case ModuleNotFoundError() if (missing := missing_package(error)) is not None:
+            return str(missing), BAD_INPUT
         case KeyboardInterrupt():
             return "archsearch: interrupted", INTERRUPTED
         case Failure():

@@ -29,7 +29,7 @@ def refuse_without_onnx() -> None:
         raise refuse(
             f"ONNX needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed",
             allowed="an installation with the extra `export`",
-            hint="pip install archsearch[export]",
+            hint='pip install "archsearch[export]"',
             file="--format onnx",
         )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
 from archsearch.experiment.summary import summarise
+from archsearch.reading.packages import refuse_without
 from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
 from archsearch.search.deciding.failures import commonest
 from archsearch.search.deciding.states import States
@@ -67,7 +68,8 @@ class Session:
 
 def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: Carried | None = None) -> None:
     """The experiment's folder with the space as resolved and an empty ledger, but for what a warm start carries
-    over. Raises InputError."""
+    over. Raises InputError, also where the packages of the search are not installed."""
+    refuse_without("ray", "optuna", "mlflow", "scipy", "sklearn", "threadpoolctl")
     folder.create()
     text = kept_text(space)
     write_atomically(folder.space_yaml, text)

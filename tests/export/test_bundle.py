@@ -143,5 +143,5 @@ def test_what_is_refused(experiment, made: Path, tmp_path: Path, monkeypatch, ca
 
     monkeypatch.setattr(formats, "find_spec", lambda name: None)
     said = refusal(capsys, str(experiment.path), "-o", str(tmp_path / "b"))
-    assert "pip install archsearch[export]" in said
+    assert 'pip install "archsearch[export]"' in said
     assert not (tmp_path / "b").exists()

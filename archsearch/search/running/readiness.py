@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from archsearch.experiment import machine
+from archsearch.reading.packages import requirements
 from archsearch.search.running.environment import LONGEST_TMPDIR, has_long_tmpdir
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "fvcore", "numpy", "scikit-learn")
@@ -30,8 +31,8 @@ class Finding(NamedTuple):
 def findings() -> Iterator[Finding]:
     """A line for each thing that was looked at."""
     yield _python()
-    tested = _tested()
-    yield from (_package(name, tested.get(name)) for name in PACKAGES)
+    required = requirements()
+    yield from (_package(name, required[name].bounds if name in required else "") for name in PACKAGES)
     yield _gpus()
     yield _cores()
     yield _memory()
@@ -49,24 +50,28 @@ def _python() -> Finding:
     return Finding("python", "ok" if fits else "problem", platform.python_version(), "" if fits else "3.11 or later")
 
 
-def _tested() -> dict[str, str]:
-    """The versions that archsearch was tested with: its own requirements that are pinned."""
-    try:
-        requirements = importlib.metadata.requires("archsearch") or []
-    except importlib.metadata.PackageNotFoundError:
-        return {}
-    pinned = (re.match(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?==([^;\s]+)\s*$", line) for line in requirements)
-    return {match[1]: match[2] for match in pinned if match}
-
-
-def _package(name: str, tested: str | None) -> Finding:
+def _package(name: str, bounds: str) -> Finding:
+    advice = f'pip install "{name}{bounds}"'
     try:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return Finding(name, "problem", "not installed", f"pip install {name}" + (f"=={tested}" if tested else ""))
-    if tested is None or version.partition("+")[0] == tested.partition("+")[0]:
+        return Finding(name, "problem", "not installed", advice)
+    if _is_within(version, bounds):
         return Finding(name, "ok", version)
-    return Finding(name, "warn", f"{version}, tested with {tested}", f"if it fails: pip install {name}=={tested}")
+    return Finding(name, "warn", f"{version}, and archsearch asks for {bounds}", f"if it fails: {advice}")
+
+
+def _is_within(version: str, bounds: str) -> bool:
+    """Whether a version keeps bounds such as `>=2.9,<3`, by numbers alone: 2.9.0rc1 and 2.9.0+cpu count as 2.9.0."""
+    release = _numbers(version)
+    for relation, bound in re.findall(r"(>=|<)([^,]+)", bounds):
+        if (release >= _numbers(bound)) != (relation == ">="):
+            return False
+    return True
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", re.split(r"[a-z+]", version)[0]))
 
 
 def _gpus() -> Finding:
