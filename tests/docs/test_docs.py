@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,37 @@ def test_a_command_of_the_docs_is_one(command: Command) -> None:
         parsed.make_context(f"archsearch {word}", [each for each in rest if each != "--debug"])
     except typer.Exit as leaving:
         assert leaving.exit_code == 0  # --help
+
+
+SETUP = "    sh scripts/setup && .venv/bin/archsearch run search_spaces/digits.yaml"
+
+
+def test_the_command_has_one_spelling() -> None:
+    """`archsearch`: in the README after the two commands of its set-up and the line that leads from them to it, on
+    every other page, and in what the program prints."""
+    readme = (ROOT / "README.md").read_text()
+    assert [line for line in readme.splitlines() if line.startswith("    sh scripts/setup")] == [
+        SETUP,
+        "    sh scripts/setup && .venv/bin/pytest",
+    ]
+    assert "`. .venv/bin/activate`" in readme.partition("## Then")[0]
+    texts = {page: page.read_text() for page in [*PAGES, *ROOT.glob("archsearch/**/*.py"), *ROOT.glob("launch/**/*")]
+             if page.is_file()}  # fmt: skip
+    texts[ROOT / "README.md"] = readme.replace(SETUP, "")
+    other = [
+        f"{page.relative_to(ROOT)}: {line.strip()}"
+        for page, text in texts.items()
+        for line in text.splitlines()
+        if re.search(r"\.venv/bin/archsearch|python3? -m archsearch(?![.`])", line)
+    ]
+    assert other == []
+
+
+def test_the_cores_line_of_pip_names_what_its_list_does() -> None:
+    page = (ROOT / "docs" / "how-to" / "install.md").read_text()
+    (line,) = re.findall(r"^pip install (torch .*)$", page, re.MULTILINE)
+    listed = (ROOT / "requirements-core.txt").read_text().splitlines()
+    assert line.split() == [re.split("[>=]", name)[0] for name in listed if not name.startswith("#")]
 
 
 def test_the_site_is_built_offline_and_strictly(tmp_path) -> None:
