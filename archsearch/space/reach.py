@@ -49,11 +49,11 @@ def largest(space: SearchSpace, count: str = "flops") -> Extreme:
 
 
 def refuse_if_unreachable(space: SearchSpace) -> None:
-    """Raises InputError, at the budget's line, where no network of the space keeps the budget.
+    """Raises InputError, at the budget's line, where no network of the space keeps the budget of what is counted.
 
     Found exactly in small spaces; in larger ones a bound is refused that lies beyond the extreme found.
     """
-    bounds = list(space.budget.bounds())
+    bounds = [(name, bound) for name, bound in space.budget.bounds() if name in Cost().to_dict()]
     if not bounds or any(space.budget.admits(drawn) for _, drawn in _drawn(space, DRAWS)):
         return
     problems = []

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from archsearch.architecture.cost import cost
+from archsearch.reading.errors import InputError
 from archsearch.space.choices import Scalar
+from archsearch.space.loading import load_space
 from archsearch.space.reach import largest, smallest
 from archsearch.space.sampling import draw
 from archsearch.space.space import SearchSpace
@@ -138,3 +140,15 @@ def test_too_many_cases_give_an_upper_bound_that_says_so(tmp_path: Path) -> None
     assert not space.extent().exact
     assert space.size() == 9**12 * 2**36
     assert str(space.extent()).startswith("at most ")
+
+
+@pytest.mark.parametrize("beside", ["latency: {max: 5}", "memory: {max: 1G}", "latency: {max: 5}, memory: {max: 1G}"])
+def test_a_bound_out_of_reach_is_refused_beside_one_of_what_is_measured_or_predicted(tmp_path, beside: str) -> None:
+    file = tmp_path / "space.yaml"
+    file.write_text(
+        "archsearch: 1\nname: small\ndata: {name: digits}\nspace: {stages: 1, depth: 1, width: {choice: [8, 16]}}\n"
+        f"budget: {{flops: {{max: 1k}}, {beside}}}\n"
+    )
+    with pytest.raises(InputError, match="the smallest that this space can reach is") as refused:
+        load_space(file)
+    assert len(refused.value.problems) == 1
