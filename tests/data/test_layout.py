@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from archsearch.data import folder
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet
+from archsearch.data.streaming import StreamedImages
 from archsearch.reading.errors import InputError
 from archsearch.space.datasets import class_folders
 from archsearch.space.folders import layout, split_kind
@@ -190,3 +192,53 @@ def test_images_that_are_in_two_splits_are_counted(tmp_path: Path) -> None:
     messages = load(tmp_path)[1]
     assert "2 of 9 test images are train images too, pixel for pixel" in messages
     assert "validation images are" not in messages and "are validation images" not in messages
+
+
+@pytest.mark.parametrize(
+    ("source", "copy", "expected"),
+    [
+        ("train", "val", "1 of 7 validation images are train images too"),
+        ("train", "test", "1 of 9 test images are train images too"),
+        ("val", "test", "1 of 9 test images are validation images too"),
+    ],
+)
+def test_an_image_in_two_splits_is_told_of_once_for_each_pair(tmp_path, source: str, copy: str, expected: str) -> None:
+    for seed, (name, each) in enumerate((("train", 8), ("val", 3), ("test", 4))):
+        fill(tmp_path / name, each, seed=seed)
+    shutil.copy(tmp_path / source / "cats" / "000.png", tmp_path / copy / "dogs" / "copy.png")
+    messages = load(tmp_path)[1]
+    assert expected in messages and messages.count("pixel for pixel") == 1
+
+
+NEEDED = 20 * 3 * 16 * 16  # bytes
+
+
+@pytest.mark.parametrize(
+    ("in_memory", "free", "held"),
+    [
+        ("auto", 4 * NEEDED, True), ("auto", 4 * NEEDED - 1, False), (True, 2 * NEEDED, True),
+        (True, 2 * NEEDED - 1, None), (True, 2 * NEEDED + 1, True), (False, 100 * NEEDED, False), (False, 0, False),
+    ],
+)  # fmt: skip
+def test_images_are_held_in_a_quarter_of_the_free_memory_or_in_half_of_it_where_they_must(
+    tmp_path, monkeypatch, in_memory, free: int, held: bool | None
+) -> None:
+    fill(tmp_path, 10)
+    monkeypatch.setattr(folder, "free_memory", lambda: free)
+    if held is None:
+        with pytest.raises(InputError, match="data: 20 images of 16x16 take"):
+            load(tmp_path, in_memory=in_memory)
+        return
+    images, messages = load(tmp_path, in_memory=in_memory)
+    assert isinstance(images, StreamedImages) != held
+    assert ("20 images would take" in messages) == (in_memory == "auto" and not held)
+
+
+def test_a_validation_split_of_broken_images_alone_is_refused_where_they_are_left_out(tmp_path: Path) -> None:
+    for name, each in (("train", 8), ("val", 2)):
+        fill(tmp_path / name, each)
+    for path in (tmp_path / "val").rglob("*.png"):
+        path.write_bytes(b"")
+    for in_memory in (True, False):
+        with pytest.raises(InputError, match=rf"{tmp_path}: data\.root: no validation image that can be read"):
+            load(tmp_path, broken="skip", in_memory=in_memory)
