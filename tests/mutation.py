@@ -52,7 +52,8 @@ TESTS = {
     "search/foretelling": "tests/search/test_forecast.py tests/search/test_cluster_forecast.py "
     "tests/cli/test_networks.py",
     "search/confirming": "tests/search/test_confirm.py tests/search/test_random_sample.py tests/cli/test_confirm.py",
-    "cli": "tests/cli",
+    "api": "tests/cli/test_views.py tests/cli",
+    "cli": "tests/cli/test_views.py tests/cli",
 }
 ROOMS = sorted({room.split("/")[0] for room in TESTS if room})  # not faults, cluster, browser, docs: minutes each
 COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {  # what stands there, and what may stand there instead

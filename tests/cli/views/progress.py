@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from archsearch.cli.showing.board import Board
-from archsearch.cli.showing.live import Lines, describe, render, scatter
 from rich.console import Console
 
 from archsearch import zoo
-from archsearch.cli.showing import bars, confirming, following
+from archsearch.api.showing import bars, confirming
+from archsearch.api.showing.board import Board
+from archsearch.api.showing.live import Lines, describe, render, scatter
+from archsearch.cli.showing import following
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.search.confirming.contenders import Contender
 from archsearch.search.confirming.retraining import Outcome, Run
