@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from archsearch.network.calls import Call
-from archsearch.network.layers import GlobalMean, PointwiseConv, named
+from archsearch.network.layers import GlobalMean, PointwiseConv, StridedPointwiseConv, named
 
 WIDTH = 120
 TALL = 3  # layers of one sequence from which on each has a line of its own
@@ -80,7 +80,7 @@ def node(call: Call) -> Node:
 
 def _equivalent(call: Call) -> Call | None:
     """torch's own layer for a class of network/ that computes the same in another way."""
-    if call.function is PointwiseConv:
+    if call.function in (PointwiseConv, StridedPointwiseConv):
         return replace(call, function=nn.Conv2d)
     if call.function is GlobalMean:
         pool = Call(nn.AdaptiveAvgPool2d, (1,))

@@ -32,6 +32,7 @@ from archsearch.architecture.ops import (
 )
 from archsearch.architecture.quantities import Shape
 from archsearch.network.layers import (
+    NARROW,
     AcrossChannels,
     ChannelWeights,
     GlobalMean,
@@ -40,6 +41,7 @@ from archsearch.network.layers import (
     PointwiseConv,
     Reweighted,
     Scaled,
+    StridedPointwiseConv,
     ZeroPadShortcut,
     named,
     starting,
@@ -79,7 +81,9 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
     """
     match op:
         case Conv():
-            function = PointwiseConv if op.kernel == op.stride == op.groups == 1 else nn.Conv2d
+            function: type[nn.Conv2d] = nn.Conv2d
+            if op.kernel == op.groups == 1 and (op.stride == 1 or x.channels < NARROW):
+                function = PointwiseConv if op.stride == 1 else StridedPointwiseConv
             padding = op.kernel // 2 if op.padded else 0
             conv = _call(
                 function, x.channels, op.out, op.kernel,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 SMALL = 2**23  # multiplications of a forward pass
+NARROW = 16  # channels, a vector of float32: with so many oneDNN trains strided 1x1 convolutions rightly
 
 
 def named(**layers: nn.Module) -> nn.Sequential:
@@ -41,6 +42,23 @@ class PointwiseConv(nn.Conv2d):
         if x.device.type != "cpu" or x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
             return super().forward(x)
         return functional.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
+class StridedPointwiseConv(nn.Conv2d):
+    """A 1x1 convolution with a stride, of fewer than NARROW channels, that trains on several threads of a CPU.
+
+    There it reads a slice of its input: with the stride, oneDNN 3.13's gradient of the weights writes beyond its memory
+    where the threads do not divide the batch, and the process dies (oneDNN issue 6035). Elsewhere, and so in every
+    exported format, it is nn.Conv2d, bit for bit.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out, ceil(H / stride), ceil(W / stride))."""
+        if x.device.type != "cpu" or torch.get_num_threads() == 1 or torch.compiler.is_exporting():
+            return super().forward(x)
+        if not (torch.is_grad_enabled() and self.weight.requires_grad):
+            return super().forward(x)
+        return functional.conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight, self.bias)
 
 
 class ZeroPadShortcut(nn.Module):

@@ -1,5 +1,7 @@
 """1x1 convolutions as products of matrices: where they are, and that they are the same."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -9,7 +11,7 @@ from torch.nn import functional
 from archsearch.architecture.spec import Architecture, Block, Stage
 from archsearch.data.datasets import load_images
 from archsearch.network import build
-from archsearch.network.layers import SMALL, PointwiseConv
+from archsearch.network.layers import SMALL, PointwiseConv, StridedPointwiseConv
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.loop import Training
 
@@ -86,3 +88,56 @@ def test_a_network_multiplies_once_it_is_trained_and_never_when_it_is_evaluated(
     before = len(products)
     network.eval()(images(4, 1, 8, 8))
     assert len(products) == before + 1
+
+
+STRIDED = """
+import torch
+from archsearch.architecture.ops import Conv
+from archsearch.architecture.quantities import Shape
+from archsearch.network.calls import call
+
+def gradients(conv, x, dtype, threads):
+    torch.set_num_threads(threads)
+    conv.zero_grad()
+    x.grad = None
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == torch.bfloat16):
+        scores = conv(x)
+    (scores.float() ** 2).sum().backward()
+    return [scores.detach(), x.grad, *(parameter.grad.clone() for parameter in conv.parameters())]
+
+torch.manual_seed(0)
+for dtype, tolerance in ((torch.float32, 1e-4), (torch.bfloat16, 0.1)):
+    for channels, stride, side in ((1, 2, 16), (3, 2, 32), (8, 2, 16), (8, 2, 17), (13, 3, 33), (16, 2, 16)):
+        conv = call(Conv(out=16, stride=stride, bias=channels == 3), Shape(channels, side, side)).module()
+        conv = conv.to(memory_format=torch.channels_last)
+        for batch, threads in ((29, 2), (128, 3)):
+            x = torch.randn(batch, channels, side, side).to(memory_format=torch.channels_last).requires_grad_()
+            right = gradients(conv, x, dtype, 1)
+            for _ in range(10):
+                ours = gradients(conv, x, dtype, threads)
+            for values, expected in zip(ours, right, strict=True):
+                torch.testing.assert_close(values, expected, rtol=tolerance, atol=tolerance * expected.abs().max())
+print("all right")
+"""
+
+
+def test_strided_ones_with_few_channels_train_on_several_threads() -> None:
+    """In a process of its own: a gradient that writes beyond its memory kills it, sooner or later."""
+    process = subprocess.run([sys.executable, "-c", STRIDED], capture_output=True, text=True, timeout=300, check=False)
+    assert (process.returncode, process.stdout) == (0, "all right\n"), process.stderr[-2000:]
+
+
+def test_strided_ones_are_the_convolution_where_nothing_can_overflow(products: list[int]) -> None:
+    conv, x = StridedPointwiseConv(8, 16, 1, stride=2, bias=False), images(4, 8, 16, 16)
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        assert torch.equal(conv(x), functional.conv2d(x, conv.weight, stride=2))
+        torch.set_num_threads(2)
+        with torch.no_grad():
+            assert torch.equal(conv(x), functional.conv2d(x, conv.weight, stride=2))
+        program = torch.export.export(conv.eval(), (x.detach(),))
+        assert [str(n.target) for n in program.graph.nodes if n.op == "call_function"] == ["aten.conv2d.default"]
+    finally:
+        torch.set_num_threads(threads)
+    assert not products
