@@ -6,6 +6,7 @@ from pathlib import Path
 
 from archsearch import zoo
 from archsearch.architecture.spec import Architecture
+from archsearch.experiment.folder import refuse_links_around
 
 
 def architecture_of(source: str | Path | Architecture) -> Architecture:
@@ -14,6 +15,7 @@ def architecture_of(source: str | Path | Architecture) -> Architecture:
     if isinstance(source, Architecture):
         return source
     path = Path(source)
+    refuse_links_around(path)
     if isinstance(source, Path) or path.is_file() or path.suffix in (".yaml", ".yml") or "/" in source:
         read = Architecture.from_yaml(path)
         return read if read.name else read.model_copy(update={"name": path.stem})

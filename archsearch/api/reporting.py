@@ -28,7 +28,7 @@ def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[
         raise refuse(f"{path} is a folder or a device", allowed="a file, new or to be replaced", file="--output")
     reading = read_experiment(folder, context_of(folder))
     figures = document(reading)
-    write_atomically(path, page(reading, figures))
+    write_atomically(path, page(reading, figures), root=folder.path if output is None else None)
     return path, figures
 
 

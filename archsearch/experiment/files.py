@@ -10,25 +10,31 @@ from itertools import count
 from pathlib import Path
 
 from archsearch.experiment.crash import crash_point
+from archsearch.experiment.opening import folder_inside
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes to a temporary name, fsyncs, renames, fsyncs the folder. On OSError leaves no trace."""
+def write_atomically(path: Path, content: str | bytes, *, root: Path | None = None) -> None:
+    """Writes to a temporary name, fsyncs, renames, fsyncs the folder. On OSError leaves no trace.
+
+    `root` is a folder above `path`, below which no link is followed (InputError); left out: the path's own folder.
+    """
     data = content.encode() if isinstance(content, str) else content
-    half = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        crash_point("file-written")
-        half.replace(path)
-        crash_point("file-renamed")
-    except BaseException:
-        half.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
+    half = f".{uuid.uuid4().hex}.tmp"
+    with folder_inside(root or path.parent, path.parent) as folder:
+        try:
+            handle = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            crash_point("file-written")
+            os.replace(half, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+            crash_point("file-renamed")
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(half, dir_fd=folder)
+            raise
+        os.fsync(folder)
 
 
 def numbered(path: Path) -> Iterator[Path]:

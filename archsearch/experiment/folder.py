@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import json
 import os
 import socket
@@ -11,16 +13,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from archsearch.experiment.files import sweep, sync_folder
+from archsearch.experiment.files import sweep, sync_folder, write_atomically
 from archsearch.experiment.layout import BEST, MODEL, WEIGHTS, ConfirmationFolder, Inside
+from archsearch.experiment.opening import open_inside, refuse_links
 from archsearch.experiment.records import trial_id
 from archsearch.reading.errors import refuse
+from archsearch.reading.files import LARGEST_JSON
 
 EXPERIMENTS = Path("experiments")
 _LONGEST_NAME = 128  # bytes
 _LONGEST_PATH = 1024  # bytes: well below the system's 4096, for the files of trials lie deeper
+_LONGEST_TEXT = 2**26  # bytes
+_MOST = 2**36  # bytes: of weights
+_LEVELS = 5  # folders, at most, from a file in an experiment's folder up to that
 _PATIENCE = 0.2  # seconds: `is_driven` holds the lock for microseconds, and must not look like a driver
 _OURS = frozenset({"space.yaml", "driver.lock", "trials", "tracking.log"})
 
@@ -99,6 +106,7 @@ class ExperimentFolder:
             if self.ledger.exists():
                 hint = f"archsearch resume {self.path} goes on with it; another --output starts anew"
                 raise self._refusal("holds an experiment already", hint=hint)
+            self.refuse_links()
             if self.path.exists() and any(not _is_ours(entry.name) for entry in self.path.iterdir()):
                 allowed = "a new or an empty folder"
                 raise self._refusal("holds other files", allowed=allowed, hint="another --output")
@@ -133,12 +141,46 @@ class ExperimentFolder:
         return self
 
     def refuse_links(self) -> None:
-        """Raises InputError where something in the folder is a symbolic link: a driver writes through none, for a
-        folder that came from somebody else could lead it anywhere."""
-        for entry in [*self.path.iterdir(), *self.trials.glob("*"), *self.trials.glob("*/*")]:
-            if entry.is_symlink():
-                hint = "put the thing itself there"
-                raise refuse(f"{entry} is a symbolic link", allowed="files and folders", hint=hint, file=str(self.path))
+        """Raises InputError where something in the folder is a link, or no file: a folder that came from somebody else
+        could lead a reader or a writer anywhere."""
+        refuse_links(self.path)
+
+    def open(self, path: Path, flags: int = os.O_RDONLY) -> int:
+        """A descriptor of a file of the folder. Raises InputError for a link, or what is no file; OSError."""
+        return open_inside(self.path, path, flags)
+
+    def read_bytes(self, path: Path, limit: int = _MOST) -> bytes:
+        """What a file of the folder holds. Raises as `open`, and OSError for more bytes than `limit`."""
+        with os.fdopen(self.open(path), "rb") as file:
+            if os.fstat(file.fileno()).st_size > limit:
+                raise OSError(errno.EFBIG, f"it has more than {limit:,} bytes", str(path))
+            return file.read()
+
+    def read_json(self, path: Path) -> Any:
+        """The JSON value of a file of the folder. Raises as `read_bytes`, and ValueError for what is none."""
+        try:
+            return json.loads(self.read_bytes(path, LARGEST_JSON))
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+    def read_text(self, path: Path) -> str:
+        """The text of a file of the folder. Raises as `open`, and InputError for what is no UTF-8."""
+        try:
+            return self.read_bytes(path, _LONGEST_TEXT).decode()
+        except UnicodeDecodeError as error:
+            raise refuse("it is no text in UTF-8", file=str(path)) from error
+
+    def read_weights(self, path: Path, sha256: str | None) -> bytes:
+        """What a file of weights holds, which has this SHA-256 (None: it is not known). Raises as `open`, and
+        InputError where it has another."""
+        content = self.read_bytes(path)
+        if sha256 not in (None, hashlib.sha256(content).hexdigest()):
+            raise refuse("these are not the weights that the ledger names: their SHA-256 is another", file=str(path))
+        return content
+
+    def write(self, path: Path, content: str | bytes) -> None:
+        """Writes a file of the folder, whole or not at all. Raises InputError for a link on the way, and OSError."""
+        write_atomically(path, content, root=self.path)
 
     def sweep(self) -> None:
         """Removes what a killed driver left half written, for its next one, which holds the lock."""
@@ -148,7 +190,7 @@ class ExperimentFolder:
     def is_driven(self) -> bool:
         """Whether a driver lives. Never blocks. The ledger cannot tell: a killed driver leaves `running`."""
         try:
-            handle = os.open(self.lock, os.O_RDONLY)
+            handle = self.open(self.lock)
         except FileNotFoundError:
             return False
         try:
@@ -162,11 +204,13 @@ class ExperimentFolder:
 
     @contextmanager
     def driver_lock(self) -> Iterator[None]:
-        """Held by one driver; the system frees it however that ends. Raises DriverRunning in a moment.
+        """Held by one driver; the system frees it however that ends. Raises DriverRunning in a moment, and InputError
+        where a link is in the folder.
 
         A process forked without exec would keep the lock alive: drivers start theirs with exec.
         """
-        handle = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o600)
+        self.refuse_links()
+        handle = self.open(self.lock, os.O_RDWR | os.O_CREAT)
         try:
             self._take(handle)
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
@@ -192,9 +236,9 @@ class ExperimentFolder:
                     break
                 time.sleep(0.01)
         try:
-            holder = json.loads(self.lock.read_text())
-            raise DriverRunning(self.path, pid=holder["pid"], host=holder["host"], since=holder["since"])
-        except (ValueError, KeyError, TypeError):
+            holder = self.read_json(self.lock)
+            raise DriverRunning(self.path, pid=int(holder["pid"]), host=str(holder["host"]), since=holder["since"])
+        except (ValueError, KeyError, TypeError, OverflowError, OSError):
             raise DriverRunning(self.path, pid=0, host="", since=0.0) from None
 
     def _check_name(self) -> None:
@@ -227,15 +271,19 @@ def list_experiments(root: Path = EXPERIMENTS) -> list[ExperimentFolder]:
 
 
 def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder:
-    """The experiment of that name below `root`, or at that path. The InputError says what there is."""
+    """The experiment of that name below `root`, or at that path. The InputError says what there is, or that a link is
+    in its folder."""
     import difflib
 
     name = str(name_or_path)
     for path in (root / name, Path(name)):
         folder = ExperimentFolder(path)
+        there = False
         with suppress(OSError, ValueError):
-            if folder.ledger.is_file():
-                return folder
+            there = folder.ledger.is_file()
+        if there:
+            folder.refuse_links()
+            return folder
     names = [folder.name for folder in list_experiments(root)]
     close = difflib.get_close_matches(name, names, n=1)
     listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
@@ -245,3 +293,11 @@ def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder
         hint=f"did you mean {close[0]}?" if close else "",
         file="EXPERIMENT",
     )
+
+
+def refuse_links_around(path: Path) -> None:
+    """Raises InputError where a file of an experiment's folder is named, and a link is in that folder."""
+    for parent in list(path.absolute().parents)[:_LEVELS]:
+        folder = ExperimentFolder(parent)
+        if os.path.lexists(folder.ledger):
+            folder.refuse_links()

@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from archsearch.experiment.counting import EventCount
 from archsearch.experiment.crash import EVENTS, crash_point
 from archsearch.experiment.queries import Queries
 from archsearch.experiment.records import Scalar, Trial, TrialState, trial_id
@@ -26,6 +27,7 @@ from archsearch.experiment.steady import steady
 _OURS = frozenset(
     {"began", "ended", "proposed", "rejected", "started", "epoch", "saved", "requeued", "promoted", "correlated"}
 ) | frozenset(state.value for state in TrialState)
+_NOTHING: Mapping[str, Any] = {}
 _CLOSES = {
     TrialState.FINISHED: (TrialState.RUNNING,),
     TrialState.STOPPED: (TrialState.PAUSED,),
@@ -45,6 +47,7 @@ class Ledger(Queries):
 
     def __init__(self, db: sqlite3.Connection, path: Path, clock: Callable[[], float]) -> None:
         self._db, self.path, self._clock = db, path, clock
+        self._counter: EventCount | None = None  # where this ledger is written
         self._kinds: list[str] = []  # of the events of the transaction at hand
         self._beforehand: list[Callable[[], object]] = []
         self._afterwards: list[Callable[[], object]] = []
@@ -61,7 +64,9 @@ class Ledger(Queries):
     @classmethod
     def open(cls, path: Path, *, clock: Callable[[], float] = steady) -> Self:
         """For the driver: reads and writes. Raises InputError."""
-        return cls(connect(path, writable=True), path, clock)
+        ledger = cls(connect(path, writable=True), path, clock)
+        ledger._counter = EventCount(path, ledger.last_event())
+        return ledger
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -77,6 +82,8 @@ class Ledger(Queries):
     def close(self) -> None:
         """Closes the file; every write was durable already."""
         self._db.close()
+        if self._counter is not None:
+            self._counter.close()
 
     # ---- the search
 
@@ -157,9 +164,11 @@ class Ledger(Queries):
             self._db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?)", (number, epoch, dumps(stored), time))
             self._set(number, "epochs = ?", epoch)
 
-    def finish(self, number: int, value: float) -> None:
-        """running -> finished. Raises ValueError for a value that is not finite: such a trial has failed."""
-        self._close_trial(number, TrialState.FINISHED, _finite(value), None)
+    def finish(self, number: int, value: float, *, weights: str | None = None) -> None:
+        """running -> finished; `weights` is the SHA-256 of its weights where they are kept. Raises ValueError for a
+        value that is not finite: such a trial has failed."""
+        more = {} if weights is None else {"weights": weights}
+        self._close_trial(number, TrialState.FINISHED, _finite(value), None, more)
 
     def state_kept(self, number: int, epoch: int, digest: str) -> None:
         """The state of a running trial after `epoch` is on disk; `digest` is its SHA-256. Of the earlier states the
@@ -242,6 +251,8 @@ class Ledger(Queries):
                     act()
                 self._pass_by("before")
                 self._db.execute("COMMIT")
+                if self._counter is not None:
+                    self._counter.add(len(self._kinds))
             except BaseException:
                 # SQLite itself rolls back on some errors, a full disk among them.
                 if self._db.in_transaction:
@@ -287,10 +298,12 @@ class Ledger(Queries):
         if row["state"] not in states:
             raise IllegalTransition(f"{trial_id(number)} is {row['state']}: it cannot become {to}")
 
-    def _close_trial(self, number: int, to: TrialState, value: float | None, reason: str | None) -> None:
+    def _close_trial(
+        self, number: int, to: TrialState, value: float | None, reason: str | None, more: Mapping[str, Any] = _NOTHING
+    ) -> None:
         with self.transaction():
             self._expect(number, *_CLOSES[to], to=to)
-            time = self._append(to.value, number, {"value": value, "reason": reason})
+            time = self._append(to.value, number, {"value": value, "reason": reason, **more})
             self._set(number, "state = ?, value = ?, reason = ?, ended = ?", to.value, value, reason, time)
 
     def _supersede(self, number: int, keep: int) -> None:

@@ -9,13 +9,17 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from archsearch.experiment.counting import FILE, read_count
 from archsearch.experiment.crash import crash_point
 from archsearch.experiment.files import sync_folder
+from archsearch.experiment.opening import refuse_links, refuse_other_than_databases
+from archsearch.experiment.shapes import Damaged
+from archsearch.experiment.verifying import verify
 from archsearch.reading.errors import InputError, refuse
 
 APPLICATION = 0x41524353  # "ARCS"
@@ -72,6 +76,7 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
     if os.path.lexists(path):
         hint = "archsearch resume goes on with it; another --output starts anew"
         raise refuse(f"{path} exists already", hint=hint, file=str(path))
+    path.with_name(FILE).unlink(missing_ok=True)  # of a ledger that was deleted
     half = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with translated(path):
@@ -96,30 +101,87 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
 
 
 def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """Opens the ledger at `path`. Raises InputError where there is none, or none of this version, and OSError (ENOSPC)
-    where a full disk leaves no room to work with it."""
+    """Opens the ledger at `path`, which is whole. Raises InputError where there is none, or none of this version, where
+    it is damaged or another's, and where a link is in its folder; OSError (ENOSPC) where a full disk leaves no room to
+    work with it."""
     if not path.is_file():
         hint = "archsearch status lists the experiments there are"
         raise refuse(f"no ledger at {path}", hint=hint, file=str(path))
+    refuse_links(path.parent)
+    refuse_other_than_databases(path)
+    if os.path.lexists(path.with_name(f"{path.name}-journal")):
+        raise refuse(f"{path}-journal is no file of archsearch's", hint="a ledger has none", file=str(path))
     db: sqlite3.Connection | None = None
     try:
         with translated(path):
+            promised = read_count(path)
             db, application, version = _open(path, writable)
             _check(path, application, version)
+            _refuse_damage(db, path, promised)
             if writable:
                 db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
-    except (sqlite3.Error, OSError, InputError) as error:
+    except (sqlite3.Error, OSError, ValueError) as error:
         if db is not None:
             db.close()
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
         if isinstance(error, InputError) or full:
             raise
-        problem = getattr(error, "strerror", None) or error
-        raise refuse(f"{path} cannot be read as a ledger: {problem}", file=str(path)) from error
+        problem = ascii(str(getattr(error, "strerror", None) or error))[1:-1]  # SQLite quotes what is in the file
+        raise refuse(f"{path} cannot be read as a ledger: {problem:.200}", file=str(path)) from error
     db.row_factory = sqlite3.Row
     return db
+
+
+_whole: set[tuple[object, ...]] = set()  # ledgers that were verified, as `_moment` tells them apart
+_SEVERAL = 64
+
+
+def _refuse_damage(db: sqlite3.Connection, path: Path, promised: int) -> None:
+    """Raises InputError for other tables, rows that archsearch does not write, and an end that is missing."""
+    moment = _moment(path)
+    if moment not in _whole:
+        try:
+            if not has_schema(db, _TABLES):
+                raise Damaged("its tables are not those of a ledger")
+            verify(db)
+        except Damaged as error:
+            hint = "a copy of the folder, where there is one, may be whole"
+            raise refuse(f"{path} is damaged: {ascii(str(error))[1:-1]:.200}", hint=hint, file=str(path)) from None
+        if len(_whole) >= _SEVERAL:
+            _whole.clear()
+        _whole.add(moment)
+    last = db.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0]
+    if last < promised:
+        raise refuse(
+            f"{path} is damaged: {promised:,} events were written, and it holds {last:,}",
+            allowed=f"the file with its {path.name}-wal, if that was left behind",
+            hint=f"without {FILE} archsearch goes on with what is there",
+            file=str(path),
+        )
+
+
+def _moment(path: Path) -> tuple[object, ...]:
+    """What changes when the ledger is written to."""
+    moment: list[object] = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        with suppress(FileNotFoundError):
+            status = os.lstat(file)
+            moment += [status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns]
+    return tuple(moment)
+
+
+def has_schema(db: sqlite3.Connection, tables: str) -> bool:
+    """Whether the database has the tables, indices and triggers of this script, and nothing else."""
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(tables)
+        return _objects(db) == _objects(model)
+
+
+def _objects(db: sqlite3.Connection) -> set[tuple[object, ...]]:
+    rows = db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+    return {(*names, " ".join(str(sql).split())) for *names, sql in rows}
 
 
 def _open(path: Path, writable: bool) -> tuple[sqlite3.Connection, int, int]:
@@ -128,18 +190,33 @@ def _open(path: Path, writable: bool) -> tuple[sqlite3.Connection, int, int]:
     On a disk that is full, or in a folder that may not be written, SQLite cannot make the shared memory that a WAL
     needs. Where there is no WAL left either, nobody writes, and the file alone is the whole ledger.
     """
-    name = f"file:{quote(str(path.absolute()))}?mode={'rw' if writable else 'ro'}"
+    mode = "rw" if writable else "ro"
     try:
-        return _numbers(name)
+        return _numbers(path, mode)
     except sqlite3.OperationalError:
         log = path.with_name(f"{path.name}-wal")
         if writable or (log.exists() and log.stat().st_size):
             raise
-        return _numbers(f"{name}&immutable=1")
+        return _numbers(path, f"{mode}&immutable=1")
 
 
-def _numbers(uri: str) -> tuple[sqlite3.Connection, int, int]:
-    db = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10)
+def connect_uri(path: Path, mode: str) -> sqlite3.Connection:
+    """A connection that trusts nothing in the file: no function is called by its tables, and no pointer believed."""
+    name = f"file:{quote(str(path.absolute()))}?mode={mode}"
+    db = sqlite3.connect(name, uri=True, isolation_level=None, timeout=10)
+    try:
+        db.execute("PRAGMA trusted_schema = OFF")
+        db.execute("PRAGMA cell_size_check = ON")
+        if hasattr(db, "setconfig"):  # Python 3.12
+            db.setconfig(1010, True)  # SQLITE_DBCONFIG_DEFENSIVE
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _numbers(path: Path, mode: str) -> tuple[sqlite3.Connection, int, int]:
+    db = connect_uri(path, mode)
     try:
         application, version = (
             db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
@@ -166,7 +243,7 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        match error.sqlite_errorcode & 0xFF:
+        match getattr(error, "sqlite_errorcode", 0) & 0xFF:
             case sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
             case sqlite3.SQLITE_IOERR:

@@ -64,11 +64,18 @@ def carry_out(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
     return {**document, "parity": [compared]}, text
 
 
+def _weights_of(selection: Selection, tell: Progress) -> bytes:
+    weights = kept_weights(selection)
+    if selection.digest is None:
+        tell("note: the ledger, of an earlier archsearch, holds no SHA-256 of these weights: they were not compared")
+    return weights
+
+
 def _as_it_is(job: Job, tell: Progress) -> str | None:
     """The config, or the weights as they lie there."""
     content: str | bytes = job.network.to_yaml()
     if job.form == "safetensors" and job.selection is not None:
-        content = kept_weights(job.selection)
+        content = _weights_of(job.selection, tell)
         if job.output is None:
             file = f"{job.selection.trial.id}.safetensors"
             raise refuse("weights are no text", allowed=f"-o {file}", file="--format safetensors")
@@ -158,7 +165,7 @@ def _origin(job: Job, tell: Progress) -> Origin:
     if job.form == "bundle" and not selection.named and folder.confirmation.weights.is_file():
         tell(f"the confirmed winner, from {folder.confirmation.path}")
         return origin.of_confirmed(folder, root=job.root, tell=tell)
-    weights, required = kept_weights(selection), job.form == "bundle" or job.root is not None
+    weights, required = _weights_of(selection, tell), job.form == "bundle" or job.root is not None
     return origin.of_trial(
         folder, job.network, selection.trial, weights, root=job.root, images_required=required, tell=tell
     )

@@ -129,11 +129,15 @@ def of_confirmed(folder: ExperimentFolder, *, root: Path | None = None, tell: Pr
     """The winner of `archsearch confirm`, with the weights of its best seed, and its images from `root` (None: where
     its space.yaml says). Raises InputError for damaged weights, and for images as `of_trial`."""
     files = folder.confirmation
+    with Ledger.read(folder.ledger) as ledger:
+        sha256 = ledger.confirmed_digest()
     try:
-        document = read_json(files.document)
-        weights = files.weights.read_bytes()
+        document = folder.read_json(files.document)
+        weights = folder.read_weights(files.weights, sha256)
         winner = next(row for row in document["rows"] if row["winner"])
-    except (OSError, ValueError, KeyError, StopIteration) as error:
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, StopIteration, RecursionError) as error:
         raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(files.path)) from error
     network = with_weights(Architecture.from_yaml(files.best_yaml), weights, str(files.weights))
     space = _space(folder, network.architecture, root)

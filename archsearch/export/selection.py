@@ -17,13 +17,15 @@ MOST_LISTED = 10  # trials that a refusal lists
 class Selection:
     """A trial of an experiment: `named` by the person, or the best so far.
 
-    `network` is named after the experiment and the trial; `confirmed` is the name of the winner that `archsearch
-    confirm` chose last, None where the experiment was not confirmed.
+    `network` is named after the experiment and the trial; `digest` is the SHA-256 of the trial's weights, None where
+    the ledger holds none; `confirmed` is the name of the winner that `archsearch confirm` chose last, None where the
+    experiment was not confirmed.
     """
 
     folder: ExperimentFolder
     trial: Trial
     network: Architecture
+    digest: str | None
     named: bool
     confirmed: str | None
 
@@ -33,6 +35,7 @@ def select(folder: ExperimentFolder, trial_id: str | None) -> Selection:
     with Ledger.read(folder.ledger) as ledger:
         name = ledger.meta.get("name", folder.name)
         trial = ledger.best() if trial_id is None else _numbered(ledger, trial_id, name)
+        digest = None if trial is None else ledger.weights_digest(trial.number)
         winners = [event.data["winner"] for event in ledger.events_of("confirmed")]
     if trial is None:
         raise refuse(
@@ -46,6 +49,7 @@ def select(folder: ExperimentFolder, trial_id: str | None) -> Selection:
         folder=folder,
         trial=trial,
         network=network,
+        digest=digest,
         named=trial_id is not None,
         confirmed=winners[-1] if winners else None,
     )
@@ -63,7 +67,7 @@ def _numbered(ledger: Ledger, trial_id: str, name: str) -> Trial:
 def kept_weights(selection: Selection) -> bytes:
     """The trial's weights as they lie in the experiment, a safetensors file that can be read whole.
 
-    Raises InputError where none are kept, and where they are damaged."""
+    Raises InputError where none are kept, and where they are damaged or not those that the ledger names."""
     from safetensors import SafetensorError, deserialize
 
     folder, trial = selection.folder, selection.trial
@@ -71,7 +75,7 @@ def kept_weights(selection: Selection) -> bytes:
     if trial.state is not TrialState.FINISHED or not path.is_file():
         raise _no_weights(selection)
     try:
-        content = path.read_bytes()
+        content = folder.read_weights(path, selection.digest)
         if not deserialize(content):  # type: ignore[no-untyped-call]
             raise SafetensorError("no tensors")
     except OSError as error:

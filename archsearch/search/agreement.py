@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.document import Loc, shorten
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.reading.yaml import read, write
@@ -27,7 +27,7 @@ def refuse_if_changed(
     the difference instead, and what the file says now is what the search is held to. A ledger of an earlier archsearch
     holds no text: then nothing is compared. With `other_trials` search.trials may differ: `set_trials` comes next."""
     recorded = _recorded(ledger)
-    current = folder.space_yaml.read_text()
+    current = folder.read_text(folder.space_yaml)
     if recorded is None or recorded == current:
         return
     document = read(folder.space_yaml)
@@ -67,9 +67,9 @@ def set_trials(folder: ExperimentFolder, ledger: Ledger, trials: int) -> None:
             allowed=f"more than {ledger.total}",
             file="--trials",
         )
-    text = _with_trials(folder.space_yaml.read_text(), trials)
-    if text != folder.space_yaml.read_text():
-        write_atomically(folder.space_yaml, text)
+    text = _with_trials(folder.read_text(folder.space_yaml), trials)
+    if text != folder.read_text(folder.space_yaml):
+        folder.write(folder.space_yaml, text)
     recorded = _recorded(ledger)
     before = None if recorded is None else _flat(read(recorded).data).get(TRIALS)
     if before != trials:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from archsearch.experiment.folder import refuse_links_around
 from archsearch.reading.document import Document
 from archsearch.reading.errors import InputError
 from archsearch.reading.model import StrictModel
@@ -59,7 +60,9 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), *, data: DataFac
     Raises InputError with all problems at once: whatever is no YAML, no known word or out of range, data that
     is missing, and a budget that no network of the space can keep.
     """
-    return space_of(apply(read(space_path(path)), overrides), data=data)
+    file = space_path(path)
+    refuse_links_around(Path(file))
+    return space_of(apply(read(file), overrides), data=data)
 
 
 def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpace:

@@ -38,6 +38,7 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
     from archsearch.experiment import ExperimentFolder
+    from archsearch.reading.errors import InputError
 
     folder = ExperimentFolder(arguments.folder)
     threading.Thread(target=_leave_behind, args=(folder,), daemon=True).start()
@@ -47,7 +48,7 @@ def main() -> None:
     uri = resolve_tracking_uri(arguments.tracking_uri)
     try:
         follow(folder, uri, until_end=True, since=arguments.since)
-    except TrackingError as error:
+    except (TrackingError, InputError) as error:
         sys.exit(str(error))
 
 

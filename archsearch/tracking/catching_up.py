@@ -40,7 +40,5 @@ def backlog(folder: ExperimentFolder, tracking_uri: str | None = None) -> int:
     """How many of the ledger's events the store has not taken yet. Asks the outbox, not the store."""
     with Ledger.read(folder.ledger) as ledger:
         last = ledger.last_event()
-    if not folder.outbox.is_file():
-        return last
-    with Outbox(folder.outbox, resolve_tracking_uri(tracking_uri)) as outbox:
-        return last - min(last, outbox.cursor)
+    cursor, _ = Outbox.peek(folder.outbox, resolve_tracking_uri(tracking_uri))
+    return last - min(last, cursor)

@@ -10,10 +10,12 @@ import contextlib
 import fcntl
 import logging
 import math
+import os
 import time
 from collections.abc import Iterator
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState, crash_point
+from archsearch.reading.errors import InputError
 from archsearch.tracking.files import DESCRIPTION, description_of, files_of
 from archsearch.tracking.outbox import Outbox, without_password
 from archsearch.tracking.store import Store, lasting
@@ -180,7 +182,7 @@ class Sender:
         if self._outbox.parent != parent:
             self._show(best)
             if self._folder.space_yaml.is_file():
-                self._store.text(parent, self._folder.space_yaml.read_text(), "space.yaml")
+                self._store.text(parent, self._folder.read_text(self._folder.space_yaml), "space.yaml")
             self._outbox.remember(self._experiment, parent)
 
     def _show(self, example: Trial | None) -> None:
@@ -221,7 +223,7 @@ class Sender:
         self._store.log(self._parent, points=points, tags=tags)
         for file in (self._folder.best_yaml, self._folder.space_yaml, self._folder.report):
             if file.is_file():
-                self._store.text(self._parent, file.read_text(), file.name)
+                self._store.text(self._parent, self._folder.read_text(file), file.name)
         self._show(best)
         self._store.status(self._parent, PARENT_STATUS.get(state, "RUNNING"), now)
 
@@ -231,7 +233,7 @@ def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, sinc
 
     until_end: until the session ends (an `ended` event with an id above `since`) or its driver is gone, trying
     for ever while the driver lives. Otherwise: what there is now. Raises TrackingError after three failures, or
-    15 s of them without a driver, and BeingSent where another process sends.
+    15 s of them without a driver, BeingSent where another process sends, and InputError for a link in the folder.
     """
     patience = _DRIVEN_PATIENCE if folder.is_driven() else _LOCK_PATIENCE
     with _sole_sender(folder, None if until_end else patience), Ledger.read(folder.ledger) as ledger:
@@ -239,6 +241,8 @@ def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, sinc
         while folder.ledger.exists():
             try:
                 return _pass(folder, tracking_uri, ledger, until_end=until_end, since=since)
+            except InputError:
+                raise
             except Exception as error:
                 failures += 1
                 failing_since = failing_since if failures > 1 else time.monotonic()
@@ -279,7 +283,7 @@ def _ended(ledger: Ledger, since: int) -> bool:
 @contextlib.contextmanager
 def _sole_sender(folder: ExperimentFolder, patience: float | None) -> Iterator[None]:
     """One sender an experiment: two would each create the run that neither has listed."""
-    with folder.tracking_lock.open("a") as file:
+    with os.fdopen(folder.open(folder.tracking_lock, os.O_WRONLY | os.O_CREAT), "wb") as file:
         until = None if patience is None else time.monotonic() + patience
         while True:
             try:

@@ -26,7 +26,7 @@ def start_follower(folder: ExperimentFolder, tracking_uri: str | None = None) ->
         "--since",
         str(since),
     ]
-    handle = os.open(folder.tracking_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    handle = folder.open(folder.tracking_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         return subprocess.Popen(
             command,

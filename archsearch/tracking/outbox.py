@@ -1,17 +1,20 @@
 """How far tracking has followed the ledger: one small SQLite file in the experiment's folder.
 
 What it holds can be found again in the tracking store, by tags. Losing it costs time, never a second run: one that
-is torn is thrown away.
+is torn, or is no outbox of archsearch's, is thrown away.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
 
-from archsearch.experiment.schema import translated
+from archsearch.experiment.opening import refuse_links, refuse_other_than_databases
+from archsearch.experiment.schema import connect_uri, has_schema, translated
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS targets (
@@ -26,28 +29,49 @@ CREATE TABLE IF NOT EXISTS runs (
 
 class Outbox:
     """The cursor and the runs of one tracking store; other stores' lines are left alone. Making one raises OSError on a
-    full disk."""
+    full disk, and InputError where a link stands in the file's place."""
 
     def __init__(self, path: Path, tracking_uri: str) -> None:
         self._uri = without_password(tracking_uri)
+        refuse_links(path.parent)
+        refuse_other_than_databases(path)
         with translated(path):
             try:
                 self._db = self._open(path)
             except sqlite3.OperationalError:
                 raise  # locked, or the disk is full: nothing is wrong with the file
             except sqlite3.DatabaseError:
-                for end in ("", "-wal", "-shm"):
+                for end in ("", "-wal", "-shm", "-journal"):
                     path.with_name(path.name + end).unlink(missing_ok=True)
                 self._db = self._open(path)
 
+    @classmethod
+    def peek(cls, path: Path, tracking_uri: str) -> tuple[int, str | None]:
+        """(id of the last event that was sent, MLflow's id of the experiment); (0, None) where there is no outbox, or
+        one that cannot be read. Writes nothing. Raises InputError for a link in the file's place."""
+        refuse_links(path.parent)
+        refuse_other_than_databases(path)
+        with suppress(sqlite3.Error), closing(connect_uri(path, "ro")) as db:
+            query = "SELECT cursor, experiment FROM targets WHERE uri = ?"
+            row = db.execute(query, (without_password(tracking_uri),)).fetchone()
+            if row is not None and _sound(db):
+                return row
+        return 0, None
+
     def _open(self, path: Path) -> sqlite3.Connection:
-        """Raises DatabaseError for a file that is torn."""
-        db = sqlite3.connect(path, isolation_level=None, timeout=10)
+        """Raises DatabaseError for a file that is torn, or that archsearch has not written."""
+        if path.with_name(f"{path.name}-journal").exists():
+            raise sqlite3.DatabaseError(f"{path} was not begun to its end")
+        with suppress(FileExistsError):  # SQLite would make it at the end of a link
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        db = connect_uri(path, "rw")
         try:
             db.execute("PRAGMA journal_mode = WAL")
             if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError(f"{path} is damaged")
             db.executescript(_TABLES)
+            if not _sound(db):
+                raise sqlite3.DatabaseError(f"{path} is no outbox of archsearch")
             db.execute("INSERT OR IGNORE INTO targets (uri) VALUES (?)", (self._uri,))
         except BaseException:
             db.close()
@@ -102,6 +126,17 @@ class Outbox:
     def _target(self, column: str) -> str | None:
         row = self._db.execute(f"SELECT {column} FROM targets WHERE uri = ?", (self._uri,)).fetchone()
         return None if row is None else row[0]
+
+
+def _sound(db: sqlite3.Connection) -> bool:
+    """Whether the tables are the ones that archsearch makes, and hold what it writes."""
+    if not has_schema(db, _TABLES):
+        return False
+    targets = "typeof(cursor) != 'integer' OR cursor < 0 OR typeof(experiment) NOT IN ('text', 'null')"
+    targets += " OR typeof(parent) NOT IN ('text', 'null')"
+    runs = "typeof(trial) != 'integer' OR typeof(run) != 'text' OR typeof(described) != 'integer'"
+    wrong = f"SELECT EXISTS (SELECT 1 FROM targets WHERE {targets}) OR EXISTS (SELECT 1 FROM runs WHERE {runs})"
+    return db.execute(wrong).fetchone()[0] == 0
 
 
 def without_password(text: str) -> str:

@@ -134,7 +134,7 @@ def _correlation(update: Update, event: Event) -> None:
     """Of a rung with the next, over the number of trials that it was taken on."""
     data, bracket = event.data, event.data["bracket"]
     prefix = f"rung_{data['rung']}_" + (f"bracket_{bracket}_" if bracket else "")
-    named = {prefix + "correlation": data["correlation"], prefix + "corrected_correlation": data["corrected"]}
+    named = {prefix + "correlation": data.get("correlation"), prefix + "corrected_correlation": data.get("corrected")}
     update.points += _points(named, event.time, step=data["n"])
 
 

@@ -107,8 +107,9 @@ def page_of(folder: ExperimentFolder, tracking_uri: str | None = None) -> str | 
 def _path(folder: ExperimentFolder | None, uri: str) -> str | None:
     if folder is None or not folder.outbox.is_file():
         return None
-    with Outbox(folder.outbox, uri) as outbox, Ledger.read(folder.ledger) as ledger:
-        return outbox.experiment and f"/#/experiments/{outbox.experiment}/runs?viewStateShareKey={ledger.id}"
+    _, experiment = Outbox.peek(folder.outbox, uri)
+    with Ledger.read(folder.ledger) as ledger:
+        return experiment and f"/#/experiments/{experiment}/runs?viewStateShareKey={ledger.id}"
 
 
 def _address(uri: str, host: str, port: int) -> str:

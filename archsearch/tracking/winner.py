@@ -12,7 +12,6 @@ import importlib.metadata
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,37 +31,49 @@ EXAMPLES = 2  # images: one would fix the batch
 
 @dataclass(frozen=True, kw_only=True)
 class Winner:
-    """The best network and its weights: of `confirm` where it was run, else of the search."""
+    """The best network and its weights, a safetensors file: of `confirm` where it was run, else of the search.
+    `compared`: whether the ledger holds their SHA-256."""
 
     trial: Trial
     architecture: Architecture
-    weights: Path
+    weights: bytes
     metrics: dict[str, float]
     confirmed: bool
+    compared: bool
 
 
 def winner_of(folder: ExperimentFolder) -> Winner | None:
-    """None where no trial has finished, or where the weights are gone."""
+    """None where no trial has finished, or where the weights are gone. Raises InputError for weights that are not those
+    that the ledger names."""
     with Ledger.read(folder.ledger) as ledger:
         best = ledger.best()
         if best is None or best.value is None:
             return None
         tested = ledger.events_of("tested", trial=best.number)
+        digests = (ledger.weights_digest(best.number), ledger.confirmed_digest())
     metrics = {"validation_accuracy": best.value}
     if tested:
         metrics["test_accuracy"] = tested[-1].data["test_accuracy"]
     network = Architecture.from_dict(dict(best.architecture))
-    weights = folder.weights(best.number)
+    file = folder.weights(best.number)
     confirmed = (folder.confirmation.best_yaml, folder.confirmation.weights)
     chosen = all(path.is_file() for path in confirmed)
     if chosen:
-        network, weights = Architecture.from_yaml(confirmed[0]), confirmed[1]
+        network, file = Architecture.from_yaml(confirmed[0]), confirmed[1]
         metrics = {}  # the search's are of other weights
-    if not weights.is_file():
+    if not file.is_file():
         return None
+    weights = folder.read_weights(file, digests[chosen])
     count = cost(network)
     metrics |= {"params": float(count.params), "flops": float(count.flops), "macs": float(count.macs)}
-    return Winner(trial=best, architecture=network, weights=weights, metrics=metrics, confirmed=chosen)
+    return Winner(
+        trial=best,
+        architecture=network,
+        weights=weights,
+        metrics=metrics,
+        confirmed=chosen,
+        compared=digests[chosen] is not None,
+    )
 
 
 def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str | None:
@@ -82,7 +93,7 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
     Store(uri)  # MLflow's environment, before it is imported
     from mlflow.tracking import MlflowClient
 
-    client, weights = MlflowClient(uri), hashlib.sha256(winner.weights.read_bytes()).hexdigest()
+    client, weights = MlflowClient(uri), hashlib.sha256(winner.weights).hexdigest()
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.tags.get(WEIGHTS_TAG) == weights:
             return f"{name} version {version.version}"
@@ -102,7 +113,7 @@ def _log(client: Any, uri: str, winner: Winner, *, name: str, run: str, descript
     from archsearch.training.checkpoint import weights_from_bytes
 
     model = build(winner.architecture)
-    model.load_state_dict(weights_from_bytes(winner.weights.read_bytes()))
+    model.load_state_dict(weights_from_bytes(winner.weights))
     model.eval()  # what is exported is what is asked
     images = examples(winner.architecture)
     before = client.get_run(run).info
@@ -140,6 +151,8 @@ def _described(folder: ExperimentFolder, winner: Winner) -> str:
     """What one must know to use it, as Markdown."""
     sentence = f"The network `{digest(winner.architecture)}` of the search `{folder.name}`"
     sentence += ", trained anew by `archsearch confirm`." if winner.confirmed else f", trial {winner.trial.id}."
+    if not winner.compared:
+        sentence += " The ledger, of an earlier archsearch, holds no SHA-256 of these weights."
     figures = {key: round(value, 6) for key, value in winner.metrics.items()}
     inputs = ", ".join(map(str, winner.architecture.input))
     return (

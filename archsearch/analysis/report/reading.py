@@ -11,7 +11,6 @@ from typing import Any
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError
-from archsearch.reading.files import read_json
 from archsearch.reading.yaml import read
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
@@ -216,7 +215,7 @@ def _random(ledger: Ledger, notes: Sequence[Event], context: Context) -> tuple[f
 def _confirmed(folder: ExperimentFolder) -> dict[str, Any] | None:
     """What `archsearch confirm` wrote; None where it did not run, or where its file is damaged."""
     with suppress(OSError, ValueError):
-        document = read_json(folder.confirmation.document)
+        document = folder.read_json(folder.confirmation.document)
         if isinstance(document, dict) and isinstance(document.get("rows"), list):
             return document
     return None

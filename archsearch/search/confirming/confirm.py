@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archsearch.analysis.intervals import CONFIDENCE
-from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState, write_atomically
+from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.records import spell
 from archsearch.reading.errors import refuse
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
@@ -175,7 +175,7 @@ class _Confirmation:
         }  # fmt: skip
 
     def _write(self, document: Mapping[str, Any]) -> None:
-        write_atomically(self.plan.files.document, json.dumps(document, indent=1))
+        self.plan.folder.write(self.plan.files.document, json.dumps(document, indent=1))
 
     def _keep(self, winner: Row, document: Mapping[str, Any]) -> None:
         """Writes the winner's files and the document, then notes the winner in the ledger: last, so that the ledger is
@@ -189,13 +189,15 @@ class _Confirmation:
         head = f"# {document['chosen']}\n# weights.safetensors is of seed {winner.best_seed}.\n"
         if training := winner.contender.training:
             head += f"# Trained with {spell(training)}.\n"
-        weights = (Path(result["folder"]) / result["weights"]["file"]).read_bytes()
-        write_atomically(self.plan.files.weights, weights)
-        write_atomically(self.plan.files.best_yaml, head + network.to_yaml())
+        file = self.plan.files.run(winner.contender.key, winner.best_seed).weights
+        weights = self.plan.folder.read_weights(file, result["weights"]["sha256"])
+        self.plan.folder.write(self.plan.files.weights, weights)
+        self.plan.folder.write(self.plan.files.best_yaml, head + network.to_yaml())
         self._write(document)
         note = {
             "winner": winner.contender.name,
             "digest": winner.contender.digest,
+            "weights": result["weights"]["sha256"],
             "top": self.plan.top,
             "seeds": len(document["seeds"]),
             "validation_accuracy": validation.mean,

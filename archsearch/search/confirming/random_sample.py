@@ -39,6 +39,6 @@ def experiment_of(sample: SearchSpace) -> ExperimentFolder:
         if not folder.path.exists():
             create(sample, folder, name=folder.name)
             break
-        if folder.ledger.exists() and folder.space_yaml.is_file() and folder.space_yaml.read_text() == text:
+        if folder.ledger.exists() and folder.space_yaml.is_file() and folder.read_text(folder.space_yaml) == text:
             break
     return folder

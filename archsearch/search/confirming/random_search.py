@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.search.confirming.contenders import Contender, spent, top_of
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
@@ -69,8 +69,8 @@ def random_best(
     changed = False
     if not folder.ledger.exists():
         create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random")
-    elif changed := folder.space_yaml.read_text() != (text := kept_text(space)):  # the experiment went on since
-        write_atomically(folder.space_yaml, text)
+    elif changed := folder.read_text(folder.space_yaml) != (text := kept_text(space)):  # the experiment went on since
+        folder.write(folder.space_yaml, text)
     with Ledger.read(folder.ledger) as sub:
         finished = sub.state == "finished"
     if changed or not finished:

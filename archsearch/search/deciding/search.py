@@ -72,7 +72,7 @@ class Search:
         self._weights = KeptWeights(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
         self._states = States(self.folder, self.ledger)
-        self._final_test = FinalTest(self.folder, self.ledger, enabled=self.test)
+        self._final_test = FinalTest(self.folder, self.ledger, enabled=self.test, tell=self.observer.phase)
         self._failures = Failures(self.space, self.ledger)
         self._precision = PrecisionChoice(self.space, self.ledger, self.observer)
         self._criteria = Criteria(self.space, self.ledger, self._rungs, clock=self.clock)
@@ -179,8 +179,8 @@ class Search:
         number = report.number
         score = self.ledger.epochs(number)[-1].metrics[OBJECTIVE]
         assert score is not None, "only a finite score asks for weights"
-        self._weights.keep(self.ledger.trial(number), score, report.weights)
-        self._end(number, lambda: self.ledger.finish(number, score))
+        digest = self._weights.keep(self.ledger.trial(number), score, report.weights)
+        self._end(number, lambda: self.ledger.finish(number, score, weights=digest))
         self.ledger.afterwards(self._weights.tidy)
 
     def _failed(self, number: int, failure: Failure) -> None:

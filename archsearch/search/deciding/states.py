@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from archsearch.experiment import ExperimentFolder, Ledger, State, Trial, crash_point, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, State, Trial, crash_point
 
 
 class States:
@@ -36,7 +36,7 @@ class States:
 
     def _write(self, number: int, epoch: int, data: bytes) -> None:
         self._folder.make_trial(number)
-        write_atomically(self._folder.state(number, epoch), data)
+        self._folder.write(self._folder.state(number, epoch), data)
         crash_point("state-written")
 
     def latest(self, trial: Trial) -> tuple[int, bytes | None]:
@@ -63,7 +63,7 @@ class States:
     def _read(self, state: State) -> bytes | None:
         path = self._folder.state(state.trial, state.epoch)
         try:
-            data = self._written.get(path) or path.read_bytes()
+            data = self._written.get(path) or self._folder.read_bytes(path)
         except OSError:
             return None
         return data if hashlib.sha256(data).hexdigest() == state.digest else None

@@ -6,11 +6,11 @@ A worker that dies while it looks has told nobody what it saw: another one looks
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Failure, Ledger, TrialState
+from archsearch.reading.errors import InputError
 from archsearch.search.deciding.failures import ATTEMPTS, times
 from archsearch.search.deciding.messages import Test
 from archsearch.space.settings import Precision
@@ -21,8 +21,10 @@ INTERRUPTED = "test_interrupted"  # of the ledger's notes
 class FinalTest:
     """Hands the test to one worker at a time; with `enabled` false to none."""
 
-    def __init__(self, folder: ExperimentFolder, ledger: Ledger, *, enabled: bool) -> None:
-        self._folder, self._ledger, self._enabled = folder, ledger, enabled
+    def __init__(
+        self, folder: ExperimentFolder, ledger: Ledger, *, enabled: bool, tell: Callable[[str], object]
+    ) -> None:
+        self._folder, self._ledger, self._enabled, self._tell = folder, ledger, enabled, tell
         self._in_progress = False
 
     def ask(self, precision: Precision | None) -> Test | None:
@@ -32,11 +34,18 @@ class FinalTest:
             return None
         if self._ledger.has(TrialState.RUNNING) or self._ledger.events_of("tested", "test_failed", trial=best.number):
             return None
-        with suppress(OSError):
-            weights = self._folder.weights(best.number).read_bytes()
-            self._in_progress = True
-            return Test(number=best.number, architecture=best.architecture, weights=weights, precision=precision)
-        return None
+        digest = self._ledger.weights_digest(best.number)
+        try:
+            weights = self._folder.read_weights(self._folder.weights(best.number), digest)
+        except OSError:
+            return None
+        except InputError as error:  # other weights than those that were chosen: nobody is told how good they are
+            self._ledger.note("test_failed", {"reason": f"damaged: {error.problems[0].message}"}, trial=best.number)
+            return None
+        if digest is None:
+            self._tell(f"testing weights of {best.id} whose SHA-256 the ledger does not hold: an earlier archsearch's")
+        self._in_progress = True
+        return Test(number=best.number, architecture=best.architecture, weights=weights, precision=precision)
 
     def passed(self, number: int, metrics: Mapping[str, Any]) -> None:
         """Writes down what the test split says of the winner."""

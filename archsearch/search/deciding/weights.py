@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from contextlib import suppress
 
 import numpy as np
 
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point, write_atomically
+from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point
 from archsearch.experiment.pareto import front, objective_scores, undominated
 from archsearch.experiment.records import spell
 from archsearch.space.space import SearchSpace
@@ -33,15 +34,21 @@ class KeptWeights:
         scores = np.array([objective_scores(trial, self._objectives, accuracy), *rows], np.float64)
         return bool(undominated(scores)[0])
 
-    def keep(self, trial: Trial, accuracy: float, weights: bytes) -> None:
-        """Writes the trial's weights and architecture, and best.yaml where it is the most accurate."""
+    def keep(self, trial: Trial, accuracy: float, weights: bytes) -> str:
+        """Writes the trial's weights and architecture, and best.yaml where it is the most accurate. Returns the
+        weights' SHA-256, for the ledger."""
         self._folder.make_trial(trial.number)
-        write_atomically(self._folder.weights(trial.number), weights)
+        self._folder.write(self._folder.weights(trial.number), weights)
         architecture = self._described(trial, accuracy)
-        write_atomically(self._folder.model_yaml(trial.number), architecture)
+        self._folder.write(self._folder.model_yaml(trial.number), architecture)
         if self._is_best(accuracy):
-            write_atomically(self._folder.best_yaml, architecture)
+            self._folder.write(self._folder.best_yaml, architecture)
         crash_point("weights-written")
+        return hashlib.sha256(weights).hexdigest()
+
+    def describe_best(self, best: Trial) -> None:
+        """Writes best.yaml of the best trial."""
+        self._folder.write(self._folder.best_yaml, self._described(best, best.value or 0.0))
 
     def tidy(self) -> None:
         """Deletes the weights of trials that a better one has replaced."""

@@ -1,0 +1,221 @@
+"""What each kind of a ledger's events holds, and its `meta`: so that no reader meets a value of a type that it does not
+expect, whoever wrote the file.
+
+A test of a field is given its value, or ABSENT.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from archsearch.experiment.records import TrialState
+
+Test = Callable[[Any], bool]
+ABSENT = object()
+LARGEST = 2.0**63  # of any number: more overflows somewhere
+_LONGEST_TIME = 1e11  # seconds: the year 5138
+_COSTS = ("params", "flops", "macs", "activations")
+
+
+class Damaged(ValueError):
+    """The ledger does not hold what archsearch writes; the message says where."""
+
+
+def _not_finite(text: str) -> Any:
+    raise ValueError(f"the number {text}")
+
+
+_decode = json.JSONDecoder(parse_constant=_not_finite).decode
+
+
+def decoded(text: Any, *, deep: bool = False) -> Any:
+    """The value of a JSON text. Raises ValueError, also for text that has no encoding, and, where `deep`, for a number
+    anywhere in it that is out of range."""
+    if type(text) is not str:
+        raise ValueError("no text")
+    try:
+        value = _decode(text)
+        if deep or "\\u" in text:  # the writer escapes control characters alone
+            _refuse_extremes(value)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return value
+
+
+def _refuse_extremes(value: Any) -> None:
+    match value:
+        case str():
+            value.encode()
+        case Mapping():
+            for key, inner in value.items():
+                key.encode()
+                _refuse_extremes(inner)
+        case list():
+            for inner in value:
+                _refuse_extremes(inner)
+        case int() | float() if abs(value) > LARGEST:
+            raise ValueError("a number out of range")
+
+
+# ---- tests of one value
+
+
+def is_count(value: Any) -> bool:
+    """A whole number from 0 on, not out of range."""
+    return type(value) is int and 0 <= value < 2**53
+
+
+def is_number(value: Any) -> bool:
+    """A finite number, not out of range."""
+    return type(value) in (int, float) and -LARGEST <= value < LARGEST
+
+
+def is_time(value: Any) -> bool:
+    """Unix seconds, as SQLite's REAL."""
+    return type(value) is float and 0 <= value < _LONGEST_TIME
+
+
+def is_text(value: Any) -> bool:
+    """A text."""
+    return type(value) is str
+
+
+def is_metrics(value: Any) -> bool:
+    """Metrics by name: numbers, or None for what was no number."""
+    return type(value) is dict and all(v is None or is_number(v) for v in value.values())
+
+
+def _matches(pattern: str, value: Any) -> bool:
+    return type(value) is str and re.fullmatch(pattern, value) is not None
+
+
+def _is_bool(value: Any) -> bool:
+    return type(value) is bool
+
+
+def _is_choices(value: Any) -> bool:
+    return type(value) is dict and all(v is None or type(v) in (str, bool) or is_number(v) for v in value.values())
+
+
+def _is_costs(value: Any) -> bool:
+    return type(value) is dict and all(is_number(v) and v >= 0 for v in value.values())
+
+
+def _is_cost(value: Any) -> bool:
+    return _is_costs(value) and all(name in value for name in _COSTS)
+
+
+def _is_object(value: Any) -> bool:
+    return type(value) is dict
+
+
+def _list_of(test: Test, value: Any) -> bool:
+    return type(value) is list and all(map(test, value))
+
+
+def _optional(test: Test, value: Any) -> bool:
+    return value is None or value is ABSENT or test(value)
+
+
+def _is_latency(value: Any) -> bool:
+    return value is None or (type(value) is dict and is_number(value.get("median_ms")) and value["median_ms"] > 0)
+
+
+def _is_carried(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and _is_choices(value.get("choices"))
+        and _is_cost(value.get("costs"))
+        and is_metrics(value.get("curve"))
+        and len(value["curve"]) > 0
+        and all(re.fullmatch(r"\d{1,9}", epoch) and score is not None for epoch, score in value["curve"].items())
+    )
+
+
+_text_or_none = partial(_optional, is_text)
+_number_or_none = partial(_optional, is_number)
+is_digest = partial(_matches, "[0-9a-f]{16}")
+is_sha256 = partial(_matches, "[0-9a-f]{64}")
+_is_state = partial(_matches, "finished|interrupted|failed")
+_rung = {"rung": is_count, "bracket": is_count}
+_reason = {"reason": is_text}
+
+EVENTS: Mapping[str, Mapping[str, Test]] = {
+    "began": {"versions": partial(_optional, _is_object), "machine": partial(_optional, _is_object)},
+    "ended": {"state": _is_state, "reason": _text_or_none},
+    "proposed": {
+        "choices": _is_choices,
+        "architecture": _is_object,
+        "digest": is_digest,
+        "cost": _is_cost,
+        "seed": lambda value: is_number(value) and type(value) is int,
+    },
+    "rejected": {},
+    "started": {"resume_epoch": is_count},
+    "epoch": {"epoch": lambda value: is_count(value) and value > 0, "metrics": is_metrics},
+    "saved": {"epoch": is_count, "digest": is_sha256},
+    "requeued": _reason,
+    "paused": {"value": is_number, **_rung},
+    "promoted": _rung,
+    "correlated": {**_rung, "correlation": _number_or_none, "corrected": _number_or_none, "n": is_count},
+    "finished": {"value": is_number, "reason": _text_or_none, "weights": partial(_optional, is_sha256)},
+    "stopped": {"value": is_number, "reason": is_text},
+    "failed": _reason,
+    # notes
+    "space_changed": {"trials": is_count, "space_yaml": is_text, "differences": partial(_list_of, is_text)},
+    "precision": {"precision": is_text, "text": _text_or_none},
+    "tested": {"test_accuracy": is_number},
+    "test_failed": _reason,
+    "test_interrupted": _reason,
+    "confirmed": {"winner": is_text, "weights": partial(_optional, is_sha256)},
+    "warm_start": {"known": partial(_list_of, _is_carried)},
+    "latency": {
+        "digest": is_digest,
+        "choices": _is_choices,
+        "costs": _is_costs,
+        "latency": _is_latency,
+        "admitted": _is_bool,
+    },
+}
+_META: Mapping[str, Test] = {
+    "id": partial(_matches, "[0-9a-f]{32}"),
+    "created": is_number,
+    "name": _text_or_none,
+    "trials": partial(_optional, is_count),
+    "objectives": partial(_optional, _is_object),
+    "space_yaml": _text_or_none,
+}
+OF_TRIALS = frozenset({"proposed", "started", "epoch", "saved", "requeued", "promoted", *map(str, TrialState)})
+
+
+_OFTEN = OF_TRIALS | {"correlated", "rejected"}  # every number that is read of them has a test
+
+
+def check_event(kind: Any, trial: Any, text: Any) -> dict[str, Any]:
+    """The data of an event. Raises ValueError where it is not what an event of that kind holds."""
+    data = decoded(text, deep=kind not in _OFTEN)
+    if type(data) is not dict or type(kind) is not str:
+        raise ValueError("its data is no mapping")
+    if kind in OF_TRIALS and trial is None:
+        raise ValueError("it is of no trial")
+    for field, test in EVENTS.get(kind, {}).items():
+        if not test(data.get(field, ABSENT)):
+            raise ValueError(f"its {field}")
+    return data
+
+
+def check_meta(texts: Mapping[Any, Any]) -> dict[str, Any]:
+    """The values of `meta`. Raises ValueError."""
+    meta = {key: decoded(text, deep=True) for key, text in texts.items()}
+    if not all(map(is_text, meta)):
+        raise ValueError("a key of its meta")
+    for field, test in _META.items():
+        if not test(meta.get(field, ABSENT)):
+            raise ValueError(f"{field} of its meta")
+    if not 0 <= meta["created"] < _LONGEST_TIME:
+        raise ValueError("created of its meta")
+    return meta
