@@ -92,9 +92,9 @@ def drive_shown(space: SearchSpace, session: Session, audience: Audience, *, go_
             summary = drive(replace(session, abandon=_leave), Several([view, *audience.callbacks]))
     except KeyboardInterrupt:
         audience.tell(f"archsearch: interrupted and saved; go on with:\n  {go_on}")
-        _tell_backlog(folder, session.tracking_uri, audience.tell)
+        tell_backlog(folder, session.tracking_uri, audience.tell)
         raise
-    _tell_backlog(folder, session.tracking_uri, audience.tell)
+    tell_backlog(folder, session.tracking_uri, audience.tell)
     return summary
 
 
@@ -107,7 +107,7 @@ def _leave(reason: str) -> None:
     os._exit(1)
 
 
-def _tell_backlog(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:
+def tell_backlog(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:
     """Tells how many events MLflow has not received, and the command that sends them; nothing where it has all."""
     from archsearch.tracking import backlog
 

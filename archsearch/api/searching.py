@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archsearch.api.driving import Audience, drive_shown
+from archsearch.api.driving import Audience, drive_shown, tell_backlog
 from archsearch.api.reporting import report_at_the_end
 from archsearch.data.images import Progress
-from archsearch.experiment import ExperimentFolder, find
+from archsearch.experiment import ExperimentFolder, Ledger, find
 from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.experiment.summary import summarise
-from archsearch.reading.errors import refuse
+from archsearch.reading.errors import InputError, refuse
 from archsearch.search.running.address import refuse_if_unusable
-from archsearch.search.session import Session, create
+from archsearch.search.session import Session, complete, create
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.settings import NAME
@@ -80,12 +80,13 @@ def go_on(
     tell: Progress,
 ) -> Ready | None:
     """The search of an experiment that is there, to be driven further; None where it is finished and is to have no more
-    trials. Raises InputError."""
+    trials: then what its last driver left undone is done. Raises InputError, and DriverRunning where that goes on."""
     from archsearch.search.agreement import trials_in_file
 
     summary = summarise(folder)
     finished, planned = summary["state"] == "finished", summary["trials"]["planned"] or 0
     if finished and trials is None and (trials_in_file(folder) or 0) <= planned:
+        _complete(folder, tracking_uri, tell)
         return None
     refuse_if_unusable(address)
     overrides = [f"search.trials={trials}"] if trials is not None else []
@@ -102,6 +103,19 @@ def go_on(
         trials=trials,
     )
     return Ready(space=space, session=session)
+
+
+def _complete(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:
+    """Does what a driver that was killed after the search's end has left undone, and tells what MLflow lacks."""
+    try:
+        complete(folder)
+    except (OSError, InputError) as error:
+        tell(f"archsearch: nothing was cleared away: {error}")
+    with Ledger.read(folder.ledger) as ledger:
+        end = ledger.last_session()
+    if not folder.report.is_file() or (end is not None and folder.report.stat().st_mtime < end.time):
+        report_at_the_end(folder, tell)
+    tell_backlog(folder, tracking_uri, tell)
 
 
 def folder_for(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:

@@ -13,7 +13,8 @@ from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point, write_atomically
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point
 from archsearch.experiment.summary import summarise
 from archsearch.reading.packages import refuse_without
 from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
@@ -22,6 +23,7 @@ from archsearch.search.deciding.states import States
 from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.running.environment import circumstances, prepare
 from archsearch.search.running.interrupts import interruptible
+from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
@@ -72,7 +74,7 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
     refuse_without("ray", "optuna", "mlflow", "scipy", "sklearn", "threadpoolctl")
     folder.create()
     text = kept_text(space)
-    write_atomically(folder.space_yaml, text)
+    folder.write(folder.space_yaml, text)
     crash_point("space-written")
     meta = {
         "name": name,
@@ -106,7 +108,6 @@ def drive(session: Session, observer: Observer) -> dict[str, Any]:
     for a space that was changed, and KeyboardInterrupt once what ran is saved for `resume`.
     """
     with session.folder.driver_lock():
-        session.folder.refuse_links()
         space = load_space(session.folder.space_yaml, root_overrides(session.root))
         with Ledger.open(session.folder.ledger) as ledger:
             more = session.trials is not None
@@ -238,6 +239,20 @@ def _terminable() -> Iterator[None]:
         if leaving.code != signal.SIGTERM:
             raise
         raise KeyboardInterrupt from leaving
+
+
+def complete(folder: ExperimentFolder) -> None:
+    """Does what a driver that was killed after a search's end has left undone: what `clear_away` does, and best.yaml
+    where it is missing. Writes nothing to the ledger. Raises DriverRunning, InputError, and OSError where the folder
+    cannot be written."""
+    with folder.driver_lock(), Ledger.read(folder.ledger) as ledger:
+        if (best := ledger.best()) is None:
+            return
+        network = Architecture.from_dict(dict(best.architecture))
+        space = load_space(folder.space_yaml, data=DataFacts(input=network.input, classes=network.classes))
+        clear_away(space, folder, ledger)
+        if not folder.best_yaml.is_file():
+            KeptWeights(space, folder, ledger).describe_best(best)
 
 
 def clear_away(space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:
