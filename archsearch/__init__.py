@@ -13,6 +13,7 @@ from archsearch.version import __version__ as __version__
 if TYPE_CHECKING:
     from archsearch import zoo
     from archsearch.api.experiment import Experiment, open
+    from archsearch.api.search import search
     from archsearch.api.spaces import Space, load_space
     from archsearch.architecture.canonical import digest
     from archsearch.architecture.cost import Cost, cost
@@ -41,6 +42,7 @@ _HOMES = {
     "cost": "archsearch.architecture.cost",
     "digest": "archsearch.architecture.canonical",
     "optuna_study": "archsearch.study.storage",
+    "search": "archsearch.search",
     "suggest": "archsearch.study.distributions",
     "load_space": "archsearch.api.spaces",
     "open": "archsearch.api.experiment",
@@ -66,6 +68,7 @@ __all__ = [
     "load_space",
     "open",
     "optuna_study",
+    "search",
     "suggest",
     "zoo",
 ]
@@ -74,8 +77,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'archsearch' has no attribute {name!r}")
-    home = import_module(_HOMES[name])
-    return home if name == "zoo" else getattr(home, name)
+    if name in ("search", "zoo"):  # packages; archsearch.search can be called
+        return import_module(f"archsearch.{name}")
+    return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -10,12 +10,12 @@ class CallablePackage(ModuleType):
     is imported: called, it is the function `archsearch.search`."""
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """Calls `archsearch.api.experiment.search`."""
-        return import_module("archsearch.api.experiment").search(*arguments, **keywords)
+        """Calls `archsearch.api.search.search`."""
+        return import_module("archsearch.api.search").search(*arguments, **keywords)
 
     @property
     def __signature__(self) -> Any:
         """The function's signature, for help and editors."""
         from inspect import signature
 
-        return signature(import_module("archsearch.api.experiment").search)
+        return signature(import_module("archsearch.api.search").search)

@@ -21,7 +21,7 @@ from archsearch.space.space import SearchSpace
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
 
-    SpaceSource = str | Path | Mapping[str, Any] | SearchSpace
+SpaceSource = str | Path | Mapping[str, Any] | SearchSpace
 
 GROUPS = ("data", "space", "budget", "search", "training", "resources")
 

@@ -11,7 +11,7 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None) -> 
 
     Raises InputError, within seconds, for data that is absent, damaged or too large, with the ways out.
     """
-    from archsearch.data import cifar, digits, fashion, folder
+    from archsearch.data import arrays, cifar, digits, fashion, folder
 
     tell = progress or (lambda _: None)
     match settings.name:
@@ -23,3 +23,5 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None) -> 
             return fashion.load(settings, tell)
         case "folder":
             return folder.load(settings, tell)
+        case "arrays":
+            return arrays.load(settings)

@@ -29,7 +29,7 @@ _LONGEST_TEXT = 2**26  # bytes
 _MOST = 2**36  # bytes: of weights
 _LEVELS = 5  # folders, at most, from a file in an experiment's folder up to that
 _PATIENCE = 0.2  # seconds: `is_driven` holds the lock for microseconds, and must not look like a driver
-_OURS = frozenset({"space.yaml", "driver.lock", "trials", "tracking.log"})
+_OURS = frozenset({"space.yaml", "driver.lock", "trials", "tracking.log", "arrays"})
 
 
 class DriverRunning(RuntimeError):
@@ -56,6 +56,7 @@ class ExperimentFolder:
     tracking_log = Inside("tracking.log")  # what the tracking process prints
     tracking_lock = Inside("tracking.lock")  # held by the process that sends the experiment to MLflow: one at a time
     trials = Inside("trials")  # the folder of the trials' folders
+    arrays = Inside("arrays")  # the images, where they were given as arrays
 
     @property
     def name(self) -> str:

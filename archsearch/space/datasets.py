@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.files import read_json
 from archsearch.space.folders import layout
 from archsearch.space.settings import DataSettings
+
+ARRAYS = "arrays.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,11 @@ def facts(data: DataSettings) -> DataFacts:
             return DataFacts(input=(1, 28, 28), classes=10, images=60_000)
         case "folder":
             return DataFacts(input=(3, data.size, data.size), classes=len(class_folders(data.root)))
+        case "arrays":
+            document = described(Path(data.root))
+            channels, height, width = document["input"]
+            classes = len(document["classes"])
+            return DataFacts(input=(channels, height, width), classes=classes, images=document["images"])
 
 
 def validation_images(validation: float, images: int) -> int:
@@ -57,6 +66,31 @@ def class_folders(root: str | Path) -> tuple[str, ...]:
     if len(names) < 2:
         raise _refusal(top, "no sub-folder" if not names else "a single sub-folder")
     return names
+
+
+def described(root: Path) -> dict[str, Any]:
+    """What arrays.json says of the arrays in a folder: `input` (channels, height, width), `classes`, `images` (how many
+    training and validation have together) and each file's `sha256`. Raises InputError."""
+    file = root / ARRAYS
+    try:
+        document = read_json(file)
+        if not (
+            document["archsearch arrays"] == 1
+            and len(document["input"]) == 3
+            and all(type(size) is int and size > 0 for size in (*document["input"], document["images"]))
+            and len(document["classes"]) >= 2
+            and all(isinstance(text, str) for text in (*document["classes"], *document["sha256"].values()))
+        ):
+            raise ValueError("a value of another kind")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        raise refuse(
+            f"data.root holds no arrays that can be read: {problem}",
+            allowed="the folder `arrays` of an experiment that archsearch.search was given arrays for",
+            hint="where it was moved: --set data.root=DIR, or --root DIR for an experiment that is there already",
+            file=str(file),
+        ) from None
+    return dict(document)
 
 
 def _refusal(folder: Path, reason: str) -> InputError:

@@ -110,7 +110,7 @@ def _resolve(
     document: Document,
     known_facts: DataFacts | None,
 ) -> SearchSpace:
-    data, notes = _settled(file.data, document)
+    data, notes = _settled(file.data, document, known_facts)
     data_facts = known_facts or _located_facts(data, document)
     return SearchSpace(
         name=file.name,
@@ -137,7 +137,9 @@ def _located_facts(data: DataSettings, document: Document) -> DataFacts:
         raise InputError(document.problem(("data", "root"), text, allowed=cause.allowed, hint=cause.hint)) from None
 
 
-def _settled(data: DataSettings, document: Document) -> tuple[DataSettings, tuple[str, ...]]:
+def _settled(
+    data: DataSettings, document: Document, known_facts: DataFacts | None
+) -> tuple[DataSettings, tuple[str, ...]]:
     """A number of validation images is meant for the file's own data; with smaller data a share stands in."""
     if data.validation >= 1 and not isinstance(data.validation, int):
         raise InputError(
@@ -147,7 +149,11 @@ def _settled(data: DataSettings, document: Document) -> tuple[DataSettings, tupl
                 allowed="a whole number of images, or a share below 1",
             )
         )
-    images = facts(data).images if data.name != "folder" else None
+    images = None
+    if data.name == "arrays" and known_facts is not None:
+        images = known_facts.images
+    elif data.name != "folder":
+        images = _located_facts(data, document).images
     if images is None or data.validation < images / 2:
         return data, ()
     note = (

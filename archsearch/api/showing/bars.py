@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from archsearch.api.showing.printing import paints, percent, tell_progress
+from archsearch.api.showing.notebook import EpochLine, is_notebook
+from archsearch.api.showing.printing import figures, paints, tell_progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def epochs_shown(epochs: int) -> Iterator[Bar | Lines]:
-    """Shows a training of so many epochs on stderr, until the block ends."""
+def epochs_shown(epochs: int) -> Iterator[Bar | Lines | EpochLine]:
+    """Shows a training of so many epochs on stderr or in a notebook, until the block ends."""
+    if is_notebook():
+        yield EpochLine(epochs)
+        return
     if not paints():
         yield Lines()
         return
@@ -35,11 +39,6 @@ def progress_bars(*, transient: bool = False) -> Progress:
     return Progress(*columns, console=Console(file=sys.stderr), refresh_per_second=4, transient=transient)
 
 
-def _figures(metrics: EpochMetrics) -> str:
-    accuracy = f"validation {percent(metrics.validation_accuracy)}"
-    return f"epoch {metrics.epoch}/{metrics.epochs}  loss {metrics.train_loss:.4f}  {accuracy}"
-
-
 class Bar:
     """A bar of epochs."""
 
@@ -50,7 +49,7 @@ class Bar:
     def epoch(self, metrics: EpochMetrics) -> None:
         """Moves the bar to the end of an epoch."""
         self._epoch = metrics.epoch
-        self._progress.update(self._task, completed=metrics.epoch, description=_figures(metrics))
+        self._progress.update(self._task, completed=metrics.epoch, description=figures(metrics))
 
     def step(self, steps_done: int, steps: int) -> None:
         """Moves the bar within an epoch, which is only full when its validation is done too."""
@@ -65,7 +64,7 @@ class Lines:
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """Prints the epoch that has ended."""
-        tell_progress(time.monotonic() - self._began, _figures(metrics))
+        tell_progress(time.monotonic() - self._began, figures(metrics))
 
     def step(self, steps_done: int, steps: int) -> None:
         """Prints nothing: a line a step would be too many."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from archsearch.api.showing.board import Board, TrialEvent
+from archsearch.api.showing.notebook import SearchLine, is_notebook
 from archsearch.api.showing.printing import duration, paints, percent, short, tell_progress
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.records import spell
@@ -33,7 +34,10 @@ STYLES: Mapping[TrialState, str] = {
 
 @contextmanager
 def watching(board: Board) -> Iterator[Observer]:
-    """An observer of a search that keeps the board and shows it on stderr, until the block ends."""
+    """An observer of a search that keeps the board and shows it on stderr or in a notebook, until the block ends."""
+    if is_notebook():
+        yield SearchLine(board)
+        return
     if not paints():
         yield Lines(board)
         return

@@ -8,10 +8,13 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
+
+if TYPE_CHECKING:
+    from archsearch.training.loop import EpochMetrics
 
 SHOW_CURSOR = b"\033[?25h\n"  # the live table hides it
 
@@ -88,6 +91,12 @@ def duration(seconds: float) -> str:
     total = int(seconds)
     hours, minutes = divmod(total // 60, 60)
     return f"{hours}:{minutes:02}:{total % 60:02}" if hours else f"{minutes}:{total % 60:02}"
+
+
+def figures(metrics: EpochMetrics) -> str:
+    """An epoch of a training in a line."""
+    accuracy = f"validation {percent(metrics.validation_accuracy)}"
+    return f"epoch {metrics.epoch}/{metrics.epochs}  loss {metrics.train_loss:.4f}  {accuracy}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, flush_left: Sequence[int] = (0,)) -> str:

@@ -1,0 +1,76 @@
+"""`archsearch.search`: a search from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.api.driving import Audience
+from archsearch.api.experiment import Experiment
+
+if TYPE_CHECKING:
+    from archsearch.api.spaces import SpaceSource
+    from archsearch.search.deciding.observer import Observer
+    from archsearch.space.space import SearchSpace
+
+
+def search(
+    space: SpaceSource,
+    *,
+    data: Any = None,
+    trials: int | None = None,
+    seed: int | None = None,
+    name: str | None = None,
+    folder: str | Path | None = None,
+    callbacks: Sequence[Observer] = (),
+    progress: bool | None = None,
+    warm_start: str | Path | Experiment | None = None,
+    address: str | None = None,
+    runtime_env: bool = False,
+    tracking_uri: str | None = None,
+    **overrides: Any,
+) -> Experiment:
+    """Searches a space for the best network within its budget, as `archsearch run`; returns the experiment, `finished`
+    or `failed`.
+
+    `space` is what `archsearch.load_space` takes. `data` (None: what the space says) is a data set's name, a folder of
+    images, settings as in a file, arrays `(images, labels)`, a torch Dataset, or a mapping of `train`, `validation` and
+    `test` to either of the last two: these are kept in the experiment's folder. `overrides` are groups of the
+    file: `training={"epochs": 3}`. The experiment is `name` in experiments/, or `folder` itself.
+
+    `callbacks` are told of every epoch and change of a trial (`archsearch.Observer`); a person is unless `progress` is
+    False. A `warm_start` learns from an earlier experiment. `address` is a running Ray's (None: one of its own),
+    whose nodes get this archsearch with `runtime_env`; `tracking_uri` is MLflow's store.
+
+    KeyboardInterrupt (Ctrl-C, a notebook's stop button) comes once all is saved: `archsearch.open(name).resume()` goes
+    on. Raises InputError for bad input, DriverRunning, and RuntimeError where Ray fails.
+    """
+    from archsearch.api.data import data_source
+    from archsearch.api.searching import begin, carried_over, folder_for
+    from archsearch.api.spaces import load_space
+
+    audience = Audience(callbacks=callbacks, progress=progress)
+    source = data_source(data)
+    numbers = {"search.trials": trials, "search.seed": seed}
+    given = {key: value for key, value in numbers.items() if value is not None}
+    loaded: SearchSpace = load_space(space, {**source.overrides, **overrides, **given}, data=source.facts)
+    location = folder_for(loaded, name, None if folder is None else Path(folder))
+    for note in loaded.notes:
+        audience.tell(f"note: {note}")
+    earlier = warm_start.path if isinstance(warm_start, Experiment) else warm_start
+    carried = carried_over(loaded, earlier, audience.tell)
+    if source.arrays is not None:
+        loaded = source.kept_in(location.create().arrays, loaded)
+    ready = begin(
+        loaded,
+        location,
+        name=name,
+        carried=carried,
+        address=address,
+        runtime_env=runtime_env,
+        tracking_uri=tracking_uri,
+        tell=audience.tell,
+    )
+    ready.drive(audience, go_on=f"archsearch.open({location.argument!r}).resume()")
+    return Experiment(location)

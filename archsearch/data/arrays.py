@@ -1,0 +1,248 @@
+"""Images that came as arrays: turned into uint8 pixels, written to a folder, and read from it as a data set.
+
+The folder holds SPLIT-images.npy (uint8, NCHW) and SPLIT-labels.npy (int64) of train and, where they were given, of
+validation and test; and arrays.json, which says the classes, the sizes and each file's SHA-256.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.data.images import ImageSet, Split
+from archsearch.data.splitting import assemble, limited, without_test
+from archsearch.experiment import write_atomically
+from archsearch.experiment.machine import free_memory
+from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.files import open_regular
+from archsearch.space.datasets import ARRAYS, described
+from archsearch.space.settings import DataSettings
+
+TEST_SHARE = 0.15
+SPLITS = ("train", "validation", "test")
+MOST_CHANNELS = 4
+CHUNK = 1024  # images that are converted at once
+LAYOUTS = "(N, height, width), (N, channels, height, width) or (N, height, width, channels), of 1 to 4 channels"
+PIXELS = "whole numbers from 0 to 255, or floating-point numbers from 0 to 1"
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A torch Dataset with a length, or what looks like one: item i is an image and its label."""
+
+    def __len__(self) -> int:
+        """How many items there are."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """(image, label)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrays:
+    """Splits of images; `train` is among them, and labels are indices of `classes`."""
+
+    classes: tuple[str, ...]
+    splits: Mapping[str, Split]
+
+    @property
+    def training_images(self) -> int:
+        """How many images training and validation have together."""
+        count = sum(len(self.splits[name]) for name in ("train", "validation") if name in self.splits)
+        return count if "test" in self.splits else count - max(1, round(TEST_SHARE * len(self.splits["train"])))
+
+    def write(self, folder: Path) -> None:
+        """Writes the arrays to a folder, which is made; arrays.json comes last. Raises OSError."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files: dict[str, str] = {}
+        for name, split in self.splits.items():
+            for kind, array in (("images", split.images), ("labels", split.labels)):
+                buffer = io.BytesIO()
+                np.save(buffer, array, allow_pickle=False)
+                content = buffer.getvalue()
+                files[f"{name}-{kind}.npy"] = hashlib.sha256(content).hexdigest()
+                write_atomically(folder / f"{name}-{kind}.npy", content)
+        document = {
+            "archsearch arrays": 1,
+            "input": list(self.splits["train"].images.shape[1:]),
+            "classes": list(self.classes),
+            "images": self.training_images,
+            "sha256": files,
+        }
+        write_atomically(folder / ARRAYS, json.dumps(document, indent=1))
+
+
+def collect(data: Any) -> Arrays:
+    """The arrays of (images, labels), of a torch Dataset, or of a mapping of `train`, and perhaps `validation` and
+    `test`, to these. Labels are whole numbers or texts; a Dataset's `classes` are its classes' names.
+
+    A Dataset is read once: a random transform is drawn once for all epochs. Raises InputError.
+    """
+    parts = dict(data) if isinstance(data, Mapping) else {"train": data}
+    if "train" not in parts or not set(parts) <= set(SPLITS):
+        problem = f"data of {', '.join(map(repr, parts)) or 'nothing'}"
+        raise refuse(problem, allowed="train, with validation and test or without", file="data")
+    pairs = {name: _pair(part, name) for name, part in parts.items() if part is not None}
+    labels = {name: _labels(given, len(images), name) for name, (images, given) in pairs.items()}
+    kinds = {"text" if array.dtype.kind in "US" else "number" for array in labels.values()}
+    if len(kinds) > 1:
+        raise refuse("labels that are texts in one split and numbers in another", allowed="one of both", file="data")
+    values, indices = np.unique(np.concatenate([labels[name] for name in pairs]), return_inverse=True)
+    classes = tuple(map(str, values.tolist()))
+    names = getattr(parts["train"], "classes", None)
+    if isinstance(names, list | tuple) and values.dtype.kind in "iu" and values[0] >= 0 and values[-1] < len(names):
+        classes, indices = tuple(map(str, names)), values[indices]
+    if len(classes) < 2:
+        raise refuse(f"labels of a single class, {classes[0]}", allowed="two classes or more", file="data")
+    splits, start = {}, 0
+    for name, (images, _) in pairs.items():
+        end = start + len(images)
+        splits[name] = Split(images=images, labels=np.ascontiguousarray(indices[start:end], np.int64))
+        start = end
+    shapes = {name: split.images.shape[1:] for name, split in splits.items()}
+    if len(set(shapes.values())) > 1:
+        raise refuse(f"images of several sizes: {shapes}", allowed="one size (channels, height, width)", file="data")
+    return Arrays(classes=classes, splits=splits)
+
+
+def load(settings: DataSettings) -> ImageSet:
+    """The arrays of the folder `settings.root`, split: what was given is used as it is, and the rest is drawn.
+
+    Raises InputError for files that are missing, damaged, or not those that were written."""
+    root = Path(settings.root)
+    document = described(root)
+    splits = {}
+    for name in SPLITS:
+        if f"{name}-images.npy" in document["sha256"]:
+            images, labels = (_read(root, f"{name}-{kind}.npy", document["sha256"]) for kind in ("images", "labels"))
+            splits[name] = _checked(images, labels, root)
+    classes, train = tuple(document["classes"]), splits["train"]
+    try:
+        if "test" not in splits:
+            test, remaining = without_test(train.labels, TEST_SHARE)
+            splits["test"] = Split(images=train.images[test], labels=train.labels[test])
+            train = Split(images=train.images[remaining], labels=train.labels[remaining])
+        if "validation" not in splits:
+            return assemble(classes, train, splits["test"], settings)
+        used = limited(np.arange(len(train)), train.labels, settings)
+        splits["train"] = Split(images=train.images[used], labels=train.labels[used])
+        return ImageSet.of(name=settings.name, classes=classes, **splits)
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise refuse(str(error), allowed="arrays as archsearch wrote them", file=str(root)) from error
+
+
+def _read(root: Path, name: str, digests: Mapping[str, str]) -> npt.NDArray[Any]:
+    try:
+        with open_regular(root / name) as file:
+            digest = hashlib.sha256()
+            for part in iter(lambda: file.read(2**20), b""):
+                digest.update(part)
+            if digest.hexdigest() != digests.get(name):
+                raise ValueError("it is not the file that arrays.json tells of")
+            file.seek(0)
+            return np.asarray(np.load(file, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise refuse(
+            f"arrays that cannot be read: {error}", hint="give the arrays again", file=str(root / name)
+        ) from None
+
+
+def _checked(images: npt.NDArray[Any], labels: npt.NDArray[Any], root: Path) -> Split:
+    try:
+        return Split(images=images, labels=labels)
+    except ValueError as error:
+        raise refuse(str(error), hint="give the arrays again", file=str(root)) from None
+
+
+def _pair(part: Any, name: str) -> tuple[npt.NDArray[np.uint8], Any]:
+    """(pixels, labels as they were given) of a split."""
+    if isinstance(part, tuple | list) and len(part) == 2:
+        return pixels(part[0], name), part[1]
+    if isinstance(part, Dataset) and not isinstance(part, str | bytes | tuple | list | np.ndarray):
+        return _read_once(part, name)
+    allowed = "(images, labels), a torch Dataset with a length, a data set's name or a folder"
+    raise refuse(f"data of type {type(part).__name__}", allowed=allowed, file=f"data: {name}")
+
+
+def _read_once(dataset: Dataset, name: str) -> tuple[npt.NDArray[np.uint8], list[Any]]:
+    """Every item of a Dataset. Raises InputError where they would take more than half of the free memory."""
+    count = len(dataset)
+    if not count:
+        raise refuse("a Dataset without items", allowed="images with labels", file=f"data: {name}")
+    labels, images = [], np.empty(0, np.uint8)
+    for index in range(count):
+        item = dataset[index]
+        if not isinstance(item, tuple | list) or len(item) != 2:
+            raise refuse(f"item {index} is no pair", allowed="(image, label)", file=f"data: {name}")
+        image = pixels(np.asarray(item[0])[None], f"{name}, item {index}")[0]
+        if index == 0:
+            needed, free = count * image.size, free_memory()
+            if needed > free // 2:
+                raise refuse(
+                    f"{count} images of {'x'.join(map(str, image.shape))} take {needed / 2**30:.1f} GiB; "
+                    f"{free / 2**30:.1f} GiB of memory are free",
+                    allowed=f"half of the free memory, {free / 2**31:.1f} GiB",
+                    hint="a folder of images is read from disk where it is too large: data='DIR'",
+                    file=f"data: {name}",
+                )
+            images = np.empty((count, *image.shape), np.uint8)
+        if image.shape != images.shape[1:]:
+            shapes = f"{image.shape}, not {images.shape[1:]} as the first"
+            raise refuse(f"item {index} is {shapes}", allowed="images of one size", file=f"data: {name}")
+        images[index] = image
+        labels.append(np.asarray(item[1]).item() if not isinstance(item[1], str) else item[1])
+    return images, labels
+
+
+def _labels(labels: Any, count: int, name: str) -> npt.NDArray[Any]:
+    array = np.asarray(labels)
+    if array.dtype.kind == "O":
+        array = np.asarray(array.tolist())
+    if array.dtype.kind not in "iuUS" or array.ndim != 1 or len(array) != count:
+        raise refuse(
+            f"labels are {array.dtype} {array.shape} for {count} images",
+            allowed="one whole number or text for each image",
+            file=f"data: {name}",
+        )
+    return array
+
+
+def pixels(images: Any, name: str) -> npt.NDArray[np.uint8]:
+    """Images as uint8 (N, C, H, W): floating-point pixels times 255, rounded. Raises InputError; `name` is the
+    split."""
+    array, file = np.asarray(images), f"data: {name}"
+    if array.ndim == 3:
+        array = array[:, None]
+    first, last = (array.ndim == 4 and 1 <= array.shape[axis] <= MOST_CHANNELS for axis in (1, 3))
+    if not array.size or array.dtype.kind not in "buif" or not (first or last):
+        raise refuse(f"images are {array.dtype} {np.shape(images)}", allowed=LAYOUTS, file=file)
+    if first and last and array.shape[1] != array.shape[3]:
+        raise refuse(f"images of {np.shape(images)} whose channels may be either axis", allowed=LAYOUTS, file=file)
+    if last and not first:
+        array = array.transpose(0, 3, 1, 2)
+    if array.dtype == np.uint8:
+        return np.ascontiguousarray(array)
+    scale = 255.0 if array.dtype.kind in "bf" else 1.0
+    whole = np.empty(array.shape, np.uint8)
+    for start in range(0, len(array), CHUNK):
+        part = array[start : start + CHUNK]
+        low, high = part.min(), part.max()
+        if not (low >= 0 and high * scale <= 255):
+            raise refuse(
+                f"images are {array.dtype} from {low:g} to {high:g}",
+                allowed=PIXELS,
+                hint="pixels as they are, not normalised: archsearch does that. Other ranges: "
+                "(255 * images / images.max()).astype('uint8')",
+                file=file,
+            )
+        whole[start : start + CHUNK] = np.rint(part * scale)
+    return whole

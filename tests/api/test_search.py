@@ -1,0 +1,129 @@
+"""archsearch.search: its arguments, and a real search from a script without a guard, interrupted and gone on with."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import archsearch
+from archsearch import InputError
+from archsearch.api.driving import Audience
+from archsearch.api.showing.board import Board
+from archsearch.api.showing.notebook import SearchLine, is_notebook
+from tests.api.test_spaces import SMALL
+
+SCRIPT = """
+import json, threading
+import numpy as np
+import archsearch
+
+rng = np.random.default_rng(0)
+labels = np.arange(120) % 3
+images = (40 * labels[:, None, None] + rng.integers(0, 40, (120, 8, 8))).astype(np.uint8)
+space = {
+    "archsearch": 1, "name": "made", "space": {"stages": 1, "depth": {"int": [1, 2]}, "width": {"choice": [4, 8]}},
+    "search": {"early_stopping": {"kind": "none"}}, "training": {"epochs": 1, "precision": "float32"},
+}
+
+class Stops:
+    phases, epochs = [], 0
+    def phase(self, text):
+        self.phases.append(text)
+    def trial(self, trial, metrics):
+        Stops.epochs += metrics is not None
+        if metrics is not None and trial.number == 1:
+            raise KeyboardInterrupt  # as Ctrl-C and a notebook's stop button do
+
+stops = Stops()
+try:
+    archsearch.search(space, data=(images, labels), trials=3, seed=1, callbacks=[stops], training={"batch_size": 16})
+    interrupted = False
+except KeyboardInterrupt:
+    interrupted = True
+before = archsearch.open("made").state
+thread = threading.Thread(target=lambda: archsearch.open("made").resume(progress=False))
+thread.start()
+thread.join()
+made = archsearch.open("made")
+print(json.dumps({
+    "interrupted": interrupted, "before": before, "phases": stops.phases, "epochs": stops.epochs, "state": made.state,
+    "states": made.trials["state"].tolist(), "classes": made.architecture.classes,
+    "batch": made.space.training.batch_size,
+    "data": made.images().digest, "scores": list(made.module()(__import__("torch").zeros(1, 1, 8, 8)).shape),
+}))
+"""
+
+
+def test_a_script_searches_its_arrays_is_interrupted_and_goes_on_in_a_thread(tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["interrupted"]
+    assert told["before"] == "interrupted"
+    assert "archsearch.open('made').resume()" in done.stderr
+    assert told["phases"][:2] == ["loading arrays", "starting Ray"]
+    assert told["epochs"] == 1
+    assert told["state"] == "finished"
+    assert told["states"] == ["finished"] * 3
+    assert (told["classes"], told["batch"], told["scores"]) == (3, 16, [1, 3])
+    assert (tmp_path / "experiments" / "made" / "arrays" / "train-images.npy").is_file()
+    assert (tmp_path / "experiments" / "made" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"data": "nowhere"}, "data is 'nowhere'; allowed: digits, cifar10, fashion_mnist, or a folder"),
+        ({"data": {"name": "digits", "validation": 0}}, "data.validation"),
+        ({"data": (np.zeros((9, 8, 8)), [0] * 8)}, "for 9 images"),
+        ({"trials": 0}, "search.trials"),
+        ({"seed": -1}, "search.seed"),
+        ({"name": "a/b"}, "the name 'a/b'"),
+        ({"callbacks": [print]}, "a callback of type builtin_function_or_method"),
+        ({"warm_start": "nothing"}, "no experiment 'nothing'"),
+        ({"training": {"epochs": 0}}, "training.epochs"),
+        ({"epochs": 3}, "the override 'epochs'"),
+    ],
+)
+def test_only_input_errors_come_of_bad_input_and_nothing_is_written(
+    arguments: dict, message: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message):
+        archsearch.search(SMALL, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_package_is_the_function() -> None:
+    from inspect import signature
+
+    import archsearch.search.session as session
+    from archsearch.api.search import search
+
+    assert archsearch.search.session is session  # type: ignore[attr-defined]
+    assert signature(archsearch.search) == signature(search)
+
+
+def test_a_notebook_sees_one_line_that_is_drawn_anew(monkeypatch) -> None:
+    shown: list[str] = []
+
+    class Handle:
+        def update(self, html: object) -> None:
+            shown.append(html.data)  # type: ignore[attr-defined]
+
+    import IPython.display
+
+    monkeypatch.setattr(IPython.display, "display", lambda html, display_id: shown.append(html.data) or Handle())
+    line = SearchLine(Board(name="<b>", planned=3, epochs=2))
+    line.phase("starting Ray")
+    line.phase("searching")
+    assert len(shown) == 2
+    assert "&lt;b&gt;; searching; 0:00; 0 of 3 trials" in shown[1]
+    assert not is_notebook()
+    assert Audience(progress=False).tell("nothing") is None
