@@ -12,13 +12,9 @@ import statistics
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from archsearch.experiment import Ledger
 from archsearch.experiment.steady import steady
-
-if TYPE_CHECKING:
-    pass
 
 FINALISTS_SHARE = 0.75  # of the wall time, at most, is kept for the finalists
 TAIL, MOST_TAIL = 0.03, 60.0  # of the wall time, seconds: the test, MLflow's last rows and Ray's end
