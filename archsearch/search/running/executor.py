@@ -3,7 +3,7 @@
 Tune schedules one long-lived trainable (a lane) for each trial that may run at once, on the node that lanes.py names;
 in the place of one that dies another is asked for, there or on another node. A lane imports torch and receives the
 images once, then trains trial after trial, some epochs a step. The search's instructions reach it as calls of its
-actor, because Tune's own way to give a worker new work (reusing its actor for another Tune trial) costs 0.2 s a trial.
+actor: a Tune trial for each leg of a trial was built, and takes more code and CPU time (LOG.md, 2026-11-30).
 """
 
 from __future__ import annotations
