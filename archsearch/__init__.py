@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from archsearch.api.experiment import Experiment, open
     from archsearch.api.search import search
     from archsearch.api.spaces import Space, load_space
+    from archsearch.api.training import Trained, train
     from archsearch.architecture.canonical import digest
     from archsearch.architecture.cost import Cost, cost
     from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
@@ -38,6 +39,8 @@ _HOMES = {
     "Stem": "archsearch.architecture.spec",
     "Survival": "archsearch.architecture.spec",
     "build": "archsearch.network",
+    "Trained": "archsearch.api.training",
+    "train": "archsearch.api.training",
     "convert_weights": "archsearch.network.published",
     "cost": "archsearch.architecture.cost",
     "digest": "archsearch.architecture.canonical",
@@ -61,6 +64,7 @@ __all__ = [
     "Stage",
     "Stem",
     "Survival",
+    "Trained",
     "build",
     "convert_weights",
     "cost",
@@ -70,6 +74,7 @@ __all__ = [
     "optuna_study",
     "search",
     "suggest",
+    "train",
     "zoo",
 ]
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from archsearch.reading.errors import refuse
 from archsearch.space.datasets import DataFacts
 from archsearch.space.settings import DataSettings
-from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from archsearch.data.arrays import Arrays
@@ -35,12 +34,12 @@ class DataSource:
             input=(channels, height, width), classes=len(self.arrays.classes), images=self.arrays.training_images
         )
 
-    def kept_in(self, folder: Path, space: SearchSpace) -> SearchSpace:
-        """The space with its data in `folder`, to which the arrays are written; without arrays the space itself."""
+    def kept_in(self, folder: Path, data: DataSettings) -> DataSettings:
+        """The settings with `folder` as the root, to which the arrays are written; without arrays they themselves."""
         if self.arrays is None:
-            return space
+            return data
         self.arrays.write(folder)
-        return replace(space, data=space.data.model_copy(update={"root": str(folder.absolute())}))
+        return data.model_copy(update={"root": str(folder.absolute())})
 
 
 def data_source(data: Any) -> DataSource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def search(
     earlier = warm_start.path if isinstance(warm_start, Experiment) else warm_start
     carried = carried_over(loaded, earlier, audience.tell)
     if source.arrays is not None:
-        loaded = source.kept_in(location.create().arrays, loaded)
+        loaded = replace(loaded, data=source.kept_in(location.create().arrays, loaded.data))
     ready = begin(
         loaded,
         location,

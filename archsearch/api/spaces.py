@@ -80,8 +80,8 @@ def load_space(
         return _as_space(source)
     document = _document(source)
     if isinstance(overrides, Mapping):
-        for key, value in _flat(overrides):
-            document = document.with_value(tuple(key.split(".")), _plain(value), f"{key}={value!r:.60}")
+        for key, value in flat(overrides):
+            document = document.with_value(tuple(key.split(".")), plain(value), f"{key}={value!r:.60}")
     else:
         document = apply(document, overrides)
     return _as_space(space_of(document, data=data))
@@ -98,7 +98,7 @@ def _document(source: SpaceSource) -> Document:
         case SearchSpace():
             return Document(data=source.to_dict(), file=source.file)
         case Mapping():
-            return Document(data=_plain(source), file="space")
+            return Document(data=plain(source), file="space")
         case str() if "\n" in source:
             return read(source)
         case str() | Path():
@@ -107,7 +107,7 @@ def _document(source: SpaceSource) -> Document:
     raise refuse(f"a space of type {type(source).__name__}", allowed=allowed, file="space")
 
 
-def _flat(overrides: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def flat(overrides: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """(dotted key, value) of each override; a group's mapping counts for the keys in it."""
     pairs: list[tuple[str, Any]] = []
     for key, value in overrides.items():
@@ -124,12 +124,12 @@ def _flat(overrides: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return pairs
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The value as YAML would give it: mappings, lists and scalars alone; paths are texts, NumPy's scalars Python's."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
+        return [plain(inner) for inner in value]
     if isinstance(value, Path):
         return str(value)
     return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from archsearch.api.showing.printing import percent, print_json, stdout_to_stderr, tell
+from archsearch.api.showing.printing import percent, print_json, stdout_to_stderr
 from archsearch.cli.dispatch import Failure
 from archsearch.cli.options import Compiled, Json, Network, Set
-from archsearch.experiment import TrainingFolder
-from archsearch.experiment.files import numbered
-from archsearch.reading.errors import refuse
-
-if TYPE_CHECKING:
-    from archsearch.architecture.spec import Architecture
-    from archsearch.data.images import ImageSet
-    from archsearch.space.settings import DataSettings
-    from archsearch.training.run import TrainingRun
-
-TRAINED = Path("trained")
 
 
 def train(
@@ -61,17 +50,23 @@ def train(
         "training.batch_size": ("--batch-size", batch_size),
         "training.learning_rate": ("--learning-rate", learning_rate),
     }
+    from archsearch.api.driving import Audience
     from archsearch.api.networks import architecture_of
+    from archsearch.api.training import folder_for, train_shown
     from archsearch.space.overrides import read_train_settings
 
     settings = read_train_settings(options, sets or [])
     network = architecture_of(arch)
-    folder = _folder(network, settings.data, output)
+    folder = folder_for(network, settings, output)
     with stdout_to_stderr():
+        from archsearch.training.loop import Diverged
         from archsearch.training.run import TrainingRun
 
         run = TrainingRun(settings=settings.training, seed=seed, freeze=freeze, compiled=compiled)
-        result = _train(network, settings.data, run, folder, weights)
+        try:
+            result = train_shown(network, settings, run, folder, Audience(), weights=weights)
+        except Diverged as error:
+            raise Failure(str(error)) from error
     if as_json:
         print_json(result)
         return
@@ -82,54 +77,3 @@ def train(
         print(f"started from {start['file']} ({start['source']}): {start['loaded']} tensors{anew}; "
               f"{result['frozen']['parameters']:,} parameters frozen")  # fmt: skip
     print(f"written to {folder}: model.yaml, weights.safetensors, result.json")
-
-
-def _folder(network: Architecture, settings: DataSettings, output: Path | None) -> Path:
-    """--output, or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet. Raises InputError."""
-    from archsearch.architecture.canonical import digest
-
-    if output is not None:
-        if TrainingFolder(output).result.exists():
-            problem = f"{output} holds a trained network already"
-            raise refuse(problem, allowed="a new folder, or an interrupted one", file="--output")
-        return output
-    name = f"{network.name or digest(network)}-{settings.name}"
-    return next(folder for folder in numbered(TRAINED / name) if not TrainingFolder(folder).result.exists())
-
-
-def _train(
-    network: Architecture, data: DataSettings, run: TrainingRun, folder: Path, weights: Path | None
-) -> dict[str, Any]:
-    from archsearch.architecture.canonical import digest
-    from archsearch.data.datasets import load_images
-
-    images = load_images(data, progress=tell)
-    network = _adapted(network, images)
-    tell(f"training {network.name or digest(network)} in {folder}")
-    from archsearch.api.showing.bars import epochs_shown
-    from archsearch.training.fit import train_architecture
-    from archsearch.training.loop import Diverged
-
-    try:
-        with epochs_shown(run.settings.epochs) as view:
-            return train_architecture(
-                network, images, run, folder, weights=weights, on_epoch=view.epoch, on_step=view.step
-            )
-    except KeyboardInterrupt:
-        tell("archsearch: the same command goes on from the last checkpoint")
-        raise
-    except Diverged as error:
-        raise Failure(str(error)) from error
-
-
-def _adapted(network: Architecture, images: ImageSet) -> Architecture:
-    """The network with the data's image and classes, which a name in the zoo cannot know."""
-    from archsearch.architecture.spec import Architecture
-
-    needed = {"input": list(images.shape), "classes": len(images.classes)}
-    fields = network.to_dict()
-    changed = [f"{field} {fields[field]} -> {value}" for field, value in needed.items() if fields[field] != value]
-    if not changed:
-        return network
-    tell(f"adapted to {images.name}: {', '.join(changed)}")
-    return Architecture.from_dict({**fields, **needed})

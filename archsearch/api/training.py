@@ -1,0 +1,173 @@
+"""One network trained to the end and written down: `archsearch.train`, and the command of that name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from archsearch.api.data import data_source
+from archsearch.api.driving import Audience
+from archsearch.api.networks import architecture_of
+from archsearch.api.spaces import flat, plain
+from archsearch.architecture.canonical import digest
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import TrainingFolder
+from archsearch.experiment.files import numbered
+from archsearch.reading.errors import refuse
+from archsearch.space.overrides import TrainSettings, read_train_settings
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+
+    from archsearch.data.images import ImageSet
+    from archsearch.network.build import Network
+    from archsearch.training.freezing import Freeze
+    from archsearch.training.run import TrainingRun
+
+TRAINED = Path("trained")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained: `result` is what result.json in its folder holds."""
+
+    folder: Path
+    result: dict[str, Any]
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network, with the data's image and classes."""
+        return Architecture.from_yaml(TrainingFolder(self.folder).model_yaml)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """A row for each epoch: loss and accuracy on training and validation images, seconds, learning rate."""
+        import pandas as pd
+
+        return pd.DataFrame(self.result["history"]).set_index("epoch")
+
+    @property
+    def validation_accuracy(self) -> float:
+        """The share of validation images that it gets right after its last epoch."""
+        return float(self.result["validation"]["accuracy"])
+
+    @property
+    def test_accuracy(self) -> float:
+        """The share of test images that it gets right, looked at once."""
+        return float(self.result["test"]["accuracy"])
+
+    def module(self) -> Network:
+        """The trained nn.Module in eval mode: images, divided by 255 and normalised by `result["data"]["mean"]` and
+        `["std"]`, (N, C, H, W) -> scores (N, classes). Raises InputError for damaged weights."""
+        from archsearch.export.origin import with_weights
+
+        file = TrainingFolder(self.folder).weights
+        return with_weights(self.architecture, file.read_bytes(), str(file))
+
+    def weights(self) -> dict[str, Any]:
+        """The trained weights, tensors by their names in the module."""
+        return self.module().state_dict()
+
+    def __repr__(self) -> str:
+        """The name and the accuracies, in a line."""
+        shown = f"{100 * self.validation_accuracy:.2f} % on validation, {100 * self.test_accuracy:.2f} % on test"
+        return f"<Trained {self.result['name'] or self.result['digest']}: {shown}; in {self.folder}>"
+
+
+def train(
+    architecture: str | Path | Architecture,
+    *,
+    data: Any,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    weights: str | Path | None = None,
+    freeze: Freeze = "none",
+    compiled: bool = False,
+    folder: str | Path | None = None,
+    progress: bool | None = None,
+    **overrides: Any,
+) -> Trained:
+    """Trains one network and tests it once, as `archsearch train`; writes model.yaml, weights.safetensors, result.json.
+
+    `architecture` is one, a name of the zoo or a YAML file; it gets the data's image and classes. `data` is what
+    `archsearch.search` takes; `overrides` are `training={"optimizer": "adamw"}` and the like. `weights` is a file to
+    start from, of which `freeze` ("trunk" or "bn") holds a part as it is. `folder` None: the first free of
+    trained/NETWORK-DATA. After KeyboardInterrupt the same call, with the same folder, goes on from its last checkpoint.
+
+    Raises InputError, and RuntimeError for a training that diverged.
+    """
+    source, audience = data_source(data), Audience(progress=progress)
+    values = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    settings = read_train_settings(
+        {
+            **{key: (f"data, {key}", plain(value)) for key, value in source.overrides.items()},
+            **{key: (f"{key}={value!r:.60}", plain(value)) for key, value in flat(overrides)},
+            **{f"training.{name}": (name, plain(value)) for name, value in values.items()},
+        },
+        [],
+    )
+    network = architecture_of(architecture)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise refuse(f"seed is {seed!r:.40}", allowed="a whole number from 0 to 4294967295", file="seed")
+    location = folder_for(network, settings, None if folder is None else Path(folder))
+    settings = settings.model_copy(update={"data": source.kept_in(location / "arrays", settings.data)})
+    start = None if weights is None else Path(weights)
+    from archsearch.training.run import TrainingRun
+
+    run = TrainingRun(settings=settings.training, seed=seed, freeze=freeze, compiled=compiled)
+    return Trained(location, train_shown(network, settings, run, location, audience, weights=start))
+
+
+def train_shown(
+    network: Architecture,
+    settings: TrainSettings,
+    run: TrainingRun,
+    folder: Path,
+    audience: Audience,
+    *,
+    weights: Path | None = None,
+) -> dict[str, Any]:
+    """Trains the network, adapted to the data, in a folder that `folder_for` gave, and shows it; returns what
+    result.json holds. Raises as `archsearch.training.fit.train_architecture`."""
+    from archsearch.api.showing.bars import epochs_shown
+    from archsearch.data.datasets import load_images
+    from archsearch.training.fit import train_architecture
+
+    images = load_images(settings.data, progress=audience.tell)
+    network = _adapted(network, images, audience)
+    audience.tell(f"training {network.name or digest(network)} in {folder}")
+    if audience.progress is False:
+        return train_architecture(network, images, run, folder, weights=weights)
+    try:
+        with epochs_shown(run.settings.epochs) as view:
+            return train_architecture(
+                network, images, run, folder, weights=weights, on_epoch=view.epoch, on_step=view.step
+            )
+    except KeyboardInterrupt:
+        audience.tell("archsearch: the same command goes on from the last checkpoint")
+        raise
+
+
+def folder_for(network: Architecture, settings: TrainSettings, output: Path | None) -> Path:
+    """`output`, or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet. Raises InputError."""
+    if output is not None:
+        if TrainingFolder(output).result.exists():
+            problem = f"{output} holds a trained network already"
+            raise refuse(problem, allowed="a new folder, or an interrupted one", file="--output")
+        return output
+    name = f"{network.name or digest(network)}-{settings.data.name}"
+    return next(folder for folder in numbered(TRAINED / name) if not TrainingFolder(folder).result.exists())
+
+
+def _adapted(network: Architecture, images: ImageSet, audience: Audience) -> Architecture:
+    """The network with the data's image and classes, which a name in the zoo cannot know."""
+    needed = {"input": list(images.shape), "classes": len(images.classes)}
+    fields = network.to_dict()
+    changed = [f"{field} {fields[field]} -> {value}" for field, value in needed.items() if fields[field] != value]
+    if not changed:
+        return network
+    audience.tell(f"adapted to {images.name}: {', '.join(changed)}")
+    return Architecture.from_dict({**fields, **needed})
