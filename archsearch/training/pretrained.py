@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archsearch.experiment.folder import refuse_links_around
 from archsearch.experiment.machine import free_memory
 from archsearch.network import Network
 from archsearch.network.pretrained import load_pretrained
@@ -41,6 +42,7 @@ def read_weights(path: Path) -> WeightsFile:
     """Reads .safetensors, .pth and .pt. Raises InputError for a file that is absent, damaged, or more than tensors."""
     if path.suffix not in (".safetensors", ".pth", ".pt"):
         raise refuse(f"weights with the ending {path.suffix!r}", allowed=KINDS, file=str(path))
+    refuse_links_around(path)
     try:
         data = read_regular(path, min(LARGEST, free_memory() // COPIES))
     except OSError as error:

@@ -73,7 +73,9 @@ def verbs(folder: ExperimentFolder, place: Path) -> list[list[str]]:
         ["status", name], ["resume", name], ["sync", name], ["ui", name], ["report", name, "-o", other],
         ["export", name], ["confirm", name], ["compare", name, name],
         ["run", str(folder.space_yaml), "--dry-run"], ["run", str(folder.space_yaml), "--output", name],
-        ["train", str(folder.best_yaml), "--data", "digits"], ["profile", str(folder.best_yaml)],
+        ["train", str(folder.best_yaml), "--data", "digits"],
+        ["export", "resnet8_cifar", "--weights", str(folder.weights(1)), "--format", "python", "-o", f"{other}.py"],
+        ["profile", str(folder.best_yaml)],
     ]  # fmt: skip
 
 

@@ -415,3 +415,22 @@ def test_a_driver_killed_after_its_last_word_is_completed(
     report = folder.report.stat()
     assert main(["resume", str(folder.path)]) == 0  # nothing is missing: nothing is written
     assert folder.report.stat().st_mtime_ns == report.st_mtime_ns
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "", "search: 1", "training: {epochs: [1]}", "resources: {gpus_per_trial: {a: 1}}"]
+)
+def test_a_space_that_is_none_is_bad_input_for_who_watches(
+    searched: ExperimentFolder, tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = copied(searched, tmp_path)
+    folder.space_yaml.write_text(text)
+    check_words(main(["status", str(folder.path), "--watch"]), capsys.readouterr().err, allowed={2})
+
+
+@pytest.mark.parametrize("text", ['{"rows": [1]}', '{"rows": [null]}', "[]", "{", "[" * 10_000])
+def test_a_confirmation_of_nonsense_is_none(searched: ExperimentFolder, tmp_path: Path, text: str) -> None:
+    folder = copied(searched, tmp_path)
+    folder.confirmation.path.mkdir()
+    folder.confirmation.document.write_text(text)
+    assert read_experiment(folder).confirmed is None

@@ -215,9 +215,9 @@ def _random(ledger: Ledger, notes: Sequence[Event], context: Context) -> tuple[f
 def _confirmed(folder: ExperimentFolder) -> dict[str, Any] | None:
     """What `archsearch confirm` wrote; None where it did not run, or where its file is damaged."""
     with suppress(OSError, ValueError):
-        document = folder.read_json(folder.confirmation.document)
-        if isinstance(document, dict) and isinstance(document.get("rows"), list):
-            return document
+        document: Any = folder.read_json(folder.confirmation.document)
+        if isinstance(document, dict) and isinstance(rows := document.get("rows"), list):
+            return document if all(isinstance(row, dict) for row in rows) else None
     return None
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from archsearch.api.showing.board import Board
 from archsearch.api.showing.live import watching
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.reading.errors import InputError, refuse
 
 EVERY = 0.5  # seconds between two looks
 CHANGES = frozenset({"epoch", "started", "paused", "promoted", "finished", "stopped", "failed", "requeued"})
@@ -45,10 +46,16 @@ def _board(folder: ExperimentFolder, ledger: Ledger) -> Board:
     from archsearch.space.settings import ResourceSettings, TrainingSettings
     from archsearch.space.trainings import read_trainings
 
-    data = read_trainings(read(folder.space_yaml))[0].fixed.data
-    search = SearchSettings.model_validate(data.get("search", {}), strict=False)
-    epochs = TrainingSettings.model_validate(data.get("training", {}), strict=False).epochs
-    gpus = ResourceSettings.model_validate(data.get("resources", {}), strict=False).gpu_share
+    try:
+        data = read_trainings(read(folder.space_yaml))[0].fixed.data
+        search = SearchSettings.model_validate(data.get("search", {}), strict=False)
+        epochs = TrainingSettings.model_validate(data.get("training", {}), strict=False).epochs
+        gpus = ResourceSettings.model_validate(data.get("resources", {}), strict=False).gpu_share
+    except InputError:
+        raise
+    except (AttributeError, ValueError) as error:
+        hint = "archsearch check names each problem"
+        raise refuse("it is no search space", hint=hint, file=str(folder.space_yaml)) from error
     board = Board.of(folder, ledger, search, epochs=epochs, gpus=gpus)
     for trial in board.running:
         if trained := ledger.epochs(trial.number):
