@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from archsearch import __version__
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from tests.cluster.netns import Cluster, Machine, cluster, needs_namespaces
 from tests.faults.invariants import check_gone, check_whole, check_words, ended
@@ -218,7 +219,7 @@ def test_the_working_tree_is_sent_to_nodes_whose_archsearch_is_another(tmp_path:
     with cluster(tmp_path, mark) as machines:
         machines.node(cpus=0)
         worker = machines.node(path=(older,))
-        assert "archsearch 0.1.0 (source " in finish(begin(machines, folder), code=2)
+        assert f"archsearch {__version__} (source " in finish(begin(machines, folder), code=2)
         process = machines.search("resume", str(folder.path), "--address", machines.address, "--runtime-env")
         until(lambda: trains(worker), process)
         finish(process)
