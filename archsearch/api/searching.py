@@ -23,6 +23,7 @@ from archsearch.space.settings import NAME
 from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
+    from archsearch.data.images import ImageSet
     from archsearch.search.proposing.warm_start import Carried
     from archsearch.space.many.survey import Survey
 
@@ -51,17 +52,18 @@ def begin(
     *,
     name: str | None = None,
     carried: Carried | None = None,
+    images: ImageSet | None = None,
     address: str | None = None,
     runtime_env: bool = False,
     tracking_uri: str | None = None,
     tell: Progress,
 ) -> Ready:
-    """Reads the images, makes the experiment in a folder that `folder_for` gave, and returns the search, to be driven.
-    Raises InputError."""
+    """Reads the images, where they are not given, makes the experiment in a folder that `folder_for` gave, and returns
+    the search, to be driven. Raises InputError."""
     refuse_if_unusable(address)
     from archsearch.data.datasets import load_images
 
-    images = load_images(space.data, progress=tell)  # before there is a folder: it may not be there
+    images = images or load_images(space.data, progress=tell)  # before there is a folder: they may not be there
     create(space, folder, name=name or folder.name, carried=carried)
     tell(f"experiment {folder.name} in {folder.path}")
     session = Session(folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, images=images)
@@ -140,14 +142,23 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None) -> Experi
     return folder
 
 
-def carried_over(space: SearchSpace, experiment: str | Path | None, tell: Progress) -> Carried | None:
+def images_to_compare(space: SearchSpace, tell: Progress, *, dry: bool) -> ImageSet | None:
+    """The images of the space, for a warm start to compare; None in a dry run that would have to download them."""
+    from archsearch.data.datasets import load_images
+
+    return None if dry and space.data.name not in ("digits", "folder") else load_images(space.data, progress=tell)
+
+
+def carried_over(
+    space: SearchSpace, experiment: str | Path | None, tell: Progress, *, images: ImageSet | None = None
+) -> Carried | None:
     """The results that a warm start from an experiment carries over, of which the person is told; None without one.
-    Raises InputError."""
+    Raises InputError; also where `images` are not those that the experiment was searched on."""
     if experiment is None:
         return None
     from archsearch.search.proposing.warm_start import carry_over
 
-    carried = carry_over(space, find(experiment))
+    carried = carry_over(space, find(experiment), images)
     for line in carried.lines():
         tell(line)
     return carried

@@ -17,7 +17,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point
 from archsearch.experiment.summary import summarise
 from archsearch.reading.packages import refuse_without
-from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
+from archsearch.search.agreement import KEY, images_record, refuse_if_changed, refuse_other_images, set_trials
 from archsearch.search.deciding.failures import commonest
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.weights import KeptWeights
@@ -129,7 +129,12 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
 
     observer.phase(f"loading {space.data.name}")
     images = session.images or load_images(space.data)
-    ledger.begin({"data": images.digest, **circumstances()})
+    if ledger.last_session() is not None:
+        hint = "put the images back, or name their folder: --root DIR; `archsearch resume --force` goes on all the same"
+        note = refuse_other_images(ledger, images, hint=hint, file=space.data.root, force=session.force)
+        if note:
+            observer.phase(f"note: {note}")
+    ledger.begin({**images_record(images), **circumstances()})
     with _ends(session, ledger, observer), _terminable():
         observer.phase("starting Ray")
         prepare(session.address)

@@ -41,7 +41,7 @@ def run(
 
     Ctrl-C saves and leaves (exit code 3); `archsearch resume` goes on. A second Ctrl-C leaves at once.
     """
-    from archsearch.api.searching import begin, carried_over, dry_run, folder_for
+    from archsearch.api.searching import begin, carried_over, dry_run, folder_for, images_to_compare
     from archsearch.cli.driving import drive_and_show
     from archsearch.space.loading import load_space
 
@@ -52,7 +52,8 @@ def run(
     folder = folder_for(loaded, name, output)
     for note in loaded.notes:
         tell(f"note: {note}")
-    carried = carried_over(loaded, warm_start, tell)
+    images = None if warm_start is None else images_to_compare(loaded, tell, dry=rehearse)
+    carried = carried_over(loaded, warm_start, tell, images=images)
     if rehearse:
         document, survey = dry_run(loaded, folder)
         among = "all of them" if survey.whole else f"{survey.looked:,} random ones"
@@ -66,6 +67,7 @@ def run(
         folder,
         name=name,
         carried=carried,
+        images=images,
         address=address,
         runtime_env=runtime_env,
         tracking_uri=tracking_uri,

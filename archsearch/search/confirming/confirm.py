@@ -21,6 +21,7 @@ from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.records import spell
 from archsearch.reading.errors import refuse
+from archsearch.search.agreement import refuse_other_images
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
 from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run, Slots, slots
@@ -89,6 +90,9 @@ def confirm(plan: Plan, images: ImageSet, observer: ConfirmationObserver) -> dic
         plan.files.path.mkdir(mode=0o700, exist_ok=True)
         space = load_space(plan.folder.space_yaml, root_overrides(plan.root))
         with Ledger.open(plan.folder.ledger) as ledger:
+            hint = "put the images back, or name their folder: --root DIR"
+            if note := refuse_other_images(ledger, images, hint=hint, file=space.data.root):
+                observer.phase(f"note: {note}")
             work = _Confirmation(plan=plan, space=space, ledger=ledger, images=images, observer=observer)
             return work.run()
 

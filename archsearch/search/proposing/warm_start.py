@@ -11,18 +11,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.records import TrialState
 from archsearch.reading.errors import refuse
+from archsearch.search.agreement import refuse_other_images
 from archsearch.search.proposing.records import TrainedCandidate
 from archsearch.space.loading import load_space
 from archsearch.space.many.encoding import encode
 from archsearch.space.many.grid import Grid
 from archsearch.space.space import SearchSpace
+
+if TYPE_CHECKING:
+    from archsearch.data.images import ImageSet
 
 KIND = "warm_start"  # of the ledger's note
 LEARNT = (TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED)
@@ -60,8 +64,9 @@ class Carried:
         }
 
 
-def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
-    """What an earlier experiment knows of the networks of `space`.
+def carry_over(space: SearchSpace, folder: ExperimentFolder, images: ImageSet | None = None) -> Carried:
+    """What an earlier experiment knows of the networks of `space`, whose `images` must be the ones it was searched on;
+    without them the settings that name them are compared.
 
     Raises InputError for an experiment without results or of other data.
     """
@@ -73,7 +78,13 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
             file="--warm-start",
         )
     grid, results, dropped, within = Grid(space.every_parameter), list[TrainedCandidate](), Counter[str](), 0
+    notes = list[str]()
+    if images is None and before.data != space.data:
+        notes.append("the data settings differ: whether the images are the same is found out when the search begins")
     with Ledger.read(folder.ledger) as ledger:
+        if images is not None:
+            hint = "leave --warm-start out, or name the same images, with the same data settings"
+            notes += filter(None, [refuse_other_images(ledger, images, hint=hint, file="--warm-start")])
         curves: dict[int, dict[int, float]] = {}
         for epoch in ledger.epochs():
             score = epoch.metrics.get("validation_accuracy")
@@ -95,13 +106,13 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder) -> Carried:
         results.append(TrainedCandidate(choices=grid.choices(row), costs=price.to_dict(), curve=curves[trial.number]))
     varied = {*before.trainings.varied, *space.trainings.varied}
     same_recipe = before.training.model_dump(exclude=varied) == space.training.model_dump(exclude=varied)
-    notes = () if same_recipe else ("the recipe has changed, so scores may have shifted",)
+    notes += [] if same_recipe else ["the recipe has changed, so scores may have shifted"]
     return Carried(
         source=folder.name,
         results=tuple(results),
         within_budget=within,
         dropped=dict(dropped.most_common()),
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
