@@ -20,6 +20,7 @@ from archsearch.search.running.interrupts import interruptible
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
+from archsearch.tracking import refuse_unusable_store
 
 
 def confirm(
@@ -40,6 +41,8 @@ def confirm(
     Raises as `archsearch.search.confirming.confirm.confirm`; after Ctrl-C the same call goes on.
     """
     confirmation.refuse_unfinished(folder)
+    if random:
+        refuse_unusable_store(tracking_uri)
     space = load_space(folder.space_yaml, root_overrides(root))
     plan = confirmation.Plan(
         folder=folder,

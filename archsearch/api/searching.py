@@ -21,6 +21,7 @@ from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.settings import NAME
 from archsearch.space.space import SearchSpace
+from archsearch.tracking import refuse_unusable_store
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
@@ -61,6 +62,7 @@ def begin(
     """Reads the images, where they are not given, makes the experiment in a folder that `folder_for` gave, and returns
     the search, to be driven. Raises InputError."""
     refuse_if_unusable(address)
+    refuse_unusable_store(tracking_uri)
     from archsearch.data.datasets import load_images
 
     images = images or load_images(space.data, progress=tell)  # before there is a folder: they may not be there
@@ -91,6 +93,7 @@ def go_on(
         _complete(folder, tracking_uri, tell)
         return None
     refuse_if_unusable(address)
+    refuse_unusable_store(tracking_uri)
     overrides = [f"search.trials={trials}"] if trials is not None else []
     space = load_space(folder.space_yaml, [*root_overrides(root), *overrides])
     if finished and (space.search.epochs is not None or space.search.wall_time is not None):

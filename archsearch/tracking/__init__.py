@@ -1,5 +1,6 @@
 """MLflow follows the ledger, in a process of its own. No other room imports MLflow."""
 
+from archsearch.tracking.address import refuse_unusable_store
 from archsearch.tracking.catching_up import Sent, backlog, sync
 from archsearch.tracking.follower import BeingSent, TrackingError, follow
 from archsearch.tracking.launcher import drain, start_follower
@@ -17,6 +18,7 @@ __all__ = [
     "drain",
     "follow",
     "page_of",
+    "refuse_unusable_store",
     "register",
     "resolve_tracking_uri",
     "serve",
