@@ -1,5 +1,4 @@
-"""Whether an experiment's space.yaml still has the settings, and its data the images, that its search began with. The
-ledger keeps that text, and the images' digest.
+"""Whether an experiment's space.yaml still has the settings that its search began with. The ledger keeps that text.
 
 A search that goes on under other settings is another search: what was learned so far may not hold for it.
 """
@@ -8,15 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.document import Loc, shorten
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.reading.yaml import read, write
-
-if TYPE_CHECKING:
-    from archsearch.data.images import ImageSet
 
 KEY = "space_yaml"  # of the ledger's meta, and of the note
 KIND = "space_changed"
@@ -79,36 +75,6 @@ def set_trials(folder: ExperimentFolder, ledger: Ledger, trials: int) -> None:
     if before != trials:
         difference = f"search.trials: {'nothing' if before is None else before} -> {trials}"
         ledger.note(KIND, {"differences": [difference], "trials": trials, KEY: text})
-
-
-def images_record(images: ImageSet) -> dict[str, Any]:
-    """What the ledger keeps of a session's images. Those that are read from disk have a digest of another kind."""
-    from archsearch.data.streaming import StreamedImages
-
-    return {"data": images.digest, **({"streamed": True} if isinstance(images, StreamedImages) else {})}
-
-
-def refuse_other_images(ledger: Ledger, images: ImageSet, *, hint: str, file: str, force: bool = False) -> str:
-    """Compares classes, images, labels and splits with those of the ledger's last session, by their digest.
-
-    Returns a message for a person where they cannot be compared, or where they differ and `force` is given; otherwise
-    an empty text. Raises InputError, with the hint and the file, where they differ.
-    """
-    sessions = [event.data for event in ledger.events_of("began") if event.data.get("data")]
-    if not sessions:
-        return "the ledger does not name its images; whether these are the same data is not checked"
-    recorded, record = sessions[-1], images_record(images)
-    if recorded["data"] == record["data"]:
-        return ""
-    if bool(recorded.get("streamed")) != ("streamed" in record):
-        return "images in memory and on disk are not compared; whether these are the same data is not checked"
-    counts = f"{len(images.train)} train, {len(images.validation)} validation, {len(images.test)} test"
-    message = f"other images, labels or splits than before: digest {recorded['data']} -> {record['data']} ({counts})"
-    if force:
-        return message
-    raise refuse(
-        message, allowed="the data of the experiment: scores on other images do not compare", hint=hint, file=file
-    )
 
 
 def trials_in_file(folder: ExperimentFolder) -> int | None:

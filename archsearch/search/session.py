@@ -14,10 +14,11 @@ from subprocess import Popen
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from archsearch.architecture.spec import Architecture
+from archsearch.data.recorded import images_record, refuse_other_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point
 from archsearch.experiment.summary import summarise
 from archsearch.reading.packages import refuse_without
-from archsearch.search.agreement import KEY, images_record, refuse_if_changed, refuse_other_images, set_trials
+from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
 from archsearch.search.deciding.failures import commonest
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.weights import KeptWeights

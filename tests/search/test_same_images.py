@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from archsearch.data.images import ImageSet, Split
+from archsearch.data.recorded import images_record, refuse_other_images
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import InputError
-from archsearch.search.agreement import images_record, refuse_other_images
 from archsearch.search.confirming.confirm import Plan, confirm
 from archsearch.search.proposing.warm_start import carry_over
 from archsearch.search.session import Session, _search

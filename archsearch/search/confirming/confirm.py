@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archsearch.analysis.intervals import CONFIDENCE
+from archsearch.data.recorded import refuse_other_images
 from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.records import spell
 from archsearch.reading.errors import refuse
-from archsearch.search.agreement import refuse_other_images
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
 from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run, Slots, slots

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
+from archsearch.data.recorded import refuse_other_images
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.records import TrialState
 from archsearch.reading.errors import refuse
-from archsearch.search.agreement import refuse_other_images
 from archsearch.search.proposing.records import TrainedCandidate
 from archsearch.space.loading import load_space
 from archsearch.space.many.encoding import encode

@@ -1,0 +1,38 @@
+"""Whether images are those that an experiment was searched on: its ledger keeps the digest of each session's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archsearch.data.images import ImageSet
+from archsearch.data.streaming import StreamedImages
+from archsearch.experiment import Ledger
+from archsearch.reading.errors import refuse
+
+
+def images_record(images: ImageSet) -> dict[str, Any]:
+    """What the ledger keeps of a session's images. Those that are read from disk have a digest of another kind."""
+    return {"data": images.digest, **({"streamed": True} if isinstance(images, StreamedImages) else {})}
+
+
+def refuse_other_images(ledger: Ledger, images: ImageSet, *, hint: str, file: str, force: bool = False) -> str:
+    """Compares classes, images, labels and splits with those of the ledger's last session, by their digest.
+
+    Returns a message for a person where they cannot be compared, or where they differ and `force` is given; otherwise
+    an empty text. Raises InputError, with the hint and the file, where they differ.
+    """
+    sessions = [event.data for event in ledger.events_of("began") if event.data.get("data")]
+    if not sessions:
+        return "the ledger does not name its images; whether these are the same data is not checked"
+    recorded, record = sessions[-1], images_record(images)
+    if recorded["data"] == record["data"]:
+        return ""
+    if bool(recorded.get("streamed")) != ("streamed" in record):
+        return "images in memory and on disk are not compared; whether these are the same data is not checked"
+    counts = f"{len(images.train)} train, {len(images.validation)} validation, {len(images.test)} test"
+    message = f"other images, labels or splits than before: digest {recorded['data']} -> {record['data']} ({counts})"
+    if force:
+        return message
+    raise refuse(
+        message, allowed="the data of the experiment: scores on other images do not compare", hint=hint, file=file
+    )
