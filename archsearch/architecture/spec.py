@@ -7,6 +7,8 @@ it (see plan.py). Every field's description is also the text of the search-space
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -231,10 +233,13 @@ class Architecture(StrictModel):
 
     @classmethod
     def from_yaml(cls, source: str | Path) -> Self:
-        """Reads a file (Path) or a text (str). Raises InputError with file, line and column."""
+        """Reads a file (a Path, or a str that names an existing file or ends in .yaml or .yml), or else a text. Raises
+        InputError with file, line and column."""
         from archsearch.reading.validation import validate
         from archsearch.reading.yaml import read
 
+        if isinstance(source, str) and (os.path.isfile(source) or re.fullmatch(r".+\.ya?ml", source)):  # noqa: PTH113, Path raises for a long text
+            source = Path(source)
         return validate(cls, read(source))
 
     def to_dict(self) -> dict[str, Any]:
