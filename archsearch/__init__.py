@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from archsearch import zoo
+    from archsearch import samplers, zoo
     from archsearch.api.experiment import Experiment, open
     from archsearch.api.search import search
     from archsearch.api.spaces import Space, load_space
@@ -45,6 +45,7 @@ _HOMES = {
     "cost": "archsearch.architecture.cost",
     "digest": "archsearch.architecture.canonical",
     "optuna_study": "archsearch.study.storage",
+    "samplers": "archsearch.samplers",
     "search": "archsearch.search",
     "suggest": "archsearch.study.distributions",
     "load_space": "archsearch.api.spaces",
@@ -72,6 +73,7 @@ __all__ = [
     "load_space",
     "open",
     "optuna_study",
+    "samplers",
     "search",
     "suggest",
     "train",
@@ -82,7 +84,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'archsearch' has no attribute {name!r}")
-    if name in ("search", "zoo"):  # packages; archsearch.search can be called
+    if name in ("samplers", "search", "zoo"):  # modules; archsearch.search can be called
         return import_module(f"archsearch.{name}")
     return getattr(import_module(_HOMES[name]), name)
 

@@ -35,7 +35,12 @@ LANDINGS = {
 }
 HOMES = {
     "ray": {"search/running"},
-    "optuna": {"study", "api/experiment.py", "search/proposing/samplers/optuna_adaptor.py"},
+    "optuna": {
+        "study",
+        "api/experiment.py",
+        "search/proposing/samplers/faces.py",
+        "search/proposing/samplers/optuna_adaptor.py",
+    },
     "mlflow": {"tracking"},
     "torch": {"network", "training", "export", "search/running/worker.py"},
     "torchvision": {"training", "data/download.py"},

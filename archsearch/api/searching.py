@@ -15,6 +15,7 @@ from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError, refuse
+from archsearch.search.proposing.samplers.registry import sampler_for
 from archsearch.search.running.address import refuse_if_unusable
 from archsearch.search.session import Session, complete, create
 from archsearch.space.loading import load_space
@@ -63,6 +64,7 @@ def begin(
     the search, to be driven. Raises InputError."""
     refuse_if_unusable(address)
     refuse_unusable_store(tracking_uri)
+    sampler_for(space.search)
     from archsearch.data.datasets import load_images
 
     images = images or load_images(space.data, progress=tell)  # before there is a folder: they may not be there
@@ -96,6 +98,7 @@ def go_on(
     refuse_unusable_store(tracking_uri)
     overrides = [f"search.trials={trials}"] if trials is not None else []
     space = load_space(folder.space_yaml, [*root_overrides(root), *overrides])
+    sampler_for(space.search)
     if finished and (space.search.epochs is not None or space.search.wall_time is not None):
         tell("note: search.epochs and search.wall_time hold as before, for all sessions together")
     session = Session(

@@ -17,6 +17,13 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Sets a word of the file, as training.epochs=3; may be repeated."),
 ]
+AllowSampler = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE:CLASS",
+        help="A sampler that the file names may be imported, which runs its module's code; may be repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON on stdout, an architecture a line.")]
 Address = Annotated[

@@ -57,7 +57,7 @@ def rung_epochs(grace: int, reduction: int, epochs: int) -> tuple[int, ...]:
 Objective = Literal["accuracy", "flops", "params", "macs", "activations", "memory"]
 
 
-SamplerName = Literal["auto", "random", "tpe", "evolution", "local_search", "nsga2", "bayes"]
+SamplerName = Literal["auto", "random", "evolution", "local_search", "bayes", "tpe", "nsga2", "nsga3", "gp", "cmaes"]
 
 
 def _most_accurate() -> dict[Objective, Literal["max", "min"]]:
@@ -83,10 +83,11 @@ class SearchSettings(StrictModel):
     )
     sampler: SamplerName | OptunaSampler = Field(
         "auto",
-        description="Who proposes: random (every network within the budget as likely as any other), tpe (Bergstra "
-        "2011), evolution (regularised, Real 2019), local_search (White 2021), nsga2 (Deb 2002), bayes (a Gaussian "
-        "process over choices and exact costs), auto (bayes; nsga2 for several objectives), or any of Optuna's: "
-        "{optuna: optuna.samplers:CmaEsSampler}.",
+        description="Who proposes: random (every network within the budget as likely as any other), evolution "
+        "(regularised, Real 2019), local_search (White 2021), bayes (a Gaussian process over choices and exact costs), "
+        "auto (bayes, with several objectives too); of Optuna's tpe (Bergstra 2011), nsga2 (Deb 2002), nsga3, gp and "
+        "cmaes, or any by its class: {optuna: optuna.samplers:QMCSampler}. A class of another module needs "
+        "--allow-sampler on the command line, for importing it runs code.",
     )
     trials: int = Field(24, ge=1, le=1_000_000, description="Trials in all.")
     epochs: int | None = Field(

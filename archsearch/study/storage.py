@@ -21,7 +21,7 @@ from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
 from archsearch.study.trials import Translation, duplicate
 
-STUDY = 0  # the id of the only study that a storage holds
+STUDY = 1  # the id of the only study that a storage holds
 SCORE = "validation_accuracy"
 
 
@@ -32,13 +32,20 @@ def optuna_study(experiment: str | Path | ExperimentFolder) -> optuna.Study:
     Visualisation, importance, `trials_dataframe` and `best_trial` work as on any study. Raises InputError where there
     is no such experiment, and for whatever would write.
     """
-    folder = experiment if isinstance(experiment, ExperimentFolder) else find(experiment)
-    return study_over(folder, _space(folder))
+    return _study(storage_of(experiment if isinstance(experiment, ExperimentFolder) else find(experiment)))
 
 
 def study_over(folder: ExperimentFolder, space: SearchSpace, sampler: BaseSampler | None = None) -> optuna.Study:
     """The study of an experiment whose space is at hand."""
-    storage = LedgerStorage(folder, space)
+    return _study(LedgerStorage(folder, space), sampler)
+
+
+def storage_of(folder: ExperimentFolder) -> LedgerStorage:
+    """The storage of an experiment. Raises InputError where it cannot be read."""
+    return LedgerStorage(folder, _space(folder))
+
+
+def _study(storage: LedgerStorage, sampler: BaseSampler | None = None) -> optuna.Study:
     return optuna.load_study(study_name=storage.get_study_name_from_id(STUDY), storage=storage, sampler=sampler)
 
 

@@ -69,7 +69,7 @@ def serve(
     address, path = _address(uri, host, port), _path(folder, uri) or "/#/experiments"
     if uri.startswith(("http://", "https://")):
         return View(url=address + path, process=None)
-    _check_address(host, port)
+    check_address(host, port, "MLflow")
     database = database_path(uri)
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)
@@ -118,14 +118,16 @@ def _address(uri: str, host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-def _check_address(host: str, port: int) -> None:
+def check_address(host: str, port: int, pages: str) -> None:
+    """Raises InputError for an address that is not loopback, since whoever reaches it sees these pages, and for a port
+    in use."""
     try:
         local = host == "localhost" or ip_address(host).is_loopback
     except ValueError:
         local = False
     if not local:
         raise refuse(
-            f"MLflow would be open to everybody on {host}: it asks for no password",
+            f"{pages} would be open to everybody on {host}: it asks for no password",
             allowed="a loopback address, such as 127.0.0.1",
             hint="reach it through an SSH tunnel",
             file="--host",

@@ -9,7 +9,7 @@ import typer
 
 from archsearch.api.showing.printing import tell
 from archsearch.cli.dispatch import DONE
-from archsearch.cli.options import Address, Experiment, Json, Root, RuntimeEnv, TrackingUri
+from archsearch.cli.options import Address, AllowSampler, Experiment, Json, Root, RuntimeEnv, TrackingUri
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import find
 from archsearch.experiment.summary import summarise
@@ -26,6 +26,7 @@ def resume(
         bool, typer.Option("--force", help="Though its space.yaml was changed; the ledger notes the difference.")
     ] = False,
     root: Root = None,
+    allow_sampler: AllowSampler = None,
     address: Address = None,
     runtime_env: RuntimeEnv = False,
     tracking_uri: TrackingUri = None,
@@ -34,7 +35,9 @@ def resume(
     """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished goes on with more --trials."""
     from archsearch.api.searching import go_on
     from archsearch.cli.driving import drive_and_show
+    from archsearch.search.proposing.samplers.registry import allow
 
+    allow(allow_sampler or ())
     folder = find(experiment)
     search = go_on(
         folder,

@@ -9,7 +9,7 @@ import typer
 
 from archsearch.api.showing.printing import percent, print_json, short, table, tell
 from archsearch.cli.dispatch import DONE
-from archsearch.cli.options import Address, Json, RuntimeEnv, Set, SpaceFile, TrackingUri
+from archsearch.cli.options import Address, AllowSampler, Json, RuntimeEnv, Set, SpaceFile, TrackingUri
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
@@ -31,6 +31,7 @@ def run(
         ),
     ] = None,
     sets: Set = None,
+    allow_sampler: AllowSampler = None,
     address: Address = None,
     runtime_env: RuntimeEnv = False,
     tracking_uri: TrackingUri = None,
@@ -43,8 +44,10 @@ def run(
     """
     from archsearch.api.searching import begin, carried_over, dry_run, folder_for, images_to_compare
     from archsearch.cli.driving import drive_and_show
+    from archsearch.search.proposing.samplers.registry import allow
     from archsearch.space.loading import load_space
 
+    allow(allow_sampler or ())
     overrides = list(sets or ())
     overrides += [f"search.trials={trials}"] if trials is not None else []
     overrides += [f"search.seed={seed}"] if seed is not None else []

@@ -1,4 +1,4 @@
-"""`archsearch ui`: MLflow's pages on this machine."""
+"""`archsearch ui`: MLflow's pages, or Optuna's, on this machine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from archsearch.api.showing.printing import tell
 from archsearch.cli.dispatch import DONE, FAILED, Failure
 from archsearch.cli.options import OptionalExperiment, TrackingUri
 from archsearch.experiment import ExperimentFolder, find
+from archsearch.reading.errors import refuse
 from archsearch.search.running.interrupts import interruptible
 
 
@@ -19,10 +20,13 @@ def ui(
     experiment: OptionalExperiment = None,
     *,
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Where it listens.")] = 5000,
-    host: Annotated[str, typer.Option(help="A loopback address: MLflow asks nobody for a password.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="A loopback address: nobody is asked for a password.")] = "127.0.0.1",
     tracking_uri: TrackingUri = None,
+    optuna: Annotated[bool, typer.Option("--optuna", help="Optuna's dashboard of the experiment instead.")] = False,
 ) -> int:
     """Opens MLflow's pages at an experiment, or at all of them, until Ctrl-C."""
+    if optuna:
+        return _optuna(experiment, host, port)
     from archsearch.tracking import serve
 
     folder = find(experiment) if experiment is not None else None
@@ -41,6 +45,24 @@ def ui(
                 return DONE if view.wait() == 0 else FAILED
     except KeyboardInterrupt:
         return DONE
+
+
+def _optuna(experiment: str | None, host: str, port: int) -> int:
+    from archsearch.tracking.ui import check_address
+
+    if experiment is None:
+        raise refuse("--optuna without an experiment", allowed="archsearch ui EXPERIMENT --optuna", file="EXPERIMENT")
+    folder = find(experiment)
+    check_address(host, port, "Optuna's dashboard")
+    from archsearch.study.dashboard import address, dashboard
+
+    try:
+        with interruptible(signal.SIGINT, signal.SIGTERM), dashboard(folder, host, port) as server:
+            print(address(server), flush=True)
+            server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    return DONE
 
 
 def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:

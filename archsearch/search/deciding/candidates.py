@@ -8,6 +8,7 @@ from archsearch.search.deciding.gate import Gate
 from archsearch.search.deciding.messages import LatencyFailed, LatencyMeasured, Measure
 from archsearch.search.deciding.observer import Observer
 from archsearch.search.proposing.proposals import Candidate, Proposals
+from archsearch.search.proposing.samplers import Sampler
 from archsearch.search.proposing.warm_start import carried_results
 from archsearch.space.space import SearchSpace
 
@@ -24,6 +25,11 @@ class Candidates:
         self._gate.teach(self._proposals.feasible)
         self._proposals.prepare()
         self._exhausted = False
+
+    @property
+    def sampler(self) -> Sampler:
+        """The sampler that chooses."""
+        return self._proposals.sampler
 
     @property
     def pending(self) -> int:

@@ -42,6 +42,7 @@ from archsearch.search.deciding.states import States
 from archsearch.search.deciding.testing import FinalTest
 from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.proposing.proposals import Candidate, derived_seed
+from archsearch.search.proposing.samplers.faces import with_face
 from archsearch.space.space import SearchSpace
 from archsearch.study.storage import study_over
 
@@ -67,8 +68,9 @@ class Search:
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, "the driver was started anew")
         self._candidates = Candidates(self.space, self.ledger, self.observer)
-        self.study = study_over(self.folder, self.space)
-        """The trials as Optuna's: a reading of the ledger, as every other."""
+        sampler = with_face(self._candidates.sampler, self.space)
+        self.study = study_over(self.folder, self.space, sampler)
+        """The trials as Optuna's, a reading of the ledger as every other; with the sampler that proposes, if ours."""
         self._weights = KeptWeights(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
         self._states = States(self.folder, self.ledger)

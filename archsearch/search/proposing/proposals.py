@@ -19,7 +19,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment.records import Epoch, Trial, TrialState
 from archsearch.search.proposing.records import Records, TrainedCandidate
-from archsearch.search.proposing.samplers.registry import sampler_of
+from archsearch.search.proposing.samplers.registry import sampler_for
 from archsearch.space.budget import Price
 from archsearch.space.choices import RecordedChoices
 from archsearch.space.many.columns import IntArray
@@ -70,14 +70,10 @@ class Proposals:
         self._space = space
         self._threads = ThreadpoolController()  # finding the libraries takes milliseconds
         self.feasible = Feasible(space, seed=derived_seed(space.search.seed, "candidates"))
-        sampler = space.search.sampler
-        objectives = tuple(space.search.objectives)
-        self._sampler = sampler_of(
-            sampler if isinstance(sampler, str) else sampler.to_dict(), objectives=len(objectives)
-        )
+        self.sampler = sampler_for(space.search)
         self._records = Records(
             columns=len(self.feasible.columns),
-            objectives=objectives,
+            objectives=tuple(space.search.objectives),
             rungs=space.search.early_stopping.rungs(space.training.epochs),
             full=space.training.epochs,
         )
@@ -110,7 +106,7 @@ class Proposals:
             else:
                 # The trials have the cores: several threads of linear algebra would wait for one another.
                 with self._threads.limit(limits=1):
-                    row = self._sampler.propose(self._records.history(), self.feasible, rng)
+                    row = self.sampler.propose(self._records.history(), self.feasible, rng)
             if row is None:
                 break
             self.feasible.use(row)
@@ -129,7 +125,7 @@ class Proposals:
 
     def prepare(self) -> None:
         """Counts the candidates that the first proposals choose from, while the workers still start."""
-        self.feasible.prepare(getattr(self._sampler, "uniform", 1))
+        self.feasible.prepare(getattr(self.sampler, "uniform", 1))
 
     def refuse(self, digest: str) -> None:
         """The network of this digest is not proposed, with whatever training."""

@@ -8,9 +8,7 @@ from archsearch.search.proposing.samplers.bayes import Bayes, _ranked
 from archsearch.search.proposing.samplers.evolution import Evolution
 from archsearch.search.proposing.samplers.finals import Finals
 from archsearch.search.proposing.samplers.local_search import LocalSearch
-from archsearch.search.proposing.samplers.nsga2 import Nsga2
 from archsearch.search.proposing.samplers.ranking import order
-from archsearch.search.proposing.samplers.tpe import Tpe
 from archsearch.space.many.columns import Column
 from benchmarks.finite_field import FiniteField
 from tests.search.samplers.small import NAMES, space
@@ -66,61 +64,6 @@ def test_local_search_goes_round_the_best_then_round_the_next_best() -> None:
         field.use(row)
     row = LocalSearch().propose(history, field, np.random.default_rng(99))
     assert row is not None and is_near(field, row, history.codes[ranked[1]])
-
-
-def test_tpe_takes_what_the_good_ones_share() -> None:
-    field, history = drawn(60)
-    link, width = NAMES.index("link"), NAMES.index("width")
-    dense = history.codes[:, link] == 2
-    history.scores[:] = np.where(dense, 0.9, 0.5)[:, None] + 0.001 * history.codes[:, :1]
-    rows = [Tpe().propose(history, field, np.random.default_rng(seed)) for seed in range(5)]
-    assert all(row is not None and row[link] == 2 and row[width] == -1 for row in rows)
-
-
-def test_tpe_does_not_take_the_budgets_preference_for_a_good_value() -> None:
-    """Where nearly all that is left is dense, and the scores say nothing of the link, dense is not preferred for that:
-    what differs in score decides."""
-    field, history = drawn(60)
-    link, depth = NAMES.index("link"), NAMES.index("stage1.depth")
-    history.scores[:] = np.where(history.codes[:, depth] == 2, 0.9, 0.5)[:, None]
-    field.left &= (field.codes[:, link] == 2) | (field.codes[:, depth] == 2)
-    rows = [Tpe().propose(history, field, np.random.default_rng(seed)) for seed in range(5)]
-    assert all(row is not None and row[depth] == 2 for row in rows)
-
-
-def test_nsga2_takes_its_parents_from_the_front() -> None:
-    """One value is on the front alone, and children of the front have it unless they mutate."""
-    field, history = drawn(80)
-    activation = NAMES.index("activation")
-    pre = history.codes[:, activation] == 1
-    scores = np.random.default_rng(0).random((80, 2)) + np.where(pre, 2.0, 0.0)[:, None]
-    seen = History(history.codes, scores, history.epochs, 9)
-    rows = [Nsga2(population=15).propose(seen, field, np.random.default_rng(seed)) for seed in range(30)]
-    assert np.mean([row is not None and row[activation] == 1 for row in rows]) > 0.75
-
-
-def test_the_values_of_an_unordered_choice_lend_each_other_nothing() -> None:
-    """Along an ordered column of three values or more what is good makes its neighbours good, and nowhere else."""
-    columns = [column("kernel", 4), column("link", 4, ordered=False), column("depth", 2)]
-    codes, prior = np.zeros((8, 3), np.int32), np.full((3, 5), 0.25)
-    kernel, link, depth = Tpe()._density(codes, prior, columns)
-    assert kernel[0] > kernel[1] > kernel[2] > kernel[3]
-    assert link[0] > 4 * link[1] and link[1] == link[2] == link[3] == depth[1]
-    exact = Tpe(smoothing=0)._density(codes, prior, columns)
-    assert exact[0, :4].tolist() == exact[1, :4].tolist() == link[:4].tolist()
-
-
-class LastQuantile:
-    """A generator whose every number is the largest below 1."""
-
-    def random(self, shape: tuple[int, int]) -> np.ndarray:
-        return np.full(shape, 1 - 2**-53)
-
-
-def test_tpe_draws_no_value_that_a_column_does_not_have() -> None:
-    columns = [column("few", 2), column("many", 6)]
-    density = np.array([[0.3, 0.7 - 1e-9, 1e-9, 0, 0, 0, 0], [0.1, 0.1, 0.2, 0.2, 0.2, 0.2 - 1e-9, 1e-9]])
-    assert Tpe(sampled=3)._draws(density, columns, LastQuantile()).tolist() == [[1, 5]] * 3  # type: ignore[arg-type]
 
 
 def test_with_several_objectives_bayes_is_drawn_to_what_is_unknown() -> None:

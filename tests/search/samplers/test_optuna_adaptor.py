@@ -1,5 +1,8 @@
 """Optuna's samplers behind our face: told what was run, asked through their public interface."""
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import optuna
 import pytest
@@ -7,7 +10,9 @@ from optuna.trial import TrialState
 
 from archsearch.reading.errors import InputError
 from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers import sampler_of
 from archsearch.search.proposing.samplers.optuna_adaptor import OptunaAdaptor, nearest
+from archsearch.search.proposing.samplers.registry import allow
 from archsearch.space.many.columns import Column
 from benchmarks.finite_field import FiniteField
 from tests.search.samplers.small import NAMES, accuracy, search, space
@@ -35,6 +40,7 @@ def messy() -> tuple[FiniteField, History]:
 
 def test_the_study_hears_what_was_run_and_how_far() -> None:
     field, history = messy()
+    allow([f"{__name__}:Spy"])
     OptunaAdaptor(f"{__name__}:Spy").propose(history, field, np.random.default_rng(0))
     told = [trial for trial in Spy.seen if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
     assert [trial.state.name for trial in told] == ["COMPLETE", "PRUNED", "COMPLETE", "PRUNED"]
@@ -124,6 +130,7 @@ def test_a_distance_along_an_ordered_choice_is_a_share_of_it_and_along_another_i
     ],
 )
 def test_what_is_no_sampler_is_refused(name: str, said: str) -> None:
+    allow(["no_such_module_here:TPESampler", "collections:OrderedDict"])
     with pytest.raises(InputError) as refused:
         OptunaAdaptor(name)
     assert said in str(refused.value)
@@ -134,3 +141,28 @@ def test_options_reach_the_constructor_and_wrong_ones_are_refused() -> None:
     assert len(history) == 8
     with pytest.raises(InputError, match="no_such_option"):
         OptunaAdaptor(TPE, {"no_such_option": 3})
+
+
+@pytest.mark.parametrize(
+    "name", ["this:s", "lib2to3.__main__:X", "optuna.samplers._tpe.sampler:TPESampler", "os:system"]
+)
+def test_a_module_that_nobody_allowed_is_not_imported(name: str) -> None:
+    """A file that names it runs no code; a class of Optuna's own is meant by its public name."""
+    before = set(sys.modules)
+    with pytest.raises(InputError, match="--allow-sampler MODULE:CLASS"):
+        sampler_of({"optuna": name}, objectives=1)
+    assert set(sys.modules) == before
+
+
+def test_a_score_that_changes_is_told_anew_as_if_it_had_always_been_so() -> None:
+    """A paused trial goes on: the study that has followed is the one that is made of the new history."""
+    field, before = messy()
+    later = replace(before, scores=before.scores + 0.1, epochs=np.full(6, 9))
+    following, fresh = OptunaAdaptor(TPE), OptunaAdaptor(TPE)
+    following.propose(before, field, np.random.default_rng(0))
+    rows = [adaptor.propose(later, field, np.random.default_rng(1)) for adaptor in (following, fresh)]
+    assert rows[0] is not None and np.array_equal(*rows)  # type: ignore[arg-type]
+    studies = [adaptor._study.get_trials(states=[TrialState.COMPLETE]) for adaptor in (following, fresh)]  # type: ignore[union-attr]
+    assert [t.values for t in studies[0]] == [t.values for t in studies[1]]
+    assert [t.values[0] for t in studies[0]] == pytest.approx([0.6, 0.7, 0.8, 0.9])
+    assert [t.params for t in studies[0]] == [t.params for t in studies[1]]

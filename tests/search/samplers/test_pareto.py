@@ -1,9 +1,8 @@
-"""Fronts and crowding against their definitions."""
+"""Fronts against their definitions."""
 
 import numpy as np
-import pytest
 
-from archsearch.search.proposing.samplers.pareto import crowding, fronts
+from archsearch.search.proposing.samplers.pareto import fronts
 from tests.experiment.test_pareto import by_definition
 
 
@@ -23,10 +22,3 @@ def test_each_front_is_undominated_among_itself_and_later_ones() -> None:
     for front in range(number.max() + 1):
         assert by_definition(scores[number >= front])[number[number >= front] == front].all()
         assert not by_definition(scores[number >= front])[number[number >= front] > front].any()
-
-
-def test_crowding_is_that_of_deb() -> None:
-    scores = np.array([[0, 10], [1, 6], [4, 5], [10, 0]], float)
-    expected = [np.inf, 4 / 10 + 5 / 10, 9 / 10 + 6 / 10, np.inf]
-    assert crowding(scores).tolist() == pytest.approx(expected)
-    assert np.isinf(crowding(np.array([[1.0, 2.0]]))).all()

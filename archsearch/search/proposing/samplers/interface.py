@@ -10,6 +10,8 @@ import numpy as np
 from archsearch.search.proposing.history import History
 from archsearch.space.many.columns import Column, IntArray
 
+ALLOWED_CLASSES = set[str]()  # samplers of other modules than Optuna's, module:Class, that a person lets be imported
+
 
 class FeasibleSet(Protocol):
     """The candidates that may be proposed: in budget and not yet used (`space.feasible.Feasible`).

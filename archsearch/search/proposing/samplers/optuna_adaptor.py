@@ -5,21 +5,24 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 from optuna.samplers import BaseGASampler, BaseSampler, BruteForceSampler, CmaEsSampler, GridSampler
+from optuna.storages import InMemoryStorage
 from optuna.trial import TrialState
 
 from archsearch.reading.errors import refuse
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.interface import FeasibleSet
+from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, FeasibleSet
 from archsearch.space.many.columns import Column, IntArray
 
 DRAWS = 512  # feasible candidates drawn where the suggestion itself is none
 VALUES = 32  # of one choice, at most, that are tried in its place
+OPTUNAS = "optuna.samplers"
 ALLOWED = "module:Class, such as optuna.samplers:TPESampler"
 Statement = tuple[bytes, int, tuple[float, ...]]  # a trial's row, its epochs, its scores
 
@@ -33,7 +36,8 @@ class OptunaAdaptor:
     the indices of a column's values: integers for ordered ones. Inactive choices are left out, as Optuna's
     define-by-run does. The suggestion itself is told FAIL, which Optuna's samplers pass over.
 
-    Where a trial's score changes because it went on from a rung, the study is made anew (2 ms a trial).
+    A sampler that notes something of each trial as it suggests it (populations, CMA-ES) learns from finished trials
+    alone; where one comes between others that it knew, its study is made anew (2 ms a trial).
     """
 
     def __init__(self, name: str, options: Mapping[str, Any] | None = None, *, objectives: int = 1) -> None:
@@ -44,9 +48,13 @@ class OptunaAdaptor:
         if issubclass(self._kind, BruteForceSampler | GridSampler):
             hint = "random tries everything, too, and ends once the space is used up"
             raise refuse(f"the sampler {name} counts combinations through", allowed="one that chooses", hint=hint)
+        if issubclass(self._kind, CmaEsSampler) and find_spec("cmaes") is None:  # it would say so once it is asked
+            raise refuse(f"{name} needs a package that is not installed", hint="pip install cmaes")
         self._make(0)
         self._study: optuna.Study | None = None
+        self._storage = InMemoryStorage()
         self._statements: list[Statement] = []
+        self._ids: list[int] = []  # of the statements' trials in the study, where they are told directly
 
     def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """The candidate nearest to what the sampler suggests: fewest choices changed, then the least distance."""
@@ -55,7 +63,7 @@ class OptunaAdaptor:
         study.sampler = self._make(int(rng.integers(2**32)))
         try:
             trial = study.ask()
-            suggestion = [_suggest(trial, *pair) for pair in zip(feasible.columns, distributions, strict=True)]
+            suggestion = [_suggest(trial, c.name, d) for c, d in zip(feasible.columns, distributions, strict=True)]
         except ImportError as error:
             raise refuse(f"{self._name} needs a package that is not installed: {error}") from None
         study.tell(trial, state=TrialState.FAIL)
@@ -64,43 +72,56 @@ class OptunaAdaptor:
     def _learnt(
         self, history: History, columns: Sequence[Column], distributions: Sequence[BaseDistribution]
     ) -> optuna.Study:
-        """The study that knows this history; the one at hand where it knows a beginning of it."""
+        """The study that knows this history: the one at hand, told of what is new or has changed."""
+        notes = issubclass(self._kind, BaseGASampler | CmaEsSampler)
         epochs = np.minimum(history.epochs, history.full)
-        (scored,) = np.nonzero(history.scored)
+        (scored,) = np.nonzero(history.finished if notes else history.scored)
         statements = [(history.codes[i].tobytes(), int(epochs[i]), tuple(history.scores[i].tolist())) for i in scored]
-        if self._study is None or statements[: len(self._statements)] != self._statements:
-            self._study, self._statements = optuna.create_study(directions=["maximize"] * self._objectives), []
-        for row, reached, scores in statements[len(self._statements) :]:
-            codes = np.frombuffer(row, history.codes.dtype)
-            self._study.sampler = self._make(len(self._statements))
-            self._tell(self._study, codes, scores, reached, history.full, columns, distributions)
-            self._statements.append((row, reached, scores))
+        known = self._statements
+        if len(known) > len(statements) or (notes and statements[: len(known)] != known):
+            known = []
+        if self._study is None or not known:
+            self._storage, self._statements, self._ids = InMemoryStorage(), [], []
+            self._study = optuna.create_study(directions=["maximize"] * self._objectives, storage=self._storage)
+        for index, statement in enumerate(statements):
+            if index < len(known) and known[index] == statement:
+                continue
+            codes = np.frombuffer(statement[0], history.codes.dtype)
+            active = {columns[i].name: (int(code), distributions[i]) for i, code in enumerate(codes) if code >= 0}
+            trial = self._trial(statement[2], statement[1], history.full, active)
+            if notes:
+                self._study.sampler = self._make(index)
+                self._study.enqueue_trial(trial.params)
+                asked = self._study.ask()
+                _ = asked.relative_params  # this writes the trial's generation down
+                for name, (_code, distribution) in active.items():
+                    _suggest(asked, name, distribution)
+                self._study.tell(asked, trial.values)
+            elif index < len(known):
+                trial.number, trial._trial_id = self._ids[index], self._ids[index]
+                self._storage._set_trial(self._ids[index], trial)
+            else:
+                self._ids.append(self._storage.create_new_trial(self._study._study_id, trial))
+        self._statements = statements
         return self._study
 
-    def _tell(
-        self,
-        study: optuna.Study,
-        codes: IntArray,
-        scores: tuple[float, ...],
-        epochs: int,
-        full: int,
-        columns: Sequence[Column],
-        distributions: Sequence[BaseDistribution],
-    ) -> None:
-        active = [index for index, code in enumerate(codes) if code >= 0]
-        study.enqueue_trial({columns[index].name: int(codes[index]) for index in active})
-        trial = study.ask()
-        if isinstance(study.sampler, BaseGASampler | CmaEsSampler):
-            _ = trial.relative_params  # They write the trial's generation down as they make a suggestion.
-        for index in active:
-            _suggest(trial, columns[index], distributions[index])
+    def _trial(
+        self, scores: tuple[float, ...], epochs: int, full: int, active: Mapping[str, tuple[int, BaseDistribution]]
+    ) -> optuna.trial.FrozenTrial:
+        """A trial that has ended, with a score after so many epochs and the code of each active parameter."""
+        params = {name: code for name, (code, _) in active.items()}
+        kinds = {name: distribution for name, (_, distribution) in active.items()}
         if epochs >= full:
-            study.tell(trial, list(scores))
-        elif self._objectives == 1:
-            trial.report(scores[0], epochs)
-            study.tell(trial, state=TrialState.PRUNED)
-        else:
-            study.tell(trial, state=TrialState.FAIL)
+            return optuna.trial.create_trial(values=list(scores), params=params, distributions=kinds)
+        if self._objectives > 1:
+            return optuna.trial.create_trial(state=TrialState.FAIL, params=params, distributions=kinds)
+        return optuna.trial.create_trial(
+            state=TrialState.PRUNED,
+            value=scores[0],
+            intermediate_values={epochs: scores[0]},
+            params=params,
+            distributions=kinds,
+        )
 
     def _make(self, seed: int) -> BaseSampler:
         options = dict(self._options)
@@ -147,29 +168,41 @@ def _distribution(column: Column) -> BaseDistribution:
     return IntDistribution(0, size - 1) if column.ordered else CategoricalDistribution(tuple(range(size)))
 
 
-def _suggest(trial: optuna.Trial, column: Column, distribution: BaseDistribution) -> int:
+def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> int:
     if isinstance(distribution, IntDistribution):
-        return trial.suggest_int(column.name, distribution.low, distribution.high)
+        return trial.suggest_int(name, distribution.low, distribution.high)
     assert isinstance(distribution, CategoricalDistribution)
-    return int(trial.suggest_categorical(column.name, distribution.choices))  # type: ignore[arg-type]
+    return int(trial.suggest_categorical(name, distribution.choices))  # type: ignore[arg-type]
 
 
 def _class(name: str) -> type[BaseSampler]:
-    """The class that "module:Class" names. Raises InputError where there is none, or it is no sampler of Optuna's."""
+    """The class that "module:Class" names: one of Optuna's own, or one that was allowed, since importing a module runs
+    its code. Raises InputError where there is none, or it is no sampler of Optuna's."""
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
         raise refuse(f"the sampler {name!r:.80}", allowed=ALLOWED)
-    try:
-        kind = getattr(importlib.import_module(module), attribute, None)
-    except ImportError as error:
-        raise refuse(f"the sampler {name!r:.80}: {error}", allowed=ALLOWED) from None
+    kind: Any = None
+    if module == OPTUNAS:
+        kind = getattr(optuna.samplers, attribute) if attribute in optuna.samplers.__all__ else None
+    elif name not in ALLOWED_CLASSES:
+        # Without the name: a terminal, or whoever reads this text, is told nothing that the file's author chose.
+        raise refuse(
+            "the file names a sampler of another module than Optuna's, and to import that runs its code",
+            allowed=f"{OPTUNAS}:Class",
+            hint="--allow-sampler MODULE:CLASS on the command line, where you trust that module",
+        )
+    else:
+        try:
+            kind = getattr(importlib.import_module(module), attribute, None)
+        except ImportError as error:
+            raise refuse(f"the sampler {name!r:.80}: {error}", allowed=ALLOWED) from None
     if not (inspect.isclass(kind) and issubclass(kind, BaseSampler)):
         raise refuse(f"the sampler {name!r:.80} is no sampler of Optuna's", allowed=ALLOWED, hint=_hint(module))
     return kind
 
 
 def _hint(module: str) -> str:
-    if module != "optuna.samplers":
+    if module != OPTUNAS:
         return "a sampler's class inherits from optuna.samplers.BaseSampler"
     kinds = sorted(name for name in optuna.samplers.__all__ if name.endswith("Sampler") and not name.startswith("Base"))
     return "Optuna has " + ", ".join(kinds)

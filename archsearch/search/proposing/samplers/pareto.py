@@ -1,4 +1,4 @@
-"""Fronts one behind another, and crowding, as NSGA-II needs them (Deb 2002), in array operations."""
+"""Fronts one behind another (Deb 2002), in array operations."""
 
 from __future__ import annotations
 
@@ -24,17 +24,3 @@ def fronts(scores: FloatArray, enough: int | None = None) -> IntArray:
         front[remaining[best]] = number
         remaining, number = remaining[~best], number + 1
     return front
-
-
-def crowding(scores: FloatArray) -> FloatArray:
-    """(n,): crowding distances within one front (n, M); inf at the ends (Deb 2002, section III-B)."""
-    n, objectives = scores.shape
-    distance = np.zeros(n)
-    for column in range(objectives):
-        order = np.argsort(scores[:, column], kind="stable")
-        sorted_ = scores[order, column]
-        extent = sorted_[-1] - sorted_[0] if n else 0.0
-        distance[order[:1]] = distance[order[-1:]] = np.inf
-        if n > 2 and extent > 0:
-            distance[order[1:-1]] += (sorted_[2:] - sorted_[:-2]) / extent
-    return distance

@@ -2,42 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from archsearch.reading.errors import refuse
 from archsearch.search.proposing.samplers.bayes import Bayes
 from archsearch.search.proposing.samplers.evolution import Evolution
-from archsearch.search.proposing.samplers.interface import Sampler
+from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, Sampler
 from archsearch.search.proposing.samplers.local_search import LocalSearch
-from archsearch.search.proposing.samplers.nsga2 import Nsga2
-from archsearch.search.proposing.samplers.tpe import Tpe
 from archsearch.search.proposing.samplers.uniform import Uniform
+from archsearch.space.search_settings import SearchSettings
 
-KINDS = {
-    "random": Uniform,
-    "tpe": Tpe,
-    "evolution": Evolution,
-    "local_search": LocalSearch,
-    "nsga2": Nsga2,
-    "bayes": Bayes,
+KINDS = {"random": Uniform, "evolution": Evolution, "local_search": LocalSearch, "bayes": Bayes}
+# Optuna's own. A population of its default, 50, has hardly begun when most searches end.
+OPTUNA: dict[str, tuple[str, dict[str, Any]]] = {
+    "tpe": ("TPESampler", {}),
+    "nsga2": ("NSGAIISampler", {"population_size": 20}),
+    "nsga3": ("NSGAIIISampler", {"population_size": 20}),
+    "gp": ("GPSampler", {}),
+    "cmaes": ("CmaEsSampler", {}),
 }
-NAMES = ("auto", *KINDS)
+NAMES = ("auto", *KINDS, *OPTUNA)
 ALLOWED = f"{', '.join(NAMES)}, or a mapping {{optuna: module:Class}}"
 
 
 def sampler_of(name: str | Mapping[str, Any], *, objectives: int) -> Sampler:
     """The sampler that `name` stands for: one of NAMES, or `{optuna: "module:Class", options: {...}}`.
 
-    `auto` is `bayes`, which was best on both tables of benchmarks/tabular (LOG.md). Raises InputError, with what is
-    allowed, for any other name and for a class that is no sampler.
+    `auto` is `bayes`, which was best on every table, with several objectives too (benchmarks/results/regret.md).
+    Raises InputError, with what is allowed, for any other name, for a class that is no sampler, and for one of another
+    module than Optuna's that was not allowed (`allow`).
     """
     if isinstance(name, str):
         if name == "auto":
             return Bayes()
-        if name not in KINDS:
+        if name in KINDS:
+            return KINDS[name]()
+        if name not in OPTUNA:
             raise refuse(f"the sampler {name!r:.80}", allowed=ALLOWED)
-        return KINDS[name]()
+        kind, settings = OPTUNA[name]
+        name = {"optuna": f"optuna.samplers:{kind}", "options": settings}
     options = name.get("options") or {}
     if (
         not isinstance(name.get("optuna"), str)
@@ -50,15 +54,25 @@ def sampler_of(name: str | Mapping[str, Any], *, objectives: int) -> Sampler:
     return OptunaAdaptor(name["optuna"], options, objectives=objectives)
 
 
+def allow(names: Iterable[str]) -> None:
+    """From now on these classes, each `module:Class`, may be imported though a file names them: a person says so."""
+    ALLOWED_CLASSES.update(names)
+
+
+def sampler_for(search: SearchSettings) -> Sampler:
+    """The sampler that a file's `search:` names. Raises InputError as `sampler_of`."""
+    sampler = search.sampler if isinstance(search.sampler, str) else search.sampler.to_dict()
+    return sampler_of(sampler, objectives=len(search.objectives))
+
+
 def random_until(name: str | Mapping[str, Any], *, objectives: int) -> float | None:
     """As long as a sampler knows fewer scores than this, it proposes at random: inf for `random`; None for one of
-    Optuna's, of which that is not known."""
-    sampler = sampler_of(name, objectives=objectives) if isinstance(name, str) else None
+    Optuna's, which draws values and not candidates."""
+    ours = isinstance(name, str) and name not in OPTUNA
+    sampler = sampler_of(name, objectives=objectives) if ours else None
     match sampler:
         case Uniform():
             return float("inf")
-        case Evolution(population=enough) | Nsga2(population=enough):
-            return enough
-        case Tpe(startup=enough) | LocalSearch(startup=enough) | Bayes(startup=enough):
+        case Evolution(population=enough) | LocalSearch(startup=enough) | Bayes(startup=enough):
             return enough
     return None

@@ -1,0 +1,100 @@
+"""Samplers on tables of NAS benchmarks that others have trained: regret by trials, and of the front of two objectives.
+
+A table is an npz of codes (N, D), accuracy (N, seeds), params and flops, (N,), such as NAS-Bench-Macro and
+NAS-Bench-201. Each query draws a seed. Regret: the best network's mean over the seeds less that of the network with
+the best single score, in points; with --front the share of the area under the table's front (mean accuracy against
+the logarithm of FLOPs) that the trials' front misses, in percent. With --window only the networks from the 45th to the
+55th percentile of FLOPs are within the budget.
+
+    python benchmarks/regret_tables.py TABLE.npz... [--runs N] [--trials N] [--front] [--window] [--sampler NAME]...
+
+NAME is a name of search.sampler, or module:Class of Optuna, with options after it:
+'optuna.samplers:TPESampler {"multivariate": true}'.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+from finite_field import FiniteField  # noqa: E402
+from regret_runs import Ground, by_front, by_trials  # noqa: E402
+
+from archsearch.search.proposing.samplers import sampler_of  # noqa: E402
+from archsearch.space.many.columns import Column  # noqa: E402
+
+SHOWN = (10, 25, 50, 100, 200)
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What `Ground` asks of a table: its costs, and a name."""
+
+    path: Path
+    costs: dict[str, np.ndarray]
+
+
+def ground(file: Path, *, window: bool) -> Ground:
+    """The table as a list of candidates; where `window`, those in the middle tenth of FLOPs alone."""
+    table = np.load(file)
+    within = np.ones(len(table["codes"]), bool)
+    if window:
+        low, high = np.percentile(table["flops"], [45, 55])
+        within = (table["flops"] >= low) & (table["flops"] <= high)
+    codes, accuracy = table["codes"][within].astype(np.int32), table["accuracy"][within].astype(float)
+    costs = {name: table[name][within] for name in ("params", "flops")}
+    columns = []
+    for number in range(codes.shape[1]):
+        size = int(table["codes"][:, number].max()) + 1
+        columns.append(
+            Column(name=f"c{number}", values=tuple(range(size)), weights=np.full(size, 1 / size), ordered=False)
+        )
+    field = FiniteField(columns, codes, costs)
+    return Ground(Costs(file, costs), field, accuracy[:, :, None], accuracy.mean(axis=1))  # type: ignore[arg-type]
+
+
+def word(name: str) -> Any:
+    """What `sampler_of` takes for a name of the command line."""
+    if ":" not in name.partition(" ")[0]:
+        return name
+    kind, _, options = name.partition(" ")
+    return {"optuna": kind, "options": json.loads(options or "{}")}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tables", type=Path, nargs="+")
+    parser.add_argument("--runs", type=int, default=40)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--front", action="store_true")
+    parser.add_argument("--window", action="store_true")
+    parser.add_argument("--sampler", action="append", required=True)
+    asked = parser.parse_args()
+    search = by_front if asked.front else by_trials
+    for file in asked.tables:
+        known = ground(file, window=asked.window)
+        for name in asked.sampler:
+            runs = np.array([
+                search(known, sampler_of(word(name), objectives=1 + asked.front), seed, asked.trials)
+                for seed in range(asked.runs)
+            ])  # fmt: skip
+            mean, error = 100 * runs.mean(axis=0), 100 * runs.std(axis=0, ddof=1) / np.sqrt(len(runs))
+            shown = {n: [round(mean[n - 1], 3), round(error[n - 1], 3)] for n in SHOWN if n <= asked.trials}
+            row = {"table": file.stem, "sampler": name, "front": asked.front, "window": asked.window, "n": len(runs)}
+            print(json.dumps({**row, "regret": shown}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
