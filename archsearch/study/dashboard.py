@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from archsearch.experiment import ExperimentFolder
 from archsearch.reading.errors import refuse
 from archsearch.study.storage import STUDY, storage_of
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 
 class Quiet(WSGIRequestHandler):
@@ -27,7 +31,16 @@ def dashboard(folder: ExperimentFolder, host: str, port: int) -> WSGIServer:
     except ImportError as error:
         hint = "pip install 'archsearch[dashboard]'"
         raise refuse(f"Optuna's dashboard is not installed: {error}", hint=hint, file="--optuna") from None
-    return make_server(host, port, wsgi(storage_of(folder)), handler_class=Quiet)
+    pages = wsgi(storage_of(folder))
+
+    def reading(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+            answer: Iterable[bytes] = pages(environ, start)
+            return answer
+        start("403 Forbidden", [("Content-Type", "application/json")])
+        return [b'{"reason": "the study of an experiment is a reading of its ledger, and cannot be written"}']
+
+    return make_server(host, port, reading, handler_class=Quiet)
 
 
 def address(server: WSGIServer) -> str:

@@ -170,6 +170,8 @@ def test_a_driver_holds_the_study_with_the_sampler_that_proposes(tmp_path: Path)
         search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         assert isinstance(search.study, optuna.Study)
         assert search.study.study_name == "x"
+        assert isinstance(search.study.sampler, archsearch.samplers.GaussianProcessSampler)
+        assert search.study.sampler.algorithm is search._candidates.sampler
 
 
 def test_no_such_experiment(tmp_path: Path) -> None:
