@@ -135,7 +135,7 @@ def whole(place: Path) -> list[str]:
             best = ledger.best()
             assert best is not None
             ledger.note("tested", {"test_accuracy": 0.777}, trial=best.number)
-            ledger.note("precision", {"text": "bfloat16 on a GPU"})
+            ledger.note("precision", {"precision": "bfloat16", "text": "bfloat16 on a GPU"})
             ledger.end("finished")
     confirm(folder, best.number)
     file = folder.confirmation.document

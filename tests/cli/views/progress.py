@@ -144,7 +144,7 @@ def watched(place: Path) -> Iterator[str]:
         ledger.epoch(1, 2, {"epoch": 2, "validation_accuracy": 0.55, "gpu_memory": 0.5, "loss": float("nan")})
 
     def resumed(ledger: Ledger) -> None:
-        ledger.note("precision", {"text": "float32"})
+        ledger.note("precision", {"precision": "float32", "text": "float32"})
         ledger.epoch(1, 3, {"epoch": 3, "validation_accuracy": float("nan"), "gpu_memory": 0.25})
 
     def again(ledger: Ledger) -> None:
