@@ -3,6 +3,7 @@
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
 from archsearch import zoo
 from archsearch.architecture.canonical import digest
@@ -134,3 +135,12 @@ def test_a_hundred_thousand_digests_tell_all_plans_apart() -> None:
         found = hash((plan(architecture), architecture.input))
         assert plans.setdefault(digest(architecture), found) == found
     assert len(set(plans.values())) == len(plans)
+
+
+@pytest.mark.parametrize("kernel", range(1, 12))
+def test_a_stems_kernel_is_odd(kernel: int) -> None:
+    if kernel % 2:
+        assert Stem(kernel=kernel).kernel == kernel
+        return
+    with pytest.raises(ValidationError, match=f"stem kernel {kernel} is even; allowed: odd kernels, 1 to 11"):
+        Stem(kernel=kernel)
