@@ -1,10 +1,10 @@
-"""`python -m scripts.pages`, from the project's root: writes docs/cli.md, docs/search-space.md and docs/grammar.md."""
+"""`python -m scripts.pages`, from the project's root: writes the pages of docs/ that are made from the code."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.pages import commands, grammar, search_space
+from scripts.pages import commands, grammar, python, search_space
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -13,5 +13,6 @@ if __name__ == "__main__":
         ("cli.md", commands.page()),
         ("search-space.md", search_space.page()),
         ("grammar.md", grammar.page()),
+        ("python.md", python.page()),
     ):
         (DOCS / name).write_text(text, encoding="utf-8")

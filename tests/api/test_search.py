@@ -12,7 +12,8 @@ import archsearch
 from archsearch import InputError
 from archsearch.api.driving import Audience
 from archsearch.api.showing.board import Board
-from archsearch.api.showing.notebook import SearchLine, is_notebook
+from archsearch.api.showing.notebook import SearchLine
+from archsearch.api.showing.printing import is_notebook
 from tests.api.test_spaces import SMALL
 
 SCRIPT = """
@@ -48,9 +49,10 @@ thread = threading.Thread(target=lambda: archsearch.open("made").resume(progress
 thread.start()
 thread.join()
 made = archsearch.open("made")
+confirmed = made.confirm(top=1, seeds=1, baselines=[], random=False, progress=False)
 print(json.dumps({
     "interrupted": interrupted, "before": before, "phases": stops.phases, "epochs": stops.epochs, "state": made.state,
-    "states": made.trials["state"].tolist(), "classes": made.architecture.classes,
+    "confirmed": confirmed["state"], "states": made.trials["state"].tolist(), "classes": made.architecture.classes,
     "batch": made.space.training.batch_size,
     "data": made.images().digest, "scores": list(made.module()(__import__("torch").zeros(1, 1, 8, 8)).shape),
 }))
@@ -69,7 +71,7 @@ def test_a_script_searches_its_arrays_is_interrupted_and_goes_on_in_a_thread(tmp
     assert "archsearch.open('made').resume()" in done.stderr
     assert told["phases"][:2] == ["loading arrays", "starting Ray"]
     assert told["epochs"] == 1
-    assert told["state"] == "finished"
+    assert (told["state"], told["confirmed"]) == ("finished", "confirmed")
     assert told["states"] == ["finished"] * 3
     assert (told["classes"], told["batch"], told["scores"]) == (3, 16, [1, 3])
     assert (tmp_path / "experiments" / "made" / "arrays" / "train-images.npy").is_file()

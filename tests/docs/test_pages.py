@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from archsearch import zoo
-from scripts.pages import commands, grammar, search_space
+from scripts.pages import commands, grammar, python, search_space
 from scripts.pages.__main__ import DOCS
 from scripts.pages.lineage import families
 
@@ -13,7 +13,13 @@ SPECIMENS = [specimen for family in families() for specimen in family.specimens 
 
 
 @pytest.mark.parametrize(
-    "name, page", [("cli.md", commands.page), ("search-space.md", search_space.page), ("grammar.md", grammar.page)]
+    "name, page",
+    [
+        ("cli.md", commands.page),
+        ("search-space.md", search_space.page),
+        ("grammar.md", grammar.page),
+        ("python.md", python.page),
+    ],
 )
 def test_a_page_made_from_the_code_is_up_to_date(name: str, page: Callable[[], str]) -> None:
     assert (DOCS / name).read_text(encoding="utf-8") == page(), f"docs/{name} is old: python -m scripts.pages"

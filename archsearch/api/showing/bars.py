@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from archsearch.api.showing.notebook import EpochLine, is_notebook
-from archsearch.api.showing.printing import figures, paints, tell_progress
+from archsearch.api.showing.notebook import EpochLine
+from archsearch.api.showing.printing import figures, is_notebook, paints, tell_progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress

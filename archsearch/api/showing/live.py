@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from archsearch.api.showing.board import Board, TrialEvent
-from archsearch.api.showing.notebook import SearchLine, is_notebook
-from archsearch.api.showing.printing import duration, paints, percent, short, tell_progress
+from archsearch.api.showing.notebook import SearchLine
+from archsearch.api.showing.printing import duration, is_notebook, paints, percent, short, tell_progress
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.records import spell
 

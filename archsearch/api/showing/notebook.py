@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from html import escape
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
     from archsearch.training.loop import EpochMetrics
 
 EVERY = 0.25  # seconds between two drawings
-
-
-def is_notebook() -> bool:
-    """Whether this process is a Jupyter kernel. Imports nothing: in a kernel IPython is loaded."""
-    ipython = sys.modules.get("IPython")
-    shell = ipython.get_ipython() if ipython is not None else None
-    return getattr(shell, "kernel", None) is not None
 
 
 class Line:

@@ -24,9 +24,16 @@ def print_json(data: Any) -> None:
     print(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def is_notebook() -> bool:
+    """Whether this process is a Jupyter kernel. Imports nothing: in a kernel IPython is loaded."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return getattr(shell, "kernel", None) is not None
+
+
 def tell(text: str) -> None:
-    """Prints a message for the person on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Prints a message for the person on stderr; in a notebook, which shows that as an error, on stdout."""
+    print(text, file=sys.stdout if is_notebook() else sys.stderr, flush=True)
 
 
 def tell_progress(seconds: float, text: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -188,7 +189,7 @@ class Retraining:
         if not runs:
             return
         waiting: dict[Future[Outcome], Run] = {}
-        with _interrupts_later():  # a process that is being started inherits that: Ctrl-C is the parent's
+        with _interrupts_later(), _main_left_out():  # a process inherits the former: Ctrl-C is the parent's
             self._pool = self._pool or ProcessPoolExecutor(
                 self._worker.slots.count, mp_context=self._context, initializer=_begin, initargs=(self._worker,)
             )
@@ -220,6 +221,19 @@ def _interrupts_later() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _main_left_out() -> Iterator[None]:
+    """Processes that are started inside do not import the main script, as Python has them do: they need nothing of it,
+    and a script without a guard would confirm once more."""
+    main = vars(sys.modules["__main__"])
+    saved: dict[str, Any] = {name: main[name] for name in ("__file__", "__spec__") if name in main}
+    main.update(dict.fromkeys(saved))
+    try:
+        yield
+    finally:
+        main.update(saved)
 
 
 # ---- in the processes
