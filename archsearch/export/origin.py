@@ -115,10 +115,11 @@ def of_trial(
     file = str(folder.weights(trial.number))
     with Ledger.read(folder.ledger) as ledger:
         tested = [event.data for event in ledger.events_of("tested", trial=trial.number)]
-        trials = ledger.total
+        trials, looks = ledger.total, len(ledger.events_of("tested"))
     scored = {"validation": f"{100 * trial.value:.2f} % (as the search scored it)"} if trial.value is not None else {}
     if tested:
-        scored["test"] = f"{100 * tested[-1]['test_accuracy']:.2f} % (looked at once, when the search had ended)"
+        times = "once" if looks == 1 else f"{looks} times, for one winner after another"
+        scored["test"] = f"{100 * tested[-1]['test_accuracy']:.2f} % (looked at {times}, when the search had ended)"
     history = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
     images = _images(space, tell, required=images_required)

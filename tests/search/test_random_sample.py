@@ -43,6 +43,8 @@ def test_the_same_sample_is_found_again_and_another_lies_beside_it(files: list[P
     first = experiment_of(sample)
     assert first.path == Path("experiments/narrow-sample")
     assert experiment_of(sample) == first
+    first.space_yaml.write_text("# a comment\n" + first.space_yaml.read_text())
+    assert experiment_of(sample) == first
     other = experiment_of(sample_of(files[0], trials=8, epochs=3, seed=0))
     assert other.path == Path("experiments/narrow-sample-2")
     assert experiment_of(sample_of(files[0], trials=8, epochs=3, seed=0)) == other

@@ -164,6 +164,13 @@ def test_rows_are_canonical_and_their_choices_lead_back_to_them(space: SearchSpa
         assert (found == row).all()
 
 
+def test_settling_leaves_the_rows_that_it_is_given_as_they_are(space: SearchSpace) -> None:
+    grid, rng = Grid(space.every_parameter), np.random.default_rng(0)
+    row = np.full((1, len(grid.columns)), -1, np.int32)
+    assert (grid.settle(row, rng) >= 0).any()
+    assert (row == -1).all()
+
+
 def test_everything_is_what_drawing_for_long_enough_finds(tmp_path: Path) -> None:
     grid = Grid(odd(tmp_path, SMALL).parameters)
     everything = grid.everything(1000)

@@ -120,7 +120,7 @@ class Grid:
 
     def settle(self, codes: IntArray, rng: np.random.Generator) -> IntArray:
         """(n, columns), canonical. A choice that is asked and has no code gets a drawn one."""
-        columns = np.ascontiguousarray(codes.T, np.int32)
+        columns = np.array(codes.T, np.int32, order="C")  # a copy: the caller's rows stay as they are
         self._resolve(columns, rng, write=True)
         return columns.T
 
