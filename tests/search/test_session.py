@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.search.running.environment import LONGEST_TMPDIR
+from archsearch.search.running.private import private_folder
 from archsearch.search.session import _terminable
 
 
@@ -33,24 +35,17 @@ def test_another_exit_stays_what_it_is() -> None:
         sys.exit(2)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere Ray does not look at TMPDIR")
-def test_a_long_tmpdir_gives_way_to_a_short_folder_of_the_processs_own(tmp_path: Path) -> None:
+def test_a_long_tmpdir_gives_way_to_tmp(tmp_path: Path) -> None:
     long = tmp_path / ("a" * 60) / ("b" * 60)
     long.mkdir(parents=True)
     code = """
-import os, stat, tempfile
-from archsearch.search.running.environment import prepare
+import os, stat
+from archsearch.search.running.private import private_folder
 from archsearch.search.running.readiness import findings
 print(any(finding.name == "TMPDIR" for finding in findings()))
-prepare(None)
-folder = os.environ["TMPDIR"]
-print(folder, oct(stat.S_IMODE(os.stat(folder).st_mode)), tempfile.gettempdir() == folder)
-prepare(None)
-assert os.environ["TMPDIR"] == folder
-if os.fork() == 0:
-    raise SystemExit
-os.wait()
-assert os.path.isdir(folder)
+with private_folder() as folder:
+    print(folder, oct(stat.S_IMODE(os.stat(folder).st_mode)))
+assert not folder.exists()
 """
 
     def lines(**variables: str) -> list[str]:
@@ -58,10 +53,45 @@ assert os.path.isdir(folder)
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
         return done.stdout.split()
 
-    warned, folder, mode, used = lines(TMPDIR=str(long))
-    assert (warned, mode, used) == ("True", "0o700", "True")
-    assert len(folder) <= LONGEST_TMPDIR
-    assert not Path(folder).exists(), "it is removed at the end"
+    for variables in ({"TMPDIR": str(long)}, {"RAY_TMPDIR": str(long)}):
+        warned, folder, mode = lines(**variables)
+        assert (warned, mode, str(Path(folder).parent)) == ("True", "0o700", "/tmp")
+        assert len(folder) <= LONGEST_TMPDIR + len("/as12345678")
     short = tempfile.mkdtemp(dir="/tmp")
-    assert lines(TMPDIR=short)[:2] == ["False", short]
+    warned, folder, mode = lines(TMPDIR=short)
+    assert (warned, mode, str(Path(folder).parent)) == ("False", "0o700", short)
     Path(short).rmdir()
+
+
+def test_folders_of_killed_processes_are_swept_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setenv("RAY_TMPDIR", str(base))
+    code = """
+import os, sys, time
+from archsearch.search.running.private import private_folder
+with private_folder() as folder:
+    (folder / "session").mkdir()
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+    with (
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as killed,
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as alive,
+    ):
+        assert killed.stdout is not None and alive.stdout is not None
+        left, used = Path(killed.stdout.readline().strip()), Path(alive.stdout.readline().strip())
+        killed.kill()
+        killed.wait()
+        foreign, open_to_all, link = base / "as00000000", base / "as00000001", base / "as00000002"
+        foreign.mkdir(mode=0o700)
+        open_to_all.mkdir(mode=0o755)
+        (open_to_all / "archsearch.lock").touch()
+        link.symlink_to(tmp_path)
+        (tmp_path / "archsearch.lock").touch()
+        with private_folder() as folder:
+            assert {path.name for path in base.iterdir()} == {
+                path.name for path in (used, folder, foreign, open_to_all, link)
+            }
+        assert left.parent == base and (tmp_path / "archsearch.lock").exists()
+        alive.kill()
+    shutil.rmtree(base)

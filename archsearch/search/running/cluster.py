@@ -9,7 +9,7 @@ import atexit
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from ray._private.services import canonicalize_bootstrap_address
 from archsearch.reading.errors import InputError, refuse
 from archsearch.search.running.address import AUTO, refuse_if_unusable
 from archsearch.search.running.environment import RayFailed
+from archsearch.search.running.private import private_folder
 from archsearch.search.running.watchdog import killed_after
 
 if TYPE_CHECKING:
@@ -38,25 +39,28 @@ def cluster(address: str | None, *, object_bytes: int, ship: bool = False) -> It
     Raises RayFailed, and InputError where nobody answers at the address, or Ray refuses. On a busy machine Ray's own
     processes may miss their deadlines: a Ray of our own is tried twice.
     """
-    # Ray (2.60) may lock up for ever while it holds the interpreter, so that no thread and no Ctrl-C is heard.
-    with killed_after(PATIENCE):
-        if address is not None:
-            _join(address, ship)
-        else:
-            _start(object_bytes)
-    try:
-        yield
-    finally:
-        _leave(owned=address is None)
+    with private_folder() if address is None else nullcontext() as folder:
+        # Ray (2.60) may lock up for ever while it holds the interpreter, so that no thread and no Ctrl-C is heard.
+        with killed_after(PATIENCE):
+            if folder is None:
+                _join(str(address), ship)
+            else:
+                _start(object_bytes, folder)
+        try:
+            yield
+        finally:
+            _leave(owned=folder is not None)
 
 
-def _start(object_bytes: int) -> None:
+def _start(object_bytes: int, folder: Path) -> None:
+    """Starts a Ray whose session, with its sockets and logs, lies in the folder."""
     for attempt in (1, 2):
         try:
             ray.init(
                 address="local",
                 _node_ip_address="127.0.0.1",
                 num_cpus=os.cpu_count(),
+                _temp_dir=str(folder),
                 object_store_memory=2 * object_bytes + 2**28,
                 include_dashboard=False,
                 log_to_driver=False,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import os
 import platform
 import secrets
-import shutil
 import sys
-import tempfile
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -27,7 +24,7 @@ QUIET = {
 }
 
 
-LONGEST_TMPDIR = 36  # bytes: Ray appends ray/session_DATE_TIME_PID/sockets/plasma_store and a number
+LONGEST_TMPDIR = 29  # bytes: as12345678/session_DATE_TIME_PID/sockets/plasma_store and a number follow
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
 
 
@@ -47,37 +44,13 @@ def prepare(address: str | None) -> None:
     # Ray takes 127.0.0.1 for the address that other machines know this one by, and listens there, unless it is told
     # that no cluster can be. The variable's name is older than its meaning.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    if has_long_tmpdir():
-        _use_a_short_tmpdir()
     if "RAY_AUTH_MODE" not in os.environ:
         os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=secrets.token_hex(32))
 
 
 def has_long_tmpdir() -> bool:
-    """Whether TMPDIR is too long for Ray's sockets, which lie in it on Linux: a socket's path has 107 bytes at most."""
-    if sys.platform != "linux" or "RAY_TMPDIR" in os.environ:
-        return False
-    return len(os.fsencode(os.environ.get("TMPDIR", ""))) > LONGEST_TMPDIR
-
-
-def _use_a_short_tmpdir() -> None:
-    """Makes a folder of this process's own (0700) in /tmp, which stands in for TMPDIR, here and in its children, until
-    the process ends. Raises RayFailed where that cannot be made."""
-    try:
-        folder = tempfile.mkdtemp(prefix="archsearch-", dir="/tmp")
-    except OSError as error:
-        raise RayFailed(
-            f"TMPDIR has more than {LONGEST_TMPDIR} bytes, too many for Ray's sockets, and /tmp cannot be written "
-            f"({error.strerror}): set RAY_TMPDIR to a short folder"
-        ) from error
-    atexit.register(_remove_folder, folder, os.getpid())
-    os.environ["TMPDIR"] = folder
-    tempfile.tempdir = None
-
-
-def _remove_folder(folder: str, owner: int) -> None:
-    if os.getpid() == owner:  # not in a child that was forked
-        shutil.rmtree(folder, ignore_errors=True)
+    """Whether RAY_TMPDIR, or without it TMPDIR, is too long for Ray's sockets: a path of one has 107 bytes at most."""
+    return len(os.fsencode(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR", ""))) > LONGEST_TMPDIR
 
 
 def keep_freed_memory() -> None:

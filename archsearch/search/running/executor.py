@@ -9,8 +9,6 @@ actor: a Tune trial for each leg of a trial was built, and takes more code and C
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -30,6 +28,7 @@ from archsearch.search.running.environment import RayFailed, keep_freed_memory
 from archsearch.search.running.lanes import Lanes, NodePool
 from archsearch.search.running.nodes import bundles_of, lanes_on
 from archsearch.search.running.pace import pause_after, step_seconds
+from archsearch.search.running.private import private_folder
 from archsearch.search.running.watchdog import killed_after
 from archsearch.search.running.worker import TrialWorker, load_trainer
 
@@ -61,12 +60,11 @@ def run_trials(
         "seconds": seconds,
         "lanes": lanes,
     }
-    storage = tempfile.mkdtemp(prefix="archsearch-tune-")
     need = {"CPU": resources.cpus_per_trial, "GPU": resources.gpu_share}
     lane = tune.with_resources(tune.with_parameters(Lane, **parameters), lambda config: placed(need, config["node"]))
     # That lanes died is nothing that Tune need say once more at the end.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
+    with private_folder() as storage:
         Tuner(
             lane,
             tune_config=TuneConfig(
@@ -75,14 +73,12 @@ def run_trials(
                 scheduler=Schedule(conductor, pool),
             ),
             run_config=RunConfig(
-                storage_path=storage,
+                storage_path=str(storage),
                 verbose=0,
                 failure_config=FailureConfig(max_failures=0),  # in a dead lane's place `Lanes` asks for another
                 stop=WhenOver(conductor),
             ),
         ).fit()
-    finally:
-        shutil.rmtree(storage, ignore_errors=True)
 
 
 def placed(need: dict[str, float], node: str) -> PlacementGroupFactory:

@@ -40,7 +40,7 @@ def findings() -> Iterator[Finding]:
     if sys.platform == "linux":
         yield _disk("/dev/shm", Path("/dev/shm"), GIB, "Ray keeps images there; in Docker: --shm-size=4g")
     if has_long_tmpdir():
-        advice = "a search's Ray uses a folder of its own in /tmp; RAY_TMPDIR names another"
+        advice = "a search's Ray keeps its files in /tmp; RAY_TMPDIR names another folder"
         yield Finding("TMPDIR", "warn", f"longer than {LONGEST_TMPDIR} bytes, which is too long for sockets", advice)
     yield from _data()
 
