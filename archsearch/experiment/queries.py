@@ -137,6 +137,10 @@ class Queries:
         where = f"kind IN ({', '.join('?' * len(kinds))})"
         return self._events(where + ("" if trial is None else " AND trial = ?"), (*kinds, *filter(None, (trial,))))
 
+    def history(self, number: int) -> list[Event]:
+        """All events of a trial, oldest first. Looks through the whole ledger."""
+        return self._events("trial = ?", (number,))
+
     def last_time(self, before: int | None = None) -> float:
         """When the newest event happened, or the newest with an id below `before`; 0 where there is none."""
         query = "SELECT time FROM events WHERE id < ? ORDER BY id DESC LIMIT 1"

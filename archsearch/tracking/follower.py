@@ -29,6 +29,7 @@ from archsearch.tracking.translate import (
     Point,
     Update,
     costs,
+    holding,
     milliseconds,
     params_of,
     shared_view,
@@ -77,13 +78,39 @@ class Sender:
     def send(self) -> int:
         """One batch of events; how many it held."""
         events = self._ledger.events(self._outbox.cursor, _BATCH)
-        for update in [*updates(events), *self._records(events)]:
+        for update in [*updates(self._holding(events)), *self._records(events)]:
             self._deliver(update)
         if events:
             crash_point("points-sent")
             self._outbox.cursor = events[-1].id
             crash_point("cursor-moved")
         return len(events)
+
+    def _holding(self, events: list[Event]) -> list[Event]:
+        """The events without those that were superseded. A trial of which such were sent gets a run anew, and all its
+        events again: MLflow takes no point back."""
+        for number in dict.fromkeys(event.trial for event in events if event.trial and self._goes_back(event)):
+            history = [event for event in self._ledger.history(number) if event.id <= events[-1].id]
+            valid = holding(history)
+            sent = self._outbox.cursor
+            if sum(event.id <= sent for event in valid) < sum(event.id <= sent for event in history):
+                self._delete_run(number)
+                sent = 0
+            events = [event for event in events if event.trial != number] + [e for e in valid if e.id > sent]
+        return events
+
+    def _goes_back(self, event: Event) -> bool:
+        """Whether a trial starts again where it may have trained further before: not at its promotion."""
+        if event.kind != "started" or event.trial is None or self._ledger.trial(event.trial).attempts < 2:
+            return False
+        return event.data["resume_epoch"] == 0 or bool(self._ledger.events_of("requeued", trial=event.trial))
+
+    def _delete_run(self, number: int) -> None:
+        recorded = self._outbox.run(number)
+        if recorded is not None:
+            if self._store.exists(recorded[0]):
+                self._store.delete(recorded[0])
+            self._outbox.drop(number)
 
     def _records(self, events: list[Event]) -> list[Update]:
         """The curve of the best so far, over the trials' numbers."""

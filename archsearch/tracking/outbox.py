@@ -118,6 +118,10 @@ class Outbox:
         """Remembers the trial's run."""
         self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (self._uri, trial, run, described))
 
+    def drop(self, trial: int) -> None:
+        """Forgets the trial's run."""
+        self._db.execute("DELETE FROM runs WHERE uri = ? AND trial = ?", (self._uri, trial))
+
     def forget(self) -> None:
         """Back to the start: the store has lost what was sent."""
         self._db.execute("DELETE FROM runs WHERE uri = ?", (self._uri,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,6 +72,19 @@ def updates(events: Iterable[Event]) -> list[Update]:
                 named = {f"{event.kind}_{key}": value for key, value in event.data.items()}
                 update.points += _points(named, event.time, step=0)
     return list(by_trial.values())
+
+
+def holding(history: Sequence[Event]) -> list[Event]:
+    """A trial's events, oldest first, without the epochs and rungs that a later attempt has trained again, as a start
+    from an earlier epoch says."""
+    events: list[Event] = []
+    lowest = math.inf
+    for event in reversed(history):
+        if event.kind == "started":
+            lowest = min(lowest, event.data["resume_epoch"])
+        if event.data.get({"epoch": "epoch", "paused": "rung"}.get(event.kind, ""), 0) <= lowest:
+            events.append(event)
+    return events[::-1]
 
 
 def params_of(trial: Trial) -> dict[str, str]:

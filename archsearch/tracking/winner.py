@@ -23,7 +23,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.store import Store, resolve_tracking_uri
-from archsearch.tracking.translate import EXPERIMENT_TAG, TRIAL_TAG, milliseconds
+from archsearch.tracking.translate import EXPERIMENT_TAG, TRIAL_TAG, Point, costs, milliseconds, updates
 
 WEIGHTS_TAG = "archsearch.weights_sha256"
 EXAMPLES = 2  # images: one would fix the batch
@@ -32,12 +32,14 @@ EXAMPLES = 2  # images: one would fix the batch
 @dataclass(frozen=True, kw_only=True)
 class Winner:
     """The best network and its weights, a safetensors file: of `confirm` where it was run, else of the search.
-    `compared`: whether the ledger holds their SHA-256."""
+    `compared`: whether the ledger holds their SHA-256. `points` are what the trial's run has of these very weights.
+    """
 
     trial: Trial
     architecture: Architecture
     weights: bytes
     metrics: dict[str, float]
+    points: list[Point]
     confirmed: bool
     compared: bool
 
@@ -51,6 +53,7 @@ def winner_of(folder: ExperimentFolder) -> Winner | None:
             return None
         tested = ledger.events_of("tested", trial=best.number)
         digests = (ledger.weights_digest(best.number), ledger.confirmed_digest())
+        epochs = [event for event in ledger.events_of("epoch", trial=best.number) if event.data["epoch"] == best.epochs]
     metrics = {"validation_accuracy": best.value}
     if tested:
         metrics["test_accuracy"] = tested[-1].data["test_accuracy"]
@@ -66,11 +69,13 @@ def winner_of(folder: ExperimentFolder) -> Winner | None:
     weights = folder.read_weights(file, digests[chosen])
     count = cost(network)
     metrics |= {"params": float(count.params), "flops": float(count.flops), "macs": float(count.macs)}
+    points = [*costs(best), *(point for update in updates([*epochs[-1:], *tested]) for point in update.points)]
     return Winner(
         trial=best,
         architecture=network,
         weights=weights,
         metrics=metrics,
+        points=[] if chosen else points,
         confirmed=chosen,
         compared=digests[chosen] is not None,
     )
@@ -107,6 +112,7 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
 def _log(client: Any, uri: str, winner: Winner, *, name: str, run: str, description: str) -> str:
     """The new version's number. The run's state and end stay as they were."""
     import mlflow.pytorch
+    from mlflow.entities import Metric
     from mlflow.models import infer_signature
 
     from archsearch.network import build
@@ -130,7 +136,9 @@ def _log(client: Any, uri: str, winner: Winner, *, name: str, run: str, descript
             registered_model_name=name,
             metadata={"architecture": winner.architecture.to_yaml(), "confirmed": winner.confirmed},
         )
-        mlflow.log_metrics(winner.metrics, model_id=logged.model_id)
+    # Point by point what the run has already, so that it gets no second one: MLflow puts a model's metrics there too.
+    metrics = [Metric(p.key, p.value, p.milliseconds, p.step, model_id=logged.model_id) for p in winner.points]
+    client.log_batch(run, metrics=metrics)
     client.set_terminated(run, before.status, before.end_time or milliseconds(winner.trial.ended or 0))
     version = str(logged.registered_model_version)
     client.update_model_version(name, version, description)

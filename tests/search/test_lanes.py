@@ -9,7 +9,7 @@ from archsearch.experiment import Failure, Ledger, TrialState
 from archsearch.search.deciding.messages import EpochTrained, GoOn, ReportIn, Rest, RungReached, TrialFailed, Wait
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.conductor import LOSSES, Conductor
-from archsearch.search.running.executor import RayFailed
+from archsearch.search.running.executor import RayFailed, last_line
 from archsearch.search.running.pace import pause_after, step_seconds
 from archsearch.search.running.worker import TrialWorker
 from archsearch.space.space import SearchSpace
@@ -101,8 +101,9 @@ def test_workers_that_die_before_they_report_end_the_search(tmp_path: Path) -> N
         conductor = Conductor(search=search, workers_are_up=lambda: None)
         for _ in range(LOSSES):
             conductor.lost("lane", preempted=False)
-        with pytest.raises(RayFailed, match="workers in a row"):
-            conductor.lost("lane", preempted=False)
+        error = "an error in its creation task\n  File x.py, line 1\nImportError: no torch\n"
+        with pytest.raises(RayFailed, match=r"workers in a row .*: ImportError: no torch$"):
+            conductor.lost("lane", preempted=False, cause=last_line(error))
 
 
 def test_an_idle_lane_waits_a_tenth_of_what_it_has_waited_and_half_a_second_at_most() -> None:

@@ -233,6 +233,40 @@ def test_a_resumed_search_goes_on_in_its_runs_and_moves_the_best(tmp_path: Path,
     assert {step for step, *_ in runs[2]["metrics"]["val_accuracy"]} == {1, 2, 3, 4}
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_an_epoch_that_was_trained_again_stands_once(tmp_path: Path, uri: str, space: str, sent: bool) -> None:
+    folder = ExperimentFolder(tmp_path / "search")
+    with fill.new(folder, space=space) as ledger, folder.driver_lock():
+        ledger.begin()
+        for number in (1, 2):
+            fill.propose(ledger, number)
+            fill.train(ledger, number, 4)
+        if sent:
+            follow(folder, uri, until_end=False)
+            before = seen(uri, space)
+        ledger.requeue(1, "driver died")
+        ledger.start(1, resume_epoch=2)
+        for epoch in (3, 4, 5):
+            ledger.epoch(1, epoch, {"train_loss": 0.1, "val_accuracy": 0.6})
+        ledger.finish(1, 0.6)
+        ledger.finish(2, 0.542)
+        follow(folder, uri, until_end=False)
+        ledger.end("finished")
+    sync(folder, uri)
+    runs = seen(uri, space)
+    with Ledger.read(folder.ledger) as ledger:
+        for number in (1, 2):
+            assert runs[number]["metrics"]["val_accuracy"] == [
+                (e.epoch, e.metrics["val_accuracy"], round(e.time * 1000)) for e in ledger.epochs(number)
+            ]
+    assert [(n, r["status"]) for n, r in sorted(runs.items())] == [(0, "FINISHED"), (1, "FINISHED"), (2, "FINISHED")]
+    if sent:
+        assert runs[2]["metrics"].items() >= before[2]["metrics"].items(), "the other run is the one it was"
+    folder.outbox.unlink()
+    sync(folder, uri)
+    assert seen(uri, space) == runs
+
+
 def test_a_paused_trial_is_followed_through_interrupt_promotion_and_end(tmp_path: Path, uri: str, space: str) -> None:
     def shown() -> dict[int, tuple[str, str]]:
         return {n: (r["status"], r["tags"]["archsearch.state"]) for n, r in seen(uri, space).items()}

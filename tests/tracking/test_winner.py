@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,11 @@ from archsearch.experiment import Ledger
 from archsearch.tracking import register, sync
 from archsearch.training.checkpoint import weights_from_bytes
 from tests.search.local import drive_locally, tiny
+
+
+def all_points(store: Path) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(store)) as db:
+        return db.execute("SELECT run_uuid, key, step, value, timestamp FROM metrics ORDER BY 1, 2, 3, 4, 5").fetchall()
 
 
 def test_what_is_not_there_is_not_registered(tmp_path: Path) -> None:
@@ -33,7 +40,9 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
         ledger.end("finished")
         best = ledger.best()
     sync(folder, uri)
+    before = all_points(tmp_path / "mlflow.db")
     assert register(folder, uri) == register(folder, uri) == "tiny version 1"
+    assert all_points(tmp_path / "mlflow.db") == before, "the ledger's points, and no other"
 
     import mlflow.pytorch
     from mlflow.tracking import MlflowClient

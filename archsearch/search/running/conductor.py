@@ -52,12 +52,13 @@ class Conductor:
         """Whether nothing is left to do, and nobody does anything: lanes that never came up are not waited for."""
         return self.rested and all(isinstance(instruction, Wait | Rest) for instruction in self.instructions.values())
 
-    def lost(self, lane: str, *, preempted: bool) -> None:
-        """The lane's process is gone, or its whole node; another takes its place. Raises RayFailed where none lives
-        long enough to report, on nodes that live."""
+    def lost(self, lane: str, *, preempted: bool, cause: str = "") -> None:
+        """The lane's process is gone, or its whole node; another takes its place. Raises RayFailed, with the `cause` of
+        the last loss, where none lives long enough to report, on nodes that live."""
         self.losses += not preempted
         if self.losses > LOSSES:
-            raise RayFailed(f"{LOSSES} workers in a row died before they reported anything")
+            reason = f": {cause}" if cause else ""
+            raise RayFailed(f"{LOSSES} workers in a row died before they reported anything{reason}")
         limit, instruction = self.search.space.search.epoch_limit, self.instructions.pop(lane, None)
         if preempted:
             failure = Failure("preempted", "its worker's node is gone")

@@ -15,6 +15,7 @@ QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no reports home
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_DEDUP_LOGS": "0",
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",  # of workers that cannot start: the search's own message has the cause
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the log
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # the ledger says why a worker died, in a line
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the driver's

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ray import tune
@@ -166,7 +167,7 @@ class Schedule(FIFOScheduler):
         """The lane died: the search is told, and its trial waits for another lane."""
         preempted = _node_is_gone(trial) or self._pool.has_lost(trial.config["node"])
         try:
-            self._conductor.lost(trial.trial_id, preempted=preempted)
+            self._conductor.lost(trial.trial_id, preempted=preempted, cause=_cause(trial))
         except RayFailed as error:
             self._conductor.failure = error  # raised here, Tune would make a page of it; `Lanes` raises it
 
@@ -192,3 +193,16 @@ def _node_is_gone(trial: Any) -> bool:
     with suppress(Exception):  # Tune keeps it as a pickle in its own folder
         error = trial.get_pickled_error()
     return isinstance(error, RayActorError) and (error.preempted or NODE_DIED in str(error))
+
+
+def _cause(trial: Any) -> str:
+    """What ended the lane, in a line; nothing where Tune cannot tell."""
+    with suppress(Exception):  # Tune keeps the text in its own folder
+        return last_line(Path(trial.error_file).read_text())
+    return ""
+
+
+def last_line(text: str) -> str:
+    """Below the traceback of a worker that could not start stands what it raised."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip()[:200] if lines else ""
