@@ -15,6 +15,7 @@ import typer
 from archsearch.cli.table import Verb
 from archsearch.experiment import DriverRunning
 from archsearch.reading.errors import InputError
+from archsearch.reading.escaping import escaped_output
 from archsearch.reading.packages import missing_package
 from archsearch.search.running.environment import HeadGone, RayFailed
 
@@ -37,7 +38,14 @@ def command_of(verb: Verb) -> Any:
 
 
 def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
-    """Runs the verb and returns the exit code. An error is printed to stderr; with `debug` its traceback too."""
+    """Runs the verb and returns the exit code. An error is printed to stderr; with `debug` its traceback too.
+
+    No control character of a name or a text reaches the terminal."""
+    with escaped_output():
+        return _dispatched(verb, arguments, debug)
+
+
+def _dispatched(verb: Verb, arguments: Sequence[str], debug: bool) -> int:
     try:
         command = command_of(verb)
         with command.make_context(f"archsearch {verb.name}", list(arguments)) as context:

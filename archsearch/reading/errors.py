@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from archsearch.reading.escaping import in_one_line
+
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
@@ -17,10 +19,11 @@ class Problem:
     column: int = 0
 
     def __str__(self) -> str:
-        position = ":".join([self.file or "<input>", *(str(n) for n in (self.line, self.column) if n)])
-        text = f"{position}: {self.message}"
+        file = in_one_line(self.file or "<input>")
+        position = ":".join([file, *(str(n) for n in (self.line, self.column) if n)])
+        text = f"{position}: {in_one_line(self.message)}"
         if self.allowed:
-            text += f"; allowed: {self.allowed}"
+            text += f"; allowed: {in_one_line(self.allowed)}"
         if self.hint:
             text += f"\n  hint: {self.hint}"
         return text

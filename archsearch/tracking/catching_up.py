@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.tracking.address import refuse_unusable_store
 from archsearch.tracking.follower import follow
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.store import resolve_tracking_uri
@@ -22,9 +23,11 @@ class Sent:
 def sync(folder: ExperimentFolder, tracking_uri: str | None = None) -> Sent:
     """Sends what is not sent yet, now and in this process.
 
-    Raises TrackingError where the store does not answer, and BeingSent where another process sends already: the
-    follower of a driver at work, or another `sync`. What was sent until then is not sent again.
+    Raises TrackingError where the store does not answer, InputError where it cannot be opened, and BeingSent where
+    another process sends already: the follower of a driver at work, or another `sync`. What was sent until then is not
+    sent again.
     """
+    refuse_unusable_store(tracking_uri)
     uri = resolve_tracking_uri(tracking_uri)
     before = backlog(folder, uri)
     with Ledger.read(folder.ledger) as ledger:

@@ -16,6 +16,7 @@ from typing import Self
 
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import refuse
+from archsearch.tracking.address import refuse_unusable_store
 from archsearch.tracking.outbox import Outbox, without_password
 from archsearch.tracking.store import database_path, environment, resolve_tracking_uri
 
@@ -70,6 +71,7 @@ def serve(
     if uri.startswith(("http://", "https://")):
         return View(url=address + path, process=None)
     check_address(host, port, "MLflow")
+    refuse_unusable_store(uri)
     database = database_path(uri)
     if database is not None:
         database.parent.mkdir(parents=True, exist_ok=True)

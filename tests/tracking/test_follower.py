@@ -15,7 +15,16 @@ import yaml
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.tracking import TrackingError, drain, follow, resolve_tracking_uri, start_follower, sync
+from archsearch.reading.errors import InputError
+from archsearch.tracking import (
+    TrackingError,
+    drain,
+    follow,
+    resolve_tracking_uri,
+    serve,
+    start_follower,
+    sync,
+)
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.store import Store, database_path
 from tests.experiment import fill
@@ -41,7 +50,7 @@ def a_search(path: Path, space: str, trials: int = 7, epochs: int = 3) -> Experi
         ledger.reject(choices={"block": "basic"}, violations={"flops": 0.5}, cost={"flops": 9})
         for _ in range(trials):
             fill.trial(ledger, epochs)
-        ledger.note("tested", {"trial": 5, "accuracy": 0.61, "split": "test"})
+        ledger.note("tested", {"trial": 5, "test_accuracy": 0.61, "accuracy": 0.61, "split": "test"})
         ledger.end("finished")
     folder.best_yaml.write_text("best: 5\n")
     return folder
@@ -421,3 +430,17 @@ def test_a_percent_sign_in_a_path_is_one(tmp_path: Path, monkeypatch: pytest.Mon
     assert database_path(f"sqlite:///{tmp_path}/a%20b/m.db") == tmp_path / "a%20b" / "m.db"
     (tmp_path / "a b").mkdir()
     assert database_path(f"sqlite:///{tmp_path}/a%20b/m.db") == tmp_path / "a b" / "m.db"
+
+
+def test_a_store_that_cannot_be_opened_is_named_at_once(tmp_path: Path, space: str) -> None:
+    folder = a_search(tmp_path / "search", space, trials=1)
+    (tmp_path / "text.db").write_text("no database" * 100)
+    (tmp_path / "folder.db").mkdir()
+    os.mkfifo(tmp_path / "pipe.db")
+    for name in ("text.db", "folder.db", "pipe.db", "text.db/m.db"):
+        began = time.monotonic()
+        with pytest.raises(InputError, match=name):
+            sync(folder, f"sqlite:///{tmp_path}/{name}")
+        with pytest.raises(InputError, match=name):
+            serve(folder, f"sqlite:///{tmp_path}/{name}")
+        assert time.monotonic() - began < 30, "MLflow's import, no more"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.api.showing.notebook import EpochLine
 from archsearch.api.showing.printing import figures, is_notebook, paints, tell_progress
+from archsearch.reading.escaping import unescaped
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -36,7 +37,7 @@ def progress_bars(*, transient: bool = False) -> Progress:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=Console(file=sys.stderr), refresh_per_second=4, transient=transient)
+    return Progress(*columns, console=Console(file=unescaped(sys.stderr)), refresh_per_second=4, transient=transient)
 
 
 class Bar:

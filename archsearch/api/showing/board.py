@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.api.showing.printing import duration
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.reading.escaping import in_one_line
 
 if TYPE_CHECKING:
     from archsearch.space.search_settings import SearchSettings
@@ -81,7 +82,7 @@ class Board:
 
     def phase(self, text: str) -> None:
         """The driver is in another phase, of which `text` tells."""
-        self.activity = text
+        self.activity = in_one_line(text)
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
         """A trial has changed; with the metrics of an epoch where it has ended one."""

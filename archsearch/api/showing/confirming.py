@@ -12,6 +12,7 @@ from archsearch.api.showing.board import Board
 from archsearch.api.showing.live import watching
 from archsearch.api.showing.printing import paints, percent, tell, tell_progress
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.reading.escaping import printable
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -88,7 +89,7 @@ class Bars(Lines):
         if self._progress is None:
             tell(text)
         else:
-            self._progress.console.print(text, highlight=False)
+            self._progress.console.print(printable(text), highlight=False)
 
     def planned(self, runs: Sequence[Run], *, done: int, networks: int) -> None:
         """Begins the bars: until now a random search may have been shown."""

@@ -13,6 +13,7 @@ from archsearch.api.showing.notebook import SearchLine
 from archsearch.api.showing.printing import duration, is_notebook, paints, percent, short, tell_progress
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.records import spell
+from archsearch.reading.escaping import in_one_line
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -228,7 +229,7 @@ def _events(board: Board, events: list[TrialEvent]) -> RenderableType:
             Text(trial.id, style="dim"),
             Text(event.change, style=STYLES.get(trial.state, "")),
             f"{trial.epochs} ep",
-            Text((trial.reason or "")[:32], style="red") if failed else percent(trial.value),
+            Text(in_one_line(trial.reason or "")[:32], style="red") if failed else percent(trial.value),
             *_size(trial),
         )
     return rows
