@@ -108,5 +108,5 @@ def looks_at_test(ledger: Ledger) -> list[dict[str, Any]]:
     return [
         {"trial": event.trial, "test_accuracy": event.data["test_accuracy"]}
         for event in ledger.events()
-        if event.kind == "tested"
+        if event.kind == "tested" and event.trial is not None
     ]
