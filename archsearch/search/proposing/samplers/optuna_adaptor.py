@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from importlib.util import find_spec
 from typing import Any
 
@@ -52,6 +53,7 @@ class OptunaAdaptor:
             raise refuse(f"{name} needs a package that is not installed", hint="pip install cmaes")
         self._make(0)
         self._study: optuna.Study | None = None
+        self._notes = issubclass(self._kind, BaseGASampler | CmaEsSampler)
         self._storage = InMemoryStorage()
         self._statements: list[Statement] = []
         self._ids: list[int] = []  # of the statements' trials in the study, where they are told directly
@@ -60,6 +62,8 @@ class OptunaAdaptor:
         """The candidate nearest to what the sampler suggests: fewest choices changed, then the least distance."""
         distributions = [_distribution(column) for column in feasible.columns]
         study = self._learnt(history, feasible.columns, distributions)
+        if self._notes:
+            study = deepcopy(study)  # what is noted of this suggestion must be gone with it
         study.sampler = self._make(int(rng.integers(2**32)))
         try:
             trial = study.ask()
@@ -73,7 +77,7 @@ class OptunaAdaptor:
         self, history: History, columns: Sequence[Column], distributions: Sequence[BaseDistribution]
     ) -> optuna.Study:
         """The study that knows this history: the one at hand, told of what is new or has changed."""
-        notes = issubclass(self._kind, BaseGASampler | CmaEsSampler)
+        notes = self._notes
         epochs = np.minimum(history.epochs, history.full)
         (scored,) = np.nonzero(history.finished if notes else history.scored)
         statements = [(history.codes[i].tobytes(), int(epochs[i]), tuple(history.scores[i].tolist())) for i in scored]
