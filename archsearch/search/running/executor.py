@@ -76,6 +76,7 @@ def run_trials(
             run_config=RunConfig(
                 storage_path=str(storage),
                 verbose=0,
+                progress_reporter=Silent(),
                 failure_config=FailureConfig(max_failures=0),  # in a dead lane's place `Lanes` asks for another
                 stop=WhenOver(conductor),
             ),
@@ -136,6 +137,17 @@ class StepReports:
         """All reports; the second time none."""
         reports, self.reports = self.reports, []
         return reports
+
+
+class Silent(tune.ProgressReporter):
+    """Reports nothing: the search's observer shows it. In a notebook Tune's own would clear the cell's output."""
+
+    def should_report(self, trials: Any, done: bool = False) -> bool:
+        """Never."""
+        return False
+
+    def report(self, trials: Any, done: bool, *sys_info: str) -> None:
+        """Does nothing: `should_report` forbids it."""
 
 
 class Schedule(FIFOScheduler):
