@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import uuid
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Self
@@ -24,6 +25,9 @@ CREATE TABLE IF NOT EXISTS runs (
     uri TEXT NOT NULL, trial INTEGER NOT NULL, run TEXT NOT NULL, described INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (uri, trial)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS origin (
+    id TEXT NOT NULL, folder TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL
+);
 """
 
 
@@ -117,6 +121,26 @@ class Outbox:
     def keep(self, trial: int, run: str, *, described: bool) -> None:
         """Remembers the trial's run."""
         self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (self._uri, trial, run, described))
+
+    def identity(self, ledger: Path, search: str) -> str:
+        """The search's id in tracking stores: `search`, the ledger's own, but a new one in a copy of an experiment's
+        folder whose original still stands, where nothing counts as sent. A folder that was moved keeps its id."""
+        status, folder = ledger.stat(), str(ledger.absolute().parent)
+        row = self._db.execute("SELECT id, folder, device, inode FROM origin").fetchone()
+        current = (status.st_dev, status.st_ino)
+        if row is not None and row[1] == folder:
+            return str(row[0])
+        identity = search if row is None else str(row[0])
+        with suppress(OSError):
+            original = (Path(row[1]) / ledger.name).stat() if row is not None else None
+            if original is not None and current != (original.st_dev, original.st_ino) == tuple(row[2:]):
+                identity = uuid.uuid4().hex
+                self._db.execute("DELETE FROM runs")
+                self._db.execute("DELETE FROM targets")
+                self._db.execute("INSERT INTO targets (uri) VALUES (?)", (self._uri,))
+        self._db.execute("DELETE FROM origin")
+        self._db.execute("INSERT INTO origin VALUES (?, ?, ?, ?)", (identity, folder, *current))
+        return identity
 
     def drop(self, trial: int) -> None:
         """Forgets the trial's run."""

@@ -47,6 +47,7 @@ class Sender:
     def __init__(self, folder: ExperimentFolder, ledger: Ledger, outbox: Outbox, store: Store) -> None:
         self._folder, self._ledger, self._outbox, self._store = folder, ledger, outbox, store
         self.refused: list[str] = []
+        self._id = outbox.identity(folder.ledger, ledger.id)
         self._name = str(ledger.meta.get("name") or folder.name)
         space = ledger.meta.get("space")
         self._experiment = store.experiment(space if isinstance(space, str) and space else self._name)
@@ -112,7 +113,7 @@ class Sender:
         best = self._ledger.best()
         trials = {trial.number: trial for trial in self._ledger.trials()}
         self._adopt(best)
-        for listed in list(self._store.runs(self._experiment, self._ledger.id)):
+        for listed in list(self._store.runs(self._experiment, self._id)):
             if listed.trial == SEARCH:
                 self._settle_search(state, best)
             elif listed.trial in trials:
@@ -155,7 +156,7 @@ class Sender:
         return run
 
     def _create(self, trial: Trial) -> str:
-        tags = {EXPERIMENT_TAG: self._ledger.id, TRIAL_TAG: str(trial.number), "mlflow.parentRunId": self._parent}
+        tags = {EXPERIMENT_TAG: self._id, TRIAL_TAG: str(trial.number), "mlflow.parentRunId": self._parent}
         started = milliseconds(trial.started or trial.created)
         run = self._store.create(self._experiment, trial.id, started, tags)
         crash_point("run-created")
@@ -170,7 +171,7 @@ class Sender:
         A second one can only come of a request that seemed lost and was done after all.
         """
         parent = self._outbox.parent
-        for listed in list(self._store.runs(self._experiment, self._ledger.id)):
+        for listed in list(self._store.runs(self._experiment, self._id)):
             recorded = parent if listed.trial == SEARCH else (self._outbox.run(listed.trial) or (None,))[0]
             if recorded is not None and recorded != listed.run:
                 if listed.trial == SEARCH or self._store.exists(recorded):
@@ -183,7 +184,7 @@ class Sender:
             elif recorded is None:
                 self._outbox.keep(listed.trial, listed.run, described=False)
         if parent is None:
-            tags = {EXPERIMENT_TAG: self._ledger.id, TRIAL_TAG: str(SEARCH)}
+            tags = {EXPERIMENT_TAG: self._id, TRIAL_TAG: str(SEARCH)}
             started = milliseconds(self._ledger.meta["created"])
             parent = self._store.create(self._experiment, self._name, started, tags)
             crash_point("parent-created")
@@ -196,8 +197,8 @@ class Sender:
 
     def _show(self, example: Trial | None) -> None:
         """The search's view: its columns are those that a trial has."""
-        view = shared_view(self._ledger.id, self._parent, example, self._name, time.time())
-        self._store.tag_experiment(self._experiment, f"mlflow.sharedViewState.{self._ledger.id}", view)
+        view = shared_view(self._id, self._parent, example, self._name, time.time())
+        self._store.tag_experiment(self._experiment, f"mlflow.sharedViewState.{self._id}", view)
 
     def _settle_trial(self, run: str, status: str, trial: Trial, tags: object, best: Trial | None) -> None:
         target = _STATUS_OF[trial.state] if trial.state.ended else "KILLED"

@@ -444,3 +444,27 @@ def test_a_store_that_cannot_be_opened_is_named_at_once(tmp_path: Path, space: s
         with pytest.raises(InputError, match=name):
             serve(folder, f"sqlite:///{tmp_path}/{name}")
         assert time.monotonic() - began < 30, "MLflow's import, no more"
+
+
+def test_a_copy_of_a_folder_is_a_search_of_its_own_and_a_moved_one_is_not(tmp_path: Path, uri: str, space: str) -> None:
+    from mlflow.tracking import MlflowClient
+
+    def runs() -> list[tuple[str, str]]:
+        client = MlflowClient(uri)
+        experiment = client.get_experiment_by_name(space).experiment_id
+        tags = [run.data.tags for run in client.search_runs([experiment])]
+        return sorted((tag["archsearch.experiment_id"], tag["archsearch.trial"]) for tag in tags)
+
+    folder = a_search(tmp_path / "search", space, trials=2)
+    sync(folder, uri)
+    before = runs()
+    folder.path.rename(tmp_path / "moved")
+    moved, copy = ExperimentFolder(tmp_path / "moved"), ExperimentFolder(tmp_path / "copy")
+    sync(moved, uri)
+    assert runs() == before
+    shutil.copytree(moved.path, copy.path)
+    for _ in range(2):
+        sync(copy, uri)
+        sync(moved, uri)
+        both = runs()
+        assert len(both) == 2 * len(before) and set(before) < set(both)
