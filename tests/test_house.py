@@ -58,7 +58,7 @@ VAGUE = {
     "known", "done", "did", "taken", "made", "got", "thing", "things", "stuff", "seen", "heard", "here", "there",
     "so",
 }  # fmt: skip
-HEAVY = ("torch", "torchvision", "ray", "optuna", "mlflow")
+HEAVY = ("torch", "torchvision", "ray", "optuna", "mlflow", "pandas")
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 

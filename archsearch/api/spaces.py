@@ -30,7 +30,7 @@ GROUPS = ("data", "space", "budget", "search", "training", "resources")
 class Space(SearchSpace):
     """A search space: every network that a search-space file allows, its budget, and how they are trained."""
 
-    def sample(self, n: int, *, seed: int = 0) -> list[Architecture]:
+    def sample(self, n: int, seed: int = 0) -> list[Architecture]:
         """`n` architectures that differ from one another, drawn uniformly from those within the budget; fewer where the
         space has no more. The same seed gives the same ones."""
         from archsearch.space.many.draws import distinct

@@ -76,7 +76,7 @@ def test_a_wrong_space_is_an_input_error(source: object) -> None:
 def test_samples_are_those_of_the_command(capsys) -> None:
     assert main(["sample", str(DIGITS), "-n", "5", "--seed", "3", "--json"]) == 0
     printed = [json.loads(line)["digest"] for line in capsys.readouterr().out.splitlines()]
-    assert [archsearch.digest(network) for network in archsearch.load_space("digits").sample(5, seed=3)] == printed
+    assert [archsearch.digest(network) for network in archsearch.load_space("digits").sample(5, 3)] == printed
     with pytest.raises(InputError, match="n is 0"):
         archsearch.load_space("digits").sample(0)
 
