@@ -136,6 +136,7 @@ class Experiment:
         trials: int | None = None,
         force: bool = False,
         root: str | Path | None = None,
+        allow_samplers: Sequence[str] = (),
         address: str | None = None,
         runtime_env: bool = False,
         tracking_uri: str | None = None,
@@ -148,7 +149,9 @@ class Experiment:
         `archsearch.search`, which it raises as.
         """
         from archsearch.api.searching import go_on
+        from archsearch.search.proposing.samplers.registry import allow
 
+        allow(allow_samplers)
         audience = Audience(callbacks=callbacks, progress=progress)
         search = go_on(
             self.folder,

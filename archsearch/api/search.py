@@ -27,6 +27,7 @@ def search(
     callbacks: Sequence[Observer] = (),
     progress: bool | None = None,
     warm_start: str | Path | Experiment | None = None,
+    allow_samplers: Sequence[str] = (),
     address: str | None = None,
     runtime_env: bool = False,
     tracking_uri: str | None = None,
@@ -41,16 +42,19 @@ def search(
     file: `training={"epochs": 3}`. The experiment is `name` in experiments/, or `folder` itself.
 
     `callbacks` are told of every epoch and change of a trial (`archsearch.Observer`); a person is unless `progress` is
-    False. A `warm_start` learns from an earlier experiment. `address` is a running Ray's (None: one of its own),
+    False. A `warm_start` learns from an earlier experiment. `allow_samplers` are classes (`module:Class`) that the
+    space may name for its sampler though importing them runs code. `address` is a running Ray's (None: one of its own),
     whose nodes get this archsearch with `runtime_env`; `tracking_uri` is MLflow's store.
 
     KeyboardInterrupt (Ctrl-C, a notebook's stop button) comes once all is saved: `archsearch.open(name).resume()` goes
     on. Raises InputError for bad input, DriverRunning, and RuntimeError where Ray fails.
     """
     from archsearch.api.data import data_source
-    from archsearch.api.searching import begin, carried_over, folder_for
+    from archsearch.api.searching import begin, carried_over, folder_for, images_to_compare
     from archsearch.api.spaces import load_space
+    from archsearch.search.proposing.samplers.registry import allow
 
+    allow(allow_samplers)
     audience = Audience(callbacks=callbacks, progress=progress)
     source = data_source(data)
     numbers = {"search.trials": trials, "search.seed": seed}
@@ -60,14 +64,16 @@ def search(
     for note in loaded.notes:
         audience.tell(f"note: {note}")
     earlier = warm_start.path if isinstance(warm_start, Experiment) else warm_start
-    carried = carried_over(loaded, earlier, audience.tell)
     if source.arrays is not None:
         loaded = replace(loaded, data=source.kept_in(location.create().arrays, loaded.data))
+    images = None if earlier is None else images_to_compare(loaded, audience.tell, dry=False)
+    carried = carried_over(loaded, earlier, audience.tell, images=images)
     ready = begin(
         loaded,
         location,
         name=name,
         carried=carried,
+        images=images,
         address=address,
         runtime_env=runtime_env,
         tracking_uri=tracking_uri,

@@ -129,3 +129,14 @@ def test_a_notebook_sees_one_line_that_is_drawn_anew(monkeypatch) -> None:
     assert "&lt;b&gt;; searching; 0:00; 0 of 3 trials" in shown[1]
     assert not is_notebook()
     assert Audience(progress=False).tell("nothing") is None
+
+
+def test_a_sampler_of_another_module_has_to_be_allowed(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="a sampler of another module"):
+        archsearch.search(SMALL, search={"sampler": {"optuna": "mine:Sampler"}}, progress=False)
+    with pytest.raises(InputError, match=r"No module named|cannot be imported|no module|mine"):
+        archsearch.search(
+            SMALL, search={"sampler": {"optuna": "mine:Sampler"}}, allow_samplers=["mine:Sampler"], progress=False
+        )
+    assert list(tmp_path.iterdir()) == []
