@@ -13,6 +13,10 @@ from typing import Any
 
 import pytest
 
+import archsearch
+from archsearch.experiment import ExperimentFolder
+from tests.faults.invariants import check_study
+
 SPACES = Path(__file__).parent.parent.parent / "search_spaces"
 COMMAND = [sys.executable, "-m", "archsearch"]
 DIGITS = str(SPACES / "digits.yaml")
@@ -118,6 +122,8 @@ def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     process = start(tmp_path, "run", DIGITS, "--json", "--trials", "8", "--output", str(folder))
     wait_for(lambda: reached(folder) >= 1, within=PATIENCE, process=process)
+    live = archsearch.optuna_study(folder)
+    assert live.get_trials()
     second = subprocess.run(
         [*COMMAND, "resume", str(folder)], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False
     )
@@ -141,6 +147,7 @@ def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
     assert best["flops"] <= 700_000
     assert best["params"] <= 60_000
     check_whole(folder, tmp_path / "mlruns" / "mlflow.db", 8)
+    check_study(ExperimentFolder(folder), live)
     profiled = subprocess.run(
         [*COMMAND, "profile", str(folder / "best.yaml"), "--json"],
         cwd=tmp_path, text=True, capture_output=True, timeout=60, check=True,
@@ -191,6 +198,7 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
     )
     assert len(died) == 1
     check_whole(folder, store, TRIALS)
+    check_study(ExperimentFolder(folder))
     assert set(before) <= set(rows(folder / "ledger.sqlite", kept)), "a trial that had ended was run again"
     assert paused, "nothing was paused when it was interrupted"
     assert not rows(folder / "ledger.sqlite", "SELECT * FROM events WHERE kind = 'state_lost'")
