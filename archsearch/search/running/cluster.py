@@ -60,7 +60,7 @@ def _start(object_bytes: int, folder: Path) -> None:
                 address="local",
                 _node_ip_address="127.0.0.1",
                 num_cpus=os.cpu_count(),
-                _temp_dir=str(folder),
+                _temp_dir=str(folder / "r"),  # Ray opens it to everybody (0777), but not what it lies in
                 object_store_memory=2 * object_bytes + 2**28,
                 include_dashboard=False,
                 log_to_driver=False,

@@ -25,7 +25,7 @@ QUIET = {
 }
 
 
-LONGEST_TMPDIR = 29  # bytes: as12345678/session_DATE_TIME_PID/sockets/plasma_store and a number follow
+LONGEST_TMPDIR = 27  # bytes: as12345678/r/session_DATE_TIME_PID/sockets/plasma_store and a number follow
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
 
 
