@@ -51,10 +51,13 @@ def compare(
 def _trained(sample: SearchSpace, audience: Audience, go_on: str) -> ExperimentFolder:
     """The experiment of the sample, which is trained where it has not finished yet."""
     from archsearch.data.datasets import load_images
+    from archsearch.data.describing import describe
     from archsearch.search.confirming.random_sample import experiment_of
     from archsearch.search.session import Session
+    from archsearch.space.fitting import fitted
 
     images = load_images(sample.data, progress=audience.tell)  # before there is a folder: it may not be there
+    sample = fitted(sample, describe(images))
     folder = experiment_of(sample)
     if summarise(folder)["state"] == "finished":
         audience.tell(f"{folder.name} was drawn and trained before: {folder.path}")

@@ -50,7 +50,7 @@ def search(
     on. Raises InputError for bad input, DriverRunning, and RuntimeError where Ray fails.
     """
     from archsearch.api.data import data_source
-    from archsearch.api.searching import begin, carried_over, folder_for, images_to_compare
+    from archsearch.api.searching import begin, folder_for
     from archsearch.api.spaces import load_space
     from archsearch.search.proposing.samplers.registry import allow
 
@@ -66,14 +66,11 @@ def search(
     earlier = warm_start.path if isinstance(warm_start, Experiment) else warm_start
     if source.arrays is not None:
         loaded = replace(loaded, data=source.kept_in(location.create().arrays, loaded.data))
-    images = None if earlier is None else images_to_compare(loaded, audience.tell, dry=False)
-    carried = carried_over(loaded, earlier, audience.tell, images=images)
     ready = begin(
         loaded,
         location,
         name=name,
-        carried=carried,
-        images=images,
+        warm_start=earlier,
         address=address,
         runtime_env=runtime_env,
         tracking_uri=tracking_uri,

@@ -53,21 +53,28 @@ def begin(
     folder: ExperimentFolder,
     *,
     name: str | None = None,
-    carried: Carried | None = None,
+    warm_start: str | Path | None = None,
     images: ImageSet | None = None,
     address: str | None = None,
     runtime_env: bool = False,
     tracking_uri: str | None = None,
     tell: Progress,
 ) -> Ready:
-    """Reads the images, where they are not given, makes the experiment in a folder that `folder_for` gave, and returns
-    the search, to be driven. Raises InputError."""
+    """Reads the images, where they are not given, fits the recipe to them, makes the experiment in a folder that
+    `folder_for` gave, and returns the search, to be driven. Results of the experiment `warm_start` are carried over.
+    Raises InputError."""
     refuse_if_unusable(address)
     refuse_unusable_store(tracking_uri)
     sampler_for(space.search)
     from archsearch.data.datasets import load_images
+    from archsearch.data.describing import describe
+    from archsearch.space.fitting import fitted
 
     images = images or load_images(space.data, progress=tell)  # before there is a folder: they may not be there
+    settled = fitted(space, describe(images))
+    for note in settled.notes[len(space.notes) :]:
+        tell(f"note: {note}")
+    space, carried = settled, carried_over(settled, warm_start, tell, images=images)
     create(space, folder, name=name or folder.name, carried=carried)
     tell(f"experiment {folder.name} in {folder.path}")
     session = Session(folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, images=images)
@@ -148,11 +155,12 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None) -> Experi
     return folder
 
 
-def images_to_compare(space: SearchSpace, tell: Progress, *, dry: bool) -> ImageSet | None:
-    """The images of the space, for a warm start to compare; None in a dry run that would have to download them."""
+def images_to_compare(space: SearchSpace, tell: Progress) -> ImageSet | None:
+    """The images of the space, for a warm start to compare in a dry run; None where they would have to be
+    downloaded."""
     from archsearch.data.datasets import load_images
 
-    return None if dry and space.data.name not in ("digits", "folder") else load_images(space.data, progress=tell)
+    return load_images(space.data, progress=tell) if space.data.name in ("digits", "folder") else None
 
 
 def carried_over(

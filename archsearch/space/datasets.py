@@ -50,6 +50,13 @@ def validation_images(validation: float, images: int) -> int:
     return round(validation) if validation >= 1 else max(1, round(validation * images))
 
 
+def split_sizes(data: DataSettings, images: int) -> tuple[int, int]:
+    """(train, validation): the images that an epoch sees, of the data's `images` without the test split."""
+    validation = validation_images(data.validation, images)
+    train = images - validation
+    return max(1, min(train, data.limit or train)), validation
+
+
 def class_folders(root: str | Path) -> tuple[str, ...]:
     """The classes of a folder of images, sorted: the sub-folders of its training split, or of ROOT where there is none.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 RecipeName = Literal[
+    "auto",
     "none",
     "fast",
     "paper_resnet",
@@ -67,7 +68,8 @@ def filled(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of `training:`, and those of the recipe that they name for what they leave out; the recipe itself
     is then `none`. A schedule that starts at its highest rate gets no warm-up where none is set.
 
-    A name that is no recipe's is left for the validation to refuse. Raises ValueError for a recipe all of whose
+    Recipe auto needs the images (see fitting.py): here it fills nothing, and stays. A name that is no recipe's is left
+    for the validation to refuse. Raises ValueError for a recipe all of whose
     settings are set, as in a file that was resolved before: it would do nothing.
     """
     name = settings.get("recipe", "none")

@@ -79,9 +79,11 @@ class TrainingSettings(StrictModel):
     """The recipe of every trial."""
 
     recipe: RecipeName = Field(
-        "none",
-        description="A recipe by name fills the words that are left out: fast, for a few epochs; those of papers, with "
-        "their epochs. What it filled is written out in the file as resolved, where this word is none.",
+        "auto",
+        description="A recipe by name fills the words that are left out: auto, from the images (how many there are, "
+        "how large, whether a mirrored one is still of its class); fast, for a few epochs; those of papers, with their "
+        "epochs; none: each word's own default. What it filled is written out in the file as resolved, where this "
+        "word is none.",
     )
     epochs: int = Field(10, ge=1, le=100_000, description="Epochs of a full training.")
     batch_size: int = Field(128, ge=1, le=65_536, description="Images a step.")

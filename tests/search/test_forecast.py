@@ -11,11 +11,11 @@ from archsearch.search.foretelling.forecast import (
     affordable_trials,
     at_once,
     forecast,
-    images_of,
     next_stretch,
     setting,
     trial_epochs,
 )
+from archsearch.space.datasets import split_sizes
 from archsearch.space.loading import load_space
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
@@ -70,9 +70,9 @@ def space(*sets: str) -> SearchSpace:
 
 
 def test_an_epochs_images_are_those_that_the_splits_leave() -> None:
-    assert images_of(space(), 1438) == (1150, 288)
-    assert images_of(space("data.validation=100"), 1438) == (1338, 100)
-    assert images_of(space("data.limit=50"), 1438) == (50, 288)
+    assert split_sizes(space().data, 1438) == (1150, 288)
+    assert split_sizes(space("data.validation=100").data, 1438) == (1338, 100)
+    assert split_sizes(space("data.limit=50").data, 1438) == (50, 288)
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -31,7 +31,7 @@ PAPERS: dict[str, dict[str, Any]] = {
 
 
 def test_every_name_is_a_recipe() -> None:
-    assert set(RECIPES) | {"none"} == set(get_args(RecipeName))
+    assert set(RECIPES) | {"none", "auto"} == set(get_args(RecipeName))
     assert set(PAPERS) == {name for name in RECIPES if name.startswith("paper")}
 
 
@@ -51,15 +51,19 @@ def test_a_papers_recipe_is_what_the_paper_says(name: str) -> None:
 def test_the_files_own_words_win_and_the_rest_is_written_out(name: str) -> None:
     own = {"learning_rate": 0.05, "epochs": 7, "nesterov": False}
     found = TrainingSettings.model_validate({"recipe": name, **own})
-    expected = TrainingSettings.model_validate({**RECIPES[name], **own})
+    expected = TrainingSettings.model_validate({**RECIPES[name], **own, "recipe": "none"})
     assert found == expected and found.recipe == "none"
     assert (found.learning_rate, found.epochs, found.nesterov) == (0.05, 7, False)
-    assert found != TrainingSettings.model_validate(own)
+    assert found != TrainingSettings.model_validate({**own, "recipe": "none"})
 
 
 def test_without_a_recipe_the_words_are_as_they_were() -> None:
-    assert TrainingSettings.model_validate({}).to_dict() == {}
-    assert TrainingSettings.model_validate({"recipe": "none"}) == TrainingSettings.model_validate({})
+    """Recipe auto fills nothing before the images are known."""
+    automatic = TrainingSettings.model_validate({})
+    assert automatic.to_dict() == {} and automatic.recipe == "auto"
+    none = TrainingSettings.model_validate({"recipe": "none"})
+    assert none.to_dict() == {"recipe": "none"}
+    assert none == automatic.model_copy(update={"recipe": "none"})
 
 
 @pytest.mark.parametrize("words", [{}, {"learning_rate": 0.3}, {"label_smoothing": 0.0, "ema": 0.0}, {"warmup": 0.2}])
@@ -110,8 +114,8 @@ def test_a_space_as_resolved_holds_plain_numbers_and_loads_back(tmp_path: Path) 
         ("milestones: 0.5", "training.milestones is 0.5; allowed: a list of 1 to 16"),
         ("milestones: ['0.5']", r"milestones\[0\] is '0.5'.*\n.*without quotes"),
         ("schedule: step, warmup: 0.6", "warm-up of 0.6 of the training lasts beyond.*; allowed: a warmup that ends"),
-        ("recipe: paper", "training.recipe is 'paper'; allowed: none, fast, paper_resnet"),
-        ("recipe: [fast]", "training.recipe is .*; allowed: none, fast"),
+        ("recipe: paper", "training.recipe is 'paper'; allowed: auto, none, fast, paper_resnet"),
+        ("recipe: [fast]", "training.recipe is .*; allowed: auto, none, fast"),
         ("step_factor: 1", "training.step_factor is 1; allowed: a number above 0 and below 1"),
         ("ema: 1", "training.ema is 1; allowed: a number of at least 0 and below 1"),
         ("clip_norm: 0", "training.clip_norm is 0; allowed: a number above 0"),

@@ -45,6 +45,7 @@ def run(
     from archsearch.api.searching import begin, carried_over, dry_run, folder_for, images_to_compare
     from archsearch.cli.driving import drive_and_show
     from archsearch.search.proposing.samplers.registry import allow
+    from archsearch.space.fitting import expected
     from archsearch.space.loading import load_space
 
     allow(allow_sampler or ())
@@ -55,9 +56,10 @@ def run(
     folder = folder_for(loaded, name, output)
     for note in loaded.notes:
         tell(f"note: {note}")
-    images = None if warm_start is None else images_to_compare(loaded, tell, dry=rehearse)
-    carried = carried_over(loaded, warm_start, tell, images=images)
     if rehearse:
+        loaded = expected(loaded)
+        if warm_start is not None:
+            carried_over(loaded, warm_start, tell, images=images_to_compare(loaded, tell))
         document, survey = dry_run(loaded, folder)
         among = "all of them" if survey.whole else f"{survey.looked:,} random ones"
         if as_json:
@@ -69,8 +71,7 @@ def run(
         loaded,
         folder,
         name=name,
-        carried=carried,
-        images=images,
+        warm_start=warm_start,
         address=address,
         runtime_env=runtime_env,
         tracking_uri=tracking_uri,

@@ -16,6 +16,7 @@ from archsearch.reading.errors import InputError
 from archsearch.reading.yaml import read
 from archsearch.search.confirming.random_search import random_overrides
 from archsearch.search.session import create, kept_text
+from archsearch.space.fitting import expected
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
 
@@ -24,7 +25,7 @@ SHARE = 3  # one in so many of a full training's epochs, where nobody says how m
 
 def short_epochs(*spaces: SearchSpace) -> int:
     """A third of the shortest full training, at least 1: a whole schedule in which networks already differ."""
-    return max(1, round(min(space.training.epochs for space in spaces) / SHARE))
+    return max(1, round(min(expected(space).training.epochs for space in spaces) / SHARE))
 
 
 def sample_of(file: Path, *, trials: int, epochs: int, seed: int) -> SearchSpace:

@@ -14,8 +14,9 @@ from archsearch.data.images import Progress
 from archsearch.reading.errors import InputError
 from archsearch.search.foretelling.cluster_forecast import forecast_on
 from archsearch.search.foretelling.data_sheets import Cluster
-from archsearch.search.foretelling.forecast import forecast, images_of, setting
-from archsearch.space.datasets import facts
+from archsearch.search.foretelling.forecast import forecast, setting
+from archsearch.space.datasets import facts, split_sizes
+from archsearch.space.fitting import expected
 from archsearch.space.many.draws import draws
 from archsearch.space.many.survey import survey
 from archsearch.space.reach import largest, smallest
@@ -37,6 +38,7 @@ def check_space(
     At most `samples` networks are counted. With `probes` a few are trained for a moment on this machine. `tell` is
     called with messages on what is done.
     """
+    space = expected(space)
     tell(f"counting {samples:,} random networks")
     document = _counted(space, file, samples)
     return document | _foretold(space, document["training_images"], cluster, probes=probes, tell=tell)
@@ -95,7 +97,7 @@ def _foretold(
     networks = list(islice(draws(space, seed=0), FORETOLD))
     if len(networks) < 2:
         return {**nothing, "not_foretold": "fewer than two networks within the budget were found"}
-    document, (train, validation) = nothing, images_of(space, images)
+    document, (train, validation) = nothing, split_sizes(space.data, images)
     timings = None
     if probes:
         timings, gpus, document["not_foretold"] = _probed(space, networks, tell)

@@ -13,7 +13,6 @@ import numpy as np
 
 from archsearch.architecture.spec import Architecture
 from archsearch.search.deciding.rungs import Rungs
-from archsearch.space.datasets import validation_images
 from archsearch.space.many.columns import FloatArray
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
@@ -175,13 +174,6 @@ def setting(space: SearchSpace) -> Setting:
     used = device != "cpu" and space.resources.gpu_share > 0 and count > 0
     threads = min(space.resources.cpus_per_trial, os.cpu_count() or 1)
     return Setting(device="cuda" if used or device == "cuda" else "cpu", threads=threads, gpus=count)
-
-
-def images_of(space: SearchSpace, images: int) -> tuple[int, int]:
-    """(train, validation): the images that an epoch sees, of the data's `images` without the test split."""
-    validation = validation_images(space.data.validation, images)
-    train = images - validation
-    return max(1, min(train, space.data.limit or train)), validation
 
 
 def at_once(resources: ResourceSettings, trials: int, *, gpus: int) -> int:

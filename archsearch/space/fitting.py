@@ -1,0 +1,146 @@
+"""What a file leaves out, from its images: how long trials train, their batches, augmentation and first rung.
+
+What decides is steps, not epochs: a rung after 16 steps orders networks by how quickly they start, and 150 steps in all
+teach nothing. So epochs, batch size and the first rung follow from the number of training images; random crops and
+mirrored images make the more of them the fewer there are (on 1,084 images of clothes 70 % became 78 % on test). Only
+settings that a file does not set are filled, and the resolved file has them written out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from archsearch.space.datasets import DataFacts, split_sizes
+from archsearch.space.datasets import facts as known_facts
+from archsearch.space.loading import space_of
+from archsearch.space.recipes import RECIPES, filled
+from archsearch.space.settings import TrainingSettings
+from archsearch.space.space import SearchSpace
+
+STEPS, STEPS_IN_TIME = 2_000, 6_000  # of a full training; the second where a wall time ends the search, for it shortens
+EPOCHS, EPOCHS_IN_TIME = (20, 60), (20, 200)  # the fewest and the most that follow from them
+FIRST_RUNG_STEPS = 150  # at least, before trials are compared
+FEW_STEPS = 150  # of a full training: fewer teach nothing
+MIRRORED = 0.6  # of a linear classifier's accuracy that mirrored images must keep for flips to be plausible
+CROPPED_BELOW = 96  # pixels a side; larger images are photos, which are cropped and resized instead
+ORIGIN = "the images"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFacts:
+    """Of a data set's training images: how many, (channels, height, width), and the share of a linear classifier's
+    accuracy, above that of the commonest class, that is left where the images are mirrored (about 1 for photos, 0.3 for
+    digits)."""
+
+    train: int
+    shape: tuple[int, int, int]
+    mirrored: float
+
+
+def fitted(space: SearchSpace, facts: ImageFacts) -> SearchSpace:
+    """The space with what its file leaves out of `training:`, and of early stopping's first rung, filled to suit the
+    images; `notes` of it say what and why. As it is where its recipe is not auto."""
+    if space.training.recipe != "auto":
+        return replace(space, notes=(*space.notes, *_warnings(space.training, facts)))
+    known = DataFacts(input=space.input, classes=space.classes)
+    document = space.document
+    present = document.data.get("training") or {}
+    settings = auto_recipe(present, facts, timed=space.search.wall_time is not None)
+    for name, value in settings.items():
+        document = document.with_value(("training", name), value, ORIGIN)
+    resolved = space_of(document, data=known)
+    stopping = resolved.search.early_stopping
+    if "grace_epochs" not in stopping.model_fields_set:
+        grace = first_rung(resolved.training, facts, stopping.reduction)
+        resolved = space_of(
+            document.with_value(("search", "early_stopping", "grace_epochs"), grace, ORIGIN), data=known
+        )
+    added = {name: value for name, value in settings.items() if name != "recipe"}
+    notes = (*space.notes, *([_note(added, facts)] if added else []), *_warnings(resolved.training, facts))
+    return replace(resolved, data=space.data, notes=notes)
+
+
+def expected(space: SearchSpace) -> SearchSpace:
+    """`fitted` before any image is read, from what is known of a data set by its name, flips taken to be plausible; a
+    folder's images are not known, and its space is as it is."""
+    images = known_facts(space.data).images
+    if images is None:
+        return space
+    train, _ = split_sizes(space.data, images)
+    return replace(fitted(space, ImageFacts(train=train, shape=space.input, mirrored=1.0)), notes=space.notes)
+
+
+def auto_recipe(present: Mapping[str, Any], facts: ImageFacts, *, timed: bool = False) -> dict[str, Any]:
+    """The settings of `training:` that suit the images, but for those that are `present` already, and recipe: none.
+    `timed`: a wall time ends the search, so that the last trials train as long as there is time."""
+    side = min(facts.shape[1:])
+    batch = next(size for size, images in ((32, 2_000), (64, 10_000), (128, math.inf)) if facts.train < images)
+    steps = max(1, facts.train // _number(present.get("batch_size"), batch))
+    fewest, most = EPOCHS_IN_TIME if timed else EPOCHS
+    epochs = round((STEPS_IN_TIME if timed else STEPS) / steps)
+    settings: dict[str, Any] = {
+        **RECIPES["fast"],
+        "epochs": min(most, max(fewest, epochs)),
+        "batch_size": batch,
+        "flip": facts.mirrored >= MIRRORED,
+    }
+    if side >= CROPPED_BELOW:
+        settings["resized_crop"] = 0.35
+    else:
+        settings["crop_padding"] = max(1, side // 10)
+    complete = filled({**settings, **present, "recipe": "none"})
+    if "resized_crop" in present:
+        complete.pop("crop_padding", None)
+    if "crop_padding" in present and side >= CROPPED_BELOW:
+        complete.pop("resized_crop", None)
+    return {name: value for name, value in complete.items() if name not in present or name == "recipe"}
+
+
+def first_rung(training: TrainingSettings, facts: ImageFacts, reduction: int) -> int:
+    """The epochs of the first rung: the least of epochs / reduction^k, k = 1, 2, ..., that has steps enough to tell
+    networks apart; with k = 1 where none has."""
+    steps = steps_an_epoch(training, facts)
+    levels: list[int] = [math.ceil(training.epochs / reduction**k) for k in range(1, 20)]
+    enough = [level for level in levels if level * steps >= FIRST_RUNG_STEPS]
+    return min(enough, default=levels[0])
+
+
+def suited(training: TrainingSettings, facts: ImageFacts) -> TrainingSettings:
+    """The settings of a single training with what was not set filled to suit the images, where its recipe is auto."""
+    if training.recipe != "auto":
+        return training
+    present = {name: getattr(training, name) for name in training.model_fields_set}
+    return training.with_overrides(auto_recipe(present, facts))
+
+
+def steps_an_epoch(training: TrainingSettings, facts: ImageFacts) -> int:
+    """Steps of an epoch: whole batches alone."""
+    return max(1, facts.train // training.batch_size)
+
+
+def _number(value: Any, default: int) -> int:
+    """The batch size as the file has it; of one that varies, or is wrong, the default."""
+    return value if isinstance(value, int) and value > 0 else default
+
+
+def _note(settings: Mapping[str, Any], facts: ImageFacts) -> str:
+    channels, height, width = facts.shape
+    named = ("epochs", "batch_size", "crop_padding", "resized_crop", "flip")
+    listed = ", ".join(f"{name} {str(settings[name]).lower()}" for name in named if name in settings)
+    mirrored = f"; mirrored, they are recognised {facts.mirrored:.0%} as well" if "flip" in settings else ""
+    images = f"{facts.train:,} training images of {channels}x{height}x{width}"
+    return f"training: recipe auto, for {images}{mirrored}: {listed or ', '.join(settings)}"
+
+
+def _warnings(training: TrainingSettings, facts: ImageFacts) -> list[str]:
+    steps = steps_an_epoch(training, facts)
+    if steps * training.epochs >= FEW_STEPS:
+        return []
+    epochs = auto_recipe({"batch_size": training.batch_size}, facts)["epochs"]
+    return [
+        f"training: {steps} steps an epoch, {steps * training.epochs} in all: next to nothing is learnt in that; "
+        f"try --set training.epochs={epochs}"
+    ]
