@@ -28,7 +28,7 @@ def mirrored_share(split: Split, *, seed: int = 0) -> float:
     from sklearn.linear_model import LogisticRegression
 
     chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:LOOKED_AT])
-    labels, pixels = split.labels[chosen], _averaged(split, chosen)
+    labels, pixels = split.labels[chosen], averaged(split, chosen, SIDE)
     order = np.random.default_rng(seed).permutation(len(labels))
     count = int(TRAINED * len(labels))
     learnt, judged = order[:count], order[count:]
@@ -46,15 +46,17 @@ def mirrored_share(split: Split, *, seed: int = 0) -> float:
     return 1.0 if upright <= commonest else max(0.0, min(1.0, (mirrored - commonest) / (upright - commonest)))
 
 
-def _averaged(split: Split, chosen: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """The chosen images, (n, C, h, w), h and w between SIDE and twice that, by means of squares."""
+def averaged(split: Split, chosen: npt.NDArray[np.int64], side: int) -> npt.NDArray[np.float64]:
+    """The chosen images, (n, C, h, w), larger ones averaged over squares: h, w, or the less of both, are between `side`
+    and twice that. Of channels that are all the same one is left."""
     parts = []
     for start in range(0, len(chosen), AT_ONCE):
         images = np.asarray(split.images[chosen[start : start + AT_ONCE]])
         count, channels, height, width = images.shape
-        factor = max(1, min(height, width) // SIDE)
+        factor = max(1, min(height, width) // side)
         rows, columns = height // factor, width // factor
         cut = images[:, :, : rows * factor, : columns * factor]
         squares = cut.reshape(count, channels, rows, factor, columns, factor)
         parts.append(squares.mean(axis=(3, 5), dtype=np.float64))
-    return np.concatenate(parts)
+    pixels = np.concatenate(parts)
+    return pixels[:, :1] if np.array_equal(pixels[:, 1:], pixels[:, :-1]) else pixels

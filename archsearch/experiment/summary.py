@@ -8,6 +8,7 @@ from typing import Any
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
 from archsearch.experiment.records import SearchState, Trial, TrialState
+from archsearch.experiment.remarks import FLOOR, remarks
 
 COUNTED = ("finished", "stopped", "failed", "running", "paused", "waiting", "total")
 
@@ -15,11 +16,12 @@ COUNTED = ("finished", "stopped", "failed", "running", "paused", "waiting", "tot
 def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     """The state of a search, in plain JSON values. Raises InputError where there is no ledger.
 
-    `reason` says why a search has failed. `seconds` counts the drivers' sessions; `best` is null until a trial has
-    finished; `test_accuracy` is null until the winner was tested, and `training` is there only where words of the
-    training vary; `rungs` are those that a trial has reached (see `Rung`); `used_up`: the space held no further network
-    within the budget; `pareto` is null with one objective, else the finished trials that no other beats in every
-    objective, the most accurate first.
+    `floor` holds what simple models reach on the validation images (null where it was not measured), `remarks` are
+    sentences on a best that is not above it, or was not trained well. `reason` says why a search has failed. `seconds`
+    counts the drivers' sessions; `best` is null until a trial has finished; `test_accuracy` is null until the winner
+    was tested, and `training` is there only where words of the training vary; `rungs` are those that a trial has
+    reached (see `Rung`); `used_up`: the space held no further network within the budget; `pareto` is null with one
+    objective, else the finished trials that no other beats in every objective, the most accurate first.
     """
     with Ledger.read(folder.ledger) as ledger:
         counts, best = ledger.counts(), ledger.best()
@@ -32,6 +34,8 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "reason": _reason(ledger),
             "used_up": bool(ledger.events_of("exhausted")),
             "best": None if best is None else _best(best, ledger),
+            "floor": (floor := _floor(ledger)),
+            "remarks": [] if best is None else _remarks(best, ledger, floor),
             "pareto": _pareto(ledger),
             "rungs": [asdict(rung) for rung in ledger.rungs()],
             "seconds": round(ledger.driven_seconds(), 1),
@@ -66,6 +70,16 @@ def _best(best: Trial, ledger: Ledger) -> dict[str, Any]:
         **({"training": best.training} if best.training else {}),
         "architecture": dict(best.architecture),
     }
+
+
+def _floor(ledger: Ledger) -> dict[str, Any] | None:
+    measured = ledger.events_of(FLOOR)
+    return dict(measured[-1].data) if measured else None
+
+
+def _remarks(best: Trial, ledger: Ledger, floor: dict[str, Any] | None) -> list[str]:
+    rungs = sorted({rung.epochs for rung in ledger.rungs()})
+    return remarks(best, ledger.epochs(best.number), floor, rungs)
 
 
 def _pareto(ledger: Ledger) -> list[dict[str, Any]] | None:

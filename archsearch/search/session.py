@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from archsearch.architecture.spec import Architecture
 from archsearch.data.recorded import images_record, refuse_other_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point
+from archsearch.experiment.remarks import FLOOR
 from archsearch.experiment.summary import summarise
 from archsearch.reading.packages import refuse_without
 from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from archsearch.search.running.lanes import NodePool
     from archsearch.space.settings import ResourceSettings
 
+FLOOR_PATIENCE = 60.0  # seconds that a search waits at its end for simple models, which began with it
 DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who presses Ctrl-C wants to leave
 
 
@@ -126,6 +128,7 @@ def drive(session: Session, observer: Observer) -> dict[str, Any]:
 def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Observer) -> None:
     """Runs the search, with Ray and MLflow around it. The imports are here because each costs seconds, and bad input
     should not wait for them."""
+    from archsearch.analysis.floor import FloorInBackground
     from archsearch.data.datasets import load_images
 
     observer.phase(f"loading {space.data.name}")
@@ -136,6 +139,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
         if note:
             observer.phase(f"note: {note}")
     ledger.begin({**images_record(images), **circumstances()})
+    floor = None if ledger.events_of(FLOOR) or not session.test else FloorInBackground(images)
     with _ends(session, ledger, observer), _terminable():
         observer.phase("starting Ray")
         prepare(session.address)
@@ -169,6 +173,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
             except BaseException:
                 search.interrupted()
                 raise
+            if floor is not None:
+                floor.then(lambda measured: ledger.note(FLOOR, measured.to_dict()), patience=FLOOR_PATIENCE)
             _end(ledger, search.gave_up)  # MLflow ends while Ray does
 
 

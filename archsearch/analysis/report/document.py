@@ -46,6 +46,8 @@ def document(reading: Reading) -> Document:
         "reason": reading.summary["reason"],
         "trials": reading.summary["trials"],
         "winner": winner,
+        "remarks": reading.summary["remarks"],
+        "floor": reading.summary["floor"],
         "budget": _budget(reading, winner),
         "spent": _spent(reading),
         "picked": _picked(reading),

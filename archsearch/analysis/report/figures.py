@@ -263,7 +263,8 @@ class Fact(TypedDict):
 
 class Document(TypedDict):
     """The whole report. `common` is the number of epochs after which trials are compared, `full` a full training's;
-    `front` are the trials that none beats in accuracy and FLOPs, `pareto` those of several objectives."""
+    `remarks` are sentences on a best that is not above simple models, whose accuracies `floor` has, or was not trained
+    well; `front` are the trials that none beats in accuracy and FLOPs, `pareto` those of several objectives."""
 
     experiment: str
     folder: str
@@ -271,6 +272,8 @@ class Document(TypedDict):
     reason: str | None
     trials: Mapping[str, Any]
     winner: Winner | None
+    remarks: list[str]
+    floor: Mapping[str, Any] | None
     budget: list[BoundUse]
     spent: Spent
     picked: str

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from archsearch.analysis.report import findings, story
 from archsearch.analysis.report.charts import epochs, hours, number, percent
@@ -11,6 +13,7 @@ from archsearch.analysis.report.html import copied, frame, paragraph
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.svg import clean
+from archsearch.experiment.remarks import SIMPLE
 from archsearch.version import __version__
 
 
@@ -50,10 +53,15 @@ def _header(report: Document, nav: str) -> str:
         lede += f" The search failed: {report['reason']}."
     return (
         f'<header><div class="kicker">{clean(kicker)}</div><h1>{clean(_headline(report))}</h1>'
-        f"{paragraph(lede, 'lede')}{nav}{_figures(report)}{_budget(report)}"
+        f"{paragraph(lede, 'lede')}{_remarks(report)}{nav}{_figures(report)}{_budget(report)}"
         f"<h3>How the winner was picked</h3>{paragraph(report['picked'])}"
         f"<h3>Next</h3>{copied(chr(10).join(report['next']))}{_in_mlflow(report)}</header>"
     )
+
+
+def _remarks(report: Document) -> str:
+    """What the result calls for, before anything else is read."""
+    return "".join(f'<p class="remark">{clean(sentence)}</p>' for sentence in report["remarks"])
 
 
 def _in_mlflow(report: Document) -> str:
@@ -91,6 +99,8 @@ def _figures(report: Document) -> str:
             f"± {100 * test['half']:.2f} points, {test['n']} seeds" if test["half"] else "looked at once, at the end"
         )
         rows.append(("Test accuracy", percent(test["mean"]), spread))
+    if report["floor"] is not None:
+        rows.append(("Without a network", *_floor(report["floor"])))
     rows.append(
         ("FLOPs", amount("flops", cost["flops"]), f"{amount('macs', cost['macs'])} MACs" if "macs" in cost else "")
     )
@@ -102,6 +112,13 @@ def _figures(report: Document) -> str:
         for name, value, note in rows
     )
     return f'<dl class="figures">{cells}</dl>'
+
+
+def _floor(floor: Mapping[str, Any]) -> tuple[str, str]:
+    """The best accuracy of simple models on the validation images, and by which model."""
+    accuracies = {label: floor[name] for name, label in SIMPLE.items() if floor.get(name) is not None}
+    best = max(accuracies, key=lambda label: accuracies[label])
+    return percent(accuracies[best]), f"{best}, on validation"
 
 
 def _budget(report: Document) -> str:

@@ -47,8 +47,10 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     accuracy = f"{percent(best['value'])} on validation"
     accuracy += f", {percent(tested)} on test (looked at once)" if tested is not None else ", not tested"
     return [
+        *((("note" if not number else ""), sentence) for number, sentence in enumerate(summary["remarks"])),
         ("best", f"trial {best['trial']}, digest {best['digest']}"),
         ("accuracy", accuracy),
+        *([("floor", _floor(summary["floor"]))] if summary["floor"] else []),
         *([("training", spell(best["training"], digits=4))] if "training" in best else []),
         ("cost", f"{best['params']:,} parameters ({short(best['params'])}), {best['flops']:,} FLOPs "
                  f"({short(best['flops'])}), {best['macs']:,} MACs"),
@@ -56,6 +58,13 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         *lines,
         ("written to", str(ExperimentFolder(Path(summary["folder"])).best_yaml)),
     ]  # fmt: skip
+
+
+def _floor(floor: dict[str, Any]) -> str:
+    """What simple models reach on the same images, in a line."""
+    names = (("random_forest", "random forest"), ("logistic_regression", "logistic regression"))
+    models = [f"{label} {percent(floor[name])}" for name, label in names if floor[name] is not None]
+    return ", ".join([*models, f"the commonest class {percent(floor['commonest_class'])}"]) + " on validation"
 
 
 def _member(row: dict[str, Any]) -> str:

@@ -1,0 +1,66 @@
+"""What a search's end calls for: whether its best is above the floor, and whether it was trained enough, or too much.
+
+Plain sentences for a person, from the ledger alone; each with what to do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from archsearch.experiment.records import Epoch, Trial
+
+FLOOR = "floor"  # of the ledger's notes: accuracies of simple models, on so many validation images
+SIMPLE = {
+    "random_forest": "a random forest on the pixels",
+    "logistic_regression": "logistic regression on the pixels",
+    "commonest_class": "naming the commonest class",
+}
+NORMAL = 1.645  # standard errors by which the best has to be above the floor: the upper 5 % of a normal variable
+RISING = 0.02  # of accuracy, that a training of several times the epochs gained: more would gain more
+BY_HEART = 0.15  # by which the accuracy on training images is above that on validation images
+
+
+def remarks(best: Trial, epochs: Sequence[Epoch], floor: Mapping[str, Any] | None, rungs: Sequence[int]) -> list[str]:
+    """What is to be said of a finished `best` trial: `epochs` are its own, `rungs` the epochs at which its schedule
+    had ended before. The gravest comes first; nothing where all is well."""
+    sentences = []
+    if floor is not None and best.value is not None and (sentence := _beside_floor(best.value, floor)):
+        sentences.append(sentence)
+    curve = {epoch.epoch: epoch.metrics for epoch in epochs}
+    below = [rung for rung in rungs if rung < best.epochs and rung in curve]
+    before = curve[below[-1]].get("validation_accuracy") if below else None
+    if before is not None and best.value is not None and best.value - before >= RISING:
+        gain = 100 * (best.value - before)
+        sentences.append(
+            f"From {below[-1]} to {best.epochs} epochs it gained {gain:.1f} points: still more epochs would gain more "
+            "(training.epochs)."
+        )
+    last = curve.get(best.epochs, {})
+    training, validation = last.get("train_accuracy"), last.get("validation_accuracy")
+    if training is not None and validation is not None and training - validation >= BY_HEART:
+        sentences.append(
+            f"It knows {training:.0%} of the training images and {validation:.0%} of the others: it learns by heart. "
+            "More images help, or more augmentation (training.crop_padding, flip, cutmix), or fewer epochs."
+        )
+    return sentences
+
+
+def _beside_floor(value: float, floor: Mapping[str, Any]) -> str | None:
+    """The sentence for a best that is not above the best of the simple models by more than chance (5 %, one-sided; both
+    accuracies are of as many images, taken as independent, which is cautious). None where it is."""
+    simple = {name: floor[name] for name in SIMPLE if isinstance(floor.get(name), int | float)}
+    images = floor.get("images")
+    if not simple or not isinstance(images, int) or images < 1:
+        return None
+    name = max(simple, key=lambda key: simple[key])
+    accuracy = simple[name]
+    error = math.sqrt((value * (1 - value) + accuracy * (1 - accuracy)) / images)
+    if value - accuracy > NORMAL * error:
+        return None
+    relation = "below" if value < accuracy else "above, but by no more than chance,"
+    return (
+        f"The best network, {value:.1%}, is {relation} {SIMPLE[name]}, {accuracy:.1%} ({images:,} validation images): "
+        "this search has found nothing yet. Give it more epochs, a larger budget or more images."
+    )
