@@ -8,6 +8,10 @@ from typing import Annotated
 import typer
 
 SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE", help="A search-space file; a shipped one by name: digits.")]
+SpaceOrImages = Annotated[
+    Path,
+    typer.Argument(metavar="SPACE", help="A search-space file, a shipped one by name, or a folder of images."),
+]
 Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's name, or its folder.")]
 OptionalExperiment = Annotated[
     str | None, typer.Argument(metavar="[EXPERIMENT]", help="An experiment's name, or its folder.")
@@ -23,6 +27,13 @@ AllowSampler = Annotated[
         metavar="MODULE:CLASS",
         help="A sampler that the file names may be imported, which runs its module's code; may be repeated.",
     ),
+]
+Time = Annotated[
+    str | None, typer.Option(metavar="TIME", help="The search ends within this: 10m, 8h. search.wall_time.")
+]
+Flops = Annotated[str | None, typer.Option(metavar="N", help="FLOPs of a network, at most: 20M. budget.flops.max.")]
+Params = Annotated[
+    str | None, typer.Option(metavar="N", help="Parameters of a network, at most: 60k. budget.params.max.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="JSON on stdout, an architecture a line.")]

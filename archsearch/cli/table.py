@@ -17,6 +17,8 @@ class Verb(NamedTuple):
 SEARCH, NETWORKS, HELP = "Search", "Networks", "Around it"
 
 VERBS = (
+    Verb("init", SEARCH, "a search space that fits a folder of images",
+         "archsearch init my-images --time 30m"),
     Verb("check", SEARCH, "is a search space valid, how large, what share fits, what will it cost",
          "archsearch check search_spaces/digits.yaml"),
     Verb("sample", SEARCH, "architectures of a search space within its budget",

@@ -45,16 +45,7 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     Raises InputError for no images, classes that differ, unreadable images unless they are skipped (of streamed ones
     those are found only when they are read), and, must it be held, more than half of the free memory.
     """
-    root = Path(settings.root)
-    if not root.is_dir():
-        raise _refused(root, "no such folder")
-    plan = layout(root)
-    for note in plan.notes:
-        tell(note)
-    classes = plan.classes
-    if len(classes) < 2:
-        raise _refused(plan.train, f"{len(classes)} sub-folders")
-    splits = _splits(plan, settings, tell)
+    root, classes, splits = files_of(settings, tell)
     if not _in_memory(sum(len(files.paths) for files in splits.values()), settings, tell):
         return _streamed(root, splits, classes, settings, tell)
     images: dict[str, Split] = {}
@@ -71,6 +62,22 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     _left_out(problems, settings, tell)
     _tell_of_duplicates(images, root, tell)
     return ImageSet.of(name=settings.name, classes=classes, **images)
+
+
+def files_of(settings: DataSettings, tell: Progress) -> tuple[Path, tuple[str, ...], dict[str, Files]]:
+    """The folder, its classes, and the files of train, validation and test; nothing is decoded. Raises InputError for
+    no images, and for classes that differ."""
+    root = Path(settings.root)
+    if not root.is_dir():
+        raise _refused(root, "no such folder")
+    plan = layout(root)
+    for note in plan.notes:
+        tell(note)
+    classes = plan.classes
+    if len(classes) < 2:
+        raise _refused(plan.train, f"{len(classes)} sub-folders")
+    splits = _splits(plan, settings, tell)
+    return root, classes, splits
 
 
 def _splits(plan: Layout, settings: DataSettings, tell: Progress) -> dict[str, Files]:

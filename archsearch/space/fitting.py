@@ -63,13 +63,14 @@ def fitted(space: SearchSpace, facts: ImageFacts) -> SearchSpace:
     return replace(resolved, data=space.data, notes=notes)
 
 
-def expected(space: SearchSpace) -> SearchSpace:
-    """`fitted` before any image is read, from what is known of a data set by its name, flips taken to be plausible; a
-    folder's images are not known, and its space is as it is."""
-    images = known_facts(space.data).images
-    if images is None:
-        return space
-    train, _ = split_sizes(space.data, images)
+def expected(space: SearchSpace, train: int | None = None) -> SearchSpace:
+    """`fitted` before any image is read, flips taken to be plausible, for so many training images; None: for those of a
+    data set that is known by its name. A folder's number is not known then, and its space is as it is."""
+    if train is None:
+        images = known_facts(space.data).images
+        if images is None:
+            return space
+        train, _ = split_sizes(space.data, images)
     return replace(fitted(space, ImageFacts(train=train, shape=space.input, mirrored=1.0)), notes=space.notes)
 
 

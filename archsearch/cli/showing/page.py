@@ -20,6 +20,7 @@ def page(space: SearchSpace, document: dict[str, Any]) -> str:
     """The page as text, from the document that --json prints (`foretelling/check.py` makes it)."""
     lines = [f"{document['file']}: valid"]
     lines += [_row("note", note) for note in document["notes"]]
+    lines += [_row("images" if not number else "", text) for number, text in enumerate(_images(document["folder"]))]
     lines += ["", _row("space", f"{document['name']}: {space.extent()} combinations")]
     if parameters := document["training_words"]:
         lines += [_row("", f"{space.networks()} of networks, each with every training: {', '.join(parameters)} vary")]
@@ -30,6 +31,22 @@ def page(space: SearchSpace, document: dict[str, Any]) -> str:
         lines += ["", f"{name} of {_looked_at(document)} (# within the budget, . beyond)"]
         lines += _bars(document["histograms"][name])
     return "\n".join(lines)
+
+
+def _images(folder: dict[str, Any] | None) -> Iterator[str]:
+    """What was seen of a folder of images, in lines; none for other data."""
+    if folder is None:
+        return
+    counts = [sum(split) for split in zip(*folder["images"].values(), strict=True)]
+    splits = ", ".join(f"{sum(split):,} {name}" for name, split in folder["images"].items())
+    yield f"{sum(counts):,} of {len(counts)} classes, {min(counts):,} to {max(counts):,} a class: {splits}"
+    least, middle, most = folder["sides"]
+    yield f"shorter sides of {least} to {most} pixels, {middle} in the middle"
+    if folder["broken"]:
+        shown = ", ".join(folder["broken"][:5]) + (", ..." if len(folder["broken"]) > 5 else "")
+        yield f"{len(folder['broken']):,} cannot be read (--set data.broken=skip leaves them out): {shown}"
+    if folder["copies"]:
+        yield f"{folder['copies']:,} repeat another's bytes, {folder['copies_across_splits']:,} of them across splits"
 
 
 def _row(label: str, text: str) -> str:

@@ -9,15 +9,29 @@ import typer
 
 from archsearch.api.showing.printing import percent, print_json, short, table, tell
 from archsearch.cli.dispatch import DONE
-from archsearch.cli.options import Address, AllowSampler, Json, RuntimeEnv, Set, SpaceFile, TrackingUri
+from archsearch.cli.options import (
+    Address,
+    AllowSampler,
+    Flops,
+    Json,
+    Params,
+    RuntimeEnv,
+    Set,
+    SpaceOrImages,
+    Time,
+    TrackingUri,
+)
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
 
 
 def run(
-    space: SpaceFile,
+    space: SpaceOrImages,
     *,
+    time: Time = None,
+    flops: Flops = None,
+    params: Params = None,
     trials: Annotated[int | None, typer.Option(help="Trials in all: search.trials.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the search: search.seed.")] = None,
     name: Annotated[str | None, typer.Option(help="The experiment's name; left out: the file's.")] = None,
@@ -38,21 +52,21 @@ def run(
     rehearse: Annotated[bool, typer.Option("--dry-run", help="Shows what would run, and writes nothing.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Searches a space for the best network within its budget.
+    """Searches a space, or one that fits a folder of images, for the best network within its budget.
 
     Ctrl-C saves and leaves (exit code 3); `archsearch resume` goes on. A second Ctrl-C leaves at once.
     """
+    from archsearch.api.initial import space_for
     from archsearch.api.searching import begin, carried_over, dry_run, folder_for, images_to_compare
     from archsearch.cli.driving import drive_and_show
     from archsearch.search.proposing.samplers.registry import allow
     from archsearch.space.fitting import expected
-    from archsearch.space.loading import load_space
 
     allow(allow_sampler or ())
     overrides = list(sets or ())
     overrides += [f"search.trials={trials}"] if trials is not None else []
     overrides += [f"search.seed={seed}"] if seed is not None else []
-    loaded = load_space(space, overrides)
+    loaded = space_for(space, overrides, time=time, flops=flops, params=params, tell=tell)
     folder = folder_for(loaded, name, output)
     for note in loaded.notes:
         tell(f"note: {note}")

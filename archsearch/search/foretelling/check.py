@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
 from archsearch.data.images import Progress
+from archsearch.data.surveying import FolderSurvey, survey_folder
 from archsearch.reading.errors import InputError
 from archsearch.search.foretelling.cluster_forecast import forecast_on
 from archsearch.search.foretelling.data_sheets import Cluster
@@ -38,22 +39,33 @@ def check_space(
     At most `samples` networks are counted. With `probes` a few are trained for a moment on this machine. `tell` is
     called with messages on what is done.
     """
-    space = expected(space)
+    survey = survey_folder(space.data, tell) if space.data.name == "folder" else None
+    images, sizes = _images(space, survey)
+    space = expected(space, sizes[0])
     tell(f"counting {samples:,} random networks")
-    document = _counted(space, file, samples)
-    return document | _foretold(space, document["training_images"], cluster, probes=probes, tell=tell)
+    document = _counted(space, file, samples, images) | {"folder": None if survey is None else survey.to_dict()}
+    return document | _foretold(space, sizes, cluster, probes=probes, tell=tell)
 
 
-def _counted(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
+def _images(space: SearchSpace, survey: FolderSurvey | None) -> tuple[int, tuple[int, int]]:
+    """The images without the test split, and (train, validation) of an epoch."""
+    if survey is not None:
+        sizes = (max(1, survey.train), max(1, sum(survey.images["validation"])))
+        return sum(sizes), sizes
+    images = facts(space.data).images or 1
+    return images, split_sizes(space.data, images)
+
+
+def _counted(space: SearchSpace, file: Path, samples: int, images: int) -> dict[str, Any]:
     start = time.perf_counter()
     surveyed = survey(space, samples=samples)
     seconds = (time.perf_counter() - start) / surveyed.looked
     figures = surveyed.to_dict()
     cheapest, dearest = smallest(space), largest(space)
-    extent, networks, images = space.extent(), space.networks(), facts(space.data).images
+    extent, networks = space.extent(), space.networks()
     median = figures["quantiles"]["flops"]["within_budget"].get("0.5")
     epochs = space.search.trials * space.training.epochs
-    forward = 3 * (images or 0) * min(epochs, space.search.epochs or epochs)
+    forward = 3 * images * min(epochs, space.search.epochs or epochs)
     return {
         "file": str(file),
         "name": space.name,
@@ -81,23 +93,22 @@ def _counted(space: SearchSpace, file: Path, samples: int) -> dict[str, Any]:
         "epochs": space.training.epochs,
         "training_images": images,
         # A backward pass costs about two forward passes.
-        "search_flops_at_most": forward * median if median and images else None,
+        "search_flops_at_most": forward * median if median else None,
     }
 
 
 def _foretold(
-    space: SearchSpace, images: int | None, cluster: Cluster | None, *, probes: bool, tell: Progress
+    space: SearchSpace, sizes: tuple[int, int], cluster: Cluster | None, *, probes: bool, tell: Progress
 ) -> dict[str, Any]:
-    """The probe, the forecast for this machine and the cluster's; `not_foretold`: why there is none."""
+    """The probe, the forecast for this machine and the cluster's, from the (train, validation) images of an epoch;
+    `not_foretold`: why there is none."""
     nothing: dict[str, Any] = {"probe": None, "forecast": None, "cluster": None, "not_foretold": "--no-probe"}
     if not probes and cluster is None:
         return nothing
-    if images is None:
-        return {**nothing, "not_foretold": "the number of images is not known before they are read"}
     networks = list(islice(draws(space, seed=0), FORETOLD))
     if len(networks) < 2:
         return {**nothing, "not_foretold": "fewer than two networks within the budget were found"}
-    document, (train, validation) = nothing, split_sizes(space.data, images)
+    document, (train, validation) = nothing, sizes
     timings = None
     if probes:
         timings, gpus, document["not_foretold"] = _probed(space, networks, tell)

@@ -1,0 +1,47 @@
+"""`archsearch init`: a search-space file from a folder of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archsearch.api.showing.printing import print_json, tell
+from archsearch.cli.options import Flops, Json, Params, Time
+from archsearch.reading.errors import refuse
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images, one sub-folder a class.")],
+    *,
+    time: Time = None,
+    flops: Flops = None,
+    params: Params = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Left out: NAME.yaml, by the folder's name.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Looks at the images in a folder and writes a search space that fits them, to be read and changed.
+
+    `archsearch run DIR` does the same and searches at once.
+    """
+    from archsearch.api.initial import count_option, initial
+    from archsearch.experiment import write_atomically
+
+    first = initial(
+        folder, time=time, flops=count_option("flops", flops), params=count_option("params", params), tell=tell
+    )
+    file = output or Path(f"{first.space.name}.yaml")
+    if file.exists():
+        raise refuse(f"{file} is there already", hint="another -o FILE", file="--output")
+    write_atomically(file, first.text)
+    survey = first.survey
+    if as_json:
+        print_json({"file": str(file), "size": first.space.data.size, **survey.to_dict()})
+        return
+    print(first.text, end="")
+    for problem in survey.broken[:20]:
+        tell(f"cannot be read: {problem.file}")
+    print(f"\nwritten to {file}\nnext:\n  archsearch check {file}\n  archsearch run {file}")

@@ -1,0 +1,127 @@
+"""A folder of images looked at before anything is decoded: classes, sizes, colours, files that cannot be read, copies.
+
+Of each file its header is read, and of files of equal length the bytes: a second for some thousands of images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archsearch.data.folder import Files, files_of
+from archsearch.data.images import Progress
+from archsearch.experiment.machine import cores
+from archsearch.reading.errors import Problem
+from archsearch.space.settings import DataSettings
+
+HEADERS = 20_000  # files whose headers are read, at most; of more, so many spread evenly
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderSurvey:
+    """What a folder holds. `images` maps a split to the number of images of each class; `sides` are quantiles 0, 0.5
+    and 1 of the shorter side, in pixels, and `ratio` the median of longer over shorter side; `grey` is the share of
+    images without colours by their header. `broken` cannot be opened; `copies` are files that repeat another's bytes,
+    and `across` those whose original lies in another split. `headers` says how many files were looked at."""
+
+    root: Path
+    classes: tuple[str, ...]
+    images: dict[str, tuple[int, ...]]
+    headers: int
+    sides: tuple[int, int, int]
+    ratio: float
+    grey: float
+    broken: tuple[Problem, ...]
+    copies: int
+    across: int
+
+    @property
+    def total(self) -> int:
+        """Images of all splits."""
+        return sum(map(sum, self.images.values()))
+
+    @property
+    def train(self) -> int:
+        """Images of the training split."""
+        return sum(self.images["train"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "root": str(self.root),
+            "classes": list(self.classes),
+            "images": {split: list(counts) for split, counts in self.images.items()},
+            "headers": self.headers,
+            "sides": list(self.sides),
+            "ratio": self.ratio,
+            "grey": self.grey,
+            "broken": [problem.file for problem in self.broken],
+            "copies": self.copies,
+            "copies_across_splits": self.across,
+        }
+
+
+def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
+    """Looks at the folder that the settings name. Raises InputError where it holds no classes of images."""
+    root, classes, splits = files_of(settings, tell)
+    images = {name: tuple(np.bincount(files.labels, minlength=len(classes)).tolist()) for name, files in splits.items()}
+    paths = [path for files in splits.values() for path in files.paths]
+    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(len(paths), HEADERS)).round().astype(int)]
+    tell(f"reading the headers of {len(chosen):,} images in {root}")
+    with ThreadPoolExecutor(cores()) as pool:
+        headers = list(pool.map(_header, chosen))
+    read = [header for header in headers if not isinstance(header, Problem)]
+    shorter = sorted(min(size) for size, _ in read) or [0]
+    ratios = sorted(max(size) / min(size) for size, _ in read) or [1.0]
+    copies, across = _copies(splits)
+    return FolderSurvey(
+        root=root,
+        classes=classes,
+        images=images,
+        headers=len(chosen),
+        sides=(shorter[0], shorter[len(shorter) // 2], shorter[-1]),
+        ratio=ratios[len(ratios) // 2],
+        grey=sum(mode.startswith(("1", "L", "I", "F")) for _, mode in read) / max(1, len(read)),
+        broken=tuple(header for header in headers if isinstance(header, Problem)),
+        copies=copies,
+        across=across,
+    )
+
+
+def _header(path: Path) -> tuple[tuple[int, int], str] | Problem:
+    """((width, height), Pillow's mode), or what is wrong with the file."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return image.size, image.mode
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return Problem(message=f"an image that cannot be read ({error})", file=str(path))
+
+
+def _copies(splits: dict[str, Files]) -> tuple[int, int]:
+    """(files that repeat another's bytes, those of them whose original is in another split); of HEADERS files or fewer,
+    for all must be read whose lengths are equal."""
+    if sum(len(files.paths) for files in splits.values()) > HEADERS:
+        return 0, 0
+    lengths: dict[int, list[tuple[str, Path]]] = defaultdict(list)
+    for name, files in splits.items():
+        for path in files.paths:
+            lengths[path.stat().st_size].append((name, path))
+    return tuple(np.sum([_repeated(group) for group in lengths.values() if len(group) > 1] or [(0, 0)], 0).tolist())
+
+
+def _repeated(files: Sequence[tuple[str, Path]]) -> tuple[int, int]:
+    prints: dict[bytes, Counter[str]] = defaultdict(Counter)
+    for split, path in files:
+        prints[hashlib.sha256(path.read_bytes()).digest()][split] += 1
+    copies = sum(splits.total() - 1 for splits in prints.values())
+    across = sum(splits.total() - max(splits.values()) for splits in prints.values())
+    return copies, across

@@ -1,0 +1,105 @@
+"""A space that fits a folder of images, the time, and what a person says of it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from archsearch.api.initial import FINAL_SHARE, affordable_flops, initial, space_for, within
+from archsearch.architecture.cost import cost
+from archsearch.cli import main
+from archsearch.reading.errors import InputError
+from archsearch.space.choices import RandomChoices
+from archsearch.space.fitting import ImageFacts
+from archsearch.space.loading import load_space
+from tests.data.test_surveying import picture
+
+
+def silent(_: str) -> None:
+    pass
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    root = tmp_path / "my shapes!"
+    for seed in range(30):
+        for number, name in enumerate(("round", "square", "tri")):
+            picture(root / name / f"{seed}.png", 1000 * number + seed, size=(34, 30))
+    return root
+
+
+def test_the_space_fits_the_images_and_the_budget(shapes: Path) -> None:
+    made = initial(shapes, time="5m", flops=3_000_000, params=60_000, tell=silent)
+    space = made.space
+    assert (space.name, space.input, space.classes) == ("my-shapes", (3, 30, 30), 3)
+    assert space.budget.to_data() == {"flops": {"between": ["600k", "3M"]}, "params": {"max": "60k"}}
+    assert space.search.wall_time == 300 and space.training.recipe == "auto"
+    assert "90 images of 3 classes, 30 to 30 a class" in made.text
+    networks = [space.architecture(RandomChoices(seed)) for seed in range(300)]
+    admitted = sum(space.budget.admits(space.price(cost(network))) for network in networks)
+    assert admitted > 10
+    again = shapes.parent / "again.yaml"
+    again.write_text(made.text)
+    assert load_space(again) == space
+
+
+def test_broken_files_are_left_out_and_counted(shapes: Path) -> None:
+    (shapes / "round" / "0.png").write_bytes(b"")
+    made = initial(shapes, flops=3_000_000, tell=silent)
+    assert made.space.data.broken == "skip" and "1 files cannot be read" in made.text
+    for path in shapes.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="no image that can be read"):
+        initial(shapes, flops=3_000_000, tell=silent)
+
+
+def test_a_bound_below_the_least_network_is_refused_with_what_is_allowed(shapes: Path) -> None:
+    with pytest.raises(InputError, match=r"no residual network for images of 30x30 has 1,000 FLOPs.*\d FLOPs and"):
+        initial(shapes, flops=1000, tell=silent)
+
+
+def test_more_time_affords_more_flops() -> None:
+    facts = ImageFacts(train=2000, shape=(3, 32, 32), mirrored=1.0)
+    short, long = (affordable_flops(facts, 10, seconds, tell=silent) for seconds in (20.0, 40_000.0))
+    assert short < long and FINAL_SHARE < 1
+    assert within((3, 32, 32), 10, flops=long) is not None
+
+
+def test_a_folder_or_a_file_with_what_a_person_says(shapes: Path, tmp_path: Path) -> None:
+    made = space_for(shapes, ["search.trials=7"], time="2m", flops="3M", tell=silent)
+    assert (made.search.trials, made.search.wall_time) == (7, 120)
+    file = tmp_path / "own.yaml"
+    file.write_text("archsearch: 1\nname: own\nspace: {stages: 2, depth: {int: [1, 3]}, width: 8}\n")
+    own = space_for(file, time="2m", flops="900k", params="9k", tell=silent)
+    assert own.search.wall_time == 120
+    assert own.budget.to_data() == {"flops": {"max": "900k"}, "params": {"max": "9k"}}
+    with pytest.raises(InputError, match=r"--flops: the count 'many'"):
+        space_for(file, flops="many", tell=silent)
+
+
+def test_init_writes_the_file_once_and_says_what_next(shapes: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(shapes.parent)
+    assert main(["init", str(shapes), "--flops", "3M", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["file"], document["size"], document["sides"]) == ("my-shapes.yaml", 30, [30, 30, 30])
+    assert load_space("my-shapes.yaml").name == "my-shapes"
+    assert main(["init", str(shapes), "--flops", "3M"]) == 2
+    assert "my-shapes.yaml is there already" in capsys.readouterr().err
+    assert main(["init", str(shapes), "--flops", "3M", "-o", "other.yaml"]) == 0
+    assert "archsearch run other.yaml" in capsys.readouterr().out
+
+
+def test_check_looks_at_the_images_of_a_folder(shapes: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(shapes.parent)
+    (shapes / "tri" / "4.png").write_bytes(b"GIF89a")
+    assert main(["init", str(shapes), "--flops", "3M"]) == 0
+    capsys.readouterr()
+    assert main(["check", "my-shapes.yaml", "--samples", "200", "--no-probe", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [Path(file).name for file in document["folder"]["broken"]] == ["4.png"]
+    counts = document["folder"]["images"]
+    assert document["training_images"] == sum(counts["train"]) + sum(counts["validation"])
+    assert document["epochs"] > 20  # fitted to the images
+    assert main(["check", "my-shapes.yaml", "--samples", "200", "--no-probe"]) == 0
+    page = capsys.readouterr().out
+    assert "90 of 3 classes, 30 to 30 a class" in page and "4.png" in page
