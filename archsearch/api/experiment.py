@@ -203,8 +203,8 @@ class Experiment:
         self, output: str | Path, *, format: str | None = None, trial: str | None = None, root: str | Path | None = None
     ) -> dict[str, Any]:
         """Writes the best network, or a `trial`, to a file or folder: `format` is bundle, config, python, safetensors,
-        onnx or torch-export (None: bundle where `output` has no ending, else config). Returns what `archsearch export
-        --json` prints.
+        onnx or torch-export (None: bundle where `output` has no ending, else config). Returns the figures
+        that `export` prints with --json.
 
         Each format is compared with the network before it is there; the data that it is compared on lies in `root`
         (None: where the experiment had it). Raises InputError, and RuntimeError for one that differs.

@@ -45,7 +45,7 @@ class Space(SearchSpace):
         cluster: str | None = None,
         tell: Progress | None = None,
     ) -> dict[str, Any]:
-        """What `archsearch check --json` prints: how large the space is, what share of at most `samples` random
+        """What `archsearch check SPACE --json` prints: how large the space is, what share of at most `samples` random
         networks fits the budget, and how long a search will take.
 
         With `probe` a few networks train for some seconds on this machine; `cluster` is a text such as `8xH100`, for

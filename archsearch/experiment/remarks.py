@@ -18,7 +18,8 @@ SIMPLE = {
     "commonest_class": "naming the commonest class",
 }
 NORMAL = 1.645  # standard errors by which the best has to be above the floor: the upper 5 % of a normal variable
-RISING = 0.02  # of accuracy, that a training of several times the epochs gained: more would gain more
+RISING = 0.02  # of accuracy, that a training of up to FACTOR times the epochs gained: more would gain more
+FACTOR = 4
 BY_HEART = 0.15  # by which the accuracy on training images is above that on validation images
 
 
@@ -29,7 +30,7 @@ def remarks(best: Trial, epochs: Sequence[Epoch], floor: Mapping[str, Any] | Non
     if floor is not None and best.value is not None and (sentence := _beside_floor(best.value, floor)):
         sentences.append(sentence)
     curve = {epoch.epoch: epoch.metrics for epoch in epochs}
-    below = [rung for rung in rungs if rung < best.epochs and rung in curve]
+    below = [rung for rung in rungs if best.epochs / FACTOR <= rung < best.epochs and rung in curve]
     before = curve[below[-1]].get("validation_accuracy") if below else None
     if before is not None and best.value is not None and best.value - before >= RISING:
         gain = 100 * (best.value - before)

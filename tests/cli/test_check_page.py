@@ -23,7 +23,7 @@ budget:
   params: {max: 3k}
   latency: {max: 5}
 search: {trials: 6}
-training: {epochs: 2}
+training: {recipe: none, epochs: 2}
 """
 
 COUNTED = """\

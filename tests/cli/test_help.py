@@ -14,14 +14,16 @@ HEAVY = ("torch", "ray", "optuna", "mlflow", "pydantic", "typer", "rich", "yaml"
 WORDS = [verb.name for verb in VERBS]
 
 SURFACE = {
+    "init": {"DIR", "--time", "--flops", "--params", "-o", "--output", "--json"},
     "check": {"SPACE", "--set", "--samples", "--no-probe", "--cluster", "--json"},
     "sample": {"SPACE", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
-        "SPACE", "--trials", "--seed", "--name", "--output", "--warm-start", "--set", "--address", "--runtime-env",
-        "--tracking-uri", "--dry-run", "--json",
+        "SPACE", "--time", "--flops", "--params", "--trials", "--seed", "--name", "--output", "--warm-start", "--set",
+        "--allow-sampler", "--address", "--runtime-env", "--tracking-uri", "--dry-run", "--json",
     },
     "resume": {
-        "EXPERIMENT", "--trials", "--force", "--root", "--address", "--runtime-env", "--tracking-uri", "--json",
+        "EXPERIMENT", "--trials", "--force", "--root", "--allow-sampler", "--address", "--runtime-env",
+        "--tracking-uri", "--json",
     },
     "status": {"[EXPERIMENT]", "--watch", "--json"},
     "confirm": {
@@ -30,7 +32,7 @@ SURFACE = {
     },
     "report": {"EXPERIMENT", "-o", "--output", "--json"},
     "compare": {"A", "B", "--trials", "--epochs", "--seed", "-o", "--output", "--json"},
-    "ui": {"[EXPERIMENT]", "--port", "--host", "--tracking-uri"},
+    "ui": {"[EXPERIMENT]", "--optuna", "--port", "--host", "--tracking-uri"},
     "sync": {"EXPERIMENT", "--tracking-uri", "--json"},
     "zoo": {"--json"},
     "profile": {

@@ -58,6 +58,7 @@ def test_a_curve_that_still_rises_at_its_end() -> None:
     assert sentence.startswith("From 3 to 9 epochs it gained 3.0 points")
     assert said(0.86, epochs=curve({1: 0.5, 3: 0.85, 9: 0.86}), rungs=(1, 3)) == []
     assert said(0.88, epochs=rising, rungs=(9,)) == []
+    assert said(0.88, epochs=rising, rungs=(1,)) == []  # of the first epochs most trainings gain much
 
 
 def test_a_network_that_learns_by_heart() -> None:
