@@ -18,7 +18,9 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None) -> 
         case "digits":
             return digits.load(settings)
         case "cifar10":
-            return cifar.load(settings, tell)
+            return cifar.load(cifar.CIFAR_10, settings, tell)
+        case "cifar100":
+            return cifar.load(cifar.CIFAR_100, settings, tell)
         case "fashion_mnist":
             return fashion.load(settings, tell)
         case "folder":

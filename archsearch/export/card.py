@@ -18,6 +18,7 @@ from archsearch.version import __version__
 HOW_READ = {
     "digits": "8x8 grey values of 0 to 16, scaled to 0 to 255",
     "cifar10": "RGB, 32x32",
+    "cifar100": "RGB, 32x32",
     "fashion_mnist": "grey, 28x28",
     "folder": "RGB, turned as EXIF says, the shorter side resized, the centre cropped",
 }

@@ -33,6 +33,8 @@ def facts(data: DataSettings) -> DataFacts:
             return DataFacts(input=(1, 8, 8), classes=10, images=1438)
         case "cifar10":
             return DataFacts(input=(3, 32, 32), classes=10, images=50_000)
+        case "cifar100":
+            return DataFacts(input=(3, 32, 32), classes=100, images=50_000)
         case "fashion_mnist":
             return DataFacts(input=(1, 28, 28), classes=10, images=60_000)
         case "folder":

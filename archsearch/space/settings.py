@@ -28,11 +28,11 @@ def _expanded(root: str) -> str:
 class DataSettings(StrictModel):
     """Which images, and how they are split."""
 
-    name: Literal["digits", "cifar10", "fashion_mnist", "folder", "arrays"] = Field(
+    name: Literal["digits", "cifar10", "cifar100", "fashion_mnist", "folder", "arrays"] = Field(
         "digits",
-        description="digits: scikit-learn's 1,797 images of 8x8, embedded; cifar10; fashion_mnist; "
-        "folder: any folder of images, one sub-folder a class; arrays: what archsearch.search was given from Python, "
-        "which it keeps in the experiment's folder.",
+        description="digits: scikit-learn's 1,797 images of 8x8, embedded; cifar10; cifar100, by its fine labels; "
+        "fashion_mnist; folder: any folder of images, one sub-folder a class; arrays: what archsearch.search was given "
+        "from Python, which it keeps in the experiment's folder.",
     )
     root: Annotated[str, AfterValidator(_expanded)] = Field(
         "data",

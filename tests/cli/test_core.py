@@ -94,3 +94,9 @@ def test_each_missing_package_names_its_extra() -> None:
         assert line in str(missing_package(ModuleNotFoundError(name=module)))
     assert missing_package(ModuleNotFoundError(name="somebody.elses")) is None
     refuse_without("json")
+
+
+def test_the_doctor_does_not_find_digits_where_scikit_learn_is_missing(folder: Path) -> None:
+    done = core("doctor", cwd=folder)
+    (line,) = [line for line in done.stdout.splitlines() if " digits " in line]
+    assert "warn" in line and "scikit-learn" in line and "not installed" in line, done.stdout

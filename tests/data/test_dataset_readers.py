@@ -1,8 +1,9 @@
-"""CIFAR-10, Fashion-MNIST and folders, in their real formats on disk, made here with fewer images."""
+"""CIFAR-10, CIFAR-100, Fashion-MNIST and folders, in their real formats on disk, made here with fewer images."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import pickle
@@ -11,18 +12,20 @@ import struct
 import tarfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from archsearch.data import download, fashion, folder
+from archsearch.data import cifar, download, fashion, folder
 from archsearch.data.cifar import CLASSES
 from archsearch.data.datasets import load_images
 from archsearch.data.decoding import pixels
 from archsearch.data.pickles import read_pickle
 from archsearch.reading.errors import InputError
+from archsearch.space.datasets import facts
 from archsearch.space.settings import DataSettings
 
 BATCHES = [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]
@@ -71,6 +74,102 @@ def test_cifar_is_read_from_folder_and_archive(tmp_path, write, protocol):
     assert {x.tobytes() for s in (images.train, images.validation) for x in s.images} == known
 
 
+class Runs:
+    """Pickled as a call of a function, and what its result's __setstate__ is given."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.what = (function, arguments, state)
+
+    def __reduce__(self):
+        return self.what
+
+
+FINE = tuple(f"fine {number:02}" for number in range(100))
+
+
+def cifar_100_files(protocol: int = 2) -> tuple[dict[str, bytes], dict[str, np.ndarray]]:
+    """With the keys of the real files, the coarse labels among them; 200 training images, 100 of the test split."""
+    generator, files, pixels = np.random.default_rng(0), {}, {}
+    for name, each in (("train", 200), ("test", 100)):
+        pixels[name] = generator.integers(0, 256, (each, 3072), dtype=np.uint8)
+        content = {
+            b"filenames": [b"x.png"] * each, b"batch_label": b"x", b"data": pixels[name],
+            b"fine_labels": [i % 100 for i in range(each)], b"coarse_labels": [i % 20 for i in range(each)],
+        }  # fmt: skip
+        files[name] = pickle.dumps(content, protocol=protocol)
+    names = {b"fine_label_names": [c.encode() for c in FINE], b"coarse_label_names": [b"coarse"] * 20}
+    files["meta"] = pickle.dumps(names, protocol=protocol)
+    return files, pixels
+
+
+def write_cifar_100(root: Path, files: dict[str, bytes], *, packed: bool) -> DataSettings:
+    folder = root / "cifar-100-python"
+    folder.mkdir(parents=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    if packed:
+        with tarfile.open(root / "cifar-100-python.tar.gz", "w:gz") as tar:
+            tar.add(folder, "cifar-100-python")
+        for name in files:
+            (folder / name).unlink()
+        folder.rmdir()
+    return DataSettings(name="cifar100", root=str(root), validation=0.5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_cifar_100_is_read_from_folder_and_archive_with_its_fine_labels(tmp_path, packed, protocol):
+    files, pixels = cifar_100_files(protocol)
+    images = load_images(write_cifar_100(tmp_path, files, packed=packed))
+    assert images.classes == FINE and images.shape == (3, 32, 32) and images.name == "cifar100"
+    assert [len(s) for s in (images.train, images.validation, images.test)] == [100, 100, 100]
+    assert np.array_equal(images.test.images.reshape(100, 3072), pixels["test"])
+    assert images.test.labels.tolist() == list(range(100))
+    expected = facts(DataSettings(name="cifar100"))
+    assert (expected.input, expected.classes, expected.images) == ((3, 32, 32), 100, 50_000)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("train", {b"data": np.zeros((2, 3072), np.uint8), b"labels": [0, 0]}, "fine_labels do not fit"),
+        ("test", {b"data": np.zeros((2, 3072), np.uint8), b"fine_labels": [0, 100]}, "0 to 99"),
+        ("meta", {b"fine_label_names": [b"apple"]}, "hold 1 names, not 100"),
+        ("meta", None, "missing"),
+        ("train", Runs(os.system, "touch ran"), "its pickle holds the name"),
+    ],
+)
+def test_files_that_are_not_cifar_100s_are_refused_by_name(tmp_path, monkeypatch, name, content, problem):
+    monkeypatch.chdir(tmp_path)
+    files, _ = cifar_100_files()
+    if content is None:
+        del files[name]
+    else:
+        files[name] = pickle.dumps(content, protocol=2)
+    with pytest.raises(InputError, match=f"cifar-100-python: {name}: .*{problem}"):
+        load_images(write_cifar_100(tmp_path / "data", files, packed=False))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_cifar_100_is_downloaded_and_compared_with_its_digest(tmp_path, monkeypatch):
+    archive = "cifar-100-python.tar.gz"
+    settings = write_cifar_100(tmp_path / "there", cifar_100_files()[0], packed=True)
+    content = (tmp_path / "there" / archive).read_bytes()
+    monkeypatch.setattr(download, "reachable", lambda site: site == f"https://www.cs.toronto.edu/~kriz/{archive}")
+    downloads = [content, b"another", content]
+    monkeypatch.setattr(
+        "torchvision.datasets.utils.download_url",
+        lambda url, folder, filename: Path(folder, filename).write_bytes(downloads.pop()),
+    )
+    monkeypatch.setattr(cifar, "CIFAR_100", replace(cifar.CIFAR_100, sha256=hashlib.sha256(content).hexdigest()))
+    missing = settings.model_copy(update={"root": str(tmp_path / "here"), "download": True})
+    assert load_images(missing).classes == FINE and (tmp_path / "here" / archive).read_bytes() == content
+    (tmp_path / "here" / archive).unlink()
+    with pytest.raises(InputError, match=f"the download failed: .*{archive} came with SHA-256"):
+        load_images(missing)
+    assert not (tmp_path / "here" / archive).exists()
+
+
 def test_reading_an_archive_writes_nothing_and_ignores_what_it_does_not_know(tmp_path):
     files, _ = cifar_files()
     root = write_archive(tmp_path, {"../outside": b"x", "/etc/outside": b"x", "readme.html": b"x", **files})
@@ -89,16 +188,6 @@ def test_a_pickle_as_python_2_wrote_it_is_read():
     )
     found = read_pickle(data)
     assert found["labels"] == [6, 9] and found["data"].tolist() == [[0, 1, 2], [3, 4, 5]]
-
-
-class Runs:
-    """Pickled as a call of a function, and what its result's __setstate__ is given."""
-
-    def __init__(self, function, *arguments, state=None):
-        self.what = (function, arguments, state)
-
-    def __reduce__(self):
-        return self.what
 
 
 # Text of which NumPy's own classes would make the address of an object, and follow it.

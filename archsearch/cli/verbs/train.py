@@ -15,7 +15,7 @@ from archsearch.cli.options import Compiled, Json, Network, Set
 def train(
     arch: Network,
     *,
-    data: Annotated[str, typer.Option(help="digits, cifar10, fashion_mnist, folder or arrays.")],
+    data: Annotated[str, typer.Option(help="digits, cifar10, cifar100, fashion_mnist, folder or arrays.")],
     root: Annotated[str | None, typer.Option(metavar="DIR", help="The folder that holds the data.")] = None,
     epochs: Annotated[int | None, typer.Option(help="training.epochs")] = None,
     batch_size: Annotated[int | None, typer.Option(help="training.batch_size")] = None,

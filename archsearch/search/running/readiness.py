@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -114,10 +115,16 @@ def _disk(name: str, folder: Path, needed: int, advice: str) -> Finding:
 
 
 def _data() -> Iterator[Finding]:
-    yield Finding("digits", "ok", "embedded in scikit-learn")
+    if find_spec("sklearn") is None:
+        yield Finding(
+            "digits", "warn", "scikit-learn, which they are part of, is not installed", "needed for them only"
+        )
+    else:
+        yield Finding("digits", "ok", "embedded in scikit-learn")
     cifar = (Path("data/cifar-10-batches-py"), Path("data/cifar-10-python.tar.gz"))
+    cifar_100 = (Path("data/cifar-100-python"), Path("data/cifar-100-python.tar.gz"))
     fashion = (Path("data/FashionMNIST/raw"), Path("/usr/share/datasets/fashion-mnist"))
-    for name, paths in (("cifar10", cifar), ("fashion_mnist", fashion)):
+    for name, paths in (("cifar10", cifar), ("cifar100", cifar_100), ("fashion_mnist", fashion)):
         path = next((path for path in paths if path.exists()), None)
         if path is not None:
             yield Finding(name, "ok", str(path))
