@@ -19,9 +19,10 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     `floor` holds what simple models reach on the validation images (null where it was not measured), `remarks` are
     sentences on a best that is not above it, or was not trained well. `reason` says why a search has failed. `seconds`
     counts the drivers' sessions; `best` is null until a trial has finished; `test_accuracy` is null until the winner
-    was tested, and `training` is there only where words of the training vary; `rungs` are those that a trial has
-    reached (see `Rung`); `used_up`: the space held no further network within the budget; `pareto` is null with one
-    objective, else the finished trials that no other beats in every objective, the most accurate first.
+    was tested, `test_looks` is how often the search looked at the test split, for this winner or one before it, and
+    `training` is there only where words of the training vary; `rungs` are those that a trial has reached (see `Rung`);
+    `used_up`: the space held no further network within the budget; `pareto` is null with one objective, else the
+    finished trials that no other beats in every objective, the most accurate first.
     """
     with Ledger.read(folder.ledger) as ledger:
         counts, best = ledger.counts(), ledger.best()
@@ -40,6 +41,11 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "rungs": [asdict(rung) for rung in ledger.rungs()],
             "seconds": round(ledger.driven_seconds(), 1),
         }
+
+
+def looked_at(looks: int) -> str:
+    """How often a search looked at the test split, for a person: `looked at once`."""
+    return "looked at once" if looks == 1 else f"looked at {looks} times, for one winner after another"
 
 
 def _planned(ledger: Ledger) -> int | None:
@@ -65,6 +71,7 @@ def _best(best: Trial, ledger: Ledger) -> dict[str, Any]:
         "trial": best.id,
         "value": best.value,
         "test_accuracy": tested[-1]["test_accuracy"] if tested else None,
+        "test_looks": len(ledger.events_of("tested")),
         "digest": best.digest,
         **best.cost,
         **({"training": best.training} if best.training else {}),

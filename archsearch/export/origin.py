@@ -17,6 +17,7 @@ from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Progress
 from archsearch.experiment import ExperimentFolder, Ledger, Trial
 from archsearch.experiment.records import spell
+from archsearch.experiment.summary import looked_at
 from archsearch.network.build import Network, build
 from archsearch.network.pretrained import load_pretrained
 from archsearch.reading.errors import InputError, refuse
@@ -118,8 +119,8 @@ def of_trial(
         trials, looks = ledger.total, len(ledger.events_of("tested"))
     scored = {"validation": f"{100 * trial.value:.2f} % (as the search scored it)"} if trial.value is not None else {}
     if tested:
-        times = "once" if looks == 1 else f"{looks} times, for one winner after another"
-        scored["test"] = f"{100 * tested[-1]['test_accuracy']:.2f} % (looked at {times}, when the search had ended)"
+        accuracy = 100 * tested[-1]["test_accuracy"]
+        scored["test"] = f"{accuracy:.2f} % ({looked_at(looks)}, when the search had ended)"
     history = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
     images = _images(space, tell, required=images_required)

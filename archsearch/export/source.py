@@ -13,6 +13,8 @@ import re
 from collections import Counter
 from dataclasses import replace
 
+from torch import nn
+
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.plan import plan
@@ -21,9 +23,11 @@ from archsearch.architecture.spec import Architecture
 from archsearch.export.blocks import compressed, function, groups
 from archsearch.export.code import Argument, Code, Node, Value, laid, node, substituted, walk
 from archsearch.network import units
+from archsearch.network.build import skeleton
 from archsearch.network.calls import call
+from archsearch.network.layers import LearnedGain
 
-END = '''\
+BUILD = '''\
 def build() -> Network:
     """The network with new weights: He et al. 2015, arXiv:1502.01852; biases of 0, but for gates."""
     network = Network()
@@ -35,6 +39,8 @@ def build() -> Network:
             nn.init.constant_(module.weight, getattr(module, "scale_init", 1.0))
         if getattr(module, "bias", None) is not None:
             nn.init.constant_(module.bias, getattr(module, "bias_init", 0.0))
+'''
+END = '''\
     return network
 
 
@@ -52,6 +58,10 @@ def load(file: str | Path) -> Network:
     network.load_state_dict(state)
     return network.eval()
 '''
+FILLED = (nn.Conv2d, nn.Conv1d, nn.Linear, nn.BatchNorm2d)  # by BUILD, or by torch's constructors as build() has them
+TENSORS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}  # that these have
+# The statement by which `build` fills the tensors of a layer of our own; "" where its constructor does.
+STATEMENTS: dict[type[nn.Module], str] = {LearnedGain: ""}
 DTYPES = 'DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}'
 UNITS = {
     name for name, value in vars(units).items() if inspect.isclass(value) and issubclass(value, units.ResidualUnit)
@@ -61,7 +71,8 @@ UNITS = {
 def source(architecture: Architecture) -> str:
     """The text of model.py: `build()` is the network, `load(file)` the network with a safetensors file's weights.
 
-    Raises InputError where the image runs out.
+    Raises InputError where the image runs out, NotImplementedError for a layer of which `build` would leave a tensor
+    without a value.
     """
     network: Value = node(call(plan(architecture), Shape(*architecture.input)))
     parts = _repeated(network)
@@ -71,8 +82,27 @@ def source(architecture: Architecture) -> str:
         calls, functions = _functions(select(network))
         network = substituted(network, calls)
         schedule += functions
-    body = "\n\n\n".join([*parts, *schedule, _network(network, architecture), END])
+    body = "\n\n\n".join([*parts, *schedule, _network(network, architecture), _build(architecture)])
     return f"{_docstring(architecture)}\n\n{_imports(body)}\n\n{DTYPES}\n\n\n{body}"
+
+
+def _build(architecture: Architecture) -> str:
+    """The functions `build` and `load`."""
+    statements = {}
+    for name, module in skeleton(architecture).named_modules():
+        tensors = {key for key, x in (*module._parameters.items(), *module._buffers.items()) if x is not None}
+        unfilled = sorted(tensors - TENSORS if isinstance(module, FILLED) else tensors)
+        if unfilled and (kind := type(module)) not in STATEMENTS:
+            raise NotImplementedError(
+                f"{name}: `build` of an exported file fills no {', '.join(unfilled)} of a {kind.__name__}; register "
+                "its initial values in STATEMENTS (export/source.py)"
+            )
+        if unfilled and STATEMENTS[kind]:
+            statements[kind.__name__] = STATEMENTS[kind]
+    lines = (
+        f"        if isinstance(module, {kind}):\n            {statement}\n" for kind, statement in statements.items()
+    )
+    return f"{BUILD}{''.join(lines)}{END}"
 
 
 def _docstring(architecture: Architecture) -> str:

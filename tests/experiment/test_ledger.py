@@ -268,6 +268,7 @@ def test_a_summary_asks_for_what_it_needs_and_not_for_every_event(
     found = summarise(folder)
     assert found["seconds"] == 7 + 1 + 7
     assert (found["best"]["trial"], found["best"]["test_accuracy"]) == ("t0002", None)
+    assert found["best"]["test_looks"] == 1
     assert {"finished", "stopped", "failed", "running", "paused", "total"} <= set(found["trials"])
     assert found["rungs"] == []
 

@@ -17,7 +17,7 @@ from archsearch.architecture.cost import Cost, Shape, layers, total
 from archsearch.architecture.ops import Op
 from archsearch.architecture.quantities import Saved
 from archsearch.architecture.spec import Stage
-from archsearch.export.source import source
+from archsearch.export.source import STATEMENTS, source
 from archsearch.network.calls import Call, call
 from archsearch.network.initialise import fill, initialise
 from archsearch.network.oracle import counted_by_fvcore
@@ -127,16 +127,26 @@ def test_the_drawing_names_it(scaled: Architecture) -> None:
     assert "ChannelScale" in draw(scaled)
 
 
-def test_an_exported_file_repeats_its_layer_and_computes_the_same(scaled: Architecture) -> None:
+def test_an_exported_file_repeats_its_layer_and_computes_the_same(
+    monkeypatch: pytest.MonkeyPatch, scaled: Architecture
+) -> None:
+    monkeypatch.setitem(STATEMENTS, Scale, "nn.init.constant_(module.factors, module.start)")
     text, ours = source(scaled), build(scaled).eval()
     assert "class Scale(nn.Module):" in text and "channelscale1=Scale(" in text
     file = types.ModuleType("model")
     exec(compile(text, "model.py", "exec"), file.__dict__)
+    new = {name: value for name, value in file.build().state_dict().items() if name.endswith("factors")}
+    assert len(new) == len(BLOCKS) and all((value == 0.1).all() for value in new.values())
     theirs = file.Network().eval()
     theirs.load_state_dict(ours.state_dict())
     images = torch.randn(BATCH, *scaled.input)
     with torch.no_grad():
         torch.testing.assert_close(theirs(images), ours(images))
+
+
+def test_a_layer_that_an_exported_file_does_not_fill_is_refused(scaled: Architecture) -> None:
+    with pytest.raises(NotImplementedError, match=r"channelscale1: .* fills no factors of a Scale; .*STATEMENTS"):
+        source(scaled)
 
 
 def test_an_op_that_does_not_state_what_training_saves_is_refused() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from archsearch.api.showing.printing import duration, percent, short
 from archsearch.experiment import Trial, TrialState
+from archsearch.experiment.summary import looked_at
 
 TOP = 5
 CELL = "padding:.15em 1em .15em 0;text-align:left;background:none"
@@ -25,7 +26,8 @@ def experiment_card(summary: dict[str, Any], trials: Sequence[Trial]) -> str:
     if summary["reason"]:
         lines.append(f"reason: {escape(summary['reason'])}")
     if (best := summary["best"]) is not None and best["test_accuracy"] is not None:
-        lines.append(f"best {best['trial']}: {percent(best['test_accuracy'])} on test (looked at once)")
+        looks = looked_at(best["test_looks"])
+        lines.append(f"best {best['trial']}: {percent(best['test_accuracy'])} on test ({looks})")
     scored = [trial for trial in trials if trial.state is TrialState.FINISHED and trial.value is not None]
     scored.sort(key=lambda trial: (-(trial.value or 0.0), trial.number))
     table = _table(scored[:TOP]) if scored else "no trial has finished"

@@ -9,6 +9,7 @@ from typing import Any
 from archsearch.api.showing.printing import duration, percent, print_json, short
 from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.records import spell
+from archsearch.experiment.summary import looked_at
 from archsearch.reading.errors import InputError
 
 
@@ -45,7 +46,8 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         return [("best", "no trial has finished"), *reason, *lines]
     tested = best["test_accuracy"]
     accuracy = f"{percent(best['value'])} on validation"
-    accuracy += f", {percent(tested)} on test (looked at once)" if tested is not None else ", not tested"
+    looks = looked_at(best["test_looks"])
+    accuracy += f", {percent(tested)} on test ({looks})" if tested is not None else ", not tested"
     return [
         *((("note" if not number else ""), sentence) for number, sentence in enumerate(summary["remarks"])),
         ("best", f"trial {best['trial']}, digest {best['digest']}"),
