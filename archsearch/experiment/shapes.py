@@ -15,6 +15,7 @@ from typing import Any
 from archsearch.experiment.records import TrialState
 
 Test = Callable[[Any], bool]
+Fields = Mapping[str, Test]
 ABSENT = object()
 LARGEST = 2.0**63  # of any number: more overflows somewhere
 _LONGEST_TIME = 1e11  # seconds: the year 5138
@@ -61,6 +62,11 @@ def _refuse_extremes(value: Any) -> None:
             raise ValueError("a number out of range")
 
 
+def mismatch(data: Mapping[Any, Any], fields: Fields) -> str | None:
+    """The first of these fields that does not pass its test; None where all do."""
+    return next((field for field, test in fields.items() if not test(data.get(field, ABSENT))), None)
+
+
 # ---- tests of one value
 
 
@@ -89,15 +95,18 @@ def is_metrics(value: Any) -> bool:
     return type(value) is dict and all(v is None or is_number(v) for v in value.values())
 
 
-def _matches(pattern: str, value: Any) -> bool:
+def matches(pattern: str, value: Any) -> bool:
+    """A text that the whole pattern matches."""
     return type(value) is str and re.fullmatch(pattern, value) is not None
 
 
-def _is_bool(value: Any) -> bool:
+def is_bool(value: Any) -> bool:
+    """True or False."""
     return type(value) is bool
 
 
-def _is_choices(value: Any) -> bool:
+def is_choices(value: Any) -> bool:
+    """Choices by their parameters' names."""
     return type(value) is dict and all(v is None or type(v) in (str, bool) or is_number(v) for v in value.values())
 
 
@@ -109,15 +118,18 @@ def _is_cost(value: Any) -> bool:
     return _is_costs(value) and all(name in value for name in _COSTS)
 
 
-def _is_object(value: Any) -> bool:
+def is_object(value: Any) -> bool:
+    """A mapping."""
     return type(value) is dict
 
 
-def _list_of(test: Test, value: Any) -> bool:
+def list_of(test: Test, value: Any) -> bool:
+    """A list, each of whose values passes the test."""
     return type(value) is list and all(map(test, value))
 
 
-def _optional(test: Test, value: Any) -> bool:
+def optional(test: Test, value: Any) -> bool:
+    """Nothing, null, or what passes the test."""
     return value is None or value is ABSENT or test(value)
 
 
@@ -128,7 +140,7 @@ def _is_latency(value: Any) -> bool:
 def _is_carried(value: Any) -> bool:
     return (
         type(value) is dict
-        and _is_choices(value.get("choices"))
+        and is_choices(value.get("choices"))
         and _is_cost(value.get("costs"))
         and is_metrics(value.get("curve"))
         and len(value["curve"]) > 0
@@ -136,20 +148,20 @@ def _is_carried(value: Any) -> bool:
     )
 
 
-_text_or_none = partial(_optional, is_text)
-_number_or_none = partial(_optional, is_number)
-is_digest = partial(_matches, "[0-9a-f]{16}")
-is_sha256 = partial(_matches, "[0-9a-f]{64}")
-_is_state = partial(_matches, "finished|interrupted|failed")
+_text_or_none = partial(optional, is_text)
+_number_or_none = partial(optional, is_number)
+is_digest = partial(matches, "[0-9a-f]{16}")
+is_sha256 = partial(matches, "[0-9a-f]{64}")
+_is_state = partial(matches, "finished|interrupted|failed")
 _rung = {"rung": is_count, "bracket": is_count}
 _reason = {"reason": is_text}
 
-EVENTS: Mapping[str, Mapping[str, Test]] = {
-    "began": {"versions": partial(_optional, _is_object), "machine": partial(_optional, _is_object)},
+EVENTS: Mapping[str, Fields] = {
+    "began": {"versions": partial(optional, is_object), "machine": partial(optional, is_object)},
     "ended": {"state": _is_state, "reason": _text_or_none},
     "proposed": {
-        "choices": _is_choices,
-        "architecture": _is_object,
+        "choices": is_choices,
+        "architecture": is_object,
         "digest": is_digest,
         "cost": _is_cost,
         "seed": lambda value: is_number(value) and type(value) is int,
@@ -162,31 +174,31 @@ EVENTS: Mapping[str, Mapping[str, Test]] = {
     "paused": {"value": is_number, **_rung},
     "promoted": _rung,
     "correlated": {**_rung, "correlation": _number_or_none, "corrected": _number_or_none, "n": is_count},
-    "finished": {"value": is_number, "reason": _text_or_none, "weights": partial(_optional, is_sha256)},
+    "finished": {"value": is_number, "reason": _text_or_none, "weights": partial(optional, is_sha256)},
     "stopped": {"value": is_number, "reason": is_text},
     "failed": _reason,
     # notes
-    "space_changed": {"trials": is_count, "space_yaml": is_text, "differences": partial(_list_of, is_text)},
+    "space_changed": {"trials": is_count, "space_yaml": is_text, "differences": partial(list_of, is_text)},
     "precision": {"precision": is_text, "text": _text_or_none},
     "tested": {"test_accuracy": is_number},
     "test_failed": _reason,
     "test_interrupted": _reason,
-    "confirmed": {"winner": is_text, "weights": partial(_optional, is_sha256)},
-    "warm_start": {"known": partial(_list_of, _is_carried)},
+    "confirmed": {"winner": is_text, "weights": partial(optional, is_sha256)},
+    "warm_start": {"known": partial(list_of, _is_carried)},
     "latency": {
         "digest": is_digest,
-        "choices": _is_choices,
+        "choices": is_choices,
         "costs": _is_costs,
         "latency": _is_latency,
-        "admitted": _is_bool,
+        "admitted": is_bool,
     },
 }
-_META: Mapping[str, Test] = {
-    "id": partial(_matches, "[0-9a-f]{32}"),
+_META: Fields = {
+    "id": partial(matches, "[0-9a-f]{32}"),
     "created": is_number,
     "name": _text_or_none,
-    "trials": partial(_optional, is_count),
-    "objectives": partial(_optional, _is_object),
+    "trials": partial(optional, is_count),
+    "objectives": partial(optional, is_object),
     "space_yaml": _text_or_none,
 }
 OF_TRIALS = frozenset({"proposed", "started", "epoch", "saved", "requeued", "promoted", *map(str, TrialState)})
@@ -204,9 +216,8 @@ def check_event(kind: Any, trial: Any, text: Any) -> dict[str, Any]:
         raise ValueError("it is of no trial")
     if kind == "tested" and trial is None:
         return data  # nobody reads a test of no trial
-    for field, test in EVENTS.get(kind, {}).items():
-        if not test(data.get(field, ABSENT)):
-            raise ValueError(f"its {field}")
+    if (field := mismatch(data, EVENTS.get(kind, {}))) is not None:
+        raise ValueError(f"its {field}")
     return data
 
 
@@ -215,9 +226,8 @@ def check_meta(texts: Mapping[Any, Any]) -> dict[str, Any]:
     meta = {key: decoded(text, deep=True) for key, text in texts.items()}
     if not all(map(is_text, meta)):
         raise ValueError("a key of its meta")
-    for field, test in _META.items():
-        if not test(meta.get(field, ABSENT)):
-            raise ValueError(f"{field} of its meta")
+    if (field := mismatch(meta, _META)) is not None:
+        raise ValueError(f"{field} of its meta")
     if not 0 <= meta["created"] < _LONGEST_TIME:
         raise ValueError("created of its meta")
     return meta

@@ -16,6 +16,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Progress
 from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.experiment.confirmed import read_confirmation
 from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
 from archsearch.network.build import Network, build
@@ -133,14 +134,14 @@ def of_confirmed(folder: ExperimentFolder, *, root: Path | None = None, tell: Pr
     files = folder.confirmation
     with Ledger.read(folder.ledger) as ledger:
         sha256 = ledger.confirmed_digest()
+    document = read_confirmation(folder)
     try:
-        document = folder.read_json(files.document)
         weights = folder.read_weights(files.weights, sha256)
-        winner = next(row for row in document["rows"] if row["winner"])
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, StopIteration, RecursionError) as error:
-        raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(files.path)) from error
+    except OSError:
+        document = None
+    if document is None or document.get("weights_of_seed") is None:
+        raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(files.path))
+    winner = next(row for row in document["rows"] if row["winner"])
     network = with_weights(Architecture.from_yaml(files.best_yaml), weights, str(files.weights))
     space = _space(folder, network.architecture, root)
     scored = {split: _over_seeds(winner[split]) for split in ("validation", "test") if winner.get(split)}

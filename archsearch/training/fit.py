@@ -112,7 +112,7 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
     they were trained, and writes that into result.json; returns what it then holds. One that holds it already is
     returned as it is.
 
-    Raises CheckpointDamaged for weights that are not those of the result, InputError, OSError.
+    Raises InputError, also for a network or weights that are not those of the result, and OSError.
     """
     from archsearch.network import build
 
@@ -122,9 +122,19 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
         return result
     weights = files.weights.read_bytes()
     if hashlib.sha256(weights).hexdigest() != result["weights"]["sha256"]:
-        raise CheckpointDamaged(f"{folder}: weights.safetensors is not the file that result.json tells of")
-    model = build(Architecture.from_yaml(files.model_yaml))
-    model.load_state_dict(weights_from_bytes(weights))
+        raise refuse(
+            "these are not the weights that result.json names: their SHA-256 is another", file=str(files.weights)
+        )
+    architecture = Architecture.from_yaml(files.model_yaml)
+    if digest(architecture) != result["digest"]:
+        raise refuse(
+            "this is not the network that result.json names: its digest is another", file=str(files.model_yaml)
+        )
+    model = build(architecture)
+    try:
+        model.load_state_dict(weights_from_bytes(weights))
+    except (CheckpointDamaged, RuntimeError) as error:
+        raise refuse("these are not the network's weights", file=str(files.weights)) from error
     run = replace(run, precision=result["precision"])
     result["test"] = Training(model, images, run).evaluate("test").to_dict()
     write_atomically(files.result, json.dumps(result, indent=1))

@@ -429,8 +429,9 @@ def test_a_space_that_is_none_is_bad_input_for_who_watches(
 
 
 @pytest.mark.parametrize("text", ['{"rows": [1]}', '{"rows": [null]}', "[]", "{", "[" * 10_000])
-def test_a_confirmation_of_nonsense_is_none(searched: ExperimentFolder, tmp_path: Path, text: str) -> None:
+def test_a_confirmation_of_nonsense_is_refused(searched: ExperimentFolder, tmp_path: Path, text: str) -> None:
     folder = copied(searched, tmp_path)
     folder.confirmation.path.mkdir()
     folder.confirmation.document.write_text(text)
-    assert read_experiment(folder).confirmed is None
+    with pytest.raises(InputError, match=r"confirm\.json: the confirmation is damaged: "):
+        read_experiment(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -90,8 +91,9 @@ def made_up(tmp_path: Path) -> ExperimentFolder:
             network = Architecture.from_dict(
                 {"input": [1, 8, 8], "stem": {"width": 4}, "stages": [{"depth": 1, "width": width}]}
             )
+            costs = dict.fromkeys(("params", "flops", "macs", "activations"), 1)
             trial = ledger.propose(
-                choices={}, architecture=network.to_dict(), digest=digest(network), cost={"params": 1}, seed=width // 4
+                choices={}, architecture=network.to_dict(), digest=digest(network), cost=costs, seed=width // 4
             )
             _live(ledger, trial.number, curve, rung, end)
     return folder
@@ -302,8 +304,35 @@ def test_an_interrupted_confirmation_goes_on_with_what_is_whole(searched: Experi
     third = Told()
     assert confirm(plan, images, third) == document
     assert (third.left, third.done, third.outcomes) == (0, 6, [])
+    _crafted_results_are_refused(plan, images, runs, document)
     with Ledger.read(searched.ledger) as ledger:
         assert len([event for event in ledger.events() if event.kind == "confirmed"]) == 1, "nothing new: no new note"
+
+
+def _crafted_results_are_refused(plan: Plan, images: Any, runs: Path, document: dict[str, Any]) -> None:
+    """What would be gone on from, but holds what archsearch does not write; the files are as they were afterwards."""
+    winner = next(row for row in document["rows"] if row["winner"])
+    run = Path(winner["runs"][0]["folder"])
+    result, weights = run / "result.json", run / "weights.safetensors"
+    text, whole, network = result.read_text(), weights.read_bytes(), (run / "model.yaml").read_text()
+    for field, value in (("validation", []), ("seconds", "x"), ("test", 1), ("precision", "int8"), ("folder", None)):
+        result.write_text(json.dumps({**json.loads(text), field: value}))
+        with pytest.raises(InputError, match=f"result.json: the training is damaged: its {field}"):
+            confirm(plan, images, Told())
+    unseen = {**json.loads(text), "test": None}
+    digest_of_none = {"sha256": hashlib.sha256(b"none").hexdigest()}
+    result.write_text(json.dumps({**unseen, "weights": digest_of_none}))
+    weights.write_bytes(b"none")
+    with pytest.raises(InputError, match=r"weights.safetensors: these are not the network's weights"):
+        confirm(plan, images, Told())
+    weights.write_bytes(whole)
+    result.write_text(json.dumps(unseen))
+    (run / "model.yaml").write_text(network.replace("width: 4", "width: 8", 1))
+    assert (run / "model.yaml").read_text() != network
+    with pytest.raises(InputError, match=r"model.yaml: this is not the network that result.json names"):
+        confirm(plan, images, Told())
+    (run / "model.yaml").write_text(network)
+    result.write_text(text)
 
 
 def check(document: dict[str, Any], folder: ExperimentFolder, images: Any) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.experiment.confirmed import read_confirmation
 from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError
 from archsearch.reading.yaml import read
@@ -122,7 +123,7 @@ class Reading:
 
 
 def read_experiment(folder: ExperimentFolder, context: Context | None = None) -> Reading:
-    """Reads the folder. Raises InputError where there is no ledger, or one that cannot be read."""
+    """Reads the folder. Raises InputError where there is no ledger, and where it or the confirmation is damaged."""
     context = context or Context()
     summary = summarise(folder)
     space, refused, resolved = _space(folder)
@@ -150,7 +151,7 @@ def read_experiment(folder: ExperimentFolder, context: Context | None = None) ->
             random=random,
             why_not_random=why_not,
             notes=notes,
-            confirmed=_confirmed(folder),
+            confirmed=read_confirmation(folder),
             confirmed_random=_confirmed_random(folder),
             context=context,
         )
@@ -210,15 +211,6 @@ def _random(ledger: Ledger, notes: Sequence[Event], context: Context) -> tuple[f
         elif len(scored) < context.startup:
             drawn.add(event.trial)
     return frozenset(drawn), ""
-
-
-def _confirmed(folder: ExperimentFolder) -> dict[str, Any] | None:
-    """What `archsearch confirm` wrote; None where it did not run, or where its file is damaged."""
-    with suppress(OSError, ValueError):
-        document: Any = folder.read_json(folder.confirmation.document)
-        if isinstance(document, dict) and isinstance(rows := document.get("rows"), list):
-            return document if all(isinstance(row, dict) for row in rows) else None
-    return None
 
 
 def _confirmed_random(folder: ExperimentFolder) -> list[Score]:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from archsearch.experiment import TrainingFolder, machine
-from archsearch.reading.errors import InputError
+from archsearch.experiment.confirmed import check_result
+from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.files import read_json
 from archsearch.search.confirming.contenders import Contender
 from archsearch.space.settings import ResourceSettings, TrainingSettings
@@ -48,18 +49,26 @@ class Run:
     folder: Path
 
     def result(self, images_digest: str, settings: TrainingSettings) -> dict[str, Any] | None:
-        """What result.json holds, where it is of this very training and the weights are whole; None otherwise."""
+        """What result.json holds, where it is of this very training and the weights are whole; None otherwise. Raises
+        InputError where such a file does not hold what archsearch writes."""
         files = TrainingFolder(self.folder)
         try:
             document: dict[str, Any] = read_json(files.result)
             sha256 = hashlib.sha256(files.weights.read_bytes()).hexdigest()
             recorded = (document["digest"], document["seed"], document["data"]["digest"], _recipe(document["training"]))
             intact = document["weights"]["sha256"] == sha256
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         recipe = settings.with_overrides(self.contender.training)
         expected = (self.contender.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
-        return document if intact and recorded == expected else None
+        if not intact or recorded != expected:
+            return None
+        try:
+            check_result(document)
+        except ValueError as error:
+            hint = f"remove {self.folder}, and it is trained anew"
+            raise refuse(f"the training is damaged: {error}", hint=hint, file=str(files.result)) from error
+        return document
 
 
 def _recipe(settings: dict[str, Any]) -> dict[str, Any]:

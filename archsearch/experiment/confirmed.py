@@ -1,0 +1,133 @@
+"""What confirm.json and a run's result.json hold, field by field: so that no reader meets a value of a type that it
+does not expect, whoever wrote the files."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from archsearch.experiment.folder import ExperimentFolder
+from archsearch.experiment.shapes import (
+    Fields,
+    Test,
+    decoded,
+    is_bool,
+    is_choices,
+    is_count,
+    is_digest,
+    is_number,
+    is_object,
+    is_sha256,
+    is_text,
+    list_of,
+    matches,
+    mismatch,
+    optional,
+)
+from archsearch.reading.errors import refuse
+from archsearch.reading.files import LARGEST_JSON
+
+
+def _or_null(test: Test, value: Any) -> bool:
+    return value is None or test(value)
+
+
+def _is_share(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1
+
+
+def _is_positive(value: Any) -> bool:
+    return is_count(value) and value > 0
+
+
+def _holds(fields: Fields, value: Any) -> bool:
+    return is_object(value) and mismatch(value, fields) is None
+
+
+_DIFFERENCE: Fields = {
+    "mean": is_number,
+    **dict.fromkeys(("low", "high", "half", "deviation"), partial(_or_null, is_number)),
+    "n": _is_positive,
+}
+_interval = partial(_holds, {**_DIFFERENCE, "mean": _is_share})
+_difference = partial(_holds, {
+    "of": is_text,
+    "over": is_text,
+    **dict.fromkeys(("validation", "test"), partial(_or_null, partial(_holds, _DIFFERENCE))),
+    "told_apart": is_bool,
+})  # fmt: skip
+_row = partial(_holds, {
+    "kind": partial(matches, "trial|random|baseline"),
+    "name": is_text,
+    "winner": is_bool,
+    "trial": partial(optional, is_count),
+    "digest": is_digest,
+    **dict.fromkeys(("params", "flops", "macs"), is_count),
+    "note": is_text,
+    "training": partial(optional, is_choices),
+    **dict.fromkeys(("validation", "test"), partial(_or_null, _interval)),
+})  # fmt: skip
+
+
+def _are_rows(value: Any) -> bool:
+    """Rows of which one is the winner's, with its interval on validation."""
+    return list_of(_row, value) and [row.get("validation") is not None for row in value if row["winner"]] == [True]
+
+
+_DOCUMENT: Fields = {
+    "state": partial(matches, "chosen|confirmed"),
+    "winner": is_text,
+    "weights_of_seed": partial(optional, is_count),
+    "chosen": is_text,
+    "rows": _are_rows,
+    "differences": partial(list_of, _difference),
+    "confidence": _is_share,
+    "notes": partial(list_of, is_text),
+    "seeds": partial(list_of, is_count),
+    "random": partial(optional, is_object),
+    "search": is_object,
+}
+_measured = partial(_holds, {"accuracy": _is_share})
+_RESULT: Fields = {
+    "digest": is_digest,
+    "seed": is_count,
+    "epochs": is_count,
+    "folder": is_text,
+    "device": is_text,
+    "precision": partial(matches, "float32|bfloat16"),
+    "seconds": is_number,
+    "validation": _measured,
+    "test": partial(_or_null, _measured),
+    "weights": partial(_holds, {"sha256": is_sha256}),
+}
+
+
+def read_confirmation(folder: ExperimentFolder) -> dict[str, Any] | None:
+    """What `archsearch confirm` wrote into confirm.json; None where it did not run.
+
+    Raises InputError, naming the field, for what it does not write."""
+    path = folder.confirmation.document
+    try:
+        document: Any = decoded(folder.read_bytes(path, LARGEST_JSON).decode(), deep=True)
+        _check(document, _DOCUMENT)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise refuse(
+            f"the confirmation is damaged: {getattr(error, 'strerror', None) or error}",
+            allowed="what archsearch confirm writes",
+            hint=f"archsearch confirm {folder.argument} writes it anew",
+            file=str(path),
+        ) from error
+    return dict(document)
+
+
+def check_result(document: Any) -> None:
+    """Raises ValueError, naming the field, where a training's result.json does not hold what archsearch writes."""
+    _check(document, _RESULT)
+
+
+def _check(document: Any, fields: Fields) -> None:
+    field = mismatch(document, fields) if is_object(document) else "data is no mapping"
+    if field is not None:
+        raise ValueError(f"its {field}")
