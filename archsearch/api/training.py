@@ -134,12 +134,14 @@ def train_shown(
     result.json holds. Raises as `archsearch.training.fit.train_architecture`."""
     from archsearch.api.showing.bars import epochs_shown
     from archsearch.data.datasets import load_images
-    from archsearch.data.describing import describe
-    from archsearch.space.fitting import suited
     from archsearch.training.fit import train_architecture
 
     images = load_images(settings.data, progress=audience.tell)
-    run = replace(run, settings=suited(run.settings, describe(images)))
+    if run.settings.recipe == "auto":
+        from archsearch.data.describing import describe  # needs scikit-learn, which is none of the core
+        from archsearch.space.fitting import suited
+
+        run = replace(run, settings=suited(run.settings, describe(images)))
     network = _adapted(network, images, audience)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
     if audience.progress is False:
