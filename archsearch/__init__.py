@@ -13,7 +13,7 @@ from archsearch.version import __version__ as __version__
 if TYPE_CHECKING:
     from archsearch import samplers, zoo
     from archsearch.api.experiment import Experiment, open
-    from archsearch.api.search import search
+    from archsearch.api.search import init, search
     from archsearch.api.spaces import Space, load_space
     from archsearch.api.training import Trained, train
     from archsearch.architecture.canonical import digest
@@ -48,6 +48,7 @@ _HOMES = {
     "samplers": "archsearch.samplers",
     "search": "archsearch.search",
     "suggest": "archsearch.study.distributions",
+    "init": "archsearch.api.search",
     "load_space": "archsearch.api.spaces",
     "open": "archsearch.api.experiment",
     "zoo": "archsearch.zoo",
@@ -70,6 +71,7 @@ __all__ = [
     "convert_weights",
     "cost",
     "digest",
+    "init",
     "load_space",
     "open",
     "optuna_study",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archsearch.api.arguments import names_its_arguments
 from archsearch.api.driving import Audience
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, find
@@ -99,6 +100,7 @@ class Experiment:
 
         return optuna_study(self.folder)
 
+    @names_its_arguments()
     def module(self, trial: str | None = None) -> Network:
         """The trained network of a trial (`7` or `t0007`; None: the best), an nn.Module in eval mode: normalised images
         (N, C, H, W) -> scores (N, classes). `images()` says the mean and the deviation they are normalised by.
@@ -116,6 +118,7 @@ class Experiment:
         """The trained weights of a trial, tensors by their names in the module. Raises as `module`."""
         return self.module(trial).state_dict()
 
+    @names_its_arguments()
     def images(self, *, root: str | Path | None = None) -> ImageSet:
         """The images that the search trained on, split: `train`, `validation` and `test` with `images` (uint8, NCHW)
         and `labels`; `classes`; `mean` and `std` by channel on a scale of 0 to 1.
@@ -130,6 +133,7 @@ class Experiment:
 
     # ---- what can be done with it
 
+    @names_its_arguments()
     def resume(
         self,
         *,
@@ -167,6 +171,7 @@ class Experiment:
             search.drive(audience, go_on=f"archsearch.open({self.folder.argument!r}).resume()")
         return self
 
+    @names_its_arguments()
     def confirm(
         self,
         *,
@@ -199,6 +204,7 @@ class Experiment:
             tracking_uri=tracking_uri,
         )
 
+    @names_its_arguments()
     def export(
         self, output: str | Path, *, format: str | None = None, trial: str | None = None, root: str | Path | None = None
     ) -> dict[str, Any]:
@@ -216,6 +222,7 @@ class Experiment:
         )
         return document
 
+    @names_its_arguments()
     def report(self, output: str | Path | None = None) -> Path:
         """Writes what the search found as one HTML page, to `output` (None: report.html in the folder); returns its
         path. Raises InputError, OSError."""

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from archsearch.api.spaces import plain
 from archsearch.architecture.cost import Cost, cost
 from archsearch.architecture.spec import Architecture
 from archsearch.data.images import Progress
 from archsearch.data.surveying import FolderSurvey, survey_folder
+from archsearch.reading.document import Document
 from archsearch.reading.durations import parse_duration
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.numbers import format_count, parse_count
+from archsearch.reading.validation import validate
 from archsearch.reading.yaml import read
+from archsearch.space.datasets import facts as known_facts
+from archsearch.space.datasets import split_sizes
 from archsearch.space.fitting import ImageFacts, auto_recipe
 from archsearch.space.loading import load_space, space_of
 from archsearch.space.overrides import apply
@@ -24,8 +30,10 @@ from archsearch.space.space import SearchSpace
 from archsearch.zoo.reference import LARGE, outline, reference
 
 if TYPE_CHECKING:
+    from archsearch.api.data import DataSource
     from archsearch.training.measuring.probe import Timings
 
+Number = TypeVar("Number", int, float)
 TIME = "30m"
 FINAL_SHARE = 0.5  # of the time is what the largest network's full training takes
 BOUNDS = tuple(int(digit * 10**power) for power in (6, 7, 8, 9) for digit in (1, 1.5, 2, 3, 5, 7))  # FLOPs, rising
@@ -44,6 +52,19 @@ class Initial:
     survey: FolderSurvey
 
 
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """The images that a space is for: their (channels, height, width), how many classes they have and how many train,
+    the YAML of the file's `data:`, a name for the file, and what its first lines say."""
+
+    shape: tuple[int, int, int]
+    classes: int
+    train: int
+    data: str
+    name: str
+    comments: tuple[str, ...]
+
+
 def initial(
     root: Path, *, time: str | None = None, flops: int | None = None, params: int | None = None, tell: Progress
 ) -> Initial:
@@ -51,27 +72,65 @@ def initial(
     many as can be trained in full within half of the time. Raises InputError where there are no classes of images."""
     from archsearch.training.devices import gpus
 
-    seconds = parse_duration(time or TIME)
+    _option("time", parse_duration, time or TIME)
     survey = survey_folder(DataSettings(name="folder", root=str(root)), tell)
     if len(survey.broken) == survey.headers:
         raise refuse("no image that can be read", hint="check the files' format", file=str(root))
-    on_gpu = bool(gpus())
-    side = image_side(survey, on_gpu=on_gpu)
-    image, classes = (3, side, side), len(survey.classes)
-    facts = ImageFacts(train=max(1, survey.train), shape=image, mirrored=1.0)
-    bound = flops or affordable_flops(facts, classes, float(seconds), tell=tell)
-    network = reference(
-        image, classes, lambda _, counted: counted.flops <= bound and counted.params <= (params or 1e12)
-    )
-    if network is None:
-        least = min((cost(smallest) for smallest in _smallest(image, classes)), key=lambda counted: counted.flops)
+    subject = _subject(survey, image_side(survey, on_gpu=bool(gpus())))
+    text = _designed(subject, time or TIME, flops, params, tell)
+    return Initial(text=text, space=space_of(read(text)), survey=survey)
+
+
+def space_of_data(
+    source: DataSource,
+    *,
+    time: str | None = None,
+    flops: int | str | None = None,
+    params: int | str | None = None,
+    tell: Progress,
+) -> str:
+    """The text of a space for what Python gives for data. Raises InputError as `initial`."""
+    counts = {"flops": count_of("flops", flops), "params": count_of("params", params)}
+    settings = {key.removeprefix("data."): value for key, value in source.overrides.items()}
+    if not settings:
         raise refuse(
-            f"no residual network for images of {side}x{side} has {bound:,} FLOPs or fewer",
+            "neither a space nor data", allowed="one of both", hint="archsearch.search('digits')", file="space"
+        )
+    if settings["name"] == "folder":
+        if "root" not in settings:
+            raise refuse("a folder without its root", allowed="{'name': 'folder', 'root': DIR}", file="data")
+        return initial(Path(settings["root"]).expanduser(), time=time, **counts, tell=tell).text
+    _option("time", parse_duration, time or TIME)
+    facts = source.facts or known_facts(validate(DataSettings, Document(data=plain(settings), file="data")))
+    assert facts.images is not None
+    name, train = str(settings["name"]), split_sizes(DataSettings(), facts.images)[0]
+    comment = f"# Made by archsearch for {facts.images:,} images of {facts.classes} classes."
+    subject = Subject(
+        shape=facts.input,
+        classes=facts.classes,
+        train=train,
+        data=f"{{name: {name}}}",
+        name=name.replace("_", "-"),
+        comments=(comment,),
+    )
+    return _designed(subject, time or TIME, **counts, tell=tell)
+
+
+def _designed(subject: Subject, time: str, flops: int | None, params: int | None, tell: Progress) -> str:
+    from archsearch.training.devices import gpus
+
+    facts = ImageFacts(train=max(1, subject.train), shape=subject.shape, mirrored=1.0)
+    bound = flops or affordable_flops(facts, subject.classes, float(parse_duration(time)), tell=tell)
+    network = within(subject.shape, subject.classes, flops=bound, params=params)
+    if network is None:
+        smallest = _smallest(subject.shape, subject.classes)
+        least = min(map(cost, smallest), key=lambda counted: counted.flops)
+        raise refuse(
+            f"no residual network for images of {subject.shape[1]}x{subject.shape[2]} has {bound:,} FLOPs or fewer",
             allowed=f"{least.flops:,} FLOPs and {least.params:,} parameters or more",
             file="--flops",
         )
-    text = _text(survey, network, side, bound, params, time or TIME, flops_set=flops is not None, on_gpu=on_gpu)
-    return Initial(text=text, space=space_of(read(text)), survey=survey)
+    return _text(subject, network, bound, params, time, flops_set=flops is not None, on_gpu=bool(gpus()))
 
 
 def space_for(
@@ -85,18 +144,30 @@ def space_for(
 ) -> SearchSpace:
     """The space that is meant: a search-space file's, or one that fits a folder of images. `time`, `flops` and `params`
     are what a person may want to say of either (10m, 20M, 60k); `overrides` come after. Raises InputError."""
-    counts = {name: count_option(name, text) for name, text in (("flops", flops), ("params", params))}
     if source.is_dir():
+        counts = {"flops": count_of("flops", flops), "params": count_of("params", params)}
         made = initial(source, time=time, **counts, tell=tell)
         return space_of(apply(read(made.text), overrides))
-    bounds = [f"budget.{name}={{max: {count}}}" for name, count in counts.items() if count is not None]
-    return load_space(source, [*([f"search.wall_time={time}"] if time else []), *bounds, *overrides])
+    limits = [f"{key}={json.dumps(value)}" for key, value in limits_of(time, flops, params).items()]
+    return load_space(source, [*limits, *overrides])
 
 
-def count_option(name: str, text: str | None) -> int | None:
-    """The number that --flops or --params was given. Raises InputError for text that is no count."""
+def limits_of(time: str | None, flops: int | str | None, params: int | str | None) -> dict[str, Any]:
+    """Overrides of a file, by dotted keys, that `time`, `flops` and `params` stand for. Raises InputError for what is
+    no count."""
+    counts = {"flops": count_of("flops", flops), "params": count_of("params", params)}
+    bounds = {f"budget.{name}": {"max": count} for name, count in counts.items() if count is not None}
+    return {**({"search.wall_time": time} if time else {}), **bounds}
+
+
+def count_of(name: str, given: int | str | None) -> int | None:
+    """The number that `name` (flops, params) was given, such as 20M. Raises InputError for what is no count."""
+    return None if given is None else _option(name, parse_count, str(given))
+
+
+def _option(name: str, parse: Callable[[str], Number], text: str) -> Number:
     try:
-        return None if text is None else parse_count(text)
+        return parse(text)
     except InputError as error:
         raise InputError(*(replace(problem, file=f"--{name}") for problem in error.problems)) from None
 
@@ -166,10 +237,37 @@ def _name(root: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", root.absolute().name).strip("-")[:60] or "images"
 
 
+def _subject(survey: FolderSurvey, side: int) -> Subject:
+    counts = [sum(split) for split in zip(*survey.images.values(), strict=True)]
+    small, middle, large = survey.sides
+    comments = [
+        f"# Made by archsearch init for {survey.total:,} images of {len(survey.classes)} classes, {min(counts):,} to "
+        f"{max(counts):,} a class.",
+        f"# Shorter sides of {small} to {large} pixels, {middle} in the middle"
+        + (", without colours." if survey.grey > 0.99 else "."),
+    ]
+    if survey.ratio >= 1.5:
+        comments.append(
+            f"# The longer side is {survey.ratio:.2g} times the shorter: the middle square is what networks see."
+        )
+    if survey.copies:
+        comments.append(f"# {survey.copies:,} files repeat another's bytes, {survey.across:,} of them across splits.")
+    if survey.broken:
+        comments.append(f"# {len(survey.broken):,} files cannot be read, and are left out (broken: skip).")
+    broken = ", broken: skip" if survey.broken else ""
+    return Subject(
+        shape=(3, side, side),
+        classes=len(survey.classes),
+        train=survey.train,
+        data=f"{{name: folder, root: {json.dumps(str(survey.root), ensure_ascii=False)}, size: {side}{broken}}}",
+        name=_name(survey.root),
+        comments=tuple(comments),
+    )
+
+
 def _text(
-    survey: FolderSurvey,
+    subject: Subject,
     network: Architecture,
-    side: int,
     flops: int,
     params: int | None,
     time: str,
@@ -177,8 +275,7 @@ def _text(
     flops_set: bool,
     on_gpu: bool,
 ) -> str:
-    import json
-
+    side = min(subject.shape[1:])
     plan, width, depth = outline(side), network.stem.width, network.stages[0].depth
     widths = sorted({max(4, round(width * factor / 4) * 4) for factor in (0.5, 1, 1.5, 2, 3, 4, 6, 8)})
     stem = [f"kernel: {plan.kernel}", f"width: {{choice: {sorted({max(4, width // 2), width, 2 * width})}}}"]
@@ -186,30 +283,14 @@ def _text(
         stem += ["stride: 2", "pool: max"]
     elif side >= 24:
         stem.append("stride: {choice: [1, 2]}")
-    counts = [sum(split) for split in zip(*survey.images.values(), strict=True)]
-    small, middle, large = survey.sides
-    lines = [
-        f"# Made by archsearch init for {survey.total:,} images of {len(survey.classes)} classes, {min(counts):,} to "
-        f"{max(counts):,} a class.",
-        f"# Shorter sides of {small} to {large} pixels, {middle} in the middle"
-        + (", without colours." if survey.grey > 0.99 else "."),
-    ]
-    if survey.ratio >= 1.5:
-        lines.append(
-            f"# The longer side is {survey.ratio:.2g} times the shorter: the middle square is what networks see."
-        )
-    if survey.copies:
-        lines.append(f"# {survey.copies:,} files repeat another's bytes, {survey.across:,} of them across splits.")
-    broken = ", broken: skip" if survey.broken else ""
-    if survey.broken:
-        lines.append(f"# {len(survey.broken):,} files cannot be read, and are left out (broken: skip).")
     bounds = [f"flops: {{between: [{format_count(flops // LOWEST_SHARE)}, {format_count(flops)}]}}"]
     bounds += [] if params is None else [f"params: {{max: {format_count(params)}}}"]
-    lines += [
+    lines = [
+        *subject.comments,
         "archsearch: 1",
-        f"name: {_name(survey.root)}",
+        f"name: {subject.name}",
         "",
-        f"data: {{name: folder, root: {json.dumps(str(survey.root), ensure_ascii=False)}, size: {side}{broken}}}",
+        f"data: {subject.data}",
         "",
         "# Every word here is a value or a domain; docs/search-space.md has all of them.",
         "space:",

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archsearch.api.arguments import names_its_arguments
 from archsearch.api.driving import Audience
 from archsearch.api.experiment import Experiment
 
 if TYPE_CHECKING:
     from archsearch.api.spaces import SpaceSource
     from archsearch.search.deciding.observer import Observer
-    from archsearch.space.space import SearchSpace
 
 
+@names_its_arguments(output="folder", EXPERIMENT="warm_start")
 def search(
-    space: SpaceSource,
+    space: SpaceSource | None = None,
     *,
     data: Any = None,
+    time: str | None = None,
+    flops: int | str | None = None,
+    params: int | str | None = None,
     trials: int | None = None,
     seed: int | None = None,
     name: str | None = None,
@@ -36,10 +39,11 @@ def search(
     """Searches a space for the best network within its budget, as `archsearch run`; returns the experiment, `finished`
     or `failed`.
 
-    `space` is what `archsearch.load_space` takes. `data` (None: what the space says) is a data set's name, a folder of
-    images, settings as in a file, arrays `(images, labels)`, a torch Dataset, or a mapping of `train`, `validation` and
-    `test` to either of the last two: these are kept in the experiment's folder. `overrides` are groups of the
-    file: `training={"epochs": 3}`. The experiment is `name` in experiments/, or `folder` itself.
+    `space` is what `archsearch.load_space` takes; None: one that fits the data. `data` (None: what the space says) is a
+    data set's name, a folder of images, settings as in a file, arrays `(images, labels)`, a torch Dataset, or a mapping
+    of `train`, `validation` and `test` to either of the last two: these are kept in the experiment's folder. `time`
+    ("10m", "8h") ends the search; `flops` and `params` (20_000_000, or "20M") are what a network may have. `overrides`
+    are groups of the file: `training={"epochs": 3}`. The experiment is `name` in experiments/, or `folder` itself.
 
     `callbacks` are told of every epoch and change of a trial (`archsearch.Observer`); a person is unless `progress` is
     False. A `warm_start` learns from an earlier experiment. `allow_samplers` are classes (`module:Class`) that the
@@ -50,7 +54,8 @@ def search(
     on. Raises InputError for bad input, DriverRunning, and RuntimeError where Ray fails.
     """
     from archsearch.api.data import data_source
-    from archsearch.api.searching import begin, folder_for
+    from archsearch.api.initial import limits_of, space_of_data
+    from archsearch.api.searching import begin
     from archsearch.api.spaces import load_space
     from archsearch.search.proposing.samplers.registry import allow
 
@@ -59,22 +64,37 @@ def search(
     source = data_source(data)
     numbers = {"search.trials": trials, "search.seed": seed}
     given = {key: value for key, value in numbers.items() if value is not None}
-    loaded: SearchSpace = load_space(space, {**source.overrides, **overrides, **given}, data=source.facts)
-    location = folder_for(loaded, name, None if folder is None else Path(folder))
-    for note in loaded.notes:
-        audience.tell(f"note: {note}")
-    earlier = warm_start.path if isinstance(warm_start, Experiment) else warm_start
-    if source.arrays is not None:
-        loaded = replace(loaded, data=source.kept_in(location.create().arrays, loaded.data))
+    if space is None:
+        space, limits = space_of_data(source, time=time, flops=flops, params=params, tell=audience.tell), {}
+    else:
+        limits = limits_of(time, flops, params)
+    loaded = load_space(space, {**limits, **source.overrides, **overrides, **given}, data=source.facts)
     ready = begin(
         loaded,
-        location,
         name=name,
-        warm_start=earlier,
+        output=None if folder is None else Path(folder),
+        data=source,
+        warm_start=warm_start.path if isinstance(warm_start, Experiment) else warm_start,
         address=address,
         runtime_env=runtime_env,
         tracking_uri=tracking_uri,
         tell=audience.tell,
     )
+    location = ready.session.folder
     ready.drive(audience, go_on=f"archsearch.open({location.argument!r}).resume()")
     return Experiment(location)
+
+
+@names_its_arguments()
+def init(
+    folder: str | Path, *, time: str | None = None, flops: int | str | None = None, params: int | str | None = None
+) -> str:
+    """A search space that fits the images in a folder, as the text of a file, to be read and changed: what
+    `archsearch init` writes, and `archsearch.search(data=folder)` searches.
+
+    `time`, `flops` and `params` are those of `archsearch.search`. Raises InputError.
+    """
+    from archsearch.api.initial import count_of, initial
+
+    counts = {"flops": count_of("flops", flops), "params": count_of("params", params)}
+    return initial(Path(folder), time=time, **counts, tell=Audience().tell).text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from archsearch.space.space import SearchSpace
 from archsearch.tracking import refuse_unusable_store
 
 if TYPE_CHECKING:
+    from archsearch.api.data import DataSource
     from archsearch.data.images import ImageSet
     from archsearch.search.proposing.warm_start import Carried
     from archsearch.space.many.survey import Survey
@@ -50,19 +51,20 @@ class Ready:
 
 def begin(
     space: SearchSpace,
-    folder: ExperimentFolder,
     *,
-    name: str | None = None,
+    name: str | None,
+    output: Path | None,
+    data: DataSource | None = None,
     warm_start: str | Path | None = None,
-    images: ImageSet | None = None,
     address: str | None = None,
     runtime_env: bool = False,
     tracking_uri: str | None = None,
     tell: Progress,
 ) -> Ready:
-    """Reads the images, where they are not given, fits the recipe to them, makes the experiment in a folder that
-    `folder_for` gave, and returns the search, to be driven. Results of the experiment `warm_start` are carried over.
-    Raises InputError."""
+    """Reads the images, fits the recipe to them, makes the experiment in `output` or below experiments/, where arrays
+    of the `data` are kept, and returns the search, to be driven. Results of the experiment `warm_start` are carried
+    over. Raises InputError."""
+    folder = _noted_folder(space, name, output, tell)
     refuse_if_unusable(address)
     refuse_unusable_store(tracking_uri)
     sampler_for(space.search)
@@ -70,11 +72,13 @@ def begin(
     from archsearch.data.describing import describe
     from archsearch.space.fitting import fitted
 
-    images = images or load_images(space.data, progress=tell)  # before there is a folder: they may not be there
+    if data is not None and data.arrays is not None:
+        space = replace(space, data=data.kept_in(folder.create().arrays, space.data))
+    images = load_images(space.data, progress=tell)  # before there is a folder: they may not be there
     settled = fitted(space, describe(images))
     for note in settled.notes[len(space.notes) :]:
         tell(f"note: {note}")
-    space, carried = settled, carried_over(settled, warm_start, tell, images=images)
+    space, carried = settled, _carried_over(settled, warm_start, tell, images=images)
     create(space, folder, name=name or folder.name, carried=carried)
     tell(f"experiment {folder.name} in {folder.path}")
     session = Session(folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, images=images)
@@ -133,11 +137,13 @@ def _complete(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress
     tell_backlog(folder, tracking_uri, tell)
 
 
-def folder_for(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:
+def _noted_folder(space: SearchSpace, name: str | None, output: Path | None, tell: Progress) -> ExperimentFolder:
     """The folder of a new experiment: `output` itself; experiments/NAME; or the first of experiments/NAME, NAME-2,
-    NAME-3, ... that is free. Raises InputError where it cannot be made."""
+    NAME-3, ... that is free. Tells the space's notes. Raises InputError where the folder cannot be made."""
     folder = _folder(space, name, output)
     folder.refuse_if_unusable()
+    for note in space.notes:
+        tell(f"note: {note}")
     return folder
 
 
@@ -155,16 +161,8 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None) -> Experi
     return folder
 
 
-def images_to_compare(space: SearchSpace, tell: Progress) -> ImageSet | None:
-    """The images of the space, for a warm start to compare in a dry run; None where they would have to be
-    downloaded."""
-    from archsearch.data.datasets import load_images
-
-    return load_images(space.data, progress=tell) if space.data.name in ("digits", "folder") else None
-
-
-def carried_over(
-    space: SearchSpace, experiment: str | Path | None, tell: Progress, *, images: ImageSet | None = None
+def _carried_over(
+    space: SearchSpace, experiment: str | Path | None, tell: Progress, *, images: ImageSet | None
 ) -> Carried | None:
     """The results that a warm start from an experiment carries over, of which the person is told; None without one.
     Raises InputError; also where `images` are not those that the experiment was searched on."""
@@ -178,9 +176,19 @@ def carried_over(
     return carried
 
 
-def dry_run(space: SearchSpace, folder: ExperimentFolder) -> tuple[dict[str, Any], Survey]:
-    """What a search would do, as plain JSON values (its trials, its space's size, its first proposals), and the survey
-    of the space that the share within the budget is of. Writes nothing."""
+def dry_run(
+    space: SearchSpace, *, name: str | None, output: Path | None, warm_start: str | Path | None = None, tell: Progress
+) -> tuple[dict[str, Any], SearchSpace, Survey]:
+    """What `begin` would do, as plain JSON values (its trials, its space's size, its first proposals), the space with
+    the recipe that is expected, and the survey of it that the share within the budget is of. Writes nothing."""
+    from archsearch.data.datasets import load_images
+    from archsearch.space.fitting import expected
+
+    folder = _noted_folder(space, name, output, tell)
+    space = expected(space)
+    if warm_start is not None:  # images that would have to be downloaded are not compared
+        images = load_images(space.data, progress=tell) if space.data.name in ("digits", "folder") else None
+        _carried_over(space, warm_start, tell, images=images)
     from archsearch.search.proposing.proposals import Proposals
     from archsearch.space.many.survey import survey
 
@@ -201,4 +209,4 @@ def dry_run(space: SearchSpace, folder: ExperimentFolder) -> tuple[dict[str, Any
             if c is not None
         ],
     }
-    return document, looked
+    return document, space, looked

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
 from archsearch.api.networks import architecture_of
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from archsearch.data.images import ImageSet
     from archsearch.network.build import Network
+    from archsearch.space.settings import TrainingSettings
     from archsearch.training.freezing import Freeze
     from archsearch.training.run import TrainingRun
 
@@ -75,6 +77,7 @@ class Trained:
         return f"<Trained {self.result['name'] or self.result['digest']}: {shown}; in {self.folder}>"
 
 
+@names_its_arguments(output="folder")
 def train(
     architecture: str | Path | Architecture,
     *,
@@ -138,10 +141,7 @@ def train_shown(
 
     images = load_images(settings.data, progress=audience.tell)
     if run.settings.recipe == "auto":
-        from archsearch.data.describing import describe  # needs scikit-learn, which is none of the core
-        from archsearch.space.fitting import suited
-
-        run = replace(run, settings=suited(run.settings, describe(images)))
+        run = replace(run, settings=_suited(run.settings, images, audience))
     network = _adapted(network, images, audience)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
     if audience.progress is False:
@@ -154,6 +154,21 @@ def train_shown(
     except KeyboardInterrupt:
         audience.tell("archsearch: the same command goes on from the last checkpoint")
         raise
+
+
+def _suited(settings: TrainingSettings, images: ImageSet, audience: Audience) -> TrainingSettings:
+    """The settings with what the images decide. The core has no classifier to say whether mirrored images are of their
+    class: there they are not mirrored."""
+    from archsearch.data.describing import describe
+    from archsearch.space.fitting import ImageFacts, suited
+
+    try:
+        facts = describe(images)
+    except ModuleNotFoundError as error:
+        facts = ImageFacts(train=len(images.train), shape=images.shape, mirrored=0.0)
+        if "flip" not in settings.model_fields_set:
+            audience.tell(f"note: without {error.name} images are not mirrored; --set training.flip=true does so")
+    return suited(settings, facts)
 
 
 def folder_for(network: Architecture, settings: TrainSettings, output: Path | None) -> Path:

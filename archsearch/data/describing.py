@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from archsearch.data.images import ImageSet, Split
 from archsearch.space.fitting import ImageFacts
@@ -26,6 +25,7 @@ def mirrored_share(split: Split, *, seed: int = 0) -> float:
     """How much of its accuracy, above that of the commonest class, a linear classifier of the pixels keeps on mirrored
     images: 1 where left and right do not matter, 0 where the class is lost. 1 where it has learnt nothing."""
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:LOOKED_AT])
     labels, pixels = split.labels[chosen], averaged(split, chosen, SIDE)

@@ -22,6 +22,7 @@ Generated from signatures and docstrings: `python -m scripts.pages` writes it an
     import archsearch
 
     experiment = archsearch.search("digits", trials=8)  # a name, a file, a text or a mapping; data= takes arrays too
+    experiment = archsearch.search(data="my-images", time="10m", flops="20M")  # a space that fits a folder of images
     experiment.best.value, experiment.trials            # the validation accuracy; a pandas DataFrame
     module = experiment.module()                        # the trained nn.Module
 
@@ -30,7 +31,11 @@ loaded where they are used. Bad input raises `archsearch.InputError`, which says
 hint. Scripts need no `if __name__ == "__main__":`, and any thread may call.
 """
 _GROUPS: dict[str, list[tuple[str, Any]]] = {
-    "Searching": [("archsearch.search", search), ("archsearch.open", archsearch.open)],
+    "Searching": [
+        ("archsearch.search", search),
+        ("archsearch.open", archsearch.open),
+        ("archsearch.init", archsearch.init),
+    ],
     "Experiment": [("Experiment", Experiment)],
     "Search spaces": [("archsearch.load_space", archsearch.load_space), ("Space", Space)],
     "Training one network": [("archsearch.train", archsearch.train), ("Trained", Trained)],

@@ -10,10 +10,13 @@ import pytest
 
 import archsearch
 from archsearch import InputError
+from archsearch.api.arguments import names_its_arguments
 from archsearch.api.driving import Audience
 from archsearch.api.showing.board import Board
 from archsearch.api.showing.notebook import SearchLine
 from archsearch.api.showing.printing import is_notebook
+from archsearch.reading.errors import refuse
+from archsearch.space.space import SearchSpace
 from tests.api.test_spaces import SMALL
 
 SCRIPT = """
@@ -140,3 +143,60 @@ def test_a_sampler_of_another_module_has_to_be_allowed(tmp_path: Path, monkeypat
             SMALL, search={"sampler": {"optuna": "mine:Sampler"}}, allow_samplers=["mine:Sampler"], progress=False
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_space_is_made_for_data_that_come_without_one(monkeypatch) -> None:
+    """The options of `archsearch run DIR`, from Python: for a folder, for arrays and for a data set by its name."""
+    begun: list[SearchSpace] = []
+
+    def begin(space: SearchSpace, **_: object) -> None:
+        begun.append(space)
+        raise InterruptedError
+
+    monkeypatch.setattr("archsearch.api.searching.begin", begin)
+    monkeypatch.setattr("archsearch.api.initial.affordable_flops", lambda *_, **__: 2_000_000)
+    arrays = (np.zeros((90, 3, 24, 32), np.uint8), np.arange(90) % 4)
+    for data, expected in (("digits", ("digits", (1, 8, 8), 10)), (arrays, ("arrays", (3, 24, 32), 4))):
+        with pytest.raises(InterruptedError):
+            archsearch.search(data=data, time="10m", params="60k", trials=7, training={"batch_size": 8})
+        space = begun.pop()
+        assert (space.data.name, space.input, space.classes) == expected
+        assert space.budget.to_data() == {"flops": {"between": ["400k", "2M"]}, "params": {"max": "60k"}}
+        assert (space.search.wall_time, space.search.trials, space.training.batch_size) == (600, 7, 8)
+    with pytest.raises(InterruptedError):
+        archsearch.search(SMALL, data="digits", time="2m", flops=900_000)
+    assert begun[0].budget.to_data()["flops"] == {"max": "900k"} and begun[0].search.wall_time == 120
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "space: neither a space nor data"),
+        ({"data": "digits", "flops": "many"}, "flops: the count 'many'"),
+        ({"data": "digits", "flops": 1000}, "flops: no residual network for images of 8x8 has 1,000 FLOPs"),
+        ({"data": "digits", "time": "soon"}, "time: the time 'soon'"),
+        ({"data": {"name": "folder"}}, "data: a folder without its root"),
+        ({"space": SMALL, "name": "a b"}, "name: the name 'a b'"),
+        ({"space": SMALL, "folder": "."}, "folder: the folder .* holds other files.*\n  hint: another folder"),
+        ({"space": SMALL, "warm_start": "here"}, "warm_start: no experiment 'here'"),
+        ({"space": SMALL, "address": "ray://x:1"}, "address: "),
+    ],
+)
+def test_errors_name_the_arguments_of_python(arguments: dict, message: str, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=message) as refused:
+        archsearch.search(**{"progress": False, **arguments})
+    assert "--" not in str(refused.value).partition("`")[0]
+
+
+def test_options_in_an_errors_text_are_arguments_and_commands_stay() -> None:
+    @names_its_arguments(output="folder")
+    def refused() -> None:
+        hint = "another --output, --set data.root=DIR, --root DIR; `archsearch run --warm-start` begins anew"
+        raise refuse("it is --there", hint=hint, file="--warm-start")
+
+    with pytest.raises(InputError) as error:
+        refused()
+    hint = 'another folder, data={"root": DIR}, root=DIR; `archsearch run --warm-start` begins anew'
+    assert str(error.value) == f"warm_start: it is --there\n  hint: {hint}"

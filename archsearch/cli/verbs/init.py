@@ -27,12 +27,10 @@ def init(
 
     `archsearch run DIR` does the same and searches at once.
     """
-    from archsearch.api.initial import count_option, initial
+    from archsearch.api.initial import count_of, initial
     from archsearch.experiment import write_atomically
 
-    first = initial(
-        folder, time=time, flops=count_option("flops", flops), params=count_option("params", params), tell=tell
-    )
+    first = initial(folder, time=time, flops=count_of("flops", flops), params=count_of("params", params), tell=tell)
     file = output or Path(f"{first.space.name}.yaml")
     if file.exists():
         raise refuse(f"{file} is there already", hint="another -o FILE", file="--output")

@@ -57,34 +57,27 @@ def run(
     Ctrl-C saves and leaves (exit code 3); `archsearch resume` goes on. A second Ctrl-C leaves at once.
     """
     from archsearch.api.initial import space_for
-    from archsearch.api.searching import begin, carried_over, dry_run, folder_for, images_to_compare
+    from archsearch.api.searching import begin, dry_run
     from archsearch.cli.driving import drive_and_show
     from archsearch.search.proposing.samplers.registry import allow
-    from archsearch.space.fitting import expected
 
     allow(allow_sampler or ())
     overrides = list(sets or ())
     overrides += [f"search.trials={trials}"] if trials is not None else []
     overrides += [f"search.seed={seed}"] if seed is not None else []
     loaded = space_for(space, overrides, time=time, flops=flops, params=params, tell=tell)
-    folder = folder_for(loaded, name, output)
-    for note in loaded.notes:
-        tell(f"note: {note}")
     if rehearse:
-        loaded = expected(loaded)
-        if warm_start is not None:
-            carried_over(loaded, warm_start, tell, images=images_to_compare(loaded, tell))
-        document, survey = dry_run(loaded, folder)
+        document, expected, survey = dry_run(loaded, name=name, output=output, warm_start=warm_start, tell=tell)
         among = "all of them" if survey.whole else f"{survey.looked:,} random ones"
         if as_json:
             print_json(document)
         else:
-            _show_plan(document, loaded, among)
+            _show_plan(document, expected, among)
         return DONE
     search = begin(
         loaded,
-        folder,
         name=name,
+        output=output,
         warm_start=warm_start,
         address=address,
         runtime_env=runtime_env,
