@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.driving import Audience
+from archsearch.api.driving import Audience, tell_backlog
 from archsearch.api.networks import architecture_of
 from archsearch.api.reporting import report_at_the_end
 from archsearch.api.showing.confirming import showing_confirmation
@@ -20,7 +20,9 @@ from archsearch.search.running.interrupts import interruptible
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
-from archsearch.tracking import refuse_unusable_store
+from archsearch.tracking import drain, refuse_unusable_store, resolve_tracking_uri, start_follower
+
+PATIENCE = 60.0  # seconds for MLflow
 
 
 def confirm(
@@ -41,8 +43,7 @@ def confirm(
     Raises as `archsearch.search.confirming.confirm.confirm`; after Ctrl-C the same call goes on.
     """
     confirmation.refuse_unfinished(folder)
-    if random:
-        refuse_unusable_store(tracking_uri)
+    refuse_unusable_store(tracking_uri)
     space = load_space(folder.space_yaml, root_overrides(root))
     plan = confirmation.Plan(
         folder=folder,
@@ -65,7 +66,19 @@ def confirm(
         with showing_confirmation(space.training.epochs, shown=audience.progress is not False) as observer:
             document = confirmation.confirm(plan, images, observer)
     report_at_the_end(folder, audience.tell)
+    _send(folder, tracking_uri, audience)
     return document
+
+
+def _send(folder: ExperimentFolder, tracking_uri: str | None, audience: Audience) -> None:
+    """Has MLflow, where it has the search, take the verdict, as far as it does so in time; tells what it lacks then."""
+    if not folder.outbox.is_file():
+        return
+    try:
+        drain(start_follower(folder, resolve_tracking_uri(tracking_uri)), timeout=PATIENCE)
+    except OSError as error:
+        audience.tell(f"archsearch: MLflow was not told: {error}")
+    tell_backlog(folder, tracking_uri, audience.tell)
 
 
 def _named(space: SearchSpace, baselines: Sequence[str | Path | Architecture]) -> list[Contender]:

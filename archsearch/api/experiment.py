@@ -13,6 +13,7 @@ from archsearch.api.driving import Audience
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, find
 from archsearch.experiment.summary import summarise
+from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
 
 if TYPE_CHECKING:
@@ -69,14 +70,15 @@ class Experiment:
 
     @property
     def best(self) -> Trial | None:
-        """The best finished trial: `value` is its validation accuracy, `cost` its params, FLOPs and so on, `choices`
-        what was chosen for it. None until one has finished."""
+        """The winner: the trial that `confirm` chose, else the search's best finished one. `value` is its validation
+        accuracy, `cost` its params, FLOPs and so on, `choices` what was chosen for it. None until one has finished."""
         with Ledger.read(self.folder.ledger) as ledger:
-            return ledger.best()
+            winner = winner_of(self.folder, ledger)
+        return None if winner is None else winner.scored
 
     @property
     def architecture(self) -> Architecture:
-        """The best trial's architecture. Raises InputError until a trial has finished."""
+        """The winner's architecture. Raises InputError until a trial has finished."""
         from archsearch.export.selection import select
 
         return select(self.folder, None).network
@@ -102,8 +104,8 @@ class Experiment:
 
     @names_its_arguments()
     def module(self, trial: str | None = None) -> Network:
-        """The trained network of a trial (`7` or `t0007`; None: the best), an nn.Module in eval mode: normalised images
-        (N, C, H, W) -> scores (N, classes). `images()` says the mean and the deviation they are normalised by.
+        """The trained network of a trial (`7` or `t0007`; None: the winner), an nn.Module in eval mode: normalised
+        images (N, C, H, W) -> scores (N, classes). `images()` says the mean and the deviation they are normalised by.
 
         Weights are kept of the best trial and of the Pareto front. Raises InputError where there are none.
         """
@@ -111,8 +113,7 @@ class Experiment:
         from archsearch.export.selection import kept_weights, select
 
         selection = select(self.folder, trial)
-        file = str(self.folder.weights(selection.trial.number))
-        return with_weights(selection.network, kept_weights(selection), file)
+        return with_weights(selection.network, kept_weights(selection), str(selection.weights))
 
     def weights(self, trial: str | None = None) -> dict[str, Any]:
         """The trained weights of a trial, tensors by their names in the module. Raises as `module`."""

@@ -25,8 +25,8 @@ def export(
     root: Path | None = None,
     tell: Progress,
 ) -> tuple[dict[str, Any], str | None]:
-    """Writes a trial of an experiment (None: its best), or a network of the zoo or a file; what --json says of it, and
-    the text where there is no `output`.
+    """Writes a trial of an experiment (None: its winner), or a network of the zoo or a file; what --json says of it,
+    and the text where there is no `output`.
 
     `form` is one of `job.FORMS` (None: bundle where `output` has no ending, else config). Raises as `job.carry_out`.
     """
@@ -42,9 +42,6 @@ def export(
     if weights is not None:
         raise refuse("an experiment has weights of its own", allowed="a network with --weights", file="--weights")
     selection = select(folder, trial)
-    if trial is None and selection.confirmed is not None and form != "bundle":  # which has the confirmed winner
-        tell(f"note: this is the search's best, {selection.trial.id}; {selection.confirmed}, confirmed, lies in "
-             f"{folder.confirmation.path}, with weights")  # fmt: skip
     job = Job(form=form, network=selection.network, output=output, selection=selection, root=root)
     return carry_out(job, tell)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 WEIGHTS = "weights.safetensors"
 MODEL = "model.yaml"
 BEST = "best.yaml"
+BEST_OF_SEARCH = "best-of-search.yaml"
 
 
 class Inside:

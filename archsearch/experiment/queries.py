@@ -122,12 +122,6 @@ class Queries:
         finished = self.events_of("finished", trial=number)
         return finished[-1].data.get("weights") if finished else None
 
-    def confirmed_digest(self) -> str | None:
-        """SHA-256, hex, of the weights of the winner that was confirmed last; None where none was, and of a ledger of
-        an earlier archsearch."""
-        confirmed = self.events_of("confirmed")
-        return confirmed[-1].data.get("weights") if confirmed else None
-
     def events(self, after: int = 0, limit: int | None = None) -> list[Event]:
         """Events with an id above `after`, oldest first."""
         return self._events("id > ?", (after,), limit)

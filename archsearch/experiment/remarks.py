@@ -23,11 +23,19 @@ FACTOR = 4
 BY_HEART = 0.15  # by which the accuracy on training images is above that on validation images
 
 
-def remarks(best: Trial, epochs: Sequence[Epoch], floor: Mapping[str, Any] | None, rungs: Sequence[int]) -> list[str]:
+def remarks(
+    best: Trial,
+    epochs: Sequence[Epoch],
+    floor: Mapping[str, Any] | None,
+    rungs: Sequence[int],
+    *,
+    value: float | None = None,
+) -> list[str]:
     """What is to be said of a finished `best` trial: `epochs` are its own, `rungs` the epochs at which its schedule
-    had ended before. The gravest comes first; nothing where all is well."""
-    sentences = []
-    if floor is not None and best.value is not None and (sentence := _beside_floor(best.value, floor)):
+    had ended before; `value` is the accuracy of the weights handed over (None: the trial's). The gravest comes first;
+    nothing where all is well."""
+    sentences, value = [], best.value if value is None else value
+    if floor is not None and value is not None and (sentence := _beside_floor(value, floor)):
         sentences.append(sentence)
     curve = {epoch.epoch: epoch.metrics for epoch in epochs}
     below = [rung for rung in rungs if best.epochs / FACTOR <= rung < best.epochs and rung in curve]

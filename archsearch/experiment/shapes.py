@@ -183,7 +183,13 @@ EVENTS: Mapping[str, Fields] = {
     "tested": {"test_accuracy": is_number},
     "test_failed": _reason,
     "test_interrupted": _reason,
-    "confirmed": {"winner": is_text, "weights": partial(optional, is_sha256)},
+    "confirmed": {
+        "winner": is_text,
+        "weights": partial(optional, is_sha256),
+        "validation_accuracy": _number_or_none,
+        "test_accuracy": _number_or_none,
+        "seeds": partial(optional, is_count),
+    },
     "warm_start": {"known": partial(list_of, _is_carried)},
     "latency": {
         "digest": is_digest,
@@ -197,6 +203,7 @@ _META: Fields = {
     "id": partial(matches, "[0-9a-f]{32}"),
     "created": is_number,
     "name": _text_or_none,
+    "label": _text_or_none,
     "trials": partial(optional, is_count),
     "objectives": partial(optional, is_object),
     "space_yaml": _text_or_none,

@@ -7,8 +7,9 @@ from typing import Any
 
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
-from archsearch.experiment.records import SearchState, Trial, TrialState
+from archsearch.experiment.records import SearchState, TrialState
 from archsearch.experiment.remarks import FLOOR, remarks
+from archsearch.experiment.winner import CONFIRMED, Winner, winner_of
 
 COUNTED = ("finished", "stopped", "failed", "running", "paused", "waiting", "total")
 
@@ -18,14 +19,15 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
 
     `floor` holds what simple models reach on the validation images (null where it was not measured), `remarks` are
     sentences on a best that is not above it, or was not trained well. `reason` says why a search has failed. `seconds`
-    counts the drivers' sessions; `best` is null until a trial has finished; `test_accuracy` is null until the winner
-    was tested, `test_looks` is how often the search looked at the test split, for this winner or one before it, and
-    `training` is there only where words of the training vary; `rungs` are those that a trial has reached (see `Rung`);
-    `used_up`: the space held no further network within the budget; `pareto` is null with one objective, else the
-    finished trials that no other beats in every objective, the most accurate first.
+    counts the drivers' sessions; `best` is the winner, null until a trial has finished: `of` says who chose it (search
+    or confirm), its accuracies are means over so many `seeds`, `test_accuracy` is null until it was tested,
+    `test_looks` is how often the test split was looked at, for this winner or one before it, and `training` is there
+    only where settings of the training vary; `rungs` are those that a trial has reached (see `Rung`); `used_up`: the
+    space held no further network within the budget; `pareto` is null with one objective, else the finished trials that
+    no other beats in every objective, the most accurate first.
     """
     with Ledger.read(folder.ledger) as ledger:
-        counts, best = ledger.counts(), ledger.best()
+        counts, best = ledger.counts(), winner_of(folder, ledger)
         return {
             "experiment": ledger.meta.get("name", folder.name),
             "folder": str(folder.path),
@@ -34,7 +36,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "rejected_before_start": counts.rejected,
             "reason": _reason(ledger),
             "used_up": bool(ledger.events_of("exhausted")),
-            "best": None if best is None else _best(best, ledger),
+            "best": None if best is None else _best(best, len(ledger.events_of("tested", CONFIRMED))),
             "floor": (floor := _floor(ledger)),
             "remarks": [] if best is None else _remarks(best, ledger, floor),
             "pareto": _pareto(ledger),
@@ -65,17 +67,19 @@ def _reason(ledger: Ledger) -> str | None:
     return last.data.get("reason") if last is not None and last.kind == "ended" else None
 
 
-def _best(best: Trial, ledger: Ledger) -> dict[str, Any]:
-    tested = [event.data for event in ledger.events_of("tested", trial=best.number)]
+def _best(best: Winner, looks: int) -> dict[str, Any]:
+    trial = best.trial
     return {
-        "trial": best.id,
+        "trial": trial.id,
+        "of": best.of,
+        "seeds": best.seeds,
         "value": best.value,
-        "test_accuracy": tested[-1]["test_accuracy"] if tested else None,
-        "test_looks": len(ledger.events_of("tested")),
-        "digest": best.digest,
-        **best.cost,
-        **({"training": best.training} if best.training else {}),
-        "architecture": dict(best.architecture),
+        "test_accuracy": best.test_accuracy,
+        "test_looks": looks,
+        "digest": trial.digest,
+        **trial.cost,
+        **({"training": trial.training} if trial.training else {}),
+        "architecture": dict(trial.architecture),
     }
 
 
@@ -84,9 +88,9 @@ def _floor(ledger: Ledger) -> dict[str, Any] | None:
     return dict(measured[-1].data) if measured else None
 
 
-def _remarks(best: Trial, ledger: Ledger, floor: dict[str, Any] | None) -> list[str]:
+def _remarks(best: Winner, ledger: Ledger, floor: dict[str, Any] | None) -> list[str]:
     rungs = sorted({rung.epochs for rung in ledger.rungs()})
-    return remarks(best, ledger.epochs(best.number), floor, rungs)
+    return remarks(best.trial, ledger.epochs(best.trial.number), floor, rungs, value=best.value)
 
 
 def _pareto(ledger: Ledger) -> list[dict[str, Any]] | None:

@@ -151,7 +151,7 @@ def _refused_where_it_fails(output: Path) -> Iterator[None]:
 
 
 def _origin(job: Job, tell: Progress) -> Origin:
-    """The network with weights: the confirmed winner's (for a bundle), the trial's, the file's, or fresh ones."""
+    """The network with weights: the winner's or the trial's, the file's, or fresh ones."""
     from archsearch.export import origin
     from archsearch.export.fresh import fresh
 
@@ -161,11 +161,9 @@ def _origin(job: Job, tell: Progress) -> Origin:
             return origin.of_file(job.network, job.weights)
         tell(f"no --weights: those of seed {job.seed}, untrained")
         return origin.Origin(network=fresh(job.network, seed=job.seed))
-    folder = selection.folder
-    if job.form == "bundle" and not selection.named and folder.confirmation.weights.is_file():
-        tell(f"the confirmed winner, from {folder.confirmation.path}")
-        return origin.of_confirmed(folder, root=job.root, tell=tell)
-    weights, required = _weights_of(selection, tell), job.form == "bundle" or job.root is not None
-    return origin.of_trial(
-        folder, job.network, selection.trial, weights, root=job.root, images_required=required, tell=tell
-    )
+    history, required = None, job.form == "bundle" or job.root is not None
+    if selection.of == "confirm":
+        tell(f"the confirmed winner, from {selection.folder.confirmation.path}")
+        history = origin.confirmed_history(selection.folder)
+    weights = _weights_of(selection, tell)
+    return origin.of_trial(selection, weights, history=history, root=job.root, images_required=required, tell=tell)

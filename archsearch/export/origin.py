@@ -15,10 +15,11 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Progress
-from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.confirmed import read_confirmation
 from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
+from archsearch.export.selection import Selection
 from archsearch.network.build import Network, build
 from archsearch.network.pretrained import load_pretrained
 from archsearch.reading.errors import InputError, refuse
@@ -100,22 +101,36 @@ def _result(file: Path, architecture: Architecture) -> dict[str, Any]:
         return {}
 
 
+History = tuple[list[str], dict[str, str]]  # sentences on how a network was found, and its accuracies by split
+
+
 def of_trial(
-    folder: ExperimentFolder,
-    architecture: Architecture,
-    trial: Trial,
+    selection: Selection,
     weights: bytes,
     *,
+    history: History | None = None,
     root: Path | None = None,
     images_required: bool = True,
     tell: Progress,
 ) -> Origin:
-    """A trial of a search with the weights that it has kept. Its images lie in `root` (None: where its space.yaml
-    says); unless they are required, it may do without. Raises InputError for images that cannot be read, or are not of
-    the network's shape and classes."""
-    space = _space(folder, architecture, root)
-    file = str(folder.weights(trial.number))
-    with Ledger.read(folder.ledger) as ledger:
+    """A trial of a search with the weights that were kept of it; `history` is how those were found and how accurate
+    they are (None: as the search trained them). Its images lie in `root` (None: where its space.yaml says); unless they
+    are required, it may do without. Raises InputError for images that cannot be read, or are not of the network's shape
+    and classes."""
+    space = _space(selection.folder, selection.network, root)
+    sentences, scored = searched_history(selection, space) if history is None else history
+    images = _images(space, tell, required=images_required)
+    network = with_weights(selection.network, weights, str(selection.weights))
+    return Origin(
+        network=network, history=tuple(sentences), accuracy=scored, budget=str(space.budget),
+        images=images, settings=space.data,
+    )  # fmt: skip
+
+
+def searched_history(selection: Selection, space: SearchSpace) -> History:
+    """Of a trial as the search trained it."""
+    trial = selection.trial
+    with Ledger.read(selection.folder.ledger) as ledger:
         tested = [event.data for event in ledger.events_of("tested", trial=trial.number)]
         trials, looks = ledger.total, len(ledger.events_of("tested"))
     scored = {"validation": f"{100 * trial.value:.2f} % (as the search scored it)"} if trial.value is not None else {}
@@ -124,29 +139,19 @@ def of_trial(
         scored["test"] = f"{accuracy:.2f} % ({looked_at(looks)}, when the search had ended)"
     history = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
-    images = _images(space, tell, required=images_required)
-    return _of_search(space, with_weights(architecture, weights, file), history, scored, images)
+    return history, scored
 
 
-def of_confirmed(folder: ExperimentFolder, *, root: Path | None = None, tell: Progress) -> Origin:
-    """The winner of `archsearch confirm`, with the weights of its best seed, and its images from `root` (None: where
-    its space.yaml says). Raises InputError for damaged weights, and for images as `of_trial`."""
+def confirmed_history(folder: ExperimentFolder) -> History:
+    """Of the winner of `archsearch confirm`, with the weights of its best seed. Raises InputError for a damaged
+    confirm.json."""
     files = folder.confirmation
-    with Ledger.read(folder.ledger) as ledger:
-        sha256 = ledger.confirmed_digest()
     document = read_confirmation(folder)
-    try:
-        weights = folder.read_weights(files.weights, sha256)
-    except OSError:
-        document = None
     if document is None or document.get("weights_of_seed") is None:
         raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(files.path))
     winner = next(row for row in document["rows"] if row["winner"])
-    network = with_weights(Architecture.from_yaml(files.best_yaml), weights, str(files.weights))
-    space = _space(folder, network.architecture, root)
     scored = {split: _over_seeds(winner[split]) for split in ("validation", "test") if winner.get(split)}
-    history = [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."]
-    return _of_search(space, network, history, scored, _images(space, tell, required=True))
+    return [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."], scored
 
 
 def _space(folder: ExperimentFolder, architecture: Architecture, root: Path | None) -> SearchSpace:
@@ -173,15 +178,6 @@ def _images(space: SearchSpace, tell: Progress, *, required: bool) -> ImageSet |
             file=space.data.root,
         )
     return images
-
-
-def _of_search(
-    space: SearchSpace, network: Network, history: list[str], scored: dict[str, str], images: ImageSet | None
-) -> Origin:
-    return Origin(
-        network=network, history=tuple(history), accuracy=scored, budget=str(space.budget),
-        images=images, settings=space.data,
-    )  # fmt: skip
 
 
 def _over_seeds(interval: Mapping[str, Any]) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shlex
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, number_of
+from archsearch.experiment.winner import Source, winner_of
 from archsearch.reading.errors import InputError, refuse
 
 MOST_LISTED = 10  # trials that a refusal lists
@@ -15,28 +17,30 @@ MOST_LISTED = 10  # trials that a refusal lists
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """A trial of an experiment: `named` by the person, or the best so far.
+    """A trial of an experiment: `named` by the person, or the winner.
 
-    `network` is named after the experiment and the trial; `digest` is the SHA-256 of the trial's weights, None where
-    the ledger holds none; `confirmed` is the name of the winner that `archsearch confirm` chose last, None where the
-    experiment was not confirmed.
+    `network` is named after the experiment and the trial; `weights` is the file of its weights, `digest` their SHA-256,
+    None where the ledger holds none; `of` says whether they are the search's, or those that were trained anew.
     """
 
     folder: ExperimentFolder
     trial: Trial
     network: Architecture
+    weights: Path
     digest: str | None
+    of: Source
     named: bool
-    confirmed: str | None
 
 
 def select(folder: ExperimentFolder, trial_id: str | None) -> Selection:
-    """The trial that 7, t7 or t0007 names; None: the best. Raises InputError where there is no such trial."""
+    """The trial that 7, t7 or t0007 names; None: the winner. Raises InputError where there is no such trial."""
     with Ledger.read(folder.ledger) as ledger:
         name = ledger.meta.get("name", folder.name)
-        trial = ledger.best() if trial_id is None else _numbered(ledger, trial_id, name)
-        digest = None if trial is None else ledger.weights_digest(trial.number)
-        winners = [event.data["winner"] for event in ledger.events_of("confirmed")]
+        best = winner_of(folder, ledger)
+        trial = _numbered(ledger, trial_id, name) if trial_id is not None else best.trial if best is not None else None
+        if best is None or trial is None or best.trial.number != trial.number:
+            best = None  # the weights are those that the search kept of it
+        digest = None if trial is None else best.sha256 if best is not None else ledger.weights_digest(trial.number)
     if trial is None:
         raise refuse(
             f"no trial of {name} has finished",
@@ -49,9 +53,10 @@ def select(folder: ExperimentFolder, trial_id: str | None) -> Selection:
         folder=folder,
         trial=trial,
         network=network,
+        weights=folder.weights(trial.number) if best is None else best.weights,
         digest=digest,
+        of="search" if best is None else best.of,
         named=trial_id is not None,
-        confirmed=winners[-1] if winners else None,
     )
 
 
@@ -65,14 +70,13 @@ def _numbered(ledger: Ledger, trial_id: str, name: str) -> Trial:
 
 
 def kept_weights(selection: Selection) -> bytes:
-    """The trial's weights as they lie in the experiment, a safetensors file that can be read whole.
+    """The selection's weights as they lie in the experiment, a safetensors file that can be read whole.
 
     Raises InputError where none are kept, and where they are damaged or not those that the ledger names."""
     from safetensors import SafetensorError, deserialize
 
-    folder, trial = selection.folder, selection.trial
-    path = folder.weights(trial.number)
-    if trial.state is not TrialState.FINISHED or not path.is_file():
+    folder, trial, path = selection.folder, selection.trial, selection.weights
+    if (selection.of == "search" and trial.state is not TrialState.FINISHED) or not path.is_file():
         raise _no_weights(selection)
     try:
         content = folder.read_weights(path, selection.digest)

@@ -18,6 +18,7 @@ from archsearch.data.recorded import images_record, refuse_other_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point
 from archsearch.experiment.remarks import FLOOR
 from archsearch.experiment.summary import summarise
+from archsearch.experiment.winner import winner_of
 from archsearch.reading.packages import refuse_without
 from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
 from archsearch.search.deciding.failures import commonest
@@ -71,9 +72,12 @@ class Session:
     followers: list[Popen[bytes]] = field(default_factory=list)
 
 
-def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: Carried | None = None) -> None:
+def create(
+    space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: Carried | None = None, label: str | None = None
+) -> None:
     """The experiment's folder with the space as resolved and an empty ledger, but for what a warm start carries
-    over. Raises InputError, also where the packages of the search are not installed."""
+    over. MLflow's names of its trials begin with the `label`, where it has one.
+    Raises InputError, also where the packages of the search are not installed."""
     refuse_without("ray", "optuna", "mlflow", "scipy", "sklearn", "threadpoolctl")
     folder.create()
     text = kept_text(space)
@@ -87,6 +91,7 @@ def create(space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: 
         "objectives": dict(space.search.objectives),
         "archsearch": __version__,
         KEY: text,
+        **({"label": label} if label else {}),
     }
     with Ledger.create(folder.ledger, meta) as ledger:
         if carried is not None:
@@ -258,13 +263,13 @@ def complete(folder: ExperimentFolder) -> None:
     where it is missing. Writes nothing to the ledger. Raises DriverRunning, InputError, and OSError where the folder
     cannot be written."""
     with folder.driver_lock(), Ledger.read(folder.ledger) as ledger:
-        if (best := ledger.best()) is None:
+        if (best := winner_of(folder, ledger)) is None:
             return
-        network = Architecture.from_dict(dict(best.architecture))
+        network = Architecture.from_dict(dict(best.trial.architecture))
         space = load_space(folder.space_yaml, data=DataFacts(input=network.input, classes=network.classes))
         clear_away(space, folder, ledger)
         if not folder.best_yaml.is_file():
-            KeptWeights(space, folder, ledger).describe_best(best)
+            KeptWeights(space, folder, ledger).describe(best)
 
 
 def clear_away(space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from archsearch.analysis.drawing import draw
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.experiment.winner import Winner
 from archsearch.reading.errors import InputError
 
 DESCRIPTION = "mlflow.note.content"  # MLflow shows this tag, as Markdown, above a run
@@ -24,18 +25,19 @@ def files_of(trial: Trial) -> dict[str, str]:
     return files
 
 
-def description_of(folder: ExperimentFolder, ledger: Ledger, best: Trial | None) -> str:
+def description_of(folder: ExperimentFolder, ledger: Ledger, winner: Winner | None) -> str:
     """The search in Markdown: what it found, what that costs, and how to go on."""
     name = str(ledger.meta.get("name") or folder.name)
     lines = [f"# {name}", ""]
-    if best is None or best.value is None:
+    if winner is None:
         return "\n".join([*lines, "No trial has finished yet."])
-    tests = ledger.events_of("tested", trial=best.number)
-    tested = f", {100 * tests[-1].data['test_accuracy']:.2f} % on the test split" if tests else ""
-    cost = best.cost
+    cost, test = winner.trial.cost, winner.test_accuracy
+    tested = f", {100 * test:.2f} % on the test split" if test is not None else ""
+    tested += f" (means over {winner.seeds} seeds)" if winner.seeds > 1 else ""
     figures = [f"{cost[key]:,.0f} {unit}" for key, unit in FIGURES.items() if key in cost]
     lines += [
-        f"**Best: {best.id}**, {100 * best.value:.2f} % on the validation split{tested}; {', '.join(figures)}.",
+        f"**Best: {winner.trial.id}**, {100 * winner.value:.2f} % on the validation split{tested}; "
+        f"{', '.join(figures)}.",
         "",
         "Its curves, drawing (`drawing.svg`) and config (`architecture.yaml`) are in its own run, below this one.",
         "FLOPs are fvcore's total: one multiply-add counts as one.",

@@ -7,6 +7,7 @@ import math
 import time
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState, crash_point
+from archsearch.experiment.winner import Winner, winner_of
 from archsearch.tracking.files import DESCRIPTION, description_of, files_of
 from archsearch.tracking.outbox import Outbox, without_password
 from archsearch.tracking.store import Store, lasting
@@ -110,12 +111,13 @@ class Sender:
         state = self._ledger.state
         if state == "running" and not driven:
             state = "interrupted"
-        best = self._ledger.best()
+        winner = winner_of(self._folder, self._ledger)
+        best = winner.scored if winner is not None else None
         trials = {trial.number: trial for trial in self._ledger.trials()}
         self._adopt(best)
         for listed in list(self._store.runs(self._experiment, self._id)):
             if listed.trial == SEARCH:
-                self._settle_search(state, best)
+                self._settle_search(state, winner, best)
             elif listed.trial in trials:
                 self._settle_trial(listed.run, listed.status, trials[listed.trial], listed.tags, best)
 
@@ -158,7 +160,8 @@ class Sender:
     def _create(self, trial: Trial) -> str:
         tags = {EXPERIMENT_TAG: self._id, TRIAL_TAG: str(trial.number), "mlflow.parentRunId": self._parent}
         started = milliseconds(trial.started or trial.created)
-        run = self._store.create(self._experiment, trial.id, started, tags)
+        label = self._ledger.meta.get("label")
+        run = self._store.create(self._experiment, f"{label} {trial.id}" if label else trial.id, started, tags)
         crash_point("run-created")
         self._outbox.keep(trial.number, run, described=False)
         return run
@@ -214,7 +217,7 @@ class Sender:
         elif marked and not is_best:
             self._store.untag(run, BEST_TAG)
 
-    def _settle_search(self, state: str, best: Trial | None) -> None:
+    def _settle_search(self, state: str, winner: Winner | None, best: Trial | None) -> None:
         counts, last = self._ledger.counts(), self._ledger.last_event()
         now = milliseconds(self._ledger.events(last - 1, 1)[0].time) if last else 0
         figures: dict[str, float] = {
@@ -225,10 +228,11 @@ class Sender:
             "failed": counts.failed,
             "rejected": counts.rejected,
         }
-        tags = {STATE_TAG: state, DESCRIPTION: description_of(self._folder, self._ledger, best)}
+        tags = {STATE_TAG: state, DESCRIPTION: description_of(self._folder, self._ledger, winner)}
         if best is not None and best.value is not None:
             figures |= {"best_accuracy": best.value, **{f"best_{k}": v for k, v in best.cost.items()}}
             tags |= {"archsearch.best_trial": best.id, "archsearch.best_digest": best.digest}
+            tags |= {"archsearch.best_of": winner.of} if winner is not None else {}
         points = [Point(key=k, value=float(v), milliseconds=now, step=counts.total) for k, v in figures.items()]
         self._store.log(self._parent, points=points, tags=tags)
         for file in (self._folder.best_yaml, self._folder.space_yaml, self._folder.report):

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.winner import Winner, winner_of
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.store import Store, resolve_tracking_uri
 from archsearch.tracking.translate import EXPERIMENT_TAG, TRIAL_TAG, Point, costs, milliseconds, updates
@@ -30,54 +31,39 @@ EXAMPLES = 2  # images: one would fix the batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Winner:
-    """The best network and its weights, a safetensors file: of `confirm` where it was run, else of the search.
-    `compared`: whether the ledger holds their SHA-256. `points` are what the trial's run has of these very weights.
-    """
+class Registrable:
+    """The winner with its weights, a safetensors file. `points` are what the trial's run has of these very weights."""
 
-    trial: Trial
+    winner: Winner
     architecture: Architecture
     weights: bytes
     metrics: dict[str, float]
     points: list[Point]
-    confirmed: bool
-    compared: bool
 
 
-def winner_of(folder: ExperimentFolder) -> Winner | None:
+def registrable(folder: ExperimentFolder) -> Registrable | None:
     """None where no trial has finished, or where the weights are gone. Raises InputError for weights that are not those
     that the ledger names."""
     with Ledger.read(folder.ledger) as ledger:
-        best = ledger.best()
-        if best is None or best.value is None:
+        winner = winner_of(folder, ledger)
+        if winner is None or not winner.weights.is_file():
             return None
-        tested = ledger.events_of("tested", trial=best.number)
-        digests = (ledger.weights_digest(best.number), ledger.confirmed_digest())
-        epochs = [event for event in ledger.events_of("epoch", trial=best.number) if event.data["epoch"] == best.epochs]
-    metrics = {"validation_accuracy": best.value}
-    if tested:
-        metrics["test_accuracy"] = tested[-1].data["test_accuracy"]
-    network = Architecture.from_dict(dict(best.architecture))
-    file = folder.weights(best.number)
-    confirmed = (folder.confirmation.best_yaml, folder.confirmation.weights)
-    chosen = all(path.is_file() for path in confirmed)
-    if chosen:
-        network, file = Architecture.from_yaml(confirmed[0]), confirmed[1]
-        metrics = {}  # the search's are of other weights
-    if not file.is_file():
-        return None
-    weights = folder.read_weights(file, digests[chosen])
+        trial = winner.trial
+        tested = ledger.events_of("tested", trial=trial.number)
+        epochs = [e for e in ledger.events_of("epoch", trial=trial.number) if e.data["epoch"] == trial.epochs]
+    metrics = {"validation_accuracy": winner.value}
+    if winner.test_accuracy is not None:
+        metrics["test_accuracy"] = winner.test_accuracy
+    network = Architecture.from_dict(dict(trial.architecture))
     count = cost(network)
     metrics |= {"params": float(count.params), "flops": float(count.flops), "macs": float(count.macs)}
-    points = [*costs(best), *(point for update in updates([*epochs[-1:], *tested]) for point in update.points)]
-    return Winner(
-        trial=best,
+    points = [*costs(trial), *(point for update in updates([*epochs[-1:], *tested]) for point in update.points)]
+    return Registrable(
+        winner=winner,
         architecture=network,
-        weights=weights,
+        weights=folder.read_weights(winner.weights, winner.sha256),
         metrics=metrics,
-        points=[] if chosen else points,
-        confirmed=chosen,
-        compared=digests[chosen] is not None,
+        points=points if winner.of == "search" else [],
     )
 
 
@@ -87,29 +73,30 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
 
     Raises what MLflow raises where the store does not answer.
     """
-    winner = winner_of(folder)
+    entry = registrable(folder)
     uri = resolve_tracking_uri(tracking_uri)
     with Ledger.read(folder.ledger) as ledger, Outbox(folder.outbox, uri) as outbox:
-        recorded = outbox.run(winner.trial.number) if winner is not None else None
+        recorded = outbox.run(entry.winner.trial.number) if entry is not None else None
         name, search = _model_name(ledger), outbox.identity(folder.ledger, ledger.id)
         over = any(event.data["state"] == "finished" for event in ledger.events_of("ended"))
-    if winner is None or recorded is None or not over:
+    if entry is None or recorded is None or not over:
         return None
     Store(uri)  # MLflow's environment, before it is imported
     from mlflow.tracking import MlflowClient
 
-    client, weights = MlflowClient(uri), hashlib.sha256(winner.weights).hexdigest()
+    client, weights = MlflowClient(uri), hashlib.sha256(entry.weights).hexdigest()
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.tags.get(WEIGHTS_TAG) == weights:
             return f"{name} version {version.version}"
-    tags = {EXPERIMENT_TAG: search, TRIAL_TAG: winner.trial.id, "archsearch.digest": digest(winner.architecture)}
-    version = _log(client, uri, winner, name=name, run=recorded[0], description=_described(folder, winner))
+    tags = {EXPERIMENT_TAG: search, TRIAL_TAG: entry.winner.trial.id, "archsearch.digest": digest(entry.architecture),
+            "archsearch.of": entry.winner.of}  # fmt: skip
+    version = _log(client, uri, entry, name=name, run=recorded[0], description=_described(folder, entry))
     for key, value in {**tags, WEIGHTS_TAG: weights}.items():
         client.set_model_version_tag(name, version, key, value)
     return f"{name} version {version}"
 
 
-def _log(client: Any, uri: str, winner: Winner, *, name: str, run: str, description: str) -> str:
+def _log(client: Any, uri: str, entry: Registrable, *, name: str, run: str, description: str) -> str:
     """The new version's number. The run's state and end stay as they were."""
     import mlflow.pytorch
     from mlflow.entities import Metric
@@ -118,10 +105,10 @@ def _log(client: Any, uri: str, winner: Winner, *, name: str, run: str, descript
     from archsearch.network import build
     from archsearch.training.checkpoint import weights_from_bytes
 
-    model = build(winner.architecture)
-    model.load_state_dict(weights_from_bytes(winner.weights))
+    model = build(entry.architecture)
+    model.load_state_dict(weights_from_bytes(entry.weights))
     model.eval()  # what is exported is what is asked
-    images = examples(winner.architecture)
+    images = examples(entry.architecture)
     before = client.get_run(run).info
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
@@ -134,12 +121,12 @@ def _log(client: Any, uri: str, winner: Winner, *, name: str, run: str, descript
             signature=infer_signature(images, model.scores(images)),
             pip_requirements=[f"torch=={importlib.metadata.version('torch')}"],
             registered_model_name=name,
-            metadata={"architecture": winner.architecture.to_yaml(), "confirmed": winner.confirmed},
+            metadata={"architecture": entry.architecture.to_yaml(), "confirmed": entry.winner.of == "confirm"},
         )
     # Point by point what the run has already, so that it gets no second one: MLflow puts a model's metrics there too.
-    metrics = [Metric(p.key, p.value, p.milliseconds, p.step, model_id=logged.model_id) for p in winner.points]
+    metrics = [Metric(p.key, p.value, p.milliseconds, p.step, model_id=logged.model_id) for p in entry.points]
     client.log_batch(run, metrics=metrics)
-    client.set_terminated(run, before.status, before.end_time or milliseconds(winner.trial.ended or 0))
+    client.set_terminated(run, before.status, before.end_time or milliseconds(entry.winner.trial.ended or 0))
     version = str(logged.registered_model_version)
     client.update_model_version(name, version, description)
     return version
@@ -155,16 +142,20 @@ def _model_name(ledger: Ledger) -> str:
     return re.sub(r"[/:]", "-", str(ledger.meta.get("name") or "archsearch"))
 
 
-def _described(folder: ExperimentFolder, winner: Winner) -> str:
+def _described(folder: ExperimentFolder, entry: Registrable) -> str:
     """What one must know to use it, as Markdown."""
-    sentence = f"The network `{digest(winner.architecture)}` of the search `{folder.name}`"
-    sentence += ", trained anew by `archsearch confirm`." if winner.confirmed else f", trial {winner.trial.id}."
-    if not winner.compared:
+    winner = entry.winner
+    sentence = f"The network `{digest(entry.architecture)}` of the search `{folder.name}`, trial {winner.trial.id}"
+    if winner.of == "confirm":
+        count = f"{winner.seeds} seed{'s' if winner.seeds != 1 else ''}"
+        sentence += f", trained anew with {count} by `archsearch confirm`: accuracies are means over these"
+    sentence += "."
+    if winner.sha256 is None:
         sentence += " The ledger, of an earlier archsearch, holds no SHA-256 of these weights."
-    figures = {key: round(value, 6) for key, value in winner.metrics.items()}
-    inputs = ", ".join(map(str, winner.architecture.input))
+    figures = {key: round(value, 6) for key, value in entry.metrics.items()}
+    inputs = ", ".join(map(str, entry.architecture.input))
     return (
         f"{sentence}\n\nTakes float32 images (N, {inputs}), normalised as in training "
         f"(`archsearch export {folder.name} -o bundle` writes preprocessing and labels), and gives "
-        f"{winner.architecture.classes} scores an image.\n\n```json\n{json.dumps(figures, indent=1)}\n```"
+        f"{entry.architecture.classes} scores an image.\n\n```json\n{json.dumps(figures, indent=1)}\n```"
     )

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.network import build
 from archsearch.space.loading import load_space
+from archsearch.training.checkpoint import weights_to_bytes
 from tests.search.local import drive_locally, tiny
 
 # With this seed the most accurate of four is not the cheapest, which the front has too.
@@ -217,11 +219,39 @@ def test_an_output_that_cannot_be_written_is_bad_input(name: str, form: str, fro
     assert (tmp_path / "folder").is_dir() and (tmp_path / "pipe").is_fifo()
 
 
-def test_a_confirmed_experiment_says_where_its_winner_lies(broken: ExperimentFolder, capsys) -> None:
+def test_a_confirmed_winner_is_what_is_exported(broken: ExperimentFolder, tmp_path: Path, capsys) -> None:
+    """Made up of another trial than the search's best, with weights that differ from its."""
     with Ledger.open(broken.ledger) as ledger:
-        ledger.note("confirmed", {"winner": "t0001"}, trial=1)
+        best = ledger.best()
+        other = next(trial for trial in ledger.trials() if trial.number != best.number)
+        network = build(Architecture.from_dict(dict(other.architecture)), seed=5)
+        weights = weights_to_bytes(network.state_dict())
+        files = broken.confirmation
+        files.path.mkdir()
+        files.weights.write_bytes(weights)
+        interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "half": 0.1, "deviation": 0.1, "n": 2}
+        row = {"kind": "trial", "name": other.id, "winner": True, "trial": other.number, "digest": other.digest,
+               "params": 1, "flops": 1, "macs": 1, "note": "", "validation": interval, "test": None}  # fmt: skip
+        verdict = {"state": "confirmed", "winner": other.id, "weights_of_seed": 5, "chosen": "By its mean.",
+                   "rows": [row], "differences": [], "confidence": 0.95, "notes": [], "seeds": [4, 5],
+                   "search": {}}  # fmt: skip
+        files.document.write_text(json.dumps(verdict))
+        note = {"winner": other.id, "seeds": 2, "validation_accuracy": 0.5, "test_accuracy": None}
+        ledger.note("confirmed", {**note, "weights": sha256(weights).hexdigest()}, trial=other.number)
     assert main(["export", str(broken.path)]) == 0
-    assert f"t0001, confirmed, lies in {broken.path / 'confirm'}" in capsys.readouterr().err
+    assert f"name: tiny-{other.id}" in capsys.readouterr().out
+    for words in ([], ["--trial", other.id]):
+        assert main(["export", str(broken.path), *words, "--format", "safetensors", "-o", str(tmp_path / "w")]) == 0
+        assert (tmp_path / "w").read_bytes() == weights
+    assert main(["export", str(broken.path), "-o", str(tmp_path / "bundle")]) == 0
+    assert "By its mean." in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    summary = summarise(broken)
+    assert (summary["best"]["trial"], summary["best"]["of"], summary["best"]["value"]) == (other.id, "confirm", 0.5)
+    assert not any("archsearch confirm" in line for line in commands(broken, capsys))
+    files.weights.write_bytes(weights[:-1])
+    assert "not the weights that the ledger names" in refusal(capsys, str(broken.path), "--format", "safetensors")
+    files.weights.unlink()
+    assert summarise(broken)["best"]["trial"] == best.id, "what was deleted is no winner"
 
 
 def commands(experiment: ExperimentFolder, capsys) -> list[str]:

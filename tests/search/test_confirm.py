@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+import archsearch
 from archsearch import zoo
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.experiment import DriverRunning, ExperimentFolder, Ledger, TrialState
+from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.confirm import Plan, confirm, new_seeds
 from archsearch.search.confirming.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
@@ -42,7 +44,11 @@ class Told(Silent):
         self.done = 0
         self.epochs: list[tuple[str, int, int]] = []
         self.outcomes: list[Outcome] = []
+        self.phases: list[str] = []
         self._enough = interrupt_after
+
+    def phase(self, text: str) -> None:
+        self.phases.append(text)
 
     def planned(self, runs: Sequence[Run], *, done: int, networks: int) -> None:
         self.left, self.done = len(runs), done
@@ -277,6 +283,10 @@ def test_an_interrupted_confirmation_goes_on_with_what_is_whole(searched: Experi
     with pytest.raises(KeyboardInterrupt):
         confirm(plan, images, first)
     assert (first.left, first.done) == (6, 0)
+    assert first.phases[1].startswith(
+        "plan: 2 trials of the search, 1 to compare with, each with 2 new seeds: 6 trainings of 2 epochs; about "
+    )
+    assert summarise(searched)["best"]["of"] == "search", "nothing is chosen yet"
     runs = searched.path / "confirm" / "runs"
     kept = {path: path.stat().st_mtime_ns for path in runs.glob("*/weights.safetensors")}
     assert len(kept) == 2
@@ -368,6 +378,17 @@ def check(document: dict[str, Any], folder: ExperimentFolder, images: Any) -> No
     run = next(r for r in winner["runs"] if r["seed"] == document["weights_of_seed"])
     assert found.accuracy == run["test"]["accuracy"]
     assert any("at the search's end" in note for note in document["notes"])
+    best, trial = summarise(folder)["best"], winner["trial"]
+    assert (best["of"], best["trial"], best["seeds"]) == ("confirm", document["winner"], 2)
+    assert (best["value"], best["test_accuracy"]) == (winner["validation"]["mean"], winner["test"]["mean"])
+    assert folder.best_yaml.read_text() == (place / "best.yaml").read_text(), "there is one winner"
+    with Ledger.read(folder.ledger) as ledger:
+        own = ledger.best()
+    assert digest(Architecture.from_yaml(folder.best_of_search)) == own.digest
+    experiment = archsearch.open(folder.path)
+    assert experiment.best.number == trial and digest(experiment.architecture) == winner["digest"]
+    state = experiment.weights()
+    assert all(bool((state[name] == tensor).all()) for name, tensor in model.state_dict().items())
 
 
 def test_a_training_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ import pytest
 import torch
 
 import archsearch
-from archsearch.experiment import Ledger
+from archsearch.experiment import ExperimentFolder, Ledger, Trial
 from archsearch.tracking import register, sync
-from archsearch.training.checkpoint import weights_from_bytes
+from archsearch.training.checkpoint import weights_from_bytes, weights_to_bytes
 from tests.search.local import drive_locally, tiny
 
 
@@ -67,3 +68,28 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
     assert details.signature.inputs.inputs[0].shape == (-1, 1, 8, 8)
     logged = client.get_logged_model(details.model_id)
     assert {metric.key: metric.value for metric in logged.metrics}["validation_accuracy"] == best.value
+
+    _, rival = sorted(ledger_trials(folder), key=lambda trial: trial.number == best.number, reverse=True)[:2]
+    weights = weights_to_bytes(
+        archsearch.build(archsearch.Architecture.from_dict(dict(rival.architecture))).state_dict()
+    )
+    folder.confirmation.path.mkdir()
+    folder.confirmation.weights.write_bytes(weights)
+    with Ledger.open(folder.ledger) as ledger:
+        note = {"winner": rival.id, "seeds": 3, "validation_accuracy": 0.75, "test_accuracy": 0.5}
+        ledger.note("confirmed", {**note, "weights": sha256(weights).hexdigest()}, trial=rival.number)
+    sync(folder, uri)
+    assert register(folder, uri) == "tiny version 2"
+    version = client.get_model_version("tiny", "2")
+    run = client.get_run(version.run_id)
+    assert (run.info.run_name, run.data.tags["archsearch.best"]) == (rival.id, "true"), "the confirmed trial's own run"
+    assert "archsearch.best" not in client.get_run(client.get_model_version("tiny", "1").run_id).data.tags
+    assert f"trial {rival.id}, trained anew with 3 seeds" in version.description
+    assert '"validation_accuracy": 0.75' in version.description and '"test_accuracy": 0.5' in version.description
+    (whole,) = [run for run in client.search_runs([run.info.experiment_id]) if run.info.run_name == "tiny"]
+    assert whole.data.tags["archsearch.best_trial"] == rival.id and whole.data.metrics["best_accuracy"] == 0.75
+
+
+def ledger_trials(folder: ExperimentFolder) -> list[Trial]:
+    with Ledger.read(folder.ledger) as ledger:
+        return ledger.trials()

@@ -128,8 +128,9 @@ def _top(reading: Reading) -> list[int]:
 def _winner(reading: Reading) -> Winner | None:
     """The winner: confirmation's where there is one, else the best finished trial. `low` and `high` are over seeds,
     where it was retrained; else of the validation images alone (Wilson 1927), which says nothing of other seeds."""
-    confirmed = _confirmed(reading)
-    row = next((row for row in (confirmed["rows"] if confirmed is not None else ()) if row.get("winner")), None)
+    confirmed, best = _confirmed(reading), reading.summary["best"]
+    rows = confirmed["rows"] if confirmed is not None and best is not None and best["of"] == "confirm" else ()
+    row = next((row for row in rows if row.get("winner")), None)
     if row is not None and (validation := row.get("validation")):
         trial = reading.by_number.get(row.get("trial") or 0)
         return {
@@ -140,7 +141,6 @@ def _winner(reading: Reading) -> Winner | None:
                                                     "macs": row["macs"]},
             "training": row.get("training", {}),
         }  # fmt: skip
-    best = reading.summary["best"]
     if best is None:
         return None
     images = _validation_images(reading)
@@ -148,7 +148,8 @@ def _winner(reading: Reading) -> Winner | None:
     tested = best["test_accuracy"]
     return {
         "trial": best["trial"], "value": best["value"], "half": None, "low": low, "high": high,
-        "of": f"{images:,} validation images" if images else "", "confirmed": False, "digest": best["digest"],
+        "of": f"{images:,} validation images" if images else "", "confirmed": best["of"] == "confirm",
+        "digest": best["digest"],
         "test": None if tested is None else {"mean": tested, "half": None, "n": 1},
         "cost": dict(reading.by_number[int(best["trial"][1:])].cost), "training": best.get("training", {}),
     }  # fmt: skip
@@ -189,13 +190,13 @@ def _spent(reading: Reading) -> Spent:
 
 def _picked(reading: Reading) -> str:
     """How the winner was picked, in sentences."""
-    confirmed = _confirmed(reading)
-    if confirmed is not None and confirmed["chosen"]:
-        return str(confirmed["chosen"])
+    confirmed, best = _confirmed(reading), reading.summary["best"]
     trials = reading.summary["trials"]
-    if reading.summary["best"] is None:
+    if best is None:
         return "No trial was trained to its end, so there is no winner."
-    tested = reading.summary["best"]["test_accuracy"] is not None
+    if best["of"] == "confirm" and confirmed is not None and confirmed["chosen"]:
+        return str(confirmed["chosen"])
+    tested = best["test_accuracy"] is not None
     text = (
         f"The best of {trials['finished']} trials that were trained to their end, by validation accuracy, out of "
         f"{trials['total']:,}; one training each, so a part of its lead is luck. "
@@ -226,7 +227,7 @@ def commands(reading: Reading) -> list[str]:
     if reading.summary["state"] in ("interrupted", "failed"):
         lines.append(f"archsearch resume {what}")
     if reading.summary["best"] is not None:
-        if reading.confirmed is None and reading.summary["state"] == "finished":
+        if reading.summary["best"]["of"] != "confirm" and reading.summary["state"] == "finished":
             lines.append(f"archsearch confirm {what} --top 5 --seeds 3")
         lines.append(f"archsearch profile {shlex.quote(str(folder.best_yaml))}")
         lines.append(f"archsearch export {what} -o bundle")

@@ -12,6 +12,8 @@ from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
 from archsearch.reading.errors import InputError
 
+CHOSEN = {"search": "", "confirm": ", confirmed over seeds"}  # who chose the winner
+
 
 def show(summary: dict[str, Any], *, as_json: bool) -> None:
     """Prints the summary on stdout: as JSON, or the search's figures and commands for what to do next."""
@@ -48,9 +50,10 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     accuracy = f"{percent(best['value'])} on validation"
     looks = looked_at(best["test_looks"])
     accuracy += f", {percent(tested)} on test ({looks})" if tested is not None else ", not tested"
+    accuracy += f"; means over {best['seeds']} seeds" if best["seeds"] > 1 else ""
     return [
         *((("note" if not number else ""), sentence) for number, sentence in enumerate(summary["remarks"])),
-        ("best", f"trial {best['trial']}, digest {best['digest']}"),
+        ("best", f"trial {best['trial']}{CHOSEN[best['of']]}, digest {best['digest']}"),
         ("accuracy", accuracy),
         *([("floor", _floor(summary["floor"]))] if summary["floor"] else []),
         *([("training", spell(best["training"], digits=4))] if "training" in best else []),
@@ -107,7 +110,7 @@ def _next(summary: dict[str, Any]) -> list[str]:
         if members := summary["pareto"]:
             member = members[min(1, len(members) - 1)]["trial"]  # the first is the best, which needs no --trial
             commands.append(f"archsearch export {name} --trial {member} --format safetensors -o {member}.safetensors")
-        if summary["state"] == "finished":
+        if summary["state"] == "finished" and summary["best"]["of"] != "confirm":
             commands.append(f"archsearch confirm {name} --top 5 --seeds 3")
     return [*commands, f"archsearch status {name}", f"archsearch ui {name}"]
 

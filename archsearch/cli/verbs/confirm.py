@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -12,9 +12,6 @@ from archsearch.api.showing.printing import print_json, short, table, tell
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import Compiled, Experiment, Json, Root, TrackingUri
 from archsearch.experiment import ExperimentFolder, find
-
-if TYPE_CHECKING:
-    pass
 
 
 def confirm(
@@ -108,7 +105,8 @@ def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
         print(f"note: {note}")
     path = Path(document["folder"])
     print(f"\nwritten to {path}: confirm.json, best.yaml, weights.safetensors (seed {document['weights_of_seed']})")
-    print(f"next:\n  archsearch profile {shlex.quote(str(path / 'best.yaml'))}")
+    print(f"and {folder.best_yaml}; the search's own best is kept in {folder.best_of_search.name}")
+    print(f"next:\n  archsearch export {shlex.quote(folder.argument)} -o bundle")
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:

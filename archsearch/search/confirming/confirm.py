@@ -21,7 +21,9 @@ from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.data.recorded import refuse_other_images
 from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.records import spell
+from archsearch.experiment.winner import CONFIRMED
 from archsearch.reading.errors import refuse
+from archsearch.search.confirming import foretold
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
 from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run, Slots, slots
@@ -33,8 +35,6 @@ from archsearch.version import __version__
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
-
-NOTE = "confirmed"
 
 
 class NothingTrained(RuntimeError):
@@ -133,12 +133,24 @@ class _Confirmation:
 
     def _contenders(self) -> list[Contender]:
         plan, contenders = self.plan, top_of(self.ledger, self.space, self.plan.top)
+        named = baselines(self.space, contenders[0].cost["flops"]) if plan.named is None else plan.named
+        networks = {"trials of the search": len(contenders), "of random search": int(plan.random),
+                    "to compare with": len(named)}  # fmt: skip
+        self.observer.phase(
+            foretold.plan(
+                self.ledger,
+                networks,
+                seeds=plan.seeds,
+                epochs=self.space.training.epochs,
+                random_epochs=spent(self.ledger.trials()) if plan.random else 0,
+                at_once=self._slots().count,
+            )
+        )
         if plan.random:
             best = random_best(
                 plan.folder, self.ledger, self.images, self.observer, tracking_uri=plan.tracking_uri, root=plan.root
             )
             contenders += [best] if best is not None else []
-        named = baselines(self.space, contenders[0].cost["flops"]) if plan.named is None else plan.named
         return [*contenders, *(trained_as(network, contenders[0], self.space) for network in named)]
 
     def _slots(self) -> Slots:
@@ -196,8 +208,12 @@ class _Confirmation:
         file = self.plan.files.run(winner.contender.key, winner.best_seed).weights
         weights = self.plan.folder.read_weights(file, result["weights"]["sha256"])
         self.plan.folder.write(self.plan.files.weights, weights)
-        self.plan.folder.write(self.plan.files.best_yaml, head + network.to_yaml())
+        self.plan.folder.write(self.plan.files.best_yaml, described := head + network.to_yaml())
         self._write(document)
+        folder = self.plan.folder
+        if not folder.best_of_search.is_file() and folder.best_yaml.is_file():
+            folder.write(folder.best_of_search, folder.read_text(folder.best_yaml))
+        folder.write(folder.best_yaml, described)
         note = {
             "winner": winner.contender.name,
             "digest": winner.contender.digest,
@@ -211,9 +227,9 @@ class _Confirmation:
             "differences": document["differences"],
             "file": "confirm/confirm.json",
         }
-        before = [event.data for event in self.ledger.events() if event.kind == NOTE]
+        before = [event.data for event in self.ledger.events() if event.kind == CONFIRMED]
         if not before or dict(before[-1]) != json.loads(json.dumps(note)):
-            self.ledger.note(NOTE, note, trial=winner.contender.trial)
+            self.ledger.note(CONFIRMED, note, trial=winner.contender.trial)
 
 
 def new_seeds(ledger: Ledger, number: int) -> list[int]:
@@ -275,7 +291,7 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
         notes.append(f"no network of the zoo fits the budget ({work.space.budget}): --baseline NAME names one")
     notes += _failures(rows)
     looks = [f"trial t{look['trial']:04d} once, at the search's end" for look in looks_at_test(work.ledger)]
-    earlier = {event.data["winner"] for event in work.ledger.events() if event.kind == NOTE}
+    earlier = {event.data["winner"] for event in work.ledger.events() if event.kind == CONFIRMED}
     looks += [f"{name} by an earlier confirmation" for name in sorted(earlier - {winner.contender.name})]
     if looks:
         notes.append(f"the test split was also looked at for {'; '.join(looks)}")

@@ -68,7 +68,7 @@ def random_best(
     space, folder = random_space(experiment, epochs, root), experiment.random_search
     changed = False
     if not folder.ledger.exists():
-        create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random")
+        create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random", label="random")
     elif changed := folder.read_text(folder.space_yaml) != (text := kept_text(space)):  # the experiment went on since
         folder.write(folder.space_yaml, text)
     with Ledger.read(folder.ledger) as sub:

@@ -9,8 +9,10 @@ import numpy as np
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point
+from archsearch.experiment.layout import BEST
 from archsearch.experiment.pareto import front, objective_scores, undominated
 from archsearch.experiment.records import spell
+from archsearch.experiment.winner import Winner, winner_of
 from archsearch.space.space import SearchSpace
 
 
@@ -35,20 +37,26 @@ class KeptWeights:
         return bool(undominated(scores)[0])
 
     def keep(self, trial: Trial, accuracy: float, weights: bytes) -> str:
-        """Writes the trial's weights and architecture, and best.yaml where it is the most accurate. Returns the
-        weights' SHA-256, for the ledger."""
+        """Writes the trial's weights and architecture, and best.yaml where it is the most accurate (best-of-search.yaml
+        where a confirmation chose the winner). Returns the weights' SHA-256, for the ledger."""
         self._folder.make_trial(trial.number)
         self._folder.write(self._folder.weights(trial.number), weights)
         architecture = self._described(trial, accuracy)
         self._folder.write(self._folder.model_yaml(trial.number), architecture)
         if self._is_best(accuracy):
-            self._folder.write(self._folder.best_yaml, architecture)
+            winner = winner_of(self._folder, self._ledger)
+            beside = winner is not None and winner.of != "search"
+            self._folder.write(self._folder.best_of_search if beside else self._folder.best_yaml, architecture)
         crash_point("weights-written")
         return hashlib.sha256(weights).hexdigest()
 
-    def describe_best(self, best: Trial) -> None:
-        """Writes best.yaml of the best trial."""
-        self._folder.write(self._folder.best_yaml, self._described(best, best.value or 0.0))
+    def describe(self, winner: Winner) -> None:
+        """Writes best.yaml of the winner: the search's best trial, or what lies beside the weights of another one."""
+        if winner.of == "search":
+            text = self._described(winner.trial, winner.value)
+        else:
+            text = self._folder.read_text(winner.weights.with_name(BEST))
+        self._folder.write(self._folder.best_yaml, text)
 
     def tidy(self) -> None:
         """Deletes the weights of trials that a better one has replaced."""
