@@ -20,6 +20,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment.records import Epoch, Trial, TrialState
 from archsearch.search.proposing.records import Records, TrainedCandidate
 from archsearch.search.proposing.samplers.registry import sampler_for
+from archsearch.search.proposing.samplers.uniform import Uniform
 from archsearch.space.budget import Price
 from archsearch.space.choices import RecordedChoices
 from archsearch.space.many.columns import IntArray
@@ -70,7 +71,8 @@ class Proposals:
         self._space = space
         self._threads = ThreadpoolController()  # finding the libraries takes milliseconds
         self.feasible = Feasible(space, seed=derived_seed(space.search.seed, "candidates"))
-        self.sampler = sampler_for(space.search)
+        sampler = sampler_for(space.search)
+        self.sampler = sampler if self.feasible.columns else Uniform()  # of one network there is nothing to learn
         self._records = Records(
             columns=len(self.feasible.columns),
             objectives=tuple(space.search.objectives),
@@ -176,7 +178,7 @@ class Proposals:
     def _to_repeat(self, carried: Sequence[tuple[IntArray, TrainedCandidate]]) -> list[IntArray]:
         """The best of a warm start within the budget come first: their weights are elsewhere, and a search must not
         end behind what was known at its start."""
-        rows = np.array([row for row, _ in carried]).reshape(-1, len(self.feasible.columns))
+        rows = np.array([row for row, _ in carried], np.int32).reshape(len(carried), len(self.feasible.columns))
         admitted = {row.tobytes() for row in self.feasible.admitted(rows)} if len(rows) else set()
         # Of equally long trainings the more accurate, and longer ones first.
         best = sorted(carried, key=lambda pair: max(pair[1].curve.items()), reverse=True)
