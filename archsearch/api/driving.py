@@ -84,6 +84,7 @@ def drive_shown(space: SearchSpace, session: Session, audience: Audience, *, go_
     folder = session.folder
     with Ledger.read(folder.ledger) as ledger:
         board = Board.of(folder, ledger, space.search, epochs=space.training.epochs, gpus=space.resources.gpu_share)
+    tell_copy(folder, session.tracking_uri, audience.tell)
     try:
         with ExitStack() as stack:
             stack.enter_context(_quiet())
@@ -118,6 +119,14 @@ def tell_backlog(folder: ExperimentFolder, tracking_uri: str | None, tell: Progr
         behind = backlog(folder, tracking_uri) if trials else 0
     if behind:
         tell(f"MLflow is {behind:,} events behind; send them with:\n  archsearch sync {shlex.quote(folder.argument)}")
+
+
+def tell_copy(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:
+    """Tells, before MLflow is told for the first time, that the folder is a copy of another that still stands."""
+    from archsearch.tracking import copied_from
+
+    if (original := copied_from(folder, tracking_uri)) is not None:
+        tell(f"note: this is a copy of {original}, which still stands: MLflow has it as a search of its own")
 
 
 @contextmanager

@@ -157,7 +157,12 @@ _rung = {"rung": is_count, "bracket": is_count}
 _reason = {"reason": is_text}
 
 EVENTS: Mapping[str, Fields] = {
-    "began": {"versions": partial(optional, is_object), "machine": partial(optional, is_object)},
+    "began": {
+        "versions": partial(optional, is_object),
+        "machine": partial(optional, is_object),
+        "path": _text_or_none,
+        "inode": _text_or_none,
+    },
     "ended": {"state": _is_state, "reason": _text_or_none},
     "proposed": {
         "choices": is_choices,

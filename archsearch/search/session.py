@@ -30,7 +30,7 @@ from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
-from archsearch.tracking import drain, resolve_tracking_uri, start_follower
+from archsearch.tracking import Standing, drain, resolve_tracking_uri, start_follower
 from archsearch.version import __version__
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
         note = refuse_other_images(ledger, images, hint=hint, file=space.data.root, force=session.force)
         if note:
             observer.phase(f"note: {note}")
-    ledger.begin({**images_record(images), **circumstances()})
+    ledger.begin({**images_record(images), **circumstances(), **Standing.of(session.folder.ledger).to_dict()})
     floor = None if ledger.events_of(FLOOR) or not session.test else FloorInBackground(images)
     with _ends(session, ledger, observer), _terminable():
         observer.phase("starting Ray")

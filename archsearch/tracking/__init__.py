@@ -1,8 +1,9 @@
 """MLflow follows the ledger, in a process of its own. No other room imports MLflow."""
 
 from archsearch.tracking.address import refuse_unusable_store
-from archsearch.tracking.catching_up import Sent, backlog, sync
+from archsearch.tracking.catching_up import Sent, backlog, copied_from, sync
 from archsearch.tracking.follower import BeingSent, TrackingError, follow
+from archsearch.tracking.identity import Standing
 from archsearch.tracking.launcher import drain, start_follower
 from archsearch.tracking.outbox import without_password
 from archsearch.tracking.store import resolve_tracking_uri
@@ -12,9 +13,11 @@ from archsearch.tracking.winner import register
 __all__ = [
     "BeingSent",
     "Sent",
+    "Standing",
     "TrackingError",
     "View",
     "backlog",
+    "copied_from",
     "drain",
     "follow",
     "page_of",

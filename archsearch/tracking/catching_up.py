@@ -43,5 +43,9 @@ def backlog(folder: ExperimentFolder, tracking_uri: str | None = None) -> int:
     """How many of the ledger's events the store has not taken yet. Asks the outbox, not the store."""
     with Ledger.read(folder.ledger) as ledger:
         last = ledger.last_event()
-    cursor, _ = Outbox.peek(folder.outbox, resolve_tracking_uri(tracking_uri))
-    return last - min(last, cursor)
+    return last - min(last, Outbox.peek(folder, resolve_tracking_uri(tracking_uri)).cursor)
+
+
+def copied_from(folder: ExperimentFolder, tracking_uri: str | None = None) -> str | None:
+    """The folder of which this one is a copy that MLflow has not been told of; None where it is none."""
+    return Outbox.peek(folder, resolve_tracking_uri(tracking_uri)).identity.original

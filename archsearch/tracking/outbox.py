@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
-import uuid
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
+from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.opening import refuse_links, refuse_other_than_databases
 from archsearch.experiment.schema import connect_uri, has_schema, translated
+from archsearch.tracking.identity import Identity, Standing, identify
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS targets (
@@ -29,6 +30,15 @@ CREATE TABLE IF NOT EXISTS origin (
     id TEXT NOT NULL, folder TEXT NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL
 );
 """
+
+
+class Peek(NamedTuple):
+    """What an outbox says of a store: the id of the last event that was sent, MLflow's id of the experiment, and which
+    search it is there."""
+
+    cursor: int
+    experiment: str | None
+    identity: Identity
 
 
 class Outbox:
@@ -50,17 +60,19 @@ class Outbox:
                 self._db = self._open(path)
 
     @classmethod
-    def peek(cls, path: Path, tracking_uri: str) -> tuple[int, str | None]:
-        """(id of the last event that was sent, MLflow's id of the experiment); (0, None) where there is no outbox, or
-        one that cannot be read. Writes nothing. Raises InputError for a link in the file's place."""
+    def peek(cls, folder: ExperimentFolder, tracking_uri: str) -> Peek:
+        """What a folder's outbox says. Nothing was sent where there is none, it cannot be read, or it is of the folder
+        that this one is a copy of. Writes nothing. Raises InputError for a link in the file's place."""
+        path, row, known = folder.outbox, None, None
         refuse_links(path.parent)
         refuse_other_than_databases(path)
         with suppress(sqlite3.Error), closing(connect_uri(path, "ro")) as db:
-            query = "SELECT cursor, experiment FROM targets WHERE uri = ?"
-            row = db.execute(query, (without_password(tracking_uri),)).fetchone()
-            if row is not None and _sound(db):
-                return row
-        return 0, None
+            if _sound(db):
+                query = "SELECT cursor, experiment FROM targets WHERE uri = ?"
+                row, known = db.execute(query, (without_password(tracking_uri),)).fetchone(), _known(db)
+        identity = identify(folder.ledger, known)
+        cursor, experiment = (0, None) if row is None or identity.original else row
+        return Peek(cursor, experiment, identity)
 
     def _open(self, path: Path) -> sqlite3.Connection:
         """Raises DatabaseError for a file that is torn, or that archsearch has not written."""
@@ -122,25 +134,20 @@ class Outbox:
         """Remembers the trial's run."""
         self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?)", (self._uri, trial, run, described))
 
-    def identity(self, ledger: Path, search: str) -> str:
-        """The search's id in tracking stores: `search`, the ledger's own, but a new one in a copy of an experiment's
-        folder whose original still stands, where nothing counts as sent. A folder that was moved keeps its id."""
-        status, folder = ledger.stat(), str(ledger.absolute().parent)
-        row = self._db.execute("SELECT id, folder, device, inode FROM origin").fetchone()
-        current = (status.st_dev, status.st_ino)
-        if row is not None and row[1] == folder:
-            return str(row[0])
-        identity = search if row is None else str(row[0])
-        with suppress(OSError):
-            original = (Path(row[1]) / ledger.name).stat() if row is not None else None
-            if original is not None and current != (original.st_dev, original.st_ino) == tuple(row[2:]):
-                identity = uuid.uuid4().hex
-                self._db.execute("DELETE FROM runs")
-                self._db.execute("DELETE FROM targets")
-                self._db.execute("INSERT INTO targets (uri) VALUES (?)", (self._uri,))
-        self._db.execute("DELETE FROM origin")
-        self._db.execute("INSERT INTO origin VALUES (?, ?, ?, ?)", (identity, folder, *current))
-        return identity
+    def identity(self, ledger: Path) -> str:
+        """The search's id in tracking stores, as `identify` says; with a new one nothing counts as sent."""
+        known = _known(self._db)
+        search, original = identify(ledger, known)
+        current = Standing.of(ledger)
+        if original is not None:
+            self._db.execute("DELETE FROM runs")
+            self._db.execute("DELETE FROM targets")
+            self._db.execute("INSERT INTO targets (uri) VALUES (?)", (self._uri,))
+        if known is None or known[1].path != current.path:
+            self._db.execute("DELETE FROM origin")
+            device, inode = current.inode.split(":")
+            self._db.execute("INSERT INTO origin VALUES (?, ?, ?, ?)", (search, current.path, device, inode))
+        return search
 
     def drop(self, trial: int) -> None:
         """Forgets the trial's run."""
@@ -154,6 +161,12 @@ class Outbox:
     def _target(self, column: str) -> str | None:
         row = self._db.execute(f"SELECT {column} FROM targets WHERE uri = ?", (self._uri,)).fetchone()
         return None if row is None else row[0]
+
+
+def _known(db: sqlite3.Connection) -> tuple[str, Standing] | None:
+    """The search's id, and where its ledger stood when it got that."""
+    row = db.execute("SELECT id, folder, device, inode FROM origin").fetchone()
+    return None if row is None else (row[0], Standing(row[1], f"{row[2]}:{row[3]}"))
 
 
 def _sound(db: sqlite3.Connection) -> bool:

@@ -48,7 +48,7 @@ class Sender:
     def __init__(self, folder: ExperimentFolder, ledger: Ledger, outbox: Outbox, store: Store) -> None:
         self._folder, self._ledger, self._outbox, self._store = folder, ledger, outbox, store
         self.refused: list[str] = []
-        self._id = outbox.identity(folder.ledger, ledger.id)
+        self._id = outbox.identity(folder.ledger)
         self._name = str(ledger.meta.get("name") or folder.name)
         space = ledger.meta.get("space")
         self._experiment = store.experiment(space if isinstance(space, str) and space else self._name)

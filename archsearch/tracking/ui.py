@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Self
 
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment import ExperimentFolder
 from archsearch.reading.errors import refuse
 from archsearch.tracking.address import refuse_unusable_store
 from archsearch.tracking.outbox import Outbox, without_password
@@ -109,9 +109,8 @@ def page_of(folder: ExperimentFolder, tracking_uri: str | None = None) -> str | 
 def _path(folder: ExperimentFolder | None, uri: str) -> str | None:
     if folder is None or not folder.outbox.is_file():
         return None
-    _, experiment = Outbox.peek(folder.outbox, uri)
-    with Ledger.read(folder.ledger) as ledger:
-        return experiment and f"/#/experiments/{experiment}/runs?viewStateShareKey={ledger.id}"
+    _, experiment, identity = Outbox.peek(folder, uri)
+    return experiment and f"/#/experiments/{experiment}/runs?viewStateShareKey={identity.search}"
 
 
 def _address(uri: str, host: str, port: int) -> str:

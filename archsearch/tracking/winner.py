@@ -77,7 +77,7 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
     uri = resolve_tracking_uri(tracking_uri)
     with Ledger.read(folder.ledger) as ledger, Outbox(folder.outbox, uri) as outbox:
         recorded = outbox.run(entry.winner.trial.number) if entry is not None else None
-        name, search = _model_name(ledger), outbox.identity(folder.ledger, ledger.id)
+        name, search = _model_name(ledger), outbox.identity(folder.ledger)
         over = any(event.data["state"] == "finished" for event in ledger.events_of("ended"))
     if entry is None or recorded is None or not over:
         return None

@@ -42,7 +42,7 @@ def most_taken(place: Path, trials: int) -> dict[str, float]:
     environment = {**marked(mark), "TMPDIR": str(temporary), "RAY_TMPDIR": str(temporary)}
     most = {"everything": 0, "folder": 0, "Ray": 0}
     with (place / "log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=place, stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen(command, cwd=place, stdout=subprocess.DEVNULL, stderr=log, env=environment)
         while process.poll() is None:
             now = {"everything": taken(place, temporary), "folder": taken(folder.path), "Ray": taken(temporary)}
             most = {name: max(most[name], now[name]) for name in most}

@@ -14,12 +14,17 @@ import pytest
 import yaml
 
 from archsearch.architecture.spec import Architecture
+from archsearch.cli import main
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import InputError
 from archsearch.tracking import (
+    Standing,
     TrackingError,
+    backlog,
+    copied_from,
     drain,
     follow,
+    page_of,
     resolve_tracking_uri,
     serve,
     start_follower,
@@ -446,7 +451,10 @@ def test_a_store_that_cannot_be_opened_is_named_at_once(tmp_path: Path, space: s
         assert time.monotonic() - began < 30, "MLflow's import, no more"
 
 
-def test_a_copy_of_a_folder_is_a_search_of_its_own_and_a_moved_one_is_not(tmp_path: Path, uri: str, space: str) -> None:
+@pytest.mark.parametrize("outbox", ["with its outbox", "without it"])
+def test_a_copy_of_a_folder_is_a_search_of_its_own_and_a_moved_one_is_not(
+    tmp_path: Path, uri: str, space: str, outbox: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     from mlflow.tracking import MlflowClient
 
     def runs() -> list[tuple[str, str]]:
@@ -461,10 +469,28 @@ def test_a_copy_of_a_folder_is_a_search_of_its_own_and_a_moved_one_is_not(tmp_pa
     folder.path.rename(tmp_path / "moved")
     moved, copy = ExperimentFolder(tmp_path / "moved"), ExperimentFolder(tmp_path / "copy")
     sync(moved, uri)
-    assert runs() == before
+    assert runs() == before and copied_from(moved, uri) is None
+    with Ledger.open(moved.ledger) as ledger:
+        ledger.begin(Standing.of(moved.ledger).to_dict())
+        ledger.end("finished")
     shutil.copytree(moved.path, copy.path)
+    if outbox == "without it":
+        copy.outbox.unlink()
+    assert copied_from(copy, uri) == str(moved.path) and page_of(copy, uri) is None
+    with Ledger.read(copy.ledger) as ledger:
+        assert backlog(copy, uri) == ledger.last_event()
+    word = f"note: this is a copy of {moved.path}, which still stands"
+    capfd.readouterr()
+    for told in (True, False):
+        assert main(["sync", str(copy.path), "--tracking-uri", uri]) == 0
+        assert (word in capfd.readouterr().err) == told
+    assert copied_from(copy, uri) is None
+    for end in (copy.outbox, copy.outbox.with_name("outbox.sqlite-wal")):
+        end.unlink(missing_ok=True)  # what is lost with it is time, and no second run comes of it
     for _ in range(2):
         sync(copy, uri)
         sync(moved, uri)
         both = runs()
         assert len(both) == 2 * len(before) and set(before) < set(both)
+    (mine,) = {search for search, _ in both} - {search for search, _ in before}
+    assert (page_of(copy, uri) or "").endswith(f"viewStateShareKey={mine}")

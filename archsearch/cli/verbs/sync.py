@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from archsearch.api.driving import tell_copy
 from archsearch.api.reporting import registered
 from archsearch.api.showing.printing import print_json, tell
 from archsearch.cli.dispatch import DONE, DRIVEN, FAILED
@@ -20,6 +21,7 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
     from archsearch.tracking import sync as send
 
     folder = find(experiment)
+    tell_copy(folder, tracking_uri, tell)
     before, code, problem, model = backlog(folder, tracking_uri), DONE, "", None
     try:
         result = send(folder, tracking_uri)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from archsearch.api.driving import tell_copy
 from archsearch.api.reporting import registered
 from archsearch.api.showing.printing import tell
 from archsearch.cli.dispatch import DONE, FAILED, Failure
@@ -71,6 +72,7 @@ def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
 
     if folder.is_driven():
         return
+    tell_copy(folder, tracking_uri, tell)
     tell("bringing MLflow up to date with the ledger")
     try:
         sync(folder, tracking_uri)
