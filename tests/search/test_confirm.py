@@ -22,7 +22,7 @@ from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.confirm import Plan, confirm, new_seeds
 from archsearch.search.confirming.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
-from archsearch.search.confirming.random_search import random_space
+from archsearch.search.confirming.random_search import random_best, random_space
 from archsearch.search.confirming.retraining import Outcome, Retraining, Run, Slots, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, ranked
 from archsearch.search.deciding.messages import Ready, Rest
@@ -201,6 +201,43 @@ def test_random_search_ends_when_its_epochs_are_spent_and_goes_on_no_further(tmp
         assert not [event for event in ledger.events() if event.kind == "tested"]
         again = Search(space=space, folder=folder, ledger=ledger, observer=Silent(), test=False)
         assert isinstance(again.respond(Ready()), Rest)
+
+
+@pytest.mark.parametrize(
+    ("change", "driven"),
+    [
+        (lambda text: "# a comment\n" + text.replace("\n", "  # another\n", 1), False),
+        (lambda text: text.replace("seed: 4", "seed: 5"), True),
+        (lambda _: "[", True),
+        (lambda _: None, True),
+    ],
+)
+def test_random_search_goes_on_where_its_settings_changed_and_not_its_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, driven: bool
+) -> None:
+    space, experiment = tiny(tmp_path, "search.trials=2", "training.epochs=2")
+    drive_locally(space, experiment)
+    with Ledger.read(experiment.ledger) as ledger:
+        random = random_space(experiment, spent(ledger.trials()))
+        folder = experiment.random_search
+        experiment.confirmation.path.mkdir()
+        create(random, folder, name="tiny-random")
+        drive_locally(random, folder)
+        with Ledger.open(folder.ledger) as sub:
+            sub.begin()
+            sub.end("finished")
+        text = folder.space_yaml.read_text()
+        assert "seed: 4" in text
+        if (changed := change(text)) is None:
+            folder.space_yaml.unlink()
+        else:
+            folder.space_yaml.write_text(changed)
+        drives = []
+        monkeypatch.setattr("archsearch.search.session.drive", lambda session, observer: drives.append(session))
+        best = random_best(experiment, ledger, load_images(space.data), Told())
+    assert best is not None and best.kind == "random"
+    assert len(drives) == driven
+    assert not driven or folder.space_yaml.read_text() == text
 
 
 # ---- where it runs

@@ -7,15 +7,12 @@ distributions of random samples under one short training.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
-from archsearch.reading.errors import InputError
-from archsearch.reading.yaml import read
-from archsearch.search.confirming.random_search import random_overrides
-from archsearch.search.session import create, kept_text
+from archsearch.search.confirming.random_search import is_space_of, random_overrides
+from archsearch.search.session import create
 from archsearch.space.fitting import expected
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
@@ -38,19 +35,10 @@ def sample_of(file: Path, *, trials: int, epochs: int, seed: int) -> SearchSpace
 def experiment_of(sample: SearchSpace) -> ExperimentFolder:
     """The sample's experiment: the first of experiments/NAME-sample, NAME-sample-2, ... that holds this very sample, or
     is free and is made. Raises InputError where it cannot be."""
-    settings = read(kept_text(sample)).data
     for folder in map(ExperimentFolder, numbered(EXPERIMENTS / f"{sample.name}-sample")):
         if not folder.path.exists():
             create(sample, folder, name=folder.name)
             break
-        if folder.ledger.exists() and folder.space_yaml.is_file() and _settings(folder) == settings:
+        if folder.ledger.exists() and is_space_of(folder, sample):
             break
     return folder
-
-
-def _settings(folder: ExperimentFolder) -> Any:
-    """What space.yaml says, whatever its comments and layout; None where it is no YAML."""
-    try:
-        return read(folder.read_text(folder.space_yaml)).data
-    except InputError:
-        return None

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.reading.errors import InputError
+from archsearch.reading.yaml import read
 from archsearch.search.confirming.contenders import Contender, spent, top_of
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
@@ -69,8 +71,8 @@ def random_best(
     changed = False
     if not folder.ledger.exists():
         create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random", label="random")
-    elif changed := folder.read_text(folder.space_yaml) != (text := kept_text(space)):  # the experiment went on since
-        folder.write(folder.space_yaml, text)
+    elif changed := not is_space_of(folder, space):  # the experiment went on since
+        folder.write(folder.space_yaml, kept_text(space))
     with Ledger.read(folder.ledger) as sub:
         finished = sub.state == "finished"
     if changed or not finished:
@@ -86,6 +88,16 @@ def random_best(
             drive(session, search_observer)
     with Ledger.read(folder.ledger) as sub:
         return next(iter(top_of(sub, space, 1, kind="random")), None)
+
+
+def is_space_of(folder: ExperimentFolder, space: SearchSpace) -> bool:
+    """Whether the folder's space.yaml holds the settings of this space, whatever its comments and layout."""
+    from archsearch.search.session import kept_text
+
+    try:
+        return bool(read(folder.read_text(folder.space_yaml)).data == read(kept_text(space)).data)
+    except (InputError, OSError):
+        return False
 
 
 def random_document(experiment: ExperimentFolder) -> dict[str, Any]:
