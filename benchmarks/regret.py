@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import regret_others
 from quickstart import machine
-from regret_runs import Ground, by_epochs, by_trials, plain_optuna
+from regret_runs import Ground, LargestFirst, by_epochs, by_trials, plain_optuna
 from tabular.table import Table
 
 from archsearch.search.proposing.samplers import NAMES, sampler_of
@@ -35,6 +35,7 @@ TARGET = 50
 SHOWN_TRIALS = (10, 25, 50, 75, 100, 150, 200)
 SHOWN_EPOCHS = (45, 90, 180, 300, 450, 600)
 PLAIN = "optuna TPE, plain"
+LARGEST = "largest first"
 Runs = dict[str, np.ndarray]  # a sampler's name -> (runs, steps) regrets
 
 
@@ -44,7 +45,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="3 runs of random, auto and tpe")
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--table", type=Path, action="append", help="default: every table of benchmarks/tabular")
-    parser.add_argument("--sampler", action="append", help=f"of {', '.join(NAMES)}, '{PLAIN}'; default: all")
+    parser.add_argument("--sampler", action="append", help=f"of {', '.join([*NAMES, PLAIN, LARGEST])}; default: all")
     parser.add_argument("--plot", type=Path, help="write regret-TABLE.png into this folder")
     asked = parser.parse_args()
     files = asked.table or [file for file in sorted(TABLES.glob("*.npz")) if "one-schedule" not in file.stem]
@@ -52,14 +53,14 @@ def main() -> int:
         name for name in NAMES if name == "auto" or sampler_of(name, objectives=1) != sampler_of("auto", objectives=1)
     ]
     names = asked.sampler or (
-        ["random", "auto", "tpe"] if asked.quick else [*distinct, PLAIN, *regret_others.installed()]
+        ["random", "auto", "tpe"] if asked.quick else [*distinct, LARGEST, PLAIN, *regret_others.installed()]
     )
     runs = 3 if asked.quick else asked.runs
     figures, versions = {}, {name: importlib.metadata.version(name) for name in ("archsearch", "numpy", "optuna")}
     for file in files:
         ground = Ground.of(Table.load(file))
         trials = measured("trials", ground, names, runs, TRIALS)
-        epochs = measured("epochs", ground, [name for name in names if name in NAMES], runs, EPOCHS)
+        epochs = measured("epochs", ground, [name for name in names if name in (*NAMES, LARGEST)], runs, EPOCHS)
         figures[ground.name] = {
             "networks": len(ground.table),
             "best": round(float(ground.truth.max()), 4),
@@ -100,7 +101,7 @@ def run_of(kind: str, name: str) -> Callable[[Ground, int, int], np.ndarray]:
         return plain_optuna
     if name in regret_others.SYNE_TUNE:
         return lambda ground, seed, steps: regret_others.syne_tune(name, ground, seed, steps)
-    sampler = sampler_of(name, objectives=1)
+    sampler = LargestFirst() if name == LARGEST else sampler_of(name, objectives=1)
     search = by_trials if kind == "trials" else by_epochs
     return lambda ground, seed, steps: search(ground, sampler, seed, steps)
 

@@ -6,6 +6,7 @@ asked for. A run that diverged has no score: its trial failed.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,9 @@ from tabular.table import Table
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers import Sampler
+from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.space.choices import Recorder
+from archsearch.space.many.columns import IntArray
 from archsearch.space.many.grid import Grid
 from archsearch.space.sampling import draw
 
@@ -81,19 +84,33 @@ class Replay:
         return float(self.ground.truth.max() - self.ground.truth[self.places[trial]])
 
 
-def by_trials(ground: Ground, sampler: Sampler, seed: int, trials: int) -> np.ndarray:
-    """(trials,) regrets after each trial, every one trained in full; the best score so far is handed over."""
-    replay, regrets, scores = Replay(ground, seed), np.full(trials, np.nan), np.full((trials, 1), np.nan)
+class LargestFirst:
+    """A baseline that needs no search: the networks by their FLOPs, the largest first."""
+
+    def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
+        """The largest of all that are left; among equals one at random."""
+        remaining = feasible.draw(sys.maxsize, rng)
+        return remaining[int(np.argmax(feasible.costs(remaining)["flops"]))] if len(remaining) else None
+
+
+def by_trials(ground: Ground, sampler: Sampler, seed: int, trials: int, workers: int = 1) -> np.ndarray:
+    """(trials,) regrets after each trial, every one trained in full; the best score so far is handed over.
+
+    Trials take equally long: of so many `workers` one is free, and the others' trials, the newest, have no score.
+    """
+    replay, regrets, results = Replay(ground, seed), np.full(trials, np.nan), np.full((trials, 1), np.nan)
     top = -np.inf
     for number in range(trials):
-        epochs = np.full(number, ground.epochs)
+        scores = results.copy()
+        scores[max(number - workers + 1, 0) :] = np.nan
+        epochs = np.where(np.isfinite(scores[:number, 0]), ground.epochs, 0)
         history = History(replay.codes, scores[:number], epochs, ground.epochs)
         row = sampler.propose(history, replay.field, np.random.default_rng([seed, 2, number]))
         if row is None:
             regrets[number:] = regrets[number - 1]
             break
         trial = replay.add(replay.field.use(row))
-        scores[number, 0] = score = replay.score(trial, ground.epochs)
+        results[number, 0] = score = replay.score(trial, ground.epochs)
         if score > top:
             top, regrets[number:] = score, replay.regret(trial)
     return np.nan_to_num(regrets, nan=ground.truth.max())

@@ -6,9 +6,11 @@ the best single score, in points; with --front the share of the area under the t
 the logarithm of FLOPs) that the trials' front misses, in percent. With --window only the networks from the 45th to the
 55th percentile of FLOPs are within the budget.
 
-    python benchmarks/regret_tables.py TABLE.npz... [--runs N] [--trials N] [--front] [--window] [--sampler NAME]...
+    python benchmarks/regret_tables.py TABLE... [--runs N] [--trials N] [--front] [--window] [--workers N]
+        [--sampler NAME]...
 
-NAME is a name of search.sampler, or module:Class of Optuna, with options after it:
+TABLE is a file, or digits or fashion for a table of benchmarks/tabular. With --workers so many trials run at once, of
+equal lengths. NAME is a name of search.sampler, 'largest first', or module:Class of Optuna, with options after it:
 'optuna.samplers:TPESampler {"multivariate": true}'.
 """
 
@@ -19,8 +21,8 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
@@ -29,12 +31,13 @@ import numpy as np  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 from finite_field import FiniteField  # noqa: E402
-from regret_runs import Ground, by_front, by_trials  # noqa: E402
+from regret_runs import Ground, LargestFirst, by_front, by_trials  # noqa: E402
+from tabular.table import Table  # noqa: E402
 
-from archsearch.search.proposing.samplers import sampler_of  # noqa: E402
+from archsearch.search.proposing.samplers import Sampler, sampler_of  # noqa: E402
 from archsearch.space.many.columns import Column  # noqa: E402
 
-SHOWN = (10, 25, 50, 100, 200)
+SHOWN = (5, 10, 15, 25, 50, 100, 200)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Costs:
 
 def ground(file: Path, *, window: bool) -> Ground:
     """The table as a list of candidates; where `window`, those in the middle tenth of FLOPs alone."""
+    if not file.suffix:
+        return Ground.of(Table.load(str(file)))
     table = np.load(file)
     within = np.ones(len(table["codes"]), bool)
     if window:
@@ -64,12 +69,13 @@ def ground(file: Path, *, window: bool) -> Ground:
     return Ground(Costs(file, costs), field, accuracy[:, :, None], accuracy.mean(axis=1))  # type: ignore[arg-type]
 
 
-def word(name: str) -> Any:
-    """What `sampler_of` takes for a name of the command line."""
-    if ":" not in name.partition(" ")[0]:
-        return name
+def sampler(name: str, objectives: int) -> Sampler:
+    """The sampler that a name of the command line stands for."""
+    if name == "largest first":
+        return LargestFirst()
     kind, _, options = name.partition(" ")
-    return {"optuna": kind, "options": json.loads(options or "{}")}
+    return sampler_of({"optuna": kind, "options": json.loads(options or "{}")} if ":" in kind else name,
+                      objectives=objectives)  # fmt: skip
 
 
 def main() -> int:
@@ -79,19 +85,21 @@ def main() -> int:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--front", action="store_true")
     parser.add_argument("--window", action="store_true")
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--sampler", action="append", required=True)
     asked = parser.parse_args()
-    search = by_front if asked.front else by_trials
+    search = by_front if asked.front else partial(by_trials, workers=asked.workers)
     for file in asked.tables:
         known = ground(file, window=asked.window)
         for name in asked.sampler:
             runs = np.array([
-                search(known, sampler_of(word(name), objectives=1 + asked.front), seed, asked.trials)
+                search(known, sampler(name, 1 + asked.front), seed, asked.trials)
                 for seed in range(asked.runs)
             ])  # fmt: skip
             mean, error = 100 * runs.mean(axis=0), 100 * runs.std(axis=0, ddof=1) / np.sqrt(len(runs))
             shown = {n: [round(mean[n - 1], 3), round(error[n - 1], 3)] for n in SHOWN if n <= asked.trials}
-            row = {"table": file.stem, "sampler": name, "front": asked.front, "window": asked.window, "n": len(runs)}
+            row = {"table": file.stem, "sampler": name, "front": asked.front, "window": asked.window}
+            row |= {"workers": asked.workers, "n": len(runs)}
             print(json.dumps({**row, "regret": shown}), flush=True)
     return 0
 

@@ -74,7 +74,8 @@ def drawn_at_random(folder: ExperimentFolder) -> Context:
     except InputError:
         return Context()
     sampler = search.model_dump(mode="json")["sampler"]
-    return Context(startup=random_until(sampler, objectives=len(search.objectives)))
+    startup, anchors = random_until(sampler, objectives=len(search.objectives))
+    return Context(startup=startup, anchors=anchors)
 
 
 def registered(folder: ExperimentFolder, tracking_uri: str | None) -> str | None:

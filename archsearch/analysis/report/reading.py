@@ -21,12 +21,14 @@ from archsearch.space.space import SearchSpace
 class Context:
     """What other rooms know of the experiment.
 
-    `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it).
+    `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it), but
+    for the first `anchors` trials.
     `baselines`: networks of the literature that fit the budget, by name, with their costs for the search's images.
     `page`: where MLflow shows the search.
     """
 
     startup: float | None = None
+    anchors: int = 0
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     page: str | None = None
 
@@ -201,15 +203,20 @@ def _random(ledger: Ledger, notes: Sequence[Event], context: Context) -> tuple[f
         return frozenset(), "the sampler does not say which of its trials it drew at random"
     if any(event.kind == "warm_start" for event in notes):
         return frozenset(), "the search began with what an earlier one had learnt, so no trial was drawn at random"
+    if context.anchors and any(event.kind == "latency" for event in notes):
+        return frozenset(), "which of the first trials were chosen for their size depends on the latencies measured"
     scored: set[int] = set()
     drawn: set[int] = set()
+    before = 0
     for event in ledger.events_of("proposed", "paused", "finished"):
         if event.trial is None:
             continue
         if event.kind != "proposed":
             scored.add(event.trial)
-        elif len(scored) < context.startup:
-            drawn.add(event.trial)
+        else:
+            if before >= context.anchors and len(scored) < context.startup:
+                drawn.add(event.trial)
+            before += 1
     return frozenset(drawn), ""
 
 

@@ -127,7 +127,7 @@ class Proposals:
 
     def prepare(self) -> None:
         """Counts the candidates that the first proposals choose from, while the workers still start."""
-        self.feasible.prepare(getattr(self.sampler, "uniform", 1))
+        self.feasible.prepare(getattr(self.sampler, "anchor_pool", 1))
 
     def refuse(self, digest: str) -> None:
         """The network of this digest is not proposed, with whatever training."""

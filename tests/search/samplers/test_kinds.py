@@ -9,9 +9,10 @@ from archsearch.search.proposing.samplers.evolution import Evolution
 from archsearch.search.proposing.samplers.finals import Finals
 from archsearch.search.proposing.samplers.local_search import LocalSearch
 from archsearch.search.proposing.samplers.ranking import order
+from archsearch.search.proposing.samplers.uniform import Uniform
 from archsearch.space.many.columns import Column
 from benchmarks.finite_field import FiniteField
-from tests.search.samplers.small import NAMES, space
+from tests.search.samplers.small import NAMES, search, space
 
 
 def drawn(count: int, seed: int = 0) -> tuple[FiniteField, History]:
@@ -79,6 +80,28 @@ def test_with_several_objectives_bayes_is_drawn_to_what_is_unknown() -> None:
     for seed in range(5):
         row = Bayes(confidence=10.0).propose(history, field, np.random.default_rng(seed))
         assert row is not None and np.array_equal(row, far)
+
+
+def test_bayes_begins_with_the_largest_networks_which_differ_in_two_choices_or_more() -> None:
+    field = space()
+    flops = field.costs(field.codes)["flops"]
+    history = search(Bayes(), field, 3)
+    rows, costs = history.codes, field.costs(history.codes)["flops"]
+    assert costs[0] == flops.max() and (np.diff(costs) <= 0).all()
+    for count in (1, 2):
+        apart = (field.codes[:, None] != rows[:count]).sum(axis=2).min(axis=1) > 1
+        assert costs[count] == flops[apart].max() and apart[field.places(rows[count])]
+    # Then at random until six scores are known; running trials count as trials.
+    begun = History(rows, np.full((3, 1), np.nan), np.zeros(3, int), 9)
+    drawn = [Bayes().propose(begun, field, np.random.default_rng(seed)) for seed in range(20)]
+    assert len({row.tobytes() for row in drawn if row is not None}) > 15
+
+
+def test_with_several_objectives_bayes_begins_at_random() -> None:
+    field, history = space(), search(Bayes(), space(), 0, objectives=2)
+    for seed in range(5):
+        rows = [sampler.propose(history, field, np.random.default_rng(seed)) for sampler in (Bayes(), Uniform())]
+        assert rows[0] is not None and rows[1] is not None and np.array_equal(*rows)
 
 
 def test_bayes_learns_from_ranks_and_equal_scores_share_theirs() -> None:

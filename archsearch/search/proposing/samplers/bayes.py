@@ -29,7 +29,9 @@ class Bayes:
     is believed to be as good as the model says, so that the next one looks elsewhere.
     """
 
-    startup: int = 10  # random trials before there is a model
+    startup: int = 6  # scores before there is a model: random trials, but with one objective
+    anchors: int = 3  # the first ones, which are the largest networks, apart from one another,
+    anchor_pool: int = 512  # of so many candidates
     observations: int = 150  # the best half of these and a spread of the others bound the time
     pending: int = 50  # of the trials without a score, the last ones
     settings_trials: int = 60  # trials that the model's settings are learnt from
@@ -44,6 +46,8 @@ class Bayes:
         """The most promising of some hundreds of candidates, uniform ones and neighbours of the best trials."""
         ranked = order(history, enough=max(self.startup, self.parents))
         if len(ranked) < self.startup:
+            if history.objectives == 1 and len(history) < self.anchors:
+                return self._anchor(history, feasible, rng)
             return random_candidate(feasible, rng)
         best = history.codes[ranked[: self.parents]]
         candidates = pool(best, feasible, rng, uniform=self.uniform, neighbours=self.neighbours)
@@ -57,6 +61,15 @@ class Bayes:
             bounds = [mean + self.confidence * spread for mean, spread in (model.predict(inputs) for model in models)]
             merit = _scalarised(np.stack(bounds, axis=1), rng.dirichlet(np.ones(len(models))))
         return candidates[int(np.argmax(merit))]
+
+    def _anchor(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
+        """The network of most FLOPs in a draw that differs from every trial in two choices or more, if one does."""
+        drawn = feasible.draw(self.anchor_pool, rng)
+        if not len(drawn):
+            return None
+        largest = drawn[np.argsort(-feasible.costs(drawn)["flops"], kind="stable")]
+        apart = (largest[:, None] != history.codes).sum(axis=2).min(axis=1, initial=2)
+        return largest[int(np.argmax(apart))]
 
     def _model(self, history: History, objective: int, feasible: FeasibleSet) -> GaussianProcess:
         """The posterior of one objective's ranks, running and failed trials taken at what it predicts for them."""

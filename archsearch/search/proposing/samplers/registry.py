@@ -65,14 +65,17 @@ def sampler_for(search: SearchSettings) -> Sampler:
     return sampler_of(sampler, objectives=len(search.objectives))
 
 
-def random_until(name: str | Mapping[str, Any], *, objectives: int) -> float | None:
-    """As long as a sampler knows fewer scores than this, it proposes at random: inf for `random`; None for one of
-    Optuna's, which draws values and not candidates."""
+def random_until(name: str | Mapping[str, Any], *, objectives: int) -> tuple[float | None, int]:
+    """As long as a sampler knows fewer scores than the first number, it proposes at random: inf for `random`; None for
+    one of Optuna's, which draws values and not candidates. The second number is of its first trials, which it chooses
+    nevertheless."""
     ours = isinstance(name, str) and name not in OPTUNA
     sampler = sampler_of(name, objectives=objectives) if ours else None
     match sampler:
         case Uniform():
-            return float("inf")
-        case Evolution(population=enough) | LocalSearch(startup=enough) | Bayes(startup=enough):
-            return enough
-    return None
+            return float("inf"), 0
+        case Evolution(population=enough) | LocalSearch(startup=enough):
+            return enough, 0
+        case Bayes(startup=enough, anchors=anchors):
+            return enough, anchors if objectives == 1 else 0
+    return None, 0
