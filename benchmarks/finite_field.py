@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from archsearch.space.many.columns import Column
+from archsearch.space.many.feasible import FEW
 
 MOST = 5_000_000  # combinations of codes that are looked up in one array
 
@@ -53,7 +54,7 @@ class FiniteField:
         return self.codes[rng.permutation(left)[:count]]
 
     def neighbours(self, row: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-        """(<= count, D): what is left and differs from `row` in one choice."""
+        """(<= count, D): what is left and differs from `row` in one choice; in two, where few in one are listed."""
         near = self._near[int(self.places(row))]
         return self.codes[rng.permutation(near[self.left[near]])[:count]]
 
@@ -82,8 +83,16 @@ class FiniteField:
         return found
 
     def _neighbours(self, row: np.ndarray) -> np.ndarray:
-        """One choice differs, an ordered one by one place; what that choice makes active or inactive is free."""
+        """One choice differs, an ordered one by one place; what that choice makes active or inactive is free. Where
+        fewer than half of such changes are listed, and fewer than FEW, two choices."""
         apart = np.where((self.codes >= 0) & (row >= 0), np.abs(self.codes - row), 0)
         ordered = np.array([column.ordered for column in self.columns])
         far = ((apart > 1) & ordered).any(axis=1)
-        return np.nonzero(((apart > 0).sum(axis=1) == 1) & ~far)[0]
+        differing = np.where(far, 0, (apart > 0).sum(axis=1))
+        near = np.nonzero(differing == 1)[0]
+        steps = [
+            (code > 0) + (code + 1 < len(column.values)) if column.ordered else len(column.values) - 1
+            for code, column in zip(row, self.columns, strict=True)
+            if code >= 0
+        ]
+        return near if len(near) >= min(FEW, sum(steps) / 2) else np.nonzero((differing == 1) | (differing == 2))[0]

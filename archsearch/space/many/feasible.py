@@ -29,6 +29,9 @@ PATIENCE = 1 << 22  # free draws without a new candidate, before there are no mo
 SPARE = 4  # a draw takes its own from this many times as many
 TYPICAL = 25  # candidates among which a typical one is sought
 STEP = 128  # candidates by which what a draw takes from grows
+FEW = 12  # neighbours by one choice, below which those by two are sought too,
+PAIRS = 512  # and how many of these are counted
+MANY = 100  # values, above which an ordered choice only takes steps there
 
 
 class Feasible:
@@ -105,10 +108,11 @@ class Feasible:
 
     def neighbours(self, row: IntArray, count: int, rng: np.random.Generator) -> IntArray:
         """(<= count, D): candidates that differ from `row` (D,) in one choice: the next value of an ordered one, any
-        of another. What that choice makes active is drawn, for each row always alike."""
+        of another. Where the budget admits few of them, also those that differ in two: one such change, and whatever
+        value of another choice makes up for its FLOPs. What a choice makes active is drawn, always alike for a row."""
         key = np.ascontiguousarray(row, np.int32).tobytes()
         if key not in self._neighbours:
-            self._neighbours[key] = self._admitted(self._changed(np.asarray(row, np.int32), key))
+            self._neighbours[key] = self._near(np.asarray(row, np.int32))
         unused = self._only_unused(self._neighbours[key])
         chosen: IntArray = unused[rng.permutation(len(unused))[:count]]
         return chosen
@@ -197,21 +201,44 @@ class Feasible:
         remaining: IntArray = rows[unused]
         return remaining
 
-    def _changed(self, row: IntArray, key: bytes) -> IntArray:
-        """(n, D): the row with one choice changed, canonical, each once; `key` seeds what a change activates."""
+    def _near(self, row: IntArray) -> IntArray:
+        """(n, D): the neighbours of a row, used ones too, each once; what is drawn for them is seeded by the row."""
+        columns, codes, steps = self._changes(row)
+        single = self._changed(row, columns[:, None], codes[:, None])
+        near = self._admitted(np.unique(single[steps & (single != row).any(1)], axis=0))
+        if not self._budgeted or len(near) >= min(FEW, steps.sum() / 2):
+            return near
+        # In different stages costs add up, so that the sum foretells which pairs the budget admits.
+        before, after = self.costs(row[None]), self.costs(single)
+        adds = np.sign(after["flops"] - before["flops"])
+        first, second = np.nonzero(steps[:, None] & (adds[:, None] * adds < 0) & (columns[:, None] != columns))
+        foretold = {name: cost[first] + cost[second] - before[name] for name, cost in after.items()}
+        fits = np.flatnonzero(self._space.budget.admits_many(foretold))
+        if len(fits) > PAIRS:
+            fits = np.sort(_generator(row).choice(fits, PAIRS, replace=False))
+        pairs = np.stack([first[fits], second[fits]], axis=1)
+        double = self._changed(row, columns[pairs], codes[pairs])
+        return self._admitted(np.unique(np.concatenate([near, double[(double != row).any(1)]]), axis=0))
+
+    def _changes(self, row: IntArray) -> tuple[IntArray, IntArray, BoolArray]:
+        """What may be changed of a row: columns, the code that each would get, and whether that is the next value of
+        an ordered one, or any of another; (n,) each. Of ordered ones with many values only the next are there."""
         changes = []
         for number, column in enumerate(self.columns):
-            code = int(row[number])
-            if code < 0:
-                continue
-            codes = (code - 1, code + 1) if column.ordered else range(len(column.values))
-            changes += [(number, new) for new in codes if 0 <= new < len(column.values) and new != code]
-        if not changes:
-            return row[None][:0]
-        rows = np.repeat(row[None], len(changes), axis=0)
-        numbers, codes = np.array(changes).T
-        rows[np.arange(len(rows)), numbers] = codes
-        settled = self.grid.settle(rows, np.random.default_rng(list(hashlib.sha256(key).digest())))
-        settled = np.unique(settled, axis=0)
-        changed: IntArray = settled[(settled != row).any(1)]
-        return changed
+            code, count = int(row[number]), len(column.values)
+            reach = count if count <= MANY or not column.ordered else 1
+            codes = range(max(code - reach, 0), min(code + reach + 1, count)) if code >= 0 else ()
+            changes += [(number, new, not column.ordered or abs(new - code) == 1) for new in codes if new != code]
+        table = np.array(changes, np.int32).reshape(-1, 3)
+        return table[:, 0], table[:, 1], table[:, 2] > 0
+
+    def _changed(self, row: IntArray, columns: IntArray, codes: IntArray) -> IntArray:
+        """(n, D), canonical: the row with codes of some columns changed, (n, changes) both."""
+        rows = np.repeat(row[None], len(columns), axis=0)
+        np.put_along_axis(rows, columns, codes, axis=1)
+        return self.grid.settle(rows, _generator(row))
+
+
+def _generator(row: IntArray) -> np.random.Generator:
+    """The same for the same row."""
+    return np.random.default_rng(list(hashlib.sha256(np.ascontiguousarray(row, np.int32).tobytes()).digest()))

@@ -97,6 +97,15 @@ def test_bayes_begins_with_the_largest_networks_which_differ_in_two_choices_or_m
     assert len({row.tobytes() for row in drawn if row is not None}) > 15
 
 
+def test_where_no_network_is_much_larger_bayes_begins_with_any() -> None:
+    field = space()
+    flops = field.costs(field.codes)["flops"]
+    field.left[:] = (flops > 0.9 * np.median(flops)) & (flops < 1.1 * np.median(flops))
+    empty = History.empty(len(field.columns), 1, 9)
+    rows = [Bayes().propose(empty, field, np.random.default_rng(seed)) for seed in range(10)]
+    assert len({row.tobytes() for row in rows if row is not None}) > 2
+
+
 def test_with_several_objectives_bayes_begins_at_random() -> None:
     field, history = space(), search(Bayes(), space(), 0, objectives=2)
     for seed in range(5):

@@ -17,6 +17,7 @@ from archsearch.search.proposing.samplers.ranking import comparable, order
 from archsearch.space.many.columns import FloatArray, IntArray
 
 COSTS = ("params", "flops")
+LARGER = 1.25  # times the median's FLOPs make a network large
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +64,15 @@ class Bayes:
         return candidates[int(np.argmax(merit))]
 
     def _anchor(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
-        """The network of most FLOPs in a draw that differs from every trial in two choices or more, if one does."""
+        """The network of most FLOPs in a draw that differs from every trial in two choices or more, if one does; any
+        network where the budget is a window, in which none is much larger than the others."""
         drawn = feasible.draw(self.anchor_pool, rng)
         if not len(drawn):
             return None
-        largest = drawn[np.argsort(-feasible.costs(drawn)["flops"], kind="stable")]
+        flops = feasible.costs(drawn)["flops"]
+        if flops.max() < LARGER * np.median(flops):
+            return drawn[0]
+        largest = drawn[np.argsort(-flops, kind="stable")]
         apart = (largest[:, None] != history.codes).sum(axis=2).min(axis=1, initial=2)
         return largest[int(np.argmax(apart))]
 
