@@ -37,7 +37,7 @@ from tabular.table import Table  # noqa: E402
 from archsearch.search.proposing.samplers import Sampler, sampler_of  # noqa: E402
 from archsearch.space.many.columns import Column  # noqa: E402
 
-SHOWN = (5, 10, 15, 25, 50, 100, 200)
+SHOWN = (5, 10, 15, 25, 50, 100, 200, 300, 400)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ def test_proposals_made_anew_know_the_same_in_the_same_order(tmp_path: Path) -> 
             again = Proposals(space, ledger.trials_as_known(), ledger.epochs())._records.history()
             known = live._records.history()
             assert np.array_equal(again.codes, known.codes) and np.array_equal(again.epochs, known.epochs)
+            assert np.array_equal(again.ended, known.ended)  # type: ignore[arg-type]
             assert np.array_equal(again.scores, known.scores, equal_nan=True)
 
         def train(number: int) -> None:

@@ -31,6 +31,7 @@ class History:
     Trials that went on are found in `scores` with more epochs, and here too. Rungs may be left out: then a trial is
     known by its newest score alone.
     """
+    ended: FloatArray | None = None  # (n,) seconds at which trials ended; None: they ended in the order of their rows
 
     @classmethod
     def empty(cls, columns: int, objectives: int = 1, full: int = 1) -> History:

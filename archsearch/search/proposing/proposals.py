@@ -150,7 +150,7 @@ class Proposals:
         last = trial.rung if running else 0 if trial.state is TrialState.FAILED else trial.epochs
         scores = {e.epoch: e.metrics.get("validation_accuracy") for e in epochs if e.epoch <= last}
         curve = {epoch: score for epoch, score in scores.items() if score is not None}
-        trained = TrainedCandidate(choices=trial.choices, costs=trial.cost, curve=curve)
+        trained = TrainedCandidate(choices=trial.choices, costs=trial.cost, curve=curve, ended=trial.ended or 0.0)
         self._records.learn(row, trained, number=trial.number, ended=trial.state.ended or bool(curve))
 
     def candidate(self, row: IntArray) -> Candidate:

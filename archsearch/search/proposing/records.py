@@ -14,11 +14,13 @@ from archsearch.space.many.columns import FloatArray, IntArray
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedCandidate:
-    """A candidate's choices and costs, and its training so far: `curve` maps epochs to validation accuracy."""
+    """A candidate's choices and costs, and its training so far: `curve` maps epochs to validation accuracy; when it
+    `ended`, in seconds."""
 
     choices: Mapping[str, Any]
     costs: Mapping[str, float]
     curve: Mapping[int, float]
+    ended: float = 0.0
 
 
 class Records:
@@ -33,6 +35,7 @@ class Records:
         self._codes: IntArray = np.empty((64, columns), np.int32)
         self._scores: FloatArray = np.empty((64, len(objectives)))
         self._epochs: IntArray = np.empty(64, np.int32)
+        self._ended: FloatArray = np.empty(64)
         self._rungs: dict[int, FloatArray] = {}
         self._indices: dict[int, int] = {}
         self._running: dict[int, IntArray] = {}
@@ -54,6 +57,7 @@ class Records:
         reached = max(trained.curve, default=0)
         self._epochs[index] = reached
         self._scores[index] = self._score(trained, reached)
+        self._ended[index] = trained.ended
         for epochs in self._levels & trained.curve.keys():
             if epochs not in self._rungs:
                 self._rungs[epochs] = np.full((len(self._codes), len(self._objectives)), np.nan)
@@ -63,14 +67,16 @@ class Records:
         """The trials so far; running ones without a score come last."""
         count, running = self._count, list(self._running.values())
         codes, scores, epochs = self._codes[:count], self._scores[:count], self._epochs[:count]
+        ended = self._ended[:count]
         rungs = {at: values[:count] for at, values in self._rungs.items()}
         if running:
             blank = np.full((len(running), len(self._objectives)), np.nan)
             codes = np.concatenate([codes, np.array(running, np.int32)])
             scores = np.concatenate([scores, blank])
             epochs = np.concatenate([epochs, np.zeros(len(running), np.int32)])
+            ended = np.concatenate([ended, np.zeros(len(running))])
             rungs = {at: np.concatenate([values, blank]) for at, values in rungs.items()}
-        return History(codes=codes, scores=scores, epochs=epochs, full=self._full, rungs=rungs)
+        return History(codes=codes, scores=scores, epochs=epochs, full=self._full, rungs=rungs, ended=ended)
 
     def _score(self, trained: TrainedCandidate, epochs: int) -> FloatArray:
         """Every objective, turned so that more is better."""
@@ -86,6 +92,7 @@ class Records:
             self._codes = np.concatenate([self._codes, np.empty_like(self._codes)])
             self._scores = np.concatenate([self._scores, np.empty_like(self._scores)])
             self._epochs = np.concatenate([self._epochs, np.zeros(added, np.int32)])
+            self._ended = np.concatenate([self._ended, np.zeros(added)])
             blank = np.full((added, len(self._objectives)), np.nan)
             self._rungs = {at: np.concatenate([values, blank]) for at, values in self._rungs.items()}
         index, self._count = self._count, self._count + 1

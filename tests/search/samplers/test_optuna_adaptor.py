@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 
 from archsearch.reading.errors import InputError
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers import sampler_of
+from archsearch.search.proposing.samplers import optuna_adaptor, sampler_of
 from archsearch.search.proposing.samplers.optuna_adaptor import OptunaAdaptor, nearest
 from archsearch.search.proposing.samplers.registry import allow
 from archsearch.space.many.columns import Column
@@ -166,3 +166,45 @@ def test_a_score_that_changes_is_told_anew_as_if_it_had_always_been_so() -> None
     assert [t.values for t in studies[0]] == [t.values for t in studies[1]]
     assert [t.values[0] for t in studies[0]] == pytest.approx([0.6, 0.7, 0.8, 0.9])
     assert [t.params for t in studies[0]] == [t.params for t in studies[1]]
+
+
+def test_a_model_hears_of_the_best_and_the_newest_of_many_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optuna_adaptor, "BEST", 3)
+    monkeypatch.setattr(optuna_adaptor, "NEWEST", 5)
+    field = space()
+    codes = field.draw(20, np.random.default_rng(0))
+    scores = np.full(20, 0.5)
+    scores[[2, 7, 16]] = 0.9
+    adaptor = OptunaAdaptor(TPE)
+    history = History(codes, scores[:, None], np.full(20, 9), 9)
+    assert adaptor.propose(history, field, np.random.default_rng(0)) is not None
+    expected = codes[[2, 7, 14, 15, 16, 17, 18, 19]]
+    assert [list(trial.params.values()) for trial in adaptor.known] == [
+        [c for c in row if c >= 0] for row in expected.tolist()
+    ]
+    assert OptunaAdaptor("optuna.samplers:RandomSampler").propose(history, field, np.random.default_rng(0)) is not None
+
+
+def test_a_population_hears_of_trials_as_they_end_and_is_not_made_anew() -> None:
+    """A trial that was known at a rung before others ended comes after them, so that what they were told of stays."""
+    field = space()
+    codes = field.draw(30, np.random.default_rng(0))
+    for row in codes:
+        field.use(row)
+    scores, ended = np.linspace(0.1, 0.9, 30)[:, None], np.arange(30.0)
+    adaptor = OptunaAdaptor("optuna.samplers:NSGAIISampler", {"population_size": 5})
+    epochs = np.full(30, 9)
+    epochs[3] = 1
+    adaptor.propose(History(codes, scores, epochs, 9, ended=ended), field, np.random.default_rng(0))
+    before = adaptor.known
+    epochs, ended = np.full(30, 9), ended.copy()
+    ended[3] = 99.0
+    history = History(codes, scores, epochs, 9, ended=ended)
+    rows = [adaptor.propose(history, field, np.random.default_rng(1)) for _ in range(2)]
+    assert len(before) == 29 and len(adaptor.known) == 30
+    assert all(after is trial for after, trial in zip(adaptor.known, before, strict=False))
+    anew = OptunaAdaptor("optuna.samplers:NSGAIISampler", {"population_size": 5})
+    rows.append(anew.propose(history, field, np.random.default_rng(1)))
+    assert all(row is not None and np.array_equal(row, rows[0]) for row in rows)  # type: ignore[arg-type]
+    generations = [next(v for k, v in t.system_attrs.items() if k.endswith(":generation")) for t in adaptor.known]
+    assert generations == [number // 5 for number in range(30)]

@@ -5,27 +5,55 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from copy import copy
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
-from optuna.samplers import BaseGASampler, BaseSampler, BruteForceSampler, CmaEsSampler, GridSampler
+from optuna.samplers import (
+    BaseGASampler,
+    BaseSampler,
+    BruteForceSampler,
+    CmaEsSampler,
+    GPSampler,
+    GridSampler,
+    TPESampler,
+)
 from optuna.storages import InMemoryStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.reading.errors import refuse
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, FeasibleSet
+from archsearch.search.proposing.samplers.ranking import order
 from archsearch.space.many.columns import Column, IntArray
 
 DRAWS = 512  # feasible candidates drawn where the suggestion itself is none
 VALUES = 32  # of one choice, at most, that are tried in its place
+BEST, NEWEST = 50, 200  # trials that models hear of: TPE's good ones are 25, its others count the less the older
 OPTUNAS = "optuna.samplers"
 ALLOWED = "module:Class, such as optuna.samplers:TPESampler"
 Statement = tuple[bytes, int, tuple[float, ...]]  # a trial's row, its epochs, its scores
+
+
+class _Storage(InMemoryStorage):
+    """Of one study, the first, whose trials are given as a whole and are not copied; its directions are `maximize`."""
+
+    def hold(self, trials: Sequence[FrozenTrial], attributes: dict[str, Any]) -> None:
+        """These are the trials from now on, with numbers in their order, and these the study's system attributes."""
+        study = self._studies[0]
+        study.trials, study.system_attrs, study.best_trial_id = [*trials], attributes, None
+        for number, trial in enumerate(trials):
+            trial.number = trial._trial_id = number
+        self._trial_id_to_study_id_and_number = {number: (0, number) for number in range(len(trials))}
+        self._max_trial_id, self._prev_waiting_trial_number[0] = len(trials) - 1, 0
+
+    def get_best_trial(self, study_id: int) -> FrozenTrial:
+        """The finished trial of the highest value. Raises ValueError where there is none."""
+        finished = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.COMPLETE,))
+        return max(finished, key=lambda trial: trial.values[0])
 
 
 class OptunaAdaptor:
@@ -35,10 +63,11 @@ class OptunaAdaptor:
     finished, as PRUNED with its score so far while it is stopped or waits at a rung (with several objectives Optuna
     knows no such thing: nothing then), not at all while it runs for the first time or where it failed. Parameters are
     the indices of a column's values: integers for ordered ones. Inactive choices are left out, as Optuna's
-    define-by-run does. The suggestion itself is told FAIL, which Optuna's samplers pass over.
+    define-by-run does. A suggestion is gone from the study once it is made.
 
-    A sampler that notes something of each trial as it suggests it (populations, CMA-ES) learns from finished trials
-    alone; where one comes between others that it knew, its study is made anew (2 ms a trial).
+    Models whose time grows with the history (TPE, Gaussian processes) hear of at most BEST + NEWEST trials. A sampler
+    that notes something of each trial as it suggests it (populations, CMA-ES) learns from finished trials alone, in the
+    order in which they ended.
     """
 
     def __init__(self, name: str, options: Mapping[str, Any] | None = None, *, objectives: int = 1) -> None:
@@ -51,67 +80,99 @@ class OptunaAdaptor:
             raise refuse(f"the sampler {name} counts combinations through", allowed="one that chooses", hint=hint)
         if issubclass(self._kind, CmaEsSampler) and find_spec("cmaes") is None:  # it would say so once it is asked
             raise refuse(f"{name} needs a package that is not installed", hint="pip install cmaes")
-        self._make(0)
-        self._study: optuna.Study | None = None
+        sampler = self._make(0)
+        optunas = self._kind.__module__.startswith("optuna.")
+        self._population = sampler.population_size if optunas and isinstance(sampler, BaseGASampler) else None
         self._notes = issubclass(self._kind, BaseGASampler | CmaEsSampler)
-        self._storage = InMemoryStorage()
-        self._statements: list[Statement] = []
-        self._ids: list[int] = []  # of the statements' trials in the study, where they are told directly
+        self._bounded = issubclass(self._kind, TPESampler | GPSampler)
+        self._storage = _Storage()
+        self._study = optuna.create_study(directions=["maximize"] * objectives, storage=self._storage)
+        self._known: dict[int, tuple[Statement, FrozenTrial]] = {}  # by the row of the history, in the study's order
+        self._examples: dict[tuple[Any, ...], FrozenTrial] = {}  # of each state and set of parameters among them, one
+        self._attributes: dict[str, Any] = {}  # of the study, noted by its sampler
 
     def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """The candidate nearest to what the sampler suggests: fewest choices changed, then the least distance."""
         distributions = [_distribution(column) for column in feasible.columns]
-        study = self._learnt(history, feasible.columns, distributions)
-        if self._notes:
-            study = deepcopy(study)  # what is noted of this suggestion must be gone with it
-        study.sampler = self._make(int(rng.integers(2**32)))
+        self._learn(history, feasible.columns, distributions)
+        self._storage.hold(self.known, self._attributes)
+        self._study.sampler = self._sampler(int(rng.integers(2**32)))
         try:
-            trial = study.ask()
+            trial = self._study.ask()
             suggestion = [_suggest(trial, c.name, d) for c, d in zip(feasible.columns, distributions, strict=True)]
         except ImportError as error:
             raise refuse(f"{self._name} needs a package that is not installed: {error}") from None
-        study.tell(trial, state=TrialState.FAIL)
         return nearest(np.array(suggestion, np.int32), feasible, rng)
 
-    def _learnt(
-        self, history: History, columns: Sequence[Column], distributions: Sequence[BaseDistribution]
-    ) -> optuna.Study:
-        """The study that knows this history: the one at hand, told of what is new or has changed."""
-        notes = self._notes
-        epochs = np.minimum(history.epochs, history.full)
-        (scored,) = np.nonzero(history.finished if notes else history.scored)
-        statements = [(history.codes[i].tobytes(), int(epochs[i]), tuple(history.scores[i].tolist())) for i in scored]
-        known = self._statements
-        if len(known) > len(statements) or (notes and statements[: len(known)] != known):
-            known = []
-        if self._study is None or not known:
-            self._storage, self._statements, self._ids = InMemoryStorage(), [], []
-            self._study = optuna.create_study(directions=["maximize"] * self._objectives, storage=self._storage)
-        for index, statement in enumerate(statements):
-            if index < len(known) and known[index] == statement:
-                continue
-            codes = np.frombuffer(statement[0], history.codes.dtype)
-            active = {columns[i].name: (int(code), distributions[i]) for i, code in enumerate(codes) if code >= 0}
-            trial = self._trial(statement[2], statement[1], history.full, active)
-            if notes:
-                self._study.sampler = self._make(index)
-                self._study.enqueue_trial(trial.params)
-                asked = self._study.ask()
-                _ = asked.relative_params  # this writes the trial's generation down
-                for name, (_code, distribution) in active.items():
-                    _suggest(asked, name, distribution)
-                self._study.tell(asked, trial.values)
-            elif index < len(known):
-                trial.number, trial._trial_id = self._ids[index], self._ids[index]
-                self._storage._set_trial(self._ids[index], trial)
-            else:
-                self._ids.append(self._storage.create_new_trial(self._study._study_id, trial))
-        self._statements = statements
-        return self._study
+    @property
+    def known(self) -> list[FrozenTrial]:
+        """What the study has heard of, in its order."""
+        return [trial for _, trial in self._known.values()]
+
+    def _learn(self, history: History, columns: Sequence[Column], distributions: Sequence[BaseDistribution]) -> None:
+        """Takes in what is new in the history, or has changed."""
+        rows = self._rows(history)
+        epochs = np.minimum(history.epochs[rows], history.full).tolist()
+        scores, codes = history.scores[rows].tolist(), history.codes[rows]
+        statements = [(codes[i].tobytes(), epochs[i], tuple(scores[i])) for i in range(len(rows))]
+        before, self._known = self._known, {}
+        if self._notes and [known for known, _ in before.values()] != statements[: len(before)]:
+            before, self._attributes = {}, {}
+        if not before or not self._notes:
+            self._examples = {}
+        self._storage.hold([trial for _, trial in before.values()], self._attributes)
+        for i, (row, statement) in enumerate(zip(rows.tolist(), statements, strict=True)):
+            statement_before, trial = before.get(row, (None, None))
+            if trial is None or statement_before != statement:
+                active = {columns[k].name: (int(c), distributions[k]) for k, c in enumerate(codes[i]) if c >= 0}
+                trial = self._trial(statement[2], statement[1], history.full, active)
+                if self._notes:
+                    trial = self._noted(trial)
+            self._known[row] = (statement, trial)
+            if row not in before or not self._notes:
+                self._examples.setdefault((trial.state, *trial.params), trial)
+        self._attributes = self._storage.get_study_system_attrs(0)
+
+    def _rows(self, history: History) -> IntArray:
+        """The rows of the history that the study hears of, in its order."""
+        if self._notes:
+            (finished,) = np.nonzero(history.finished)
+            return finished if history.ended is None else finished[np.argsort(history.ended[finished], kind="stable")]
+        (scored,) = np.nonzero(history.scored)
+        if not self._bounded or len(scored) <= BEST + NEWEST:
+            return scored
+        best = order(history, enough=BEST)[:BEST]
+        return np.union1d(best, np.setdiff1d(scored, best)[-NEWEST:])
+
+    def _noted(self, trial: FrozenTrial) -> FrozenTrial:
+        """The trial as if its sampler had suggested it, with what that notes of it."""
+        if self._population and len(self._known) % self._population:  # of the same generation as the one before
+            trial.system_attrs = next(reversed(self._known.values()))[1].system_attrs
+            return self._storage.get_trial(self._storage.create_new_trial(0, trial))
+        self._study.sampler = self._sampler(0)
+        self._study.enqueue_trial(trial.params)
+        asked = self._study.ask()
+        _ = asked.relative_params  # this chooses a generation's parents
+        for name, distribution in trial.distributions.items():
+            _suggest(asked, name, distribution)
+        self._study.tell(asked, trial.values)
+        return self._storage.get_trial(asked._trial_id)
+
+    def _sampler(self, seed: int) -> BaseSampler:
+        """The sampler. Which parameters all trials have, for which Optuna compares every one of every trial, is read
+        from one trial of each kind."""
+        sampler = self._make(seed)
+        if self._notes or self._bounded:
+            few = _Storage()
+            study = optuna.create_study(directions=["maximize"] * self._objectives, storage=few)
+            few.hold([copy(trial) for trial in self._examples.values()], {})
+            relative = sampler.infer_relative_search_space(study, optuna.trial.create_trial(state=TrialState.FAIL))
+            sampler.infer_relative_search_space = lambda *_: relative  # type: ignore[method-assign]
+        return sampler
 
     def _trial(
         self, scores: tuple[float, ...], epochs: int, full: int, active: Mapping[str, tuple[int, BaseDistribution]]
-    ) -> optuna.trial.FrozenTrial:
+    ) -> FrozenTrial:
         """A trial that has ended, with a score after so many epochs and the code of each active parameter."""
         params = {name: code for name, (code, _) in active.items()}
         kinds = {name: distribution for name, (_, distribution) in active.items()}
@@ -193,7 +254,7 @@ def _class(name: str) -> type[BaseSampler]:
         raise refuse(
             "the file names a sampler of another module than Optuna's, and to import that runs its code",
             allowed=f"{OPTUNAS}:Class",
-            hint="--allow-sampler MODULE:CLASS on the command line, where you trust that module",
+            hint="--allow-sampler MODULE:CLASS, where you trust that module",
         )
     else:
         try:
