@@ -59,7 +59,7 @@ budget: {flops: {between: [380M, 420M]}}
 search: {trials: 10000}
 training: {epochs: 1}
 """
-SAMPLERS = ("random", "evolution", "local_search", "bayes")
+SAMPLERS = ("random", "evolution", "local_search", "bayes", "tpe", "nsga2")
 AFTER = {1_000: 10.0, 10_000: 30.0}  # finished trials: milliseconds that a proposal may take
 
 

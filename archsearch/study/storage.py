@@ -91,6 +91,14 @@ class LedgerStorage(BaseStorage):
                     self._trials[trial.number - 1 : trial.number] = [frozen]
             return list(self._trials)
 
+    def close(self) -> None:
+        """Lets go of this thread's connection to the ledger; the next reading opens another."""
+        if hasattr(self._connection, "ledger"):
+            self._connection.ledger.close()
+            del self._connection.ledger
+
+    remove_session = close
+
     def _check(self, study_id: int) -> None:
         if study_id != STUDY:
             raise KeyError(study_id)

@@ -74,7 +74,9 @@ def check_whole(folder: ExperimentFolder, *, planned: int, before: set[tuple[Any
 
 def check_study(folder: ExperimentFolder, study: optuna.Study | None = None) -> None:
     """Optuna's reading (made anew, or this one, which has followed) says of every trial what the ledger says."""
-    trials = (study or optuna_study(folder)).get_trials(deepcopy=False)
+    reading = study or optuna_study(folder)
+    trials = reading.get_trials(deepcopy=False)
+    reading._storage.remove_session()
     with Ledger.read(folder.ledger) as ledger:
         recorded, curves = ledger.trials(), dict[int, dict[int, Any]]()
         for epoch in ledger.epochs():

@@ -1,7 +1,6 @@
 """Faults 5, 8 and 16: the disk fills, files are cut off, and folders that cannot be used."""
 
 import errno
-import gc
 import json
 import os
 import resource
@@ -39,7 +38,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     try:
         yield place
     finally:
-        gc.collect()  # a study of Optuna holds its ledger open until then
         subprocess.run(["umount", str(place)], check=True)
 
 

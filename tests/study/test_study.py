@@ -1,5 +1,7 @@
 """An experiment as a study of Optuna: what the ledger says, while it grows and afterwards, and nothing written."""
 
+import gc
+import os
 import warnings
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import archsearch
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import InputError
 from archsearch.search.deciding.search import Search
-from archsearch.study.storage import study_over
+from archsearch.study.storage import storage_of, study_over
 from archsearch.study.trials import Translation
 from tests.faults.driving import Arithmetic, drive, in_a_child, new
 from tests.faults.invariants import check_study
@@ -41,6 +43,21 @@ def test_the_study_says_what_the_ledger_says_after_every_report(tmp_path: Path) 
     drive(folder, workers=2, after_each=look)
     assert states == {State.RUNNING, State.PRUNED, State.COMPLETE}
     assert study.get_trials() == archsearch.optuna_study(folder.path).get_trials()
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="finds open files in /proc")
+def test_a_storage_lets_go_of_the_ledger_and_reads_it_again(folder: ExperimentFolder) -> None:
+    def is_open() -> bool:
+        return any(os.path.realpath(file) == str(folder.ledger.resolve()) for file in Path("/proc/self/fd").iterdir())
+
+    gc.collect()
+    storage = storage_of(folder)
+    trials = storage.get_all_trials(1)
+    assert is_open()
+    storage.close()
+    assert not is_open()
+    assert storage.get_all_trials(1) == trials and is_open()
+    storage.close()
 
 
 def test_parameters_have_the_names_and_the_domains_of_the_file(folder: ExperimentFolder) -> None:
