@@ -49,31 +49,14 @@ def profile(
     linear layers alone, the figure that papers quote; activations are what those layers emit. memory is foretold:
     bytes at the peak of a training step of --batch images, with SGD in float32, the data set not among them.
     """
-    from archsearch.api.networks import architecture_of
-    from archsearch.architecture.canonical import digest
+    from archsearch.api.networks import architecture_of, profiled
     from archsearch.architecture.cost import cost
     from archsearch.architecture.spec import Architecture
 
     network = architecture_of(arch)
     if image is not None:
         network = Architecture.from_dict({**network.to_dict(), "input": list(arguments.shape(image))})
-    analytic = cost(network)
-    counted = analytic
-    if counter == "fvcore":
-        from archsearch.network.oracle import counted_by_fvcore
-
-        counted = counted_by_fvcore(network)
-    document: dict[str, Any] = {
-        "name": network.name or arch,
-        "digest": digest(network),
-        "input": list(network.input),
-        "classes": network.classes,
-        **counted.to_dict(),
-        "by_operator": counted.by_operator(),
-        "counter": counter,
-        "memory": _training_bytes(network, analytic, batch),
-        "batch": batch,
-    }
+    document = profiled(network, counter=counter, batch=batch, name=arch)
     if drawing is not None:
         _draw(network, drawing)
         document["drawing"] = str(drawing)
@@ -88,18 +71,13 @@ def profile(
         _print_table(network, document, depth)
         if latency:
             print(f"latency: {measured}")
+    exact = cost(network)
+    analytic = {**exact.to_dict(), "by_operator": exact.by_operator()}
+    counted = {name: document[name] for name in analytic}
     if counted != analytic:
-        tell(f"archsearch: fvcore counts {counted.to_dict()}, the plan {analytic.to_dict()}")
+        tell(f"archsearch: fvcore counts {counted}, the plan {analytic}")
         return FAILED
     return DONE
-
-
-def _training_bytes(network: Architecture, counted: Cost, batch: int) -> int:
-    from archsearch.architecture.cost import Shape
-    from archsearch.architecture.memory import training_bytes
-
-    image = Shape(*network.input).elements
-    return training_bytes(params=counted.params, saved=counted.saved, largest=counted.largest, batch=batch, image=image)
 
 
 def _draw(network: Architecture, file: Path) -> None:

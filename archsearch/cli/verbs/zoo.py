@@ -14,24 +14,9 @@ def zoo(*, as_json: Json = False) -> None:
     FLOPs and MACs are of one image. MACs are the multiply-adds of convolutions and linear layers, the figure
     that papers quote; flops (in --json of `profile`) is fvcore's total.
     """
-    from archsearch import zoo as networks
-    from archsearch.architecture.cost import cost
+    from archsearch.api.networks import zoo_table
 
-    rows: list[dict[str, Any]] = []
-    for entry in networks.entries():
-        counted = cost(entry.architecture)
-        rows.append(
-            {
-                "name": entry.name,
-                "family": entry.family,
-                "input": list(entry.architecture.input),
-                "params": counted.params,
-                "flops": counted.flops,
-                "macs": counted.macs,
-                "published_error_percent": entry.published_error_percent,
-                "source": entry.source,
-            }
-        )
+    rows = zoo_table()
     if as_json:
         print_json(rows)
         return
