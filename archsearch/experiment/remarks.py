@@ -68,8 +68,10 @@ def _beside_floor(value: float, floor: Mapping[str, Any]) -> str | None:
     error = math.sqrt((value * (1 - value) + accuracy * (1 - accuracy)) / images)
     if value - accuracy > NORMAL * error:
         return None
-    relation = "below" if value < accuracy else "above, but by no more than chance,"
+    scores = f"{SIMPLE[name]}, {accuracy:.1%} ({images:,} validation images)"
+    if value >= accuracy:
+        return f"The best network, {value:.1%}, is above {scores}, by no more than chance."
     return (
-        f"The best network, {value:.1%}, is {relation} {SIMPLE[name]}, {accuracy:.1%} ({images:,} validation images): "
-        "this search has found nothing yet. Give it more epochs, a larger budget or more images."
+        f"The best network, {value:.1%}, is below {scores}: this search has found nothing yet. Give it more epochs, a "
+        "larger budget or more images."
     )
