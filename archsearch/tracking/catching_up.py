@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.reading.errors import InputError
 from archsearch.tracking.address import refuse_unusable_store
-from archsearch.tracking.follower import follow
+from archsearch.tracking.follower import TrackingError, follow
 from archsearch.tracking.outbox import Outbox
-from archsearch.tracking.store import resolve_tracking_uri
+from archsearch.tracking.store import database_path, resolve_tracking_uri
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,12 +24,17 @@ class Sent:
 def sync(folder: ExperimentFolder, tracking_uri: str | None = None) -> Sent:
     """Sends what is not sent yet, now and in this process.
 
-    Raises TrackingError where the store does not answer, InputError where it cannot be opened, and BeingSent where
-    another process sends already: the follower of a driver at work, or another `sync`. What was sent until then is not
-    sent again.
+    Raises TrackingError where the store does not answer or is not there, InputError for a folder, in which MLflow keeps
+    runs no more, and for a file that cannot be opened, and BeingSent where another process sends already: the follower
+    of a driver at work, or another `sync`. What was sent until then is not sent again.
     """
-    refuse_unusable_store(tracking_uri)
     uri = resolve_tracking_uri(tracking_uri)
+    try:
+        refuse_unusable_store(uri)
+    except InputError as error:
+        if (database := database_path(uri)) is None or database.exists():
+            raise
+        raise TrackingError(error.problems[0].message) from error  # a share that is away now: nothing is wrong with it
     before = backlog(folder, uri)
     with Ledger.read(folder.ledger) as ledger:
         last = ledger.last_event()

@@ -73,8 +73,9 @@ class Sender:
     def _holding(self, events: list[Event]) -> list[Event]:
         """The events without those that were superseded. A trial of which such were sent gets a run anew, and all its
         events again: MLflow takes no point back."""
+        last = events[-1].id if events else 0  # the events of one trial are put behind the others' below
         for number in dict.fromkeys(event.trial for event in events if event.trial and self._goes_back(event)):
-            history = [event for event in self._ledger.history(number) if event.id <= events[-1].id]
+            history = [event for event in self._ledger.history(number) if event.id <= last]
             valid = holding(history)
             sent = self._outbox.cursor
             if sum(event.id <= sent for event in valid) < sum(event.id <= sent for event in history):

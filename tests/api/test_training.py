@@ -15,7 +15,7 @@ IMAGES = (80 * LABELS[:, None, None] + np.random.default_rng(0).integers(0, 40, 
 
 def test_a_network_is_trained_on_arrays_and_is_ready(tmp_path: Path, capsys) -> None:
     data = {"train": (IMAGES, LABELS), "validation": (IMAGES[:30], LABELS[:30]), "test": (IMAGES[30:60], LABELS[30:60])}
-    settings = {"training": {"learning_rate": 0.02, "precision": "float32"}, "progress": False}
+    settings = {"training": {"recipe": "none", "learning_rate": 0.02, "precision": "float32"}, "progress": False}
     trained = archsearch.train("resnet20_cifar", data=data, epochs=2, batch_size=8, folder=tmp_path / "t", **settings)
     assert capsys.readouterr() == ("", "")
     assert trained.architecture.input == (1, 8, 8)

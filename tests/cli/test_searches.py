@@ -292,7 +292,7 @@ def test_an_unexpected_failure_is_one_line_and_a_traceback_with_debug_alone(smal
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr("archsearch.space.loading.read", broken)
+    monkeypatch.setattr("archsearch.api.spaces._document", broken)
     assert main(["check", str(small)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("archsearch: internal error: ZeroDivisionError: of all things")

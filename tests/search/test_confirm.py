@@ -97,7 +97,7 @@ def made_up(tmp_path: Path) -> ExperimentFolder:
             network = Architecture.from_dict(
                 {"input": [1, 8, 8], "stem": {"width": 4}, "stages": [{"depth": 1, "width": width}]}
             )
-            costs = dict.fromkeys(("params", "flops", "macs", "activations"), 1)
+            costs = dict.fromkeys(("params", "flops", "macs", "activations", "memory"), 1)
             trial = ledger.propose(
                 choices={}, architecture=network.to_dict(), digest=digest(network), cost=costs, seed=width // 4
             )
