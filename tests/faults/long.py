@@ -193,7 +193,7 @@ def changed(place: Path) -> str:
 
 
 def poison(place: Path) -> str:
-    training = ("tests/training/test_dataset_readers.py", "tests/training/test_pretrained.py")
+    training = ("tests/data/test_dataset_readers.py", "tests/training/test_pretrained.py")
     return _tests("tests/faults/test_disk.py", *training, "-k", "poison or link or climb or pickle or archive")
 
 
