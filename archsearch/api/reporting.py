@@ -74,8 +74,8 @@ def drawn_at_random(folder: ExperimentFolder) -> Context:
     except InputError:
         return Context()
     sampler = search.model_dump(mode="json")["sampler"]
-    startup, anchors = random_until(sampler, objectives=len(search.objectives))
-    return Context(startup=startup, anchors=anchors)
+    startup, is_anchor = random_until(sampler, objectives=len(search.objectives))
+    return Context(startup=startup, is_anchor=is_anchor)
 
 
 def registered(folder: ExperimentFolder, tracking_uri: str | None) -> str | None:

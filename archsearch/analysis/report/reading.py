@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,14 +21,14 @@ from archsearch.space.space import SearchSpace
 class Context:
     """What other rooms know of the experiment.
 
-    `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it), but
-    for the first `anchors` trials.
+    `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it).
+    `is_anchor`: whether it chose the trial after so many others nevertheless (None: none).
     `baselines`: networks of the literature that fit the budget, by name, with their costs for the search's images.
     `page`: where MLflow shows the search.
     """
 
     startup: float | None = None
-    anchors: int = 0
+    is_anchor: Callable[[int], bool] | None = None
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     page: str | None = None
 
@@ -203,7 +203,8 @@ def _random(ledger: Ledger, notes: Sequence[Event], context: Context) -> tuple[f
         return frozenset(), "the sampler does not say which of its trials it drew at random"
     if any(event.kind == "warm_start" for event in notes):
         return frozenset(), "the search began with what an earlier one had learnt, so no trial was drawn at random"
-    if context.anchors and any(event.kind == "latency" for event in notes):
+    is_anchor = context.is_anchor
+    if is_anchor is not None and any(event.kind == "latency" for event in notes):
         return frozenset(), "which of the first trials were chosen for their size depends on the latencies measured"
     scored: set[int] = set()
     drawn: set[int] = set()
@@ -214,7 +215,7 @@ def _random(ledger: Ledger, notes: Sequence[Event], context: Context) -> tuple[f
         if event.kind != "proposed":
             scored.add(event.trial)
         else:
-            if before >= context.anchors and len(scored) < context.startup:
+            if len(scored) < context.startup and not (is_anchor is not None and is_anchor(before)):
                 drawn.add(event.trial)
             before += 1
     return frozenset(drawn), ""

@@ -91,10 +91,27 @@ def test_bayes_begins_with_the_largest_networks_which_differ_in_two_choices_or_m
     for count in (1, 2):
         apart = (field.codes[:, None] != rows[:count]).sum(axis=2).min(axis=1) > 1
         assert costs[count] == flops[apart].max() and apart[field.places(rows[count])]
-    # Then at random until six scores are known; running trials count as trials.
+    # Then at random until six scores are known; running trials count as trials, and of many every other one is large.
     begun = History(rows, np.full((3, 1), np.nan), np.zeros(3, int), 9)
     drawn = [Bayes().propose(begun, field, np.random.default_rng(seed)) for seed in range(20)]
     assert len({row.tobytes() for row in drawn if row is not None}) > 15
+
+
+def test_while_many_workers_wait_for_scores_every_other_network_is_large() -> None:
+    field = space()
+    codes, flops = np.empty((0, len(field.columns)), np.int32), field.costs(field.codes)["flops"]
+    large = []
+    for number in range(20):
+        waiting = History(codes, np.full((number, 1), np.nan), np.zeros(number, int), 9)
+        row = Bayes().propose(waiting, field, np.random.default_rng(number))
+        assert row is not None
+        apart = (field.codes[:, None] != codes).sum(axis=2).min(axis=1, initial=2)
+        apart[~field.left] = -1
+        if flops[field.places(row)] == flops[apart == apart.max()].max():
+            large.append(number)
+        field.use(row)
+        codes = np.concatenate([codes, row[None]])
+    assert set(large) >= {0, 1, 2, 6, 8, 10, 12, 14, 16, 18} and len(large) < 13
 
 
 def test_where_no_network_is_much_larger_bayes_begins_with_any() -> None:

@@ -47,7 +47,7 @@ class Bayes:
         """The most promising of some hundreds of candidates, uniform ones and neighbours of the best trials."""
         ranked = order(history, enough=max(self.startup, self.parents))
         if len(ranked) < self.startup:
-            if history.objectives == 1 and len(history) < self.anchors:
+            if history.objectives == 1 and self.is_anchor(len(history)):
                 return self._anchor(history, feasible, rng)
             return random_candidate(feasible, rng)
         best = history.codes[ranked[: self.parents]]
@@ -62,6 +62,11 @@ class Bayes:
             bounds = [mean + self.confidence * spread for mean, spread in (model.predict(inputs) for model in models)]
             merit = _scalarised(np.stack(bounds, axis=1), rng.dirichlet(np.ones(len(models))))
         return candidates[int(np.argmax(merit))]
+
+    def is_anchor(self, before: int) -> bool:
+        """Whether, while there is no model, the trial after `before` others is a large network: of a startup of many
+        workers, which lasts longer than one worker's, every other one."""
+        return before < self.anchors or (before >= self.startup and before % 2 == 0)
 
     def _anchor(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """The network of most FLOPs in a draw that differs from every trial in two choices or more, if one does; any

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from archsearch.reading.errors import refuse
@@ -65,17 +65,19 @@ def sampler_for(search: SearchSettings) -> Sampler:
     return sampler_of(sampler, objectives=len(search.objectives))
 
 
-def random_until(name: str | Mapping[str, Any], *, objectives: int) -> tuple[float | None, int]:
-    """As long as a sampler knows fewer scores than the first number, it proposes at random: inf for `random`; None for
-    one of Optuna's, which draws values and not candidates. The second number is of its first trials, which it chooses
-    nevertheless."""
+def random_until(
+    name: str | Mapping[str, Any], *, objectives: int
+) -> tuple[float | None, Callable[[int], bool] | None]:
+    """As long as a sampler knows fewer scores than the number, it proposes at random: inf for `random`; None for
+    one of Optuna's, which draws values and not candidates. Where there is a function, the sampler chooses a trial
+    nevertheless if that says so of the number of trials before it."""
     ours = isinstance(name, str) and name not in OPTUNA
     sampler = sampler_of(name, objectives=objectives) if ours else None
     match sampler:
         case Uniform():
-            return float("inf"), 0
+            return float("inf"), None
         case Evolution(population=enough) | LocalSearch(startup=enough):
-            return enough, 0
-        case Bayes(startup=enough, anchors=anchors):
-            return enough, anchors if objectives == 1 else 0
-    return None, 0
+            return enough, None
+        case Bayes(startup=enough, is_anchor=is_anchor):
+            return enough, is_anchor if objectives == 1 else None
+    return None, None
