@@ -17,7 +17,7 @@ from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError, refuse
 from archsearch.search.proposing.samplers.registry import sampler_for
 from archsearch.search.running.address import refuse_if_unusable
-from archsearch.search.session import Session, complete, create
+from archsearch.search.session import Finishing, Session, complete, create
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.settings import NAME
@@ -81,7 +81,14 @@ def begin(
     space, carried = settled, _carried_over(settled, warm_start, tell, images=images)
     create(space, folder, name=name or folder.name, carried=carried)
     tell(f"experiment {folder.name} in {folder.path}")
-    session = Session(folder=folder, address=address, runtime_env=runtime_env, tracking_uri=tracking_uri, images=images)
+    session = Session(
+        folder=folder,
+        address=address,
+        runtime_env=runtime_env,
+        tracking_uri=tracking_uri,
+        images=images,
+        finishing=_finishing(space, address, tell),
+    )
     return Ready(space=space, session=session)
 
 
@@ -120,8 +127,21 @@ def go_on(
         force=force,
         root=root,
         trials=trials,
+        finishing=_finishing(space, address, tell),
     )
     return Ready(space=space, session=session)
+
+
+def _finishing(space: SearchSpace, address: str | None, tell: Progress) -> Finishing | None:
+    """What trains the best longer at the end. On a cluster only where the file says for how long: it runs on this
+    machine alone."""
+    if space.search.finish == "none" or (address is not None and space.search.finish == "auto"):
+        return None
+    if address is not None:
+        tell("note: search.finish trains on the driver's machine, not on the cluster")
+    from archsearch.search.confirming import finishing
+
+    return finishing.Finishing()
 
 
 def _complete(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:

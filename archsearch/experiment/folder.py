@@ -16,7 +16,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from archsearch.experiment.files import sweep, sync_folder, write_atomically
-from archsearch.experiment.layout import BEST, BEST_OF_SEARCH, MODEL, WEIGHTS, ConfirmationFolder, Inside
+from archsearch.experiment.layout import (
+    BEST,
+    BEST_OF_SEARCH,
+    MODEL,
+    WEIGHTS,
+    ConfirmationFolder,
+    Inside,
+    RetrainedFolder,
+)
 from archsearch.experiment.opening import open_inside, refuse_links
 from archsearch.experiment.records import trial_id
 from archsearch.reading.errors import refuse
@@ -50,7 +58,7 @@ class ExperimentFolder:
     space_yaml = Inside("space.yaml")  # the search space, as resolved
     ledger = Inside("ledger.sqlite")  # the database that says what happened; `Ledger` reads and writes it
     best_yaml = Inside(BEST)  # the best architecture: the winner's
-    best_of_search = Inside(BEST_OF_SEARCH)  # the search's own best, where a confirmation chose another winner
+    best_of_search = Inside(BEST_OF_SEARCH)  # the search's own best, where another winner was chosen after it
     report = Inside("report.html")  # the search's report, one page
     lock = Inside("driver.lock")  # the driver holds a lock on it; it says who that is
     outbox = Inside("outbox.sqlite")  # the database that says how far tracking has followed the ledger
@@ -73,6 +81,11 @@ class ExperimentFolder:
     def confirmation(self) -> ConfirmationFolder:
         """What `archsearch confirm` wrote, whether it is there or not."""
         return ConfirmationFolder(self.path / "confirm")
+
+    @property
+    def finish(self) -> RetrainedFolder:
+        """What was trained longer at the search's end, whether it is there or not."""
+        return RetrainedFolder(self.path / "finish")
 
     @property
     def random_search(self) -> ExperimentFolder:

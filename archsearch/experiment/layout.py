@@ -42,14 +42,20 @@ class TrainingFolder:
 
 
 @dataclass(frozen=True)
-class ConfirmationFolder:
-    """confirm/ in an experiment's folder: what `archsearch confirm` writes."""
+class RetrainedFolder:
+    """finish/ in an experiment's folder: networks of a search that were trained anew, and the one that was chosen."""
 
     path: Path
-    document = Inside("confirm.json")  # every figure, and how the winner was chosen
     best_yaml = Inside(BEST)  # the winner's architecture
     weights = Inside(WEIGHTS)  # the winner's, of its seed with the best validation accuracy
 
     def run(self, key: str, seed: int) -> TrainingFolder:
         """The training of one network with one seed; `key` is the network's digest, or its identity."""
         return TrainingFolder(self.path / "runs" / f"{key}-s{seed}")
+
+
+@dataclass(frozen=True)
+class ConfirmationFolder(RetrainedFolder):
+    """confirm/ in an experiment's folder: what `archsearch confirm` writes."""
+
+    document = Inside("confirm.json")  # every figure, and how the winner was chosen

@@ -15,7 +15,7 @@ from pathlib import Path
 from archsearch.reading.errors import InputError, refuse
 
 _DEEPEST = 6  # levels below an experiment's folder: confirm/random/trials/ID/FILE is at the fifth
-_ENTERED = frozenset({"trials", "confirm"})  # the folders of an experiment's folder that archsearch makes
+_ENTERED = frozenset({"trials", "confirm", "finish"})  # the folders of an experiment's folder that archsearch makes
 _DATABASE = ("", "-wal", "-shm", "-journal")  # what SQLite puts behind a database's name
 
 

@@ -59,7 +59,9 @@ def remarks(
 def _beside_floor(value: float, floor: Mapping[str, Any]) -> str | None:
     """The sentence for a best that is not above the best of the simple models by more than chance (5 %, one-sided; both
     accuracies are of as many images, taken as independent, which is cautious). None where it is."""
-    simple = {name: floor[name] for name in SIMPLE if isinstance(floor.get(name), int | float)}
+    simple = {SIMPLE[name]: floor[name] for name in SIMPLE if isinstance(floor.get(name), int | float)}
+    if reference := floor.get("reference"):
+        simple[f"a {reference['name']} of the same budget"] = reference["accuracy"]
     images = floor.get("images")
     if not simple or not isinstance(images, int) or images < 1:
         return None
@@ -68,7 +70,7 @@ def _beside_floor(value: float, floor: Mapping[str, Any]) -> str | None:
     error = math.sqrt((value * (1 - value) + accuracy * (1 - accuracy)) / images)
     if value - accuracy > NORMAL * error:
         return None
-    scores = f"{SIMPLE[name]}, {accuracy:.1%} ({images:,} validation images)"
+    scores = f"{name}, {accuracy:.1%} ({images:,} validation images)"
     if value >= accuracy:
         return f"The best network, {value:.1%}, is above {scores}, by no more than chance."
     return (

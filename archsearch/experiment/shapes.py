@@ -133,6 +133,14 @@ def optional(test: Test, value: Any) -> bool:
     return value is None or value is ABSENT or test(value)
 
 
+def _is_reference(value: Any) -> bool:
+    return (
+        is_object(value)
+        and is_text(value.get("name"))
+        and all(is_number(value.get(name)) for name in ("validation_accuracy", "flops", "params", "epochs"))
+    )
+
+
 def _is_latency(value: Any) -> bool:
     return value is None or (type(value) is dict and is_number(value.get("median_ms")) and value["median_ms"] > 0)
 
@@ -195,6 +203,21 @@ EVENTS: Mapping[str, Fields] = {
         "test_accuracy": _number_or_none,
         "seeds": partial(optional, is_count),
     },
+    "finishing": {
+        "trials": partial(list_of, is_count),
+        "epochs": is_count,
+        "seed": is_count,
+        "seconds": is_number,
+    },
+    "finished_training": {
+        "of": partial(matches, "search|finish"),
+        "winner": is_text,
+        "weights": partial(optional, is_sha256),
+        "validation_accuracy": is_number,
+        "epochs": is_count,
+        "reference": partial(optional, _is_reference),
+    },
+    "finish_tested": {"test_accuracy": is_number},
     "warm_start": {"known": partial(list_of, _is_carried)},
     "latency": {
         "digest": is_digest,

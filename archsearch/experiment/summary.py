@@ -9,7 +9,7 @@ from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
 from archsearch.experiment.records import SearchState, TrialState
 from archsearch.experiment.remarks import FLOOR, remarks
-from archsearch.experiment.winner import CONFIRMED, Winner, winner_of
+from archsearch.experiment.winner import CONFIRMED, FINISH_TESTED, Winner, reference_of, winner_of
 
 COUNTED = ("finished", "stopped", "failed", "running", "paused", "waiting", "total")
 
@@ -17,10 +17,11 @@ COUNTED = ("finished", "stopped", "failed", "running", "paused", "waiting", "tot
 def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     """The state of a search, in plain JSON values. Raises InputError where there is no ledger.
 
-    `floor` holds what simple models reach on the validation images (null where it was not measured), `remarks` are
+    `floor` holds what simple models reach on the validation images (null where it was not measured), `reference` among
+    them a plain residual network of the same budget (null where none was trained at the search's end), `remarks` are
     sentences on a best that is not above it, or was not trained well. `reason` says why a search has failed. `seconds`
-    counts the drivers' sessions; `best` is the winner, null until a trial has finished: `of` says who chose it (search
-    or confirm), its accuracies are means over so many `seeds`, `test_accuracy` is null until it was tested,
+    counts the drivers' sessions; `best` is the winner, null until a trial has finished: `of` says who chose it (search,
+    finish or confirm), its accuracies are means over so many `seeds`, `test_accuracy` is null until it was tested,
     `test_looks` is how often the test split was looked at, for this winner or one before it, and `training` is there
     only where settings of the training vary; `rungs` are those that a trial has reached (see `Rung`); `used_up`: the
     space held no further network within the budget; `pareto` is null with one objective, else the finished trials that
@@ -36,7 +37,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "rejected_before_start": counts.rejected,
             "reason": _reason(ledger),
             "used_up": bool(ledger.events_of("exhausted")),
-            "best": None if best is None else _best(best, len(ledger.events_of("tested", CONFIRMED))),
+            "best": None if best is None else _best(best, len(ledger.events_of("tested", FINISH_TESTED, CONFIRMED))),
             "floor": (floor := _floor(ledger)),
             "remarks": [] if best is None else _remarks(best, ledger, floor),
             "pareto": _pareto(ledger),
@@ -85,7 +86,7 @@ def _best(best: Winner, looks: int) -> dict[str, Any]:
 
 def _floor(ledger: Ledger) -> dict[str, Any] | None:
     measured = ledger.events_of(FLOOR)
-    return dict(measured[-1].data) if measured else None
+    return {**measured[-1].data, "reference": reference_of(ledger)} if measured else None
 
 
 def _remarks(best: Winner, ledger: Ledger, floor: dict[str, Any] | None) -> list[str]:

@@ -10,8 +10,9 @@ from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
 from archsearch.experiment.records import Event, Trial
 
-Source = Literal["search", "confirm"]
-CONFIRMED = "confirmed"  # of the ledger's notes: a confirmation's verdict
+Source = Literal["search", "finish", "confirm"]
+# Of the ledger's notes: a confirmation's verdict, and that of the longer trainings at a search's end, with its test.
+CONFIRMED, FINISHED, FINISH_TESTED = "confirmed", "finished_training", "finish_tested"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,7 @@ class Winner:
     `trial` is the search's trial of this network. `value` is the validation accuracy, `test_accuracy` that on the test
     split (None: not looked at); both are means over so many `seeds`. `weights` is the file of the weights handed over,
     `sha256` its digest, hex
-    (None: the ledger does not hold it).
+    (None: the ledger does not hold it); `epochs` are those of the longer training (None: there was none).
     """
 
     of: Source
@@ -31,6 +32,7 @@ class Winner:
     weights: Path
     sha256: str | None
     seeds: int = 1
+    epochs: int | None = None
 
     @property
     def scored(self) -> Trial:
@@ -40,8 +42,9 @@ class Winner:
 
 def winner_of(folder: ExperimentFolder, ledger: Ledger) -> Winner | None:
     """The confirmed winner, where `archsearch confirm` chose one and its weights are there; else the search's best
-    trial. None until a trial has finished."""
-    return _confirmed(folder, ledger) or searched(folder, ledger)
+    trial, or one that was trained longer at the search's end and is more accurate. None until a trial has finished."""
+    best = searched(folder, ledger)
+    return None if best is None else _confirmed(folder, ledger) or _finished(folder, ledger, best.value) or best
 
 
 def searched(folder: ExperimentFolder, ledger: Ledger) -> Winner | None:
@@ -65,6 +68,13 @@ def tested(ledger: Ledger, number: int) -> float | None:
     return looks[-1].data["test_accuracy"] if looks else None
 
 
+def hand_over(folder: ExperimentFolder, described: str) -> None:
+    """Writes best.yaml of a winner that was trained after the search, whose own best.yaml is kept beside it."""
+    if not folder.best_of_search.is_file() and folder.best_yaml.is_file():
+        folder.write(folder.best_of_search, folder.read_text(folder.best_yaml))
+    folder.write(folder.best_yaml, described)
+
+
 def _confirmed(folder: ExperimentFolder, ledger: Ledger) -> Winner | None:
     files = folder.confirmation
     verdict = _last(ledger, CONFIRMED)
@@ -83,6 +93,35 @@ def _confirmed(folder: ExperimentFolder, ledger: Ledger) -> Winner | None:
         sha256=data.get("weights"),
         seeds=data.get("seeds") or 1,
     )
+
+
+def _finished(folder: ExperimentFolder, ledger: Ledger, value: float) -> Winner | None:
+    """The winner of the longer trainings, where it is more accurate than the search's best."""
+    verdict, weights = _last(ledger, FINISHED), folder.finish.weights
+    if verdict is None or verdict.trial is None or verdict.data["of"] != "finish" or not weights.is_file():
+        return None
+    if verdict.data["validation_accuracy"] <= value:
+        return None
+    looks = [event for event in ledger.events_of(FINISH_TESTED, trial=verdict.trial) if event.id > verdict.id]
+    return Winner(
+        of="finish",
+        trial=ledger.trial(verdict.trial),
+        value=verdict.data["validation_accuracy"],
+        test_accuracy=looks[-1].data["test_accuracy"] if looks else None,
+        weights=weights,
+        sha256=verdict.data.get("weights"),
+        epochs=verdict.data["epochs"],
+    )
+
+
+def reference_of(ledger: Ledger) -> dict[str, Any] | None:
+    """The plain residual network that was trained beside the longer trainings: its `name`, `accuracy` on validation,
+    `flops`, `params` and `epochs`; None where there was none."""
+    verdict = _last(ledger, FINISHED)
+    row = None if verdict is None else verdict.data.get("reference")
+    if row is None:
+        return None
+    return {"accuracy": row["validation_accuracy"], **{key: row[key] for key in ("name", "flops", "params", "epochs")}}
 
 
 def _last(ledger: Ledger, kind: str) -> Event | None:

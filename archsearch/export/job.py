@@ -165,5 +165,7 @@ def _origin(job: Job, tell: Progress) -> Origin:
     if selection.of == "confirm":
         tell(f"the confirmed winner, from {selection.folder.confirmation.path}")
         history = origin.confirmed_history(selection.folder)
+    elif selection.of == "finish":
+        history = origin.finished_history(selection)
     weights = _weights_of(selection, tell)
     return origin.of_trial(selection, weights, history=history, root=job.root, images_required=required, tell=tell)

@@ -19,6 +19,7 @@ from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.confirmed import read_confirmation
 from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
+from archsearch.experiment.winner import winner_of
 from archsearch.export.selection import Selection
 from archsearch.network.build import Network, build
 from archsearch.network.pretrained import load_pretrained
@@ -139,6 +140,23 @@ def searched_history(selection: Selection, space: SearchSpace) -> History:
         scored["test"] = f"{accuracy:.2f} % ({looked_at(looks)}, when the search had ended)"
     history = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
+    return history, scored
+
+
+def finished_history(selection: Selection) -> History:
+    """Of a winner that was trained longer when the search had ended."""
+    with Ledger.read(selection.folder.ledger) as ledger:
+        winner, trials = winner_of(selection.folder, ledger), ledger.total
+    assert winner is not None and winner.of == "finish"
+    trial = selection.trial
+    history = [
+        f"Trial {trial.id} of {trials} of the search space, trained anew for {winner.epochs} epochs when the search "
+        "had ended; more accurate on validation than the search's own best."
+    ]
+    history += [f"Trained with {spell(trial.training)}."] if trial.training else []
+    scored = {"validation": f"{100 * winner.value:.2f} %"}
+    if winner.test_accuracy is not None:
+        scored["test"] = f"{100 * winner.test_accuracy:.2f} % (looked at once)"
     return history, scored
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import Popen
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from archsearch.architecture.spec import Architecture
 from archsearch.data.recorded import images_record, refuse_other_images
@@ -50,14 +50,29 @@ def abandon(message: str) -> NoReturn:
     os._exit(1)
 
 
+class Finishing(Protocol):
+    """What follows a search at its end, before its winner is tested."""
+
+    def begun(self, ledger: Ledger) -> bool:
+        """Whether it has begun, and not ended."""
+
+    def pays(self, space: SearchSpace, ledger: Ledger) -> bool:
+        """Whether there is something to be done."""
+
+    def carry_out(
+        self, space: SearchSpace, folder: ExperimentFolder, ledger: Ledger, images: ImageSet, observer: Observer
+    ) -> None:
+        """Does it, and tests the winner."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Session:
     """How a search is run: `address` of a running Ray (None: one of its own), to whose nodes this archsearch is sent
     where `runtime_env` says so, where MLflow is (None: the default), and the images, where somebody has loaded them
     already. Without `test` nobody looks at the test split. With `force` the search goes on though its space.yaml was
     changed. `root` is where its data lies now (None: where its space.yaml says), `trials` how many there are to be in
-    all (None: as before). `abandon` ends the process where a cluster's head is gone and Ray lets nothing else be done;
-    it is told why."""
+    all (None: as before). `finishing` follows the search (None: nothing does). `abandon` ends the process where a
+    cluster's head is gone and Ray lets nothing else be done; it is told why."""
 
     folder: ExperimentFolder
     address: str | None = None
@@ -68,6 +83,7 @@ class Session:
     force: bool = False
     root: Path | None = None
     trials: int | None = None
+    finishing: Finishing | None = None
     abandon: Callable[[str], object] = abandon
     followers: list[Popen[bytes]] = field(default_factory=list)
 
@@ -145,7 +161,13 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
             observer.phase(f"note: {note}")
     ledger.begin({**images_record(images), **circumstances(), **Standing.of(session.folder.ledger).to_dict()})
     floor = None if ledger.events_of(FLOOR) or not session.test else FloorInBackground(images)
+    finishing = session.finishing
     with _ends(session, ledger, observer), _terminable():
+        if finishing is not None and session.trials is None and finishing.begun(ledger):  # nothing else remains
+            _follow(session)
+            finishing.carry_out(space, session.folder, ledger, images, observer)
+            _end(ledger, "")
+            return
         observer.phase("starting Ray")
         prepare(session.address)
         from archsearch.search.running.cluster import cluster, settle
@@ -172,6 +194,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
                 ledger=ledger,
                 observer=observer,
                 test=session.test,
+                goes_on=lambda: finishing is not None and finishing.pays(space, ledger),
             )
             try:
                 run_trials(search, images, resources, pool, workers_are_up=lambda: _follow(session))
@@ -180,7 +203,12 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
                 raise
             if floor is not None:
                 floor.then(lambda measured: ledger.note(FLOOR, measured.to_dict()), patience=FLOOR_PATIENCE)
-            _end(ledger, search.gave_up)  # MLflow ends while Ray does
+            if not search.hands_on:
+                _end(ledger, search.gave_up)  # MLflow ends while Ray does
+                return
+        assert finishing is not None, "only that goes on"
+        finishing.carry_out(space, session.folder, ledger, images, observer)  # once Ray has given the machine back
+        _end(ledger, "")
 
 
 def _node_pool(session: Session, images: ImageSet, observer: Observer) -> NodePool:

@@ -149,6 +149,8 @@ def _described(folder: ExperimentFolder, entry: Registrable) -> str:
     if winner.of == "confirm":
         count = f"{winner.seeds} seed{'s' if winner.seeds != 1 else ''}"
         sentence += f", trained anew with {count} by `archsearch confirm`: accuracies are means over these"
+    elif winner.of == "finish":
+        sentence += f", trained anew for {winner.epochs} epochs when the search had ended"
     sentence += "."
     if winner.sha256 is None:
         sentence += " The ledger, of an earlier archsearch, holds no SHA-256 of these weights."

@@ -9,7 +9,7 @@ import pytest
 
 from archsearch.data import decoding, folder
 from archsearch.experiment import machine
-from archsearch.search.confirming.retraining import slots
+from archsearch.search.confirming.slots import slots
 from archsearch.space.settings import ResourceSettings
 
 GIB = 2**30

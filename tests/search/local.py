@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from archsearch.data.datasets import load_images
@@ -57,6 +58,7 @@ def drive_locally(
     reports: int | None = None,
     workers: int = 1,
     save_every: float = math.inf,
+    goes_on: Callable[[SearchSpace, Ledger], bool] = lambda space, ledger: False,
 ) -> Search:
     """Until every worker rests, or they have reported so often; then the driver is gone, as after a SIGKILL.
 
@@ -65,7 +67,9 @@ def drive_locally(
     images, waiting, sent = load_images(space.data), Ready(), 0
     lanes = {n: TrialWorker(images, space.training, threads=1, save_every=save_every) for n in range(workers)}
     with Ledger.open(folder.ledger) as ledger:
-        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
+        search = Search(
+            space=space, folder=folder, ledger=ledger, observer=Silent(), goes_on=lambda: goes_on(space, ledger)
+        )
         orders: dict[int, Instruction] = {lane: search.respond(waiting) for lane in lanes}
         while not all(isinstance(order, Rest) for order in orders.values()):
             assert not all(isinstance(order, Wait | Rest) for order in orders.values()), "everybody waits for nobody"

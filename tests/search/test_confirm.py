@@ -23,7 +23,8 @@ from archsearch.reading.errors import InputError
 from archsearch.search.confirming.confirm import Plan, confirm, new_seeds
 from archsearch.search.confirming.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
 from archsearch.search.confirming.random_search import random_best, random_space
-from archsearch.search.confirming.retraining import Outcome, Retraining, Run, Slots, slots
+from archsearch.search.confirming.retraining import Outcome, Retraining, Run
+from archsearch.search.confirming.slots import Slots, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, ranked
 from archsearch.search.deciding.messages import Ready, Rest
 from archsearch.search.deciding.search import Search

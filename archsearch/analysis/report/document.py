@@ -197,6 +197,7 @@ def _picked(reading: Reading) -> str:
     if best["of"] == "confirm" and confirmed is not None and confirmed["chosen"]:
         return str(confirmed["chosen"])
     tested = best["test_accuracy"] is not None
+    longer = " It was trained anew for more epochs when the search had ended." if best["of"] == "finish" else ""
     text = (
         f"The best of {trials['finished']} trials that were trained to their end, by validation accuracy, out of "
         f"{trials['total']:,}; one training each, so a part of its lead is luck. "
@@ -208,7 +209,7 @@ def _picked(reading: Reading) -> str:
         text += f"The test split was looked at once for it, and {times} for winners before it. "
     else:
         text += "The test split was looked at once, for it alone. "
-    return text + "`archsearch confirm` retrains the best over new seeds and measures that luck."
+    return text.strip() + longer + " `archsearch confirm` retrains the best over new seeds and measures that luck."
 
 
 def _confirmed(reading: Reading) -> Confirmation | None:

@@ -117,6 +117,8 @@ def _figures(report: Document) -> str:
 def _floor(floor: Mapping[str, Any]) -> tuple[str, str]:
     """The best accuracy of simple models on the validation images, and by which model."""
     accuracies = {label: floor[name] for name, label in SIMPLE.items() if floor.get(name) is not None}
+    if reference := floor.get("reference"):
+        accuracies[f"{reference['name']}, {epochs(reference['epochs'])}"] = reference["accuracy"]
     best = max(accuracies, key=lambda label: accuracies[label])
     return percent(accuracies[best]), f"{best}, on validation"
 

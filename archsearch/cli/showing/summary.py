@@ -12,7 +12,11 @@ from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
 from archsearch.reading.errors import InputError
 
-CHOSEN = {"search": "", "confirm": ", confirmed over seeds"}  # who chose the winner
+CHOSEN = {
+    "search": "",
+    "finish": ", trained longer after the search",
+    "confirm": ", confirmed over seeds",
+}  # who chose the winner
 
 
 def show(summary: dict[str, Any], *, as_json: bool) -> None:
@@ -69,6 +73,8 @@ def _floor(floor: dict[str, Any]) -> str:
     """What simple models reach on the same images, in a line."""
     names = (("random_forest", "random forest"), ("logistic_regression", "logistic regression"))
     models = [f"{label} {percent(floor[name])}" for name, label in names if floor[name] is not None]
+    if reference := floor["reference"]:
+        models.insert(0, f"{reference['name']} {percent(reference['accuracy'])}")
     return ", ".join([*models, f"the commonest class {percent(floor['commonest_class'])}"]) + " on validation"
 
 

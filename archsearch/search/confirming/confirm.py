@@ -21,12 +21,13 @@ from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.data.recorded import refuse_other_images
 from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.records import spell
-from archsearch.experiment.winner import CONFIRMED
+from archsearch.experiment.winner import CONFIRMED, hand_over
 from archsearch.reading.errors import refuse
 from archsearch.search.confirming import foretold
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
-from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run, Slots, slots
+from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run
+from archsearch.search.confirming.slots import Slots, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, ranked, row_document
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
@@ -210,10 +211,7 @@ class _Confirmation:
         self.plan.folder.write(self.plan.files.weights, weights)
         self.plan.folder.write(self.plan.files.best_yaml, described := head + network.to_yaml())
         self._write(document)
-        folder = self.plan.folder
-        if not folder.best_of_search.is_file() and folder.best_yaml.is_file():
-            folder.write(folder.best_of_search, folder.read_text(folder.best_yaml))
-        folder.write(folder.best_yaml, described)
+        hand_over(self.plan.folder, described)
         note = {
             "winner": winner.contender.name,
             "digest": winner.contender.digest,

@@ -13,6 +13,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger, Trial, TrialState
 from archsearch.reading.errors import InputError, refuse
 from archsearch.space.space import SearchSpace
+from archsearch.zoo.reference import reference
 
 Kind = Literal["trial", "random", "baseline"]
 BASELINES = 3
@@ -124,15 +125,15 @@ def spent(trials: Iterable[Trial]) -> int:
 # ---- the literature
 
 
-def baselines(space: SearchSpace, reference: float) -> list[Contender]:
+def baselines(space: SearchSpace, most_flops: float) -> list[Contender]:
     """The networks of the zoo that a search of the space is compared with, at most BASELINES, none where none fits.
 
     They have the experiment's image and classes and keep the budget's upper bounds. Of each family it is the one with
-    the most FLOPs up to the budget's (up to `reference` FLOPs where it has none); the largest come first.
+    the most FLOPs up to the budget's (up to `most_flops` where it has none); the largest come first.
     """
     nearest: dict[str, tuple[float, Contender]] = {}
     bound = space.budget.flops
-    ceiling = bound.high if bound is not None and bound.high is not None else reference
+    ceiling = bound.high if bound is not None and bound.high is not None else most_flops
     listed = {entry.name: entry for entry in (*zoo.entries(), *map(zoo.entry, SHALLOW))}
     for name, entry in listed.items():
         large = max(entry.architecture.input[1:]) > LARGE
@@ -149,10 +150,23 @@ def baselines(space: SearchSpace, reference: float) -> list[Contender]:
     return [contender for _, contender in ranked[:BASELINES]]
 
 
-def trained_as(contender: Contender, reference: Contender, space: SearchSpace) -> Contender:
-    """The contender with the training settings of `reference`."""
-    key = space.trainings.identity(contender.digest, reference.training)
-    return replace(contender, training=reference.training, key=key)
+def reference_network(space: SearchSpace, best: Contender) -> Contender | None:
+    """The largest plain residual network within the budget, with the training settings of `best`, and of no more FLOPs
+    than that where the budget has no bound on them; None where none fits."""
+    bound = space.budget.flops
+    ceiling = bound.high if bound is not None and bound.high is not None else best.cost["flops"]
+    network = reference(
+        space.input, space.classes, lambda network, count: count.flops <= ceiling and _fits(space, network)
+    )
+    if network is None:
+        return None
+    return trained_as(baseline(f"plain {network.name}", network, space), best, space)
+
+
+def trained_as(contender: Contender, model: Contender, space: SearchSpace) -> Contender:
+    """The contender with the training settings of `model`."""
+    key = space.trainings.identity(contender.digest, model.training)
+    return replace(contender, training=model.training, key=key)
 
 
 def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:

@@ -6,11 +6,13 @@ No Ray: a confirmation is a fixed list of trainings, and what they share is on t
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -20,12 +22,14 @@ from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from archsearch.experiment import TrainingFolder, machine
+from archsearch.experiment import TrainingFolder
 from archsearch.experiment.confirmed import check_result
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.files import read_json
 from archsearch.search.confirming.contenders import Contender
-from archsearch.space.settings import ResourceSettings, TrainingSettings
+from archsearch.search.confirming.slots import Slots
+from archsearch.search.deciding.messages import Report, Test, Tested, TrialFailed
+from archsearch.space.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -99,38 +103,6 @@ class RetrainingObserver(Protocol):
         """Called when a run has ended in this session."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Slots:
-    """How many trainings run at once, with how many torch threads each, on which device; `compiled`: by
-    torch.compile."""
-
-    count: int
-    threads: int
-    device: str
-    compiled: bool = False
-
-
-def slots(
-    resources: ResourceSettings, device: str, *, cores: int | None = None, gpus: Callable[[], int] | None = None
-) -> Slots:
-    """The trainings that this machine holds at once, each with what a trial has: as many as its cores allow; on a
-    GPU one, or as many as shares of it. Where trials have no share of a GPU, trainings run on the CPU as those
-    did."""
-    available = cores or machine.cores()
-    if device == "auto":
-        device = "cuda" if resources.gpu_share > 0 and (gpus or _gpus)() else "cpu"
-    share = min(1.0, resources.gpu_share or 1.0) if device == "cuda" else 0.0
-    settled = resources.settled(cpus=available, gpus=1).model_copy(update={"gpus_per_trial": share})
-    room = settled.held(cpus=available, gpus=1)
-    return Slots(count=settled.at_once(room, room), threads=settled.cpus_per_trial, device=device)
-
-
-def _gpus() -> int:
-    from archsearch.training.devices import gpus
-
-    return len(gpus() or ())
-
-
 class Retraining:
     """A pool of processes that train and test runs, as a context manager. It starts them once there is work.
 
@@ -168,9 +140,9 @@ class Retraining:
             self._worker.progress.put(None)
             self._listener.join(timeout=5)
 
-    def train(self, runs: Sequence[Run]) -> Iterator[Outcome]:
+    def train(self, runs: Sequence[Run], *, limit: float = math.inf) -> Iterator[Outcome]:
         """Trains each run to its end, unless that was done before; yields outcomes as they come, and never looks at
-        the test split.
+        the test split. After `limit` seconds those that are not trained are stopped, and yield nothing.
 
         Raises WorkerDied; InputError and OSError from a training.
         """
@@ -179,7 +151,7 @@ class Retraining:
         networks = {run.contender.key for run in runs}
         self._observer.planned(todo, done=len(runs) - len(todo), networks=len(networks))
         yield from (Outcome(run=run, result=result) for run, result in results if result is not None)
-        for outcome in self._carry_out("train", todo):
+        for outcome in self._carry_out("train", todo, limit):
             self._observer.ended(outcome)
             yield outcome
 
@@ -190,20 +162,33 @@ class Retraining:
         yield from (Outcome(run=run, result=result) for run, result in results if result and result["test"])
         yield from self._carry_out("test", [run for run, result in results if not (result and result["test"])])
 
-    def _results(self, runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any] | None]]:
-        worker = self._worker
-        return [(run, run.result(worker.images.digest, worker.settings)) for run in runs]
+    def examine(self, test: Test) -> Tested | TrialFailed:
+        """Evaluates weights that no run left here, those of a trial, on the test split."""
+        report = self._processes().submit(_examine, test).result()
+        assert isinstance(report, Tested | TrialFailed)
+        return report
 
-    def _carry_out(self, task: Task, runs: Sequence[Run]) -> Iterator[Outcome]:
-        if not runs:
-            return
-        waiting: dict[Future[Outcome], Run] = {}
+    def _processes(self) -> ProcessPoolExecutor:
         with _interrupts_later(), _main_left_out():  # a process inherits the former: Ctrl-C is the parent's
             self._pool = self._pool or ProcessPoolExecutor(
                 self._worker.slots.count, mp_context=self._context, initializer=_begin, initargs=(self._worker,)
             )
-            waiting = {self._pool.submit(_work, task, run): run for run in runs}
+            self._pool.submit(os.getpid)  # processes start with the first task
+        return self._pool
+
+    def _results(self, runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any] | None]]:
+        worker = self._worker
+        return [(run, run.result(worker.images.digest, worker.settings)) for run in runs]
+
+    def _carry_out(self, task: Task, runs: Sequence[Run], limit: float = math.inf) -> Iterator[Outcome]:
+        if not runs:
+            return
+        pool, until = self._processes(), time.monotonic() + limit
+        waiting: dict[Future[Outcome], Run] = {pool.submit(_work, task, run): run for run in runs}
         while waiting:
+            if time.monotonic() > until:
+                self._stop(waiting)
+                return
             # With a time limit: a wait without one would hold a signal back on some systems.
             ended, _ = wait(waiting, timeout=PATIENCE, return_when=FIRST_COMPLETED)
             for future in ended:
@@ -215,6 +200,14 @@ class Retraining:
                     raise WorkerDied(
                         f"the process that trained {run.contender.key} (or one beside it) was killed"
                     ) from None
+
+    def _stop(self, waiting: Iterable[Future[Outcome]]) -> None:
+        """Stops what is being trained, at its next step; the processes stay."""
+        self._worker.stop.set()
+        for future in waiting:
+            future.cancel()
+        wait(waiting)
+        self._worker.stop.clear()
 
     def _listen(self) -> None:
         """Passes the processes' epochs on to the observer, until None comes."""
@@ -309,6 +302,13 @@ def _work(task: Task, run: Run) -> Outcome:
     except Exception as error:
         return Outcome(run=run, failed=str(failure_of(error)))
     return Outcome(run=run, result=result)
+
+
+def _examine(test: Test) -> Report:
+    from archsearch.search.running.worker import TrialWorker
+
+    worker = _worker[0]
+    return TrialWorker(worker.images, worker.settings, threads=worker.slots.threads).carry_out(test)
 
 
 def _stop_if_told(stop: Event, steps_done: int, steps: int) -> None:

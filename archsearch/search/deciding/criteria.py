@@ -38,7 +38,7 @@ class Criteria:
         self._ledger, self._rungs, self._full = ledger, rungs, space.training.epochs
         self._trials = space.search.trials
         self._epochs = math.inf if space.search.epochs is None else space.search.epochs
-        self.deadline = Deadline(space.search.wall_time, self._full, ledger, clock)
+        self.deadline = Deadline(space.search.trial_time, self._full, ledger, clock)
         self._ends: dict[int, int] = {}  # of trials that end before the settings' last epoch, or may have to
 
     # ---- what may begin

@@ -52,7 +52,8 @@ OBJECTIVE = "validation_accuracy"
 @dataclass(kw_only=True)
 class Search:
     """One search in progress; `observer` is told of every change of a trial. Without `test` nobody looks at the test
-    split."""
+    split; nor where `goes_on`, asked at the end, says that its best are
+    trained further first: then it `hands_on`."""
 
     space: SearchSpace
     folder: ExperimentFolder
@@ -60,6 +61,8 @@ class Search:
     observer: Observer
     clock: Callable[[], float] = steady
     test: bool = True
+    goes_on: Callable[[], bool] = lambda: False
+    hands_on: bool | None = None
     gave_up: str = ""
     _phase_told: bool = False
 
@@ -230,7 +233,8 @@ class Search:
         if last is not None and self._criteria.can_go_on(self.ledger.trial(last.trial)):
             return self._train(self._promote(last))
         self._stop_the_paused()
-        return self._final_test.ask(self._precision.value) or Rest()
+        self.hands_on = self.goes_on() if self.hands_on is None else self.hands_on
+        return (None if self.hands_on else self._final_test.ask(self._precision.value)) or Rest()
 
     def _give_up(self, message: str) -> Instruction:
         """Ends the search once the trials that run have ended: one of them may succeed."""

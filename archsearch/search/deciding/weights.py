@@ -38,14 +38,16 @@ class KeptWeights:
 
     def keep(self, trial: Trial, accuracy: float, weights: bytes) -> str:
         """Writes the trial's weights and architecture, and best.yaml where it is the most accurate (best-of-search.yaml
-        where a confirmation chose the winner). Returns the weights' SHA-256, for the ledger."""
+        where another winner was chosen after the search). Returns the weights' SHA-256, for the ledger."""
         self._folder.make_trial(trial.number)
         self._folder.write(self._folder.weights(trial.number), weights)
         architecture = self._described(trial, accuracy)
         self._folder.write(self._folder.model_yaml(trial.number), architecture)
         if self._is_best(accuracy):
             winner = winner_of(self._folder, self._ledger)
-            beside = winner is not None and winner.of != "search"
+            beside = (
+                winner is not None and winner.of != "search" and (winner.of == "confirm" or accuracy <= winner.value)
+            )
             self._folder.write(self._folder.best_of_search if beside else self._folder.best_yaml, architecture)
         crash_point("weights-written")
         return hashlib.sha256(weights).hexdigest()
