@@ -29,9 +29,9 @@ PATIENCE = 1 << 22  # free draws without a new candidate, before there are no mo
 SPARE = 4  # a draw takes its own from this many times as many
 TYPICAL = 25  # candidates among which a typical one is sought
 STEP = 128  # candidates by which what a draw takes from grows
-FEW = 12  # neighbours by one choice, below which those by two are sought too,
+FEW = 6  # neighbours by one choice, below which those by two are sought too,
 PAIRS = 512  # and how many of these are counted
-MANY = 100  # values, above which an ordered choice only takes steps there
+REACH = 8  # steps at most by which an ordered choice makes up for another
 
 
 class Feasible:
@@ -108,8 +108,8 @@ class Feasible:
 
     def neighbours(self, row: IntArray, count: int, rng: np.random.Generator) -> IntArray:
         """(<= count, D): candidates that differ from `row` (D,) in one choice: the next value of an ordered one, any
-        of another. Where the budget admits few of them, also those that differ in two: one such change, and whatever
-        value of another choice makes up for its FLOPs. What a choice makes active is drawn, always alike for a row."""
+        of another. Where the budget admits few of them, also those that differ in two: one such change, and a
+        value of another choice that makes up for its FLOPs. What a choice activates is drawn, alike for each row."""
         key = np.ascontiguousarray(row, np.int32).tobytes()
         if key not in self._neighbours:
             self._neighbours[key] = self._near(np.asarray(row, np.int32))
@@ -222,11 +222,11 @@ class Feasible:
 
     def _changes(self, row: IntArray) -> tuple[IntArray, IntArray, BoolArray]:
         """What may be changed of a row: columns, the code that each would get, and whether that is the next value of
-        an ordered one, or any of another; (n,) each. Of ordered ones with many values only the next are there."""
+        an ordered one, or any of another; (n,) each."""
         changes = []
         for number, column in enumerate(self.columns):
             code, count = int(row[number]), len(column.values)
-            reach = count if count <= MANY or not column.ordered else 1
+            reach = REACH if column.ordered else count
             codes = range(max(code - reach, 0), min(code + reach + 1, count)) if code >= 0 else ()
             changes += [(number, new, not column.ordered or abs(new - code) == 1) for new in codes if new != code]
         table = np.array(changes, np.int32).reshape(-1, 3)

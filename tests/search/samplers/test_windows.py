@@ -73,7 +73,8 @@ def test_all_pairs_within_the_budget_that_make_up_for_one_another_are_neighbours
             continue
         apart = everything != row
         pairs = everything[apart[:, depth] & apart[:, width] & (apart.sum(axis=1) == 2)]
-        steps = (np.abs(pairs - row)[:, [depth, width]] == 1).any(axis=1)
+        distances = np.abs(pairs - row)[:, [depth, width]]
+        steps = (distances == 1).any(axis=1) & (distances <= candidates.REACH).all(axis=1)
         assert {tuple(pair) for pair in pairs[steps].tolist()} <= near
         checked += int(steps.sum())
     assert checked > 50, checked
