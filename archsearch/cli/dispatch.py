@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from archsearch.reading.errors import InputError
 from archsearch.reading.escaping import escaped_output
 from archsearch.reading.packages import missing_package
 from archsearch.search.running.environment import HeadGone, RayFailed
+from archsearch.search.running.interrupts import interruptible
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, DRIVEN = range(5)
 
@@ -38,10 +40,11 @@ def command_of(verb: Verb) -> Any:
 
 
 def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
-    """Runs the verb and returns the exit code. An error is printed to stderr; with `debug` its traceback too.
+    """Runs the verb and returns the exit code. An error is printed to stderr; with `debug` its traceback too. SIGTERM
+    is taken like Ctrl-C.
 
     No control character of a name or a text reaches the terminal."""
-    with escaped_output():
+    with escaped_output(), interruptible(signal.SIGTERM):
         return _dispatched(verb, arguments, debug)
 
 

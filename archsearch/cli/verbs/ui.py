@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from archsearch.api.driving import tell_copy
 from archsearch.api.reporting import registered
 from archsearch.api.showing.printing import tell
 from archsearch.cli.dispatch import DONE, FAILED, Failure
@@ -68,6 +67,7 @@ def _optuna(experiment: str | None, host: str, port: int) -> int:
 
 def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
     """Sends MLflow what a killed driver has not sent; nothing while the search is driven."""
+    from archsearch.api.driving import tell_copy
     from archsearch.tracking import TrackingError, sync
 
     if folder.is_driven():
