@@ -10,6 +10,7 @@ from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialS
 from archsearch.experiment.winner import Winner, winner_of
 from archsearch.tracking.files import DESCRIPTION, description_of, files_of
 from archsearch.tracking.outbox import Outbox, without_password
+from archsearch.tracking.retrained import RETRAINED_TAG, retrained
 from archsearch.tracking.store import Store, lasting
 from archsearch.tracking.translate import (
     BEST_TAG,
@@ -121,6 +122,20 @@ class Sender:
                 self._settle_search(state, winner, best)
             elif listed.trial in trials:
                 self._settle_trial(listed.run, listed.status, trials[listed.trial], listed.tags, best)
+
+        self._send_retrained()
+
+    def _send_retrained(self) -> None:
+        """What was trained after the search, each once: a run that is not finished is sent again, point by point."""
+        for training in retrained(self._folder, self._ledger):
+            key = f"{self._id}/{training.key}"
+            known = self._store.tagged(self._experiment, RETRAINED_TAG, key)
+            if known is not None and known[1]:
+                continue
+            tags = {**training.tags, RETRAINED_TAG: key, "mlflow.parentRunId": self._parent}
+            run = known[0] if known else self._store.create(self._experiment, training.name, training.ended, tags)
+            self._store.log(run, points=training.points)
+            self._store.status(run, "FINISHED", training.ended)
 
     # ---- one run
 

@@ -125,6 +125,11 @@ class Store:
             if not token:
                 return
 
+    def tagged(self, experiment: str, key: str, value: str) -> tuple[str, bool] | None:
+        """The active run with this tag, and whether it has finished; None where there is none."""
+        runs = self._client.search_runs([experiment], f"tags.`{key}` = '{value}'", max_results=1)
+        return (str(runs[0].info.run_id), runs[0].info.status == "FINISHED") if runs else None
+
     def create(self, experiment: str, name: str, started: int, tags: Mapping[str, str]) -> str:
         """A new run. The one request that is not safe to ask twice: look for the run first."""
         created = self._client.create_run(experiment, start_time=started, tags=dict(tags), run_name=name)

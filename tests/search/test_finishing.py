@@ -22,6 +22,7 @@ from archsearch.search.confirming import finishing
 from archsearch.search.confirming.finishing import Finishing
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
+from archsearch.tracking import sync
 from tests.search.local import Silent, drive_locally, tiny
 
 SETTINGS = ("search.trials=3", "search.early_stopping={kind: none}", "training.epochs=1", "search.finish=0.5")
@@ -115,6 +116,20 @@ def test_interrupted_in_the_middle_it_goes_on_with_what_is_whole(ended) -> None:
     with Ledger.open(folder.ledger) as ledger:
         assert not Finishing().begun(ledger)
     assert finish_again.phases == [] and notes(folder) == before
+    uri = f"sqlite:///{folder.path.parent}/mlflow.db"
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.begin()
+        ledger.end("finished")
+    sync(folder, uri)
+    sync(folder, uri)
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri)
+    (experiment,) = [e for e in client.search_experiments() if e.name == "tiny"]
+    runs = [run for run in client.search_runs([experiment.experiment_id]) if run.info.run_name.startswith("finish ")]
+    assert len(runs) == 4 and {run.info.status for run in runs} == {"FINISHED"}, "each training once"
+    run = runs[0]
+    assert [point.step for point in client.get_metric_history(run.info.run_id, "train_loss")] == [1, 2, 3]
 
 
 KILLED = """
