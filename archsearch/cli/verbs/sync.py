@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from archsearch.api.driving import tell_copy
 from archsearch.api.reporting import registered
 from archsearch.api.showing.printing import print_json, tell
 from archsearch.cli.dispatch import DONE, DRIVEN, FAILED
@@ -17,6 +16,7 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
     registry of models. Exit code 0: everything is there; 1: the server does not answer, or refuses; 4: the search is
     running, and its driver sends by itself.
     """
+    from archsearch.api.driving import tell_copy
     from archsearch.tracking import BeingSent, TrackingError, backlog
     from archsearch.tracking import sync as send
 
