@@ -49,9 +49,10 @@ def remarks(
     last = curve.get(best.epochs, {})
     training, validation = last.get("train_accuracy"), last.get("validation_accuracy")
     if training is not None and validation is not None and training - validation >= BY_HEART:
+        known, others = _percent(training, 0), _percent(validation, 0)
         sentences.append(
-            f"It knows {training:.0%} of the training images and {validation:.0%} of the others: it learns by heart. "
-            "More images help, or more augmentation (training.crop_padding, flip, cutmix), or fewer epochs."
+            f"It knows {known} of the training images and {others} of the others: it learns by heart. More images "
+            "help, or more augmentation (training.crop_padding, flip, cutmix), or fewer epochs."
         )
     return sentences
 
@@ -70,10 +71,15 @@ def _beside_floor(value: float, floor: Mapping[str, Any]) -> str | None:
     error = math.sqrt((value * (1 - value) + accuracy * (1 - accuracy)) / images)
     if value - accuracy > NORMAL * error:
         return None
-    scores = f"{name}, {accuracy:.1%} ({images:,} validation images)"
-    if value >= accuracy:
-        return f"The best network, {value:.1%}, is above {scores}, by no more than chance."
+    best, scores = _percent(value), f"{name}, {_percent(accuracy)} ({images:,} validation images)"
+    if value > accuracy:
+        return f"The best network, {best}, is above {scores}, by no more than chance."
+    relation = "below" if value < accuracy else "level with"
     return (
-        f"The best network, {value:.1%}, is below {scores}: this search has found nothing yet. Give it more epochs, a "
+        f"The best network, {best}, is {relation} {scores}: this search has found nothing yet. Give it more epochs, a "
         "larger budget or more images."
     )
+
+
+def _percent(share: float, digits: int = 1) -> str:
+    return f"{100 * share:.{digits}f} %"

@@ -31,17 +31,20 @@ def said(value: float, floor=FLOOR, **more) -> list[str]:
 
 def test_a_best_below_the_floor_comes_first() -> None:
     (sentence,) = said(0.624)
-    assert sentence.startswith("The best network, 62.4%, is below a random forest on the pixels, 74.5% (200 validation")
+    assert sentence.startswith(
+        "The best network, 62.4 %, is below a random forest on the pixels, 74.5 % (200 validation"
+    )
     assert "more epochs" in sentence
 
 
 def test_a_lead_within_chance_is_none() -> None:
     (sentence,) = said(0.78)
     assert sentence == (
-        "The best network, 78.0%, is above a random forest on the pixels, 74.5% (200 validation images), by no more "
+        "The best network, 78.0 %, is above a random forest on the pixels, 74.5 % (200 validation images), by no more "
         "than chance."
     )
     assert said(0.82) == []
+    assert "74.5 %, is level with a random forest" in said(0.745)[0]
     assert said(0.78, {**FLOOR, "images": 20_000}) == []
 
 
@@ -66,7 +69,7 @@ def test_a_curve_that_still_rises_at_its_end() -> None:
 
 def test_a_network_that_learns_by_heart() -> None:
     (sentence,) = said(0.85, epochs=curve({9: 0.85}, training=1.0))
-    assert sentence.startswith("It knows 100% of the training images and 85% of the others")
+    assert sentence.startswith("It knows 100 % of the training images and 85 % of the others")
     assert said(0.85, epochs=curve({9: 0.85}, training=0.99)) == []
 
 
