@@ -6,7 +6,17 @@ import pytest
 
 from archsearch.data.datasets import load_images
 from archsearch.experiment import Failure, Ledger, TrialState
-from archsearch.search.deciding.messages import EpochTrained, GoOn, ReportIn, Rest, RungReached, TrialFailed, Wait
+from archsearch.search.deciding import messages
+from archsearch.search.deciding.messages import (
+    EpochTrained,
+    GoOn,
+    Ready,
+    ReportIn,
+    Rest,
+    RungReached,
+    TrialFailed,
+    Wait,
+)
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.conductor import LOSSES, Conductor
 from archsearch.search.running.executor import RayFailed, last_line
@@ -92,6 +102,26 @@ def test_a_dead_lanes_trial_goes_to_the_next_one(tmp_path: Path) -> None:
         assert (again.number, again.attempt, again.architecture) == (1, 2, first.architecture)
         gone = worker.carry_on(GoOn(number=7), seconds=1000)  # a trial that this process never saw
         assert gone == [TrialFailed(number=7, failure=Failure("crashed", "the worker was started anew"))]
+
+
+def test_a_worker_that_dies_while_it_tests_the_winner_leaves_that_to_another(tmp_path: Path) -> None:
+    """The others rest by then: the search is not over for that."""
+    space, folder = tiny(tmp_path, "search.trials=1")
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
+        worker = TrialWorker(load_images(space.data), space.training, threads=1)
+        conductor = Conductor(search=search, workers_are_up=lambda: None)
+        order = conductor.follow("tester", worker.carry_on(ReportIn(), seconds=1000))
+        while not isinstance(order, messages.Test):
+            order = conductor.follow("tester", worker.carry_on(order, seconds=1000))
+        assert isinstance(conductor.follow("idle", [Ready()]), Rest)
+        assert not conductor.over()
+        conductor.lost("tester", preempted=False)
+        assert not conductor.over()
+        again = conductor.follow("another", [Ready()])
+        assert isinstance(again, messages.Test)
+        assert isinstance(conductor.follow("another", worker.carry_on(again, seconds=0)), Rest)
+        assert conductor.over() and len(ledger.events_of("tested")) == 1
 
 
 def test_workers_that_die_before_they_report_end_the_search(tmp_path: Path) -> None:

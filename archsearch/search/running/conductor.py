@@ -60,6 +60,8 @@ class Conductor:
             reason = f": {cause}" if cause else ""
             raise RayFailed(f"{LOSSES} workers in a row died before they reported anything{reason}")
         limit, instruction = self.search.space.search.epoch_limit, self.instructions.pop(lane, None)
+        # What it was at, the test of the winner among it, is left for another lane, though the others rest already.
+        self.rested = self.rested and isinstance(instruction, Wait | Rest | None)
         if preempted:
             failure = Failure("preempted", "its worker's node is gone")
         elif instruction is not None and time.monotonic() - self.since[lane] >= limit:
