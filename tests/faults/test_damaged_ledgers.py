@@ -22,6 +22,7 @@ from archsearch.experiment.schema import _TABLES
 from archsearch.experiment.shapes import check_event
 from archsearch.experiment.summary import summarise
 from archsearch.experiment.verifying import _Replay
+from archsearch.experiment.winner import winner_of
 from archsearch.export.selection import kept_weights, select
 from archsearch.reading.errors import InputError
 from archsearch.search.agreement import refuse_if_changed
@@ -87,12 +88,11 @@ def read_all(folder: ExperimentFolder, place: Path) -> None:
     _print_top(folder)
     with Ledger.read(folder.ledger) as ledger:
         space = load_space(folder.space_yaml)
-        best = ledger.best()
         for update in updates(ledger.events()):
             assert update.trial >= 0
         for trial in ledger.trials():
             files_of(trial), params_of(trial), costs(trial)
-        description_of(folder, ledger, best)
+        description_of(folder, ledger, winner_of(folder, ledger))
         top_of(ledger, space, 3)
         refuse_if_changed(folder, ledger, trials=space.search.trials, force=False)
         _board(folder, ledger)
@@ -361,14 +361,14 @@ def other_weights(folder: ExperimentFolder) -> int:
 
 
 def test_other_weights_than_the_ledgers_are_neither_tested_nor_exported_nor_registered(tmp_path: Path) -> None:
-    from archsearch.tracking.winner import winner_of
+    from archsearch.tracking.winner import registrable
 
     folder = new(tmp_path)
     assert in_a_child(lambda: drive(folder), crash="stopped-after:1") == -9  # all but the test is over
     with Ledger.read(folder.ledger) as ledger:
         assert ledger.best() is not None and not ledger.events_of("tested")
     number = other_weights(folder)
-    for read in (winner_of, lambda folder: kept_weights(select(folder, None))):
+    for read in (registrable, lambda folder: kept_weights(select(folder, None))):
         with pytest.raises(InputError, match="not the weights that the ledger names"):
             read(folder)
     drive(folder)
