@@ -27,7 +27,7 @@ from archsearch.space.loading import load_space, space_of
 from archsearch.space.overrides import apply
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.space.space import SearchSpace
-from archsearch.zoo.reference import LARGE, outline, reference
+from archsearch.zoo.reference import LARGE, outline, reference, within
 
 if TYPE_CHECKING:
     from archsearch.api.data import DataSource
@@ -72,8 +72,13 @@ def initial(
     many as can be trained in full within half of the time. Raises InputError where there are no classes of images."""
     from archsearch.training.devices import gpus
 
+    time = f"{time}s" if time and time.isdigit() else time
     _option("time", parse_duration, time or TIME)
-    survey = survey_folder(DataSettings(name="folder", root=str(root)), tell)
+    try:
+        survey = survey_folder(DataSettings(name="folder", root=str(root)), tell)
+    except InputError as error:  # there is no file whose data.root could be set
+        hint = "name another folder of images"
+        raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from None
     if len(survey.broken) == survey.headers:
         raise refuse("no image that can be read", hint="check the files' format", file=str(root))
     subject = _subject(survey, image_side(survey, on_gpu=bool(gpus())))
@@ -100,6 +105,7 @@ def space_of_data(
         if "root" not in settings:
             raise refuse("a folder without its root", allowed="{'name': 'folder', 'root': DIR}", file="data")
         return initial(Path(settings["root"]).expanduser(), time=time, **counts, tell=tell).text
+    time = f"{time}s" if time and time.isdigit() else time
     _option("time", parse_duration, time or TIME)
     facts = source.facts or known_facts(validate(DataSettings, Document(data=plain(settings), file="data")))
     assert facts.images is not None
@@ -199,15 +205,6 @@ def affordable_flops(facts: ImageFacts, classes: int, seconds: float, *, tell: P
             break
         affordable = bound
     return affordable
-
-
-def within(image: tuple[int, int, int], classes: int, *, flops: int, params: int | None = None) -> Architecture | None:
-    """The reference network of at most so many FLOPs and parameters."""
-
-    def admits(_: Architecture, counted: Cost) -> bool:
-        return counted.flops <= flops and (params is None or counted.params <= params)
-
-    return reference(image, classes, admits)
 
 
 def _timings(facts: ImageFacts, classes: int) -> Timings:

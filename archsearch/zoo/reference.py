@@ -42,6 +42,15 @@ def reference(
     return max(admitted, key=lambda pair: (pair[1].flops, -pair[1].params), default=(None, None))[0]
 
 
+def within(image: tuple[int, int, int], classes: int, *, flops: int, params: int | None = None) -> Architecture | None:
+    """The reference network of at most so many FLOPs and parameters."""
+
+    def admits(_: Architecture, counted: Cost) -> bool:
+        return counted.flops <= flops and (params is None or counted.params <= params)
+
+    return reference(image, classes, admits)
+
+
 def _networks(image: tuple[int, int, int], classes: int) -> Iterator[Architecture]:
     plan = outline(min(image[1:]))
     for width in WIDTHS:

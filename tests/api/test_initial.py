@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.api.initial import FINAL_SHARE, affordable_flops, initial, space_for, within
+from archsearch.api.initial import FINAL_SHARE, affordable_flops, initial, space_for
 from archsearch.architecture.cost import cost
 from archsearch.cli import main
 from archsearch.reading.errors import InputError
 from archsearch.space.choices import RandomChoices
 from archsearch.space.fitting import ImageFacts
 from archsearch.space.loading import load_space
+from archsearch.zoo.reference import within
 from tests.data.test_surveying import picture
 
 
@@ -103,3 +104,12 @@ def test_check_looks_at_the_images_of_a_folder(shapes: Path, capsys, monkeypatch
     assert main(["check", "my-shapes.yaml", "--samples", "200", "--no-probe"]) == 0
     page = capsys.readouterr().out
     assert "90 of 3 classes, 30 to 30 a class" in page and "4.png" in page
+
+
+def test_hints_of_init_are_what_init_accepts(tmp_path: Path, capsys) -> None:
+    assert main(["init", str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err.endswith("hint: name another folder of images\n")
+
+
+def test_a_time_in_whole_seconds(shapes: Path) -> None:
+    assert initial(shapes, time="90", flops=3_000_000, tell=silent).space.search.wall_time == 90
