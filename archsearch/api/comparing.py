@@ -57,7 +57,7 @@ def _trained(sample: SearchSpace, audience: Audience, go_on: str) -> ExperimentF
     from archsearch.space.fitting import fitted
 
     images = load_images(sample.data, progress=audience.tell)  # before there is a folder: it may not be there
-    sample = fitted(sample, describe(images))
+    sample = fitted(sample, describe(images, sample.training))
     folder = experiment_of(sample)
     if summarise(folder)["state"] == "finished":
         audience.tell(f"{folder.name} was drawn and trained before: {folder.path}")

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from archsearch.data.images import ImageSet
     from archsearch.network.build import Network
-    from archsearch.space.settings import TrainingSettings
     from archsearch.training.freezing import Freeze
     from archsearch.training.run import TrainingRun
 
@@ -137,11 +136,12 @@ def train_shown(
     result.json holds. Raises as `archsearch.training.fit.train_architecture`."""
     from archsearch.api.showing.bars import epochs_shown
     from archsearch.data.datasets import load_images
+    from archsearch.data.describing import describe
+    from archsearch.space.fitting import suited
     from archsearch.training.fit import train_architecture
 
     images = load_images(settings.data, progress=audience.tell)
-    if run.settings.recipe == "auto":
-        run = replace(run, settings=_suited(run.settings, images, audience))
+    run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
     network = _adapted(network, images, audience)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
     if audience.progress is False:
@@ -154,21 +154,6 @@ def train_shown(
     except KeyboardInterrupt:
         audience.tell("archsearch: the same command goes on from the last checkpoint")
         raise
-
-
-def _suited(settings: TrainingSettings, images: ImageSet, audience: Audience) -> TrainingSettings:
-    """The settings with what the images decide. The core has no classifier to say whether mirrored images are of their
-    class: there they are not mirrored."""
-    from archsearch.data.describing import describe
-    from archsearch.space.fitting import ImageFacts, suited
-
-    try:
-        facts = describe(images)
-    except ModuleNotFoundError as error:
-        facts = ImageFacts(train=len(images.train), shape=images.shape, mirrored=0.0)
-        if "flip" not in settings.model_fields_set:
-            audience.tell(f"note: without {error.name} images are not mirrored; --set training.flip=true does so")
-    return suited(settings, facts)
 
 
 def folder_for(network: Architecture, settings: TrainSettings, output: Path | None) -> Path:

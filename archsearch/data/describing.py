@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from archsearch.data.images import ImageSet, Split
 from archsearch.space.fitting import ImageFacts
+from archsearch.space.settings import TrainingSettings
 
 LOOKED_AT = 2_000  # training images, at most
 AT_ONCE = 256
@@ -14,9 +15,13 @@ SIDE = 12  # pixels to which they are averaged
 TRAINED = 2 / 3  # of them the classifier learns from
 
 
-def describe(images: ImageSet) -> ImageFacts:
-    """The facts of a data set's training images, within about a second; images on disk are read for it."""
-    return ImageFacts(train=len(images.train), shape=images.shape, mirrored=mirrored_share(images.train))
+def describe(images: ImageSet, training: TrainingSettings) -> ImageFacts:
+    """The facts of a data set's training images that these settings leave to them. Whether mirrored ones are of their
+    class takes about a second, and reads images on disk: it is measured where the recipe is auto and says nothing of
+    flips, else taken to be so."""
+    measured = training.recipe == "auto" and "flip" not in training.model_fields_set
+    share = mirrored_share(images.train) if measured else 1.0
+    return ImageFacts(train=len(images.train), shape=images.shape, mirrored=share)
 
 
 def mirrored_share(split: Split, *, seed: int = 0) -> float:

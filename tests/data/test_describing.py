@@ -6,7 +6,7 @@ import pytest
 from archsearch.data.datasets import load_images
 from archsearch.data.describing import describe, mirrored_share
 from archsearch.data.images import Split
-from archsearch.space.settings import DataSettings
+from archsearch.space.settings import DataSettings, TrainingSettings
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +19,16 @@ def split(images, labels) -> Split:
 
 
 def test_mirrored_digits_are_recognised_less(digits) -> None:
-    facts = describe(digits)
+    facts = describe(digits, TrainingSettings())
     assert (facts.train, facts.shape) == (1222, (1, 8, 8))
     assert 0.15 < facts.mirrored < 0.5
+
+
+@pytest.mark.parametrize("settings", [{"recipe": "fast"}, {"recipe": "none"}, {"flip": False}])
+def test_what_no_setting_is_left_to_is_not_measured(digits, monkeypatch, settings) -> None:
+    monkeypatch.delattr("archsearch.data.describing.mirrored_share")
+    facts = describe(digits, TrainingSettings.model_validate(settings))
+    assert (facts.train, facts.mirrored) == (1222, 1.0)
 
 
 def test_of_images_that_come_in_both_hands_nothing_is_lost(digits) -> None:
