@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -66,15 +67,15 @@ def attempted(paths: Sequence[Path], size: int) -> tuple[npt.NDArray[np.uint8], 
     def decode(index: int) -> None:
         images[index] = pixels(paths[index], size).transpose(2, 0, 1)
 
-    return images, _problems(decode, len(paths))
+    return images, problems_of(decode, len(paths))
 
 
 def unreadable(paths: Sequence[Path], size: int) -> dict[int, Problem]:
     """What is wrong with the files that cannot be read as images, by index; all are decoded, none is kept."""
-    return _problems(lambda index: opened(paths[index], size), len(paths))
+    return problems_of(lambda index: opened(paths[index], size), len(paths))
 
 
-def _problems(decode: Callable[[int], object], count: int) -> dict[int, Problem]:
+def problems_of(decode: Callable[[int], object], count: int) -> dict[int, Problem]:
     """The problems of those indices below `count` for which `decode` raises InputError. By threads: Pillow decodes
     without Python's lock."""
 
@@ -130,13 +131,29 @@ def opened(path: Path, side: int) -> PILImage:
     Raises InputError for a file that cannot be read, and for samples whose white no file or type names."""
     from PIL import Image
 
+    with _opening(path) as image:
+        image.draft("RGB", (side, side))  # a JPEG decodes at 1/2, 1/4 or 1/8
+        image.load()
+        turn = _TURNS.get(_orientation(image))
+        rgb = (image if image.mode not in WIDE else _grey(image)).convert("RGB")
+        return rgb if turn is None else rgb.transpose(Image.Transpose[turn])
+
+
+def header(path: Path) -> tuple[tuple[int, int], str]:
+    """((width, height), Pillow's mode) of an image, of which no more than its header is read. Raises InputError for a
+    file that cannot be read."""
+    with _opening(path) as image:
+        return image.size, image.mode
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[PILImage]:
+    """The file as an image of the formats that are read; what goes wrong with it in the block is an InputError."""
+    from PIL import Image
+
     try:
         with open_regular(path) as file, Image.open(file, formats=_formats()) as image:
-            image.draft("RGB", (side, side))  # a JPEG decodes at 1/2, 1/4 or 1/8
-            image.load()
-            turn = _TURNS.get(_orientation(image))
-            rgb = (image if image.mode not in WIDE else _grey(image)).convert("RGB")
-            return rgb if turn is None else rgb.transpose(Image.Transpose[turn])
+            yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise refuse(
             f"an image that cannot be read ({error})",

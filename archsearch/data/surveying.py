@@ -8,16 +8,15 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from archsearch.data.decoding import header, problems_of
 from archsearch.data.folder import Files, files_of
 from archsearch.data.images import Progress
-from archsearch.experiment.machine import cores
 from archsearch.reading.errors import Problem
 from archsearch.space.settings import DataSettings
 
@@ -75,9 +74,9 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
     paths = [path for files in splits.values() for path in files.paths]
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(len(paths), HEADERS)).round().astype(int)]
     tell(f"reading the headers of {len(chosen):,} images in {root}")
-    with ThreadPoolExecutor(cores()) as pool:
-        headers = list(pool.map(_header, chosen))
-    read = [header for header in headers if not isinstance(header, Problem)]
+    headers: dict[int, tuple[tuple[int, int], str]] = {}
+    broken = problems_of(lambda index: headers.__setitem__(index, header(chosen[index])), len(chosen))
+    read = list(headers.values())
     shorter = sorted(min(size) for size, _ in read) or [0]
     ratios = sorted(max(size) / min(size) for size, _ in read) or [1.0]
     copies, across = _copies(splits)
@@ -89,21 +88,10 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
         sides=(shorter[0], shorter[len(shorter) // 2], shorter[-1]),
         ratio=ratios[len(ratios) // 2],
         grey=sum(mode.startswith(("1", "L", "I", "F")) for _, mode in read) / max(1, len(read)),
-        broken=tuple(header for header in headers if isinstance(header, Problem)),
+        broken=tuple(broken.values()),
         copies=copies,
         across=across,
     )
-
-
-def _header(path: Path) -> tuple[tuple[int, int], str] | Problem:
-    """((width, height), Pillow's mode), or what is wrong with the file."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            return image.size, image.mode
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Problem(message=f"an image that cannot be read ({error})", file=str(path))
 
 
 def _copies(splits: dict[str, Files]) -> tuple[int, int]:
