@@ -43,7 +43,7 @@ def remarks(
     if before is not None and best.value is not None and best.value - before >= RISING:
         gain = 100 * (best.value - before)
         sentences.append(
-            f"From {below[-1]} to {best.epochs} epochs it gained {gain:.1f} points: still more epochs would gain more "
+            f"From {below[-1]} to {best.epochs} epochs it gained {gain:.1f} points: still more epochs may gain more "
             "(training.epochs)."
         )
     last = curve.get(best.epochs, {})
