@@ -72,8 +72,7 @@ def initial(
     many as can be trained in full within half of the time. Raises InputError where there are no classes of images."""
     from archsearch.training.devices import gpus
 
-    time = f"{time}s" if time and time.isdigit() else time
-    _option("time", parse_duration, time or TIME)
+    time = _time_of(time) or TIME
     try:
         survey = survey_folder(DataSettings(name="folder", root=str(root)), tell)
     except InputError as error:  # there is no file whose data.root could be set
@@ -82,7 +81,7 @@ def initial(
     if len(survey.broken) == survey.headers:
         raise refuse("no image that can be read", hint="check the files' format", file=str(root))
     subject = _subject(survey, image_side(survey, on_gpu=bool(gpus())))
-    text = _designed(subject, time or TIME, flops, params, tell)
+    text = _designed(subject, time, flops, params, tell)
     return Initial(text=text, space=space_of(read(text)), survey=survey)
 
 
@@ -95,7 +94,7 @@ def space_of_data(
     tell: Progress,
 ) -> str:
     """The text of a space for what Python gives for data. Raises InputError as `initial`."""
-    counts = {"flops": count_of("flops", flops), "params": count_of("params", params)}
+    counts = counts_of(flops, params)
     settings = {key.removeprefix("data."): value for key, value in source.overrides.items()}
     if not settings:
         raise refuse(
@@ -105,8 +104,7 @@ def space_of_data(
         if "root" not in settings:
             raise refuse("a folder without its root", allowed="{'name': 'folder', 'root': DIR}", file="data")
         return initial(Path(settings["root"]).expanduser(), time=time, **counts, tell=tell).text
-    time = f"{time}s" if time and time.isdigit() else time
-    _option("time", parse_duration, time or TIME)
+    time = _time_of(time) or TIME
     facts = source.facts or known_facts(validate(DataSettings, Document(data=plain(settings), file="data")))
     assert facts.images is not None
     name, train = str(settings["name"]), split_sizes(DataSettings(), facts.images)[0]
@@ -119,7 +117,7 @@ def space_of_data(
         name=name.replace("_", "-"),
         comments=(comment,),
     )
-    return _designed(subject, time or TIME, **counts, tell=tell)
+    return _designed(subject, time, **counts, tell=tell)
 
 
 def _designed(subject: Subject, time: str, flops: int | None, params: int | None, tell: Progress) -> str:
@@ -151,8 +149,7 @@ def space_for(
     """The space that is meant: a search-space file's, or one that fits a folder of images. `time`, `flops` and `params`
     are what a person may want to say of either (10m, 20M, 60k); `overrides` come after. Raises InputError."""
     if source.is_dir():
-        counts = {"flops": count_of("flops", flops), "params": count_of("params", params)}
-        made = initial(source, time=time, **counts, tell=tell)
+        made = initial(source, time=time, **counts_of(flops, params), tell=tell)
         return space_of(apply(read(made.text), overrides))
     limits = [f"{key}={json.dumps(value)}" for key, value in limits_of(time, flops, params).items()]
     return load_space(source, [*limits, *overrides])
@@ -161,14 +158,23 @@ def space_for(
 def limits_of(time: str | None, flops: int | str | None, params: int | str | None) -> dict[str, Any]:
     """Overrides of a file, by dotted keys, that `time`, `flops` and `params` stand for. Raises InputError for what is
     no count."""
-    counts = {"flops": count_of("flops", flops), "params": count_of("params", params)}
-    bounds = {f"budget.{name}": {"max": count} for name, count in counts.items() if count is not None}
-    return {**({"search.wall_time": time} if time else {}), **bounds}
+    counts = counts_of(flops, params).items()
+    bounds = {f"budget.{name}": {"max": count} for name, count in counts if count is not None}
+    return {**({"search.wall_time": _time_of(time)} if time else {}), **bounds}
 
 
-def count_of(name: str, given: int | str | None) -> int | None:
-    """The number that `name` (flops, params) was given, such as 20M. Raises InputError for what is no count."""
-    return None if given is None else _option(name, parse_count, str(given))
+def counts_of(flops: int | str | None, params: int | str | None) -> dict[str, int | None]:
+    """Both by their names, as numbers where they were given as 20M. Raises InputError for what is no count."""
+    given = {"flops": flops, "params": params}
+    return {name: None if text is None else _option(name, parse_count, str(text)) for name, text in given.items()}
+
+
+def _time_of(given: str | None) -> str | None:
+    """A time such as 10m, or whole seconds, as a file has it. Raises InputError for what is none."""
+    time = f"{given}s" if given and given.isdigit() else given
+    if time:
+        _option("time", parse_duration, time)
+    return time
 
 
 def _option(name: str, parse: Callable[[str], Number], text: str) -> Number:
@@ -230,10 +236,6 @@ def _smallest(image: tuple[int, int, int], classes: int) -> list[Architecture]:
     return [network for _, network in sorted(least, key=lambda pair: pair[0])[:2]]
 
 
-def _name(root: Path) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", root.absolute().name).strip("-")[:60] or "images"
-
-
 def _subject(survey: FolderSurvey, side: int) -> Subject:
     counts = [sum(split) for split in zip(*survey.images.values(), strict=True)]
     small, middle, large = survey.sides
@@ -257,7 +259,7 @@ def _subject(survey: FolderSurvey, side: int) -> Subject:
         classes=len(survey.classes),
         train=survey.train,
         data=f"{{name: folder, root: {json.dumps(str(survey.root), ensure_ascii=False)}, size: {side}{broken}}}",
-        name=_name(survey.root),
+        name=re.sub(r"[^A-Za-z0-9_-]+", "-", survey.root.absolute().name).strip("-")[:60] or "images",
         comments=tuple(comments),
     )
 

@@ -94,7 +94,6 @@ def init(
 
     `time`, `flops` and `params` are those of `archsearch.search`. Raises InputError.
     """
-    from archsearch.api.initial import count_of, initial
+    from archsearch.api.initial import counts_of, initial
 
-    counts = {"flops": count_of("flops", flops), "params": count_of("params", params)}
-    return initial(Path(folder), time=time, **counts, tell=Audience().tell).text
+    return initial(Path(folder), time=time, **counts_of(flops, params), tell=Audience().tell).text

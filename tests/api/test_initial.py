@@ -74,6 +74,7 @@ def test_a_folder_or_a_file_with_what_a_person_says(shapes: Path, tmp_path: Path
     own = space_for(file, time="2m", flops="900k", params="9k", tell=silent)
     assert own.search.wall_time == 120
     assert own.budget.to_data() == {"flops": {"max": "900k"}, "params": {"max": "9k"}}
+    assert space_for(file, time="90", tell=silent).search.wall_time == 90  # whole seconds, as for a folder
     with pytest.raises(InputError, match=r"--flops: the count 'many'"):
         space_for(file, flops="many", tell=silent)
 

@@ -27,10 +27,10 @@ def init(
 
     `archsearch run DIR` does the same and searches at once.
     """
-    from archsearch.api.initial import count_of, initial
+    from archsearch.api.initial import counts_of, initial
     from archsearch.experiment import write_atomically
 
-    first = initial(folder, time=time, flops=count_of("flops", flops), params=count_of("params", params), tell=tell)
+    first = initial(folder, time=time, **counts_of(flops, params), tell=tell)
     file = output or Path(f"{first.space.name}.yaml")
     if file.exists():
         raise refuse(f"{file} is there already", hint="another -o FILE", file="--output")
