@@ -16,8 +16,8 @@ from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import limited, train_and_validation, without_test
 from archsearch.data.streaming import MEASURED, FilesOnDisk, StreamedImages, StreamedSplit
 from archsearch.experiment.machine import free_memory
-from archsearch.reading.errors import InputError, Problem, refuse
-from archsearch.space.folders import Layout, class_name, is_hidden, layout, subfolders
+from archsearch.reading.errors import Problem, refuse
+from archsearch.space.folders import Layout, class_name, is_hidden, layout, refused, subfolders
 from archsearch.space.settings import DataSettings
 
 TEST_SHARE = 0.15
@@ -69,13 +69,13 @@ def files_of(settings: DataSettings, tell: Progress) -> tuple[Path, tuple[str, .
     no images, and for classes that differ."""
     root = Path(settings.root)
     if not root.is_dir():
-        raise _refused(root, "no such folder")
+        raise refused(root, "no such folder")
     plan = layout(root)
     for note in plan.notes:
         tell(note)
     classes = plan.classes
     if len(classes) < 2:
-        raise _refused(plan.train, f"{len(classes)} sub-folders")
+        raise refused(plan.train, f"{len(classes)} sub-folders")
     splits = _splits(plan, settings, tell)
     return root, classes, splits
 
@@ -143,7 +143,7 @@ def _readable(files: Files, unread: dict[int, Problem], root: Path, name: str) -
     lost = np.setdiff1d(files.labels, files.labels[readable])
     if not len(readable) or (name == "train" and len(lost)):
         where = files.paths[int(np.flatnonzero(files.labels == lost[0])[0])].parent
-        raise _refused(where if name == "train" else root, f"no {name} image that can be read")
+        raise refused(where if name == "train" else root, f"no {name} image that can be read")
     return readable
 
 
@@ -181,7 +181,7 @@ def _listed(top: Path, classes: tuple[str, ...], passed_over: Counter[str], *, e
     folders: dict[str, list[Path]] = {name: [] for name in classes}
     for folder in subfolders(top):
         if class_name(folder) not in folders:
-            raise _refused(top, f"the class {folder!r}, which has no training images")
+            raise refused(top, f"the class {folder!r}, which has no training images")
         folders[class_name(folder)] += _images(top / folder, passed_over)
     for path in top.iterdir():
         if path.suffix.lower() in suffixes() and path.name[0] != "." and path.is_file():
@@ -189,7 +189,7 @@ def _listed(top: Path, classes: tuple[str, ...], passed_over: Counter[str], *, e
     paths = tuple(path for files in folders.values() for path in sorted(files))
     absent = [name for name, files in folders.items() if not files]
     if not paths or (every and absent):
-        raise _refused(top / absent[0] if paths else top, "no images")
+        raise refused(top / absent[0] if paths else top, "no images")
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in folders.values()])
     return Files(paths=paths, labels=labels.astype(np.int64))
 
@@ -206,13 +206,3 @@ def _images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
                 yield path
             else:
                 passed_over[path.suffix.lower() or name] += 1
-
-
-def _refused(folder: Path, problem: str) -> InputError:
-    return refuse(
-        f"data.root: {problem}",
-        allowed="a folder with one sub-folder of images a class, two classes at least, or with such "
-        "folders named train, val and test",
-        hint="name another folder: --set data.root=DIR",
-        file=str(folder),
-    )

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
-from archsearch.space.folders import layout
+from archsearch.space.folders import layout, refused
 from archsearch.space.settings import DataSettings
 
 ARRAYS = "arrays.json"
+ELSEWHERE = "name another folder: --set data.root=DIR, or --root DIR for an experiment that is there already"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,13 +68,13 @@ def class_folders(root: str | Path) -> tuple[str, ...]:
     folder = Path(root)
     try:
         if not folder.is_dir():
-            raise _refusal(folder, "no such folder")
+            raise refused(folder, "no such folder", hint=ELSEWHERE)
         plan = layout(folder)
     except OSError as error:
-        raise _refusal(folder, f"it cannot be read: {error.strerror or error}") from None
+        raise refused(folder, f"it cannot be read: {error.strerror or error}", hint=ELSEWHERE) from None
     top, names = plan.train, plan.classes
     if len(names) < 2:
-        raise _refusal(top, "no sub-folder" if not names else "a single sub-folder")
+        raise refused(top, "no sub-folder" if not names else "a single sub-folder", hint=ELSEWHERE)
     return names
 
 
@@ -100,12 +101,3 @@ def described(root: Path) -> dict[str, Any]:
             file=str(file),
         ) from None
     return dict(document)
-
-
-def _refusal(folder: Path, reason: str) -> InputError:
-    return refuse(
-        f"data.root: {reason}",
-        allowed="a folder with one sub-folder of images a class, two classes at least, or with these in train/",
-        hint="name another folder: --set data.root=DIR, or --root DIR for an experiment that is there already",
-        file=str(folder),
-    )

@@ -14,6 +14,7 @@ SPLITS = {
     "validation": ("val", "validation", "valid", "validate", "dev"),
     "test": ("test", "testing", "tst", "eval", "evaluation", "holdout"),
 }
+RENAME = "rename the folder, or name another: --set data.root=DIR"
 _KINDS = {word: kind for kind, names in SPLITS.items() for word in names}
 _FILLERS = frozenset({"set", "data", "dataset", "images", "image", "imgs", "img", "split", "samples", "folder"})
 _THUMBNAILS = frozenset({
@@ -47,7 +48,7 @@ def layout(root: Path) -> Layout:
         train = None  # a class that is called train_station
     if train is None:
         if children and all(map(_exactly, children)) and any(splits.values()):
-            raise _refused(root, f"the splits {', '.join(children)}, and none for training")
+            raise refused(root, f"the splits {', '.join(children)}, and none for training", hint=RENAME)
         return Layout(train=root, validation=None, test=None, classes=_classes(root), notes=())
     roles = {"train": train} | {kind: splits[kind][0] for kind in ("validation", "test") if splits[kind]}
     notes = []
@@ -124,14 +125,16 @@ def _classes(folder: Path) -> tuple[str, ...]:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise _refused(folder, f"a class whose name is no UTF-8, {name!a}") from None
+            raise refused(folder, f"a class whose name is no UTF-8, {name!a}", hint=RENAME) from None
     return tuple(names)
 
 
-def _refused(folder: Path, problem: str) -> InputError:
+def refused(folder: Path, problem: str, *, hint: str = "name another folder: --set data.root=DIR") -> InputError:
+    """The refusal of a folder of images, or of one in it, with how one is laid out."""
     return refuse(
         f"data.root: {problem}",
-        allowed="a folder with one sub-folder of images a class, or with such folders named train, val and test",
-        hint="rename the folder, or name another: --set data.root=DIR",
+        allowed="a folder with one sub-folder of images a class, two classes at least, or with such folders named "
+        "train, val and test",
+        hint=hint,
         file=str(folder),
     )
