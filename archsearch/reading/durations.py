@@ -1,4 +1,4 @@
-"""Spans of time as people write them: 30m, 1h30m, 90s."""
+"""Spans of time as files and options have them (30m, 1h30m, 90s), and as people read them (5 min, 1 h 20 min)."""
 
 from __future__ import annotations
 
@@ -37,3 +37,16 @@ def format_duration(seconds: float) -> str:
             text += f"{remaining // size}{unit}"
             remaining %= size
     return text or "0s"
+
+
+def spell_duration(seconds: float) -> str:
+    """Seconds for a person to read, rounded: 27 s, 5 min, 1 h 20 min, 3 days 4 h. Seconds below two minutes, minutes
+    below two days."""
+    if (whole := round(seconds)) < 120:
+        return f"{whole} s"
+    if (minutes := round(seconds / 60)) < 60:
+        return f"{minutes} min"
+    large, small, units = (*divmod(minutes, 60), ("h", "min"))
+    if large >= 48:
+        large, small, units = (*divmod(round(seconds / 3600), 24), ("days", "h"))
+    return f"{large} {units[0]}" + (f" {small} {units[1]}" if small else "")

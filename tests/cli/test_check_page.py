@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.cli import main
-from archsearch.cli.showing.page import _figure, _foretold, _long, _seconds
+from archsearch.cli.showing.page import _figure, _foretold, _hours, _seconds
 from archsearch.space.loading import load_space
 
 SPACE = """\
@@ -100,7 +100,7 @@ def test_the_page_says_what_ends_a_search_in_epochs(tmp_path: Path, capsys) -> N
 
 
 def test_the_page_says_how_a_search_ends(tmp_path: Path) -> None:
-    rungs = "6.0 hours if none is stopped early"
+    rungs = "6 h if none is stopped early"
     ends = "the wall time ends it"
     assert rungs in foretold(tmp_path) and ends not in foretold(tmp_path)
     assert "if none is stopped early" not in foretold(tmp_path, trial_epochs=360.0)
@@ -110,9 +110,9 @@ def test_the_page_says_how_a_search_ends(tmp_path: Path) -> None:
 
 def test_the_page_speaks_of_gpus_threads_and_a_busy_machine_where_there_are_any(tmp_path: Path) -> None:
     alone = foretold(tmp_path)
-    assert "GPU hours" not in alone and "share memory" not in alone and "is busy" not in alone and "1 thread," in alone
+    assert "GPU time" not in alone and "share memory" not in alone and "is busy" not in alone and "1 thread," in alone
     crowded = foretold(tmp_path, {"busy": True, "threads": 2}, at_once=2, gpu_hours=0.5, gpu_hours_at_most=1.0)
-    assert "; 0.5 GPU hours" in crowded and "1 GPU hours if none" in crowded
+    assert "; 30 min of GPU time" in crowded and "1 h of GPU time if none" in crowded
     assert "share memory" in crowded and "is busy" in crowded and "2 threads," in crowded
 
 
@@ -121,8 +121,8 @@ def test_the_page_speaks_of_gpus_threads_and_a_busy_machine_where_there_are_any(
     [
         (_figure, 3.14159, "3.1"), (_figure, 99.4, "99"), (_figure, 100.0, "100"), (_figure, 12345.0, "12,345"),
         (_seconds, 0.01234, "0.0123 s"), (_seconds, 1234.0, "1,234 s"),
-        (_long, 0.01, "36 s"), (_long, 1 / 30, "2 min"), (_long, 1.99, "119 min"), (_long, 2.0, "2.0 hours"),
-        (_long, 99.9, "99.9 hours"), (_long, 100.0, "100 hours"),
+        (_hours, 0.01, "36 s"), (_hours, 1 / 30, "2 min"), (_hours, 1.99, "1 h 59 min"), (_hours, 2.0, "2 h"),
+        (_hours, 99.9, "4 days 4 h"), (_hours, 100.0, "4 days 4 h"),
     ],
 )  # fmt: skip
 def test_figures_seconds_and_hours_are_written_by_their_size(write, value: float, text: str) -> None:

@@ -128,7 +128,7 @@ def test_what_is_left_is_told_from_this_sessions_pace(board: Board) -> None:
 
 def test_with_a_wall_time_that_is_what_is_left_unless_the_trials_end_before() -> None:
     board = Board(name="digits", planned=10, epochs=9, clock=Clock(), wall_time=60)
-    assert (board.remaining, board.share, board.progress) == (60, 0.0, "0 trials in 0:00 of 1:00")
+    assert (board.remaining, board.share, board.progress) == (60, 0.0, "0 trials in 0 s of 60 s")
     for number in range(1, 6):
         board.trial(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": 0.5})
         board.clock.now += 2

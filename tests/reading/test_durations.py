@@ -2,7 +2,7 @@
 
 import pytest
 
-from archsearch.reading.durations import format_duration, parse_duration
+from archsearch.reading.durations import format_duration, parse_duration, spell_duration
 from archsearch.reading.errors import InputError
 
 
@@ -52,3 +52,15 @@ def test_common_slips_get_a_hint(value: object, hint: str) -> None:
 @pytest.mark.parametrize("seconds", [1, 59, 60, 61, 3600, 5400, 86_399, 86_400, 93_784])
 def test_what_is_written_is_read_back(seconds: int) -> None:
     assert parse_duration(format_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"), (0.4, "0 s"), (27.36, "27 s"), (119.4, "119 s"), (119.6, "2 min"), (300, "5 min"),
+        (59.4 * 60, "59 min"), (59.6 * 60, "1 h"), (80 * 60, "1 h 20 min"), (7200, "2 h"), (119.6 * 60, "2 h"),
+        (47.9 * 3600, "47 h 54 min"), (48 * 3600, "2 days"), (76 * 3600, "3 days 4 h"), (1e9, "11574 days 2 h"),
+    ],
+)  # fmt: skip
+def test_a_person_reads_a_duration_as_people_say_it(seconds: float, text: str) -> None:
+    assert spell_duration(seconds) == text

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from archsearch.api.showing.printing import duration
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.reading.durations import spell_duration
 from archsearch.reading.escaping import in_one_line
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ class Board:
         if self.wall_time is None:
             return f"{self.settled} of {self.planned} trials"
         trials = "1 trial" if self.settled == 1 else f"{self.settled} trials"
-        return f"{trials} in {duration(self.elapsed)} of {duration(self.wall_time)}"
+        return f"{trials} in {spell_duration(self.elapsed)} of {spell_duration(self.wall_time)}"
 
     def _at_this_pace(self) -> float | None:
         settled, settled_now = self.settled, len(self._settled_now)

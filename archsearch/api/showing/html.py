@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from archsearch.api.showing.printing import duration, percent, short
+from archsearch.api.showing.printing import percent, short
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.summary import looked_at
+from archsearch.reading.durations import spell_duration
 
 TOP = 5
 CELL = "padding:.15em 1em .15em 0;text-align:left;background:none"
@@ -21,7 +22,7 @@ def experiment_card(summary: dict[str, Any], trials: Sequence[Trial]) -> str:
     states = ", ".join(f"{counts[state]} {state}" for state in ("finished", "stopped", "failed", "running", "paused"))
     lines = [
         f"<b>{escape(summary['experiment'])}</b>: {escape(summary['state'])}",
-        f"{counts['total']} of {counts['planned'] or '?'} trials ({states}), {duration(summary['seconds'])}",
+        f"{counts['total']} of {counts['planned'] or '?'} trials ({states}), {spell_duration(summary['seconds'])}",
     ]
     if summary["reason"]:
         lines.append(f"reason: {escape(summary['reason'])}")

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from archsearch.api.showing.board import Board, TrialEvent
 from archsearch.api.showing.notebook import SearchLine
-from archsearch.api.showing.printing import duration, is_notebook, paints, percent, short, tell_progress
+from archsearch.api.showing.printing import clock, is_notebook, paints, percent, short, tell_progress
 from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.records import spell
+from archsearch.reading.durations import spell_duration
 from archsearch.reading.escaping import in_one_line
 
 if TYPE_CHECKING:
@@ -143,11 +144,11 @@ def _head(board: Board) -> list[RenderableType]:
     from rich.table import Table
     from rich.text import Text
 
-    title = Text.assemble((board.name, "bold"), "  ", (board.activity, "cyan"), f"  {duration(board.elapsed)}")
+    title = Text.assemble((board.name, "bold"), "  ", (board.activity, "cyan"), f"  {clock(board.elapsed)}")
     if board.notice:
         title.append(f"  {board.notice}", style="yellow")
     elif (remaining := board.remaining) is not None:
-        title.append(f"  about {duration(remaining)} left", style="dim")
+        title.append(f"  about {spell_duration(remaining)} left", style="dim")
     progress = Table.grid(padding=(0, 1))
     bar = ProgressBar(total=1.0, completed=board.share, width=2 * BAR)
     progress.add_row(bar, Text(board.progress))
@@ -182,7 +183,8 @@ def _pace(board: Board) -> str:
     """Epochs a second, remaining worker or GPU hours, and how full the GPUs are, as far as they are known."""
     parts = [f"{board.pace:.3g} epochs a second"] if board.pace is not None else []
     if (hours := board.hours_left) is not None:
-        parts.append(f"about {hours:.2g} {'GPU hours' if board.gpus else 'hours of workers'} left")
+        of = "GPU time" if board.gpus else "worker time"
+        parts.append(f"about {spell_duration(3600 * hours)} of {of} left")
     if (shares := board.gpu_memory) is not None:
         percents = dict.fromkeys(f"{100 * share:.0f}" for share in shares)
         parts.append(f"{' to '.join(percents)} % of the GPU memory in use")
@@ -225,7 +227,7 @@ def _events(board: Board, events: list[TrialEvent]) -> RenderableType:
         trial = event.trial
         failed = trial.value is None and trial.reason is not None
         rows.add_row(
-            Text(f"{duration(time - event.time)} ago", style="dim"),
+            Text(f"{spell_duration(time - event.time)} ago", style="dim"),
             Text(trial.id, style="dim"),
             Text(event.change, style=STYLES.get(trial.state, "")),
             f"{trial.epochs} ep",

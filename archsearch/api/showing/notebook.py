@@ -9,8 +9,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.showing.board import Board
-from archsearch.api.showing.printing import duration, figures, percent, short
+from archsearch.api.showing.printing import clock, figures, percent, short
 from archsearch.experiment import Trial
+from archsearch.reading.durations import spell_duration
 
 if TYPE_CHECKING:
     from archsearch.training.loop import EpochMetrics
@@ -56,11 +57,11 @@ class SearchLine:
 
     def _draw(self, *, at_once: bool) -> None:
         board = self._board
-        parts = [board.name, board.notice or board.activity, duration(board.elapsed), board.progress]
+        parts = [board.name, board.notice or board.activity, clock(board.elapsed), board.progress]
         if board.best is not None:
             parts.append(f"best {board.best.id} {percent(board.best.value)}, {short(board.best.cost['flops'])} FLOPs")
         if (remaining := board.remaining) is not None:
-            parts.append(f"about {duration(remaining)} left")
+            parts.append(f"about {spell_duration(remaining)} left")
         self._line.draw(board.share, "; ".join(parts), at_once=at_once)
 
 

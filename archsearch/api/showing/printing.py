@@ -38,7 +38,7 @@ def tell(text: str) -> None:
 
 def tell_progress(seconds: float, text: str) -> None:
     """Prints a message for the person on stderr, after the time since the start."""
-    tell(f"{duration(seconds):>7}  {text}")
+    tell(f"{clock(seconds):>7}  {text}")
 
 
 def paints() -> bool:
@@ -93,8 +93,8 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f} %"
 
 
-def duration(seconds: float) -> str:
-    """Seconds as 0:42, 12:05 or 3:07:20."""
+def clock(seconds: float) -> str:
+    """A running clock that shows so many seconds: 0:42, 12:05 or 3:07:20. `spell_duration` is for a text."""
     total = int(seconds)
     hours, minutes = divmod(total // 60, 60)
     return f"{hours}:{minutes:02}:{total % 60:02}" if hours else f"{minutes}:{total % 60:02}"

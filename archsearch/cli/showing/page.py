@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.showing.printing import percent, short, table
+from archsearch.reading.durations import spell_duration
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
@@ -144,17 +145,18 @@ def _foretold(space: SearchSpace, document: dict[str, Any]) -> Iterator[str]:
     if forecast is None:
         yield _row("foretold", f"nothing: {document['not_foretold']}")
         return
-    hours = f"{_long(forecast['hours'])} of training, {forecast['trials']} trials, {forecast['at_once']} at once"
+    hours = f"{_hours(forecast['hours'])} of training, {forecast['trials']} trials, {forecast['at_once']} at once"
     if forecast["gpu_hours"] is not None:
-        hours += f"; {forecast['gpu_hours']:.2g} GPU hours"
+        hours += f"; {_hours(forecast['gpu_hours'])} of GPU time"
     yield _row("foretold", f"about {hours}")
     mean = f"{_seconds(forecast['epoch_seconds'])} (mean of {forecast['networks']} networks that fit)"
     yield _row("", f"{forecast['trial_epochs']:.0f} epochs of {mean}, if rungs order trials well")
     if forecast["wall_hours"] is not None and forecast["hours"] >= forecast["wall_hours"]:
         yield _row("", "the wall time ends it: fewer trials, then the best train on as long as it lasts")
     elif forecast["trial_epochs"] < forecast["trial_epochs_at_most"]:
-        at_most = "" if forecast["gpu_hours_at_most"] is None else f", {forecast['gpu_hours_at_most']:.2g} GPU hours"
-        yield _row("", f"{_long(forecast['hours_at_most'])}{at_most} if none is stopped early")
+        most, gpus = forecast["hours_at_most"], forecast["gpu_hours_at_most"]
+        at_most = "" if gpus is None else f", {_hours(gpus)} of GPU time"
+        yield _row("", f"{_hours(most)}{at_most} if none is stopped early")
     if forecast["at_once"] > 1:
         yield _row("", "trials at once share memory and caches: if they slow one another, it takes longer")
     if space.resources.gpus_per_trial and probe["device"] == "cpu":
@@ -173,7 +175,7 @@ def _elsewhere(document: dict[str, Any]) -> Iterator[str]:
     if forecast is None:
         return
     unit, paid = ("core", forecast["core_hours"]) if forecast["gpu_hours"] is None else ("GPU", forecast["gpu_hours"])
-    yield _row("cluster", f"{forecast['cluster']}, an estimate: {_between(forecast['hours'], _long)}, "
+    yield _row("cluster", f"{forecast['cluster']}, an estimate: {_between(forecast['hours'], _hours)}, "
                           f"{_between(paid, _figure)} {unit} hours, idle ones too")  # fmt: skip
     per_device = "" if forecast["lanes_per_device"] == 1 else f" ({forecast['lanes_per_device']:.3g} a {unit})"
     start = _between(forecast["start_up_seconds"], _seconds)
@@ -197,14 +199,12 @@ def _figure(value: float) -> str:
     return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
 
 
+def _hours(hours: float) -> str:
+    return spell_duration(3600 * hours)
+
+
 def _seconds(seconds: float) -> str:
     return f"{seconds:.3g} s" if seconds < 100 else f"{seconds:,.0f} s"
-
-
-def _long(hours: float) -> str:
-    if hours < 1 / 30:
-        return f"{3600 * hours:.0f} s"
-    return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:,.1f} hours" if hours < 100 else f"{hours:,.0f} hours"
 
 
 def _bars(bins: list[dict[str, int]]) -> Iterator[str]:

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.showing.printing import duration, percent, print_json, short
+from archsearch.api.showing.printing import percent, print_json, short
 from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
+from archsearch.reading.durations import spell_duration
 from archsearch.reading.errors import InputError
 
 CHOSEN = {
@@ -45,7 +46,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("trials", f"{trials['total']} of {trials['planned'] or '?'}: {counts}".replace("stopped", "stopped early")),
         *(("rung" if not number else "", _rung(rung)) for number, rung in enumerate(summary["rungs"])),
         *([("space", "used up: no further network within the budget")] if summary["used_up"] else []),
-        ("time", duration(summary["seconds"])),
+        ("time", spell_duration(summary["seconds"])),
     ]
     if best is None:
         reason = [("reason", summary["reason"])] if summary["reason"] else []

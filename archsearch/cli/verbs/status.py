@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from archsearch.api.showing.printing import duration, percent, print_json, short, table, tell
+from archsearch.api.showing.printing import percent, print_json, short, table, tell
 from archsearch.cli.options import Json, OptionalExperiment
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, find, list_experiments
 from archsearch.experiment.summary import summarise
+from archsearch.reading.durations import spell_duration
 from archsearch.reading.errors import InputError, refuse
 
 TOP = 10
@@ -69,7 +70,7 @@ def _line(summary: dict[str, Any]) -> tuple[str, ...]:
         percent(best.get("value")),
         short(best.get("params")),
         short(best.get("flops")),
-        duration(summary["seconds"]),
+        spell_duration(summary["seconds"]),
         summary["folder"],
     )
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.winner import FINISH_TESTED, FINISHED, hand_over, winner_of
-from archsearch.reading.durations import format_duration
+from archsearch.reading.durations import spell_duration
 from archsearch.search.confirming.confirm import new_seeds
 from archsearch.search.confirming.contenders import Contender, reference_network, top_of
 from archsearch.search.confirming.foretold import seconds_an_epoch
@@ -289,7 +289,7 @@ class _Phases:
         self._total = len(runs)
         self._observer.phase(
             f"finishing: {len(runs)} trainings of {self._plan.epochs} epochs, about "
-            f"{format_duration(max(1.0, self._plan.seconds))} (search.finish: none leaves it out)"
+            f"{spell_duration(max(1.0, self._plan.seconds))} (search.finish: none leaves it out)"
         )
 
     def epoch(self, run: Run, epoch: int, accuracy: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from archsearch.experiment import Epoch, Ledger
-from archsearch.reading.durations import format_duration
+from archsearch.reading.durations import spell_duration
 
 
 def seconds_an_epoch(epochs: Sequence[Epoch]) -> float:
@@ -29,6 +29,6 @@ def plan(
     parts = [
         f"{listed}, each with {seeds} new seed{'s' if seeds != 1 else ''}: {trainings} trainings of {epochs} epochs",
         *([f"before that random search of {random_epochs} epochs"] if random_epochs else []),
-        *([f"about {format_duration(max(1.0, seconds / at_once))} in all"] if seconds else []),
+        *([f"about {spell_duration(max(1.0, seconds / at_once))} in all"] if seconds else []),
     ]
     return "plan: " + "; ".join(parts)
