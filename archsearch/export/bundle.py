@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from archsearch.experiment import write_atomically
 from archsearch.experiment.files import sync_folder
 from archsearch.export import formats, parity
 from archsearch.export.card import card, preprocessing
+from archsearch.export.hub import FILES as HUB_FILES
 from archsearch.export.hub import write_hub
 from archsearch.export.origin import Origin, validation
 from archsearch.export.parity import Parity, ParityLost, Trial
@@ -32,15 +34,16 @@ MANIFEST, WEIGHTS, KIND = "manifest.json", "weights.safetensors", "archsearch bu
 NAMES: dict[formats.Format, str] = {"python": "model.py", "onnx": "model.onnx", "torch-export": "model.pt2"}
 RANDOM = 16  # images, where a network's data is not known
 FILES = {
-    "model.yaml": "the network; `archsearch train` and `archsearch profile` read it",
+    "model.yaml": "the architecture, for `archsearch train`, `profile` and `export`",
     "model.py": "plain PyTorch: `model.load('weights.safetensors')` is the network",
     WEIGHTS: "its weights",
     "model.onnx": "ONNX, `images` (batch, channels, height, width) -> `scores`",
     "model.pt2": "`torch.export.load('model.pt2').module()`",
-    "preprocessing.json": "labels, mean, deviation, size, layout, scaling",
-    "huggingface/": "for the Hugging Face hub: `Model.from_pretrained`, see hub.py in it",
+    "preprocessing.json": "labels, size, resizing, scaling, mean, standard deviation",
+    "huggingface/": "the same for the Hugging Face Hub: `Model.from_pretrained`, see hub.py there",
+    "manifest.json": "the SHA-256 of each file, and how far each format differs from the trained network",
 }
-TIMM = "the same network as timm's `create_model(name, **arguments)`, and its weights' names there"
+TIMM = "arguments of timm's `create_model` for the same network, and timm's names of its weights"
 Tell = Callable[[str], None]
 
 
@@ -106,9 +109,9 @@ def _fill(folder: Path, origin: Origin, trial: Trial, right: int | None, tell: T
         _write_json(folder / "timm.json", arguments)
         files["timm.json"] = TIMM
     latency = measure(architecture, device="cpu", threads=1, seconds=1.0)
-    page = card(origin, parities, latency, right=right, files=files)
-    (folder / "MODEL_CARD.md").write_text(page)
-    write_hub(folder, page, preprocessing(origin))
+    page = partial(card, origin, parities, latency, right=right)
+    (folder / "MODEL_CARD.md").write_text(page(files=files))
+    write_hub(folder, page(files=HUB_FILES), preprocessing(origin))
     written = sorted(path for path in folder.rglob("*") if path.is_file())
     document = {
         "kind": KIND,

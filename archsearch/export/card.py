@@ -20,12 +20,15 @@ HOW_READ = {
     "cifar10": "RGB, 32x32",
     "cifar100": "RGB, 32x32",
     "fashion_mnist": "grey, 28x28",
-    "folder": "RGB, turned as EXIF says, the shorter side resized, the centre cropped",
+    "folder": "RGB, rotated by its EXIF orientation, the shorter side resized, the centre cropped",
 }
+RESIZE = {"interpolation": "bilinear", "antialias": True, "library": "Pillow", "crop": "center"}
 
 
 def preprocessing(origin: Origin) -> dict[str, Any]:
-    """Labels by the score's number, and how an image becomes what the network reads; null where it is not known."""
+    """Labels in the order of the scores, and how an image becomes the network's input; null where it is not known.
+
+    `resize` is null for data sets whose images have one size, and says for a folder how `data.decoding` scales them."""
     channels, height, width = origin.architecture.input
     images, data = origin.images, origin.described
     labels = list(images.classes) if images is not None else data.get("classes")
@@ -36,6 +39,7 @@ def preprocessing(origin: Origin) -> dict[str, Any]:
         "layout": "NCHW",
         "dtype": "float32",
         "reading": HOW_READ.get(str(name)),
+        "resize": RESIZE | {"shorter_side": height} if name == "folder" else None,
         "scaling": "pixel / 255, then (x - mean) / std by channel",
         "mean": list(images.mean) if images is not None else data.get("mean"),
         "std": list(images.std) if images is not None else data.get("std"),

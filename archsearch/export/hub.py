@@ -1,4 +1,4 @@
-"""The folder for the Hugging Face hub: a class with PyTorchModelHubMixin, its weights and its config."""
+"""The folder for the Hugging Face Hub: a class with PyTorchModelHubMixin, its weights and its config."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "huggingface"
+FILES = {
+    "model.py": "the network in plain PyTorch",
+    "model.safetensors": "its weights",
+    "hub.py": "`Model.from_pretrained` and `push_to_hub`",
+    "config.json": "preprocessing: labels, size, resizing, mean, standard deviation",
+}
 HUB = '''\
-"""The network as the Hugging Face hub knows it. Needs torch, safetensors and huggingface_hub.
+"""The network for the Hugging Face Hub. Needs torch, safetensors and huggingface_hub.
 
     model = Model.from_pretrained("this folder, or a repository")
     model.push_to_hub("you/your-model")
@@ -20,12 +26,13 @@ from model import Network
 
 
 class Model(Network, PyTorchModelHubMixin):
-    """`from_pretrained` has the weights and is in eval mode; config.json says how images are read."""
+    """`from_pretrained` returns the network with its weights, in eval mode; config.json has the preprocessing."""
 '''
 
 
 def write_hub(bundle: Path, page: str, config: dict[str, Any]) -> None:
-    """huggingface/ in a bundle that has model.py and weights.safetensors: nothing of it is written anew but names."""
+    """Writes huggingface/ into a bundle that has model.py and weights.safetensors already. `page` is the model card,
+    which lists `FILES`; `config` the preprocessing."""
     folder = bundle / FOLDER
     folder.mkdir()
     shutil.copyfile(bundle / "model.py", folder / "model.py")

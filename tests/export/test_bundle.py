@@ -2,21 +2,28 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from archsearch import Architecture, zoo
 from archsearch.architecture.canonical import digest
 from archsearch.cli import main
+from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.export import bundle, parity
+from archsearch.export.card import preprocessing
 from archsearch.export.fresh import fresh
+from archsearch.export.origin import Origin
 from archsearch.network import build
+from archsearch.space.settings import DataSettings
 from archsearch.training.checkpoint import weights_to_bytes
 from tests.search.local import drive_locally, tiny
 
@@ -71,9 +78,43 @@ def test_labels_preprocessing_and_card(made: Path) -> None:
     said = json.loads((made / "preprocessing.json").read_text())
     assert said["labels"] == list("0123456789") and said["size"] == {"channels": 1, "height": 8, "width": 8}
     assert 0 < said["mean"][0] < 1 and 0 < said["std"][0] < 1
+    assert said["resize"] is None  # digits come at their size
     card = (made / "MODEL_CARD.md").read_text()
     for words in ("95 % interval", "MACs", "FLOPs", "flops <= 120k", "`digits`, digest", "quartiles", "Apache-2.0"):
         assert words in card
+
+
+def test_each_page_lists_the_files_of_its_folder(made: Path) -> None:
+    for page, folder in ((made / "MODEL_CARD.md", made), (made / "huggingface" / "README.md", made / "huggingface")):
+        listed = set(re.findall(r"^- `([^`]+)`:", page.read_text().partition("## Files")[2], re.MULTILINE))
+        there = {path.name + "/" * path.is_dir() for path in folder.iterdir()}
+        assert listed == there - {page.name}
+
+
+def test_an_image_is_read_as_preprocessing_json_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for kind in "ab":
+        (tmp_path / "images" / kind).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(rng.integers(0, 255, (61, 97, 3)).astype("uint8")).save(
+                tmp_path / "images" / kind / f"{number}.png"
+            )
+    images = load_images(DataSettings(name="folder", root=str(tmp_path / "images"), size=16))
+    shape = {"input": (3, 16, 16), "classes": 2}
+    network = fresh(zoo.get("resnet20_cifar").model_copy(update=shape))
+    written = preprocessing(Origin(network=network, images=images))
+    resize = written["resize"]
+    assert resize["library"] == "Pillow" and resize["antialias"] and resize["crop"] == "center"
+    with Image.open(tmp_path / "images" / "a" / "0.png") as file:
+        scale = resize["shorter_side"] / min(file.size)
+        width, height = (round(side * scale) for side in file.size)
+        resized = file.convert("RGB").resize((width, height), Image.Resampling[resize["interpolation"].upper()])
+    side = written["size"]["width"]
+    left, top = (width - side) // 2, (height - side) // 2
+    pixels = np.asarray(resized.crop((left, top, left + side, top + side)))
+    every = np.concatenate([images.train.images, images.validation.images, images.test.images])
+    assert any(np.array_equal(pixels.transpose(2, 0, 1), other) for other in every)
+    assert len(written["mean"]) == len(written["std"]) == 3
 
 
 def test_it_is_ready_for_the_hugging_face_hub_offline(made: Path) -> None:
