@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'archsearch' has no attribute {name!r}")
+        # With `obj` Python's traceback proposes the nearest name.
+        raise AttributeError(f"module 'archsearch' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
     if name in ("samplers", "search", "zoo"):  # modules; archsearch.search can be called
         return import_module(f"archsearch.{name}")
     return getattr(import_module(_HOMES[name]), name)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from archsearch.reading.errors import refuse
+from archsearch.reading.nearest import did_you_mean
 from archsearch.space.datasets import DataFacts
 from archsearch.space.settings import DataSettings
 
@@ -53,7 +54,10 @@ def data_source(data: Any) -> DataSource:
         case str() | Path():
             if not Path(data).expanduser().is_dir():
                 names = ", ".join(name for name in NAMES if name not in ("folder", "arrays"))
-                raise refuse(f"data is {str(data)!r:.80}", allowed=f"{names}, or a folder of images", file="data")
+                hint = did_you_mean(data, NAMES)
+                raise refuse(
+                    f"data is {str(data)!r:.80}", allowed=f"{names}, or a folder of images", hint=hint, file="data"
+                )
             return DataSource(overrides={"data.name": "folder", "data.root": str(data)})
         case Mapping() if "name" in data:
             return DataSource(overrides={f"data.{key}": value for key, value in data.items()})

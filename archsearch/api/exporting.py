@@ -12,6 +12,7 @@ from archsearch.experiment import ExperimentFolder, find
 from archsearch.export.job import FORMS, Job, carry_out
 from archsearch.export.selection import select
 from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.nearest import did_you_mean
 
 
 def export(
@@ -32,7 +33,8 @@ def export(
     """
     form = form or ("bundle" if output is not None and (output.is_dir() or not output.suffix) else "config")
     if form not in FORMS:
-        raise refuse(f"the format {form!r:.40}", allowed=f"{', '.join(FORMS)}, in this version", file="--format")
+        hint = did_you_mean(form, FORMS)
+        raise refuse(f"the format {form!r:.40}", allowed=", ".join(FORMS), hint=hint, file="--format")
     folder = source if isinstance(source, ExperimentFolder) else _experiment(source)
     if folder is None:
         assert isinstance(source, str)

@@ -11,6 +11,22 @@ from archsearch.architecture.cost import Shape, cost
 from archsearch.architecture.memory import training_bytes
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment.folder import refuse_links_around
+from archsearch.reading.errors import refuse
+
+FAMOUS = (
+    *(
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "resnet152",
+        "wide_resnet50_2",
+        "resnext50_32x4d",
+        "densenet121",
+    ),
+    *("seresnet50", "resnet20_cifar", "resnet32_cifar", "resnet44_cifar", "resnet56_cifar", "resnet110_cifar"),
+    *("preact_resnet110_cifar", "wrn28_10_cifar", "resnext29_8x64d_cifar", "densenet100_12_cifar"),
+)
 
 
 def architecture_of(source: str | Path | Architecture) -> Architecture:
@@ -24,6 +40,12 @@ def architecture_of(source: str | Path | Architecture) -> Architecture:
         read = Architecture.from_yaml(path)
         return read if read.name else read.model_copy(update={"name": path.stem})
     return zoo.get(source)
+
+
+def _fame(entry: zoo.Entry) -> tuple[int, int]:
+    """What sorts the zoo's list: networks that everybody knows, in their order, then others, larger images first."""
+    known = FAMOUS.index(entry.name) if entry.name in FAMOUS else len(FAMOUS)
+    return known, -entry.architecture.input[1]
 
 
 def profiled(
@@ -56,9 +78,26 @@ def profiled(
     }
 
 
-def zoo_table() -> list[dict[str, Any]]:
-    """What `archsearch zoo --json` prints: each network of the literature with its costs, error and source."""
-    counts = [(entry, cost(entry.architecture)) for entry in zoo.entries()]
+def zoo_table(text: str = "", *, flops: int | None = None, params: int | None = None) -> list[dict[str, Any]]:
+    """What `archsearch zoo --json` prints: networks of the literature with their costs, error and source, the best
+    known first.
+
+    With `text`, those with it in their name or family; with `flops` and `params`, those of so many at most. Raises
+    InputError where there is none.
+    """
+    counts = [
+        (entry, counted)
+        for entry in sorted(zoo.entries(), key=_fame)
+        if text.lower() in entry.name or text.lower() in entry.family
+        for counted in (cost(entry.architecture),)
+        if (flops is None or counted.flops <= flops) and (params is None or counted.params <= params)
+    ]
+    if not counts:
+        limits = "" if flops is None and params is None else " within these limits"
+        raise refuse(
+            f"no listed network has {text!r:.80} in its name or family{limits}" if text else f"no network is{limits}",
+            hint=zoo.nearest(text) if text and not limits else "archsearch zoo lists them all",
+        )
     return [
         {
             "name": entry.name,

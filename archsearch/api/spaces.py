@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.data.images import Progress
 from archsearch.reading.document import Document
 from archsearch.reading.errors import refuse
+from archsearch.reading.nearest import did_you_mean
 from archsearch.reading.yaml import read
 from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import space_of
@@ -115,7 +116,10 @@ def flat(overrides: Mapping[str, Any]) -> list[tuple[str, Any]]:
         if group not in (*GROUPS, "name") or (below and not re.fullmatch(r"\w+(\.\w+)*", below, re.ASCII)):
             allowed = ", ".join(GROUPS)
             raise refuse(
-                f"the override {key!r:.80}", allowed=f"{allowed}, with a mapping or a dotted key", file="search"
+                f"the override {key!r:.80}",
+                allowed=f"{allowed}, with a mapping or a dotted key",
+                hint=did_you_mean(group, GROUPS),
+                file="search",
             )
         if not below and isinstance(value, Mapping):
             pairs += [(f"{key}.{name}", inner) for name, inner in value.items()]

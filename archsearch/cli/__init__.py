@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from archsearch.cli.table import VERBS, find, overview
+from archsearch.cli.table import SYNONYMS, VERBS, find, overview
 
 __all__ = ["main"]
 
@@ -43,10 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _unknown(name: str) -> int:
-    from difflib import get_close_matches
+    from archsearch.reading.nearest import did_you_mean
 
-    names = [verb.name for verb in VERBS]
-    close = get_close_matches(name, names, n=1)
-    hint = f"did you mean archsearch {close[0]}?" if close else "archsearch --help says what each does"
-    print(f"archsearch: no verb {name!r:.60}; allowed: {', '.join(names)}\n  hint: {hint}", file=sys.stderr)
+    commands = {verb.name: f"archsearch {verb.name}" for verb in VERBS}
+    hint = did_you_mean(name, (), aliases={**SYNONYMS, **commands}) or "archsearch --help lists what each command does"
+    print(f"archsearch: no command {name!r:.60}; allowed: {', '.join(commands)}\n  hint: {hint}", file=sys.stderr)
     return 2

@@ -17,6 +17,7 @@ from archsearch.cli.table import Verb
 from archsearch.experiment import DriverRunning
 from archsearch.reading.errors import InputError
 from archsearch.reading.escaping import escaped_output
+from archsearch.reading.nearest import did_you_mean
 from archsearch.reading.packages import missing_package
 from archsearch.search.running.environment import HeadGone, RayFailed
 from archsearch.search.running.interrupts import interruptible
@@ -83,8 +84,12 @@ def _message(verb: Verb, error: BaseException) -> tuple[str, int]:
         case Failure():
             return f"archsearch: {error}", FAILED
         case typer.TyperException():
-            hint = f"archsearch {verb.name} --help; for example: {verb.example}"
-            return f"archsearch {verb.name}: {error.format_message()}\n  hint: {hint}", BAD_INPUT
+            text, hint = error.format_message(), f"archsearch {verb.name} --help; for example: {verb.example}"
+            if unknown := getattr(error, "option_name", None) if text.startswith("No such option") else None:
+                text = f"no option {unknown}"
+                options = [option for each in command_of(verb).params for option in each.opts]
+                hint = did_you_mean(unknown, options) or hint
+            return f"archsearch {verb.name}: {text}\n  hint: {hint}", BAD_INPUT
         case RayFailed() | HeadGone():
             hint = "`archsearch doctor` looks at the machine; the experiment is kept for `archsearch resume`"
             return f"archsearch: {error}\n  hint: {hint}", FAILED

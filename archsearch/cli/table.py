@@ -53,6 +53,9 @@ VERBS = (
          "archsearch schema -o search-space.schema.json"),
 )  # fmt: skip
 
+# What the hint proposes for words that are no verbs.
+SYNONYMS = {"search": "archsearch run", "continue": "archsearch resume", "list": "archsearch status"}
+
 
 def find(name: str) -> Verb | None:
     """The verb of that name."""

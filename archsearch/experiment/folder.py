@@ -29,6 +29,7 @@ from archsearch.experiment.opening import open_inside, refuse_links
 from archsearch.experiment.records import trial_id
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import LARGEST_JSON
+from archsearch.reading.nearest import did_you_mean
 
 EXPERIMENTS = Path("experiments")
 _LONGEST_NAME = 128  # bytes
@@ -288,8 +289,6 @@ def list_experiments(root: Path = EXPERIMENTS) -> list[ExperimentFolder]:
 def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder:
     """The experiment of that name below `root`, or at that path. The InputError says what there is, or that a link is
     in its folder."""
-    import difflib
-
     name = str(name_or_path)
     for path in (root / name, Path(name)):
         folder = ExperimentFolder(path)
@@ -300,12 +299,11 @@ def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder
             folder.refuse_links()
             return folder
     names = [folder.name for folder in list_experiments(root)]
-    close = difflib.get_close_matches(name, names, n=1)
     listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise refuse(
         f"no experiment {name!r}",
         allowed=listed or f"a folder with a ledger (there is none in {root})",
-        hint=f"did you mean {close[0]}?" if close else "",
+        hint=did_you_mean(name, names),
         file="EXPERIMENT",
     )
 

@@ -7,7 +7,6 @@ model's own annotation, so what is allowed is written once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,6 +15,7 @@ from pydantic_core import ErrorDetails
 from archsearch.reading.allowed import Annotation, describe, fields_of, key_of, literals, step_into
 from archsearch.reading.document import Document, Loc, shorten
 from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.nearest import did_you_mean
 
 MAX_PROBLEMS = 20
 
@@ -64,15 +64,6 @@ def _explain(error: ValidationError, model: type[BaseModel], document: Document,
     # What is wrong inside a value says more than that the value is wrong.
     deepest = [loc for loc in at if not any(len(o) > len(loc) and o[: len(loc)] == loc for o in at)]
     return [_problem(loc, at[loc][0], model, document, prefix) for loc in deepest]
-
-
-def did_you_mean(name: object, names: list[str]) -> str:
-    """A hint that names the name closest to a mistyped one, or nothing."""
-    if not isinstance(name, str):
-        return ""
-    lowered = {known.lower(): known for known in names}
-    close = get_close_matches(name.lower().replace("-", "_"), list(lowered), n=1, cutoff=0.55)
-    return f"did you mean {lowered[close[0]]}?" if close else ""
 
 
 def _in_data(detail: ErrorDetails, data: Any) -> Loc:

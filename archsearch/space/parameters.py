@@ -16,7 +16,8 @@ from archsearch.reading.allowed import describe, step_into
 from archsearch.reading.document import Document, Loc, shorten
 from archsearch.reading.errors import Problem
 from archsearch.reading.model import StrictModel
-from archsearch.reading.validation import did_you_mean, try_validate, unknown_field, wrong_value
+from archsearch.reading.nearest import did_you_mean
+from archsearch.reading.validation import try_validate, unknown_field, wrong_value
 from archsearch.space.choices import Choices, Scalar
 from archsearch.space.domains import Domain, kind_of
 

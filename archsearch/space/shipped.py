@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 
 from archsearch.reading.errors import refuse
+from archsearch.reading.nearest import did_you_mean
 
 _PACKAGE = Path(__file__).parents[1]
 _INSIDE = _PACKAGE / "search_spaces"  # in an installed wheel; a checkout has them beside the package
@@ -26,13 +26,13 @@ def space_path(space: str | Path) -> Path:
     shipped = {file.stem: file for file in sorted(FOLDER.glob("*.yaml"))}
     if path.stem in shipped:
         return shipped[path.stem]
-    close = get_close_matches(path.stem, shipped, n=1)
-    if _holds(path.exists) or (path.suffix and not close):
+    hint = did_you_mean(path.stem, list(shipped))
+    if _holds(path.exists) or (path.suffix and not hint):
         return path
     raise refuse(
         f"no search space {str(space)!r:.80}",
         allowed=f"a search-space file, or one of {', '.join(shipped)}",
-        hint=f"did you mean {close[0]}?" if close else "",
+        hint=hint,
         file="SPACE",
     )
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
-
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import refuse
+from archsearch.reading.nearest import did_you_mean
 from archsearch.zoo import cifar, highway, imagenet
 from archsearch.zoo.entry import Entry
 
@@ -33,12 +32,17 @@ def entry(name: str) -> Entry:
             return listed
     if follows := cifar.entry(name):
         return follows
-    similar = difflib.get_close_matches(name, names(), n=3)
     raise refuse(
         f"no network is called {name!r}",
         allowed="a name that `archsearch zoo` lists, or the path of a YAML file",
-        hint=f"did you mean {' or '.join(similar)}?" if similar else "",
+        hint=nearest(name),
     )
+
+
+def nearest(name: str) -> str:
+    """A hint with the listed names that are spelled like this one; `_cifar` at their ends may be missing."""
+    listed = names()
+    return did_you_mean(name, listed, aliases={each.removesuffix("_cifar"): each for each in listed}, most=3)
 
 
 def get(name: str) -> Architecture:

@@ -34,7 +34,7 @@ SURFACE = {
     "compare": {"A", "B", "--trials", "--epochs", "--seed", "-o", "--output", "--json"},
     "ui": {"[EXPERIMENT]", "--optuna", "--port", "--host", "--tracking-uri"},
     "sync": {"EXPERIMENT", "--tracking-uri", "--json"},
-    "zoo": {"--json"},
+    "zoo": {"[TEXT]", "--flops", "--params", "--json"},
     "profile": {
         "ARCH", "--input", "--counter", "--depth", "--draw", "--batch", "--latency", "--latency-batch", "--json",
     },
@@ -100,13 +100,16 @@ def test_an_unknown_verb_is_bad_input_with_the_nearest_word(capsys) -> None:
     said = capsys.readouterr()
     assert said.out == ""
     assert "did you mean archsearch profile?" in said.err
+    assert main(["serch", "digits"]) == 2
+    assert "did you mean archsearch run?" in capsys.readouterr().err
 
 
 def test_an_unknown_option_is_bad_input_with_an_example(capsys) -> None:
     assert main(["zoo", "--jsn"]) == 2
     said = capsys.readouterr().err
-    assert "--jsn" in said
-    assert "archsearch zoo" in said
+    assert "archsearch zoo: no option --jsn" in said and "did you mean --json?" in said
+    assert main(["zoo", "--quux"]) == 2
+    assert "for example: archsearch zoo" in capsys.readouterr().err
 
 
 def test_a_reader_that_leaves_early_is_no_error() -> None:

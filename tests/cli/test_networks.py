@@ -67,6 +67,30 @@ def test_a_broken_network_file_is_refused_at_its_line(tmp_path: Path, capsys) ->
     assert f"{file}:3:11: " in capsys.readouterr().err
 
 
+def test_zoo_begins_with_what_people_know_and_is_narrowed(capsys) -> None:
+    names = [row["name"] for row in document(capsys, "zoo", "--json")]
+    assert names[:4] == ["resnet18", "resnet34", "resnet50", "resnet101"]
+    assert names.index("resnet20_cifar") < names.index("plain20_cifar")
+    dense = document(capsys, "zoo", "DenseNet", "--flops", "2G", "--params", "5M", "--json")
+    assert {row["name"] for row in dense} == {"densenet40_12_cifar", "densenet_bc100_12_cifar"}
+    assert main(["zoo", "dual_path"]) == 0  # a family
+    printed = capsys.readouterr().out
+    assert "dpn92" in printed and "resnet50" not in printed and "5 networks" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resnt20"], "did you mean resnet20_cifar"),
+        (["resnet", "--flops", "1k"], "within these limits"),
+        (["--flops", "2g"], "--flops: the count '2g'"),
+    ],
+)
+def test_a_zoo_that_would_be_empty_says_why(words: list[str], message: str, capsys) -> None:
+    assert main(["zoo", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_zoo_lists_every_network_with_its_costs(capsys) -> None:
     found = {row["name"]: row for row in document(capsys, "zoo", "--json")}
     assert set(found) == set(zoo.names())

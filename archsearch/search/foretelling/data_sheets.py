@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from archsearch.architecture.quantities import Cost
 from archsearch.reading.errors import refuse
+from archsearch.reading.nearest import did_you_mean
 
 EFFICIENCY = (0.5, 0.15)  # of the roofline: the quick end of the range, and the slow one
 LAUNCH = (80e-6, 300e-6)  # seconds a layer of a training step
@@ -67,7 +68,8 @@ _TABLE = (
 )
 DEVICES = {device.name.lower(): device for device in _TABLE}
 CPU = "cpu"
-ALLOWED = "NxDEVICE or NODESxNxDEVICE, DEVICE one of " + ", ".join((*(device.name for device in _TABLE), CPU))
+NAMES = (*(device.name for device in _TABLE), CPU)
+ALLOWED = f"NxDEVICE or NODESxNxDEVICE, DEVICE one of {', '.join(NAMES)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,7 @@ class Cluster:
         count = int(nodes) * int(per_node)
         if not 1 <= count <= MOST or (name != CPU and name not in DEVICES):
             hint = "a number of devices, and what they are: 8xH100" if match is None else ""
-            hint = hint or ("" if 1 <= count <= MOST else f"from 1 to {MOST:,} devices in all")
+            hint = hint or (did_you_mean(name, NAMES) if 1 <= count <= MOST else f"from 1 to {MOST:,} devices in all")
             raise refuse(f"--cluster is {text!r:.80}", allowed=ALLOWED, hint=hint)
         return cls(nodes=int(nodes), count=count, device=DEVICES.get(name))
 

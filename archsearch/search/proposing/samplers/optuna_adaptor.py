@@ -25,6 +25,7 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from archsearch.reading.errors import refuse
+from archsearch.reading.nearest import did_you_mean
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, FeasibleSet
 from archsearch.search.proposing.samplers.ranking import order
@@ -262,12 +263,14 @@ def _class(name: str) -> type[BaseSampler]:
         except ImportError as error:
             raise refuse(f"the sampler {name!r:.80}: {error}", allowed=ALLOWED) from None
     if not (inspect.isclass(kind) and issubclass(kind, BaseSampler)):
-        raise refuse(f"the sampler {name!r:.80} is no sampler of Optuna's", allowed=ALLOWED, hint=_hint(module))
+        raise refuse(
+            f"the sampler {name!r:.80} is no sampler of Optuna's", allowed=ALLOWED, hint=_hint(module, attribute)
+        )
     return kind
 
 
-def _hint(module: str) -> str:
+def _hint(module: str, attribute: str) -> str:
     if module != OPTUNAS:
         return "a sampler's class inherits from optuna.samplers.BaseSampler"
     kinds = sorted(name for name in optuna.samplers.__all__ if name.endswith("Sampler") and not name.startswith("Base"))
-    return "Optuna has " + ", ".join(kinds)
+    return did_you_mean(attribute, kinds) or f"Optuna has {', '.join(kinds)}"

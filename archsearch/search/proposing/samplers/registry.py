@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from archsearch.reading.errors import refuse
+from archsearch.reading.nearest import did_you_mean
 from archsearch.search.proposing.samplers.bayes import Bayes
 from archsearch.search.proposing.samplers.evolution import Evolution
 from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, Sampler
@@ -39,7 +40,7 @@ def sampler_of(name: str | Mapping[str, Any], *, objectives: int) -> Sampler:
         if name in KINDS:
             return KINDS[name]()
         if name not in OPTUNA:
-            raise refuse(f"the sampler {name!r:.80}", allowed=ALLOWED)
+            raise refuse(f"the sampler {name!r:.80}", allowed=ALLOWED, hint=did_you_mean(name, NAMES))
         kind, settings = OPTUNA[name]
         name = {"optuna": f"optuna.samplers:{kind}", "options": settings}
     options = name.get("options") or {}
