@@ -29,14 +29,13 @@ from archsearch.reading.nearest import did_you_mean
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, FeasibleSet
 from archsearch.search.proposing.samplers.ranking import order
-from archsearch.space.many.columns import Column, IntArray
+from archsearch.space.many.columns import Column, FloatArray, IntArray
 
 DRAWS = 512  # feasible candidates drawn where the suggestion itself is none
 VALUES = 32  # of one choice, at most, that are tried in its place
 BEST, NEWEST = 50, 200  # trials that models hear of: TPE's good ones are 25, its others count the less the older
 OPTUNAS = "optuna.samplers"
 ALLOWED = "module:Class, such as optuna.samplers:TPESampler"
-Statement = tuple[bytes, int, tuple[float, ...]]  # a trial's row, its epochs, its scores
 
 
 class _Storage(InMemoryStorage):
@@ -47,9 +46,14 @@ class _Storage(InMemoryStorage):
         study = self._studies[0]
         study.trials, study.system_attrs, study.best_trial_id = [*trials], attributes, None
         for number, trial in enumerate(trials):
-            trial.number = trial._trial_id = number
-        self._trial_id_to_study_id_and_number = {number: (0, number) for number in range(len(trials))}
-        self._max_trial_id, self._prev_waiting_trial_number[0] = len(trials) - 1, 0
+            if trial._trial_id != number:
+                trial.number = trial._trial_id = number
+        numbers = self._trial_id_to_study_id_and_number  # a history is long, and grows by one
+        while len(numbers) > len(trials):
+            numbers.popitem()
+        for number in range(len(numbers), len(trials)):
+            numbers[number] = (0, number)
+        self._max_trial_id, self._prev_waiting_trial_number[0] = len(trials) - 1, len(trials)
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """The finished trial of the highest value. Raises ValueError where there is none."""
@@ -88,7 +92,8 @@ class OptunaAdaptor:
         self._bounded = issubclass(self._kind, TPESampler | GPSampler)
         self._storage = _Storage()
         self._study = optuna.create_study(directions=["maximize"] * objectives, storage=self._storage)
-        self._known: dict[int, tuple[Statement, FrozenTrial]] = {}  # by the row of the history, in the study's order
+        self.known: list[FrozenTrial] = []  # what the study has heard of, in its order
+        self._statements = np.empty((0, 0))  # (n, D + 1 + M), of each its codes, epochs and scores
         self._examples: dict[tuple[Any, ...], FrozenTrial] = {}  # of each state and set of parameters among them, one
         self._attributes: dict[str, Any] = {}  # of the study, noted by its sampler
 
@@ -105,33 +110,29 @@ class OptunaAdaptor:
             raise refuse(f"{self._name} needs a package that is not installed: {error}") from None
         return nearest(np.array(suggestion, np.int32), feasible, rng)
 
-    @property
-    def known(self) -> list[FrozenTrial]:
-        """What the study has heard of, in its order."""
-        return [trial for _, trial in self._known.values()]
-
     def _learn(self, history: History, columns: Sequence[Column], distributions: Sequence[BaseDistribution]) -> None:
-        """Takes in what is new in the history, or has changed."""
+        """Takes in what is new in the history, or has changed. What begins as before is not looked at again."""
         rows = self._rows(history)
-        epochs = np.minimum(history.epochs[rows], history.full).tolist()
-        scores, codes = history.scores[rows].tolist(), history.codes[rows]
-        statements = [(codes[i].tobytes(), epochs[i], tuple(scores[i])) for i in range(len(rows))]
-        before, self._known = self._known, {}
-        if self._notes and [known for known, _ in before.values()] != statements[: len(before)]:
-            before, self._attributes = {}, {}
-        if not before or not self._notes:
+        codes, epochs = history.codes[rows], np.minimum(history.epochs[rows], history.full)
+        statements = np.column_stack([codes, epochs, history.scores[rows]])
+        same = _common_start(self._statements, statements)
+        if self._notes and same < len(self.known):  # what was noted of later trials followed from those before
+            same, self.known, self._attributes = 0, [], {}
+        if not self._notes or not same:
             self._examples = {}
-        self._storage.hold([trial for _, trial in before.values()], self._attributes)
-        for i, (row, statement) in enumerate(zip(rows.tolist(), statements, strict=True)):
-            statement_before, trial = before.get(row, (None, None))
-            if trial is None or statement_before != statement:
-                active = {columns[k].name: (int(c), distributions[k]) for k, c in enumerate(codes[i]) if c >= 0}
-                trial = self._trial(statement[2], statement[1], history.full, active)
+        before = {row.tobytes(): trial for row, trial in zip(self._statements[same:], self.known[same:], strict=True)}
+        self._statements, self.known = statements, self.known[:same]
+        self._storage.hold(self.known, self._attributes)
+        for statement, row, code in zip(statements[same:], rows[same:].tolist(), codes[same:].tolist(), strict=True):
+            trial = before.get(statement.tobytes())
+            if trial is None:
+                active = {columns[k].name: (c, distributions[k]) for k, c in enumerate(code) if c >= 0}
+                trial = self._trial(history.scores[row].tolist(), int(statement[len(code)]), history.full, active)
                 if self._notes:
                     trial = self._noted(trial)
-            self._known[row] = (statement, trial)
-            if row not in before or not self._notes:
-                self._examples.setdefault((trial.state, *trial.params), trial)
+            self.known.append(trial)
+        for trial in self.known[same if self._notes else 0 :]:
+            self._examples.setdefault((trial.state, *trial.params), trial)
         self._attributes = self._storage.get_study_system_attrs(0)
 
     def _rows(self, history: History) -> IntArray:
@@ -147,8 +148,8 @@ class OptunaAdaptor:
 
     def _noted(self, trial: FrozenTrial) -> FrozenTrial:
         """The trial as if its sampler had suggested it, with what that notes of it."""
-        if self._population and len(self._known) % self._population:  # of the same generation as the one before
-            trial.system_attrs = next(reversed(self._known.values()))[1].system_attrs
+        if self._population and len(self.known) % self._population:  # of the same generation as the one before
+            trial.system_attrs = self.known[-1].system_attrs
             return self._storage.get_trial(self._storage.create_new_trial(0, trial))
         self._study.sampler = self._sampler(0)
         self._study.enqueue_trial(trial.params)
@@ -172,7 +173,7 @@ class OptunaAdaptor:
         return sampler
 
     def _trial(
-        self, scores: tuple[float, ...], epochs: int, full: int, active: Mapping[str, tuple[int, BaseDistribution]]
+        self, scores: Sequence[float], epochs: int, full: int, active: Mapping[str, tuple[int, BaseDistribution]]
     ) -> FrozenTrial:
         """A trial that has ended, with a score after so many epochs and the code of each active parameter."""
         params = {name: code for name, (code, _) in active.items()}
@@ -218,6 +219,15 @@ def nearest(suggestion: IntArray, feasible: FeasibleSet, rng: np.random.Generato
     apart = np.where(candidates >= 0, np.abs(candidates - suggestion), 0)
     distance = np.where(ordered, apart / sizes, apart > 0).sum(axis=1)
     return candidates[np.lexsort((distance, (apart > 0).sum(axis=1)))[0]]
+
+
+def _common_start(before: FloatArray, now: FloatArray) -> int:
+    """How many rows at the start of both tables are equal."""
+    shared = min(len(before), len(now))
+    if not shared:
+        return 0
+    equal = (before[:shared] == now[:shared]).all(axis=1)
+    return shared if equal.all() else int(equal.argmin())
 
 
 def _one_away(row: IntArray, columns: Sequence[Column]) -> IntArray:
