@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.driving import Audience, tell_backlog
+from archsearch.api.driving import Audience
 from archsearch.api.networks import architecture_of
 from archsearch.api.reporting import report_at_the_end
+from archsearch.api.sending import tell_backlog
 from archsearch.api.showing.confirming import showing_confirmation
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-import shlex
 import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from archsearch.api.sending import tell_backlog, tell_copy
 from archsearch.api.showing.board import Board
 from archsearch.api.showing.live import watching
 from archsearch.api.showing.printing import SHOW_CURSOR, paints, tell
 from archsearch.data.images import Progress
-from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.experiment import Ledger, Trial
 from archsearch.reading.errors import refuse
 from archsearch.search.deciding.observer import Observer
 from archsearch.search.running.interrupts import interruptible
@@ -106,27 +106,6 @@ def _leave(reason: str) -> None:
     tell(f"archsearch: {reason}\n  hint: `archsearch resume` goes on with the experiment, on a Ray that answers")
     sys.stderr.flush()
     os._exit(1)
-
-
-def tell_backlog(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:
-    """Tells how many events MLflow has not received, and the command that sends them; nothing where it has all."""
-    from archsearch.tracking import backlog
-
-    with Ledger.read(folder.ledger) as ledger:
-        trials = ledger.total
-    behind = 0
-    with suppress(OSError):  # on a full disk nobody can tell, and something else was said
-        behind = backlog(folder, tracking_uri) if trials else 0
-    if behind:
-        tell(f"MLflow is {behind:,} events behind; send them with:\n  archsearch sync {shlex.quote(folder.argument)}")
-
-
-def tell_copy(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:
-    """Tells, before MLflow is told for the first time, that the folder is a copy of another that still stands."""
-    from archsearch.tracking import copied_from
-
-    if (original := copied_from(folder, tracking_uri)) is not None:
-        tell(f"note: this is a copy of {original}, which still stands: MLflow has it as a search of its own")
 
 
 @contextmanager

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd  # type: ignore[import-untyped]
 
+    from archsearch.api.sending import Sending
     from archsearch.api.spaces import Space
     from archsearch.data.images import ImageSet
     from archsearch.network.build import Network
@@ -230,6 +231,14 @@ class Experiment:
         from archsearch.api.reporting import write_report
 
         return write_report(self.folder, _path(output))[0]
+
+    @names_its_arguments()
+    def sync(self, *, tracking_uri: str | None = None) -> Sending:
+        """Sends MLflow what it has not been told, and registers the winner of a search that has ended, as
+        `archsearch sync`; `error` of what it returns says why something is left. Raises InputError."""
+        from archsearch.api.sending import send
+
+        return send(self.folder, tracking_uri, Audience().tell)
 
     def __repr__(self) -> str:
         """The name, the state and the best accuracy, in a line."""

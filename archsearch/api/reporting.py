@@ -1,4 +1,4 @@
-"""What is made of a search that has ended: its report, and the winner's entry in MLflow's registry."""
+"""What is made of a search that has ended: its report."""
 
 from __future__ import annotations
 
@@ -76,17 +76,3 @@ def drawn_at_random(folder: ExperimentFolder) -> Context:
     sampler = search.model_dump(mode="json")["sampler"]
     startup, is_anchor = random_until(sampler, objectives=len(search.objectives))
     return Context(startup=startup, is_anchor=is_anchor)
-
-
-def registered(folder: ExperimentFolder, tracking_uri: str | None) -> str | None:
-    """The winner's version in MLflow's registry, made if need be; None while the search is driven, and where that
-    fails, which is told and is no error."""
-    from archsearch.tracking import register
-
-    if folder.is_driven():
-        return None
-    try:
-        return register(folder, tracking_uri)
-    except Exception as error:
-        tell(f"archsearch: the winner is not in MLflow's registry: {str(error).splitlines()[0]:.200}")
-        return None

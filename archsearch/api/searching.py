@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archsearch.api.driving import Audience, drive_shown, tell_backlog
+from archsearch.api.driving import Audience, drive_shown
 from archsearch.api.reporting import report_at_the_end
+from archsearch.api.sending import tell_backlog
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, Ledger, find
 from archsearch.experiment.files import numbered

@@ -124,6 +124,16 @@ def test_a_finished_search_is_not_driven_again(tmp_path: Path) -> None:
     assert len(opened.space.sample(2, seed=1)) == 2
 
 
+def test_mlflow_is_sent_what_it_lacks_once(tmp_path: Path, capsys) -> None:
+    opened, store = archsearch.open(small_experiment(tmp_path, "small").path), f"sqlite:///{tmp_path / 'mlflow.db'}"
+    first, second = (opened.sync(tracking_uri=store) for _ in range(2))
+    assert (first.error, first.left) == (None, 0)
+    assert first.sent > 0 == second.sent
+    capsys.readouterr()
+    assert main(["sync", str(opened.path), "--tracking-uri", store, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == second.document(opened.folder)
+
+
 def test_the_study_has_the_trials(opened: Experiment) -> None:
     values = {trial.number: trial.value for trial in opened.study.trials if trial.state.name == "COMPLETE"}
     table = opened.trials[opened.trials["state"] == "finished"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archsearch.api.reporting import registered
+from archsearch.api.sending import send
 from archsearch.api.showing.printing import tell
 from archsearch.cli.dispatch import DONE, FAILED, Failure
 from archsearch.cli.options import OptionalExperiment, TrackingUri
@@ -67,15 +67,8 @@ def _optuna(experiment: str | None, host: str, port: int) -> int:
 
 def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
     """Sends MLflow what a killed driver has not sent; nothing while the search is driven."""
-    from archsearch.api.driving import tell_copy
-    from archsearch.tracking import TrackingError, sync
-
     if folder.is_driven():
         return
-    tell_copy(folder, tracking_uri, tell)
     tell("bringing MLflow up to date with the ledger")
-    try:
-        sync(folder, tracking_uri)
-        registered(folder, tracking_uri)
-    except TrackingError as error:
-        tell(f"archsearch: {error}")
+    if (problem := send(folder, tracking_uri, tell).error) is not None:
+        tell(f"archsearch: {problem}")

@@ -1,0 +1,86 @@
+"""MLflow is sent what it has not been told: a search's events, and the winner's entry in its registry of models."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from archsearch.experiment import ExperimentFolder, Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """What one call of `send` came to."""
+
+    sent: int  # events of the ledger that MLflow took now
+    left: int  # events that it has not taken
+    model: str | None  # the winner's version in MLflow's registry; None where it is not there
+    error: str | None  # why not everything is there; None where it is
+    running: bool = False  # the search is driven now, and its driver sends by itself
+
+    def document(self, folder: ExperimentFolder) -> dict[str, Any]:
+        """What `archsearch sync --json` prints."""
+        figures = asdict(self)
+        del figures["running"]
+        return {"experiment": folder.name, "folder": str(folder.path), **figures}
+
+
+def send(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> Sending:
+    """Sends MLflow what it has not been told, each event once however often this is called, and registers the winner
+    of a search that has ended. That the server does not answer or refuses is in `error`. Raises InputError for an
+    address of a store that cannot be used."""
+    from archsearch.tracking import BeingSent, TrackingError, backlog, sync
+
+    tell_copy(folder, tracking_uri, tell)
+    before = backlog(folder, tracking_uri)
+    try:
+        result = sync(folder, tracking_uri)
+        model = registered(folder, tracking_uri, tell)
+    except TrackingError as error:
+        left = backlog(folder, tracking_uri)
+        if isinstance(error, BeingSent) and folder.is_driven():
+            problem = "the search is running: its driver sends what happens to MLflow by itself"
+            return Sending(sent=0, left=left, model=None, error=problem, running=True)
+        return Sending(sent=max(0, before - left), left=left, model=None, error=str(error))
+    refusal = None
+    if refused := result.refused:
+        refusal = f"MLflow refuses {len(refused):,} update{'' if len(refused) == 1 else 's'}: {refused[0]}"
+    return Sending(sent=result.sent, left=result.remaining, model=model, error=refusal)
+
+
+def tell_copy(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> None:
+    """Tells, before MLflow is told for the first time, that the folder is a copy of another that still stands."""
+    from archsearch.tracking import copied_from
+
+    if (original := copied_from(folder, tracking_uri)) is not None:
+        tell(f"note: this is a copy of {original}, which still stands: MLflow has it as a search of its own")
+
+
+def tell_backlog(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> None:
+    """Tells how many events MLflow has not received, and the command that sends them; nothing where it has all."""
+    from archsearch.tracking import backlog
+
+    with Ledger.read(folder.ledger) as ledger:
+        trials = ledger.total
+    behind = 0
+    with suppress(OSError):  # on a full disk nobody can tell, and something else was said
+        behind = backlog(folder, tracking_uri) if trials else 0
+    if behind:
+        tell(f"MLflow is {behind:,} events behind; send them with:\n  archsearch sync {shlex.quote(folder.argument)}")
+
+
+def registered(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> str | None:
+    """The winner's version in MLflow's registry, made if need be; None while the search is driven, and where that
+    fails, which is told and is no error."""
+    from archsearch.tracking import register
+
+    if folder.is_driven():
+        return None
+    try:
+        return register(folder, tracking_uri)
+    except Exception as error:
+        tell(f"archsearch: the winner is not in MLflow's registry: {str(error).splitlines()[0]:.200}")
+        return None
