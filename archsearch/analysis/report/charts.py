@@ -20,6 +20,13 @@ def percent(value: float | None, digits: int = 1) -> str:
     return NOTHING if value is None else f"{100 * value:.{digits}f} %"
 
 
+def percentages(values: Sequence[float]) -> Write:
+    """What writes these shares as percentages, all with the fewest digits that are exact (3 at most)."""
+    exact = (d for d in range(3) if all(math.isclose(100 * v, round(100 * v, d), abs_tol=1e-7) for v in values))
+    digits = next(exact, 3)
+    return lambda value: percent(value, digits)
+
+
 def epochs(count: int | None) -> str:
     """1 epoch, 3 epochs."""
     return f"{count} epoch{'' if count == 1 else 's'}"
@@ -64,8 +71,8 @@ class Scale:
 
     def ticks(self, limit: int = 6) -> list[float]:
         """Round values, at most about so many."""
-        if self.log:
-            return _log_ticks(self.low, self.high, limit)
+        if self.log and len(ticks := _log_ticks(self.low, self.high, limit)) > 2:
+            return ticks
         span = (self.high - self.low) / max(1, limit)
         if span <= 0:
             return [self.low]
@@ -81,7 +88,7 @@ def _log_ticks(low: float, high: float, limit: int) -> list[float]:
         ticks = [part * 10.0**power for power in powers for part in parts if low <= part * 10.0**power <= high]
         if len(ticks) <= limit:
             break
-    return ticks if len(ticks) > 1 else [low, high]
+    return ticks
 
 
 @dataclass(frozen=True)
@@ -113,23 +120,20 @@ class Canvas:
         """A scale up the height."""
         return Scale(low, high, self.floor, self.top, log)
 
-    def axes(self, x: Scale, y: Scale, *, x_name: str, y_name: str, x_text: Write, digits: int) -> str:
-        """Hairlines at round values of y, which are percentages of so many digits, ticks at those of x, and what they
-        are."""
-        body = ""
-        for value in y.ticks(4 if self.narrow else 5):
+    def axes(self, x: Scale, y: Scale, *, x_name: str, y_name: str, x_text: Write | None = None) -> str:
+        """Hairlines at round values of y, which are percentages, ticks at those of x (None: percentages too), and what
+        they are."""
+        body, ticks = "", y.ticks(4 if self.narrow else 5)
+        for value, text in zip(ticks, map(percentages(ticks), ticks), strict=True):
             pixel = y(value)
             body += line(self.left, pixel, self.width - self.right, pixel, "grid")
-            body += label(self.left - 8, pixel + 4, percent(value, digits), "tick", "end")
-        last = -math.inf
-        for value in x.ticks(4 if self.narrow else 8):
-            pixel, text = x(value), x_text(value)
+            body += label(self.left - 8, pixel + 4, text, "tick", "end")
+        ticks = x.ticks(4 if self.narrow else 8)
+        pixels = [x(value) for value in ticks]
+        for pixel, text in zip(pixels, spaced(pixels, map(x_text or percentages(ticks), ticks)), strict=True):
             body += line(pixel, self.floor, pixel, self.floor + 5, "axis")
-            half = text_width(text, LETTER) / 2
-            if pixel - half > last + 6:
-                anchor = "end" if pixel + half > self.width else "middle"
-                body += label(min(pixel, self.width - 2), self.floor + 19, text, "tick", anchor)
-                last = pixel + half
+            anchor = "end" if pixel + text_width(text, LETTER) / 2 > self.width else "middle"
+            body += label(min(pixel, self.width - 2), self.floor + 19, text, "tick", anchor) if text else ""
         body += line(self.left, self.floor, self.width - self.right, self.floor, "axis")
         body += label(self.width - self.right, self.height - 6, x_name, "name", "end")
         return body + label(4, 11, y_name, "name", "start")
@@ -147,6 +151,17 @@ def both(draw: Callable[[Canvas], str], *, wide: float = 420, narrow: float = 34
     return draw(Canvas(WIDE, wide)) + draw(Canvas(NARROW, narrow, left=46, right=14))
 
 
+def spaced(pixels: Iterable[float], texts: Iterable[str]) -> list[str]:
+    """The texts at so many pixels, from left to right; empty where one would touch the last that stands."""
+    kept, last = [], -math.inf
+    for pixel, text in zip(pixels, texts, strict=True):
+        half = text_width(text, LETTER) / 2
+        stands = pixel - half > last + 6
+        kept.append(text if stands else "")
+        last = pixel + half if stands else last
+    return kept
+
+
 # ---- marks
 
 
@@ -155,9 +170,22 @@ def label(x: float, y: float, text: str, css: str, anchor: str = "start") -> str
     return element("text", {"x": x, "y": y, "class": css, "text-anchor": anchor}, clean(text))
 
 
-def side_label(x: float, y: float, text: str, css: str, *, gap: float, before: bool) -> str:
-    """A line of text `gap` pixels beside x: to its left where it stands `before`, else to its right."""
-    return label(x + (-gap if before else gap), y, text, css, "end" if before else "start")
+def callout(canvas: Canvas, x: float, y: float, text: str, css: str, marks: list[tuple[float, float]]) -> str:
+    """The name of the mark at (x, y), where it covers none of the `marks` (pixels): beside it, or further away with a
+    line to it. The name's ends and middle are added to them."""
+    half = text_width(text, LETTER + 1) / 2
+    spots = []
+    for gap in (15, 30, 48, 70):
+        for right, down in ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (-1, -1), (1, 1), (-1, 1)):
+            middle, height = x + right * (gap + half), y + down * (gap + 2)
+            inside = canvas.left <= middle - half and middle + half <= canvas.width
+            inside = inside and canvas.top <= height <= canvas.floor - 8
+            covered = sum(abs(other - middle) < half + 7 and abs(level - height) < 14 for other, level in marks)
+            spots.append((covered + (0 if inside else len(marks) + 1), gap, middle, height, middle - right * half))
+    _, gap, middle, height, edge = min(spots, key=lambda spot: spot[:2])
+    marks += [(middle + shift, height) for shift in (-half, 0, half)]
+    lead = line(x, y, edge, height, "lead") if gap > 15 else ""
+    return lead + label(middle, height + 4, text, css, "middle")
 
 
 def line(x1: float, y1: float, x2: float, y2: float, css: str) -> str:
@@ -229,11 +257,12 @@ def log_extent(values: Iterable[float]) -> tuple[float, float]:
     return low / room, high * room
 
 
-def accuracies(values: Sequence[float]) -> tuple[float, float]:
-    """A scale of accuracies: the worst tenth is left below the floor where it would press the others flat."""
+def accuracies(values: Sequence[float], shown: Sequence[float] = ()) -> tuple[float, float]:
+    """A scale of accuracies: the worst tenth is left below the floor where it would press the others flat, but none of
+    those that must be `shown`."""
     ascending = sorted(values)
     low, high = ascending[len(ascending) // 10], ascending[-1]
     if ascending[0] > low - 0.5 * (high - low):
         low = ascending[0]
-    floor, top = extent((low, high))
+    floor, top = extent((min([low, *shown]), high))
     return max(0.0, floor), min(1.0, top)

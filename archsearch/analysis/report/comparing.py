@@ -13,7 +13,6 @@ from archsearch.analysis.report.charts import (
     both,
     dot,
     epochs,
-    extent,
     log_extent,
     percent,
     polyline,
@@ -196,12 +195,11 @@ def _fronts_section(comparison: Comparison, names: list[str]) -> str:
 
     def draw(canvas: Canvas) -> str:
         x = canvas.x(*log_extent(row["flops"] for _, row in rows), log=True)
-        low, high = accuracies([row["value"] for _, row in rows])
         fronts = {css: set(side["front"]) for css, side in sides.items()}
-        lowest, _ = extent([row["value"] for css, row in rows if row["trial"] in fronts[css]])
-        y = canvas.y(min(low, lowest), high)
+        shown = [row["value"] for css, row in rows if row["trial"] in fronts[css]]
+        y = canvas.y(*accuracies([row["value"] for _, row in rows], shown))
         body = canvas.axes(x, y, x_name="FLOPs, log scale", y_name="validation accuracy",
-                           x_text=lambda v: amount("flops", v), digits=1)  # fmt: skip
+                           x_text=lambda v: amount("flops", v))  # fmt: skip
         for css, row in rows:
             tip = f"{css.upper()} {row['trial']}: {percent(row['value'], 2)}, {amount('flops', row['flops'])} FLOPs"
             body += dot(x(row["flops"]), y(row["value"]), 4.5, f"dot-{css}", tip=tip) if row["value"] >= y.low else ""

@@ -10,17 +10,18 @@ from archsearch.analysis.report.charts import (
     Canvas,
     band,
     both,
+    callout,
     dot,
     epochs,
     extent,
     label,
     line,
-    percent,
     points,
     polyline,
     steps,
 )
 from archsearch.analysis.report.figures import Document, Progress, TrialRow, winner_of
+from archsearch.experiment.records import trial_id
 
 LIMIT = 300  # curves; of more, all that finished and an even choice of the others
 Axis = Literal["trials", "hours"]
@@ -46,11 +47,11 @@ def _learning(canvas: Canvas, report: Document, rows: Sequence[TrialRow]) -> str
     values = [value for row in rows for _, value in row["curve"]]
     y = canvas.y(*extent([max(0.0, min(values)), max(values)], margin=0.04))
     y = canvas.y(max(0.0, y.low), min(1.0, y.high))
-    body = canvas.axes(x, y, x_name="epoch", y_name="validation accuracy", x_text=_whole, digits=0)
+    body = canvas.axes(x, y, x_name="epoch", y_name="validation accuracy", x_text=_whole)
     for level in sorted({rung["epochs"] for rung in report["rungs"]}):
         if x.low <= level <= x.high:
             body += line(x(level), canvas.top, x(level), canvas.floor, "rung")
-            body += label(x(level) + 4, canvas.floor - 6, "rung", "rung-name")
+            body += label(x(level), canvas.top - 4, "rung", "rung-name", "middle")
     winner = winner_of(report)
     for row in rows:
         curve = [(x(epoch), y(value)) for epoch, value in row["curve"]]
@@ -83,21 +84,27 @@ def _so_far(canvas: Canvas, progress: Progress, axis: Axis) -> str:
     ends = [rises[-1][0] for _, rises in lines] + ([random["n"][-1] * draw] if random and draw else [])
     x = canvas.x(0, factor * max([progress[axis], *ends]) or 1)
     y = canvas.y(*extent(values))
-    body = canvas.axes(x, y, x_name=unit, y_name="best so far", x_text=lambda v: f"{v:g}", digits=1)
+    body = canvas.axes(x, y, x_name=unit, y_name="best validation accuracy so far", x_text=lambda v: f"{v:g}")
     if random and draw:
         at = [factor * n * draw for n in random["n"]]
         upper, lower, middle = (points(x, y, at, random[key]) for key in ("high", "low", "expected"))
         body += band(upper, lower, "expected-band") + polyline(middle, "expected")
     for css, rises in lines:
         end = x(factor * max(progress[axis], rises[-1][0]))
-        body += steps([(x(factor * at), y(value)) for at, value in rises], end, f"steps {css}")
+        corners = [(x(factor * at), y(value)) for at, value in rises]
+        body += steps(corners, end, f"steps {css}")
+        if css == "full-best":
+            names = [trial_id(rise["trial"]) for rise in progress["finished"]]
+            body += "".join(dot(*corner, 4, "tip-best", name) for corner, name in zip(corners, names, strict=True))
+            covered = [*corners, (corners[-1][0] + 30, corners[-1][1])]  # the line goes on to the right
+            body += callout(canvas, *corners[-1], names[-1], "winner-name", covered)
     return canvas.svg(f"best accuracy so far against {unit}", body)
 
 
 def _unit(progress: Progress, axis: Axis) -> tuple[float, str]:
     """The factor of the axis, and the unit that it then has."""
     if axis == "trials":
-        return 1.0, "trials"
+        return 1.0, "trials with a score"
     share = progress["gpus"] or 1.0
     whose, total = ("GPU" if progress["gpus"] else "workers'"), progress["hours"] * share
     factor, name = (3600, "seconds") if total < 1 / 15 else (60, "minutes") if total < 3 else (1, "hours")
@@ -130,9 +137,7 @@ def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
     x = canvas.x(*extent([v for _, edf in drawn for v in edf["x"]], margin=0.03))
     x = canvas.x(max(0.0, x.low), min(1.0, x.high) if x.high <= 1.2 else x.high)
     y = canvas.y(0, 1)
-    digits = 0 if x.high - x.low > 0.05 else 1
-    body = canvas.axes(x, y, x_name=x_name, y_name="share of networks at most this accurate",
-                       x_text=lambda v: percent(v, digits), digits=0)  # fmt: skip
+    body = canvas.axes(x, y, x_name=x_name, y_name="share of networks at most this accurate")
     for css, edf in drawn:
         upper, lower = (points(x, y, edf["x"], shares) for shares in (edf["high"], edf["low"]))
         body += band(upper, lower, f"{css}-band")

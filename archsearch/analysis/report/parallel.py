@@ -6,7 +6,20 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from archsearch.analysis.outline import short
-from archsearch.analysis.report.charts import NARROW, WIDE, Canvas, Scale, dot, label, line, number, percent, polyline
+from archsearch.analysis.report.charts import (
+    NARROW,
+    WIDE,
+    Canvas,
+    Scale,
+    dot,
+    label,
+    line,
+    number,
+    percent,
+    percentages,
+    polyline,
+    spaced,
+)
 from archsearch.analysis.report.figures import ConfirmedRow, Document, ImportanceRow, TrialRow, winner_of
 from archsearch.analysis.svg import element, shorten
 
@@ -76,27 +89,37 @@ def _chart(width: float, names: Sequence[str], rows: Sequence[TrialRow], report:
 
 
 def _axis(canvas: Canvas, name: str, y: float, rows: Sequence[TrialRow]) -> tuple[Position, str]:
-    """Where an axis shows a trial, and the axis' ticks."""
+    """Where an axis shows a trial, and the axis' ticks: round numbers where it has many, else every value."""
     start, end = canvas.left + 10, canvas.width - canvas.right - 10
-    if name in ("flops", "accuracy"):
 
-        def value(row: TrialRow) -> float:
-            return row["cost"]["flops"] if name == "flops" else row["value"] or 0.0
+    def value(row: TrialRow) -> Any:
+        return {"flops": row["cost"]["flops"], "accuracy": row["value"]}.get(name, row["choices"].get(name))
 
-        low, high = min(map(value, rows)), max(map(value, rows))
-        scale = Scale(low, high, start, end, name == "flops")
-        text = percent if name == "accuracy" else short
-        ticks = (label(scale(v), y + 16, text(v), "rail-tick", anchor) for v, anchor in ((low, "start"), (high, "end")))
-        return lambda row, _: scale(value(row)), "".join(ticks)
-    levels = _levels([row["choices"].get(name) for row in rows])
+    levels = _levels([value(row) for row in rows])
+    numbers = [level for level in levels if level is not None]
+    many = 9 if canvas.width == WIDE else 5
+    if name in ("flops", "accuracy") or (len(levels) > many and all(type(v) in (int, float) for v in numbers)):
+        low, high = numbers[0], numbers[-1]
+        log = (low > 0 and high > 20 * low) or name == "flops"
+        scale = Scale(low, high, start + (44 if None in levels else 0), end, log)
+        ticks = scale.ticks(many - 1)
+        texts = map(percentages(ticks) if name == "accuracy" else short if name == "flops" else number, ticks)
+        marks = [(start, "n/a")] if None in levels else []
+        marks += list(zip(map(scale, ticks), texts, strict=True))
+        return lambda row, _: start if value(row) is None else scale(value(row)), _ticks(marks, y)
     width = (end - start) / len(levels)
     centres = {str(level): start + width * (i + 0.5) for i, level in enumerate(levels)}
-    step = -(-len(levels) // (9 if canvas.width == WIDE else 5))
-    drawn = "".join(line(x, y - 4, x, y + 4, "rail") for x in centres.values()) if len(levels) <= 40 else ""
-    for level in levels[::step]:
-        name_drawn = shorten("not asked" if level is None else number(level), width * step, 10)
-        drawn += label(centres[str(level)], y + 16, name_drawn, "rail-tick", "middle")
-    return lambda row, share: centres[str(row["choices"].get(name))] + 0.55 * width * share, drawn
+    named = (shorten("n/a" if level is None else number(level), width, 11) for level in levels)
+    drawn = _ticks(list(zip(centres.values(), named, strict=True)), y)
+    return lambda row, share: centres[str(value(row))] + 0.55 * width * share, drawn
+
+
+def _ticks(marks: Sequence[tuple[float, str]], y: float) -> str:
+    """Ticks of an axis at these pixels, with as many of their texts as have room."""
+    pixels, texts = zip(*marks, strict=True)
+    drawn = "".join(line(x, y - 4, x, y + 4, "rail") for x in pixels)
+    named = zip(pixels, spaced(pixels, texts), strict=True)
+    return drawn + "".join(label(x, y + 16, text, "rail-tick", "middle") for x, text in named if text)
 
 
 def _levels(values: Sequence[Any]) -> list[Any]:
@@ -117,7 +140,7 @@ def bars(rows: Sequence[ImportanceRow]) -> str:
 def _bars(width: float, rows: Sequence[ImportanceRow]) -> str:
     canvas = Canvas(width, ROW * len(rows) + 40, left=190 if width == WIDE else 118, right=60, top=8, bottom=32)
     x = canvas.x(0, max(row["high"] for row in rows) or 1)
-    body = _grid(canvas, x, 5, digits=0)
+    body = _grid(canvas, x, 5)
     for i, row in enumerate(rows):
         middle = canvas.top + ROW * (i + 0.5)
         body += label(canvas.left - 10, middle + 4, shorten(row["word"], canvas.left - 14, 12), "bar-name", "end")
@@ -130,12 +153,12 @@ def _bars(width: float, rows: Sequence[ImportanceRow]) -> str:
     )
 
 
-def _grid(canvas: Canvas, x: Scale, limit: int, *, digits: int) -> str:
+def _grid(canvas: Canvas, x: Scale, limit: int) -> str:
     """Lines at round percentages of x, at most `limit` on a wide page."""
-    body = ""
-    for value in x.ticks(3 if canvas.narrow else limit):
+    body, ticks = "", x.ticks(3 if canvas.narrow else limit)
+    for value, text in zip(ticks, map(percentages(ticks), ticks), strict=True):
         body += line(x(value), canvas.top, x(value), canvas.floor, "grid")
-        body += label(x(value), canvas.floor + 18, percent(value, digits), "tick", "middle")
+        body += label(x(value), canvas.floor + 18, text, "tick", "middle")
     return body
 
 
@@ -158,7 +181,7 @@ def _confirmed(width: float, rows: Sequence[ConfirmedRow]) -> str:
     low, high = min(ends), max(ends)
     room = (high - low) * 0.08 or 0.01
     x = canvas.x(max(0.0, low - room), min(1.0, high + room))
-    body = _grid(canvas, x, 6, digits=1)
+    body = _grid(canvas, x, 6)
     for i, row in enumerate(rows):
         middle = canvas.top + 38 * (i + 0.5)
         css = "bar-name strong" if row["winner"] else "bar-name"

@@ -8,6 +8,7 @@ from archsearch.analysis.report.document import cheapest_first
 from archsearch.analysis.report.figures import Document, Progress, TrialRow
 from archsearch.analysis.report.html import figure, folded, legend, paragraph, section, table
 from archsearch.analysis.report.tradeoff import amount, tradeoff, unit
+from archsearch.experiment.records import trial_id
 
 # ---- accuracy against cost
 
@@ -131,8 +132,8 @@ def _so_far_title(progress: Progress) -> str:
     if not progress["finished"]:
         return "The best so far"
     last = progress["finished"][-1]
-    return f"The best came with trial {last['trials']} of {progress['trials']}" + (
-        f", after {hours(last['hours'])} of work" if last["hours"] > 0 else ""
+    return f"{trial_id(last['trial'])} is the best of {progress['trials']} trials" + (
+        f", trained after {hours(last['hours'])} of worker time" if last["hours"] > 0 else ""
     )
 
 

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from archsearch.analysis.outline import short
 from archsearch.analysis.report.charts import (
+    LETTER,
     Canvas,
     Scale,
     accuracies,
     both,
+    callout,
     diamond,
     dot,
-    extent,
+    label,
     line,
     log_extent,
     percent,
     polyline,
-    side_label,
     stairs,
 )
-from archsearch.analysis.report.figures import Baseline, Document, TrialRow, winner_of
+from archsearch.analysis.report.figures import Document, TrialRow, winner_of
 from archsearch.analysis.svg import text_width
 
 UNITS = {"flops": "FLOPs", "params": "parameters", "macs": "MACs", "activations": "activations", "memory": "bytes of "
@@ -64,25 +65,28 @@ def tradeoff(report: Document, name: str, front: Collection[str]) -> str:
 
 
 def _draw(canvas: Canvas, report: Document, marks: Sequence[Mark], name: str, front: Collection[str]) -> str:
-    low, high = log_extent(mark.cost for mark in marks)
-    baselines = [row for row in report["baselines"] if low / 2 <= (row["cost"].get(name) or 0) <= high * 2]
-    low, high = log_extent([low * 1.05, high / 1.05, *(row["cost"][name] for row in baselines)])
-    x = canvas.x(low, high, log=True)
+    low, high = min(mark.cost for mark in marks) / 2, max(mark.cost for mark in marks) * 2
+    baselines = [row for row in report["baselines"] if low <= (row["cost"].get(name) or 0) <= high]
     scored = [mark.value for mark in marks] + [row["value"] for row in baselines if row["value"] is not None]
     finished = [mark.value for mark in marks if mark.finished]
-    worst, top = accuracies(finished + [v for v in scored if v >= min(finished)] if len(finished) > 2 else scored)
-    members = [mark.value for mark in marks if mark.trial in front]
-    y = canvas.y(min(worst, extent(members)[0]) if members else worst, top)
-    digits = 0 if y.high - y.low > 0.08 else 1
+    if len(finished) > 2:
+        scored = finished + [value for value in scored if value >= min(finished)]
+    y = canvas.y(*accuracies(scored, [mark.value for mark in marks if mark.trial in front]))
+    winner = winner_of(report)
+    marks = [mark for mark in marks if mark.finished or mark.trial == winner or mark.value >= y.low]
+    x = canvas.x(*log_extent([mark.cost for mark in marks] + [row["cost"][name] for row in baselines]), log=True)
     body = canvas.axes(
-        x, y, x_name=f"{unit(name)}, log scale", y_name="validation accuracy",
-        x_text=lambda value: amount(name, value), digits=digits,
-    )  # fmt: skip
+        x, y, x_name=f"{unit(name)}, log scale", y_name="validation accuracy", x_text=lambda value: amount(name, value)
+    )
     body += _limits(canvas, x, report, name)
+    spots = [(x(mark.cost), y(mark.value)) for mark in marks]
+    spots += [(x(row["cost"][name]), canvas.floor if row["value"] is None else y(row["value"])) for row in baselines]
     for row in baselines:
         if row["value"] is None:
-            body += _cost_line(canvas, x(row["cost"][name]), row, baselines)
-    body += _marks(marks, x, y, front, winner_of(report))
+            at = x(row["cost"][name])
+            body += line(at, canvas.floor - 12, at, canvas.floor, "cost-line")
+            body += callout(canvas, at, canvas.floor - 12, row["name"], "other-name", spots)
+    body += _marks(canvas, marks, x, y, front, winner, spots)
     for row in baselines:
         if row["value"] is not None:
             tip = f"{row['name']}: {percent(row['value'])}, {amount(name, row['cost'][name])} {unit(name)}"
@@ -90,37 +94,33 @@ def _draw(canvas: Canvas, report: Document, marks: Sequence[Mark], name: str, fr
     return canvas.svg(_summary(marks, name, front), body)
 
 
+_ENDS: dict[Literal["low", "high"], str] = {"low": "budget from", "high": "budget"}
 _KINDS = {"trained": "trained here by confirm", "published": "published test accuracy, another training", "cost": ""}
 
 
 def _limits(canvas: Canvas, x: Scale, report: Document, name: str) -> str:
-    """The ends of the budget, as lines."""
+    """The ends of the budget, as lines with their amounts above the chart."""
     body = ""
-    ends = [end for bound in report["budget"] if bound["name"] == name for end in (bound["low"], bound["high"])]
-    for end in ends:
+    ends = [(text, bound[end]) for bound in report["budget"] if bound["name"] == name for end, text in _ENDS.items()]
+    for text, end in ends:
         if end is not None and x.low <= end <= x.high:
-            pixel = x(end)
+            pixel, written = x(end), f"{text} {amount(name, end)}"
             body += line(pixel, canvas.top, pixel, canvas.floor, "limit")
-            before = pixel + text_width("budget") > canvas.width - canvas.right
-            body += side_label(pixel, canvas.top + 10, "budget", "limit-name", gap=5, before=before)
+            middle = min(pixel, canvas.width - text_width(written, LETTER) / 2)
+            body += label(middle, canvas.top - 3, written, "limit-name", "middle")
     return body
 
 
-def _cost_line(canvas: Canvas, x: float, row: Baseline, baselines: Sequence[Baseline]) -> str:
-    """A network of which only the cost is known here: a line on the floor and its name, each a step higher."""
-    step = 14 * [baseline["name"] for baseline in baselines].index(row["name"])
-    body = line(x, canvas.floor - 12 - step, x, canvas.floor, "cost-line")
-    before = x > canvas.width / 2
-    return body + side_label(x, canvas.floor - 5 - step, row["name"], "other-name", gap=4, before=before)
-
-
-def _marks(marks: Sequence[Mark], x: Scale, y: Scale, front: Collection[str], winner: str | None) -> str:
+def _marks(
+    canvas: Canvas, marks: Sequence[Mark], x: Scale, y: Scale, front: Collection[str], winner: str | None,
+    spots: list[tuple[float, float]],
+) -> str:  # fmt: skip
+    """The trials, the Pareto front and the winner's name, which covers none of the `spots`."""
     radius = 3.4 if len(marks) > 300 else 4.5
     body = ""
     for mark in sorted(marks, key=lambda m: (m.finished, m.trial in front)):
-        below = mark.value < y.low
-        if mark.trial not in front and (mark.finished or not below):
-            css = ("trial" if mark.finished else "trial partial") + (" below" if below else "")
+        if mark.trial not in front:
+            css = ("trial" if mark.finished else "trial partial") + (" below" if mark.value < y.low else "")
             body += dot(x(mark.cost), y(mark.value), radius, css, mark.trial)
     members = sorted((mark for mark in marks if mark.trial in front), key=lambda m: m.cost)
     body += polyline(stairs([(x(mark.cost), y(mark.value)) for mark in members]), "front-line")
@@ -129,8 +129,7 @@ def _marks(marks: Sequence[Mark], x: Scale, y: Scale, front: Collection[str], wi
     for mark in marks:
         if mark.trial == winner:
             body += dot(x(mark.cost), y(mark.value), 10, "halo")
-            before = x(mark.cost) > (x.start + x.end) / 2
-            body += side_label(x(mark.cost), y(mark.value) + 4, mark.trial, "winner-name", gap=15, before=before)
+            body += callout(canvas, x(mark.cost), y(mark.value), mark.trial, "winner-name", spots)
     return body
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.analysis.report.charts import Canvas, side_label, stairs
+from archsearch.analysis.report.charts import Canvas, callout, percentages, stairs
 from archsearch.analysis.report.curves import best_so_far, learning
 from archsearch.analysis.report.document import document
 from archsearch.analysis.report.findings import networks
@@ -67,11 +67,59 @@ def test_confirmed_intervals_fill_their_chart() -> None:
     assert max(means) - min(means) > 0.45 * (float(chart[1]) - 190 - 24)  # 3 of the 5 points from end to end
 
 
-@pytest.mark.parametrize(("before", "x", "anchor"), [(True, "95", "end"), (False, "105", "start")])
-def test_a_label_stands_beside_its_mark(before: bool, x: str, anchor: str) -> None:
-    text = side_label(100, 20, "budget", "name", gap=5, before=before)
-    assert f'x="{x}"' in text
-    assert f'text-anchor="{anchor}"' in text
+def test_a_label_stands_beside_its_mark_and_covers_no_other() -> None:
+    canvas = Canvas(400, 200)
+    beside = callout(canvas, 100, 90, "t0007", "name", [(100, 90)])
+    assert (x := float(re.search(r'x="([\d.]+)"', beside)[1])) == pytest.approx(100 + 15 + 5 * 13 * 0.6 / 2, abs=0.1)
+    assert "<line" not in beside
+    crowd = [(100.0 + dx, 90.0 + dy) for dx in range(-50, 60, 10) for dy in range(-20, 30, 10)]
+    marks = list(crowd)
+    away = callout(canvas, 100, 90, "t0007", "name", marks)
+    x, y = (float(re.search(rf'<text.*? {axis}="([\d.]+)"', away)[1]) for axis in "xy")
+    assert "<line" in away, "a line leads to it"
+    assert all(abs(a - x) > 5 * 13 * 0.6 / 2 or abs(b - (y - 4)) > 10 for a, b in crowd)
+    assert callout(canvas, 100, 90, "t0008", "name", marks) != away.replace("t0007", "t0008"), "labels make room too"
+    at_the_edge = callout(canvas, 395, 90, "t0007", "name", [(395, 90)])
+    assert float(re.search(r'<text x="([\d.]+)"', at_the_edge)[1]) < 395
+
+
+def test_no_label_covers_a_trial(tmp_path: Path) -> None:
+    folder = experiment(tmp_path, 60, fail=0.1)
+    baselines = {name: {"flops": flops, "params": 5e3} for name, flops in (("a", 6e5), ("b", 6.1e5), ("c", 3e5))}
+    reading = read_experiment(folder, Context(startup=10, baselines=baselines))
+    report = document(reading)
+    for chart in CHART.finditer(tradeoff(report, "flops", report["front"]) + best_so_far(report, "trials")):
+        dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart[0])]
+        named = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="(?:winner|other)-name"[^>]*>([^<]*)<', chart[0])
+        assert named
+        for x, y, text in named:
+            half = 13 * 0.6 * len(text) / 2
+            assert not [d for d in dots if abs(d[0] - float(x)) < half and abs(d[1] - float(y) + 4) < 9], (
+                text,
+                chart[0],
+            )
+
+
+@pytest.mark.parametrize(
+    ("ticks", "texts"),
+    [([0.4, 0.425, 0.45], ["40.0 %", "42.5 %", "45.0 %"]), ([0.4, 0.5, 0.6], ["40 %", "50 %", "60 %"]),
+     ([0.9825, 0.985], ["98.25 %", "98.50 %"]), ([1 / 3], ["33.333 %"])],
+)  # fmt: skip
+def test_ticks_are_written_as_what_they_are(ticks: list[float], texts: list[str]) -> None:
+    assert [*map(percentages(ticks), ticks)] == texts
+
+
+def test_the_scatter_is_as_large_as_what_it_shows(tmp_path: Path) -> None:
+    """Scores of rungs far below the front are not drawn, so neither axis makes room for them."""
+    folder = experiment(tmp_path, 40)
+    report = document(read_experiment(folder, Context(startup=10)))
+    poor = next(row for row in report["rows"] if row["state"] == "paused")
+    poor |= {"value": 0.05, "cost": {**poor["cost"], "flops": 100}}
+    chart = next(CHART.finditer(tradeoff(report, "flops", report["front"])))
+    dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart[0])]
+    for drawn, low, high in ((0, 56, 840), (1, 28, 374)):
+        values = [dot[drawn] for dot in dots]
+        assert max(values) - min(values) > 0.8 * (high - low)
 
 
 def test_stairs_are_level_and_then_rise() -> None:
@@ -91,7 +139,7 @@ def test_an_axis_names_as_many_ticks_as_have_room() -> None:
     x, y = canvas.x(0, 10), canvas.y(0, 1)
 
     def named(text: str) -> list[str]:
-        drawn = canvas.axes(x, y, x_name="", y_name="", x_text=lambda value: f"{text}{value:g}", digits=0)
+        drawn = canvas.axes(x, y, x_name="", y_name="", x_text=lambda value: f"{text}{value:g}")
         return re.findall(rf">({text}[\d.]+)<", drawn)
 
     ticks = x.ticks(4 if canvas.narrow else 8)
