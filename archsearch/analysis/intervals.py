@@ -67,6 +67,17 @@ def paired_difference(
     return mean_interval([first[key] - second[key] for key in shared], confidence) if shared else None
 
 
+def holm(p_values: Sequence[float], extra: int = 0) -> list[float]:
+    """The p-values adjusted for being several (Holm 1979, Scand. J. Statist. 6, 65-70): with a bound of 0.05 on them
+    one of the hypotheses is wrongly rejected in at most 5 % of cases. `extra` counts tests of the family that are not
+    among them."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
+        largest = max(largest, min(1.0, (len(p_values) + extra - rank) * float(p_values[index])))
+        adjusted[index] = largest
+    return adjusted
+
+
 def wilson(correct: int, count: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """(low, high) of a share, of which `correct` of `count` were seen (Wilson 1927, J. Am. Stat. Assoc. 22, 209-212).
 

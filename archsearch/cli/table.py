@@ -33,7 +33,7 @@ VERBS = (
          "archsearch confirm digits --top 5 --seeds 3"),
     Verb("report", SEARCH, "what a search found, as one page that opens anywhere",
          "archsearch report digits -o report.html"),
-    Verb("compare", SEARCH, "two searches, or two spaces, side by side: do they differ by more than chance",
+    Verb("compare", SEARCH, "two searches, or two spaces, side by side; of spaces whether they differ significantly",
          "archsearch compare digits digits-2 -o compare.html"),
     Verb("ui", SEARCH, "curves and tables of the trials in MLflow's pages",
          "archsearch ui digits"),

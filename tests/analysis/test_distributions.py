@@ -1,6 +1,7 @@
 """Distributions, the best of n draws, and differences between samples, against counting by hand and known laws."""
 
 from itertools import combinations
+from math import comb
 
 import numpy as np
 import pytest
@@ -14,7 +15,11 @@ def test_the_expected_best_of_n_is_the_mean_over_all_subsets() -> None:
     assert found["n"] == [1, 2, 3, 4, 5, 6]
     by_hand = [np.mean([max(some) for some in combinations(values, n)]) for n in found["n"]]
     assert found["expected"] == pytest.approx(by_hand)
-    assert all(low <= high for low, high in zip(found["low"], found["high"], strict=True))
+    assert found["median"] == [
+        sorted(max(some) for some in combinations(values, n))[(comb(6, n) - 1) // 2] for n in found["n"]
+    ]
+    limits = list(zip(found["low"], found["high"], strict=True))
+    assert limits == [(0.1, 0.9), *[(None, None)] * 5], "six values bound the median of one draw and no more"
 
 
 def test_the_edf_steps_through_the_values_and_its_band_narrows_with_more_of_them() -> None:
@@ -26,6 +31,7 @@ def test_the_edf_steps_through_the_values_and_its_band_narrows_with_more_of_them
     widths = [np.mean(np.subtract(found["high"], found["low"])) for found in (few, many)]
     assert widths[1] < 0.3 * widths[0]
     assert edf([0.2, 0.4]) == edf([0.4, 0.2])
+    assert edf([0.2, 0.4], independent=False) == {**edf([0.2, 0.4]), "low": [], "high": []}
 
 
 def test_the_best_row_wins_as_often_as_a_quarter_with_replacement_holds_it() -> None:
@@ -41,7 +47,7 @@ def test_equal_samples_do_not_differ_and_shifted_ones_do() -> None:
     one = rng.normal(0.7, 0.02, 60).tolist()
     same = compare_samples(one, one)
     assert same["mann_whitney"]["superiority"] == 0.5
-    assert same["kolmogorov_smirnov"] == {"d": 0.0, "p": 1.0}
+    assert same["kolmogorov_smirnov"] == {"d": 0.0, "p": 1.0, "adjusted": 1.0}
     assert same["best_of_n"]["low"] < 0 < same["best_of_n"]["high"]
     better = compare_samples((np.array(one) + 0.03).tolist(), one)
     assert better["mann_whitney"]["superiority"] > 0.75

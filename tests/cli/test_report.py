@@ -71,27 +71,40 @@ def worse(choices: dict, luck: random.Random) -> float:
     return by_depth(choices, luck) - 0.1
 
 
-def test_compare_tells_a_difference_and_that_there_is_none(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
-    other = experiment(tmp_path / "two", 30, score=worse, seed=1)
+def test_compare_tells_a_difference_and_that_there_is_none(tmp_path: Path, capsys) -> None:
+    folder = experiment(tmp_path / "one", 30, "search.sampler=random")
+    other = experiment(tmp_path / "two", 30, "search.sampler=random", score=worse, seed=1)
     page = tmp_path / "c.html"
     assert main(["compare", str(folder.path), str(other.path), "-o", str(page), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["epochs"] == 1
     assert found["tests"]["mann_whitney"]["p"] < 0.01
     assert found["tests"]["best_of_n"]["low"] > 0
-    assert "a difference." in found["verdict"]
+    assert found["verdict"].count("a significant difference") == 2
     assert "Pareto front of A" in page.read_text()
     assert main(["compare", str(folder.path), str(folder.path)]) == 0
     said = capsys.readouterr().out
-    assert "50 % of the time; that may be chance" in said
-    assert "no difference that can be told" in said
+    assert "in 50 % of pairs: no significant difference" in said
+    assert said.count("no significant difference") == 2
 
 
-def test_compare_tells_which_side_was_drawn_at_random_alone(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
-    drawn = experiment(tmp_path, 12, "search.sampler=random")
-    assert main(["compare", str(folder.path), str(drawn.path), "--json"]) == 0
+def test_compare_tests_random_samples_alone_and_says_why(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
+    drawn = experiment(tmp_path, 12, "search.sampler=random", score=worse)
+    page = tmp_path / "c.html"
+    assert main(["compare", str(folder.path), str(drawn.path), "-o", str(page), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["a"]["drawn_at_random"], found["b"]["drawn_at_random"]) == (False, True)
+    assert (found["tests"], found["verdict"], found["epochs"]) == (None, "", 1)
+    assert (found["a"]["edf"]["low"], len(found["b"]["edf"]["low"])) == ([], 12), "a search's curve has no band"
+    assert main(["compare", str(folder.path), str(drawn.path)]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "No verdict: a test of significance needs trials that were all drawn at random and trained alike, and those"
+        in shown
+    )
+    assert "of A (small) were chosen by earlier scores or stopped early." in shown.replace("\n", " ")
+    assert "Mann-Whitney" not in shown + page.read_text()
+    assert "No verdict: a test of significance" in page.read_text()
 
 
 def test_long_names_are_cut_where_a_chart_has_no_room_for_them(tmp_path: Path, capsys) -> None:
@@ -124,23 +137,23 @@ def test_compare_warns_where_the_images_differ_and_only_there(folder: Experiment
     page = tmp_path / "c.html"
     assert main(["compare", str(folder.path), str(other.path), "-o", str(page), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["same_data"] is True
-    assert "Their images are not the same" not in page.read_text()
+    assert "images are not the same" not in page.read_text()
     assert main(["compare", str(folder.path), str(other.path)]) == 0
-    assert "warning" not in capsys.readouterr().out
+    assert "images are not the same" not in capsys.readouterr().out
     with Ledger.open(other.ledger) as ledger:  # the digest of the images as the last session read them
         ledger.begin({"data": "e" * 16})
         ledger.end("finished")
     assert main(["compare", str(folder.path), str(other.path), "-o", str(page), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["same_data"] is False
-    assert "Their images are not the same: no score of theirs compares." in page.read_text()
+    assert "No verdict: their images are not the same, so no score of theirs compares." in page.read_text()
     assert main(["compare", str(folder.path), str(other.path)]) == 0
-    assert "warning: their images are not the same; no score of theirs compares" in capsys.readouterr().out
+    assert "No verdict: their images are not the same, so no score of theirs compares." in capsys.readouterr().out
 
 
 def test_compare_says_why_not(folder: ExperimentFolder, tmp_path: Path, capsys) -> None:
     few = experiment(tmp_path, 3)
     assert main(["compare", str(folder.path), str(few.path)]) == 0
-    assert "they do not compare" in capsys.readouterr().out
+    assert "They do not compare: there is no" in capsys.readouterr().out
 
 
 def test_watch_shows_what_another_process_writes_until_it_leaves(tmp_path: Path, capsys) -> None:

@@ -1,12 +1,12 @@
-"""Two searches, or random samples of two spaces, beside one another: their distributions, their fronts, and whether
-they differ by more than chance."""
+"""Two searches, or random samples of two spaces, beside one another: their distributions, their fronts, and of random
+samples whether they differ by more than chance."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
-from archsearch.analysis.distributions import Edf, SampleTests, compare_samples, edf
+from archsearch.analysis.distributions import BestOfN, Edf, SampleTests, compare_samples, edf
 from archsearch.analysis.report.charts import (
     Canvas,
     accuracies,
@@ -26,7 +26,15 @@ from archsearch.analysis.report.tradeoff import amount
 from archsearch.analysis.svg import clean
 
 FEWEST = 5  # scores of each
-CERTAIN = 0.05
+SIGNIFICANT = 0.05
+BAND = "A band is simultaneous: it holds the whole curve of its space in 95 % of samples (Kolmogorov)."
+ADJUSTED = (
+    "The p-values are adjusted for two tests (Holm); the interval is by order statistics (Newcombe's difference)."
+)
+NO_TEST = (
+    "a test of significance needs trials that were all drawn at random and trained alike, and those of {} were chosen "
+    "by earlier scores or stopped early"
+)
 
 
 class FinishedTrial(TypedDict):
@@ -56,7 +64,8 @@ class Side(TypedDict):
 
 
 class Comparison(TypedDict):
-    """Two searches, compared after `epochs`; where they cannot be, `why_not` says why and `tests` is None."""
+    """Two searches, compared after `epochs`; where they cannot be (None), or cannot be tested, `why_not` says why, and
+    `tests` is None."""
 
     a: Side
     b: Side
@@ -68,7 +77,9 @@ class Comparison(TypedDict):
 
 
 def compare(first: Reading, second: Reading) -> Comparison:
-    """Plain JSON: each side's scores where both can be compared, and the tests between them.
+    """Plain JSON: each side's scores where both can be compared, and the tests between them where both are random
+    samples of spaces. The trials of a search depend on one another: tests that take them for independent draws call
+    equal searches different far more often than in 5 % of cases.
 
     They are compared after the same number of epochs: the highest after which both have at least FEWEST scores, and at
     least half of their trials one.
@@ -78,9 +89,14 @@ def compare(first: Reading, second: Reading) -> Comparison:
     comparison: Comparison = {"a": a, "b": b, "epochs": level, "tests": None, "verdict": "", "why_not": ""}
     if level is None:
         return {**comparison, "why_not": f"there is no number of epochs after which both have {FEWEST} scores"}
-    comparison["tests"] = tests = compare_samples(a["scores"], b["scores"])
     comparison["same_data"] = _data(first) == _data(second)
-    return {**comparison, "verdict": _verdict(tests, a["experiment"], b["experiment"])}
+    if not comparison["same_data"]:
+        return {**comparison, "why_not": "their images are not the same, so no score of theirs compares"}
+    chosen = [f"{name} ({side['experiment']})" for name, side in (("A", a), ("B", b)) if not side["drawn_at_random"]]
+    if chosen:
+        return {**comparison, "why_not": NO_TEST.format(" and ".join(chosen))}
+    tests = compare_samples(a["scores"], b["scores"])
+    return {**comparison, "tests": tests, "verdict": _verdict(tests, a["experiment"], b["experiment"])}
 
 
 def _level(first: Reading, second: Reading) -> int | None:
@@ -96,7 +112,7 @@ def _level(first: Reading, second: Reading) -> int | None:
 
 
 def _side(reading: Reading, level: int | None) -> Side:
-    scores = list(reading.scores.get(level or 0, {}).values())
+    scores, at_random = list(reading.scores.get(level or 0, {}).values()), _is_sample(reading, level)
     finished: list[FinishedTrial] = [
         {"trial": t.id, "value": t.value or 0.0, "flops": t.cost["flops"], "params": t.cost["params"]}
         for t in reading.finished
@@ -108,9 +124,9 @@ def _side(reading: Reading, level: int | None) -> Side:
         "trials": reading.summary["trials"]["total"],
         "epochs": sum(trial.epochs for trial in reading.trials),
         "lane_hours": reading.lanes / 3600,
-        "drawn_at_random": _is_sample(reading, level),
+        "drawn_at_random": at_random,
         "scores": scores,
-        "edf": edf(scores) if len(scores) >= FEWEST else None,
+        "edf": edf(scores, independent=at_random) if len(scores) >= FEWEST else None,
         "finished": finished,
         "best": finished[0] if finished else None,
         "front": front(reading, "flops"),
@@ -133,12 +149,21 @@ def _data(reading: Reading) -> Any:
 def _verdict(tests: SampleTests, a: str, b: str) -> str:
     """Two sentences, no stronger than the tests; `a` and `b` are the experiments' names."""
     rank, best = tests["mann_whitney"], tests["best_of_n"]
-    text = f"A network of A ({a}) beats one of B ({b}) {percent(rank['superiority'], 0)} of the time; "
-    text += "that is more than chance" if rank["p"] < CERTAIN else "that may be chance"
-    low, high = 100 * best["low"], 100 * best["high"]
-    text += f" (Mann-Whitney, p = {rank['p']:.2g}). The best of {best['n']} of A is expected "
-    text += f"{100 * best['difference']:+.2f} points from that of B (95 % interval {low:+.2f} to {high:+.2f}): "
-    return text + ("a difference." if low > 0 or high < 0 else "no difference that can be told.")
+    text = f"A network of A ({a}) is more accurate than one of B ({b}) in {percent(rank['superiority'], 0)} of pairs: "
+    text += "a significant difference" if rank["adjusted"] < SIGNIFICANT else "no significant difference"
+    text += f" (Mann-Whitney, adjusted p = {rank['adjusted']:.2g})."
+    if best is None:
+        return text
+    text += (
+        f" The best of {best['n']} networks of A is {100 * best['difference']:+.2f} points from that of B (medians; "
+    )
+    text += f"95 % interval {_interval(best)}): "
+    significant = best["low"] > 0 or best["high"] < 0
+    return text + ("a significant difference." if significant else "no significant difference.")
+
+
+def _interval(best: BestOfN) -> str:
+    return f"{100 * best['low']:+.2f} to {100 * best['high']:+.2f}"
 
 
 # ---- as a page
@@ -150,9 +175,7 @@ def comparison_page(comparison: Comparison) -> str:
     names = [f"A: {a['experiment']}", f"B: {b['experiment']}"]
     head = f'<header><div class="kicker">archsearch &#183; two {_kind(comparison)}</div>'
     head += f"<h1>{clean(a['experiment'])} and {clean(b['experiment'])}</h1>"
-    head += paragraph(comparison["verdict"] or f"They do not compare: {comparison['why_not']}.", "lede")
-    if not comparison.get("same_data", True):
-        head += paragraph("Their images are not the same: no score of theirs compares.")
+    head += paragraph(comparison["verdict"] or why_not(comparison), "lede")
     rows = [
         (name, side["state"], f"{side['trials']:,}", f"{side['epochs']:,}", *_best(side))
         for name, side in zip(names, (a, b), strict=True)
@@ -160,6 +183,12 @@ def comparison_page(comparison: Comparison) -> str:
     head += table(("", "state", "trials", "epochs", "best", "its FLOPs", "trial"), rows) + "</header>"
     body = head + _edf_section(comparison, names) + _fronts_section(comparison, names) + _tests(comparison)
     return frame(f"{a['experiment']} and {b['experiment']}", body, {})
+
+
+def why_not(comparison: Comparison) -> str:
+    """Why there is no verdict, in a sentence."""
+    reason = comparison["why_not"]
+    return f"{'They do not compare' if comparison['epochs'] is None else 'No verdict'}: {reason}."
 
 
 def _kind(comparison: Comparison) -> str:
@@ -178,8 +207,10 @@ def _edf_section(comparison: Comparison, names: list[str]) -> str:
         return ""
     key = legend(*((f"~steps {css}", name) for css, name in zip(("edf-a", "edf-b"), names, strict=True)))
     after = f"after {epochs(comparison['epochs'])}"
-    caption = f"Validation accuracy {after}; the bands are a bootstrap's 95 %. These are the networks that the "
-    caption += (
+    caption = f"Validation accuracy {after}. "
+    if any(curve["low"] for _, curve in drawn):
+        caption += f"{BAND} "
+    caption += "These are the networks that the " + (
         "spaces hold, drawn at random within the budgets: what the curves tell is the spaces'."
         if _kind(comparison) == "spaces"
         else "searches chose, not a sample of their spaces: a better sampler moves its curve too."
@@ -215,18 +246,22 @@ def _fronts_section(comparison: Comparison, names: list[str]) -> str:
 def _tests(comparison: Comparison) -> str:
     if comparison["tests"] is None:
         return ""
-    head = ("test", "statistic", "p, or 95 % interval", "what it asks")
+    head = ("test", "statistic", "adjusted p, or 95 % interval", "what it asks")
     figures = table(head, figures_of(comparison["tests"]), left=(0, 3), wide=(3,))
-    return section("tests", "Is the difference more than chance?", figures)
+    return section("tests", "Is the difference significant?", figures, paragraph(ADJUSTED, "note"))
 
 
 def figures_of(tests: SampleTests) -> list[tuple[str, str, str, str]]:
-    """A row for each test: its name, its statistic, its p-value or interval, and the question that it answers."""
+    """A row for each test: its name, its statistic, its adjusted p-value or interval, and the question that it
+    answers."""
     rank, shape, best = tests["mann_whitney"], tests["kolmogorov_smirnov"], tests["best_of_n"]
-    return [
-        ("Mann-Whitney", f"{percent(rank['superiority'], 0)}", f"p = {rank['p']:.2g}",
-         "does one of A beat one of B more often than not"),
-        ("Kolmogorov-Smirnov", f"D = {shape['d']:.2f}", f"p = {shape['p']:.2g}", "do the distributions differ at all"),
-        (f"best of {best['n']}", f"{100 * best['difference']:+.2f} points",
-         f"{100 * best['low']:+.2f} to {100 * best['high']:+.2f}", "is the best of so many draws better (bootstrap)"),
+    rows = [
+        ("Mann-Whitney", f"{percent(rank['superiority'], 0)}", f"p = {rank['adjusted']:.2g}",
+         "is a network of A more accurate than one of B more often than not"),
+        ("Kolmogorov-Smirnov", f"D = {shape['d']:.2f}", f"p = {shape['adjusted']:.2g}",
+         "do the distributions differ at all"),
     ]  # fmt: skip
+    if best is not None:
+        rows.append((f"best of {best['n']}", f"{100 * best['difference']:+.2f} points", _interval(best),
+                     "is the best of so many draws more accurate (difference of the medians)"))  # fmt: skip
+    return rows

@@ -18,6 +18,7 @@ from archsearch.analysis.report.charts import (
     line,
     points,
     polyline,
+    stairs,
     steps,
 )
 from archsearch.analysis.report.figures import Document, Progress, TrialRow, winner_of
@@ -80,15 +81,18 @@ def _so_far(canvas: Canvas, progress: Progress, axis: Axis) -> str:
     lines = _so_far_lines(progress, axis)
     draw = 1.0 if axis == "trials" else progress["random"].get("hours_each")  # along the axis, of one random draw
     random = progress["random"].get("best") if draw else None
-    values = [value for _, rises in lines for _, value in rises] + (random["expected"] if random else [])
+    values = [value for _, rises in lines for _, value in rises] + (random["median"] if random else [])
     ends = [rises[-1][0] for _, rises in lines] + ([random["n"][-1] * draw] if random and draw else [])
     x = canvas.x(0, factor * max([progress[axis], *ends]) or 1)
     y = canvas.y(*extent(values))
     body = canvas.axes(x, y, x_name=unit, y_name="best validation accuracy so far", x_text=lambda v: f"{v:g}")
     if random and draw:
         at = [factor * n * draw for n in random["n"]]
-        upper, lower, middle = (points(x, y, at, random[key]) for key in ("high", "low", "expected"))
-        body += band(upper, lower, "expected-band") + polyline(middle, "expected")
+        bounds = [(a, low, high) for a, low, high in zip(at, random["low"], random["high"], strict=True)
+                  if low is not None and high is not None]  # fmt: skip
+        bounded, lows, highs = zip(*bounds, strict=True)
+        body += band(points(x, y, bounded, highs), points(x, y, bounded, lows), "expected-band")
+        body += polyline(points(x, y, at, random["median"]), "expected")
     for css, rises in lines:
         end = x(factor * max(progress[axis], rises[-1][0]))
         corners = [(x(factor * at), y(value)) for at, value in rises]
@@ -139,8 +143,9 @@ def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
     y = canvas.y(0, 1)
     body = canvas.axes(x, y, x_name=x_name, y_name="share of networks at most this accurate")
     for css, edf in drawn:
-        upper, lower = (points(x, y, edf["x"], shares) for shares in (edf["high"], edf["low"]))
-        body += band(upper, lower, f"{css}-band")
+        if edf["low"]:  # between two values the limits are those of the lower one, as the curve is
+            upper, lower = (stairs(points(x, y, edf["x"], shares)) for shares in (edf["high"], edf["low"]))
+            body += band(upper, lower, f"{css}-band")
     for css, edf in drawn:
         corners = [(x(edf["x"][0]), y(0)), *points(x, y, edf["x"], edf["share"])]
         body += steps(corners, x(x.high), f"steps {css}")

@@ -16,6 +16,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment.records import number_of, spell
 from archsearch.reading.errors import InputError
 
+BAND = "The band is simultaneous: it holds the whole curve of the space in 95 % of samples (Kolmogorov)."
 DRAWN = 3  # of the best networks; the others are in the table
 
 
@@ -74,8 +75,10 @@ def distribution(report: Document) -> str:
         ("~steps edf-search", f"the search: all {search['n']} trials" if search else ""),
     )
     caption = f"Accuracy after {epochs(edfs['level'])}. "
-    caption += "A curve further right is a better set of networks; bands are a bootstrap's 95 %."
-    if space is None:
+    caption += "A curve further right is a better set of networks."
+    if space is not None:
+        caption += f" {BAND}"
+    else:
         reason = edfs["why_not"] or "too few trials were drawn at random"
         caption += f" The space's own curve is not drawn: {reason}. What a search has chosen says little of the space."
     listed = ""

@@ -9,7 +9,8 @@ from archsearch.analysis.report.charts import epochs
 from archsearch.analysis.report.figures import Distribution, Progress, RandomDraws, Rise
 from archsearch.analysis.report.reading import Reading, Score
 
-FEWEST_RANDOM = 5  # trials whose expected best says something
+FEWEST_RANDOM = 6  # trials: of fewer not even the median of a single draw has an interval
+NO_SAMPLE = "some of the trials drawn at random were not trained that long, so the others are no random sample"
 
 
 def progress(reading: Reading) -> Progress:
@@ -25,7 +26,7 @@ def progress(reading: Reading) -> Progress:
         "trials": len({score.trial for score in reading.history}),
         "hours": reading.lanes / 3600,
         "gpus": reading.gpus,
-        "random": _random(reading, rung),
+        "random": _random(reading),
         "random_search": _rises(_finished(reading.confirmed_random)),
     }
 
@@ -48,34 +49,40 @@ def _rises(scores: Iterable[tuple[int, Score]]) -> list[Rise]:
     return rises
 
 
-def _random(reading: Reading, rung: Sequence[Score]) -> RandomDraws:
-    """The expected best of n random draws, from those of the search's trials that were drawn at random."""
-    drawn = [score.value for score in rung if score.trial in reading.random]
+def _random(reading: Reading) -> RandomDraws:
+    """The best of n random draws, from those of the search's trials that were drawn at random."""
+    sample = reading.sample(reading.common)
     if reading.why_not_random:
         return {"why_not": reading.why_not_random, "n": 0}
-    if len(drawn) < FEWEST_RANDOM:
-        why_not = f"{len(drawn)} of the trials drawn at random have a score to compare; {FEWEST_RANDOM} are needed"
-        return {"why_not": why_not, "n": len(drawn)}
+    if sample is None:
+        return {"why_not": NO_SAMPLE, "n": 0}
+    if len(sample) < FEWEST_RANDOM:
+        why_not = f"{len(sample)} of the trials drawn at random have a score to compare; {FEWEST_RANDOM} are needed"
+        return {"why_not": why_not, "n": len(sample)}
+    best = best_of(list(sample.values()))
+    bounded = max(n for n, low in zip(best["n"], best["low"], strict=True) if low is not None)
     how = (
-        f"the mean best of every n among the {len(drawn)} trials that the sampler drew at random, by their accuracy "
-        f"after {epochs(reading.common)}; the band is a bootstrap's 95 %. Beyond n = {len(drawn)} nothing is known"
+        f"the median best of n of the {len(sample)} trials that the sampler drew at random, by their accuracy after "
+        f"{epochs(reading.common)}; the band is its exact 95 % interval (order statistics), which so many trials allow "
+        f"up to n = {bounded}. Beyond n = {len(sample)} nothing is known"
     )
     hours = None
     if reading.common == reading.full:  # without early stopping a draw costs what its training took
         spent = [reading.seconds.get(number, 0.0) for number in reading.random]
         hours = sum(spent) / max(1, len(spent)) / 3600
-    return {"why_not": "", "n": len(drawn), "how": how, "best": best_of(drawn), "hours_each": hours}
+    return {"why_not": "", "n": len(sample), "how": how, "best": best, "hours_each": hours}
 
 
 def distribution(reading: Reading) -> Distribution:
-    """The EDF of the scores where trials can be compared: of the space (trials drawn at random) and of the search."""
-    scored = reading.scores.get(reading.common or 0, {})
-    drawn = [value for number, value in scored.items() if number in reading.random]
-    every = list(scored.values())
+    """The EDF of the scores where trials can be compared: of the space (trials drawn at random) and of the search,
+    whose trials are no independent draws: it has no band."""
+    every = list(reading.scores.get(reading.common or 0, {}).values())
+    sample = reading.sample(reading.common)
+    drawn = list((sample or {}).values())
     return {
         "level": reading.common,
-        "search": {"n": len(every), **edf(every)} if len(every) >= FEWEST_RANDOM else None,
+        "search": {"n": len(every), **edf(every, independent=False)} if len(every) >= FEWEST_RANDOM else None,
         "space": {"n": len(drawn), **edf(drawn)} if len(drawn) >= FEWEST_RANDOM else None,
         "all_random": len(drawn) == len(every),
-        "why_not": reading.why_not_random,
+        "why_not": reading.why_not_random or (NO_SAMPLE if sample is None else ""),
     }

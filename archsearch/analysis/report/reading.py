@@ -111,6 +111,13 @@ class Reading:
         trials = [trial for trial in self.trials if trial.state is TrialState.FINISHED and trial.value is not None]
         return sorted(trials, key=lambda trial: (-(trial.value or 0.0), trial.number))
 
+    def sample(self, level: int | None) -> dict[int, float] | None:
+        """The scores after `level` epochs of the trials drawn at random, by trial; None where some of those with a
+        score have none there: the others were chosen, and are no random sample."""
+        scores = self.scores.get(level or 0, {})
+        drawn = self.random & {score.trial for score in self.history}
+        return {number: scores[number] for number in scores if number in drawn} if drawn <= scores.keys() else None
+
     @property
     def lanes(self) -> float:
         """Seconds that workers were busy with trials, added up."""

@@ -103,18 +103,18 @@ def so_far(report: Document) -> str:
     key = legend(
         full,
         ("~steps rung-best", f"best after {after}, so far" if apart and progress["compared"] else ""),
-        ("~expected", f"random draws: expected best after {after}" if expected else ""),
+        ("~expected", f"random draws: median best after {after}" if expected else ""),
         ("~steps random-search", equal_cost),
     )
     explained = (
-        f"Random's expectation is {random['how']}."
+        f"The line of random draws is {random['how']}."
         if expected
-        else f"Random search's expectation is not drawn: {random['why_not']}."
+        else f"The best of random draws is not drawn: {random['why_not']}."
     )
     compare = f" It is to be compared with the blue line, which is after {after} too." if expected and apart else ""
     hour_key = legend(
         full,
-        ("~expected", "random draws: expected best" if expected and not apart else ""),
+        ("~expected", "random draws: median best" if expected and not apart else ""),
         ("~steps random-search", equal_cost),
     )
     clock = "Hours are the workers' added up: two at once for an hour are two."

@@ -33,11 +33,12 @@ def compare(
     ] = None,
     as_json: Json = False,
 ) -> int:
-    """Tells whether two searches, or two spaces, differ by more than chance: distributions, Pareto fronts, three tests.
+    """Compares two searches by their distributions and Pareto fronts, and two spaces by tests of significance too.
 
-    Searches compare after the highest number of epochs that most trials of both had. Of a search-space file networks
-    are drawn at random within its budget and trained alike, in an experiment of their own: what the space is worth,
-    whoever searches it (RegNet's method). Ctrl-C saves and leaves (exit code 3); the same command goes on.
+    Searches compare after the highest number of epochs that most trials of both had, without a test: their trials are
+    no independent draws. Of a search-space file networks are drawn at random within its budget and trained alike, in an
+    experiment of their own: what the space is worth, whoever searches it (RegNet's method). Ctrl-C saves and leaves
+    (exit code 3); the same command goes on.
     """
     from archsearch.analysis.report.comparing import comparison_page
     from archsearch.api.comparing import SampleFailed
@@ -66,7 +67,7 @@ def compare(
 
 def _show(comparison: Comparison) -> None:
     from archsearch.analysis.report.charts import epochs
-    from archsearch.analysis.report.comparing import figures_of
+    from archsearch.analysis.report.comparing import figures_of, why_not
 
     rows = []
     for name, side in (("a", comparison["a"]), ("b", comparison["b"])):
@@ -76,9 +77,8 @@ def _show(comparison: Comparison) -> None:
         rows.append((name.upper(), side["experiment"], side["state"], str(side["trials"]), *cells))
     print(table(("", "experiment", "state", "trials", "best", "FLOPs", "on its front"), rows, flush_left=(0, 1, 2)))
     if comparison["tests"] is None:
-        print(f"\nthey do not compare: {comparison['why_not']}")
+        print(f"\n{why_not(comparison)}")
         return
-    if not comparison["same_data"]:
-        print("\nwarning: their images are not the same; no score of theirs compares")
-    print(f"\nafter {epochs(comparison['epochs'])}: {comparison['verdict']}\n")
-    print(table(("test", "statistic", "", "asks"), figures_of(comparison["tests"]), flush_left=(0, 3)))
+    print(f"\nAfter {epochs(comparison['epochs'])}: {comparison['verdict']}\n")
+    head = ("test", "statistic", "adjusted p, or 95 % interval", "what it asks")
+    print(table(head, figures_of(comparison["tests"]), flush_left=(0, 3)))

@@ -192,7 +192,14 @@ def compared(place: Path) -> list[str]:
 
 
 def compared_spaces(place: Path) -> list[str]:
-    """Random samples of two spaces, on other images, trained to their ends."""
+    """Random samples of two spaces, trained to their ends, the second one worse."""
+    a = experiment(place / "a", 18, every=True)
+    b = experiment(place / "b", 24, score=lambda choices, luck: by_depth(choices, luck) - 0.2, every=True, seed=1)
+    return _compared(a, b, float("inf"))
+
+
+def other_images(place: Path) -> list[str]:
+    """Random samples on other images."""
     a, b = (experiment(place / name, 8 + seed, every=True, seed=seed) for seed, name in enumerate("ab"))
     with Ledger.open(b.ledger) as ledger:
         ledger.begin({"data": "e" * 16})
@@ -210,7 +217,18 @@ def _compared(a: ExperimentFolder, b: ExperimentFolder, startup: float) -> list[
     return lines_of(comparison_page(compare(first, second)), a.path, b.path)
 
 
-SHOWN = (whole, drawn_at_random, interrupted, unfinished, noise, published, compared, compared_spaces, incomparable)
+SHOWN = (
+    whole,
+    drawn_at_random,
+    interrupted,
+    unfinished,
+    noise,
+    published,
+    compared,
+    compared_spaces,
+    other_images,
+    incomparable,
+)
 CASES: Mapping[str, Callable[[Path], list[str]]] = {case.__name__: case for case in SHOWN}
 
 
