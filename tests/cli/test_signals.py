@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -20,3 +22,17 @@ def test_sigterm_is_an_interruption_and_the_handler_before_is_back(
     assert main(["zoo", "--json"]) == 3
     assert capsys.readouterr().err == "archsearch: interrupted\n"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_python_leaves_does_not_change_the_exit_code(number: signal.Signals) -> None:
+    script = f"""
+import atexit, os, sys
+atexit.register(lambda: os.kill(os.getpid(), {int(number)}))
+from archsearch.__main__ import command
+sys.argv = ["archsearch", "zoo", "resnet1x"]
+command()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

@@ -65,13 +65,13 @@ def test_what_the_wheel_is_built_of_is_copied_before() -> None:
 def test_the_entry_point_is_the_packages() -> None:
     (entry,) = (rest for word, rest in DOCKERFILE if word == "ENTRYPOINT")
     assert entry == '["archsearch"]'
-    assert PROJECT["scripts"] == {"archsearch": "archsearch.cli:main"}
+    assert PROJECT["scripts"] == {"archsearch": "archsearch.__main__:command"}
     assert any(rest.startswith("PATH=/opt/archsearch/bin:") for word, rest in DOCKERFILE if word == "ENV")
 
 
 def test_the_wheel_holds_the_command_and_the_search_spaces(wheel: zipfile.ZipFile) -> None:
     (file,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-    assert re.search(r"^archsearch = archsearch\.cli:main$", wheel.read(file).decode(), re.MULTILINE)
+    assert re.search(r"^archsearch = archsearch\.__main__:command$", wheel.read(file).decode(), re.MULTILINE)
     for path in (ROOT / "search_spaces").glob("*.yaml"):
         assert wheel.read(f"archsearch/search_spaces/{path.name}") == path.read_bytes()
 
