@@ -27,8 +27,9 @@ class Block(StrictModel):
 
     kind: Kind = Field(
         "basic",
-        description="single: one 3x3 convolution (Highway); basic: two; bottleneck: 1x1, 3x3, 1x1 (He 2015, figure 5). "
-        "With dense links single and basic are one 3x3, bottleneck a 1x1 and a 3x3 (Huang 2017).",
+        description="single: one 3x3 convolution (Highway); basic: two; bottleneck: 1x1, 3x3, 1x1 "
+        "(He 2015, figure 5). With dense links, single and basic are one 3x3, and "
+        "bottleneck is a 1x1 and a 3x3 (Huang 2017).",
     )
     link: Link = Field(
         "residual",
@@ -39,71 +40,80 @@ class Block(StrictModel):
         0.25,
         gt=0,
         le=8,
-        description="Width of a bottleneck's 3x3 over the stage's width (ResNet-50 0.25, Wide ResNet-50-2 and "
-        "ResNeXt-50 0.5), taken to the nearest multiple of the cardinality.",
+        description="Channels of a bottleneck's 3x3 as a multiple of the stage's width (ResNet-50: "
+        "0.25, Wide ResNet-50-2 and ResNeXt-50: 0.5), rounded to a multiple of the "
+        "cardinality.",
     )
     cardinality: int = Field(
-        1, ge=1, le=256, description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). Nothing to other blocks."
+        1, ge=1, le=256, description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). No effect on other blocks."
     )
     growth_rate: int = Field(
         12,
         ge=0,
         le=1024,
-        description="Channels that each dense or dual-path block adds (DenseNet's k). A dual path that grows by 0 is "
-        "residual.",
+        description="Channels that each dense or dual-path block adds (DenseNet's k). A dual path "
+        "with growth 0 is residual.",
     )
     dense_bottleneck: int = Field(
-        4, ge=1, le=16, description="A dense bottleneck's 1x1 emits this many times the growth rate (DenseNet-B: 4)."
+        4,
+        ge=1,
+        le=16,
+        description="Output channels of a dense bottleneck's 1x1, as a multiple of the growth rate (DenseNet-B: 4).",
     )
     activation: Placement = Field(
         "post",
-        description="Where norm and ReLU stand, He 2016 figure 4: post (v1), pre (v2, full pre-activation), "
-        "norm_after_addition, relu_before_addition, relu_only_pre.",
+        description="Position of norm and ReLU (He 2016, figure 4): post (v1), pre (v2, full "
+        "pre-activation), norm_after_addition, relu_before_addition, relu_only_pre.",
     )
     norm: Literal["batch", "none"] = Field(
-        "batch", description="none: no norms, and convolutions have biases instead (Highway)."
+        "batch", description="none: no norms; convolutions have biases instead (Highway)."
     )
     shortcut: Literal["A", "A_pool", "B", "C"] = Field(
         "B",
-        description="Where shapes change (He 2015): A subsamples and pads with zero channels, A_pool averages and pads "
-        "(Huang 2016's code), B projects by a 1x1; C projects every shortcut (He 2016's 1x1 conv shortcut).",
+        description="Shortcut where shapes change (He 2015): A subsamples and pads with zero "
+        "channels; A_pool averages and pads (Huang 2016's code); B is a 1x1 "
+        "projection; C projects every shortcut (He 2016's 1x1 conv shortcut).",
     )
-    shortcut_scale: float = Field(1.0, ge=-2, le=2, description="A constant on the shortcut (He 2016: 0, 0.5).")
-    shortcut_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout on the shortcut (He 2016: 0.5).")
-    branch_scale: float = Field(1.0, ge=-2, le=2, description="A constant on the branch (He 2016: 0.5).")
+    shortcut_scale: float = Field(1.0, ge=-2, le=2, description="Constant factor on the shortcut (He 2016: 0, 0.5).")
+    shortcut_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate on the shortcut (He 2016: 0.5).")
+    branch_scale: float = Field(1.0, ge=-2, le=2, description="Constant factor on the branch (He 2016: 0.5).")
     gate: Literal["none", "exclusive", "shortcut"] = Field(
         "none",
-        description="A 1x1 sigmoid gate g (He 2016, section 3.1): exclusive: g * F + (1 - g) * x; shortcut: "
-        "F + (1 - g) * x.",
+        description="A 1x1 convolution with sigmoid as gate g (He 2016, section 3.1). exclusive: g "
+        "* F + (1 - g) * x; shortcut: F + (1 - g) * x.",
     )
     gate_bias: float | None = Field(
-        None, ge=-20, le=20, description="The gate's first bias. Left out: -2 for highway links, -6 for other gates."
+        None, ge=-20, le=20, description="Initial bias of the gate. Default: -2 for highway links, -6 for other gates."
     )
     stride_at: Literal["conv1x1", "conv3x3"] = Field(
         "conv3x3",
-        description="Which convolution of a bottleneck carries the stride: the first 1x1 (v1) or the 3x3 (v1.5).",
+        description="Which convolution of a bottleneck has the stride: the first 1x1 (ResNet v1) or the 3x3 (v1.5).",
     )
     attention: Literal["none", "se", "cbam", "eca"] = Field(
         "none",
-        description="On the branch, before the join: se (Hu 2018), cbam (Woo 2018), eca (Wang 2020).",
+        description="Attention on the branch, before it is added or concatenated: se (Hu 2018), "
+        "cbam (Woo 2018), eca (Wang 2020).",
     )
-    attention_reduction: int = Field(16, ge=1, le=256, description="Channels over the hidden ones of se and cbam.")
+    attention_reduction: int = Field(16, ge=1, le=256, description="Reduction ratio of se and cbam.")
     dropout: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Before the last of a branch's convolutions (Wide ResNet: 0.3), behind it with dense links "
-        "(DenseNet: 0.2), at the stage's entry for single blocks (Highway: 0.2).",
+        description="Dropout rate: before the last convolution of a branch (Wide ResNet: 0.3), "
+        "after it with dense links (DenseNet: 0.2), at the stage's entry for single "
+        "blocks (Highway: 0.2).",
     )
     learned_gain: bool = Field(
         False,
-        description="The branch times a learned number that starts at 0 and is kept in (-1, 1) (Shen & Zeng 2016).",
+        description="Whether the branch is multiplied by a learned scalar that starts at 0 and "
+        "stays in (-1, 1) (Shen & Zeng 2016).",
     )
 
     zero_init: bool = Field(
         False,
-        description="The scale of the norm that ends a branch (post, relu_only_pre) starts at 0, so that each block "
-        "starts as its shortcut (Goyal 2017, arXiv:1706.02677). Nothing to plain and dense blocks.",
+        description="Whether the scale of a branch's last norm (post, relu_only_pre) starts at 0, "
+        "so that each block starts as the identity (Goyal 2017, arXiv:1706.02677). No "
+        "effect on plain and dense blocks.",
     )
 
     @model_validator(mode="after")
@@ -116,25 +126,26 @@ class Block(StrictModel):
 class Stage(StrictModel):
     """Blocks of one resolution, one after another."""
 
-    depth: int = Field(ge=1, le=1024, description="Blocks in the stage.")
+    depth: int = Field(ge=1, le=1024, description="Number of blocks in the stage.")
     width: int = Field(
         16,
         ge=1,
         le=8192,
-        description="Channels that each block emits. Nothing to dense blocks, which emit growth_rate.",
+        description="Output channels of each block. No effect on dense blocks, whose number is growth_rate.",
     )
-    stride: int = Field(2, ge=1, le=4, description="Down-sampling at the stage's entry.")
+    stride: int = Field(2, ge=1, le=4, description="Stride at the stage's entry.")
     compression: float = Field(
         1.0,
         gt=0,
         le=1,
-        description="Share of channels that the transition before a dense stage keeps, floored (DenseNet-C: 0.5).",
+        description="Share of channels that the transition before a dense stage keeps, rounded down (DenseNet-C: 0.5).",
     )
     entry: Literal["block", "conv", "pool", "pool_conv"] = Field(
         "block",
-        description="Who changes the shape at the stage's entry: its first block; a 3x3 convolution of its own (Shen & "
-        "Zeng 2016); a max pool, for the resolution alone; or a max pool and a 3x3 convolution (Highway). Dense stages "
-        "have their transition instead.",
+        description="What changes the shape at the stage's entry. block: the first block; conv: a "
+        "separate 3x3 convolution (Shen & Zeng 2016); pool: a max pool, for the "
+        "resolution alone; pool_conv: a max pool and a 3x3 convolution (Highway). "
+        "Dense stages have their transition instead.",
     )
     block: Block = Block()
 
@@ -142,19 +153,27 @@ class Stage(StrictModel):
 class Stem(StrictModel):
     """The layers before the first stage."""
 
-    kernel: int = Field(3, ge=1, le=11, description="Kernel of the first convolution (CIFAR 3, ImageNet 7); odd.")
-    stride: int = Field(1, ge=1, le=4, description="Its stride (CIFAR 1, ImageNet 2).")
-    width: int = Field(16, ge=1, le=8192, description="Channels that it emits.")
+    kernel: int = Field(
+        3, ge=1, le=11, description="Kernel size of the first convolution (CIFAR: 3, ImageNet: 7); odd."
+    )
+    stride: int = Field(1, ge=1, le=4, description="Stride of the first convolution (CIFAR: 1, ImageNet: 2).")
+    width: int = Field(16, ge=1, le=8192, description="Output channels of the first convolution.")
     norm: bool | None = Field(
-        None, description="Norm and ReLU behind it. Left out: yes, unless the first stage is pre-activated."
+        None,
+        description="Whether norm and ReLU follow the first convolution. Default: true, "
+        "unless the first stage is pre-activated.",
     )
     padded: bool = Field(
-        True, description="Zeros around the image, so that the resolution stays (Highway on MNIST: no)."
+        True,
+        description="Whether the image is padded with zeros, which keeps the resolution (Highway on MNIST: false).",
     )
-    pool: Literal["none", "max"] = Field("none", description="max: a 3x3 max pool of stride 2 behind it (ImageNet).")
+    pool: Literal["none", "max"] = Field(
+        "none", description="max: a 3x3 max pool of stride 2 ends the stem (ImageNet)."
+    )
     preactivates: bool = Field(
         False,
-        description="The stem's norm and ReLU are the first block's pre-activation too (fb.resnet.torch's preresnet).",
+        description="Whether the stem's norm and ReLU also serve as the first block's "
+        "pre-activation (fb.resnet.torch's preresnet).",
     )
 
     @model_validator(mode="after")
@@ -171,15 +190,16 @@ class Head(StrictModel):
         None,
         ge=1,
         le=8192,
-        description="Channels of a 1x1 convolution and ReLU before the pool (Highway, CIFAR: 100).",
+        description="Channels of a 1x1 convolution with ReLU before the pool (Highway, CIFAR: 100).",
     )
     pool: Literal["mean", "adaptive", "max"] = Field(
         "adaptive",
-        description="mean, adaptive: the global average; the outputs are equal, and fvcore counts adaptive pooling but "
-        "no mean. max: a 2x2 max pool, then all that is left as one vector (Highway, MNIST).",
+        description="mean, adaptive: global average pooling, with equal outputs; fvcore counts "
+        "FLOPs for adaptive pooling and none for a mean. max: a 2x2 max pool, then "
+        "flattened (Highway, MNIST).",
     )
     classifier: Literal["linear", "conv"] = Field(
-        "linear", description="conv: a 1x1 convolution with bias, as timm's resnetv2 and dpn have it. Equal outputs."
+        "linear", description="conv: a 1x1 convolution with bias, as in timm's resnetv2 and dpn; the outputs are equal."
     )
 
 
@@ -188,16 +208,19 @@ class Survival(StrictModel):
 
     schedule: Literal["none", "uniform", "linear"] = Field(
         "none",
-        description="none: every block is kept; uniform: p_l = last; linear: p_l = 1 - (l / L)(1 - last).",
+        description="Survival probability of block l of L. none: 1; uniform: p_l = last; linear: "
+        "p_l = 1 - (l / L)(1 - last).",
     )
     last: float = Field(0.5, gt=0, le=1, description="Survival probability of the last block.")
     per: Literal["batch", "sample"] = Field(
         "batch",
-        description="batch: one draw a block and batch, a dropped block's work is skipped; sample: one draw an image.",
+        description="batch: one draw per block and batch, and a dropped block is not computed; "
+        "sample: one draw per image.",
     )
     rescale: Literal["test", "train"] = Field(
         "test",
-        description="test: the branch times p_l at test (the paper); train: divided by p_l while training (inverted).",
+        description="test: the branch is multiplied by p_l at test time (the paper); train: it is "
+        "divided by p_l in training (inverted).",
     )
 
 
@@ -205,15 +228,15 @@ class Architecture(StrictModel):
     """A network: `input` (channels, height, width) -> stem -> stages -> head -> `classes` scores."""
 
     archsearch: Literal[1] = Field(1, description="Version of this format.")
-    name: str | None = Field(None, description="A name for people; no part of the network.")
-    input: tuple[Size, Size, Size] = Field((3, 32, 32), description="Channels, height and width of an image.")
-    classes: int = Field(10, ge=1, le=100_000, description="Scores that the network emits.")
+    name: str | None = Field(None, description="A label; it has no effect on the network or its digest.")
+    input: tuple[Size, Size, Size] = Field((3, 32, 32), description="Channels, height and width of the input image.")
+    classes: int = Field(10, ge=1, le=100_000, description="Number of classes.")
     stem: Stem = Stem()
     stages: tuple[Stage, ...] = Field(min_length=1, max_length=16)
     head: Head = Head()
     survival: Survival = Survival()
     norm_eps: float = Field(
-        1e-5, ge=1e-8, le=0.1, description="What each norm adds to the variance (torchvision 1e-5, dual paths 1e-3)."
+        1e-5, ge=1e-8, le=0.1, description="Epsilon of the norms (torchvision: 1e-5, dual path networks: 1e-3)."
     )
 
     @model_validator(mode="before")

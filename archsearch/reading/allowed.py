@@ -105,7 +105,7 @@ def literals(annotation: Annotation | None) -> list[Any]:
 def describe(annotation: Annotation | None) -> str:
     """What an annotation takes, as an error message says it: "an integer from 1 to 256"."""
     if annotation is None:
-        return "nothing here"
+        return "no value here"
     for constraint in annotation.constraints:
         if isinstance(constraint, Allowed):
             return constraint.text
@@ -115,7 +115,7 @@ def describe(annotation: Annotation | None) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(_literal(arg) for arg in args)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return "a mapping of the words " + ", ".join(name for name, _ in fields_of(annotation))
+        return "a mapping with the keys " + ", ".join(name for name, _ in fields_of(annotation))
     if kind is bool:
         return "true or false"
     if kind in (int, float):

@@ -63,8 +63,8 @@ class Document:
             if not isinstance(below, dict):
                 path = ".".join(map(str, loc[:depth]))
                 raise refuse(
-                    f"{path} is {shorten(below)}, which has no words below it",
-                    allowed="words that hold a mapping",
+                    f"{path} is {shorten(below)}, which has no keys below it",
+                    allowed="keys that hold a mapping",
                     hint=f"set {path} as a whole",
                     file=origin,
                 )

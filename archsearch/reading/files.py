@@ -57,4 +57,4 @@ def read_json(path: Path) -> Any:
 def _refuse_other_kinds(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "a symbolic link")
-        raise OSError(errno.EINVAL, f"it is {kind}, and no regular file", str(path))
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))

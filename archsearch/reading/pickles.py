@@ -122,7 +122,7 @@ class Reader:
             case "BINPERSID" if self._persistent is not None:
                 stack.append(self._persistent(stack.pop()))
             case _:
-                raise Refused(f"the step {name}, which none needs")
+                raise Refused(f"the step {name}, which is not allowed")
 
     def _last(self, count: int) -> list[Any]:
         """Takes so many values from the stack, none from before the last mark."""
@@ -157,7 +157,7 @@ class Reader:
         try:
             self._stack.append(Named(self._calls[module, name]))
         except (KeyError, TypeError):
-            raise Refused(f"the name {module!s:.40}.{name!s:.40}, which none needs") from None
+            raise Refused(f"the name {module!s:.40}.{name!s:.40}, which is not allowed") from None
 
     def _handed(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """The values, counted: a call may copy its texts, and a text that is written once can be handed a thousand

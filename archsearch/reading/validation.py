@@ -90,7 +90,7 @@ def _problem(loc: Loc, detail: ErrorDetails, model: type[BaseModel], document: D
     if detail["loc"] and detail["loc"][-1] == "[key]":
         return unknown_field(document, full, [str(o) for o in literals(key_of(around))])
     if kind == "missing" and loc and loc[-1] == detail["loc"][-1]:
-        message = f"the word {loc[-1]} is missing" + (f" in {dotted(full[:-1])}" if full[:-1] else "")
+        message = f"the key {loc[-1]} is missing" + (f" in {dotted(full[:-1])}" if full[:-1] else "")
         return document.problem(full[:-1], message, allowed=f"{loc[-1]}: {describe(annotation)}", key=True)
     value = document.at(full)
     if kind in ("value_error", "assertion_error"):
@@ -103,8 +103,8 @@ def unknown_field(document: Document, loc: Loc, names: list[str]) -> Problem:
     where = f" in {dotted(loc[:-1])}" if loc[:-1] else ""
     return document.problem(
         loc,
-        f"unknown word {shorten(loc[-1])}{where}",
-        allowed=", ".join(names) or "no words",
+        f"unknown key {shorten(loc[-1])}{where}",
+        allowed=", ".join(names) or "no keys",
         hint=did_you_mean(loc[-1], names),
         key=True,
     )
@@ -163,5 +163,5 @@ def _hint(value: Any, annotation: Annotation | None) -> str:
     if isinstance(value, float) and value.is_integer() and "integer" in describe(annotation):
         return f"write it as {int(value)}"
     if isinstance(value, Mapping) and not fields_of(annotation):
-        return "a mapping stands where a plain value is wanted"
+        return "this takes a plain value, not a mapping"
     return ""

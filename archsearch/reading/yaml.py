@@ -76,7 +76,7 @@ def _text_of(path: Path) -> str:
         if not path.exists():
             raise refusal("no such file", "check the path")
         if not path.is_file():
-            raise refusal("it is no regular file")
+            raise refusal("it is not a regular file")
         with open_regular(path) as stream:
             raw = stream.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
@@ -165,7 +165,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, file: str) -> Problem:
     if "\\t" in complaint or "\t" in complaint:
         hint = "indent with spaces; YAML takes no tabs"
     elif "mapping values are not allowed" in complaint:
-        hint = "a colon followed by a space stands where none may: check the indentation, or quote the text"
+        hint = 'unexpected ": ": check the indentation, or quote the text'
     elif "block end" in complaint:
         hint = "check the indentation of this line and of the lines above"
     elif "',' or" in complaint:
@@ -224,7 +224,7 @@ class _Builder:
         if self._nodes > MAX_NODES:
             raise self._refuse(event, f"more than {MAX_NODES:,} values", f"at most {MAX_NODES:,} values")
         if event.anchor is not None:
-            raise self._refuse(event, f"the anchor &{event.anchor}", "plain values; no anchors", "write it out")
+            raise self._refuse(event, f"the anchor &{event.anchor}", "plain values; no anchors", "write the value out")
         if event.tag is not None:
             raise self._refuse(event, f"the tag {shorten(event.tag)}", "no tags", "remove the tag")
 
@@ -250,11 +250,11 @@ class _Builder:
 
     def _key(self, event: yaml.Event, top: _Open, key: Any) -> None:
         if not isinstance(key, str):
-            raise self._refuse(event, f"the key {shorten(key)}, which is no word", "words as keys", _QUOTE)
+            raise self._refuse(event, f"the key {shorten(key)}, which is not a name", "names as keys", _QUOTE)
         loc = (*top.loc, key)
         if key in top.into:
             first = self.keys[loc].line
-            hint = f"it stands first in line {first}"
+            hint = f"the first one is in line {first}"
             raise self._refuse(event, f"the key {shorten(key)} a second time", "each key once", hint)
         top.key = key
         self.keys[loc] = self._position(event)

@@ -60,9 +60,9 @@ TimeWindow = Annotated[
 class Bound(StrictModel):
     """The range that one count must lie in; both ends are within it."""
 
-    min: Count | None = Field(None, description="At least this many.")
-    max: Count | None = Field(None, description="At most this many.")
-    between: Window | None = Field(None, description="A window [low, high]: min and max in one.")
+    min: Count | None = Field(None, description="Lower limit.")
+    max: Count | None = Field(None, description="Upper limit.")
+    between: Window | None = Field(None, description="Lower and upper limit: [low, high].")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -70,9 +70,9 @@ class Bound(StrictModel):
             raise ValueError("between together with min or max; allowed: between, or min and max")
         low, high = self.low, self.high
         if low is None and high is None:
-            raise ValueError("a bound without an end; allowed: max: 40M, min: 1M, or between: [38M, 42M]")
+            raise ValueError("a bound with no limit; allowed: max: 40M, min: 1M, or between: [38M, 42M]")
         if high == 0:
-            raise ValueError("an upper end of 0; allowed: an upper end of at least 1")
+            raise ValueError("an upper limit of 0; allowed: an upper limit of at least 1")
         if low is not None and high is not None and low > high:
             raise ValueError(
                 f"the lowest count {self.text(low)} is above the highest {self.text(high)}; allowed: lowest <= highest"
@@ -98,11 +98,11 @@ class Bound(StrictModel):
 class Latency(Bound):
     """The range that the measured latency of one forward pass must lie in, and how it is measured."""
 
-    min: Milliseconds | None = Field(None, description="At least this long.")  # type: ignore[assignment]
-    max: Milliseconds | None = Field(None, description="At most this long.")  # type: ignore[assignment]
-    between: TimeWindow | None = Field(None, description="A window [low, high].")  # type: ignore[assignment]
-    batch: int = Field(1, ge=1, le=65_536, description="Images a forward pass.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="What is computed in.")
+    min: Milliseconds | None = Field(None, description="Lower limit.")  # type: ignore[assignment]
+    max: Milliseconds | None = Field(None, description="Upper limit.")  # type: ignore[assignment]
+    between: TimeWindow | None = Field(None, description="Lower and upper limit: [low, high].")  # type: ignore[assignment]
+    batch: int = Field(1, ge=1, le=65_536, description="Images per forward pass.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Floating-point type of the forward pass.")
 
     @staticmethod
     def text(value: float) -> str:
@@ -131,21 +131,21 @@ class Budget(StrictModel):
     """Bounds on a network's counts; a count that is not named is free."""
 
     flops: Bound | None = Field(
-        None, description="fvcore's total in eval mode: one multiply-add = 1, norms and pooling included."
+        None, description="fvcore's total in eval mode: one multiply-add is 1 FLOP, norms and pooling included."
     )
     params: Bound | None = Field(None, description="Parameters.")
     macs: Bound | None = Field(
-        None, description="Multiply-adds of convolutions and linear layers: the figure that papers quote."
+        None, description="Multiply-adds of convolutions and linear layers, the figure that papers quote."
     )
     activations: Bound | None = Field(
-        None, description="Elements that convolutions and linear layers emit (RegNet, Radosavovic 2020)."
+        None, description="Output elements of convolutions and linear layers (RegNet, Radosavovic 2020)."
     )
 
     memory: Bound | None = Field(
-        None, description="Bytes that training is predicted to need at its peak, at the file's batch size."
+        None, description="Predicted peak memory of training in bytes, at the file's batch size."
     )
     latency: Latency | None = Field(
-        None, description="Milliseconds of a forward pass, measured on the trials' device before a trial starts."
+        None, description="Milliseconds per forward pass, measured on the trials' device before a trial starts."
     )
 
     def admits(self, cost: Cost | Price) -> bool:

@@ -34,8 +34,8 @@ def arrange(
     for name in terms:
         if cycle := _visit(name, resolved, ordered, ()):
             at = (*resolved[cycle[0]].term.loc, "when")
-            text = f"these words depend on one another in a circle: {' -> '.join(cycle)}"
-            return resolved, [document.problem(at, text, allowed="conditions that end at a word without when")]
+            text = f"these keys depend on one another in a circle: {' -> '.join(cycle)}"
+            return resolved, [document.problem(at, text, allowed="at least one of them without when")]
     return ordered, []
 
 
@@ -85,7 +85,7 @@ def _missing(document: Document, parameters: dict[str, Parameter]) -> list[Probl
     return [
         document.problem(
             ("space",),
-            f"the word {name} is missing in space",
+            f"the key {name} is missing in space",
             allowed=f"{name}: {allowed_for(vocabulary()[name])}, or a domain of such values",
             key=True,
         )
@@ -102,7 +102,7 @@ def _lengths(document: Document, parameters: dict[str, Parameter]) -> list[Probl
         document.problem(
             (*parameter.term.loc, "values"),
             f"{parameter.name} has {len(parameter.value.values)} values",
-            allowed=f"{stages} values, one for each stage that there can be",
+            allowed=f"{stages} values, one for each possible stage",
         )
         for parameter in parameters.values()
         if isinstance(parameter.value, PerStage) and len(parameter.value.values) != stages

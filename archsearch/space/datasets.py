@@ -12,7 +12,7 @@ from archsearch.space.folders import layout, refused
 from archsearch.space.settings import DataSettings
 
 ARRAYS = "arrays.json"
-ELSEWHERE = "name another folder: --set data.root=DIR, or --root DIR for an experiment that is there already"
+ELSEWHERE = "name another folder: --set data.root=DIR, or --root DIR for an existing experiment"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +97,7 @@ def described(root: Path) -> dict[str, Any]:
         raise refuse(
             f"data.root holds no arrays that can be read: {problem}",
             allowed="the folder `arrays` of an experiment that archsearch.search was given arrays for",
-            hint="where it was moved: --set data.root=DIR, or --root DIR for an experiment that is there already",
+            hint="the folder may have been moved: --set data.root=DIR, or --root DIR for an existing experiment",
             file=str(file),
         ) from None
     return dict(document)

@@ -42,7 +42,7 @@ Options = Annotated[tuple[Plain, ...], BeforeValidator(as_tuple)]
 Condition = Annotated[
     dict[str, tuple[Plain, ...]],
     BeforeValidator(_as_tuples),
-    Allowed("a mapping of words to a value, or to a list of values"),
+    Allowed("a mapping of keys to a value, or to a list of values"),
     WithJsonSchema({"type": "object", "additionalProperties": {"anyOf": [_PLAIN, {"type": "array", "items": _PLAIN}]}}),
 ]
 
@@ -50,14 +50,16 @@ Condition = Annotated[
 class Domain(StrictModel):
     """What every domain has."""
 
-    each: Literal["stage"] | None = Field(None, description="stage: every stage draws a value of its own.")
+    each: Literal["stage"] | None = Field(None, description="stage: each stage has its own value.")
     when: Condition = Field(
         default_factory=dict,
-        description="The word is asked only where all these words have (one of) these values; "
-        "elsewhere it keeps its default.",
+        description="The parameter varies only where all these keys have (one of) these values; "
+        "elsewhere it has its default.",
     )
     order: Literal["increasing", "decreasing"] | None = Field(
-        None, description="With each: stage. The stages' values are sorted, so they never fall (or never rise)."
+        None,
+        description="With each: stage: values never decrease (increasing) or never increase "
+        "(decreasing) from stage to stage.",
     )
 
     @model_serializer(mode="plain")
@@ -74,7 +76,7 @@ class Domain(StrictModel):
     @model_validator(mode="after")
     def _order_needs_stages(self) -> Self:
         if self.order and not self.each:
-            raise ValueError("order without each: stage; allowed: order only together with each: stage")
+            raise ValueError("order without each: stage; allowed: order together with each: stage")
         return self
 
     @abstractmethod
@@ -104,7 +106,7 @@ class Choice(Domain):
     def _distinct(cls, options: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
         for index, option in enumerate(options):
             if any(same(option, earlier) for earlier in options[:index]):
-                raise ValueError(f"the option {shorten(option)} stands twice; allowed: each option once")
+                raise ValueError(f"the option {shorten(option)} is there twice; allowed: each option once")
         return options
 
     def ask(self, name: str, choices: Choices) -> Scalar:
@@ -130,8 +132,8 @@ class Integers(Domain):
     bounds: Annotated[tuple[int, int], BeforeValidator(as_tuple), Allowed("a list of two integers [low, high]")] = (
         Field(alias="int", description="Lowest and highest value.")
     )
-    step: int = Field(1, ge=1, description="Distance of neighbouring values; high - low is a multiple of it.")
-    log: bool = Field(False, description="Draw by the logarithm: doubling from 1 to 2 weighs as 32 to 64.")
+    step: int = Field(1, ge=1, description="Step between values; high - low must be a multiple of it.")
+    log: bool = Field(False, description="Draw on a log scale: 1 to 2 is as likely as 32 to 64.")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -165,8 +167,8 @@ class Reals(Domain):
     bounds: Annotated[tuple[float, float], BeforeValidator(as_tuple), Allowed("a list of two numbers [low, high]")] = (
         Field(alias="float", description="Lowest and highest value.")
     )
-    step: float | None = Field(None, gt=0, description="Distance of neighbouring values; left out: any number between.")
-    log: bool = Field(False, description="Draw by the logarithm.")
+    step: float | None = Field(None, gt=0, description="Step between values. Default: continuous.")
+    log: bool = Field(False, description="Draw on a log scale.")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -209,9 +211,9 @@ class Reals(Domain):
 class PerStage(Domain):
     """One fixed value for each stage."""
 
-    each: Literal["stage"] = Field(description="stage: the values are the stages' own.")
-    order: None = Field(None, description="Nothing: the values stand in the stages' order.")
-    values: Options = Field(min_length=1, max_length=16, description="The first stage's value, the second's, ...")
+    each: Literal["stage"] = Field(description="stage: each stage has its own value.")
+    order: None = Field(None, description="Not allowed here: the values are given in the order of the stages.")
+    values: Options = Field(min_length=1, max_length=16, description="The value of each stage, in order.")
 
     def ask(self, name: str, choices: Choices) -> Scalar:
         """Nothing to ask: the value of the stage that `name` starts with."""

@@ -132,7 +132,8 @@ def _note(settings: Mapping[str, Any], facts: ImageFacts) -> str:
     channels, height, width = facts.shape
     named = ("epochs", "batch_size", "crop_padding", "resized_crop", "flip")
     listed = ", ".join(f"{name} {str(settings[name]).lower()}" for name in named if name in settings)
-    mirrored = f"; mirrored, they are recognised {facts.mirrored:.0%} as well" if "flip" in settings else ""
+    compared = f"; a linear classifier recognises mirrored images {facts.mirrored:.0%} as often as unmirrored ones"
+    mirrored = compared if "flip" in settings else ""
     images = f"{facts.train:,} training images of {channels}x{height}x{width}"
     return f"training: recipe auto, for {images}{mirrored}: {listed or ', '.join(settings)}"
 
@@ -143,6 +144,6 @@ def _warnings(training: TrainingSettings, facts: ImageFacts) -> list[str]:
         return []
     epochs = auto_recipe({"batch_size": training.batch_size}, facts)["epochs"]
     return [
-        f"training: {steps} steps an epoch, {steps * training.epochs} in all: next to nothing is learnt in that; "
-        f"try --set training.epochs={epochs}"
+        f"training: {steps} steps per epoch, {steps * training.epochs} in total, which is too few "
+        f"to learn much; try --set training.epochs={epochs}"
     ]

@@ -48,16 +48,16 @@ def layout(root: Path) -> Layout:
         train = None  # a class that is called train_station
     if train is None:
         if children and all(map(_exactly, children)) and any(splits.values()):
-            raise refused(root, f"the splits {', '.join(children)}, and none for training", hint=RENAME)
+            raise refused(root, f"the splits {', '.join(children)}, but none for training", hint=RENAME)
         return Layout(train=root, validation=None, test=None, classes=_classes(root), notes=())
     roles = {"train": train} | {kind: splits[kind][0] for kind in ("validation", "test") if splits[kind]}
     notes = []
     if others := [name for name in children if name not in roles.values()]:
         unlabelled = [name for name in others if split_kind(name) and not _labelled(root / name)]
         strange = [name for name in others if name not in unlabelled]
-        for names, reason in ((unlabelled, "without a sub-folder a class"), (strange, "not used as a split")):
+        for names, reason in ((unlabelled, "without one sub-folder per class"), (strange, "not used as a split")):
             if names:
-                notes.append(f"{root}: passed over beside {train}: {', '.join(map(repr, names))}, {reason}")
+                notes.append(f"{root}: ignored beside {train}: {', '.join(map(repr, names))}, {reason}")
     folders = {kind: _innermost(root / name, kind) for kind, name in roles.items()}
     return Layout(
         train=folders["train"],
@@ -125,7 +125,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
         try:
             name.encode()
         except UnicodeEncodeError:
-            raise refused(folder, f"a class whose name is no UTF-8, {name!a}", hint=RENAME) from None
+            raise refused(folder, f"a class whose name is not valid UTF-8: {name!a}", hint=RENAME) from None
     return tuple(names)
 
 
@@ -133,8 +133,8 @@ def refused(folder: Path, problem: str, *, hint: str = "name another folder: --s
     """The refusal of a folder of images, or of one in it, with how one is laid out."""
     return refuse(
         f"data.root: {problem}",
-        allowed="a folder with one sub-folder of images a class, two classes at least, or with such folders named "
-        "train, val and test",
+        allowed="a folder with one sub-folder of images per class (two classes at least), or with "
+        "such folders named train, val and test",
         hint=hint,
         file=str(folder),
     )

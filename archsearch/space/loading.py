@@ -34,22 +34,25 @@ PROBES = 8
 class SpaceFile(StrictModel):
     """A search-space file."""
 
-    archsearch: Literal[1] = Field(description="Version of this format.")
-    name: str = Field(pattern=NAME, description="The experiment's name, and its folder's.")
+    archsearch: Literal[1] = Field(description="Version of the file format.")
+    name: str = Field(pattern=NAME, description="Name of the experiment and of its folder.")
     data: DataSettings = Field(
-        default_factory=lambda: DataSettings.model_validate({}), description="Which images, and how they are split."
+        default_factory=lambda: DataSettings.model_validate({}), description="The images and their splits."
     )
-    space: dict[str, Any] = Field(description="The words of the architectures, each fixed or varied.")
-    budget: Budget = Field(default_factory=lambda: Budget.model_validate({}), description="What a network may cost.")
+    space: dict[str, Any] = Field(description="Parameters of the architectures, each fixed or varied.")
+    budget: Budget = Field(
+        default_factory=lambda: Budget.model_validate({}), description="Limits on what a network may cost."
+    )
     search: SearchSettings = Field(
-        default_factory=lambda: SearchSettings.model_validate({}), description="What is sought, by whom, for how long."
+        default_factory=lambda: SearchSettings.model_validate({}),
+        description="Objectives, sampler and length of the search.",
     )
     training: TrainingSettings = Field(
         default_factory=lambda: TrainingSettings.model_validate({}),
-        description="The recipe of every trial; some words may vary.",
+        description="Training settings of every trial; some may vary.",
     )
     resources: ResourceSettings = Field(
-        default_factory=lambda: ResourceSettings.model_validate({}), description="What one trial gets of the machine."
+        default_factory=lambda: ResourceSettings.model_validate({}), description="CPU cores and GPUs of each trial."
     )
 
 
@@ -97,8 +100,8 @@ def _check_version(document: Document) -> None:
         document.problem(
             ("archsearch",),
             f"a file of format version {version!r:.40}",
-            allowed=f"archsearch: {FORMAT}, the version that this program reads",
-            hint="a newer archsearch wrote it; update the program" if newer else "",
+            allowed=f"archsearch: {FORMAT}, the version that this archsearch reads",
+            hint="it was written by a newer archsearch; update archsearch" if newer else "",
         )
     )
 
@@ -157,7 +160,7 @@ def _settled(
     if images is None or data.validation < images / 2:
         return data, ()
     note = (
-        f"data.validation: {data.validation:,} of {data.name}'s {images:,} training images is half of them or more; "
-        f"{SHARE:.0%} are taken instead"
+        f"data.validation: {data.validation:,} of {data.name}'s {images:,} training images are at "
+        f"least half of them; {SHARE:.0%} of them are used instead"
     )
     return data.model_copy(update={"validation": SHARE}), (note,)

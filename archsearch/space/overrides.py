@@ -33,7 +33,7 @@ def _apply(document: Document, text: str) -> Document:
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or not _KEY.fullmatch(key):
-        raise refuse(f"{text!r:.80}", allowed="key=value, as search.trials=8", file="--set")
+        raise refuse(f"{text!r:.80}", allowed="key=value, such as search.trials=8", file="--set")
     try:
         parsed = read(value)
     except InputError as error:

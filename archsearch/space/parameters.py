@@ -156,7 +156,7 @@ def read_parameters(document: Document, loc: Loc = ("space",)) -> tuple[dict[str
     names = [*groups()[group].model_fields] if group else [*(n for n in vocabulary() if "." not in n), *groups()]
     written = document.at(loc)
     if not isinstance(written, dict):
-        allowed = f"a mapping of the words {', '.join(names)}"
+        allowed = f"a mapping with the keys {', '.join(names)}"
         return {}, [document.problem(loc, f"{group} is {shorten(written)}", allowed=allowed)]
     parameters: dict[str, Parameter] = {}
     problems: list[Problem] = []
@@ -191,11 +191,11 @@ def read_parameter(
 def _hint_for_list(document: Document, term: Term, options: list[Any]) -> str:
     """How a list may be written as a domain: only what would be accepted."""
     forms: list[tuple[str, dict[str, Any], str]] = [
-        ("to search", {"choice": options}, f"{{choice: {shorten(options)}}}")
+        ("to vary it", {"choice": options}, f"{{choice: {shorten(options)}}}")
     ]
     if term.per_stage and _stages(document) in (None, len(options)):
         per_stage = {"each": "stage", "values": options}
-        forms.append(("to fix one a stage", per_stage, f"{{each: stage, values: {shorten(options)}}}"))
+        forms.append(("to fix one value per stage", per_stage, f"{{each: stage, values: {shorten(options)}}}"))
     accepted = []
     for purpose, form, text in forms:
         rewritten = document.with_value(term.loc, form, document.file)
@@ -205,7 +205,7 @@ def _hint_for_list(document: Document, term: Term, options: list[Any]) -> str:
     if accepted:
         return f"write {', or '.join(accepted)}"
     nested = term.per_stage and any(isinstance(option, dict) for option in options)
-    return "domains do not nest; one domain with each: stage draws anew for every stage" if nested else ""
+    return "domains do not nest; one domain with each: stage varies per stage" if nested else ""
 
 
 def _stages(document: Document) -> int | None:
@@ -229,12 +229,12 @@ def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple
     if domain is None:
         return None, problems
     if domain.each and not term.per_stage:
-        scope = f"a word for the whole {'network' if term.of_network else 'training'}; its domain has no each"
+        scope = f"a single value for the whole {'network' if term.of_network else 'training'}; its domain takes no each"
         return None, [
             document.problem((*term.loc, "each"), f"{term.name} is {scope}", allowed="a domain without each", key=True)
         ]
     if domain.when and term.required:
-        text = f"{term.name} has no default, so it cannot depend on other words"
+        text = f"{term.name} has no default, so it cannot depend on other keys"
         return None, [document.problem((*term.loc, "when"), text, allowed="a domain without when", key=True)]
     return domain, []
 
@@ -249,7 +249,7 @@ def _check_values(document: Document, term: Term, value: Any) -> list[Problem]:
         if problem := check_value(document, term, probe, (*term.loc, source, position)):
             return [problem]
     if value.order and not all(_is_number(probe) for probe in value.probes()):
-        text = f"{term.name} has an order, and values that are no numbers"
+        text = f"{term.name} has an order, but values that are not numbers"
         return [document.problem((*term.loc, "order"), text, allowed="order among numbers")]
     return []
 

@@ -69,9 +69,9 @@ def refuse_if_unreachable(space: SearchSpace) -> None:
         raise InputError(
             space.document.problem(
                 ("budget",),
-                f"no network of the space keeps all of the budget: {space.budget}",
-                allowed="bounds that some network keeps together",
-                hint="widen a bound, or let more words vary",
+                f"no network of the space is within all limits of the budget: {space.budget}",
+                allowed="limits that some network satisfies together",
+                hint="widen a limit, or let more parameters vary",
             )
         )
 
@@ -81,9 +81,9 @@ def _problem(space: SearchSpace, name: str, end: str, limit: int, extreme: Extre
     prefix = "" if extreme.exact else "about "
     reach = getattr(extreme.cost, name)
     extreme_name, hint = (
-        ("smallest", "raise the bound, or let depth, width or stages go lower")
+        ("smallest", "raise the limit, or let depth, width or stages go lower")
         if end == "max"
-        else ("largest", "lower the bound, or let depth, width or stages go higher")
+        else ("largest", "lower the limit, or let depth, width or stages go higher")
     )
     limit_text = "at most" if end == "max" else "at least"
     return space.document.problem(

@@ -77,7 +77,8 @@ def filled(settings: dict[str, Any]) -> dict[str, Any]:
     if recipe is not None:
         if recipe.keys() <= settings.keys():
             raise ValueError(
-                f"recipe {name} fills nothing, for all of its words are set; allowed: fewer words beside it, or none"
+                f"recipe {name} has no effect, since all of its settings are given; allowed: fewer "
+                "settings beside it, or recipe: none"
             )
         excluded = {key for pair in EXCLUSIVE if any(key in settings for key in pair) for key in pair}
         added = {key: value for key, value in recipe.items() if key not in excluded}

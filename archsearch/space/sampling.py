@@ -95,6 +95,6 @@ def build(candidate: Candidate, *, image: tuple[int, int, int], classes: int, fi
         return Architecture(input=image, classes=classes, stages=stages, **parts)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
-        text = f"the space allows words that do not go together: {detail['msg']}"
+        text = f"the space allows values that do not go together: {detail['msg']}"
         hint = "rule the combination out with `when`"
         raise InputError(Problem(message=text, hint=hint, file=file)) from None

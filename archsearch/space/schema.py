@@ -41,7 +41,7 @@ def _space() -> dict[str, Any]:
         }
     return {
         "type": "object",
-        "description": "The words of the architectures, each a plain value or a domain.",
+        "description": "Parameters of the architectures, each a plain value or a domain.",
         "properties": properties,
         "required": ["stages", "depth"],
         "additionalProperties": False,

@@ -25,23 +25,27 @@ class EarlyStopping(StrictModel):
     """Asynchronous successive halving (ASHA, Li 2018, arXiv:1810.05934): trials pause at rungs; the best go on."""
 
     kind: Literal["asha", "none"] = Field(
-        "asha", description="asha: trials pause at rungs, and those that are behind go no further; none: they never do."
+        "asha",
+        description="asha: trials pause at rungs, and only the best of each rung go on (Li "
+        "2018, arXiv:1810.05934); none: every trial is trained in full.",
     )
-    grace_epochs: int = Field(1, ge=1, description="The first rung: every trial trains for this many epochs.")
+    grace_epochs: int = Field(1, ge=1, description="Epochs of the first rung: every trial trains at least this long.")
     reduction: int = Field(
         3,
         ge=2,
         le=10,
-        description="Of a rung's trials one in `reduction` goes on; rungs lie this factor apart. Where a rung's order "
-        "says little of the next one's (a rank correlation below 0.7, corrected for the choice, over 6 trials or more) "
-        "more of them go on: up to a half at 0 and below.",
+        description="One in `reduction` of a rung's trials goes on, and each rung has `reduction` "
+        "times the epochs of the one before. Where the ranking at a rung agrees little "
+        "with the next rung's (a rank correlation below 0.7, corrected for selection, "
+        "over 6 trials or more), more of them go on: up to a half at 0 and below.",
     )
     brackets: int = Field(
         1,
         ge=1,
         le=20,
-        description="Hyperband's brackets (Li 2018, arXiv:1603.06560): trials are dealt to them by number, most to the "
-        "first; the first rung of bracket s lies at grace_epochs * reduction^s.",
+        description="Number of Hyperband brackets (Li 2018, arXiv:1603.06560). Trials are assigned "
+        "to them by number, most to the first; the first rung of bracket s is at "
+        "grace_epochs * reduction^s epochs.",
     )
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
@@ -74,9 +78,10 @@ class OptunaSampler(StrictModel):
     """One of Optuna's samplers, through its public interface."""
 
     optuna: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="The class, such as optuna.samplers:TPESampler."
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="The class as module:Class, such as optuna.samplers:TPESampler.",
     )
-    options: dict[str, Any] = Field(default_factory=dict, description="What its constructor is given.")
+    options: dict[str, Any] = Field(default_factory=dict, description="Arguments of its constructor.")
 
 
 class SearchSettings(StrictModel):
@@ -84,51 +89,62 @@ class SearchSettings(StrictModel):
 
     objectives: dict[Objective, Literal["max", "min"]] = Field(
         default_factory=_most_accurate,
-        description="accuracy: max (on the validation images), and beside it costs to be least, such as flops: min: "
-        "then the Pareto front is sought, kept and shown.",
+        description="accuracy: max (on the validation images), alone or with costs to be "
+        "minimised, such as flops: min. With costs, the search looks for the Pareto "
+        "front.",
     )
     sampler: SamplerName | OptunaSampler = Field(
         "auto",
-        description="Who proposes: random (every network within the budget as likely as any other), evolution "
-        "(regularised, Real 2019), local_search (White 2021), bayes (a Gaussian process over choices and exact costs), "
-        "auto (bayes, with several objectives too); of Optuna's tpe (Bergstra 2011), nsga2 (Deb 2002), nsga3, gp and "
-        "cmaes, or any by its class: {optuna: optuna.samplers:QMCSampler}. A class of another module needs "
-        "--allow-sampler on the command line, for importing it runs code.",
+        description="How candidates are proposed: random (every network within the budget is "
+        "equally likely), evolution (regularised, Real 2019), local_search (White "
+        "2021), bayes (a Gaussian process over parameters and exact costs), auto "
+        "(bayes); Optuna's tpe (Bergstra 2011), nsga2 (Deb 2002), nsga3, gp and cmaes, "
+        "or any of its samplers by class: {optuna: optuna.samplers:QMCSampler}. A "
+        "class of another module needs --allow-sampler on the command line, since "
+        "importing it runs code.",
     )
-    trials: int = Field(24, ge=1, le=1_000_000, description="Trials in all.")
+    trials: int = Field(24, ge=1, le=1_000_000, description="Number of trials.")
     epochs: int | None = Field(
         None,
         ge=1,
-        description="Epochs in all, of all trials together: no trial begins or is promoted whose epochs to its next "
-        "rung or its end would go beyond. Until one has finished, enough are held back to train one in full.",
+        description="Total number of epochs of all trials. No trial begins or is promoted whose "
+        "epochs to its next rung or its end would exceed it. Until one trial has "
+        "finished, enough epochs are reserved to train one in full.",
     )
     wall_time: Duration | None = Field(
         None,
-        description="The search ends within this time (30m, 8h), all its sessions together: the last part, up to 75 %, "
-        "is kept for the best trials so far, one a lane, which train to the end in as many epochs as fit.",
+        description="The search ends within this time (30m, 8h), over all its sessions. The last "
+        "part, up to 75 %, is reserved for the best trials so far, one per worker, "
+        "which train to the end in as many epochs as fit.",
     )
     finish: FinishShare = Field(
         "auto",
-        description="After the search its best are trained anew for up to three times the epochs, beside a plain "
-        "residual network of the same budget, within this share of the search's time (of `wall_time`, where there is "
-        "one: the search then ends so much earlier). The most accurate on validation is handed over. auto: a quarter, "
-        "for 8 trials and three minutes or more without `wall_time`, where the best still gains and 1.5 times the "
-        "epochs fit; none.",
+        description="After the search, its best networks are retrained for up to three times the "
+        "epochs, with a plain residual network of the same budget for comparison, "
+        "within this share of the search's time (of `wall_time` if it is set; the "
+        "search then ends earlier). The most accurate on validation becomes the "
+        "winner. auto: a quarter, for searches of at least 8 trials and three minutes "
+        "without `wall_time`, if the best is still improving and 1.5 times the epochs "
+        "fit; none: no retraining.",
     )
-    seed: int = Field(0, ge=0, lt=2**32, description="The same seed gives the same search (with one trial at a time).")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="Random seed. The same seed gives the same search (with one trial at a time)."
+    )
     checkpoint_every: Duration = Field(
         60.0,
-        description="The state of a running trial is saved after an epoch, once this long after the last time: what a "
-        "crash may cost.",
+        description="How often the state of a running trial is saved, at the end of an epoch: the "
+        "most training that a crash can lose.",
     )
     epoch_limit: Duration = Field(
-        7200.0, description="A worker that trains longer at an epoch hangs: it is killed, the trial tried once more."
+        7200.0,
+        description="Time limit of an epoch. A worker that takes longer is killed, and the trial is tried once more.",
     )
     trial_limit: Duration | None = Field(
-        None, description="A trial whose epochs add up to more fails at the next one's end."
+        None,
+        description="Time limit of a trial's epochs in total. A trial that takes longer fails at the end of its epoch.",
     )
     early_stopping: EarlyStopping = Field(
-        default_factory=lambda: EarlyStopping.model_validate({}), description="Which trials are stopped early."
+        default_factory=lambda: EarlyStopping.model_validate({}), description="Early stopping of trials."
     )
 
     @property
@@ -152,5 +168,5 @@ class SearchSettings(StrictModel):
             if sense != ("max" if name == "accuracy" else "min"):
                 raise ValueError(f"objectives: {name}: {sense}; allowed: accuracy: max, and min of costs")
         if "accuracy" not in self.objectives:
-            raise ValueError("objectives without accuracy; allowed: accuracy: max, alone or beside costs to be least")
+            raise ValueError("objectives without accuracy; allowed: accuracy: max, alone or with costs to be minimised")
         return self

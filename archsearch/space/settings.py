@@ -30,43 +30,47 @@ class DataSettings(StrictModel):
 
     name: Literal["digits", "cifar10", "cifar100", "fashion_mnist", "folder", "arrays"] = Field(
         "digits",
-        description="digits: scikit-learn's 1,797 images of 8x8, embedded; cifar10; cifar100, by its fine labels; "
-        "fashion_mnist; folder: any folder of images, one sub-folder a class; arrays: what archsearch.search was given "
-        "from Python, which it keeps in the experiment's folder.",
+        description="digits: scikit-learn's 1,797 images of 8x8, no download; cifar10; cifar100, "
+        "with its 100 fine labels; fashion_mnist; folder: any folder of images with "
+        "one sub-folder per class; arrays: arrays passed to archsearch.search in "
+        "Python, which it saves in the experiment's folder.",
     )
     root: Annotated[str, AfterValidator(_expanded)] = Field(
         "data",
-        description="The folder that holds the data (torchvision's layout). ~ and $VAR stand for what they do in a "
-        "shell; an experiment keeps the absolute path.",
+        description="Folder of the data (torchvision's layout). ~ and $VAR are expanded; an "
+        "experiment stores the absolute path.",
     )
-    download: bool = Field(False, description="Whether missing data may be downloaded, through torchvision.")
+    download: bool = Field(False, description="Whether missing data may be downloaded.")
     validation: int | float = Field(
         0.15,
         gt=0,
-        description="Images of the training split kept for validation: a number, or a share below 1.",
+        description="Size of the validation split, taken from the training images: a number of "
+        "images, or a share below 1.",
     )
-    size: int = Field(64, ge=8, le=1024, description="Folder only: images are resized and cropped to this many pixels.")
+    size: int = Field(
+        64, ge=8, le=1024, description="Folders only: side in pixels to which images are resized and center-cropped."
+    )
     in_memory: Literal["auto", True, False] = Field(
         "auto",
-        description="Folder only: whether all images are held in memory, or read from disk whenever they are needed; "
-        "auto: held where they take a quarter of the free memory at most.",
+        description="Folders only: whether all images are held in memory or read from disk in each "
+        "epoch. auto: in memory if they take at most a quarter of the free memory.",
     )
     broken: Literal["refuse", "skip"] = Field(
         "refuse",
-        description="Folder only: images that cannot be read. refuse: they are named, and nothing begins; skip: they "
-        "are left out of their splits and named.",
+        description="Folders only: what to do about images that cannot be read. refuse: list them "
+        "and stop; skip: list them and leave them out of their splits.",
     )
-    split_seed: int = Field(0, ge=0, description="Seed of the split, apart from the search's seed.")
-    limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick look.")
+    split_seed: int = Field(0, ge=0, description="Seed of the split, independent of the search's seed.")
+    limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick test.")
 
 
 def _rising(milestones: tuple[float, ...]) -> tuple[float, ...]:
     if any(later <= sooner for sooner, later in pairwise(milestones)):
-        raise ValueError(f"milestones {list(milestones)} do not rise; allowed: {RISING}")
+        raise ValueError(f"milestones {list(milestones)} do not increase; allowed: {RISING}")
     return milestones
 
 
-RISING = "a list of 1 to 16 rising shares of the training, each above 0 and below 1"
+RISING = "a list of 1 to 16 increasing shares of the training, each above 0 and below 1"
 Milestones = Annotated[
     tuple[Annotated[float, Field(gt=0, lt=1), Allowed("a share of the training, above 0 and below 1")], ...],
     Field(strict=False, min_length=1, max_length=16),
@@ -80,88 +84,109 @@ class TrainingSettings(StrictModel):
 
     recipe: RecipeName = Field(
         "auto",
-        description="A recipe by name fills the words that are left out: auto, from the images (how many there are, "
-        "how large, whether a mirrored one is still of its class); fast, for a few epochs; those of papers, with their "
-        "epochs; none: each word's own default. What it filled is written out in the file as resolved, where this "
-        "word is none.",
+        description="Sets the training settings that the file does not give. auto: from the images "
+        "(how many, how large, whether mirrored images keep their class); fast: for a "
+        "few epochs; names of papers: their recipes; none: the default of each "
+        "setting. The experiment's space.yaml has every setting written out, with "
+        "recipe: none.",
     )
-    epochs: int = Field(10, ge=1, le=100_000, description="Epochs of a full training.")
-    batch_size: int = Field(128, ge=1, le=65_536, description="Images a step.")
+    epochs: int = Field(10, ge=1, le=100_000, description="Number of epochs of a full training.")
+    batch_size: int = Field(128, ge=1, le=65_536, description="Images per step.")
     optimizer: Literal["sgd", "adamw"] = Field(
         "sgd", description="sgd: with momentum; adamw (Loshchilov & Hutter 2019)."
     )
-    learning_rate: float = Field(0.1, gt=0, le=100, description="The schedule's highest rate.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum; AdamW's first beta.")
-    nesterov: bool = Field(True, description="SGD's momentum is Nesterov's.")
+    learning_rate: float = Field(0.1, gt=0, le=100, description="Highest learning rate of the schedule.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum, or AdamW's beta 1.")
+    nesterov: bool = Field(True, description="Whether SGD uses Nesterov momentum.")
     weight_decay: float = Field(
-        5e-4, ge=0, le=10, description="Decay of weights; norms and biases have none, but for the word below."
+        5e-4,
+        ge=0,
+        le=10,
+        description="Weight decay; norms and biases have none, unless decay_norms_and_biases is true.",
     )
-    decay_norms_and_biases: bool = Field(False, description="Norms and biases decay too, as in most papers.")
+    decay_norms_and_biases: bool = Field(
+        False, description="Whether norms and biases have weight decay too, as in most papers."
+    )
     clip_norm: float | None = Field(
-        None, gt=0, le=1e6, description="The gradient, all of it as one vector, is no longer than this (Pascanu 2013)."
+        None, gt=0, le=1e6, description="Gradients are clipped to this norm, taken over all parameters (Pascanu 2013)."
     )
     ema: float = Field(
         0.0,
         ge=0,
         lt=1,
-        description="Decay of an exponential moving average of the weights, by the step, as 0.995: what is evaluated "
-        "and kept is the average. Early on it remembers less. 0 for none.",
+        description="Decay per step of an exponential moving average of the weights, such as "
+        "0.995; the average is evaluated and saved. The decay is lower in the first "
+        "steps. 0: no average.",
     )
     schedule: Literal["one_cycle", "cosine", "linear", "step", "constant"] = Field(
         "one_cycle",
-        description="one_cycle: linear up for `warmup`, linear to zero (Smith 2018); cosine: up, then half a cosine; "
-        "linear: linear to zero from the first step; step: times `step_factor` at each of `milestones`; constant.",
+        description="Learning rate schedule. one_cycle: linear increase during `warmup`, then "
+        "linear decrease to zero (Smith 2018); cosine: linear increase during "
+        "`warmup`, then half a cosine to zero; linear: linear decrease to zero from "
+        "the first step; step: multiplied by `step_factor` at each of `milestones`; "
+        "constant.",
     )
-    step_factor: float = Field(0.1, gt=0, lt=1, description="What schedule step multiplies the rate by.")
-    milestones: Milestones = Field((0.5, 0.75), description="Where schedule step does so, as shares of the training.")
+    step_factor: float = Field(
+        0.1, gt=0, lt=1, description="Factor of the learning rate at each milestone, for schedule step."
+    )
+    milestones: Milestones = Field((0.5, 0.75), description="Milestones of schedule step, as shares of the training.")
     warmup: float = Field(
         0.2,
         ge=0,
         lt=1,
-        description="Share of the steps in which the rate rises. Left out, it is 0 with the schedules linear and step.",
+        description="Share of the steps in which the learning rate increases. Default with the "
+        "schedules linear and step: 0.",
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Mass spread over all classes.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
     mixup: float = Field(
-        0.0, ge=0, le=100, description="Two images are blended by a share from Beta(mixup, mixup) (Zhang 2018); 0: no."
+        0.0,
+        ge=0,
+        le=100,
+        description="Mixup: two images are blended, with a share from Beta(mixup, mixup) (Zhang 2018). 0: off.",
     )
     cutmix: float = Field(
         0.0,
         ge=0,
         le=100,
-        description="A box of another image is pasted, of a share of the area from Beta(cutmix, cutmix) (Yun 2019); "
-        "with mixup too, each batch is changed by one of the two. 0: no.",
+        description="CutMix: a box of another image is pasted, with a share of the area from "
+        "Beta(cutmix, cutmix) (Yun 2019). With mixup too, each batch gets one of the "
+        "two. 0: off.",
     )
-    crop_padding: int = Field(0, ge=0, le=64, description="Random crops after padding by this many pixels (CIFAR 4).")
+    crop_padding: int = Field(
+        0, ge=0, le=64, description="Random crops after padding by this many pixels (CIFAR: 4). 0: off."
+    )
     flip: bool = Field(False, description="Random horizontal flips.")
     resized_crop: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Smallest share of the area of random resized crops, ratios 3/4 to 4/3, as torchvision's "
-        "RandomResizedCrop (ImageNet 0.08); 0 for none. It takes the place of `crop_padding`.",
+        description="Smallest share of the area in random resized crops, with aspect ratios 3/4 to "
+        "4/3, as torchvision's RandomResizedCrop (ImageNet: 0.08). It replaces "
+        "`crop_padding`. 0: off.",
     )
     colour_jitter: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Brightness, contrast and saturation change by up to this share, as torchvision's ColorJitter.",
+        description="Strength of random changes of brightness, contrast and saturation, as torchvision's ColorJitter.",
     )
-    cutout: int = Field(0, ge=0, le=512, description="Side of a random square set to the mean; 0 for none.")
+    cutout: int = Field(
+        0, ge=0, le=512, description="Side in pixels of a random square that is set to the mean. 0: off."
+    )
     micro_batch: int | None = Field(
         None,
         ge=1,
-        description="Images that go through the network at once, where a whole batch does not fit into memory; "
-        "gradients add up to the batch's. Norms see the smaller batches.",
+        description="Images per forward pass where a whole batch does not fit into memory; "
+        "gradients are accumulated over the batch. Batch norms see the smaller batches.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="bfloat16 is autocast's; auto: whichever a short measurement finds faster on the device, "
-        "bfloat16 by a tenth at least. What was measured is stated, and kept for the device.",
+        description="Precision of training; bfloat16 uses autocast. auto: bfloat16 if a short "
+        "measurement on the device finds it at least a tenth faster, else float32. The "
+        "measurement is printed, and cached for the device.",
     )
-    deterministic: bool = Field(
-        False, description="On a GPU: only kernels that give the same bits each time, which are slower."
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU where there is one.")
+    deterministic: bool = Field(False, description="On a GPU: use deterministic kernels only, which are slower.")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one, else the CPU.")
 
     @model_validator(mode="before")
     @classmethod
@@ -172,15 +197,18 @@ class TrainingSettings(StrictModel):
     def _is_warm_before_it_steps(self) -> Self:
         if self.schedule == "step" and self.warmup > self.milestones[0]:
             raise ValueError(
-                f"a warm-up of {self.warmup:g} of the training lasts beyond the first of milestones, "
-                f"{self.milestones[0]:g}; allowed: a warmup that ends there or before"
+                f"a warm-up of {self.warmup:g} of the training ends after the first milestone, "
+                f"{self.milestones[0]:g}; allowed: a warmup that ends at the first milestone or "
+                "before"
             )
         return self
 
     @model_validator(mode="after")
     def _crops_one_way(self) -> Self:
         if self.resized_crop and self.crop_padding:
-            raise ValueError("resized_crop beside crop_padding; allowed: one of the two, crop_padding: 0 for the other")
+            raise ValueError(
+                "resized_crop together with crop_padding; allowed: one of the two, crop_padding: 0 for the other"
+            )
         return self
 
     def with_overrides(self, overrides: Mapping[str, Any]) -> Self:
@@ -201,21 +229,24 @@ class TrainingSettings(StrictModel):
 
 GpuShare = Annotated[
     Annotated[float, Field(ge=0, le=64)] | Literal["auto"],
-    Allowed("auto, or a number from 0 to 64: GPUs, or a share of one"),
+    Allowed("auto, or a number of GPUs from 0 to 64, which may be a fraction"),
 ]
 
 
 class ResourceSettings(StrictModel):
     """What one trial gets of the machine."""
 
-    cpus_per_trial: int = Field(1, ge=1, le=1024, description="CPU cores, and torch threads, of a trial.")
+    cpus_per_trial: int = Field(
+        1, ge=1, le=1024, description="CPU cores per trial, which is also its number of torch threads."
+    )
     gpus_per_trial: GpuShare = Field(
         0.0,
-        description="Share of a GPU; several trials share one below 1. auto: as many share one as fit by the predicted "
-        "memory of the largest network within the budget.",
+        description="GPUs per trial; below 1, several trials share one. auto: as many trials share "
+        "a GPU as fit, by the predicted memory of the largest network within the "
+        "budget.",
     )
     max_concurrent: int | None = Field(
-        None, ge=1, description="Trials at once; left out: as many as the resources hold."
+        None, ge=1, description="Most trials at once. Default: as many as the resources allow."
     )
 
     @property

@@ -186,12 +186,12 @@ def _filled(data: dict[str, Any]) -> dict[str, Any]:
 def _refusal(document: Document, name: str, value: dict[str, Any]) -> Problem:
     text = f"training.{name} is {shorten(value)}"
     if kind_of(value) is not None:
-        text += ", a domain, and it is one for the whole search"
+        text += ", a domain, but it takes one value for the whole search"
     return document.problem(
         (GROUP, name),
         text,
-        allowed=f"a plain value; of training a search may vary {', '.join(SEARCHABLE)}",
-        hint=f"a search for each value of {name}: --set training.{name}=...",
+        allowed=f"a plain value; a search may vary {', '.join(SEARCHABLE)}",
+        hint=f"run one search for each value of {name}: --set training.{name}=...",
     )
 
 

@@ -72,7 +72,7 @@ def test_only_a_mapping_has_keys() -> None:
         (Annotated[str, StringConstraints(pattern="^a+$")], "a text that matches ^a+$"),
         (Annotated[int, Allowed("a prime")], "a prime"),
         (Literal[True, "auto"], "true, auto"),
-        (Inner | None, "a mapping of the words size, table or null"),
+        (Inner | None, "a mapping with the keys size, table or null"),
         (object, "any value"),
     ],
 )
@@ -81,7 +81,7 @@ def test_an_annotation_in_words(kind: Any, sentence: str) -> None:
 
 
 def test_nothing_is_allowed_where_no_annotation_is() -> None:
-    assert describe(None) == "nothing here"
+    assert describe(None) == "no value here"
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_nothing_is_allowed_where_no_annotation_is() -> None:
         ("pair: [1, b, c]", (1, 7), "pair is [1, 'b', 'c']", "a list of 2", ""),
         ("bounds: [1, high]", (1, 13), "bounds[1] is 'high'", "a number", ""),
         ("bounds: {low: 1}", (1, 9), "bounds is {low: 1}", "a list of 2, each a number or null",
-         "a mapping stands where a plain value is wanted"),
+         "this takes a plain value, not a mapping"),
         ("inner: {size: Yes}", (1, 15), "inner.size is 'Yes'", "an integer of at least 1", "write true or false"),
         ("inner: {size: 2.0}", (1, 15), "inner.size is 2.0", "an integer of at least 1", "write it as 2"),
         ("inner: {size: 2.5}", (1, 15), "inner.size is 2.5", "an integer of at least 1", ""),
-        ("table: {First: 1}", (1, 9), "unknown word 'First' in table", "first, second", "did you mean first?"),
-        ("table: {zzz: 1}", (1, 9), "unknown word 'zzz' in table", "first, second", ""),
-        ("inner: {table: {3rd: 1}}", (1, 17), "unknown word '3rd' in inner.table", "third", ""),
-        ("In-Ner: {}", (1, 1), "unknown word 'In-Ner'", "pair, bounds, many, names, table, inner, other",
+        ("table: {First: 1}", (1, 9), "unknown key 'First' in table", "first, second", "did you mean first?"),
+        ("table: {zzz: 1}", (1, 9), "unknown key 'zzz' in table", "first, second", ""),
+        ("inner: {table: {3rd: 1}}", (1, 17), "unknown key '3rd' in inner.table", "third", ""),
+        ("In-Ner: {}", (1, 1), "unknown key 'In-Ner'", "pair, bounds, many, names, table, inner, other",
          "did you mean inner?"),
     ],
 )  # fmt: skip

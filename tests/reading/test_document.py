@@ -32,8 +32,8 @@ def test_a_value_cannot_go_into_what_is_no_mapping() -> None:
         read("a: {b: 1}\n").with_value(("a", "b", "c"), 2, "--set")
     assert caught.value.problems == (
         Problem(
-            message="a.b is 1, which has no words below it",
-            allowed="words that hold a mapping",
+            message="a.b is 1, which has no keys below it",
+            allowed="keys that hold a mapping",
             hint="set a.b as a whole",
             file="--set",
         ),
@@ -76,8 +76,8 @@ def test_a_problem_names_its_file_line_and_column_as_far_as_they_are_known() -> 
     ("text", "hint"),
     [
         ("a:\n\tb: 1", "indent with spaces; YAML takes no tabs"),
-        ("a: b: c", "a colon followed by a space stands where none may: check the indentation, or quote the text"),
-        ("a: 1\n  b: 2", "a colon followed by a space stands where none may: check the indentation, or quote the text"),
+        ("a: b: c", 'unexpected ": ": check the indentation, or quote the text'),
+        ("a: 1\n  b: 2", 'unexpected ": ": check the indentation, or quote the text'),
         ("- 1\nb: 2", "check the indentation of this line and of the lines above"),
         ("a: [1, 2", "a comma or a closing bracket is missing"),
         ("a: &", ""),

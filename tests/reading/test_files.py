@@ -17,7 +17,7 @@ from archsearch.training.pretrained import read_weights
 
 
 def others(folder: Path, suffix: str) -> dict[str, Path]:
-    """What is no regular file, under names with this ending."""
+    """What is not a regular file, under names with this ending."""
     paths = {kind: folder / f"{kind}{suffix}" for kind in ("pipe", "device", "socket", "folder", "nothing")}
     os.mkfifo(paths["pipe"])
     paths["device"].symlink_to("/dev/zero")

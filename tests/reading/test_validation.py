@@ -54,7 +54,7 @@ def test_a_literal_lists_its_values_with_a_guess() -> None:
         ("stem: {norm: yes}", "true or false or null", "true or false"),
         ("stem: {kernel: 4}", "odd kernels, 1 to 11", ""),
         ("input: [3, 32]", "a list of 3, each an integer", ""),
-        ("head: [mean]", "a mapping of the words width, pool, classifier", ""),
+        ("head: [mean]", "a mapping with the keys width, pool, classifier", ""),
         ("archsearch: 2", "1", ""),
     ],
 )
@@ -68,7 +68,7 @@ def test_a_wrong_value_says_what_is_allowed(text: str, allowed: str, hint: str) 
 def test_a_missing_word_is_placed_where_it_should_stand() -> None:
     ((line, column, found, allowed, _),) = problems("stages:\n  - {depth: 2}\n  - {width: 8}")
     assert (line, column) == (3, 5)
-    assert found == "the word depth is missing in stages[1]"
+    assert found == "the key depth is missing in stages[1]"
     assert allowed == "depth: an integer from 1 to 1024"
 
 
@@ -95,7 +95,7 @@ def test_all_problems_come_at_once_sorted_by_line_and_twenty_at_most() -> None:
 
 def test_an_empty_file_and_a_list_say_what_a_file_holds() -> None:
     assert problems("")[0][2] == "an empty file"
-    assert problems("- 1")[0][3].startswith("a mapping of the words archsearch, name, input")
+    assert problems("- 1")[0][3].startswith("a mapping with the keys archsearch, name, input")
 
 
 def test_a_dict_from_python_is_refused_in_the_same_words() -> None:

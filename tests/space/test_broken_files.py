@@ -44,15 +44,15 @@ BROKEN = {
         "basic, bottleneck", "basic, bottelneck", 8, 27, "'bottelneck'", "basic, bottleneck", "bottleneck?",
     ),
     "bad fixed word": ("{choice: [basic, bottleneck]}", "bsic", 8, 10, "'bsic'", "basic, bottleneck", "basic?"),
-    "unknown word": ("depth:", "dept:", 6, 3, "unknown word 'dept'", "depth", "did you mean depth?"),
-    "unknown word in a group": ("{schedule:", "{scedule:", 10, 14, "'scedule' in", "schedule, last", "schedule?"),
+    "unknown key": ("depth:", "dept:", 6, 3, "unknown key 'dept'", "depth", "did you mean depth?"),
+    "unknown key in a group": ("{schedule:", "{scedule:", 10, 14, "'scedule' in", "schedule, last", "schedule?"),
     "unknown top word": ("\nsearch:", "\nserach:", 12, 1, "'serach'", "budget, search", "did you mean search?"),
     "unknown setting": ("trials:", "trails:", 12, 10, "'trails' in search", "trials", "did you mean trials?"),
     "unknown data": ("digits}", "digts}", 3, 14, "'digts'", "digits, cifar10", "did you mean digits?"),
     "option out of range": ("[1, 2, 4]", "[0, 2, 4]", 9, 26, "is 0", "an integer from 1 to 256", ""),
     "option of a wrong type": ("[8, 16]", "[8, wide]", 7, 23, "'wide'", "an integer from 1 to 8192", ""),
     "option quoted": ("[8, 16]", "[8, '16']", 7, 23, "'16'", "an integer", "without quotes"),
-    "option twice": ("[8, 16]", "[8, 8]", 7, 19, "8 stands twice", "each option once", ""),
+    "option twice": ("[8, 16]", "[8, 8]", 7, 19, "8 is there twice", "each option once", ""),
     "no options": ("[8, 16]", "[]", 7, 19, "is []", "a list of 1 to 1000", ""),
     "nested option": ("[8, 16]", "[8, [16]]", 7, 23, "[16]", "a plain value", ""),
     "range ends above": ("[1, 3]", "[1, 2000]", 6, 20, "", "an integer from 1 to 1024", ""),
@@ -61,7 +61,7 @@ BROKEN = {
     "range of three": ("[1, 3]", "[1, 2, 3]", 6, 16, "[1, 2, 3]", "two integers", ""),
     "range off its step": ("[1, 3], each", "[1, 4], step: 2, each", 6, 10, "4 is not 1 plus", "[1, 3] or [1, 5]", ""),
     "float range for an integer": ("{int: [1, 3], each", "{float: [1.5, 3.5], each", 6, 19, "1.5", "an integer", ""),
-    "unknown word of a domain": ("each: stage}", "eahc: stage}", 6, 24, "'eahc'", "each, when", "did you mean each?"),
+    "unknown key of a domain": ("each: stage}", "eahc: stage}", 6, 24, "'eahc'", "each, when", "did you mean each?"),
     "each of what": ("each: stage}", "each: block}", 6, 30, "'block'", "stage", ""),
     "no domain at all": ("{int: [1, 3], each: stage}", "{chioce: [1]}", 6, 10, "chioce", "{choice: [...]}", "choice?"),
     "two domains in one": ("{int: [1, 3]", "{int: [1, 3], choice: [1]", 6, 10, "int:", "{choice: [...]}", ""),
@@ -70,12 +70,12 @@ BROKEN = {
     ),
     "order without each": ("each: stage, order", "order", 7, 10, "order without each", "with each: stage", ""),
     "order of words": (
-        "basic, bottleneck]", "basic], each: stage, order: increasing", 8, 48, "no numbers", "among", "",
+        "basic, bottleneck]", "basic], each: stage, order: increasing", 8, 48, "not numbers", "among", "",
     ),
     "each for a group": ("linear]}", "linear], each: stage}", 10, 49, "whole network", "without each", ""),
     "group that is no mapping": ("{schedule: {choice: [none, linear]}}", "linear", 10, 13, "'linear'", "schedule", ""),
     "even kernel": ("  survival:", "  stem: {kernel: {int: [3, 7]}}\n  survival:", 10, 28, "kernel 4", "odd", ""),
-    "when of an unknown word": ("when: {block:", "when: {blok:", 9, 43, "'blok'", "block", "did you mean block?"),
+    "when of an unknown key": ("when: {block:", "when: {blok:", 9, 43, "'blok'", "block", "did you mean block?"),
     "when of a bad value": ("block: bottleneck}", "block: wide}", 9, 50, "'wide'", "basic, bottleneck", ""),
     "when in a circle": (
         "bottleneck]}", "bottleneck], when: {cardinality: 1}}", 8, 46, "block ->", "without when", "",
@@ -93,7 +93,7 @@ BROKEN = {
     ),
     "budget without suffix known": ("10M", "10m", 11, 23, "'10m'", "40M", "did you mean 10M?"),
     "budget negative": ("10M", "-1", 11, 23, "-1", "40M", ""),
-    "budget empty": ("{max: 10M}", "{}", 11, 17, "without an end", "max: 40M", ""),
+    "budget empty": ("{max: 10M}", "{}", 11, 17, "with no limit", "max: 40M", ""),
     "budget reversed": ("max: 10M", "max: 10M, min: 20M", 11, 17, "20M is above", "lowest <= highest", ""),
     "budget both ways": ("max: 10M", "max: 10M, between: [1, 2]", 11, 17, "between together", "min and max", ""),
     "budget of an unknown count": ("flops:", "flop:", 11, 10, "'flop'", "flops, params", "did you mean flops?"),
@@ -113,7 +113,7 @@ BROKEN = {
     "deep nesting": ("stages: 2", "stages: " + "[" * 10_000, 5, 31, "nesting", "20 levels", ""),
     "not a number": ("[1, 3]", "[1, .nan]", 6, 20, ".nan", "finite", ""),
     "python tag": ("stages: 2", "stages: !!python/object:os.x 2", 5, 11, "tag", "no tags", ""),
-    "no": ("{trials: 8}", "no", 12, 9, "'no'", "a mapping of the words objectives", ""),
+    "no": ("{trials: 8}", "no", 12, 9, "'no'", "a mapping with the keys objectives", ""),
     "nothing at all": (GOOD, "", 0, 0, "an empty file", "archsearch, name, data, space", ""),
     "only a comment": (GOOD, "# hello\n", 0, 0, "an empty file", "archsearch, name, data, space", ""),
     "list at the top": (GOOD, "- archsearch: 1\n", 1, 1, "[{archsearch: 1}]", "archsearch, name, data, space", ""),
@@ -161,7 +161,7 @@ def test_bounds_that_nothing_keeps_together_are_refused(tmp_path: Path) -> None:
     text = text.replace("{flops: {max: 10M}}", "{flops: {max: 74k}, params: {min: 1550}}")
     (problem,) = problems(tmp_path, text)
     assert problem.line == 11
-    assert "all of the budget" in problem.message
+    assert "all limits of the budget" in problem.message
 
 
 def test_mutated_files_load_or_are_refused_and_nothing_else(tmp_path: Path) -> None:

@@ -73,7 +73,8 @@ def test_a_file_that_says_nothing_is_fitted_and_written_out(tmp_path: Path) -> N
     assert (filled.training.recipe, filled.training.epochs, filled.training.batch_size) == ("none", 61, 32)
     assert filled.search.early_stopping.grace_epochs == 7 and FIRST_RUNG_STEPS <= 7 * (1084 // 32)
     (note,) = filled.notes
-    assert "1,084 training images of 3x28x28; mirrored, they are recognised 97% as well: epochs 61" in note
+    assert "1,084 training images of 3x28x28; a linear classifier recognises mirrored images" in note
+    assert "97% as often as unmirrored ones: epochs 61" in note
     assert "flip true" in note and "ema" not in note
     again = tmp_path / "again.yaml"
     again.write_text(filled.to_yaml())
@@ -102,7 +103,7 @@ def test_another_recipe_is_left_alone(tmp_path: Path, recipe: str) -> None:
 def test_a_training_of_few_steps_is_warned_of(tmp_path: Path) -> None:
     short = fitted(space(tmp_path, "training: {epochs: 9, batch_size: 64, recipe: fast}\n"), CLOTHES)
     assert short.notes == (
-        "training: 16 steps an epoch, 144 in all: next to nothing is learnt in that; try --set training.epochs=125",
+        "training: 16 steps per epoch, 144 in total, which is too few to learn much; try --set training.epochs=125",
     )
     assert FEW_STEPS > 16 * 9
     assert not fitted(space(tmp_path, "training: {epochs: 10, batch_size: 64, recipe: fast}\n"), CLOTHES).notes

@@ -62,16 +62,16 @@ def test_overrides_are_set_in_order_before_anything_is_checked() -> None:
 
 OVERRIDES = {
     "data.name=digts": ("data.name is 'digts'", "digits, cifar10"),
-    "space.dept=3": ("unknown word 'dept'", "depth"),
+    "space.dept=3": ("unknown key 'dept'", "depth"),
     "space.block={choice: [basic, wide]}": ("'wide'", "basic, bottleneck"),
-    "space.width.a.b=1": ("unknown word 'a'", "choice"),
-    "space.stages.int=1": ("which has no words below it", "mapping"),
+    "space.width.a.b=1": ("unknown key 'a'", "choice"),
+    "space.stages.int=1": ("which has no keys below it", "mapping"),
     "search.trials=[": ("not readable as YAML", "YAML"),
     "search.trials=!!int 3": ("tag", "no tags"),
     "budget.flops.max=1k": ("smallest", "or more"),
     "budget.flops.min=1T": ("1T is above", "lowest <= highest"),
     "archsearch=3": ("version 3", "archsearch: 1"),
-    "nothing.at.all=1": ("unknown word 'nothing'", "space"),
+    "nothing.at.all=1": ("unknown key 'nothing'", "space"),
 }
 
 

@@ -23,7 +23,7 @@ UNSEEN = {
     "order without each",
     "order of words",
     "even kernel",
-    "when of an unknown word",
+    "when of an unknown key",
     "when of a bad value",
     "when in a circle",
     "when on itself",

@@ -101,4 +101,4 @@ def _other_value(space: SearchSpace, architecture: Architecture) -> str:
             value = _value(architecture, parameter.term, "stage1" if parameter.term.per_stage else "")
             if value != parameter.value:
                 return f"{name} = {value}"
-    return "a combination that the space does not hold"
+    return "a combination that is not in the space"
