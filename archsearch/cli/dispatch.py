@@ -75,7 +75,7 @@ def _message(verb: Verb, error: BaseException) -> tuple[str, int]:
         case InputError():
             return str(error), BAD_INPUT
         case DriverRunning():
-            hint = f"archsearch status {error.folder} shows how it stands"
+            hint = f"`archsearch status {error.folder}` shows its progress"
             return f"archsearch: {error}\n  hint: {hint}", DRIVEN
         case ModuleNotFoundError() if (missing := missing_package(error)) is not None:
             return str(missing), BAD_INPUT
@@ -91,13 +91,16 @@ def _message(verb: Verb, error: BaseException) -> tuple[str, int]:
                 hint = did_you_mean(unknown, options) or hint
             return f"archsearch {verb.name}: {text}\n  hint: {hint}", BAD_INPUT
         case RayFailed() | HeadGone():
-            hint = "`archsearch doctor` looks at the machine; the experiment is kept for `archsearch resume`"
+            hint = "`archsearch doctor` checks the machine; `archsearch resume` continues the experiment"
             return f"archsearch: {error}\n  hint: {hint}", FAILED
         case OSError() if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            hint = "what is written is whole; make space, then `archsearch resume` goes on with a search"
+            hint = (
+                "all files written so far are complete; free some space, then continue a search "
+                "with `archsearch resume`"
+            )
             return f"archsearch: no space left for {error.filename or 'a file'}\n  hint: {hint}", FAILED
         case OSError():
             return f"archsearch: {error}", FAILED
         case _:
             message = f"{type(error).__name__}: {error}".strip().split("\n")[0][:300]
-            return f"archsearch: internal error: {message} (the whole of it: the same with --debug)", FAILED
+            return f"archsearch: internal error: {message} (with --debug: the traceback)", FAILED

@@ -7,50 +7,67 @@ from typing import Annotated
 
 import typer
 
-SpaceFile = Annotated[Path, typer.Argument(metavar="SPACE", help="A search-space file; a shipped one by name: digits.")]
+SpaceFile = Annotated[
+    Path, typer.Argument(metavar="SPACE", help="A search-space file, or the name of a shipped one: digits.")
+]
 SpaceOrImages = Annotated[
     Path,
-    typer.Argument(metavar="SPACE", help="A search-space file, a shipped one by name, or a folder of images."),
+    typer.Argument(
+        metavar="SPACE", help="A search-space file, the name of a shipped one (digits), or a folder of images."
+    ),
 ]
-Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="An experiment's name, or its folder.")]
+Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name or folder of an experiment.")]
 OptionalExperiment = Annotated[
-    str | None, typer.Argument(metavar="[EXPERIMENT]", help="An experiment's name, or its folder.")
+    str | None, typer.Argument(metavar="[EXPERIMENT]", help="Name or folder of an experiment.")
 ]
-Network = Annotated[str, typer.Argument(metavar="ARCH", help="A name that `archsearch zoo` lists, or a YAML file.")]
+Network = Annotated[
+    str, typer.Argument(metavar="ARCH", help="A network: a name from `archsearch zoo`, or a YAML file.")
+]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Sets a word of the file, as training.epochs=3; may be repeated."),
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Override a value of the search-space file, such as training.epochs=3; repeatable.",
+    ),
 ]
 AllowSampler = Annotated[
     list[str] | None,
     typer.Option(
         metavar="MODULE:CLASS",
-        help="A sampler that the file names may be imported, which runs its module's code; may be repeated.",
+        help="Allow a sampler class that the file names to be imported, which runs its module's code; repeatable.",
     ),
 ]
 Time = Annotated[
-    str | None, typer.Option(metavar="TIME", help="The search ends within this: 10m, 8h. search.wall_time.")
+    str | None, typer.Option(metavar="TIME", help="Time limit of the search: 10m, 8h. Sets search.wall_time.")
 ]
-Flops = Annotated[str | None, typer.Option(metavar="N", help="FLOPs of a network, at most: 20M. budget.flops.max.")]
+Flops = Annotated[str | None, typer.Option(metavar="N", help="Most FLOPs of a network: 20M. Sets budget.flops.max.")]
 Params = Annotated[
-    str | None, typer.Option(metavar="N", help="Parameters of a network, at most: 60k. budget.params.max.")
+    str | None, typer.Option(metavar="N", help="Most parameters of a network: 60k. Sets budget.params.max.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, and nothing else there.")]
-JsonLines = Annotated[bool, typer.Option("--json", help="JSON on stdout, an architecture a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document to stdout, and nothing else.")]
+JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON document per architecture and line to stdout.")]
 Address = Annotated[
-    str | None, typer.Option(metavar="RAY", help="A running Ray, auto or HOST:PORT; left out: one of its own.")
+    str | None,
+    typer.Option(
+        metavar="RAY", help="Address of a running Ray cluster: auto or HOST:PORT. Default: start a local Ray."
+    ),
 ]
 RuntimeEnv = Annotated[
-    bool, typer.Option("--runtime-env", help="With --address: the Ray's nodes get this archsearch, as it lies here.")
+    bool,
+    typer.Option("--runtime-env", help="With --address: send this installation of archsearch to the cluster's nodes."),
 ]
 TrackingUri = Annotated[
-    str | None, typer.Option(metavar="URI", help="MLflow's store; left out: MLFLOW_TRACKING_URI, or mlruns/mlflow.db.")
+    str | None,
+    typer.Option(metavar="URI", help="MLflow tracking URI. Default: MLFLOW_TRACKING_URI, or mlruns/mlflow.db."),
 ]
 Root = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="The folder that holds the data now; left out: where the experiment had it."),
+    typer.Option(metavar="DIR", help="Folder of the data, if it was moved. Default: as in the experiment."),
 ]
-OutputFile = Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Left out: stdout.")]
+OutputFile = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: stdout.")
+]
 Compiled = Annotated[
-    bool, typer.Option("--compile", help="Through torch.compile: a minute of compiling first, then faster epochs.")
+    bool, typer.Option("--compile", help="Use torch.compile: about a minute of compilation, then faster epochs.")
 ]

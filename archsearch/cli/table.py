@@ -14,42 +14,46 @@ class Verb(NamedTuple):
     example: str
 
 
-SEARCH, NETWORKS, HELP = "Search", "Networks", "Around it"
+SEARCH, NETWORKS, HELP = "Search", "Networks", "Other"
 
 VERBS = (
-    Verb("init", SEARCH, "a search space that fits a folder of images",
+    Verb("init", SEARCH, "write a search space for a folder of images",
          "archsearch init my-images --time 30m"),
-    Verb("check", SEARCH, "is a search space valid, how large, what share fits, what will it cost",
+    Verb("check", SEARCH, "check a search space: is it valid, how large, what fits the budget, how "
+"long will it take",
          "archsearch check search_spaces/digits.yaml"),
-    Verb("sample", SEARCH, "architectures of a search space within its budget",
+    Verb("sample", SEARCH, "draw random architectures of a search space within its budget",
          "archsearch sample search_spaces/digits.yaml -n 3 --seed 1 --json"),
     Verb("run", SEARCH, "search a space for the best network",
          "archsearch run search_spaces/digits.yaml --trials 8"),
-    Verb("resume", SEARCH, "go on with a search that was interrupted",
+    Verb("resume", SEARCH, "continue an interrupted search",
          "archsearch resume digits"),
-    Verb("status", SEARCH, "all experiments, or how one stands",
+    Verb("status", SEARCH, "list all experiments, or show the progress of one",
          "archsearch status digits --json"),
-    Verb("confirm", SEARCH, "retrain a search's best over new seeds, beside random search and known networks",
+    Verb("confirm", SEARCH, "retrain a search's best networks over new seeds, against random "
+"search and known networks",
          "archsearch confirm digits --top 5 --seeds 3"),
-    Verb("report", SEARCH, "what a search found, as one page that opens anywhere",
+    Verb("report", SEARCH, "write the results of a search as one HTML file",
          "archsearch report digits -o report.html"),
     Verb("compare", SEARCH, "two searches, or two spaces, side by side; of spaces whether they differ significantly",
          "archsearch compare digits digits-2 -o compare.html"),
-    Verb("ui", SEARCH, "curves and tables of the trials in MLflow's pages",
+    Verb("ui", SEARCH, "open the trials in MLflow's web interface",
          "archsearch ui digits"),
-    Verb("sync", SEARCH, "send MLflow what happened while its server was away",
+    Verb("sync", SEARCH, "send MLflow what it missed while its server was down",
          "archsearch sync digits"),
-    Verb("zoo", NETWORKS, "the literature's networks, their costs and published errors",
+    Verb("zoo", NETWORKS, "list networks of the literature with their costs and published errors",
          "archsearch zoo"),
-    Verb("profile", NETWORKS, "parameters, FLOPs and activations of a network, by stage or layer",
+    Verb("profile", NETWORKS, "count parameters, FLOPs and activations of a network, by stage or "
+"layer",
          "archsearch profile resnet50 --input 3x224x224"),
     Verb("train", NETWORKS, "train one network",
          "archsearch train resnet20_cifar --data digits --epochs 5"),
-    Verb("export", NETWORKS, "write a network, or an experiment's best, for other projects: PyTorch, ONNX, a bundle",
+    Verb("export", NETWORKS, "export a network, or an experiment's best, for other projects: "
+"PyTorch, ONNX, a bundle",
          "archsearch export digits -o bundle"),
-    Verb("doctor", HELP, "is this machine ready",
+    Verb("doctor", HELP, "check that this machine is ready",
          "archsearch doctor"),
-    Verb("schema", HELP, "the JSON Schema of search-space files, for editors",
+    Verb("schema", HELP, "write the JSON Schema of search-space files, for editors",
          "archsearch schema -o search-space.schema.json"),
 )  # fmt: skip
 
@@ -67,9 +71,10 @@ def overview(*, colour: bool) -> str:
     bold, regular = ("\033[1m", "\033[0m") if colour else ("", "")
     width = max(len(verb.name) for verb in VERBS)
     lines = [
-        f"{bold}archsearch{regular}: the best network of the residual family for your images, within your budget.",
+        f"{bold}archsearch{regular}: neural architecture search for image classifiers of the "
+        "residual family, within a budget.",
         "",
-        f"{bold}Usage:{regular} archsearch VERB [ARGUMENTS] [OPTIONS]",
+        f"{bold}Usage:{regular} archsearch COMMAND [ARGUMENTS] [OPTIONS]",
     ]
     for group in (SEARCH, NETWORKS, HELP):
         lines += ["", f"{bold}{group}{regular}"]
@@ -77,10 +82,10 @@ def overview(*, colour: bool) -> str:
     lines += [
         "",
         f"{bold}Start here{regular}",
-        "  archsearch run search_spaces/digits.yaml --trials 8    minutes on a laptop, nothing to download",
-        "  archsearch VERB --help                                 a verb's options, with an example",
+        "  archsearch run search_spaces/digits.yaml --trials 8    takes minutes on a laptop, downloads nothing",
+        "  archsearch COMMAND --help                              options of a command, with an example",
         "",
-        "Every verb takes --debug (tracebacks). --version prints the version.",
-        "Exit codes: 0 done, 1 a run failed, 2 bad input, 3 interrupted and saved, 4 another driver holds it.",
+        "Every command takes --debug (tracebacks). --version prints the version.",
+        "Exit codes: 0 success, 1 failure, 2 invalid input, 3 interrupted and saved, 4 in use by another process.",
     ]
     return "\n".join(lines)

@@ -19,7 +19,7 @@ CASES = [
     (Failure("no trial finished"), 1, ["archsearch: no trial finished\n"]),
     (RayFailed("Ray did not start"), 1, ["archsearch: Ray did not start\n  hint: `archsearch doctor`"]),
     (HeadGone("the head is gone"), 1, ["archsearch: the head is gone\n  hint: `archsearch doctor`"]),
-    (RuntimeError("odd\nlines"), 1, ["archsearch: internal error: RuntimeError: odd (the whole of it"]),
+    (RuntimeError("odd\nlines"), 1, ["archsearch: internal error: RuntimeError: odd (with --debug"]),
     (OSError(errno.EACCES, "Permission denied", "f"), 1, ["archsearch: [Errno 13] Permission denied: 'f'\n"]),
     *((OSError(number, "full", "f"), 1, ["no space left for f", "archsearch resume"]) for number in
       (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),

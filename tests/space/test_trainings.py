@@ -163,9 +163,9 @@ def test_predicted_memory_is_that_of_the_training_that_takes_most(tmp_path: Path
 
 # name: (training, column, found, allowed, hint)
 REFUSED = {
-    "one for the search": ("epochs: {int: [1, 9]}", 20, "one value for the whole search", "may vary batch_size", "--set"),
+    "one for the search": ("epochs: {int: [1, 9]}", 20, "for the whole search", "may vary batch_size", "--set"),
     "precision": ("precision: {choice: [float32]}", 23, "for the whole search", "learning_rate", "each value"),
-    "augmentation": ("flip: {choice: [true, false]}", 18, "one value for the whole search", "mixup", "each value of flip"),
+    "augmentation": ("flip: {choice: [true, false]}", 18, "for the whole search", "mixup", "each value of flip"),
     "out of range": ("ema: {choice: [0, 1]}", 30, "choice[1] is 1", "below 1", ""),
     "of a wrong type": ("optimizer: {choice: [sgd, adam]}", 38, "'adam'", "sgd, adamw", "adamw?"),
     "an end out of range": ("learning_rate: {float: [0, 0.1]}", 36, "is 0", "above 0", ""),
@@ -176,7 +176,7 @@ REFUSED = {
     "when of a network's word": ("ema: {choice: [0, 0.9], when: {depth: 1}}", 43, "'depth'", "optimizer", ""),
     "when of a bad value": ("ema: {choice: [0, 0.9], when: {optimizer: adm}}", 54, "'adm'", "sgd, adamw", "adamw?"),
     "when on itself": ("ema: {choice: [0, 0.9], when: {ema: 0}}", 42, "in a circle", "without when", ""),
-    "a clash": ("schedule: {choice: [step, cosine]}, warmup: {float: [0, 0.6]}", 56, "of 0.6", "ends at the first", "`when`"),
+    "a clash": ("schedule: {choice: [step, cosine]}, warmup: {float: [0, 0.6]}", 56, "of 0.6", "ends at", "`when`"),
     "a clash with a fixed word": ("schedule: {choice: [cosine, step]}, warmup: 0.6", 22, "of 0.6", "ends", "`when`"),
 }  # fmt: skip
 

@@ -15,16 +15,19 @@ def check(
     space: SpaceFile,
     *,
     sets: Set = None,
-    samples: Annotated[int, typer.Option(min=1, max=1_000_000, help="Random networks to count.")] = 20_000,
-    no_probe: Annotated[bool, typer.Option("--no-probe", help="Times no training: no hours are foretold.")] = False,
+    samples: Annotated[int, typer.Option(min=1, max=1_000_000, help="Number of random networks to count.")] = 20_000,
+    no_probe: Annotated[
+        bool, typer.Option("--no-probe", help="Skip the timing of a few trainings: no time estimate.")
+    ] = False,
     cluster: Annotated[
-        str | None, typer.Option(metavar="NxDEVICE", help="Hours there too: 8xH100, 2x8xA100, 64xcpu.")
+        str | None,
+        typer.Option(metavar="NxDEVICE", help="Estimate the time on a cluster too: 8xH100, 2x8xA100, 64xcpu."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Whether a space is valid, how large it is, what its budget leaves of it, and how long a search will take.
+    """Checks a search space: whether it is valid, how large it is, what fits its budget, how long a search will take.
 
-    A few of its networks are trained for a moment on this machine, on synthetic images: no data is needed.
+    A few of its networks are timed on this machine with synthetic images; no data is needed.
     """
     from archsearch.api.spaces import load_space
 

@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="An experiment's name, or its folder; or a search-space file.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another one.")],
+    a: Annotated[str, typer.Argument(metavar="A", help="Name or folder of an experiment, or a search-space file.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another experiment or search-space file.")],
     *,
     trials: Annotated[
-        int, typer.Option(min=5, max=1_000_000, help="Of a space: networks that are drawn at random and trained.")
+        int, typer.Option(min=5, max=1_000_000, help="For a space: number of networks drawn at random and trained.")
     ] = 50,
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Of a space: epochs of each; left out: a third of the space's full training."),
+        typer.Option(min=1, help="For a space: epochs of each network. Default: a third of the space's full training."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of a space: of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="For a space: random seed of the draw.")] = 0,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="The comparison as an HTML page too.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the comparison as an HTML file too.")
     ] = None,
     as_json: Json = False,
 ) -> int:
     """Compares two searches by their distributions and Pareto fronts, and two spaces by tests of significance too.
 
-    Searches compare after the highest number of epochs that most trials of both had, without a test: their trials are
-    no independent draws. Of a search-space file networks are drawn at random within its budget and trained alike, in an
-    experiment of their own: what the space is worth, whoever searches it (RegNet's method). Ctrl-C saves and leaves
-    (exit code 3); the same command goes on.
+    Searches are compared after the highest number of epochs that most trials of both reached, without a test, since
+    their trials are not independent draws. From a search-space file, networks are drawn at random within its budget and
+    trained alike, in a separate experiment: this compares the spaces whatever the sampler (RegNet's method). Ctrl-C
+    saves and exits (code 3); the same command continues.
     """
     from archsearch.analysis.report.comparing import comparison_page
     from archsearch.api.comparing import SampleFailed

@@ -17,28 +17,33 @@ from archsearch.experiment import ExperimentFolder, find
 def confirm(
     experiment: Experiment,
     *,
-    top: Annotated[int, typer.Option(min=1, max=1000, help="The best so many trials by validation accuracy.")] = 5,
-    seeds: Annotated[int, typer.Option(min=1, max=1000, help="New seeds that each network is trained with.")] = 3,
+    top: Annotated[
+        int, typer.Option(min=1, max=1000, help="Number of trials to retrain, the best by validation accuracy.")
+    ] = 5,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of new seeds per network.")] = 3,
     baseline: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A network of the zoo, or a YAML file, to train beside them; may be repeated. Left out: up to three "
-            "of the zoo that fit the budget; none: no baseline.",
+            help="A network for comparison, from the zoo or a YAML file; repeatable. Default: up "
+            "to three of the zoo that fit the budget; none: no baseline.",
         ),
     ] = None,
     no_random: Annotated[
-        bool, typer.Option("--no-random", help="Without the random search at equal cost, which takes as long again.")
+        bool,
+        typer.Option(
+            "--no-random", help="Skip the random search at equal cost, which takes as long as the search did."
+        ),
     ] = False,
     compiled: Compiled = False,
     root: Root = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> int:
-    """Retrains a search's best over new seeds, beside random search's best at equal cost and known networks.
+    """Retrains a search's best networks over new seeds, against random search at equal cost and known networks.
 
-    The winner is chosen by its mean validation accuracy; only then the test split is looked at, for the winner and
-    those that it is compared with. Ctrl-C saves and leaves (exit code 3); the same command goes on.
+    The winner is chosen by mean validation accuracy; only then is the test accuracy measured, of the winner and the
+    networks that it is compared with. Ctrl-C saves and exits (code 3); the same command continues.
     """
     from archsearch.api.confirming import confirm as confirmed
     from archsearch.cli.driving import audience_of_a_command

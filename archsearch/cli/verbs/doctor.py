@@ -16,9 +16,9 @@ COLOURS = {"ok": "32", "warn": "33", "problem": "31"}
 
 
 def doctor(*, as_json: Json = False) -> int:
-    """Looks at Python, the packages, the GPUs, memory, disk and data; says what to do where something is amiss.
+    """Checks Python, packages, GPUs, memory, disk and data, and says how to fix what is wrong.
 
-    Exit code 1 where there is a problem; a warning is none.
+    Exit code 1 if there is a problem; warnings do not count.
     """
     from archsearch.search.running.readiness import findings
 

@@ -13,39 +13,49 @@ from archsearch.cli.options import Json, Root
 
 
 def export(
-    source: Annotated[str, typer.Argument(metavar="EXPERIMENT|ARCH", help="An experiment: its best; or a network.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="EXPERIMENT|ARCH", help="An experiment, whose best network is exported; or a network."),
+    ],
     *,
     trial: Annotated[
-        str | None, typer.Option(metavar="ID", help="A trial of it: 7 or t0007. Left out: the best.")
+        str | None, typer.Option(metavar="ID", help="A trial of the experiment: 7 or t0007. Default: the best.")
     ] = None,
     form: Annotated[
         str | None,
         typer.Option(
             "--format",
-            help="bundle: a folder with all; config: a YAML file that every ARCH may name; python: plain PyTorch; "
-            "safetensors: the trained weights, kept of the best trial and of the Pareto front; onnx; torch-export. "
-            "Left out: bundle where -o has no ending, else config.",
+            help="bundle: a folder with all formats; config: the architecture as YAML; python: "
+            "plain PyTorch; safetensors: the trained weights (saved for the best trial and "
+            "the Pareto front); onnx; torch-export. Default: bundle if -o has no suffix, else "
+            "config.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE|DIR", help="Left out: stdout (config and python alone)."),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE|DIR",
+            help="Output file or folder. Default: stdout (config and python only).",
+        ),
     ] = None,
     weights: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="A network's weights: .safetensors of `train`, or .pth of torchvision or timm."
+            metavar="FILE", help="Weights of a network: .safetensors from `train`, or .pth from torchvision or timm."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of a network's weights where none are given.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Random seed of a network's weights, if no weights are given.")
+    ] = 0,
     root: Root = None,
     as_json: Json = False,
 ) -> None:
-    """Writes a network, or a trial of an experiment, to a file, or to a folder with every format.
+    """Exports a network, or a trial of an experiment, to a file, or to a folder with every format.
 
-    All but config and safetensors are run as their reader will run them and compared with the network, on the
-    validation split where its data is there, else on random images: a difference of 1e-4 or another first class is an
-    error (exit code 1).
+    Every format but config and safetensors is run and compared with the network, on the validation split if its data is
+    available, else on random images: a difference of 1e-4, or another top-1 class, is an error (exit code 1).
     """
     from archsearch.api.exporting import export as exported
 

@@ -13,19 +13,20 @@ from archsearch.reading.errors import refuse
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images, one sub-folder a class.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images with one sub-folder per class.")],
     *,
     time: Time = None,
     flops: Flops = None,
     params: Params = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Left out: NAME.yaml, by the folder's name.")
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Output file. Default: NAME.yaml, after the folder."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Looks at the images in a folder and writes a search space that fits them, to be read and changed.
+    """Writes a search space that fits the images in a folder, to be read and changed.
 
-    `archsearch run DIR` does the same and searches at once.
+    `archsearch run DIR` does the same, and searches it.
     """
     from archsearch.api.initial import counts_of, initial
     from archsearch.experiment import write_atomically
@@ -33,7 +34,7 @@ def init(
     first = initial(folder, time=time, **counts_of(flops, params), tell=tell)
     file = output or Path(f"{first.space.name}.yaml")
     if file.exists():
-        raise refuse(f"{file} is there already", hint="another -o FILE", file="--output")
+        raise refuse(f"{file} already exists", hint="another -o FILE", file="--output")
     write_atomically(file, first.text)
     survey = first.survey
     if as_json:

@@ -22,32 +22,34 @@ def profile(
     arch: Network,
     *,
     image: Annotated[
-        str | None, typer.Option("--input", metavar="CxHxW", help="Another image's shape, as 3x32x32.")
+        str | None,
+        typer.Option("--input", metavar="CxHxW", help="Input shape, such as 3x32x32. Default: the network's own."),
     ] = None,
     counter: Annotated[
         Literal["analytic", "fvcore"],
-        typer.Option(help="fvcore: build the network and count its trace; exit code 1 if the two differ."),
+        typer.Option(
+            help="analytic: count from the architecture; fvcore: build the network and "
+            "trace it (exit code 1 if the two differ)."
+        ),
     ] = "analytic",
-    depth: Annotated[Literal["stage", "layer"], typer.Option(help="A row of the table is a stage, or a layer.")] = (
-        "stage"
-    ),
+    depth: Annotated[Literal["stage", "layer"], typer.Option(help="Rows of the table: stages or layers.")] = ("stage"),
     drawing: Annotated[
-        Path | None, typer.Option("--draw", metavar="FILE.svg", help="A picture of the network, as SVG.")
+        Path | None, typer.Option("--draw", metavar="FILE.svg", help="Draw the network as an SVG file.")
     ] = None,
-    batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Images of the training step that memory is of.")] = (
-        128
-    ),
+    batch: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Batch size of the training step whose memory is estimated.")
+    ] = (128),
     latency: Annotated[
         bool, typer.Option("--latency", help="Build the network and measure its latency on this machine.")
     ] = False,
-    latency_batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Images at once, for --latency.")] = 1,
+    latency_batch: Annotated[int, typer.Option(min=1, max=1_000_000, help="Batch size for --latency.")] = 1,
     as_json: Json = False,
 ) -> int:
-    """Parameters, FLOPs and activations of a network, for one image in eval mode; the memory that training it needs.
+    """Counts parameters, FLOPs and activations of a network for one image in eval mode, and the memory of training it.
 
-    One multiply-add is one FLOP. flops is fvcore's total, norms and pooling included; macs is convolutions and
-    linear layers alone, the figure that papers quote; activations are what those layers emit. memory is foretold:
-    bytes at the peak of a training step of --batch images, with SGD in float32, the data set not among them.
+    One multiply-add is one FLOP. flops is fvcore's total, norms and pooling included; macs counts convolutions and
+    linear layers alone, the figure that papers quote; activations are the outputs of those layers. memory is an
+    estimate: peak bytes of a training step of --batch images with SGD in float32, without the data set.
     """
     from archsearch.api.networks import architecture_of, profiled
     from archsearch.architecture.cost import cost
@@ -75,7 +77,7 @@ def profile(
     analytic = {**exact.to_dict(), "by_operator": exact.by_operator()}
     counted = {name: document[name] for name in analytic}
     if counted != analytic:
-        tell(f"archsearch: fvcore counts {counted}, the plan {analytic}")
+        tell(f"archsearch: fvcore counts {counted}, archsearch {analytic}")
         return FAILED
     return DONE
 
@@ -108,7 +110,7 @@ def _print_table(network: Architecture, document: dict[str, Any], depth: str) ->
     print(f"\n{document['name']}, digest {document['digest']}, input {x}, {network.classes} classes")
     shares = (f"{name} {count:,}" for name, count in document["by_operator"].items())
     print(f"FLOPs by operator ({document['counter']}): {', '.join(shares)}")
-    print(f"training memory: {short(document['memory'])}B foretold, batch {document['batch']}, SGD, float32")
+    print(f"training memory: {short(document['memory'])}B (estimate for batch {document['batch']}, SGD, float32)")
 
 
 def _row(path: str, output: str, counted: Cost) -> tuple[str, ...]:

@@ -17,13 +17,16 @@ def report(
     experiment: Experiment,
     *,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Left out: report.html in its folder.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="Output file. Default: report.html in the experiment's folder."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Writes what a search found as one HTML page that opens anywhere, without a network: also while it runs.
+    """Writes the results of a search as one HTML file that needs no network; also while the search runs.
 
-    With --json the page's figures go to stdout as well.
+    With --json, the figures are printed to stdout too.
     """
 
     folder = find(experiment)

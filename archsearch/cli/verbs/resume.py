@@ -20,10 +20,13 @@ def resume(
     *,
     trials: Annotated[
         int | None,
-        typer.Option(min=1, max=1_000_000, help="Trials in all, more than before: a finished search goes on too."),
+        typer.Option(
+            min=1, max=1_000_000, help="Total number of trials, to extend the search; works for a finished search too."
+        ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Though its space.yaml was changed; the ledger notes the difference.")
+        bool,
+        typer.Option("--force", help="Continue although space.yaml was changed; the ledger records the difference."),
     ] = False,
     root: Root = None,
     allow_sampler: AllowSampler = None,
@@ -32,7 +35,7 @@ def resume(
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> int:
-    """Goes on with a search: after Ctrl-C, a crash or a power cut. One that is finished goes on with more --trials."""
+    """Continues a search after Ctrl-C, a crash or a power cut, or extends a finished one with more --trials."""
     from archsearch.api.searching import go_on
     from archsearch.cli.driving import drive_and_show
     from archsearch.search.proposing.samplers.registry import allow

@@ -32,16 +32,18 @@ def run(
     time: Time = None,
     flops: Flops = None,
     params: Params = None,
-    trials: Annotated[int | None, typer.Option(help="Trials in all: search.trials.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Of the search: search.seed.")] = None,
-    name: Annotated[str | None, typer.Option(help="The experiment's name; left out: the file's.")] = None,
-    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Its folder; left out: experiments/NAME.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Number of trials. Sets search.trials.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Random seed of the search. Sets search.seed.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the experiment. Default: the name in the file.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the experiment. Default: experiments/NAME.")
+    ] = None,
     warm_start: Annotated[
         str | None,
         typer.Option(
             "--warm-start",
             metavar="EXPERIMENT",
-            help="Learn from an earlier experiment on the same data, whose space may have been another.",
+            help="Start from the results of an earlier experiment on the same data; its space may differ.",
         ),
     ] = None,
     sets: Set = None,
@@ -49,12 +51,12 @@ def run(
     address: Address = None,
     runtime_env: RuntimeEnv = False,
     tracking_uri: TrackingUri = None,
-    rehearse: Annotated[bool, typer.Option("--dry-run", help="Shows what would run, and writes nothing.")] = False,
+    rehearse: Annotated[bool, typer.Option("--dry-run", help="Show what would run, without writing anything.")] = False,
     as_json: Json = False,
 ) -> int:
-    """Searches a space, or one that fits a folder of images, for the best network within its budget.
+    """Searches a space for the best network within its budget; for a folder of images, a space that fits them.
 
-    Ctrl-C saves and leaves (exit code 3); `archsearch resume` goes on. A second Ctrl-C leaves at once.
+    Ctrl-C saves and exits (code 3); `archsearch resume` continues. A second Ctrl-C exits at once.
     """
     from archsearch.api.initial import space_for
     from archsearch.api.searching import begin, dry_run

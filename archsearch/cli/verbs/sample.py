@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 def sample(
     space: SpaceFile,
     *,
-    number: Annotated[int, typer.Option("-n", "--number", min=1, max=1_000_000, help="How many.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same architectures.")] = 0,
+    number: Annotated[int, typer.Option("-n", "--number", min=1, max=1_000_000, help="Number of architectures.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed: the same seed gives the same architectures.")] = 0,
     sets: Set = None,
     as_json: JsonLines = False,
 ) -> int:
-    """Random architectures of a space: different from one another, and all within its budget.
+    """Draws random architectures of a space, all different and within its budget.
 
-    Every combination of choices within the budget is as likely as any other.
+    Every combination of choices within the budget is equally likely.
     """
     from archsearch.space.loading import load_space
     from archsearch.space.many.draws import distinct
@@ -39,7 +39,7 @@ def sample(
             print(f"{identity}  {short(price.params):>6} params  {short(price.flops):>6} FLOPs  "
                   f"{short(price.macs):>6} MACs  {_shape(network)}")  # fmt: skip
     if count < number:
-        tell(f"archsearch: {count} found; the space is used up: nothing else in it keeps the budget and is new")
+        tell(f"archsearch: only {count} networks: the space has no others within its budget")
         return FAILED
     return DONE
 

@@ -9,9 +9,9 @@ from archsearch.cli.options import OutputFile
 
 
 def schema(*, output: OutputFile = None) -> None:
-    """The JSON Schema of search-space files.
+    """Writes the JSON Schema of search-space files.
 
-    An editor that speaks YAML's language server takes it from a first line such as
+    Editors with a YAML language server use it after a first line such as
     # yaml-language-server: $schema=search-space.schema.json
     """
     from archsearch.space.schema import json_schema

@@ -21,11 +21,12 @@ def status(
     experiment: OptionalExperiment = None,
     *,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Shows a search as it goes on, until it ends or Ctrl-C: the same as `run`.")
+        bool,
+        typer.Option("--watch", help="Follow a running search with the live view of `run`, until it ends or Ctrl-C."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """All experiments below experiments/, or how one stands: also while it runs."""
+    """Lists the experiments in experiments/, or shows the progress of one, also while it runs."""
 
     if experiment is None:
         if watch:

@@ -10,11 +10,11 @@ from archsearch.experiment import find
 
 
 def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: Json = False) -> int:
-    """Sends MLflow what happened in a search while its server was away.
+    """Sends MLflow the events of a search that it missed while its server was down.
 
-    Each point arrives once, however often this is called; so does the winner of a search that has ended, in MLflow's
-    registry of models. Exit code 0: everything is there; 1: the server does not answer, or refuses; 4: the search is
-    running, and its driver sends by itself.
+    Each point is stored once, however often this is called; so is the winner of a finished search, in MLflow's model
+    registry. Exit code 0: everything was sent; 1: the server does not answer, or refuses; 4: the search is running
+    and sends its events itself.
     """
     folder = find(experiment)
     result = send(folder, tracking_uri, tell)
@@ -26,7 +26,7 @@ def sync(experiment: Experiment, *, tracking_uri: TrackingUri = None, as_json: J
         plural = "" if result.sent == 1 else "s"
         print(f"{folder.name}: {result.sent:,} event{plural} of the ledger sent to MLflow, {result.left:,} left")
         if result.model is not None:
-            print(f"the winner is {result.model} in MLflow's registry of models")
+            print(f"the winner is {result.model} in MLflow's model registry")
     if result.error is None:
         return DONE
     return DRIVEN if result.running else FAILED

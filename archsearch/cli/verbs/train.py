@@ -15,32 +15,45 @@ from archsearch.cli.options import Compiled, Json, Network, Set
 def train(
     arch: Network,
     *,
-    data: Annotated[str, typer.Option(help="digits, cifar10, cifar100, fashion_mnist, folder or arrays.")],
-    root: Annotated[str | None, typer.Option(metavar="DIR", help="The folder that holds the data.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="training.epochs")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="training.batch_size")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="training.learning_rate")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the weights, the order and the draws.")] = 0,
+    data: Annotated[
+        str, typer.Option(help="Data set: digits, cifar10, cifar100, fashion_mnist, folder (with --root) or arrays.")
+    ],
+    root: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the data.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Number of epochs. Sets training.epochs.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images per step. Sets training.batch_size.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Highest learning rate. Sets training.learning_rate.")
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            help="Random seed of the initial weights, the order of the images and the augmentation.",
+        ),
+    ] = 0,
     weights: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Weights to start from: .safetensors of `train`, or .pth of torchvision or timm. A classifier of "
-            "other classes starts anew.",
+            help="Initial weights: .safetensors from `train`, or .pth from torchvision or timm. A "
+            "classifier with another number of classes is initialised at random.",
         ),
     ] = None,
     freeze: Annotated[
         Literal["none", "trunk", "bn"],
-        typer.Option(help="trunk: the classifier alone trains; bn: the norms keep their scales and statistics."),
+        typer.Option(help="trunk: train the classifier only; bn: keep scales and statistics of the norms."),
     ] = "none",
     compiled: Compiled = False,
     sets: Set = None,
-    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Left out: trained/NETWORK-DATA.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Output folder. Default: trained/NETWORK-DATA.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Trains one network and tests it once: model.yaml, weights.safetensors and result.json in a folder.
+    """Trains one network and tests it; writes model.yaml, weights.safetensors and result.json to a folder.
 
-    The same command goes on after Ctrl-C, from its last checkpoint.
+    After Ctrl-C, the same command continues from the last checkpoint.
     """
 
     options = {

@@ -19,12 +19,16 @@ from archsearch.search.running.interrupts import interruptible
 def ui(
     experiment: OptionalExperiment = None,
     *,
-    port: Annotated[int, typer.Option(min=1, max=65_535, help="Where it listens.")] = 5000,
-    host: Annotated[str, typer.Option(help="A loopback address: nobody is asked for a password.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Port to listen on.")] = 5000,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on: a loopback address, since no password is asked for.")
+    ] = "127.0.0.1",
     tracking_uri: TrackingUri = None,
-    optuna: Annotated[bool, typer.Option("--optuna", help="Optuna's dashboard of the experiment instead.")] = False,
+    optuna: Annotated[
+        bool, typer.Option("--optuna", help="Open Optuna's dashboard of the experiment instead.")
+    ] = False,
 ) -> int:
-    """Opens MLflow's pages at an experiment, or at all of them, until Ctrl-C."""
+    """Opens MLflow's web interface at an experiment, or at all of them, until Ctrl-C."""
     if optuna:
         return _optuna(experiment, host, port)
     from archsearch.tracking import serve
