@@ -92,7 +92,8 @@ def drive_shown(space: SearchSpace, session: Session, audience: Audience, *, go_
             view = board if audience.progress is False else stack.enter_context(watching(board))
             summary = drive(replace(session, abandon=_leave), Several([view, *audience.callbacks]))
     except KeyboardInterrupt:
-        audience.tell(f"archsearch: interrupted and saved; go on with:\n  {go_on}")
+        so_far = f"; best so far {board.best_so_far}" if board.best_so_far else ""
+        audience.tell(f"archsearch: interrupted and saved{so_far}; go on with:\n  {go_on}")
         tell_backlog(folder, session.tracking_uri, audience.tell)
         raise
     tell_backlog(folder, session.tracking_uri, audience.tell)

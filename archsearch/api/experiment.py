@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.driving import Audience
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment import ExperimentFolder, Ledger, Trial, find
+from archsearch.experiment import Counts, ExperimentFolder, Ledger, Trial, find
 from archsearch.experiment.summary import summarise
 from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
@@ -245,8 +245,8 @@ class Experiment:
         with suppress(InputError):
             summary = self.summary
             value = "" if summary["best"] is None else f", best {100 * summary['best']['value']:.2f} %"
-            ended = f"{summary['trials']['total']} of {summary['trials']['planned'] or '?'} trials"
-            return f"<Experiment {summary['experiment']}: {summary['state']}, {ended}{value}>"
+            trials = Counts.read(summary["trials"]).progress(summary["trials"]["planned"])
+            return f"<Experiment {summary['experiment']}: {summary['state']}, {trials}{value}>"
         return f"<Experiment in {self.path}>"
 
     def _repr_html_(self) -> str:

@@ -14,6 +14,7 @@ from archsearch.experiment.records import (
     Event,
     Mode,
     Rung,
+    Score,
     SearchState,
     State,
     Trial,
@@ -86,6 +87,17 @@ class Queries:
         rows = self._db.execute(f"SELECT * FROM epochs{where} ORDER BY trial, epoch", arguments)
         return [Epoch(**{**dict(row), "metrics": json.loads(row["metrics"])}) for row in rows]
 
+    def scores(self) -> list[Score]:
+        """The score so far of every trial that has one, in the order of their numbers."""
+        query = (
+            "SELECT number, epoch, json_extract(metrics, '$.validation_accuracy') AS accuracy FROM trials "
+            "JOIN epochs ON trial = number AND epoch = trials.epochs "
+            "WHERE state IN ('waiting', 'running') AND accuracy IS NOT NULL"
+        )
+        newest = {number: (epoch, accuracy) for number, epoch, accuracy in self._db.execute(query)}
+        scores = (Score.of(trial, newest.get(trial.number)) for trial in self.trials())
+        return [score for score in scores if score is not None]
+
     def changes(self, metric: str, after: int) -> tuple[int, list[Trial], dict[int, dict[int, float | None]]]:
         """What the events with an id above `after` changed, as it is at one moment: the newest event's id, the trials
         that they name, and of each of these a metric by epoch."""
@@ -141,13 +153,16 @@ class Queries:
         row = self._db.execute(query, (2**62 if before is None else before,)).fetchone()
         return 0.0 if row is None else cast(float, row["time"])
 
-    def driven_seconds(self) -> float:
-        """Seconds of all sessions: from each one's beginning to its end, or to the last thing that its driver wrote."""
+    def driven_seconds(self, before: int = 2**62) -> float:
+        """Seconds of all sessions (of those before `before`, the event with which one begins): from each one's
+        beginning to its end, or to the last thing that its driver wrote."""
         spent, began = 0.0, None
         for event in self.events_of("began", "ended"):
             if began is not None:
                 spent += (event.time if event.kind == "ended" else self.last_time(before=event.id)) - began
             began = event.time if event.kind == "began" else None
+            if event.id >= before:
+                return spent
         return spent + (self.last_time() - began if began is not None else 0.0)
 
     def rungs(self) -> list[Rung]:

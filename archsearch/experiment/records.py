@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
@@ -15,7 +16,12 @@ SearchState = Literal["running", "finished", "interrupted", "failed"]
 
 
 class TrialState(StrEnum):
-    """Where a trial stands. `finished`, `stopped` and `failed` are for ever; a `paused` one waits at a rung."""
+    """Where a trial stands. The last three are for ever.
+
+    waiting: a worker will train it when one is free; running: a worker trains it; paused: trained as far as a rung,
+    and goes on if it is among the best there; finished: trained to its last epoch; stopped: not among the best at its
+    rung, trained no further ("stopped early"); failed: an error ended it, and it has no score.
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -23,6 +29,11 @@ class TrialState(StrEnum):
     FINISHED = "finished"
     STOPPED = "stopped"
     FAILED = "failed"
+
+    @property
+    def label(self) -> str:
+        """The state as a person reads it."""
+        return "stopped early" if self is TrialState.STOPPED else self.value
 
     @property
     def ended(self) -> bool:
@@ -132,7 +143,7 @@ class Rung:
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """How many trials are in each state; `rejected` proposals are no trials."""
+    """How many trials are in each state (see `TrialState`); `rejected` proposals are no trials."""
 
     waiting: int = 0
     running: int = 0
@@ -141,6 +152,16 @@ class Counts:
     stopped: int = 0
     failed: int = 0
     rejected: int = 0
+
+    @classmethod
+    def of(cls, trials: Iterable[Trial]) -> Counts:
+        """The counts of these trials."""
+        return cls(**Counter(trial.state.value for trial in trials))
+
+    @classmethod
+    def read(cls, numbers: Mapping[str, Any]) -> Counts:
+        """The counts of a mapping from states to numbers, as summaries hold; its other keys are passed over."""
+        return cls(**{state.value: numbers[state.value] for state in TrialState})
 
     @property
     def total(self) -> int:
@@ -151,3 +172,63 @@ class Counts:
     def ended(self) -> int:
         """Trials that nothing more can happen to."""
         return self.finished + self.stopped + self.failed
+
+    @property
+    def settled(self) -> int:
+        """Trials that have ended or are paused at a rung: what "6 of 12 trials" counts wherever a person reads it."""
+        return self.ended + self.paused
+
+    def labelled(self) -> list[tuple[TrialState, str, int]]:
+        """(state, its name for a person, how many): first those that are settled, then those that run or wait. Of the
+        states that a search may do without (paused, waiting) only where there are some."""
+        return [
+            (state, state.label, number)
+            for state in _SHOWN
+            if (number := getattr(self, state.value)) or state not in (TrialState.PAUSED, TrialState.WAITING)
+        ]
+
+    def progress(self, planned: int | None) -> str:
+        """How many trials are settled, of so many in all (None: not known): `6 of 12 trials`."""
+        return f"{self.settled} of {planned or '?'} trials"
+
+    def text(self, planned: int | None) -> str:
+        """How many trials are settled, and how many are in each state: `2 of 3: 1 finished, 1 failed, 1 running`."""
+        states = ", ".join(f"{number} {label}" for _, label, number in self.labelled())
+        return f"{self.settled} of {planned or '?'}: {states}"
+
+
+_SHOWN = (
+    TrialState.FINISHED, TrialState.STOPPED, TrialState.PAUSED, TrialState.FAILED, TrialState.RUNNING,
+    TrialState.WAITING,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """The validation accuracy of a trial so far, measured after so many epochs; final where the trial has finished."""
+
+    trial: Trial
+    value: float
+    epochs: int
+
+    @property
+    def final(self) -> bool:
+        """Whether the trial was trained to its end."""
+        return self.trial.state is TrialState.FINISHED
+
+    @classmethod
+    def of(cls, trial: Trial, newest: tuple[int, float] | None = None) -> Score | None:
+        """A trial's score: its value; while it runs or waits, that of its `newest` epoch (its number, the accuracy).
+        None where there is none."""
+        if trial.value is not None:
+            return cls(trial=trial, value=trial.value, epochs=trial.epochs)
+        if newest is None or trial.state.ended:
+            return None
+        return cls(trial=trial, value=newest[1], epochs=newest[0])
+
+
+def leader_of(scores: Iterable[Score]) -> Score | None:
+    """The best so far: the highest score of the trials that have finished or still go on. Of equals one that has
+    finished, then the earliest. None where there is no score."""
+    scores = [score for score in scores if score.final or not score.trial.state.ended]
+    return max(scores, key=lambda score: (score.value, score.final, -score.trial.number), default=None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
-from archsearch.experiment.records import SearchState, TrialState
+from archsearch.experiment.records import Score, SearchState, TrialState, leader_of
 from archsearch.experiment.remarks import FLOOR, remarks
 from archsearch.experiment.winner import CONFIRMED, FINISH_TESTED, Winner, reference_of, winner_of
 
@@ -20,15 +20,16 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     `floor` holds what simple models reach on the validation images (null where it was not measured), `reference` among
     them a plain residual network of the same budget (null where none was trained at the search's end), `remarks` are
     sentences on a best that is not above it, or was not trained well. `reason` says why a search has failed. `seconds`
-    counts the drivers' sessions; `best` is the winner, null until a trial has finished: `of` says who chose it (search,
-    finish or confirm), its accuracies are means over so many `seeds`, `test_accuracy` is null until it was tested,
-    `test_looks` is how often the test split was looked at, for this winner or one before it, and `training` is there
-    only where settings of the training vary; `rungs` are those that a trial has reached (see `Rung`); `used_up`: the
-    space held no further network within the budget; `pareto` is null with one objective, else the finished trials that
-    no other beats in every objective, the most accurate first.
+    counts the drivers' sessions; `best_so_far` is the trial of the highest validation accuracy (`value`) of those that
+    have finished or still go on, after so many `epochs`, null before the first score; `best` is the winner, null until
+    a trial has finished: `of` says who chose it (search, finish or confirm), its accuracies are means over so many
+    `seeds`, `test_accuracy` is null until it was tested, `test_looks` is how often the test split was looked at, for
+    this winner or one before it, and `training` is there only where settings of the training vary; `rungs` are those
+    that a trial has reached (see `Rung`); `used_up`: the space held no further network within the budget; `pareto` is
+    null with one objective, else the finished trials that no other beats in every objective, the most accurate first.
     """
     with Ledger.read(folder.ledger) as ledger:
-        counts, best = ledger.counts(), winner_of(folder, ledger)
+        counts, best, leader = ledger.counts(), winner_of(folder, ledger), leader_of(ledger.scores())
         return {
             "experiment": ledger.meta.get("name", folder.name),
             "folder": str(folder.path),
@@ -37,6 +38,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "rejected_before_start": counts.rejected,
             "reason": _reason(ledger),
             "used_up": bool(ledger.events_of("exhausted")),
+            "best_so_far": None if leader is None else _so_far(leader),
             "best": None if best is None else _best(best, len(ledger.events_of("tested", FINISH_TESTED, CONFIRMED))),
             "floor": (floor := _floor(ledger)),
             "remarks": [] if best is None else _remarks(best, ledger, floor),
@@ -47,8 +49,8 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
 
 
 def looked_at(looks: int) -> str:
-    """How often a search looked at the test split, for a person: `looked at once`."""
-    return "looked at once" if looks == 1 else f"looked at {looks} times, for one winner after another"
+    """How often a search looked at the test split, for a person: `measured once`."""
+    return "measured once" if looks == 1 else f"measured {looks} times, for one winner after another"
 
 
 def _planned(ledger: Ledger) -> int | None:
@@ -82,6 +84,11 @@ def _best(best: Winner, looks: int) -> dict[str, Any]:
         **({"training": trial.training} if trial.training else {}),
         "architecture": dict(trial.architecture),
     }
+
+
+def _so_far(leader: Score) -> dict[str, Any]:
+    trial = leader.trial
+    return {"trial": trial.id, "value": leader.value, "epochs": leader.epochs, "state": trial.state.value, **trial.cost}
 
 
 def _floor(ledger: Ledger) -> dict[str, Any] | None:

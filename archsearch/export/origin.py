@@ -156,7 +156,7 @@ def finished_history(selection: Selection) -> History:
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
     scored = {"validation": f"{100 * winner.value:.2f} %"}
     if winner.test_accuracy is not None:
-        scored["test"] = f"{100 * winner.test_accuracy:.2f} % (looked at once)"
+        scored["test"] = f"{100 * winner.test_accuracy:.2f} % ({looked_at(1)})"
     return history, scored
 
 

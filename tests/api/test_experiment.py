@@ -84,10 +84,10 @@ def test_a_notebook_shows_how_often_the_test_split_was_looked_at(tmp_path: Path)
     opened = archsearch.open(folder.path)
     with Ledger.open(folder.ledger) as ledger:
         ledger.note("tested", {"test_accuracy": 0.5}, trial=ledger.best().number)
-    assert "50.00 % on test (looked at once)" in opened._repr_html_()
+    assert "50.00 % on test (measured once)" in opened._repr_html_()
     with Ledger.open(folder.ledger) as ledger:
         ledger.note("tested", {"test_accuracy": 0.5}, trial=2)
-    assert "50.00 % on test (looked at 2 times, for one winner after another)" in opened._repr_html_()
+    assert "50.00 % on test (measured 2 times, for one winner after another)" in opened._repr_html_()
 
 
 def test_the_trained_module_is_ready(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from archsearch.api.showing.board import Board
 from archsearch.api.showing.confirming import Bars
 from archsearch.api.showing.live import Lines, render
 from archsearch.api.showing.printing import paints
-from archsearch.experiment import Trial, TrialState
+from archsearch.experiment import Counts, Trial, TrialState
 from archsearch.search.confirming.contenders import Contender
 from archsearch.search.confirming.retraining import Outcome, Run
 
@@ -46,6 +46,42 @@ def end(board: Board, number: int, state: TrialState, value: float | None) -> No
     board.trial(trial(number, state, value), None)
 
 
+def test_the_best_so_far_is_shown_from_the_first_score_on_and_says_at_which_epoch(board: Board) -> None:
+    assert board.leader is None and "no score yet" in shown(board)
+    board.trial(trial(1, TrialState.RUNNING, epochs=0), None)
+    board.trial(trial(1, TrialState.RUNNING, epochs=3), {"epoch": 3, "validation_accuracy": 0.55})
+    assert board.best_so_far == "t0001 55.00 % at epoch 3 of 9"
+    assert "best      t0001  55.00 % at epoch 3 of 9" in shown(board)
+    board.trial(trial(2, TrialState.RUNNING, epochs=1), {"epoch": 1, "validation_accuracy": 0.6})
+    board.trial(trial(1, TrialState.RUNNING, epochs=0), None)  # once more, from its first epoch
+    assert board.best_so_far == "t0002 60.00 % at epoch 1 of 9"
+    board.trial(trial(2, TrialState.PAUSED, 0.6), None)
+    board.trial(trial(2, TrialState.STOPPED, 0.6), None)
+    assert board.leader is None, "what was stopped goes no further, and nothing of it is kept"
+    end(board, 3, TrialState.FINISHED, 0.5)
+    assert board.best_so_far == "t0003 50.00 %"
+    board.trial(trial(4, TrialState.RUNNING, epochs=2), {"epoch": 2, "validation_accuracy": 0.7})
+    table = shown(board)
+    assert "best      t0004  70.00 % at epoch 2 of 9" in table and "finished  t0003  50.00 %" in table
+
+
+def test_the_leader_stands_first_among_the_trials_that_run(board: Board) -> None:
+    for number, accuracy in ((1, 0.2), (2, 0.7), (3, 0.3)):
+        board.trial(trial(number, TrialState.RUNNING), {"epoch": 1, "validation_accuracy": accuracy})
+    rows = [line.split()[0] for line in shown(board).splitlines() if "epoch 1/9" in line]
+    assert rows == ["t0002", "t0001", "t0003"]
+
+
+def test_trials_are_counted_one_way() -> None:
+    states = [*["finished"] * 3, *["stopped"] * 2, "paused", "failed", "running", "running", "waiting"]
+    counts = Counts.of(trial(number, TrialState(state)) for number, state in enumerate(states, 1))
+    assert counts.progress(12) == "7 of 12 trials", "those that have ended, and those that wait at a rung"
+    assert counts.text(12) == "7 of 12: 3 finished, 2 stopped early, 1 paused, 1 failed, 2 running, 1 waiting"
+    numbers = {state.value: states.count(state.value) for state in TrialState}
+    assert Counts.read({**numbers, "total": 10, "planned": 12}) == counts
+    assert Counts().text(None) == "0 of ?: 0 finished, 0 stopped early, 0 failed, 0 running"
+
+
 def test_only_finished_trials_can_be_the_best(board: Board) -> None:
     end(board, 1, TrialState.FINISHED, 0.8)
     end(board, 2, TrialState.STOPPED, 0.9)
@@ -54,7 +90,7 @@ def test_only_finished_trials_can_be_the_best(board: Board) -> None:
     assert board.best.number == 1
     end(board, 4, TrialState.PAUSED, 0.95)
     assert board.best.number == 1
-    assert (board.settled, board.count(TrialState.STOPPED), board.count(TrialState.PAUSED), board.running) == (
+    assert (board.settled, board.counts.stopped, board.counts.paused, board.running) == (
         4,
         1,
         1,
@@ -93,12 +129,27 @@ def test_how_full_the_gpus_are_is_told_while_trials_run_on_them(board: Board) ->
     assert "25" not in shown(board)
 
 
-def shown(board: Board) -> str:
+def shown(board: Board, width: int = 100) -> str:
     from rich.console import Console
 
-    console = Console(file=io.StringIO(), width=100, height=30, force_terminal=True, record=True)
+    console = Console(file=io.StringIO(), width=width, height=30, force_terminal=True, record=True)
     console.print(render(board, console))
     return console.export_text()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_of_the_live_table_is_longer_than_the_terminal_is_wide(board: Board, width: int) -> None:
+    board.gpus, board.epochs = 0.5, 100
+    board.phase("the best so far train to the end in the time that is left")
+    for number, state in enumerate((*[TrialState.PAUSED] * 12, TrialState.FINISHED, TrialState.FAILED), 1):
+        end(board, number, state, None if state is TrialState.FAILED else 0.5)
+        board.clock.now += 3000
+    metrics = {"epoch": 61, "validation_accuracy": 0.75, "gpu_memory": 0.5}
+    board.trial(replace(trial(99, TrialState.RUNNING, epochs=61), rung=27), metrics)
+    lines = shown(board, width).splitlines()
+    assert max(map(len, lines)) <= width
+    assert "75.00 % at epoch 61 of 100" in "\n".join(lines) and "epoch 61/100" in "\n".join(lines)
+    assert sum("ago" in line for line in lines) == 5 and any("failed" in line for line in lines)
 
 
 @pytest.mark.parametrize(("gpus", "hours"), [(0.0, 2.0), (0.25, 0.5)])

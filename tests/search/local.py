@@ -9,6 +9,7 @@ from pathlib import Path
 from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.search.deciding.messages import Instruction, Ready, Rest, Wait
+from archsearch.search.deciding.observer import Observer
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
@@ -59,6 +60,7 @@ def drive_locally(
     workers: int = 1,
     save_every: float = math.inf,
     goes_on: Callable[[SearchSpace, Ledger], bool] = lambda space, ledger: False,
+    observer: Observer | None = None,
 ) -> Search:
     """Until every worker rests, or they have reported so often; then the driver is gone, as after a SIGKILL.
 
@@ -68,7 +70,11 @@ def drive_locally(
     lanes = {n: TrialWorker(images, space.training, threads=1, save_every=save_every) for n in range(workers)}
     with Ledger.open(folder.ledger) as ledger:
         search = Search(
-            space=space, folder=folder, ledger=ledger, observer=Silent(), goes_on=lambda: goes_on(space, ledger)
+            space=space,
+            folder=folder,
+            ledger=ledger,
+            observer=observer or Silent(),
+            goes_on=lambda: goes_on(space, ledger),
         )
         orders: dict[int, Instruction] = {lane: search.respond(waiting) for lane in lanes}
         while not all(isinstance(order, Rest) for order in orders.values()):

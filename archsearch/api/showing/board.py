@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.api.showing.printing import percent
+from archsearch.experiment import Counts, ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.experiment.records import Score, leader_of
+from archsearch.experiment.steady import steady
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.escaping import in_one_line
 
@@ -34,15 +37,16 @@ class TrialEvent:
 class Board:
     """A search's trials and phase, as an observer is told of them. `trials` may hold those of earlier sessions.
 
-    `wall_time`: seconds that the search still has when this session begins; None: no limit.
-    A trial is settled once it has ended, or while it is paused at a rung; `events` ends with the newest.
+    Times are Unix seconds by the ledger's clock. `before` are the seconds of earlier sessions, `began` is when this one
+    began in the ledger (None: it has not yet), `wall_time` the seconds that all sessions together have (None: no
+    limit). `events` ends with the newest.
     """
 
     name: str
     planned: int
     epochs: int
     wall_time: float | None = None
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = steady
     activity: str = "starting"
     notice: str = ""
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -50,64 +54,87 @@ class Board:
     events: deque[TrialEvent] = field(default_factory=lambda: deque(maxlen=EVENTS))
     best: Trial | None = None
     gpus: float = 0.0  # the share of a GPU that a trial has
-    _began: float = field(init=False)
+    before: float = 0.0
+    began: float | None = field(init=False)
+    _begins: Callable[[], float | None] = lambda: None  # when this session began, by the ledger
+    _curves: dict[int, dict[int, float]] = field(default_factory=dict)  # validation accuracies of trials that go on
     _epochs: deque[float] = field(default_factory=lambda: deque(maxlen=PACE))
     _searching: float | None = None
     _settled_now: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._began = self.clock()
+        self.began = self.clock()
 
     @classmethod
     def of(
         cls, folder: ExperimentFolder, ledger: Ledger, search: SearchSettings, *, epochs: int, gpus: float = 0.0
     ) -> Board:
-        """A board with the ledger's trials, for a session that begins now."""
-        limit = search.wall_time
+        """A board with the ledger's trials, for the session that begins next."""
         board = cls(
             name=str(ledger.meta.get("name", folder.name)),
             planned=search.trials,
             epochs=epochs,
-            wall_time=None if limit is None else max(0.0, limit - ledger.driven_seconds()),
+            wall_time=search.wall_time,
             gpus=gpus,
+            before=ledger.driven_seconds(),
+            _begins=partial(_session_after, folder, ledger.last_event()),
         )
+        board.began = None
+        for score in ledger.scores():
+            if not score.trial.state.ended:
+                board._curves[score.trial.number] = {score.epochs: score.value}
+            if score.trial.state is TrialState.RUNNING:
+                board.metrics[score.trial.number] = {"epoch": score.epochs, "validation_accuracy": score.value}
         board.restore(ledger.trials())
         return board
 
+    def begin(self, time: float, *, before: float | None = None) -> None:
+        """The session began at this time, after so many seconds of earlier ones (None: as many as were known)."""
+        self.began, self.before = time, self.before if before is None else before
+
     def restore(self, trials: Iterable[Trial]) -> None:
-        """Takes over the trials of earlier sessions."""
-        for trial in trials:
-            self.trials[trial.number] = trial
+        """Takes over the trials of earlier sessions, in place of those that it had."""
+        self.trials, self.best = {trial.number: trial for trial in trials}, None
+        for trial in self.trials.values():
             self._compare(trial)
 
     def phase(self, text: str) -> None:
         """The driver is in another phase, of which `text` tells."""
         self.activity = in_one_line(text)
+        if self.began is None:
+            self.began = self._begins()
 
-    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """A trial has changed; with the metrics of an epoch where it has ended one."""
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None, time: float | None = None) -> None:
+        """A trial has changed; with the metrics of an epoch where it has ended one. `time` is when (None: now)."""
+        time = self.clock() if time is None else time
         before = self.trials.get(trial.number)
         self.trials[trial.number] = trial
         if metrics is not None:
             # Trials are handed out before the workers are up: the first epoch shows that they are.
-            self._searching = self.clock() if self._searching is None else self._searching
+            self._searching = time if self._searching is None else self._searching
             self.activity = "searching"
             self.metrics[trial.number] = metrics
-            self._epochs.append(self.clock())
+            self._epochs.append(time)
+            if (accuracy := metrics.get("validation_accuracy")) is not None:
+                self._curves.setdefault(trial.number, {})[int(metrics["epoch"])] = accuracy
         elif trial.state is TrialState.RUNNING:
             self.metrics.pop(trial.number, None)
+            stands = self._curves.pop(trial.number, {}).items()  # what an attempt before it did further on does not
+            self._curves[trial.number] = {epoch: accuracy for epoch, accuracy in stands if epoch <= trial.epochs}
             if before is not None and before.state is TrialState.PAUSED:
-                self._note("promoted", trial)
+                self._note("promoted", trial, time)
             elif before is not None and trial.attempts > before.attempts:
-                self._note("once more", trial)
+                self._note("once more", trial, time)
         elif _is_settled(trial):
             self.metrics.pop(trial.number, None)
             self._settled_now.add(trial.number)
-            self._note(trial.state.value, trial)
+            self._note(trial.state.value, trial, time)
             self._compare(trial)
+            if trial.state.ended:
+                self._curves.pop(trial.number, None)
 
-    def _note(self, change: str, trial: Trial) -> None:
-        self.events.append(TrialEvent(time=self.clock(), change=change, trial=trial))
+    def _note(self, change: str, trial: Trial, time: float) -> None:
+        self.events.append(TrialEvent(time=time, change=change, trial=trial))
 
     def _compare(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED and trial.value is not None:
@@ -115,14 +142,32 @@ class Board:
             if best is None or best.value is None or trial.value > best.value:
                 self.best = trial
 
-    def count(self, state: TrialState) -> int:
-        """How many trials are in that state."""
-        return sum(trial.state is state for trial in list(self.trials.values()))
+    @property
+    def counts(self) -> Counts:
+        """How many trials are in each state."""
+        return Counts.of(list(self.trials.values()))
+
+    @property
+    def leader(self) -> Score | None:
+        """The best so far: the highest validation accuracy of the trials that have finished or go on."""
+        return leader_of(filter(None, map(self._score, list(self.trials.values()))))
+
+    @property
+    def best_so_far(self) -> str:
+        """The leader in a text: `t0004 62.50 % at epoch 3 of 9`, once it has finished without the epoch; empty before
+        the first score."""
+        if (leader := self.leader) is None:
+            return ""
+        when = "" if leader.final else f" at epoch {leader.epochs} of {self.epochs}"
+        return f"{leader.trial.id} {percent(leader.value)}{when}"
+
+    def _score(self, trial: Trial) -> Score | None:
+        return Score.of(trial, max(list(self._curves.get(trial.number, {}).items()), default=None))
 
     @property
     def settled(self) -> int:
         """How many trials have ended or are paused."""
-        return sum(_is_settled(trial) for trial in list(self.trials.values()))
+        return self.counts.settled
 
     @property
     def running(self) -> list[Trial]:
@@ -175,8 +220,8 @@ class Board:
 
     @property
     def elapsed(self) -> float:
-        """Seconds of this session."""
-        return self.clock() - self._began
+        """Seconds of all sessions."""
+        return self.before + (0.0 if self.began is None else max(0.0, self.clock() - self.began))
 
     @property
     def remaining(self) -> float | None:
@@ -196,7 +241,7 @@ class Board:
     def progress(self) -> str:
         """How many trials are settled, of how many or in which time, as a text."""
         if self.wall_time is None:
-            return f"{self.settled} of {self.planned} trials"
+            return self.counts.progress(self.planned)
         trials = "1 trial" if self.settled == 1 else f"{self.settled} trials"
         return f"{trials} in {spell_duration(self.elapsed)} of {spell_duration(self.wall_time)}"
 
@@ -209,3 +254,10 @@ class Board:
 
 def _is_settled(trial: Trial) -> bool:
     return trial.state.ended or trial.state is TrialState.PAUSED
+
+
+def _session_after(folder: ExperimentFolder, event: int) -> float | None:
+    """When the session began that the ledger names after this event; None where there is none."""
+    with Ledger.read(folder.ledger) as ledger:
+        last = ledger.last_session()
+    return last.time if last is not None and last.kind == "began" and last.id > event else None

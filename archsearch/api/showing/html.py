@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from archsearch.api.showing.printing import percent, short
-from archsearch.experiment import Trial, TrialState
+from archsearch.experiment import Counts, Trial, TrialState
 from archsearch.experiment.summary import looked_at
 from archsearch.reading.durations import spell_duration
 
@@ -19,10 +19,9 @@ FRAME = "border-left:3px solid currentColor;padding-left:1em;color:inherit"
 def experiment_card(summary: dict[str, Any], trials: Sequence[Trial]) -> str:
     """The experiment's state, its best trial and the finished trials that come next."""
     counts = summary["trials"]
-    states = ", ".join(f"{counts[state]} {state}" for state in ("finished", "stopped", "failed", "running", "paused"))
     lines = [
         f"<b>{escape(summary['experiment'])}</b>: {escape(summary['state'])}",
-        f"{counts['total']} of {counts['planned'] or '?'} trials ({states}), {spell_duration(summary['seconds'])}",
+        f"trials: {Counts.read(counts).text(counts['planned'])}; {spell_duration(summary['seconds'])}",
     ]
     if summary["reason"]:
         lines.append(f"reason: {escape(summary['reason'])}")

@@ -19,13 +19,17 @@ from archsearch.reading.escaping import in_one_line
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
+    from rich.text import Text
 
-    from archsearch.search.deciding.observer import Observer
 
 RUNNING_ROWS = 6
 EVENT_ROWS = 5
 BAR = 24
 TALL = 30  # lines of a terminal that has room for the front
+# Columns of one that has room for the sizes beside what happened; for long bars; for FLOPs beside what runs.
+ROOMY, WIDE, NARROW = 100, 84, 70
+REASON = 28  # letters of why a trial failed
+BEFORE_REASON = 46  # columns
 STYLES: Mapping[TrialState, str] = {
     TrialState.FINISHED: "green",
     TrialState.PAUSED: "blue",
@@ -35,7 +39,7 @@ STYLES: Mapping[TrialState, str] = {
 
 
 @contextmanager
-def watching(board: Board) -> Iterator[Observer]:
+def watching(board: Board) -> Iterator[Board | Lines | SearchLine]:
     """An observer of a search that keeps the board and shows it on stderr or in a notebook, until the block ends."""
     if is_notebook():
         yield SearchLine(board)
@@ -70,14 +74,14 @@ class Lines:
         self._board.phase(text)
         tell_progress(self._board.elapsed, text)
 
-    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """Prints a trial that has finished, failed or paused."""
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None, time: float | None = None) -> None:
+        """Prints a trial that has finished, failed or paused, at that `time` (None: now)."""
         board = self._board
-        board.trial(trial, metrics)
+        board.trial(trial, metrics, time)
         if metrics is not None or trial.state not in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
             return  # a stopped one was told of when it paused
-        best = f"; best {board.best.id} {percent(board.best.value)}" if board.best else ""
-        tell_progress(board.elapsed, f"{trial.id} {describe(trial)}; {board.progress}{best}")
+        text = f"{trial.id} {describe(trial)}; {board.progress}"
+        tell_progress(board.elapsed, text + (f"; best {best}" if (best := board.best_so_far) else ""))
 
 
 def describe(trial: Trial) -> str:
@@ -94,22 +98,24 @@ def _size(trial: Trial) -> tuple[str, str]:
 
 
 def render(board: Board, console: Console) -> RenderableType:
-    """The live table: at most twenty lines, thirty on a tall terminal, never more than the terminal has."""
+    """The live table: at most twenty lines, thirty on a tall terminal, never more than the terminal has; no line is
+    longer than it is wide, and one of 60 columns has what matters most."""
     from rich.console import Group
     from rich.text import Text
 
-    head = _head(board)
+    head = _head(board, console.width)[: max(4, console.height - 5)]
     room = max(2, min(20, console.height - 1) - len(head) - 2)
-    running = board.running
+    leader = board.leader
+    running = sorted(board.running, key=lambda trial: (leader is None or trial is not leader.trial, trial.number))
     listed = running[: min(RUNNING_ROWS, room - 1)]
     parts: list[RenderableType] = [*head]
     if listed:
-        parts += [Text(), _running(board, listed)]
+        parts += [Text(), _running(board, listed, console.width)]
     if len(running) > len(listed):
         parts.append(Text(f"  and {len(running) - len(listed)} more running", style="dim"))
     events = board.newest(min(EVENT_ROWS, room - len(listed) - 2))
     if events:
-        parts += [Text(), _events(board, events)]
+        parts += [Text(), _events(board, events, console.width)]
     if console.height > TALL and len(drawn := scatter(board.scored)) > 1:
         parts += [Text(), *(Text(line, style="dim") for line in drawn)]
     return Group(*parts)
@@ -139,49 +145,77 @@ def scatter(points: Sequence[tuple[float, float]], *, width: int = 48, height: i
     return [*lines, f"{'':>8} +{'-' * width}", f"{'':>10}{ends}"]
 
 
-def _head(board: Board) -> list[RenderableType]:
+def _line(*parts: str | tuple[str, str]) -> Text:
+    """Texts, with a style or without, as one line that is cut at the terminal's edge."""
+    from rich.text import Text
+
+    return Text.assemble(*parts, no_wrap=True, overflow="ellipsis")
+
+
+def _head(board: Board, width: int) -> list[RenderableType]:
     from rich.progress_bar import ProgressBar
     from rich.table import Table
     from rich.text import Text
 
-    title = Text.assemble((board.name, "bold"), "  ", (board.activity, "cyan"), f"  {clock(board.elapsed)}")
     if board.notice:
-        title.append(f"  {board.notice}", style="yellow")
-    elif (remaining := board.remaining) is not None:
-        title.append(f"  about {spell_duration(remaining)} left", style="dim")
+        news = [(f"  {board.notice}", "yellow")]
+    else:
+        left = board.remaining
+        news = [] if left is None else [(f"  about {spell_duration(left)} left", "dim")]
+        news.append((f"  {board.activity}", "cyan"))
+    title = _line((board.name, "bold"), f"  {clock(board.elapsed)}", *news)
     progress = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=1.0, completed=board.share, width=2 * BAR)
-    progress.add_row(bar, Text(board.progress))
-    counts = Text("  ").join(
-        Text.assemble((str(count), STYLES.get(state, "cyan") if count else "dim"), (f" {label}", "dim"))
-        for state, label in (
-            (TrialState.FINISHED, "finished"),
-            (TrialState.PAUSED, "paused"),
-            (TrialState.STOPPED, "stopped early"),
-            (TrialState.FAILED, "failed"),
-            (TrialState.RUNNING, "running"),
-        )
-        for count in (board.count(state),)
-    )
-    best = Text("best  none yet", style="dim")
-    if board.best is not None:
-        size = "  ".join(_size(board.best))
-        size += f"  {spell(board.best.training, digits=3)}" if board.best.training else ""
-        best = Text.assemble(
-            ("best  ", "dim"), f"{board.best.id}  ", (percent(board.best.value), "bold green"), f"  {size}"
-        )
-    lines: list[RenderableType] = [title, progress, counts, best]
+    bar = max(BAR // 2, min(2 * BAR, width - 1 - len(board.progress)))
+    progress.add_row(ProgressBar(total=1.0, completed=board.share, width=bar), Text(board.progress, no_wrap=True))
+    lines: list[RenderableType] = [title, progress, _counts(board, width), *_best(board)]
     if rungs := board.rungs:
-        text = "  ".join(f"{level} ep: {reached}, {on} went on" for level, reached, on in rungs)
-        lines.append(Text.assemble(("rungs ", "dim"), text))
+        first, *others = (f"{on} of {reached} went on at epoch {level}" for level, reached, on in rungs)
+        text = ", ".join([first, *(rung.replace("went on ", "") for rung in others)])
+        lines.append(_line((_label("rungs"), "dim"), text))
     if paced := _pace(board):
-        lines.append(Text.assemble(("pace  ", "dim"), paced))
+        lines.append(_line((_label("pace"), "dim"), paced))
     return lines
 
 
+def _label(text: str) -> str:
+    return f"{text:<10}"
+
+
+def _counts(board: Board, width: int) -> Text:
+    labelled = board.counts.labelled()
+    length = sum(len(f"{count} {label}  ") for _, label, count in labelled) - 2
+    parts: list[str | tuple[str, str]] = []
+    for state, label, count in labelled:
+        shown = label if length <= width else state.value
+        parts += ["  "] if parts else []
+        parts += [(str(count), STYLES.get(state, "cyan") if count else "dim"), (f" {shown}", "dim")]
+    return _line(*parts)
+
+
+def _best(board: Board) -> Iterator[Text]:
+    """The best so far; where that is a trial which still goes on, the best of those that have finished too."""
+    leader = board.leader
+    if leader is None:
+        yield _line((f"{_label('best')}no score yet", "dim"))
+        return
+    yield _scored(
+        "best", leader.trial, leader.value, "" if leader.final else f" at epoch {leader.epochs} of {board.epochs}"
+    )
+    if not leader.final and board.best is not None and board.best.value is not None:
+        yield _scored("finished", board.best, board.best.value, "")
+
+
+def _scored(label: str, trial: Trial, value: float, when: str) -> Text:
+    size = "".join(f"  {part}" for part in _size(trial))
+    size += f"  {spell(trial.training, digits=3)}" if trial.training else ""
+    return _line((_label(label), "dim"), f"{trial.id}  ", (percent(value), "bold green"), f"{when}{size}")
+
+
 def _pace(board: Board) -> str:
-    """Epochs a second, remaining worker or GPU hours, and how full the GPUs are, as far as they are known."""
-    parts = [f"{board.pace:.3g} epochs a second"] if board.pace is not None else []
+    """Epochs a second, remaining worker or GPU time, and how full the GPUs are, as far as they are known."""
+    parts = []
+    if (pace := board.pace) is not None:
+        parts.append(f"{pace:.3g} epochs a second" if pace >= 0.5 else f"{60 * pace:.2g} epochs a minute")
     if (hours := board.hours_left) is not None:
         of = "GPU time" if board.gpus else "worker time"
         parts.append(f"about {spell_duration(3600 * hours)} of {of} left")
@@ -191,47 +225,51 @@ def _pace(board: Board) -> str:
     return ", ".join(parts)
 
 
-def _columns(*justify: str) -> Table:
+def _columns(sides: str) -> Table:
+    """A table without lines; for each column l, flush left, or r, flush right."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
-    for side in justify:
-        table.add_column(justify="right" if side == "right" else "left", no_wrap=True)
+    for side in sides:
+        table.add_column(justify="left" if side == "l" else "right", no_wrap=True)
     return table
 
 
-def _running(board: Board, running: list[Trial]) -> RenderableType:
+def _running(board: Board, running: list[Trial], width: int) -> RenderableType:
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
-    rows = _columns("left", "left", "right", "right", "right", "right")
+    shown = 2 if width >= NARROW else 1  # of params and FLOPs
+    rows = _columns("ll" + "r" * (2 + shown))
     for trial in running:
         metrics = board.metrics.get(trial.number) or {}
         epoch = int(metrics.get("epoch", 0))
         rows.add_row(
             Text(trial.id, style="cyan"),
-            ProgressBar(total=board.epochs, completed=epoch, width=BAR),
+            ProgressBar(total=board.epochs, completed=epoch, width=BAR if width >= WIDE else BAR // 3),
             f"epoch {epoch}/{board.epochs}",
             percent(metrics.get("validation_accuracy")),
-            *_size(trial),
+            *_size(trial)[:shown],
         )
     return rows
 
 
-def _events(board: Board, events: list[TrialEvent]) -> RenderableType:
+def _events(board: Board, events: list[TrialEvent], width: int) -> RenderableType:
     from rich.text import Text
 
     time = board.clock()
-    rows = _columns("right", "left", "left", "right", "right", "right", "right")
+    sizes = width >= ROOMY
+    rows = _columns("rllrr" + "rr" * sizes)
     for event in events:
         trial = event.trial
         failed = trial.value is None and trial.reason is not None
+        reason = in_one_line(trial.reason or "")[: REASON if sizes else max(8, width - BEFORE_REASON)]
         rows.add_row(
             Text(f"{spell_duration(time - event.time)} ago", style="dim"),
             Text(trial.id, style="dim"),
-            Text(event.change, style=STYLES.get(trial.state, "")),
-            f"{trial.epochs} ep",
-            Text(in_one_line(trial.reason or "")[:32], style="red") if failed else percent(trial.value),
-            *_size(trial),
+            Text(trial.state.label if event.change == trial.state else event.change, style=STYLES.get(trial.state, "")),
+            f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}",
+            Text(reason, style="red") if failed else percent(trial.value),
+            *(_size(trial) if sizes else ()),
         )
     return rows

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from archsearch.api.showing.board import Board
-from archsearch.api.showing.printing import clock, figures, percent, short
+from archsearch.api.showing.printing import clock, figures, short
 from archsearch.experiment import Trial
 from archsearch.reading.durations import spell_duration
 
@@ -50,16 +50,16 @@ class SearchLine:
         self._board.phase(text)
         self._draw(at_once=True)
 
-    def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """Draws the trials' progress."""
-        self._board.trial(trial, metrics)
+    def trial(self, trial: Trial, metrics: Mapping[str, float] | None, time: float | None = None) -> None:
+        """Draws the trials' progress; the trial changed at that `time` (None: now)."""
+        self._board.trial(trial, metrics, time)
         self._draw(at_once=self._board.settled >= self._board.planned)
 
     def _draw(self, *, at_once: bool) -> None:
         board = self._board
         parts = [board.name, board.notice or board.activity, clock(board.elapsed), board.progress]
-        if board.best is not None:
-            parts.append(f"best {board.best.id} {percent(board.best.value)}, {short(board.best.cost['flops'])} FLOPs")
+        if (leader := board.leader) is not None:
+            parts.append(f"best {board.best_so_far}, {short(leader.trial.cost['flops'])} FLOPs")
         if (remaining := board.remaining) is not None:
             parts.append(f"about {spell_duration(remaining)} left")
         self._line.draw(board.share, "; ".join(parts), at_once=at_once)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -106,8 +107,20 @@ def figures(metrics: EpochMetrics) -> str:
     return f"epoch {metrics.epoch}/{metrics.epochs}  loss {metrics.train_loss:.4f}  {accuracy}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, flush_left: Sequence[int] = (0,)) -> str:
-    """Columns under their heads; those whose index is in `flush_left` are flush left, the others flush right."""
+def columns() -> int | None:
+    """How wide the terminal is that stdout goes to; None where it goes to a file or a pipe."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    flush_left: Sequence[int] = (0,),
+    width: int | None = None,
+) -> str:
+    """Columns under their heads; those whose index is in `flush_left` are flush left, the others flush right. Lines
+    longer than `width` are cut (None: none is)."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
     lines = []
     for row in (head, *rows):
@@ -115,5 +128,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, flush_left: Seq
             cell.ljust(width) if i in flush_left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
-        lines.append("  ".join(cells).rstrip())
+        line = "  ".join(cells).rstrip()
+        lines.append(line if width is None or len(line) <= width else f"{line[: width - 1]}\N{HORIZONTAL ELLIPSIS}")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.api.showing.printing import percent, print_json, short
-from archsearch.experiment import ExperimentFolder
+from archsearch.experiment import Counts, ExperimentFolder
 from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
 from archsearch.reading.durations import spell_duration
@@ -18,6 +18,7 @@ CHOSEN = {
     "finish": ", trained longer after the search",
     "confirm": ", confirmed over seeds",
 }  # who chose the winner
+FEW = 6  # trials, of fewer of which a rank correlation says nothing
 
 
 def show(summary: dict[str, Any], *, as_json: bool) -> None:
@@ -39,18 +40,17 @@ def show(summary: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    trials, best = summary["trials"], summary["best"]
-    states = ("finished", *(["paused"] if trials["paused"] else []), "stopped", "failed", "running")
-    counts = ", ".join(f"{trials[state]} {state}" for state in states)
+    trials, best, leader = summary["trials"], summary["best"], summary["best_so_far"]
     lines = [
-        ("trials", f"{trials['total']} of {trials['planned'] or '?'}: {counts}".replace("stopped", "stopped early")),
+        ("trials", Counts.read(trials).text(trials["planned"])),
         *(("rung" if not number else "", _rung(rung)) for number, rung in enumerate(summary["rungs"])),
         *([("space", "used up: no further network within the budget")] if summary["used_up"] else []),
         ("time", spell_duration(summary["seconds"])),
     ]
     if best is None:
         reason = [("reason", summary["reason"])] if summary["reason"] else []
-        return [("best", "no trial has finished"), *reason, *lines]
+        so_far = "no trial has a score" if leader is None else f"{_so_far(leader)}; none has finished"
+        return [("best", so_far), *reason, *lines]
     tested = best["test_accuracy"]
     accuracy = f"{percent(best['value'])} on validation"
     looks = looked_at(best["test_looks"])
@@ -60,6 +60,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         *((("note" if not number else ""), sentence) for number, sentence in enumerate(summary["remarks"])),
         ("best", f"trial {best['trial']}{CHOSEN[best['of']]}, digest {best['digest']}"),
         ("accuracy", accuracy),
+        *([("ahead", f"{_so_far(leader)}; not finished")] if leader and leader["state"] != "finished" else []),
         *([("floor", _floor(summary["floor"]))] if summary["floor"] else []),
         *([("training", spell(best["training"], digits=4))] if "training" in best else []),
         ("cost", f"{best['params']:,} parameters ({short(best['params'])}), {best['flops']:,} FLOPs "
@@ -68,6 +69,12 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         *lines,
         ("written to", str(ExperimentFolder(Path(summary["folder"])).best_yaml)),
     ]  # fmt: skip
+
+
+def _so_far(leader: dict[str, Any]) -> str:
+    """A trial that goes on, with the best score so far."""
+    epochs = f"{leader['epochs']} epoch{'s' if leader['epochs'] != 1 else ''}"
+    return f"trial {leader['trial']} so far, {percent(leader['value'])} on validation after {epochs}"
 
 
 def _floor(floor: dict[str, Any]) -> str:
@@ -88,14 +95,15 @@ def _member(row: dict[str, Any]) -> str:
 
 
 def _rung(rung: dict[str, Any]) -> str:
-    """How many trials reached the rung and went on, and the rank correlation with the next, in a line."""
+    """How many trials reached the rung and went on, and the rank correlation with the next rung, in a line: the one
+    that is corrected for the choice of those that went on, where there is one, and none of fewer trials than FEW."""
     level = f"{rung['epochs']} epoch{'s' if rung['epochs'] != 1 else ''}"
     level += f" (bracket {rung['bracket'] + 1})" if rung["bracket"] else ""
-    text = f"{level}: {rung['trials']} trials, {rung['promoted']} promoted"
-    if rung["correlation"] is None:
+    text = f"{level}: {rung['promoted']} of {rung['trials']} trials went on"
+    agreement = rung["correlation"] if rung["corrected"] is None else rung["corrected"]
+    if agreement is None or rung["n"] < FEW:
         return text
-    text += f"; rank correlation with the next {rung['correlation']:.2f} (n = {rung['n']})"
-    return text if rung["corrected"] is None else f"{text}, {rung['corrected']:.2f} corrected for the choice"
+    return f"{text}; their ranking agrees with that at the next rung: {agreement:.2f} (1: the same; {rung['n']} trials)"
 
 
 def _next(summary: dict[str, Any]) -> list[str]:
@@ -151,7 +159,7 @@ def _data(folder: Path, chosen: dict[str, Any]) -> str:
 
 
 def _panel(title: str, lines: list[tuple[str, str]], commands: list[str]) -> None:
-    from rich.console import Console, Group
+    from rich.console import Console
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
@@ -159,6 +167,8 @@ def _panel(title: str, lines: list[tuple[str, str]], commands: list[str]) -> Non
     figures = Table.grid(padding=(0, 2))
     for label, text in lines:
         figures.add_row(Text(label, style="dim"), Text(text))
-    follow = Text("\n".join(f"  {line}" for line in commands), style="cyan")
-    body = Group(figures, Text("\nnext", style="dim"), follow)
-    Console(highlight=False).print(Panel(body, title=Text(title, style="bold"), title_align="left", expand=False))
+    console = Console(highlight=False)
+    console.print(Panel(figures, title=Text(title, style="bold"), title_align="left", expand=False))
+    console.print("next", style="dim")  # outside of the panel, whose lines would break them: they are copied
+    for line in commands:
+        console.print(Text(f"  {line}", style="cyan"), soft_wrap=True)

@@ -6,13 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from archsearch.api.showing.printing import percent, print_json, short, table, tell
+from archsearch.api.showing.printing import columns, percent, print_json, short, table, tell
 from archsearch.cli.options import Json, OptionalExperiment
 from archsearch.cli.showing.summary import show
-from archsearch.experiment import ExperimentFolder, Ledger, Trial, find, list_experiments
+from archsearch.experiment import Counts, ExperimentFolder, Ledger, Trial, find, list_experiments
 from archsearch.experiment.summary import summarise
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.escaping import in_one_line
 
 TOP = 10
 
@@ -41,7 +42,7 @@ def status(
     summary = summarise(folder)
     show(summary, as_json=as_json)
     if not as_json:
-        _print_top(folder)
+        _print_top(folder, summary)
 
 
 def _list_all(as_json: bool) -> None:
@@ -57,17 +58,16 @@ def _list_all(as_json: bool) -> None:
     elif not summaries:
         print("no experiments in experiments/; archsearch run search_spaces/digits.yaml begins one")
     else:
-        head = ("experiment", "state", "ended", "best", "params", "FLOPs", "time", "folder")
-        print(table(head, [_line(summary) for summary in summaries], flush_left=(0, 1, 7)))
+        head = ("experiment", "state", "trials", "best", "params", "FLOPs", "time", "folder")
+        print(table(head, [_line(summary) for summary in summaries], flush_left=(0, 1, 7), width=columns()))
 
 
 def _line(summary: dict[str, Any]) -> tuple[str, ...]:
-    trials, best = summary["trials"], summary["best"] or {}
-    ended = trials["finished"] + trials["stopped"] + trials["failed"]
+    trials, best = summary["trials"], summary["best"] or summary["best_so_far"] or {}
     return (
         summary["experiment"],
         summary["state"],
-        f"{ended}/{trials['planned'] or '?'}",
+        f"{Counts.read(trials).settled}/{trials['planned'] or '?'}",
         percent(best.get("value")),
         short(best.get("params")),
         short(best.get("flops")),
@@ -76,28 +76,31 @@ def _line(summary: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _print_top(folder: ExperimentFolder) -> None:
-    """Prints the best trials: finished ones first, then those that wait at a rung or were stopped there."""
-
+def _print_top(folder: ExperimentFolder, summary: dict[str, Any]) -> None:
+    """Prints the trials: the best first, then those that have finished, wait at a rung, run, were stopped or failed,
+    each by its score."""
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.trials()
-    order = ["finished", "paused", "stopped", "running", "waiting", "failed"]
-    trials.sort(key=lambda trial: (order.index(trial.state), -(trial.value or 0.0), trial.number))
+        scores = {score.trial.number: score.value for score in ledger.scores()}
+    leader = (summary["best"] or summary["best_so_far"] or {}).get("trial")
+    order = ["finished", "paused", "running", "waiting", "stopped", "failed"]
+    trials.sort(key=lambda t: (t.id != leader, order.index(t.state), -scores.get(t.number, 0.0), t.number))
     if not trials:
         return
     head = ("trial", "state", "epochs", "accuracy", "params", "FLOPs", "reason")
-    print("\n" + table(head, [_trial(trial) for trial in trials[:TOP]], flush_left=(0, 1, 6)))
+    rows = [_trial(trial, scores.get(trial.number)) for trial in trials[:TOP]]
+    print("\n" + table(head, rows, flush_left=(0, 1, 6), width=columns()))
     if len(trials) > TOP:
         print(f"and {len(trials) - TOP} more")
 
 
-def _trial(trial: Trial) -> tuple[str, ...]:
+def _trial(trial: Trial, score: float | None) -> tuple[str, ...]:
     return (
         trial.id,
-        trial.state.value,
+        trial.state.label,
         str(trial.epochs),
-        percent(trial.value),
+        percent(score),
         short(trial.cost["params"]),
         short(trial.cost["flops"]),
-        (trial.reason or "")[:60],
+        in_one_line(trial.reason or "")[:60],
     )

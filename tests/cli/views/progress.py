@@ -38,9 +38,9 @@ class Clock:
         return self.now
 
 
-def painted(board: Board, height: int = 40) -> str:
-    """The live table on a terminal of 100 columns."""
-    console = Console(file=io.StringIO(), width=100, height=height, force_terminal=True, color_system="standard",
+def painted(board: Board, height: int = 40, width: int = 100) -> str:
+    """The live table on a terminal of so many lines and columns."""
+    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system="standard",
                       record=True, no_color=False, legacy_windows=False)  # fmt: skip
     console.print(render(board, console))
     return coloured(console.export_text(styles=True))
@@ -96,6 +96,7 @@ def live() -> Iterator[str]:
             board.trial(trial(number, RUNNING), {"epoch": epoch, "validation_accuracy": number / 15, **share})
         yield f"--- in the midst\n{painted(board)}\n{figures(board)}"
         yield f"--- of 12 lines\n{painted(board, 12)}"
+        yield "".join(f"--- of {width} columns\n{painted(board, 24, width)}\n" for width in (60, 80, 120))
         for number in range(11, 16):
             board.trial(trial(number, RUNNING, epochs=0), None)
         yield "".join(f"--- of {height} lines\n{painted(board, height)}\n" for height in (8, 20, 30, 31))
@@ -133,7 +134,7 @@ def watched(place: Path) -> Iterator[str]:
 
     @contextmanager
     def watching(board: Board) -> Iterator[Board]:
-        board.clock, board._began = Clock(), 0.0
+        board.clock = lambda: 1e9 + 200
         boards.append(board)
         yield board
         shown.append(f"--- at the end\n{painted(board)}")

@@ -57,11 +57,11 @@ def summaries(place: Path) -> Iterator[str]:
             for row, figures in zip(document["rungs"], ((0.5, 0.25, 6), (0.1, None, 3)), strict=False):
                 if name == "finished":
                     row["correlation"], row["corrected"], row["n"] = figures
-            for stdout in (io.StringIO(), Terminal()):
-                terminal = {"COLUMNS": "110", "LINES": "40", "TERM": "xterm"}
+            for stdout, width in ((io.StringIO(), 110), (Terminal(), 110), (Terminal(), 80), (Terminal(), 60)):
+                terminal = {"COLUMNS": str(width), "LINES": "40", "TERM": "xterm"}
                 with patch.dict(os.environ, terminal, clear=True), redirect_stdout(stdout):
                     summary.show(document, as_json=False)
-                yield f"--- {name}\n{coloured(stdout.getvalue())}"
+                yield f"--- {name} {width}\n{coloured(stdout.getvalue())}"
             (folder.path / "space.yaml").write_text("archsearch: 1\n")
             yield "\n".join(summary._next(document)[:2])
 
