@@ -24,15 +24,37 @@ def test_sigterm_is_an_interruption_and_the_handler_before_is_back(
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+LEAVING = {
+    "before its handlers are given up": "atexit.register(kill)",
+    "afterwards": "sys.modules['archsearch'].late = Late()",
+}
+
+
+@pytest.mark.parametrize("moment", LEAVING)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_python_leaves_does_not_change_the_exit_code(number: signal.Signals) -> None:
+def test_a_signal_while_python_leaves_does_not_change_the_exit_code(number: signal.Signals, moment: str) -> None:
     script = f"""
 import atexit, os, sys
-atexit.register(lambda: os.kill(os.getpid(), {int(number)}))
-from archsearch.__main__ import command
+import archsearch.__main__ as process
+run = process.main
+
+def kill(kill=os.kill, write=os.write, pid=os.getpid()):
+    write(1, b"killed")
+    kill(pid, {int(number)})
+
+class Late:
+    def __del__(self, kill=kill):
+        kill()
+
+def main():
+    code = run()
+    {LEAVING[moment]}
+    return code
+
+process.main = main
 sys.argv = ["archsearch", "zoo", "resnet1x"]
-command()
+process.command()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
+    assert (done.returncode, done.stdout) == (2, "killed")
     assert "Traceback" not in done.stderr
