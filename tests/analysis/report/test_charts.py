@@ -116,7 +116,8 @@ def test_the_scatter_is_as_large_as_what_it_shows(tmp_path: Path) -> None:
     poor = next(row for row in report["rows"] if row["state"] == "paused")
     poor |= {"value": 0.05, "cost": {**poor["cost"], "flops": 100}}
     chart = next(CHART.finditer(tradeoff(report, "flops", report["front"])))
-    dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart[0])]
+    pattern = r'<circle cx="([\d.]+)" cy="([\d.]+)"[^>]*class="(?:front|trial)"'
+    dots = [(float(x), float(y)) for x, y in re.findall(pattern, chart[0])]
     for drawn, low, high in ((0, 56, 840), (1, 28, 374)):
         values = [dot[drawn] for dot in dots]
         assert max(values) - min(values) > 0.8 * (high - low)
