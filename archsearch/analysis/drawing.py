@@ -32,27 +32,35 @@ TINT, SOLID, SIDE, ADDED = "#f5f7fa", "#a9cbee", "#86b0dc", "#f3c48d"
 FLOPS, PARAMS = "#2c649f", "#c8792b"
 
 
-def draw(architecture: Architecture) -> str:
+def draw(architecture: Architecture, room: float = math.inf) -> str:
     """The network as one SVG file's text: its flow on top, every different unit in detail, and what each part costs.
 
-    Equal blocks in a row are drawn once. The same architecture gives the same text. Raises InputError where the
-    image runs out on the way.
+    Equal blocks in a row are drawn once. Parts that would go beyond `room` pixels go on in a new row. The same
+    architecture gives the same text. Raises InputError where the image runs out on the way.
     """
     parts = outline(architecture)
     total = sum((part.cost for part in parts), Cost())
     scale = _Scale(architecture, parts)
-    panels = [_panel(part, scale, total) for part in parts]
-    deepest = max(panel.height for panel in panels)
-    x: float = MARGIN + IMAGE + GAP
-    body = _image(architecture, scale, TOP + 46 + FLOW / 2)
-    for part, panel in zip(parts, panels, strict=True):
-        body += rect(x, TOP, panel.width, deepest, TINT, stroke=HAIR, rx=8)
-        body += panel.at(x, TOP) + _bars(part, total, x + PAD, TOP + deepest - 50, panel.width - 2 * PAD)
+    rows: list[list[tuple[float, Part, Piece]]] = [[]]
+    x, end = float(MARGIN + IMAGE + GAP), 760.0
+    for part in parts:
+        panel = _panel(part, scale, total)
+        if rows[-1] and x + panel.width + MARGIN > room:
+            rows.append([])
+            x = MARGIN + GAP
+        rows[-1].append((x, part, panel))
         x += panel.width + GAP
-    x = max(x, 760)
-    legend = _legend({kind for part in parts for column in part.columns for kind in kinds(column)}, parts, x - GAP)
-    body += legend.at(MARGIN, TOP + deepest + 20)
-    width = max(x - GAP + MARGIN, MARGIN * 2 + legend.width)
+        end = max(end, x)
+    body, y = _image(architecture, scale, TOP + 46 + FLOW / 2), float(TOP)
+    for row in rows:
+        deepest = max(panel.height for _, _, panel in row)
+        for x, part, panel in row:
+            body += rect(x, y, panel.width, deepest, TINT, stroke=HAIR, rx=8)
+            body += panel.at(x, y) + _bars(part, total, x + PAD, y + deepest - 50, panel.width - 2 * PAD)
+        y += deepest + 20
+    legend = _legend({kind for part in parts for column in part.columns for kind in kinds(column)}, parts, end - GAP)
+    body += legend.at(MARGIN, y)
+    width = max(end - GAP + MARGIN, MARGIN * 2 + legend.width)
     name, identity = architecture.name or "a network", digest(architecture)
     facts = (
         f"{short(total.params)} parameters, {short(total.macs)} MACs, {short(total.flops)} FLOPs for an image of "
@@ -60,7 +68,7 @@ def draw(architecture: Architecture) -> str:
     )
     body += text(MARGIN, 40, shorten(name, width - 2 * MARGIN, 24 * 1.2), size=24, anchor="start", font_weight="600")
     body += text(MARGIN, 63, facts, size=13, anchor="start", fill=SOFT)
-    return document(width, TOP + deepest + 20 + legend.height + MARGIN, f"{name}, {identity}", body)
+    return document(width, y + legend.height + MARGIN, f"{name}, {identity}", body)
 
 
 class _Scale:
@@ -107,18 +115,18 @@ def _volume(x: float, middle: float, shape: Shape, scale: _Scale, entered: int =
 def _image(architecture: Architecture, scale: _Scale, middle: float) -> str:
     shape, x = Shape(*architecture.input), MARGIN + IMAGE / 2
     body = _volume(x, middle, shape, scale) + text(x, TOP + 22, "image", size=14, font_weight="600")
-    body += text(x, middle + FLOW / 2 + 14, _size(shape), size=10.5)
+    body += text(x, middle + FLOW / 2 + 14, _size(shape))
     return body + path(("M", x + scale.reach(shape) + 3, middle, "H", MARGIN + IMAGE))
 
 
 def _panel(part: Part, scale: _Scale, total: Cost) -> Piece:
     """A part's title, its volumes, and its columns in detail; room is left for the bars at the bottom."""
     details = [detail(column) for column in part.columns]
-    sizes = [text_width(_size(column.output), 10.5) for column in part.columns]
+    sizes = [text_width(_size(column.output)) for column in part.columns]
     widths = [max(piece.width, size) for piece, size in zip(details, sizes, strict=True)]
     inner = sum(widths) + GAP * (len(widths) - 1)
     subtitle = _about(part)
-    shares = text_width(f"params under 0.1 %, {short(total.flops)}", 10.5)
+    shares = text_width(f"params under 0.1 %, {short(total.flops)}")
     width = max(inner, text_width(subtitle), shares, BAR) + 2 * PAD
     body = text(width / 2, 22, part.title, size=14, font_weight="600") + text(width / 2, 38, subtitle, fill=SOFT)
     x, middle, below = (width - inner) / 2, 46 + FLOW / 2, 46 + FLOW + SIZES
@@ -129,7 +137,7 @@ def _panel(part: Part, scale: _Scale, total: Cost) -> Piece:
         grows = isinstance(column.op, Unit) and column.op.join == "concat"
         body += _volume(centre, middle, column.output, scale, column.input.channels if grows else 0)
         body += _links(column, centre, middle, scale)
-        body += text(centre, middle + FLOW / 2 + 14, _size(column.output), size=10.5, font_weight="600")
+        body += text(centre, middle + FLOW / 2 + 14, _size(column.output), font_weight="600")
         body += piece.at(centre - piece.width / 2, below)
         x += lane + GAP
     reaches = [scale.reach(column.output) + 3 for column in part.columns]
@@ -171,7 +179,7 @@ def _bars(part: Part, total: Cost, x: float, y: float, room: float) -> str:
     ):
         share, top = count / max(1, sum_), y + number * 23
         percent = "under 0.1" if share < 0.001 else f"{100 * share:.1f}"
-        body += text(x, top, f"{name} {percent} %, {short(count)}", size=10.5, anchor="start", fill=SOFT)
+        body += text(x, top, f"{name} {percent} %, {short(count)}", anchor="start", fill=SOFT)
         body += rect(x, top + 4, BAR, 6, "#e3e8ee", rx=2) + rect(x, top + 4, max(1.0, BAR * share), 6, fill, rx=2)
     return body
 

@@ -69,7 +69,7 @@ class Item:
     def width(self, widest: int) -> float:
         """Wide enough for its text; a convolution's grows with its share of the channels of the unit's widest one."""
         grown = NARROWEST + GROWTH * (self.channels / widest) ** 0.5 if self.channels else NARROWEST
-        return NARROWEST if self.look.bar else max(grown, text_width(self.caption, 10.5) + 8)
+        return NARROWEST if self.look.bar else max(grown, text_width(self.caption) + 8)
 
 
 def item(op: Op) -> Item:
@@ -115,7 +115,7 @@ class Lane:
             drawn.append(
                 rect(left, top, width, height, look.fill, stroke=look.border, rx=corner, stroke_width=1.1, **dash)
             )
-            drawn.append(text(x, top + 15, entry.caption, size=10.5))
+            drawn.append(text(x, top + 15, entry.caption))
         return "".join(drawn)
 
 
@@ -149,10 +149,10 @@ def detail(column: Column) -> Piece:
     first, last = (f"{p:.3g}" for p in column.survival)
     note = f"kept with p = {first}" + (f" to {last}" if last != first else "") if min(column.survival) < 1 else ""
     head = 34
-    width = max(inner.width + 12, *(text_width(line) for line in lines), text_width(note, 10.5), 66)
+    width = max(inner.width + 12, *(text_width(line) for line in lines), text_width(note), 66)
     inset = (width - inner.width) / 2
     body = "".join(text(width / 2, 12, line, font_weight="600") for line in lines)
-    body += text(width / 2, 27, note, size=10.5, fill=SOFT) if note else ""
+    body += text(width / 2, 27, note, fill=SOFT) if note else ""
     copies = min(column.repeats - 1, 2)
     for copy in range(copies, -1, -1):
         corner = inset + 4 * copy, head - 4 * copy + 8
@@ -184,7 +184,7 @@ def _unit(unit: Unit) -> Piece:
     before = gate.width + 14 if gate.items else 6
     right = (shortcut.width + 14 if shortcut.items else 18) if joined else 6
     width = 12 + before + middle + right
-    spare = max(0.0, text_width(formula, 10) + 12 - width)
+    spare = max(0.0, text_width(formula) + 12 - width)
     x, width = 6 + before + middle / 2 + spare / 2, width + spare
     fork = 10 + shared.height + (8 if shared.items else 0)
     span = max(branch.height, shortcut.height, gate.height) + (16 if joined else 6)
@@ -205,8 +205,8 @@ def _unit(unit: Unit) -> Piece:
     if joined:
         body += _symbol(x, join, unit)
         if formula:
-            centre = max(x, text_width(formula, 10) / 2 + 4)
-            body += rect(x - 4, join + 11, 8, 13, PAPER) + text(centre, join + 21, formula, size=10, fill=SOFT)
+            centre = max(x, text_width(formula) / 2 + 4)
+            body += rect(x - 4, join + 11, 8, 13, PAPER) + text(centre, join + 21, formula, fill=SOFT)
     return Piece(width=width, height=height, body=body + after.at(x, bottom - 2))
 
 
