@@ -1,9 +1,12 @@
 """The report in a real browser: it asks for nothing, complains of nothing, fits, and answers who points at it."""
 
+import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from archsearch.analysis.report import Context, document, page, read_experiment
 from tests.analysis.report.searches import confirm, experiment
@@ -54,7 +57,7 @@ def test_a_trial_that_is_pointed_at_is_told_of_and_shown_everywhere(chromium: An
         opened.page.wait_for_timeout(250)
     assert trial in tip.inner_text()
     assert "FLOPs" in tip.inner_text()
-    assert opened.page.locator(f"#curves svg.wide polyline.on[data-t={trial}]").count() == 1
+    assert opened.page.locator(f"#curves figure:first-of-type svg.wide polyline.on[data-t={trial}]").count() == 1
     opened.page.keyboard.press("Escape")
     assert opened.page.locator("#tip.up").count() == 0
     assert opened.said == []
@@ -63,10 +66,80 @@ def test_a_trial_that_is_pointed_at_is_told_of_and_shown_everywhere(chromium: An
 
 def test_the_narrower_space_is_copied_with_a_click(chromium: Any, file: Path) -> None:
     opened = Opened(chromium, file)
-    block = opened.page.locator("#next .copied")
+    block = opened.page.locator("#narrower .copied")
     block.get_by_role("button").click()
-    opened.page.wait_for_function("document.querySelector('#next .copied button').textContent === 'Copied'")
+    opened.page.wait_for_function("document.querySelector('#narrower .copied button').textContent === 'Copied'")
     assert block.locator("pre").inner_text().startswith("archsearch: 1")
+    opened.page.close()
+
+
+def test_the_leaderboard_is_sorted_by_a_click_and_by_the_keyboard(chromium: Any, file: Path) -> None:
+    opened = Opened(chromium, file)
+    table = opened.page.locator("#leaderboard table")
+    heads = [text.strip() for text in table.locator("thead th").all_inner_texts()]
+
+    def column(name: str) -> list[str]:
+        return table.locator(f"tbody td:nth-child({heads.index(name) + 1})").all_inner_texts()
+
+    def order(name: str) -> str | None:
+        return table.locator("thead th").nth(heads.index(name)).get_attribute("aria-sort")
+
+    ranked = column("trial")
+    assert (order("#"), order("accuracy")) == ("ascending", None)
+    table.get_by_role("button", name="accuracy").click()
+    assert (order("#"), order("accuracy")) == (None, "descending")
+    values = [float(text.removesuffix(" %")) for text in column("accuracy") if text.endswith("%")]
+    assert values == sorted(values, reverse=True)
+    assert set(column("accuracy")[len(values) :]) == {"\u2013"}, "those without a score are last"
+    table.get_by_role("button", name="FLOPs").focus()
+    opened.page.keyboard.press("Enter")
+    assert order("FLOPs") == "ascending"
+    flops = list(map(float, table.locator("td:nth-child(6)").evaluate_all("cells => cells.map(c => c.dataset.v)")))
+    assert flops == sorted(flops) and len(set(flops)) > 10
+    opened.page.keyboard.press("Space")
+    assert order("FLOPs") == "descending"
+    table.get_by_role("button", name="block").click()
+    assert column("block") == sorted(column("block"))
+    table.get_by_role("button", name="cardinality").click()
+    table.get_by_role("button", name="cardinality").click()
+    cardinalities = column("cardinality")
+    present = [int(text) for text in cardinalities if text != "n/a"]
+    assert present == sorted(present, reverse=True) and set(cardinalities[len(present) :]) == {"n/a"}
+    table.get_by_role("button", name="#").click()
+    assert column("trial") == ranked
+    assert opened.said == []
+    opened.page.close()
+
+
+def test_the_trials_and_the_narrower_space_are_saved_without_a_network(chromium: Any, file: Path) -> None:
+    opened = Opened(chromium, file)
+    with opened.page.expect_download() as started:
+        opened.page.get_by_text("Download CSV").click()
+    assert started.value.suggested_filename == "small-trials.csv"
+    rows = list(csv.DictReader(io.StringIO(started.value.path().read_text())))
+    assert [row["trial"] for row in rows] == opened.page.locator("#leaderboard td:nth-child(2)").all_inner_texts()
+    assert {row["block"] for row in rows} == {"basic", "bottleneck"}
+    with opened.page.expect_download() as started:
+        opened.page.get_by_text("Download narrower.yaml").click()
+    assert started.value.suggested_filename == "narrower.yaml"
+    assert started.value.path().read_text().startswith("archsearch: 1\nname: small-narrow\n")
+    assert "--warm-start" in opened.page.locator("#next").inner_text()
+    assert opened.said == []
+    opened.page.close()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_network_is_legible_and_as_dark_as_the_page(chromium: Any, file: Path, dark: bool) -> None:
+    opened = Opened(chromium, file, dark=dark)
+    drawing = opened.page.locator("#networks .drawing svg").first
+    scale = drawing.evaluate("svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width")
+    sizes = drawing.evaluate(
+        "svg => [...svg.querySelectorAll('text')].map(t => parseFloat(getComputedStyle(t).fontSize))"
+    )
+    assert min(sizes) * scale >= 11
+    with Image.open(io.BytesIO(drawing.screenshot())) as picture:
+        corner = picture.convert("L").getpixel((12, 12))
+    assert (corner < 60) == dark
     opened.page.close()
 
 
@@ -75,6 +148,11 @@ def test_it_prints(chromium: Any, file: Path) -> None:
     opened.page.emulate_media(media="print")
     assert opened.page.locator("#tradeoff svg.wide").is_visible()
     assert not opened.page.locator("#tradeoff svg.narrow").is_visible()
+    assert opened.page.locator("#next .screen:visible, .copied button:visible, a.button:visible").count() == 0
+    headings = opened.page.locator("h2, h3").evaluate_all(
+        "all => all.map(heading => getComputedStyle(heading).breakAfter)"
+    )
+    assert set(headings) == {"avoid"}
     assert opened.colour("body") == "rgb(255, 255, 255)"
     assert opened.page.pdf(format="A4")[:5] == b"%PDF-"
     opened.page.close()

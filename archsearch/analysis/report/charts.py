@@ -32,13 +32,6 @@ def epochs(count: int | None) -> str:
     return f"{count} epoch{'' if count == 1 else 's'}"
 
 
-def hours(value: float) -> str:
-    """90 s, 12 min, 3.4 h."""
-    if value < 1 / 30:
-        return f"{3600 * value:.0f} s"
-    return f"{60 * value:.0f} min" if value < 2 else f"{value:,.1f} h"
-
-
 def number(value: object) -> str:
     """A parameter's value, or a count, as a person writes it."""
     if isinstance(value, bool) or value is None:
@@ -97,7 +90,7 @@ class Canvas:
 
     width: float
     height: float
-    left: float = 56
+    left: float = 60
     right: float = 20
     top: float = 28
     bottom: float = 46
@@ -148,7 +141,7 @@ class Canvas:
 
 def both(draw: Callable[[Canvas], str], *, wide: float = 420, narrow: float = 340) -> str:
     """A chart at both widths; the page shows one of them."""
-    return draw(Canvas(WIDE, wide)) + draw(Canvas(NARROW, narrow, left=46, right=14))
+    return draw(Canvas(WIDE, wide)) + draw(Canvas(NARROW, narrow, left=52, right=14))
 
 
 def spaced(pixels: Iterable[float], texts: Iterable[str]) -> list[str]:

@@ -26,11 +26,14 @@ from archsearch.experiment.records import trial_id
 
 LIMIT = 300  # curves; of more, all that finished and an even choice of the others
 Axis = Literal["trials", "hours"]
+Curve = Literal["curve", "training_curve"]  # of a row of the document
 
 
-def learning(report: Document) -> tuple[str, str]:
-    """The learning curves, with the rungs as lines; and a sentence on those that are not drawn."""
-    rows = [row for row in report["rows"] if row["curve"]]
+def learning(report: Document, *, training: bool = False) -> tuple[str, str]:
+    """The learning curves on the validation images, or in `training`, with the rungs as lines; and a sentence on those
+    that are not drawn."""
+    which: Curve = "training_curve" if training else "curve"
+    rows = [row for row in report["rows"] if row[which]]
     if not rows:
         return "", ""
     finished = [row for row in rows if row["state"] == "finished"]
@@ -38,30 +41,34 @@ def learning(report: Document) -> tuple[str, str]:
     room = max(0, LIMIT - len(finished))
     drawn = partial if len(partial) <= room else [partial[i * len(partial) // max(1, room)] for i in range(room)]
     note = f"{len(drawn)} of {len(partial)} trials that were not trained to the end are drawn."
-    chart = both(lambda canvas: _learning(canvas, report, [*drawn, *finished[-LIMIT:]]))
+    chart = both(lambda canvas: _learning(canvas, report, [*drawn, *finished[-LIMIT:]], which))
     return chart, note if len(drawn) < len(partial) else ""
 
 
-def _learning(canvas: Canvas, report: Document, rows: Sequence[TrialRow]) -> str:
+def _learning(canvas: Canvas, report: Document, rows: Sequence[TrialRow], which: Curve) -> str:
+    """Curves of one split. Both charts have the same axes."""
     last = max(epoch for row in rows for epoch, _ in row["curve"])
     x = canvas.x(1 if last > 1 else 0, max(last, 2))
-    values = [value for row in rows for _, value in row["curve"]]
+    values = [value for row in rows for _, value in (*row["curve"], *row["training_curve"])]
     y = canvas.y(*extent([max(0.0, min(values)), max(values)], margin=0.04))
     y = canvas.y(max(0.0, y.low), min(1.0, y.high))
-    body = canvas.axes(x, y, x_name="epoch", y_name="validation accuracy", x_text=_whole)
+    split = "validation" if which == "curve" else "training"
+    body = canvas.axes(x, y, x_name="epoch", y_name=f"{split} accuracy", x_text=_whole)
     for level in sorted({rung["epochs"] for rung in report["rungs"]}):
         if x.low <= level <= x.high:
             body += line(x(level), canvas.top, x(level), canvas.floor, "rung")
             body += label(x(level), canvas.top - 4, "rung", "rung-name", "middle")
     winner = winner_of(report)
     for row in rows:
-        curve = [(x(epoch), y(value)) for epoch, value in row["curve"]]
+        curve = [(x(epoch), y(value)) for epoch, value in row[which]]
         best = row["trial"] == winner
         css = "curve best" if best else "curve done" if row["state"] == "finished" else "curve"
         body += polyline(curve, css, row["trial"])
+        if best and which == "curve":
+            body += polyline([(x(epoch), y(value)) for epoch, value in row["training_curve"]], "curve best training")
         if row["state"] != "finished" or best:
             body += dot(*curve[-1], 3.2 if best else 2, "tip-best" if best else "tip-end", row["trial"])
-    return canvas.svg(f"validation accuracy by epoch of {len(rows)} trials, up to {last} epochs", body)
+    return canvas.svg(f"{split} accuracy by epoch of {len(rows)} trials, up to {last} epochs", body)
 
 
 def _whole(value: float) -> str:

@@ -111,6 +111,7 @@ def _row(reading: Reading, trial: Trial) -> TrialRow:
         "attempts": trial.attempts,
         "digest": trial.digest,
         "seed": trial.seed,
+        "training_curve": sorted(reading.training_curves.get(trial.number, {}).items()),
     }
 
 
@@ -199,17 +200,17 @@ def _picked(reading: Reading) -> str:
     tested = best["test_accuracy"] is not None
     longer = " It was trained anew for more epochs when the search had ended." if best["of"] == "finish" else ""
     text = (
-        f"The best of {trials['finished']} trials that were trained to their end, by validation accuracy, out of "
-        f"{trials['total']:,}; one training each, so a part of its lead is luck. "
+        f"The best validation accuracy of {trials['finished']} trials that were trained to their end, out of "
+        f"{trials['total']:,}. Each was trained once, so a part of its lead is chance. "
     )
     if not tested:
-        text += "The test split was not looked at. "
+        text += "Its test accuracy was not measured. "
     elif earlier := sum(note.kind == "tested" for note in reading.notes) - 1:
         times = "once" if earlier == 1 else f"{earlier} times"
-        text += f"The test split was looked at once for it, and {times} for winners before it. "
+        text += f"Test accuracy was measured once for it, and {times} for earlier winners. "
     else:
-        text += "The test split was looked at once, for it alone. "
-    return text.strip() + longer + " `archsearch confirm` retrains the best over new seeds and measures that luck."
+        text += "Test accuracy was measured once, for it alone. "
+    return text.strip() + longer + " `archsearch confirm` retrains the best with new seeds and measures that chance."
 
 
 def _confirmed(reading: Reading) -> Confirmation | None:

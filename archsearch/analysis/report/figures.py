@@ -69,7 +69,8 @@ class Spent(TypedDict):
 
 
 class TrialRow(TypedDict):
-    """A trial: `value` is its accuracy after `epochs`, `trained` all of its epochs, `curve` (epoch, accuracy)."""
+    """A trial: `value` is its accuracy after `epochs`, `trained` all of its epochs; `curve` and `training_curve` are
+    (epoch, accuracy) on the validation and on the training images."""
 
     trial: str
     state: str
@@ -84,6 +85,7 @@ class TrialRow(TypedDict):
     attempts: int
     digest: str
     seed: int
+    training_curve: list[tuple[int, float]]
 
 
 class Baseline(TypedDict):

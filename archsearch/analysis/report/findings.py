@@ -1,4 +1,4 @@
-"""The later sections: what mattered, the best networks, what failed, what to search next, and how to do it again."""
+"""The networks as drawings, and the later statistics: which choices mattered, distributions, rungs, failures."""
 
 from __future__ import annotations
 
@@ -7,17 +7,56 @@ from contextlib import suppress
 from archsearch.analysis.drawing import draw
 from archsearch.analysis.report import curves, parallel
 from archsearch.analysis.report.charts import NOTHING, epochs, number, percent
-from archsearch.analysis.report.figures import Document, MeanInterval, Range
-from archsearch.analysis.report.html import cell, copied, figure, folded, legend, paragraph, section, table
+from archsearch.analysis.report.figures import Document, Range, RungRow, TrialRow, winner_of
+from archsearch.analysis.report.html import figure, folded, legend, paragraph, section, table
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.svg import clean
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment.records import number_of, spell
+from archsearch.experiment.records import number_of
 from archsearch.reading.errors import InputError
 
 BAND = "The band is simultaneous: it holds the whole curve of the space in 95 % of samples (Kolmogorov)."
-DRAWN = 3  # of the best networks; the others are in the table
+DRAWN = 3  # of the best networks; the others are in the leaderboard
+ROOM = 810  # pixels of a drawing's width: the page's column, so that it is shown as large as it is drawn
+FEWEST_RANKED = 6  # trials whose rank correlation says something
+
+
+def networks(reading: Reading, report: Document) -> str:
+    """The section with the winner's drawing and choices, and below it, folded, those of the next best."""
+    by_id = {row["trial"]: row for row in report["rows"]}
+    winner = winner_of(report)
+    order = list(dict.fromkeys([*([winner] if winner in by_id else []), *report["top"]]))[:DRAWN]
+    if not order:
+        return ""
+    first, *others = order
+    title = f"The network: {first}" if first == winner else f"The best network so far: {first}"
+    also = [folded(f"{trial}: {_summary(by_id[trial])}", _network(reading, by_id[trial])) for trial in others]
+    heading = f'<div class="screen"><h3>The next best</h3>{"".join(also)}</div>' if also else ""
+    row = by_id[first]
+    return section("networks", title, paragraph(_summary(row)), _network(reading, row), heading)
+
+
+def _summary(row: TrialRow) -> str:
+    return f"{percent(row['value'], 2)} after {epochs(row['epochs'])}, {costs(row)}"
+
+
+def _network(reading: Reading, row: TrialRow) -> str:
+    choices = ", ".join(f"{name} {number(value)}" for name, value in row["choices"].items())
+    text = f"{choices}; digest {row['digest']}" if choices else f"digest {row['digest']}"
+    return f'<div class="net">{_drawing(reading, row["trial"])}{paragraph(f"Choices: {text}.", "note")}</div>'
+
+
+def _drawing(reading: Reading, trial: str) -> str:
+    with suppress(InputError, KeyError):
+        network = Architecture.from_dict(dict(reading.by_number[number_of(trial) or 0].architecture))
+        svg = draw(network.model_copy(update={"name": trial}), ROOM)
+        named = f'class="drawing" tabindex="0" role="group" aria-label="drawing of {clean(trial)}"'
+        return f"<div {named}>{svg.split('?>', 1)[-1].strip()}</div>"
+    return ""
+
+
+# ---- statistics
 
 
 def importance(report: Document) -> str:
@@ -25,42 +64,33 @@ def importance(report: Document) -> str:
     result = report["importance"]
     if result["why_not"]:
         reason = paragraph(f"{result['why_not'].capitalize()}.")
-        return section("importance", "Which words mattered is not known", reason)
+        return section("importance", "Which choices mattered is not known", reason)
     rows, explained = result["words"], result["explained"]
     sure = explained is not None and explained > 0.1
-    title = f"Of all words {rows[0]['word']} mattered most" if sure and rows[0]["low"] > 0 else "Which words mattered"
-    text = f"Out of sample the forests explain {percent(max(0.0, explained or 0.0), 0)} of the variance in accuracy"
-    text += f" after {epochs(report['common'])}, over {result['n']} trials."
+    title = f"{rows[0]['word']} mattered most" if sure and rows[0]["low"] > 0 else "Which choices mattered"
+    text = f"On trials left out of the fit, the choices explain {percent(max(0.0, explained or 0.0), 0)} of the "
+    text += f"variance in accuracy after {epochs(report['common'])} ({result['n']} trials)."
     if not sure:
         text += " That is next to nothing: take the shares below for noise."
     cells = [(r["word"], percent(r["share"]), f"{percent(r['low'])} to {percent(r['high'])}") for r in rows]
-    listed = folded("As a table", table(("word", "share", "95 % interval"), cells))
+    listed = folded("As a table", table(("choice", "share", "95 % interval"), cells))
     caption = f"Method: {result['method']}."
     return section("importance", title, paragraph(text), figure(parallel.bars(rows), caption, "", listed))
 
 
 def every_trial(report: Document) -> str:
-    """The section with parallel coordinates and the table of all trials."""
+    """The section with parallel coordinates."""
     chart, omitted = parallel.parallel(report)
-    if not report["rows"]:
+    if not chart:
         return ""
     key = legend(
         ("~thread best", "the winner" if report["winner"] else ""),
         ("~thread top", "the best tenth"),
         ("~thread", "the others"),
     )
-    caption = "A line is a trial, from its words at the top to its cost and its accuracy. " + omitted
-    ranked = sorted(report["rows"], key=lambda row: (-(row["value"] or -1), row["trial"]))
-    rows = [
-        (row["trial"], row["state"], cell(row["epochs"]), percent(row["value"], 2),
-         amount("flops", row["cost"]["flops"]), amount("params", row["cost"]["params"]), f"{row['seconds']:.1f}")
-        for row in ranked
-    ]  # fmt: skip
-    head = ("trial", "state", "epochs", "accuracy", "FLOPs", "parameters", "seconds")
-    listed = folded(
-        f"All {len(rows):,} trials as a table", table(head, rows, left=(0, 1), marks=[row["trial"] for row in ranked])
-    )
-    return section("all", "Every trial, through all of its words", figure(chart, caption, key, listed) or listed)
+    caption = "A line is a trial, from its choices at the top to its FLOPs and its accuracy. Of trials with the same "
+    caption += f"value the more accurate ones are further right; n/a: the choice does not apply. {omitted}"
+    return section("all", "Choices, cost and accuracy of all trials", figure(chart, caption.strip(), key))
 
 
 def distribution(report: Document) -> str:
@@ -86,7 +116,7 @@ def distribution(report: Document) -> str:
         head = ("", "95 % range", "median", "all trials")
         listed = "<h3>Where the best networks lie</h3>" + table(head, [_range(row) for row in ranges])
         listed += paragraph(f"Method: {report['narrower']['method']}. The sample is the search's own trials.", "note")
-    return section("space", "How good the space's networks are", figure(chart, caption, key), listed)
+    return section("space", "Distribution of accuracies", figure(chart, caption, key), listed)
 
 
 def _range(row: Range) -> tuple[str, str, str, str]:
@@ -103,104 +133,32 @@ def _range(row: Range) -> tuple[str, str, str, str]:
     return (name, f"{number(row['low'])} to {number(row['high'])}", number(row["median"]), extent)
 
 
-def networks(reading: Reading, report: Document) -> str:
-    """The section with the best networks, drawn, and their choices."""
-    by_id = {row["trial"]: row for row in report["rows"]}
-    parts = []
-    for rank, trial in enumerate(report["top"]):
-        row = by_id[trial]
-        summary = f"{percent(row['value'], 2)} after {epochs(row['epochs'])}, {costs(row)}, digest {row['digest']}"
-        choices = ", ".join(f"{word} {number(value)}" for word, value in row["choices"].items())
-        drawing = _drawing(reading, trial, rank) if rank < DRAWN else ""
-        parts.append(
-            f'<article class="net"><h3>{clean(trial)}</h3>{paragraph(summary, "note")}'
-            f"{paragraph(choices, 'note') if choices else ''}{drawing}</article>"
-        )
-    title = "The best network" if len(parts) == 1 else f"The {len(parts)} best networks"
-    if parts and not reading.finished:
-        title += ", by the highest rung that they reached"
-    return section("networks", title, *parts)
-
-
-def _drawing(reading: Reading, trial: str, rank: int) -> str:
-    with suppress(InputError, KeyError):
-        network = Architecture.from_dict(dict(reading.by_number[number_of(trial) or 0].architecture))
-        svg = draw(network.model_copy(update={"name": trial}))
-        named = f'class="drawing" tabindex="0" role="group" aria-label="drawing of {clean(trial)}"'
-        return f"<div {named}>{svg.split('?>', 1)[-1].strip()}</div>"
-    return ""
-
-
-def confirmation(report: Document) -> str:
-    """The section on the networks that `archsearch confirm` retrained."""
-    confirmed = report["confirmed"]
-    if confirmed is None:
-        return ""
-    rows, wins = [], []
-    for i, row in enumerate(confirmed["rows"]):
-        wins += [i] if row["winner"] else []
-        seeds = row["validation"]["n"] if row["validation"] else 0
-        costs = amount("flops", row["flops"]), amount("params", row["params"])
-        rows.append((row["name"], _spread(row["validation"]), _spread(row["test"]), str(seeds), *costs, row["note"]))
-    head = ("network", "validation", "test", "seeds", "FLOPs", "parameters", "")
-    leads = [
-        (d["of"], d["over"], _points(d["validation"]), _points(d["test"]), "yes" if d["told_apart"] else "no")
-        for d in confirmed["differences"] or ()
-    ]
-    lead = ""
-    if leads:
-        as_table = table(("of", "over", "validation", "test", "told apart"), leads, left=(0, 1))
-        lead = f"<h3>The lead, seed by seed</h3>{as_table}"
-    key = legend(("seen", "validation"), ("tested", "test"))
-    caption = "A line is a 95 % interval over seeds (Student's t). "
-    caption += "The test split is seen for the winner and what it is compared with."
-    notes = "".join(paragraph(f"Note: {note}.", "note") for note in confirmed["notes"] or ())
-    chart = figure(parallel.confirmed(confirmed["rows"]), caption, key)
-    title = f"Retrained over new seeds: {confirmed['winner']}"
-    as_table = table(head, rows, wins=wins, wide=(6,))
-    return section("confirmed", title, paragraph(confirmed["chosen"]), chart, as_table, lead, notes)
-
-
-def _spread(interval: MeanInterval | None, form: str = ".2f", unit: str = " %") -> str:
-    """A mean in percent with half of its interval, such as `93.00 ± 1.00 %`."""
-    if interval is None:
-        return NOTHING
-    half = f" ± {100 * interval['half']:.2f}" if interval["half"] is not None else ""
-    return f"{100 * interval['mean']:{form}}{half}{unit}"
-
-
-def _points(interval: MeanInterval | None) -> str:
-    """A difference in points of a percent, such as `+3.00 ± 1.00`."""
-    return _spread(interval, "+.2f", "")
-
-
 def rungs(report: Document) -> str:
-    """The section on the rungs: whether the order at one is that of the next."""
+    """The section on the rungs: whether the ranking at one is that of the next."""
     if not report["rungs"]:
         return ""
     brackets = any(rung["bracket"] for rung in report["rungs"])
     rows = []
     for rung in report["rungs"]:
         name = epochs(rung["epochs"]) + (f", bracket {rung['bracket'] + 1}" if brackets else "")
-        rows.append((name, str(rung["trials"]), str(rung["promoted"]), _correlation(rung["correlation"]),
-                     _correlation(rung["corrected"]), str(rung["n"])))  # fmt: skip
-    compared = [r["corrected"] for r in report["rungs"] if r["corrected"] is not None and r["n"] >= 6]
-    lowest = min(compared, default=None)
-    title = "Can the rungs be trusted?"
-    if lowest is not None:
-        well, part, little = "foretell the end well", "foretell the end only in part", "say little of the end"
-        title = f"The rungs {well if lowest >= 0.7 else part if lowest > 0.3 else little}"
+        rows.append((name, str(rung["trials"]), str(rung["promoted"]), _correlation(rung, rung["correlation"]),
+                     _correlation(rung, rung["corrected"]), str(rung["n"])))  # fmt: skip
+    known = [r["corrected"] for r in report["rungs"] if r["corrected"] is not None and r["n"] >= FEWEST_RANKED]
+    title = "Early stopping: do the rankings agree?"
+    if known:
+        agree = "well" if min(known) >= 0.7 else "in part" if min(known) > 0.3 else "hardly"
+        title = f"Early stopping: the rankings agree {agree}"
     text = (
-        "Spearman's rank correlation between a rung and the next, over the n trials with both scores. Those were the "
-        "better ones, so it is also given corrected for that choice (Thorndike 1949). The lower, the more were let "
-        "through."
+        "Spearman's rank correlation between a rung and the next, over the n trials that reached both (shown from "
+        f"{FEWEST_RANKED} trials on). Only the better trials go on, which lowers it: the last but one column estimates "
+        "it for all trials (Thorndike 1949). The lower it is, the more trials go on."
     )
-    head = ("rung", "trials", "promoted", "correlation", "corrected", "n")
+    head = ("rung", "trials", "promoted", "correlation with the next", "of all trials", "n")
     return section("rungs", title, table(head, rows), paragraph(text, "note"))
 
 
-def _correlation(value: float | None) -> str:
-    return NOTHING if value is None else f"{value:.2f}"
+def _correlation(rung: RungRow, value: float | None) -> str:
+    return NOTHING if value is None or rung["n"] < FEWEST_RANKED else f"{value:.2f}"
 
 
 def failures(report: Document) -> str:
@@ -213,52 +171,5 @@ def failures(report: Document) -> str:
         return ""
     count = sum(row["count"] for row in report["failures"])
     spent = sum(row["epochs"] for row in report["failures"])
-    text = f"{count} of {report['trials']['total']} trials failed, {epochs(spent)} of training with them."
-    return section(
-        "failures", "What failed, and why", paragraph(text), table(("trials", "reason", "which"), rows, wide=(1, 2))
-    )
-
-
-def next_space(report: Document) -> str:
-    """The section with the narrower space, to be copied."""
-    narrower = report["narrower"]
-    if not report["rows"]:
-        return ""
-    if narrower["yaml"] is None:
-        reason = narrower["why_not"]
-        return section("next", "No narrower space to propose", paragraph(f"{reason[:1].upper()}{reason[1:]}."))
-    size = narrower["size"]
-    text = "Each word is kept to the range in which the best networks fall; everything else is as it was. "
-    if narrower["checked"]:
-        text += "The file was read and checked; "
-        if size and size[0] is not None and size[1] is not None:
-            text += f"it allows {number(int(size[1]))} combinations, not {number(int(size[0]))}. "
-    else:
-        text += "It could not be checked here, since the search's own space cannot be read on this machine; "
-    text += "`archsearch check` says what of it fits the budget. "
-    text += "A narrower space cannot hold what the search has overlooked."
-    changes = [(row["word"], row["from"], row["to"]) for row in narrower["changes"]]
-    listed = table(("word", "was", "is"), changes, left=(0, 1, 2))
-    save = "Save it as narrower.yaml, then `archsearch run narrower.yaml --warm-start` and this experiment's name."
-    yaml = copied(narrower["yaml"])
-    return section(
-        "next",
-        "A narrower space to search next",
-        paragraph(text),
-        listed,
-        "<h3>narrower.yaml</h3>",
-        yaml,
-        paragraph(save, "note"),
-    )
-
-
-def facts(report: Document) -> str:
-    """The section with versions, seeds, digests, the machine and the winner's training."""
-    rows = [(row["what"], row["value"]) for row in report["facts"]]
-    winner = report["winner"]
-    if winner is not None:
-        rows.append(("winner's digest", str(winner["digest"])))
-        seed = next((row["seed"] for row in report["rows"] if row["trial"] == winner["trial"]), None)
-        rows += [("winner's seed", str(seed))] if seed is not None else []
-        rows += [("winner's training", spell(winner["training"], digits=4))] if winner["training"] else []
-    return section("facts", "To do it again", table(("what", ""), rows, left=(0, 1), wide=(1,)))
+    text = f"{count} of {report['trials']['total']} trials failed, after {epochs(spent)} of training in all."
+    return section("failures", "Failures", paragraph(text), table(("trials", "reason", "which"), rows, wide=(1, 2)))

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from archsearch.analysis.report.charts import NOTHING
 from archsearch.analysis.svg import clean
@@ -107,13 +108,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[
 
 def folded(title: str, body: str) -> str:
     """A part of the page that a click unfolds."""
-    return f"<details><summary>{clean(title)}</summary>{body}</details>" if body else ""
+    return f'<details class="screen"><summary>{clean(title)}</summary>{body}</details>' if body else ""
 
 
 def copied(text: str) -> str:
     """Text with a button that copies it."""
     lines = "\n".join(map(clean, text.splitlines()))
     return f'<div class="copied"><pre tabindex="0">{lines}</pre><button type="button">Copy</button></div>'
+
+
+def download(name: str, media: str, text: str, title: str) -> str:
+    """A link that saves the text as a file of this name; the text lies in the link itself."""
+    data = f"data:{media};charset=utf-8,{quote(text, safe=',:;/=[]{}()')}"
+    return f'<a class="button" download="{clean(name)}" href="{clean(data)}">{clean(title)}</a>'
 
 
 def cell(value: Any) -> str:

@@ -113,7 +113,7 @@ def _narrowed_file(reading: Reading, kept: Mapping[str, list[Scalar]], ranges: l
         if size is not None:
             sizes = [_finite(reading.space.size()), _finite(size)]
             return _result(ranges, yaml=text, changes=changes, size=sizes)
-    return _result(ranges, why_not="the best networks lie all over the space: no word can be narrowed")
+    return _result(ranges, why_not="the best networks lie all over the space: no choice can be narrowed")
 
 
 def _result(
@@ -157,7 +157,7 @@ def _apply(data: dict[str, Any], kept: Mapping[str, list[Scalar]]) -> list[Chang
     for holder, name, parameter in _parameters(data):
         if (condition := _unfulfillable(holder[name], allowed)) is not None:
             del holder[name]
-            changes.append({"word": parameter, "from": "asked where " + condition, "to": "never asked: left out"})
+            changes.append({"word": parameter, "from": "if " + condition, "to": "left out: it never applies"})
     return changes
 
 

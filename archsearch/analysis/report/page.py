@@ -7,31 +7,38 @@ from collections.abc import Mapping
 from typing import Any
 
 from archsearch.analysis.report import findings, story
-from archsearch.analysis.report.charts import epochs, hours, number, percent
+from archsearch.analysis.report.certainty import certainty
+from archsearch.analysis.report.charts import epochs, number, percent
 from archsearch.analysis.report.figures import Document
-from archsearch.analysis.report.html import copied, frame, paragraph
+from archsearch.analysis.report.html import frame, paragraph
+from archsearch.analysis.report.leaderboard import leaderboard
+from archsearch.analysis.report.next_steps import next_steps, reproduce
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.svg import clean
 from archsearch.experiment.remarks import SIMPLE
+from archsearch.reading.durations import spell_duration
 from archsearch.version import __version__
+
+BUDGETS = {"flops": "FLOPs", "params": "Parameter", "macs": "MACs"}  # as a person names the budget
 
 
 def page(reading: Reading, report: Document) -> str:
     """The report as one HTML file's text; `report` is what `document` made of the reading."""
     sections = [
+        ("sure", "How sure", certainty(report)),
+        ("leaderboard", "Leaderboard", leaderboard(report)),
+        ("networks", "The network", findings.networks(reading, report)),
+        ("next", "What to do next", next_steps(reading, report)),
         ("tradeoff", "Accuracy and cost", story.tradeoffs(report)),
-        ("progress", "How soon", story.so_far(report)),
+        ("progress", "Best so far", story.so_far(report)),
         ("curves", "Curves", story.learning_curves(report)),
-        ("importance", "What mattered", findings.importance(report)),
-        ("all", "Every trial", findings.every_trial(report)),
-        ("space", "The space", findings.distribution(report)),
-        ("networks", "The best networks", findings.networks(reading, report)),
-        ("confirmed", "Confirmed", findings.confirmation(report)),
-        ("rungs", "The rungs", findings.rungs(report)),
+        ("importance", "Which choices mattered", findings.importance(report)),
+        ("all", "Choices", findings.every_trial(report)),
+        ("space", "Distribution", findings.distribution(report)),
+        ("rungs", "Early stopping", findings.rungs(report)),
         ("failures", "Failures", findings.failures(report)),
-        ("next", "Next", findings.next_space(report)),
-        ("facts", "To do it again", findings.facts(report)),
+        ("facts", "Reproduce", reproduce(reading, report)),
     ]
     links = " ".join(f'<a href="#{name}">{clean(title)}</a>' for name, title, content in sections if content)
     nav = f'<nav aria-label="Sections">{links}</nav>'
@@ -43,9 +50,9 @@ def _header(report: Document, nav: str) -> str:
     trials, spent = report["trials"], report["spent"]
     kicker = f"archsearch · {report['experiment']} · {report['state']}"
     lede = f"{trials['total']:,} trial{'s' if trials['total'] != 1 else ''}"
-    lede += f", {spent['epochs']:,} epochs, {hours(spent['seconds'] / 3600)} by the clock"
+    lede += f", {spent['epochs']:,} epochs of training in {spell_duration(spent['seconds'])}"
     if spent["gpu_hours"]:
-        lede += f", {hours(spent['gpu_hours'])} of GPU time"
+        lede += f", {spell_duration(3600 * spent['gpu_hours'])} of GPU time"
     lede += "."
     if report["state"] in ("running", "interrupted"):
         lede += " The search has not ended: this is how it stood when the report was written."
@@ -53,24 +60,13 @@ def _header(report: Document, nav: str) -> str:
         lede += f" The search failed: {report['reason']}."
     return (
         f'<header><div class="kicker">{clean(kicker)}</div><h1>{clean(_headline(report))}</h1>'
-        f"{paragraph(lede, 'lede')}{_remarks(report)}{nav}{_figures(report)}{_budget(report)}"
-        f"<h3>How the winner was picked</h3>{paragraph(report['picked'])}"
-        f"<h3>Next</h3>{copied(chr(10).join(report['next']))}{_in_mlflow(report)}</header>"
+        f"{paragraph(lede, 'lede')}{_remarks(report)}{_figures(report)}{_budget(report)}{nav}</header>"
     )
 
 
 def _remarks(report: Document) -> str:
     """What the result calls for, before anything else is read."""
     return "".join(f'<p class="remark">{clean(sentence)}</p>' for sentence in report["remarks"])
-
-
-def _in_mlflow(report: Document) -> str:
-    """A link to MLflow's page of the search, where it has one."""
-    if not report["mlflow"]:
-        return ""
-    link = f'<a href="{clean(report["mlflow"])}">MLflow\'s page of this search</a>'
-    local = report["mlflow"].startswith("http://127.0.0.1")
-    return f"<p>Every trial's curves, drawing and config: {link}{', while the last command runs' if local else ''}.</p>"
 
 
 def _headline(report: Document) -> str:
@@ -89,24 +85,22 @@ def _figures(report: Document) -> str:
         return ""
     interval = ""
     if winner["low"] is not None:
-        interval = f"95 % interval {percent(winner['low'])} to {percent(winner['high'])}, over {winner['of']}"
+        interval = f"95 % interval {percent(winner['low'])} to {percent(winner['high'])} ({winner['of']})"
     elif winner["of"]:
         interval = f"of {winner['of']}"
     cost = winner["cost"]
     rows = [("Validation accuracy", percent(winner["value"]), interval)]
     if test := winner["test"]:
-        spread = (
-            f"± {100 * test['half']:.2f} points, {test['n']} seeds" if test["half"] else "looked at once, at the end"
-        )
+        spread = f"± {100 * test['half']:.2f} points, {test['n']} seeds" if test["half"] else "measured once"
         rows.append(("Test accuracy", percent(test["mean"]), spread))
     if report["floor"] is not None:
-        rows.append(("Without a network", *_floor(report["floor"])))
+        rows.append(("Simple baseline", *_floor(report["floor"])))
     rows.append(
         ("FLOPs", amount("flops", cost["flops"]), f"{amount('macs', cost['macs'])} MACs" if "macs" in cost else "")
     )
     rows.append(("Parameters", amount("params", cost["params"]), f"{cost['params']:,}"))
     if "latency" in cost:
-        rows.append(("Latency", f"{cost['latency']:.3g} ms", "median, as the budget measures it"))
+        rows.append(("Latency", f"{cost['latency']:.3g} ms", "median, measured as the budget says"))
     cells = "".join(
         f"<div><dt>{clean(name)}</dt><dd>{clean(value)}<small>{clean(note)}</small></dd></div>"
         for name, value, note in rows
@@ -120,7 +114,7 @@ def _floor(floor: Mapping[str, Any]) -> tuple[str, str]:
     if reference := floor.get("reference"):
         accuracies[f"{reference['name']}, {epochs(reference['epochs'])}"] = reference["accuracy"]
     best = max(accuracies, key=lambda label: accuracies[label])
-    return percent(accuracies[best]), f"{best}, on validation"
+    return percent(accuracies[best]), f"{best}, on the validation images"
 
 
 def _budget(report: Document) -> str:
@@ -130,10 +124,11 @@ def _budget(report: Document) -> str:
         if used is None or not high:
             continue
         share = min(1.0, used / high)
-        text = f"{amount(name, used)} of {amount(name, high)} {unit(name)}"
+        title = f"{BUDGETS.get(name, name.capitalize())} budget"
+        text = f"{amount(name, used)} of {amount(name, high)} {unit(name)} ({percent(share, 0)})"
         rows.append(
-            f'<div><span>Budget</span><span class="meter" role="img" aria-label="{percent(share, 0)} used">'
-            f'<i style="width:{100 * share:.1f}%"></i></span><span>{clean(text)} ({percent(share, 0)})</span></div>'
+            f'<div><span>{clean(title)}</span><span class="meter" role="img" aria-label="{percent(share, 0)} used">'
+            f'<i style="width:{100 * share:.1f}%"></i></span><span>{clean(text)}</span></div>'
         )
     return f'<div class="budget">{"".join(rows)}</div>' if rows else ""
 

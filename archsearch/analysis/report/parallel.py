@@ -40,7 +40,7 @@ def parallel(report: Document) -> tuple[str, str]:
     varied = {name for row in rows for name in row["choices"]}
     note = ""
     if len(names) < len(varied):
-        note = f"{len(names)} of {len(varied)} choices are drawn, those of the most important words. "
+        note = f"{len(names)} of {len(varied)} choices are drawn, the most important ones. "
     if len(drawn) < len(rows):
         note += f"{len(drawn)} of {len(rows)} trials are drawn, the best among them."
     return _chart(WIDE, names, drawn, report) + _chart(NARROW, names, drawn, report), note
@@ -149,7 +149,7 @@ def _bars(width: float, rows: Sequence[ImportanceRow]) -> str:
         body += whisker(x(row["low"]), x(row["high"]), middle)
         body += label(x(row["high"]) + 8, middle + 4, percent(row["share"], 0), "bar-value")
     return canvas.svg(
-        "importance of each word: " + ", ".join(f"{r['word']} {percent(r['share'], 0)}" for r in rows), body
+        "importance of each choice: " + ", ".join(f"{r['word']} {percent(r['share'], 0)}" for r in rows), body
     )
 
 

@@ -65,6 +65,7 @@ class Reading:
     refused: str
     trials: Sequence[Trial]
     curves: Mapping[int, Mapping[int, float]]
+    training_curves: Mapping[int, Mapping[int, float]]
     seconds: Mapping[int, float]
     history: Sequence[Score]
     random: frozenset[int]
@@ -139,11 +140,13 @@ def read_experiment(folder: ExperimentFolder, context: Context | None = None) ->
     with Ledger.read(folder.ledger) as ledger:
         trials, notes = ledger.trials(), ledger.events_of(*_NOTES)
         curves: dict[int, dict[int, float]] = {}
+        training: dict[int, dict[int, float]] = {}
         seconds: dict[int, float] = {}
         for epoch in ledger.epochs():
-            value = epoch.metrics.get("validation_accuracy")
-            if value is not None:
-                curves.setdefault(epoch.trial, {})[epoch.epoch] = value
+            for metric, values in (("validation_accuracy", curves), ("train_accuracy", training)):
+                value = epoch.metrics.get(metric)
+                if value is not None:
+                    values.setdefault(epoch.trial, {})[epoch.epoch] = value
             seconds[epoch.trial] = seconds.get(epoch.trial, 0.0) + (epoch.metrics.get("seconds") or 0.0)
         random, why_not = _random(ledger, notes, context)
         return Reading(
@@ -155,6 +158,7 @@ def read_experiment(folder: ExperimentFolder, context: Context | None = None) ->
             refused=refused,
             trials=trials,
             curves=curves,
+            training_curves=training,
             seconds=seconds,
             history=_history(ledger),
             random=random,

@@ -1,4 +1,5 @@
-// Points at a trial and it is shown everywhere; copies what is to be copied. The page reads whole without any of it.
+// Points at a trial and it is shown everywhere; sorts the leaderboard; copies what is to be copied. The page reads whole
+// without any of it.
 (() => {
   const trials = JSON.parse(document.getElementById("trials").textContent);
   const tip = document.getElementById("tip");
@@ -68,5 +69,21 @@
     }
     button.textContent = "Copied";
     setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  }));
+
+  // Sorts by a column, the other way round at the next click; what has no value stays last.
+  document.querySelectorAll(".all th button").forEach((button) => button.addEventListener("click", () => {
+    const header = button.parentElement, body = header.closest("table").tBodies[0];
+    const before = header.getAttribute("aria-sort"), first = header.dataset.first || "ascending";
+    const order = !before ? first : before === "ascending" ? "descending" : "ascending";
+    const key = (row) => { const cell = row.cells[header.cellIndex]; return cell.dataset.v ?? cell.textContent; };
+    const sign = order === "ascending" ? 1 : -1;
+    const compare = (a, b) => {
+      if (a === "" || b === "") return (a === "") - (b === "");
+      return sign * (isNaN(a) || isNaN(b) ? a.localeCompare(b, "en", { numeric: true }) : a - b);
+    };
+    header.parentElement.querySelectorAll("[aria-sort]").forEach((other) => other.removeAttribute("aria-sort"));
+    header.setAttribute("aria-sort", order);
+    body.append(...[...body.rows].sort((a, b) => compare(key(a), key(b))));
   }));
 })();

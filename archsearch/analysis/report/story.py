@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from archsearch.analysis.report.charts import epochs, hours, percent
+from archsearch.analysis.report.charts import epochs, percent
 from archsearch.analysis.report.curves import best_so_far, learning
 from archsearch.analysis.report.document import cheapest_first
 from archsearch.analysis.report.figures import Document, Progress, TrialRow
-from archsearch.analysis.report.html import figure, folded, legend, paragraph, section, table
-from archsearch.analysis.report.tradeoff import amount, tradeoff, unit
+from archsearch.analysis.report.html import figure, legend, paragraph, section
+from archsearch.analysis.report.tradeoff import tradeoff
 from archsearch.experiment.records import trial_id
+from archsearch.reading.durations import spell_duration
 
 # ---- accuracy against cost
 
 
 def tradeoffs(report: Document) -> str:
-    """A chart for FLOPs, and one for each other cost that is sought or bounded and was measured."""
+    """A chart for FLOPs, and one for each other cost that is an objective or in the budget and was measured."""
     rows = [row for row in report["rows"] if row["value"] is not None]
     if not rows:
         return ""
-    costs = [name for name in report["objectives"] if name not in ("accuracy", "flops")]
-    costs += [bound["name"] for bound in report["budget"] if bound["name"] == "latency" and "latency" not in costs]
+    costs = dict.fromkeys([*report["objectives"], *(bound["name"] for bound in report["budget"])])
     figures = [_tradeoff(report, "flops", report["front"])]
     for name in costs:
-        if any(row["cost"].get(name) for row in rows):
+        if name not in ("accuracy", "flops") and any(row["cost"].get(name) for row in rows):
             figures.append(_tradeoff(report, name, _front(rows, name)))
-    title = "What accuracy costs"
+    title = "Accuracy and cost"
     if len(report["front"]) > 1:
-        title = f"What accuracy costs: {len(report['front'])} networks that none beats in both"
+        title += f": {len(report['front'])} networks on the Pareto front"
     return section("tradeoff", title, paragraph(_tradeoff_text(report)), *figures)
 
 
@@ -44,8 +44,8 @@ def _tradeoff_text(report: Document) -> str:
     lost = 100 * ((best["value"] or 0.0) - (small["value"] or 0.0))
     times = best["cost"]["flops"] / small["cost"]["flops"]
     return (
-        f"From {best['trial']} down the front to {small['trial']} the FLOPs fall to one part in {times:.1f}, and "
-        f"{lost:.1f} points of validation accuracy go with them."
+        f"Along the front from {best['trial']} down to {small['trial']}, FLOPs fall by a factor of {times:.1f} and "
+        f"validation accuracy by {lost:.1f} percentage points."
     )
 
 
@@ -55,34 +55,20 @@ def _tradeoff(report: Document, name: str, front: list[str]) -> str:
     key = legend(
         ("front", "on the Pareto front"),
         ("trial", "trained to the end"),
-        ("trial partial", "score of a rung: fewer epochs" if partial else ""),
+        ("trial partial", "score at a rung, after fewer epochs" if partial else ""),
         ("<other", "literature, trained here" if "trained" in kinds else ""),
         ("<other", "literature, published test accuracy" if "published" in kinds else ""),
         ("~cost-line", "literature: only the cost is known" if "cost" in kinds else ""),
     )
     caption = (
-        "Only trials that were trained to the end are on the front. The scale is theirs: one "
-        "below it lies on its floor, hollow, and scores of rungs below it are not drawn."
+        "Only trials that were trained to the end can be on the front, and the axes show their range: one far below "
+        "the others is drawn hollow at the bottom, and scores at rungs below the range are left out."
     )
     if "published" in kinds:
-        caption += " Published accuracies are on the test images, after far longer trainings; pointing shows the name."
+        caption += " Published accuracies are test accuracies after much longer training; pointing shows the name."
     elif not kinds:
-        caption += (
-            " No network of the zoo is shown: none was confirmed here, and none that fits the budget was counted."
-        )
-    by_id = {row["trial"]: row for row in report["rows"]}
-    rows = [
-        (
-            row["trial"],
-            percent(row["value"], 2),
-            amount(name, row["cost"][name]),
-            amount("params", row["cost"]["params"]),
-        )
-        for row in (by_id[trial] for trial in front)
-    ]
-    head = ("trial", "accuracy", unit(name), "parameters")
-    as_table = folded("The front as a table", table(head, rows, marks=front)) if rows else ""
-    return figure(tradeoff(report, name, front), caption, key, as_table)
+        caption += " No network from the literature is shown: none was trained here or is known to fit the budget."
+    return figure(tradeoff(report, name, front), caption, key)
 
 
 # ---- the best so far
@@ -98,30 +84,24 @@ def so_far(report: Document) -> str:
     expected = "best" in random
     apart = progress["level"] != progress["full"]
     after = epochs(progress["level"])
-    full = ("~steps full-best", "best trained to the end, so far" if progress["finished"] else "")
+    full = ("~steps full-best", "best trial trained to the end" if progress["finished"] else "")
     equal_cost = "random search at equal cost, run by confirm" if progress["random_search"] else ""
     key = legend(
         full,
-        ("~steps rung-best", f"best after {after}, so far" if apart and progress["compared"] else ""),
-        ("~expected", f"random draws: median best after {after}" if expected else ""),
+        ("~steps rung-best", f"best after {after}" if apart and progress["compared"] else ""),
+        ("~expected", f"random search: median best after {after}" if expected else ""),
         ("~steps random-search", equal_cost),
     )
-    explained = (
-        f"The line of random draws is {random['how']}."
-        if expected
-        else f"The best of random draws is not drawn: {random['why_not']}."
-    )
-    compare = f" It is to be compared with the blue line, which is after {after} too." if expected and apart else ""
+    explained = f"Random search: {random['how']}." if expected else f"Random search is not drawn: {random['why_not']}."
+    compare = f" Compare it with the blue line, which is after {after} too." if expected and apart else ""
     hour_key = legend(
         full,
-        ("~expected", "random draws: median best" if expected and not apart else ""),
+        ("~expected", "random search: median best" if expected and not apart else ""),
         ("~steps random-search", equal_cost),
     )
-    clock = "Hours are the workers' added up: two at once for an hour are two."
+    clock = "Worker time is added up: two workers for an hour are two hours."
     if expected and apart and not progress["random_search"]:
-        clock += (
-            " What random draws trained in full would cost here is not known; `archsearch confirm` runs that search."
-        )
+        clock += " Random search trained to the end is not drawn; `archsearch confirm` runs one at equal cost."
     return section(
         "progress", _so_far_title(progress), paragraph(_lead(progress)), figure(trials, explained + compare, key),
         figure(spent, clock, hour_key) if progress["finished"] else "",
@@ -133,7 +113,7 @@ def _so_far_title(progress: Progress) -> str:
         return "The best so far"
     last = progress["finished"][-1]
     return f"{trial_id(last['trial'])} is the best of {progress['trials']} trials" + (
-        f", trained after {hours(last['hours'])} of worker time" if last["hours"] > 0 else ""
+        f", trained after {spell_duration(3600 * last['hours'])} of worker time" if last["hours"] > 0 else ""
     )
 
 
@@ -145,9 +125,7 @@ def _lead(progress: Progress) -> str:
     n, drawn = random["best"]["n"][-1], random["best"]["expected"][-1]
     best, after = progress["compared"][-1]["value"], epochs(progress["level"])
     if progress["compared"][-1]["trials"] <= n:
-        return (
-            f"{n} trials were drawn at random, and after {after} none of the others was better than the best of them."
-        )
+        return f"After {after} the search has nothing better than the best of the {n} trials that were drawn at random."
     return (
         f"{n} trials were drawn at random; after {after} the best of them had {percent(drawn)}, and the best of all "
         f"has {percent(best)}."
@@ -162,19 +140,22 @@ def learning_curves(report: Document) -> str:
     chart, omitted = learning(report)
     if not chart:
         return ""
+    trained, _ = learning(report, training=True)
     rungs = sorted({rung["epochs"] for rung in report["rungs"]})
     key = legend(
         ("~curve best", "the winner" if report["winner"] else ""),
+        ("~curve best training", "the winner on the training images" if trained and report["winner"] else ""),
         ("~curve done", "trained to the end"),
         ("~curve", "paused or stopped at a rung" if rungs else "not trained to the end"),
     )
     caption = "A dot is where a trial paused. " + (
-        "At a rung (dashed) the learning rate has fallen to zero, so scores there are comparable; above it the rate "
-        "starts anew, and accuracy may fall for a while. " if rungs else ""
+        "At a rung (dashed) the learning rate has fallen to zero, so scores there can be compared; after it the rate "
+        "restarts, and accuracy may fall for a while. " if rungs else ""
     )  # fmt: skip
+    beside = "Accuracy on the training images as they were trained on: augmented, and while the weights still changed."
     longest = max(len(row["curve"]) for row in report["rows"])
     title = f"Learning curves over {epochs(longest)}"
     if rungs:
         halted = sum(1 for row in report["rows"] if row["state"] in ("stopped", "paused"))
-        title = f"{halted} of {len(report['rows'])} trials went no further than a rung" if halted else title
-    return section("curves", title, figure(chart, caption + omitted, key))
+        title = f"{halted} of {len(report['rows'])} trials were stopped early" if halted else title
+    return section("curves", title, figure(chart, (caption + omitted).strip(), key), figure(trained, beside))

@@ -1,5 +1,7 @@
 """The report: its figures are the ledger's, its advice holds, and it says so where it knows nothing."""
 
+import csv
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -12,6 +14,7 @@ from archsearch.analysis.report import Context, document, page, read_experiment
 from archsearch.analysis.report.choices import columns
 from archsearch.analysis.report.document import cheapest_first
 from archsearch.analysis.report.importance import importance
+from archsearch.analysis.report.leaderboard import csv_of, leaderboard, ranked
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.space.loading import load_space
 from tests.analysis.report.searches import SPACE, confirm, experiment
@@ -162,6 +165,33 @@ def test_the_narrower_space_loads_holds_the_best_and_drops_what_is_never_asked(f
     assert space.parameters["depth"].domain.holds(best["choices"]["stage2.depth"])
 
 
+def test_the_leaderboard_holds_every_trial_and_every_choice_that_varies(found: dict) -> None:
+    ranks = [(row["state"] != "finished", -(row["epochs"] or 0), -(row["value"] or 0.0)) for row in ranked(found)]
+    assert ranks == sorted(ranks)
+    shown = leaderboard(found)
+    assert re.findall(r'<tr[^>]* data-t="([^"]*)"', shown) == [row["trial"] for row in ranked(found)]
+    heads = re.findall(r"<button[^>]*>([^<]*)</button></th>", shown)
+    assert heads[:2] == ["#", "trial"] and {"block", "stage1.depth", "cardinality"} <= set(heads)
+    assert "n/a" in shown
+    rows = list(csv.DictReader(io.StringIO(csv_of(found))))
+    by_id = {row["trial"]: row for row in found["rows"]}
+    assert len(rows) == len(by_id)
+    for row in rows:
+        trial = by_id[row["trial"]]
+        assert row["validation_accuracy"] == ("" if trial["value"] is None else repr(trial["value"]))
+        assert int(row["flops"]) == trial["cost"]["flops"]
+        assert row["stage1.depth"] == str(trial["choices"]["stage1.depth"])
+        assert (row["cardinality"] == "") == ("cardinality" not in trial["choices"])
+
+
+def test_training_curves_stand_beside_those_of_validation(folder: ExperimentFolder) -> None:
+    found, text = written(folder)
+    row = next(row for row in found["rows"] if row["state"] == "finished")
+    assert [epoch for epoch, _ in row["training_curve"]] == [epoch for epoch, _ in row["curve"]] == list(range(1, 10))
+    assert row["training_curve"][0][1] == pytest.approx(row["curve"][0][1] - 0.05)
+    assert "training accuracy" in text and "curve best training" in text
+
+
 def test_a_confirmation_speaks_first(folder: ExperimentFolder, tmp_path: Path) -> None:
     own = experiment(tmp_path, 12)
     confirm(own, 3)
@@ -226,7 +256,7 @@ def test_it_says_how_often_the_test_split_was_looked_at(tmp_path: Path) -> None:
     with Ledger.open(folder.ledger) as ledger:
         best = ledger.best().number
         ledger.note("tested", {"test_accuracy": 0.5}, trial=best)
-    assert "looked at once, for it alone" in json.dumps(written(folder)[0])
+    assert "measured once, for it alone" in json.dumps(written(folder)[0])
     with Ledger.open(folder.ledger) as ledger:
         ledger.note("tested", {"test_accuracy": 0.4}, trial=1 if best != 1 else 2)
-    assert "looked at once for it, and once for winners before it" in json.dumps(written(folder)[0])
+    assert "measured once for it, and once for earlier winners" in json.dumps(written(folder)[0])

@@ -1,0 +1,74 @@
+"""How sure the result is: how the winner was picked, and the networks that `archsearch confirm` retrained."""
+
+from __future__ import annotations
+
+from archsearch.analysis.report.charts import NOTHING, percent
+from archsearch.analysis.report.figures import Confirmation, Document, MeanInterval
+from archsearch.analysis.report.html import figure, legend, paragraph, section, table
+from archsearch.analysis.report.parallel import confirmed as intervals
+from archsearch.analysis.report.tradeoff import amount
+from archsearch.analysis.svg import clean
+
+TITLE = "How sure is the result?"
+
+
+def certainty(report: Document) -> str:
+    """The section on how the winner was picked and how far its accuracy can be trusted."""
+    confirmed = report["confirmed"]
+    parts = [paragraph(report["picked"])]
+    if confirmed is None:
+        return section("sure", TITLE, *parts, paragraph(_of_one_training(report)))
+    if confirmed["chosen"] != report["picked"]:
+        parts.append(paragraph(confirmed["chosen"]))
+    return section("sure", TITLE, *parts, *_retrained(confirmed))
+
+
+def _of_one_training(report: Document) -> str:
+    """What the interval of a winner that was trained once says, and what it does not."""
+    winner = report["winner"]
+    if winner is None or winner["low"] is None:
+        return ""
+    interval = f"{percent(winner['low'])} to {percent(winner['high'])}"
+    return (
+        f"The 95 % interval of its validation accuracy, {interval}, comes from {winner['of']} alone: another seed "
+        "moves the accuracy too, and the best of many trials looks better than it is."
+    )
+
+
+def _retrained(confirmed: Confirmation) -> list[str]:
+    rows, wins = [], []
+    for i, row in enumerate(confirmed["rows"]):
+        wins += [i] if row["winner"] else []
+        seeds = row["validation"]["n"] if row["validation"] else 0
+        costs = amount("flops", row["flops"]), amount("params", row["params"])
+        rows.append((row["name"], _spread(row["validation"]), _spread(row["test"]), str(seeds), *costs, row["note"]))
+    leads = [
+        (d["of"], d["over"], _points(d["validation"]), _points(d["test"]), "yes" if d["told_apart"] else "no")
+        for d in confirmed["differences"] or ()
+    ]
+    lead = ""
+    if leads:
+        as_table = table(("of", "over", "validation", "test", "significant"), leads, left=(0, 1))
+        lead = f"<h3>Lead of the winner, paired by seed, in percentage points</h3>{as_table}"
+    caption = "A line is a 95 % interval over seeds (Student's t). "
+    caption += "Test accuracy is measured for the winner and the networks it is compared with."
+    return [
+        f"<h3>Retrained over new seeds: {clean(confirmed['winner'])}</h3>",
+        figure(intervals(confirmed["rows"]), caption, legend(("seen", "validation"), ("tested", "test"))),
+        table(("network", "validation", "test", "seeds", "FLOPs", "parameters", ""), rows, wins=wins, wide=(6,)),
+        lead,
+        *(paragraph(f"Note: {note}.", "note") for note in confirmed["notes"] or ()),
+    ]
+
+
+def _spread(interval: MeanInterval | None, form: str = ".2f", unit: str = " %") -> str:
+    """A mean in percent with half of its interval, such as `93.00 ± 1.00 %`."""
+    if interval is None:
+        return NOTHING
+    half = f" ± {100 * interval['half']:.2f}" if interval["half"] is not None else ""
+    return f"{100 * interval['mean']:{form}}{half}{unit}"
+
+
+def _points(interval: MeanInterval | None) -> str:
+    """A difference in percentage points, such as `+3.00 ± 1.00`."""
+    return _spread(interval, "+.2f", "")

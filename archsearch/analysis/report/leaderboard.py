@@ -1,0 +1,119 @@
+"""The leaderboard: one table of all trials, which the page's script sorts, and the same as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from archsearch.analysis.report.charts import NOTHING, number, percent
+from archsearch.analysis.report.figures import Document, TrialRow, winner_of
+from archsearch.analysis.report.html import download, paragraph, section
+from archsearch.analysis.report.tradeoff import amount
+from archsearch.analysis.svg import clean
+from archsearch.experiment.records import Scalar
+
+Cell = tuple[str, Any]  # what is shown, and what it is sorted by (None: last)
+PRINTED = 40  # rows, on paper (style.css)
+
+
+def leaderboard(report: Document) -> str:
+    """The section with the table of all trials."""
+    rows = ranked(report)
+    if not rows:
+        return ""
+    varied = [name for name in _choices(rows) if len({repr(row["choices"].get(name)) for row in rows}) > 1]
+    file = f"{report['experiment']}-trials.csv"
+    text = "Accuracy on the validation images, as the search measured it. Trials that were trained to their end come "
+    text += "first, then those that reached a higher rung. "
+    text += "A click on a column's heading sorts by it." + (" The winner is bold." if winner_of(report) else "")
+    if any(name not in row["choices"] for row in rows for name in varied):
+        text += " n/a: the choice does not apply to that network."
+    title = f"Leaderboard: all {len(rows):,} trials" if len(rows) > 1 else "Leaderboard"
+    save = f'<p class="save">{download(file, "text/csv", csv_of(report), "Download CSV")}</p>'
+    printed = f"On paper: the first {PRINTED} trials, without their choices; the CSV has all."
+    return section(
+        "leaderboard", title, paragraph(text), save, _table(report, rows, varied), paragraph(printed, "note paper")
+    )
+
+
+def ranked(report: Document) -> list[TrialRow]:
+    """All trials: those trained to the end by their accuracy, then the others by the epochs behind their score, then
+    by it."""
+
+    def rank(row: TrialRow) -> tuple[bool, int, float, str]:
+        finished = row["state"] == "finished" and row["value"] is not None
+        return not finished, 0 if finished else -(row["epochs"] or 0), -(row["value"] or 0.0), row["trial"]
+
+    return sorted(report["rows"], key=rank)
+
+
+def csv_of(report: Document) -> str:
+    """Every trial as a line of CSV, in the order of the table: accuracies as shares, all costs and all choices."""
+    rows = ranked(report)
+    costs = list(dict.fromkeys(name for row in rows for name in row["cost"]))
+    choices = _choices(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    about = ("trial", "state", "validation_accuracy", "epochs", "epochs_trained", "seconds")
+    writer.writerow((*about, *costs, "digest", "seed", *choices))
+    for row in rows:
+        figures = (row["trial"], row["state"], row["value"], row["epochs"], row["trained"], row["seconds"])
+        writer.writerow((*figures, *(row["cost"].get(name) for name in costs), row["digest"], row["seed"],
+                         *(row["choices"].get(name) for name in choices)))  # fmt: skip
+    return text.getvalue()
+
+
+def _choices(rows: Sequence[TrialRow]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row["choices"]))
+
+
+def _table(report: Document, rows: Sequence[TrialRow], varied: Sequence[str]) -> str:
+    front = {member["trial"] for member in report["pareto"]} if report["pareto"] else set(report["front"])
+    timed = any("latency" in row["cost"] for row in rows)
+    head = ["#", "trial", "accuracy", "epochs", "state", "FLOPs", "parameters", *(["latency, ms"] if timed else [])]
+    head += ["Pareto front", "seconds", *varied]
+    first = len(head) - len(varied)  # of the choices' columns
+    cells = "".join(
+        f'<th scope="col"{_css(i >= first)}{_SORTED if name == "#" else ""}'
+        f'{_FALLING if name == "accuracy" else ""}><button type="button">{clean(name)}</button></th>'
+        for i, name in enumerate(head)
+    )
+    body, winner = [], winner_of(report)
+    for place, row in enumerate(rows, 1):
+        line: list[Cell] = [
+            (str(place), place), (row["trial"], row["trial"]), (percent(row["value"], 2), row["value"]),
+            (NOTHING if row["epochs"] is None else str(row["epochs"]), row["epochs"]), (row["state"], row["state"]),
+            *((amount(name, row["cost"][name]), row["cost"][name]) for name in ("flops", "params")),
+        ]  # fmt: skip
+        if timed:
+            latency = row["cost"].get("latency")
+            line.append((NOTHING if latency is None else f"{latency:.3g}", latency))
+        line += [("yes" if row["trial"] in front else "", row["trial"] not in front),
+                 (f"{row['seconds']:.1f}", row["seconds"])]  # fmt: skip
+        line += [_choice(row, name) for name in varied]
+        shown = "".join(_cell(cell, i >= first) for i, cell in enumerate(line))
+        wins = ' class="win"' if row["trial"] == winner else ""
+        body.append(f'<tr{wins} data-t="{clean(row["trial"])}">{shown}</tr>')
+    inner = f"<thead><tr>{cells}</tr></thead><tbody>{''.join(body)}</tbody>"
+    return f'<div class="scroll all" tabindex="0" role="group" aria-label="All trials"><table>{inner}</table></div>'
+
+
+_SORTED, _FALLING = ' aria-sort="ascending"', ' data-first="descending"'
+
+
+def _css(choice: bool) -> str:
+    return ' class="choice"' if choice else ""
+
+
+def _choice(row: TrialRow, name: str) -> Cell:
+    value: Scalar | None = row["choices"].get(name)
+    return ("n/a", None) if name not in row["choices"] else (number(value), value)
+
+
+def _cell(cell: Cell, choice: bool) -> str:
+    """A cell; `data-v` is what it is sorted by, where that is not its text."""
+    text, value = cell
+    key = "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
+    return f"<td{_css(choice)}{f' data-v={chr(34)}{clean(key)}{chr(34)}' if key != text else ''}>{clean(text)}</td>"
