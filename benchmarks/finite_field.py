@@ -5,7 +5,7 @@ It answers as `archsearch.space.many.feasible.Feasible` does, from a list that i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -18,11 +18,18 @@ MOST = 5_000_000  # combinations of codes that are looked up in one array
 class FiniteField:
     """N candidates as distinct rows of D codes (-1: inactive) and their costs; `use` takes one out."""
 
-    def __init__(self, columns: Sequence[Column], codes: np.ndarray, costs: Mapping[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[Column],
+        codes: np.ndarray,
+        costs: Mapping[str, np.ndarray],
+        features: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self.columns = tuple(columns)
         self.codes = np.ascontiguousarray(codes, np.int32)
         self.left = np.ones(len(codes), bool)
         self._costs = dict(costs)
+        self._features = dict(features or {})
         sizes = [len(column.values) + 1 for column in columns]
         if np.prod(sizes, dtype=float) > MOST:
             raise ValueError("too many combinations for a list")
@@ -69,6 +76,11 @@ class FiniteField:
         """Exact costs by name, each (n,)."""
         places = self.places(codes)
         return {name: values[places] for name, values in self._costs.items()}
+
+    def features(self, codes: np.ndarray, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+        """Those of the features of these names, or all, each (n,)."""
+        places = self.places(codes)
+        return {name: values[places] for name, values in self._features.items() if names is None or name in names}
 
     def _all_places(self, sizes: Sequence[int]) -> np.ndarray:
         """Every combination's place: that of the listed row which agrees with it wherever the row is active."""

@@ -22,6 +22,7 @@ from archsearch.search.proposing.samplers import Sampler
 from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.space.choices import Recorder
 from archsearch.space.many.columns import IntArray
+from archsearch.space.many.features import features
 from archsearch.space.many.grid import Grid
 from archsearch.space.sampling import draw
 
@@ -45,7 +46,9 @@ class Ground:
         if any(row is None for row in rows):
             raise ValueError(f"{table.path}: choices that its own space does not hold")
         truth = np.nan_to_num(table.validation[:, :, -1]).mean(axis=1)
-        return cls(table, FiniteField(grid.columns, np.array(rows), table.costs), table.validation, truth)
+        codes, every = np.array(rows), Grid(table.space.every_parameter)
+        field = FiniteField(grid.columns, codes, table.costs, features(every, codes, table.costs))
+        return cls(table, field, table.validation, truth)
 
     @property
     def name(self) -> str:

@@ -7,10 +7,13 @@ the logarithm of FLOPs) that the trials' front misses, in percent. With --window
 55th percentile of FLOPs are within the budget.
 
     python benchmarks/regret_tables.py TABLE... [--runs N] [--trials N] [--front] [--window] [--workers N]
-        [--sampler NAME]...
+        [--sampler NAME]... [--learn-from TABLE]... [--earlier N] [--searched] [--shuffled]
 
 TABLE is a file, or digits or fashion for a table of benchmarks/tabular. With --workers so many trials run at once, of
-equal lengths. NAME is a name of search.sampler, 'largest first', or module:Class of Optuna, with options after it:
+equal lengths. With --learn-from the sampler begins with what so many --earlier trials of each of those tables teach,
+drawn at random for each run (0: their whole tables, by the mean of the seeds), or chosen by a search (--searched);
+--shuffled puts their scores in a random
+order. NAME is a name of search.sampler, 'largest first', or module:Class of Optuna, with options after it:
 'optuna.samplers:TPESampler {"multivariate": true}'.
 """
 
@@ -20,6 +23,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,13 +35,17 @@ import numpy as np  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
 from finite_field import FiniteField  # noqa: E402
-from regret_runs import Ground, LargestFirst, by_front, by_trials  # noqa: E402
+from regret_runs import Ground, LargestFirst, Replay, by_front, by_trials  # noqa: E402
 from tabular.table import Table  # noqa: E402
 
+from archsearch.search.proposing.experience import Source, weights  # noqa: E402
+from archsearch.search.proposing.history import History  # noqa: E402
 from archsearch.search.proposing.samplers import Sampler, sampler_of  # noqa: E402
+from archsearch.search.proposing.samplers.bayes import Bayes  # noqa: E402
+from archsearch.search.proposing.samplers.experience import Experience  # noqa: E402
 from archsearch.space.many.columns import Column  # noqa: E402
 
-SHOWN = (5, 10, 15, 25, 50, 100, 200, 300, 400)
+SHOWN = (1, 5, 10, 15, 25, 50, 100, 200, 300, 400)
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,10 @@ def ground(file: Path, *, window: bool) -> Ground:
         columns.append(
             Column(name=f"c{number}", values=tuple(range(size)), weights=np.full(size, 1 / size), ordered=False)
         )
-    field = FiniteField(columns, codes, costs)
+    features = {name: np.log2(np.maximum(cost, 1)) for name, cost in costs.items()}
+    for number, column in enumerate(columns):
+        features |= {f"c{number}={value}": (codes[:, number] == value).astype(float) for value in column.values}
+    field = FiniteField(columns, codes, costs, features)
     return Ground(Costs(file, costs), field, accuracy[:, :, None], accuracy.mean(axis=1))  # type: ignore[arg-type]
 
 
@@ -78,6 +89,37 @@ def sampler(name: str, objectives: int) -> Sampler:
                       objectives=objectives)  # fmt: skip
 
 
+def searched(ground: Ground, seed: int, trials: int) -> tuple[np.ndarray, np.ndarray]:
+    """The networks that a search of `bayes` without experience tries, as indices, and their scores."""
+    replay, results, algorithm = Replay(ground, seed), np.full((trials, 1), np.nan), Bayes()
+    for number in range(trials):
+        history = History(replay.codes, results[:number], np.full(number, ground.epochs), ground.epochs)
+        row = algorithm.propose(history, replay.field, np.random.default_rng([seed, 2, number]))
+        assert row is not None
+        results[number, 0] = replay.score(replay.add(replay.field.use(row)), ground.epochs)
+    return np.array(replay.places), np.nan_to_num(results[:, 0])
+
+
+def experienced(
+    known: Ground, sources: Sequence[Ground], seed: int, *, earlier: int, search: bool, shuffled: bool
+) -> Sampler:
+    """The sampler `bayes` with what earlier trials on the sources teach."""
+    rng, learnt = np.random.default_rng([seed, 9]), []
+    for ground in sources:
+        rows, scores = np.arange(len(ground.truth)), ground.truth
+        if search:
+            rows, scores = searched(ground, seed + 1000, earlier)
+        elif earlier:
+            rows = rng.choice(len(ground.truth), min(earlier, len(ground.truth)), replace=False)
+            seeds = rng.integers(ground.accuracy.shape[1], size=len(rows))
+            scores = np.nan_to_num(ground.accuracy[rows, seeds, -1])
+        if shuffled:
+            scores = rng.permutation(scores)
+        learnt.append(Source(name=ground.name, features=ground.field.features(ground.field.codes[rows]), scores=scores))
+    experience = Experience(weights=weights(learnt))
+    return Bayes(experience=experience if experience.tells(known.field.fresh()) else None)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tables", type=Path, nargs="+")
@@ -86,20 +128,35 @@ def main() -> int:
     parser.add_argument("--front", action="store_true")
     parser.add_argument("--window", action="store_true")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--sampler", action="append", required=True)
+    parser.add_argument("--sampler", action="append")
+    parser.add_argument("--learn-from", type=Path, action="append", default=[], metavar="TABLE")
+    parser.add_argument("--earlier", type=int, default=60)
+    parser.add_argument("--searched", action="store_true")
+    parser.add_argument("--shuffled", action="store_true")
     asked = parser.parse_args()
     search = by_front if asked.front else partial(by_trials, workers=asked.workers)
     for file in asked.tables:
         known = ground(file, window=asked.window)
-        for name in asked.sampler:
+        sources = [ground(source, window=False) for source in asked.learn_from]
+        for name in asked.sampler or ["auto"]:
             runs = np.array([
-                search(known, sampler(name, 1 + asked.front), seed, asked.trials)
+                search(
+                    known,
+                    experienced(
+                        known, sources, seed, earlier=asked.earlier, search=asked.searched, shuffled=asked.shuffled
+                    ) if sources
+                    else sampler(name, 1 + asked.front),
+                    seed, asked.trials,
+                )
                 for seed in range(asked.runs)
             ])  # fmt: skip
             mean, error = 100 * runs.mean(axis=0), 100 * runs.std(axis=0, ddof=1) / np.sqrt(len(runs))
             shown = {n: [round(mean[n - 1], 3), round(error[n - 1], 3)] for n in SHOWN if n <= asked.trials}
             row = {"table": file.stem, "sampler": name, "front": asked.front, "window": asked.window}
             row |= {"workers": asked.workers, "n": len(runs)}
+            if sources:
+                learnt = {"learn_from": [source.stem for source in asked.learn_from], "earlier": asked.earlier}
+                row |= learnt | {"searched": asked.searched, "shuffled": asked.shuffled}
             print(json.dumps({**row, "regret": shown}), flush=True)
     return 0
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from archsearch.api.showing.printing import tell
 from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
+from archsearch.experiment.summary import EXPERIENCE
 from archsearch.reading.errors import InputError, refuse
 
 if TYPE_CHECKING:
@@ -74,5 +75,7 @@ def drawn_at_random(folder: ExperimentFolder) -> Context:
     except InputError:
         return Context()
     sampler = search.model_dump(mode="json")["sampler"]
-    startup, is_anchor = random_until(sampler, objectives=len(search.objectives))
+    with Ledger.read(folder.ledger) as ledger:
+        experienced = bool(ledger.events_of(EXPERIENCE))
+    startup, is_anchor = random_until(sampler, objectives=len(search.objectives), experienced=experienced)
     return Context(startup=startup, is_anchor=is_anchor)

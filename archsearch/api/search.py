@@ -30,6 +30,7 @@ def search(
     callbacks: Sequence[Observer] = (),
     progress: bool | None = None,
     warm_start: str | Path | Experiment | None = None,
+    learn_from: Sequence[str | Path | Experiment] = (),
     allow_samplers: Sequence[str] = (),
     address: str | None = None,
     runtime_env: bool = False,
@@ -46,9 +47,11 @@ def search(
     are groups of the file: `training={"epochs": 3}`. The experiment is `name` in experiments/, or `folder` itself.
 
     `callbacks` are told of every epoch and change of a trial (`archsearch.Observer`); a person is unless `progress` is
-    False. A `warm_start` learns from an earlier experiment. `allow_samplers` are classes (`module:Class`) that the
-    space may name for its sampler though importing them runs code. `address` is a running Ray's (None: one of its own),
-    whose nodes get this archsearch with `runtime_env`; `tracking_uri` is MLflow's store.
+    False. A `warm_start` takes over an earlier experiment's results on the same data. What the experiments `learn_from`
+    teach, whatever their data, says where the search begins; none named: those in experiments/, but for a search in a
+    `folder` or with `search={"experience": "none"}`. `allow_samplers` are classes (`module:Class`) that the space may
+    name for its sampler though importing them runs code. `address` is a running Ray's (None: one of its own), whose
+    nodes get this archsearch with `runtime_env`; `tracking_uri` is MLflow's store.
 
     KeyboardInterrupt (Ctrl-C, a notebook's stop button) comes once all is saved: `archsearch.open(name).resume()` goes
     on. Raises InputError for bad input, DriverRunning, and RuntimeError where Ray fails.
@@ -75,6 +78,7 @@ def search(
         output=None if folder is None else Path(folder),
         data=source,
         warm_start=warm_start.path if isinstance(warm_start, Experiment) else warm_start,
+        learn_from=[named.path if isinstance(named, Experiment) else named for named in learn_from],
         address=address,
         runtime_env=runtime_env,
         tracking_uri=tracking_uri,

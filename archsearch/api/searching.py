@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError, refuse
-from archsearch.search.proposing.samplers.registry import sampler_for
+from archsearch.search.proposing.samplers.registry import sampler_for, takes_experience
 from archsearch.search.running.address import refuse_if_unusable
 from archsearch.search.session import Finishing, Session, complete, create
 from archsearch.space.loading import load_space
@@ -28,6 +29,7 @@ from archsearch.tracking import refuse_unusable_store
 if TYPE_CHECKING:
     from archsearch.api.data import DataSource
     from archsearch.data.images import ImageSet
+    from archsearch.search.proposing.experience import Learnt
     from archsearch.search.proposing.warm_start import Carried
     from archsearch.space.many.survey import Survey
 
@@ -57,6 +59,7 @@ def begin(
     output: Path | None,
     data: DataSource | None = None,
     warm_start: str | Path | None = None,
+    learn_from: Sequence[str | Path] = (),
     address: str | None = None,
     runtime_env: bool = False,
     tracking_uri: str | None = None,
@@ -64,7 +67,7 @@ def begin(
 ) -> Ready:
     """Reads the images, fits the recipe to them, makes the experiment in `output` or below experiments/, where arrays
     of the `data` are kept, and returns the search, to be driven. Results of the experiment `warm_start` are carried
-    over. Raises InputError."""
+    over; where the search begins, the experiments `learn_from` say, or those of experiments/. Raises InputError."""
     folder = _noted_folder(space, name, output, tell)
     refuse_if_unusable(address)
     refuse_unusable_store(tracking_uri)
@@ -80,7 +83,8 @@ def begin(
     for note in settled.notes[len(space.notes) :]:
         tell(f"note: {note}")
     space, carried = settled, _carried_over(settled, warm_start, tell, images=images)
-    create(space, folder, name=name or folder.name, carried=carried)
+    learnt = _learnt(space, learn_from, tell, alone=output is not None)
+    create(space, folder, name=name or folder.name, carried=carried, learnt=learnt)
     tell(f"experiment {folder.name} in {folder.path}")
     session = Session(
         folder=folder,
@@ -197,8 +201,35 @@ def _carried_over(
     return carried
 
 
+def _learnt(space: SearchSpace, named: Sequence[str | Path], tell: Progress, *, alone: bool) -> Learnt | None:
+    """What the named experiments teach, or, unless the search is to stand `alone`, those of experiments/, of which the
+    person is told; None where nobody is to learn. Raises InputError for a named one that cannot be learnt from."""
+    if not takes_experience(space.search):
+        if named:
+            raise refuse(
+                "only the sampler bayes (auto), with accuracy as the single objective, learns from other experiments",
+                hint="leave --learn-from out",
+                file="--learn-from",
+            )
+        return None
+    if space.search.experience == "none" and not named:
+        return None
+    from archsearch.search.proposing.experience import experience
+
+    learnt = experience(None if alone else EXPERIMENTS, [find(experiment) for experiment in named])
+    for line in learnt.lines():
+        tell(line)
+    return learnt
+
+
 def dry_run(
-    space: SearchSpace, *, name: str | None, output: Path | None, warm_start: str | Path | None = None, tell: Progress
+    space: SearchSpace,
+    *,
+    name: str | None,
+    output: Path | None,
+    warm_start: str | Path | None = None,
+    learn_from: Sequence[str | Path] = (),
+    tell: Progress,
 ) -> tuple[dict[str, Any], SearchSpace, Survey]:
     """What `begin` would do, as plain JSON values (its trials, its space's size, its first proposals), the space with
     the recipe that is expected, and the survey of it that the share within the budget is of. Writes nothing."""
@@ -213,7 +244,8 @@ def dry_run(
     from archsearch.search.proposing.proposals import Proposals
     from archsearch.space.many.survey import survey
 
-    proposals = Proposals(space)
+    learnt = _learnt(space, learn_from, tell, alone=output is not None)
+    proposals = Proposals(space, weights=learnt.weights if learnt is not None else None)
     first = [proposals.propose(number) for number in range(1, min(DRY_PROPOSALS, space.search.trials) + 1)]
     looked, extent = survey(space, samples=DRY_SAMPLES), space.extent()
     document = {

@@ -156,6 +156,14 @@ def _is_carried(value: Any) -> bool:
     )
 
 
+def _is_source(value: Any) -> bool:
+    return type(value) is dict and is_text(value.get("name")) and is_count(value.get("trials"))
+
+
+def _is_weights(value: Any) -> bool:
+    return type(value) is dict and all(map(is_number, value.values()))
+
+
 _text_or_none = partial(optional, is_text)
 _number_or_none = partial(optional, is_number)
 is_digest = partial(matches, "[0-9a-f]{16}")
@@ -219,6 +227,7 @@ EVENTS: Mapping[str, Fields] = {
     },
     "finish_tested": {"test_accuracy": is_number},
     "warm_start": {"known": partial(list_of, _is_carried)},
+    "experience": {"sources": partial(list_of, _is_source), "weights": _is_weights},
     "latency": {
         "digest": is_digest,
         "choices": is_choices,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,18 +12,21 @@ from archsearch.experiment.records import Score, SearchState, TrialState, leader
 from archsearch.experiment.remarks import FLOOR, remarks
 from archsearch.experiment.winner import CONFIRMED, FINISH_TESTED, Winner, reference_of, winner_of
 
+EXPERIENCE = "experience"  # the note of what a search has learned from others before it began
 COUNTED = ("finished", "stopped", "failed", "running", "paused", "waiting", "total")
 
 
 def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     """The state of a search, in plain JSON values. Raises InputError where there is no ledger.
 
-    `floor` holds what simple models reach on the validation images (null where it was not measured), `reference` among
-    them a plain residual network of the same budget (null where none was trained at the search's end), `remarks` are
-    sentences on a best that is not above it, or was not trained well. `reason` says why a search has failed. `seconds`
-    counts the drivers' sessions; `best_so_far` is the trial of the highest validation accuracy (`value`) of those that
-    have finished or still go on, after so many `epochs`, null before the first score; `best` is the winner, null until
-    a trial has finished: `of` says who chose it (search, finish or confirm), its accuracies are means over so many
+    `learned_from` holds the earlier experiments that taught which networks to try first, each with its `name` and how
+    many `trials` (none: only what comes with archsearch did), null for a search without experience. `floor` holds what
+    simple models reach on the validation images (null where it was not measured), `reference` among them a plain
+    residual network of the same budget (null where none was trained at the search's end), `remarks` are sentences on a
+    best that is not above it, or was not trained well. `reason` says why a search has failed. `seconds` counts the
+    drivers' sessions; `best_so_far` is the trial of the highest validation accuracy (`value`) of those that have
+    finished or still go on, after so many `epochs`, null before the first score; `best` is the winner, null until a
+    trial has finished: `of` says who chose it (search, finish or confirm), its accuracies are means over so many
     `seeds`, `test_accuracy` is null until it was tested, `test_looks` is how often the test split was looked at, for
     this winner or one before it, and `training` is there only where settings of the training vary; `rungs` are those
     that a trial has reached (see `Rung`); `used_up`: the space held no further network within the budget; `pareto` is
@@ -36,6 +40,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "state": _state(folder, ledger.state),
             "trials": {**{field: getattr(counts, field) for field in COUNTED}, "planned": _planned(ledger)},
             "rejected_before_start": counts.rejected,
+            "learned_from": _learned_from(ledger),
             "reason": _reason(ledger),
             "used_up": bool(ledger.events_of("exhausted")),
             "best_so_far": None if leader is None else _so_far(leader),
@@ -51,6 +56,19 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
 def looked_at(looks: int) -> str:
     """How often a search looked at the test split, for a person: `measured once`."""
     return "measured once" if looks == 1 else f"measured {looks} times, for one winner after another"
+
+
+def learned(sources: Sequence[Mapping[str, Any]]) -> str:
+    """What a search's experience is from, for a person."""
+    if not sources:
+        return "no earlier experiments: the first trials follow archsearch's own benchmarks"
+    plural = "1 earlier experiment" if len(sources) == 1 else f"{len(sources)} earlier experiments"
+    return f"learned from {plural}: {', '.join(str(source['name']) for source in sources)}"
+
+
+def _learned_from(ledger: Ledger) -> list[dict[str, Any]] | None:
+    notes = ledger.events_of(EXPERIENCE)
+    return [{"name": s["name"], "trials": s["trials"]} for s in notes[-1].data["sources"]] if notes else None
 
 
 def _planned(ledger: Ledger) -> int | None:

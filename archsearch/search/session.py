@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
@@ -17,7 +16,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.data.recorded import images_record, refuse_other_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point
 from archsearch.experiment.remarks import FLOOR
-from archsearch.experiment.summary import summarise
+from archsearch.experiment.summary import EXPERIENCE, summarise
 from archsearch.experiment.winner import winner_of
 from archsearch.reading.packages import refuse_without
 from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
@@ -28,7 +27,7 @@ from archsearch.search.running.environment import circumstances, prepare
 from archsearch.search.running.interrupts import interruptible
 from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
-from archsearch.space.overrides import root_overrides
+from archsearch.space.overrides import kept_text, root_overrides
 from archsearch.space.space import SearchSpace
 from archsearch.tracking import Standing, drain, resolve_tracking_uri, start_follower
 from archsearch.version import __version__
@@ -36,6 +35,7 @@ from archsearch.version import __version__
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
     from archsearch.search.deciding.observer import Observer
+    from archsearch.search.proposing.experience import Learnt
     from archsearch.search.proposing.warm_start import Carried
     from archsearch.search.running.lanes import NodePool
     from archsearch.space.settings import ResourceSettings
@@ -89,11 +89,17 @@ class Session:
 
 
 def create(
-    space: SearchSpace, folder: ExperimentFolder, *, name: str, carried: Carried | None = None, label: str | None = None
+    space: SearchSpace,
+    folder: ExperimentFolder,
+    *,
+    name: str,
+    carried: Carried | None = None,
+    learnt: Learnt | None = None,
+    label: str | None = None,
 ) -> None:
     """The experiment's folder with the space as resolved and an empty ledger, but for what a warm start carries
-    over. MLflow's names of its trials begin with the `label`, where it has one.
-    Raises InputError, also where the packages of the search are not installed."""
+    over and what was learnt from other experiments. MLflow's names of its trials begin with the `label`, where it has
+    one. Raises InputError, also where the packages of the search are not installed."""
     refuse_without("ray", "optuna", "mlflow", "scipy", "sklearn", "threadpoolctl")
     folder.create()
     text = kept_text(space)
@@ -112,17 +118,8 @@ def create(
     with Ledger.create(folder.ledger, meta) as ledger:
         if carried is not None:
             ledger.note("warm_start", carried.to_data())
-
-
-def kept_text(space: SearchSpace) -> str:
-    """The space.yaml of an experiment: with the absolute path of its data, for later verbs may run in another folder,
-    and above it what was written for that."""
-    absolute = str(Path(space.data.root).absolute())
-    written = space.document.data.get("data", {}).get("root", space.data.root)
-    if space.data.name == "digits" or written == absolute:
-        return space.to_yaml()
-    anchored = replace(space, data=space.data.model_copy(update={"root": absolute}))
-    return f"# data.root was written as {json.dumps(written)}\n{anchored.to_yaml()}"
+        if learnt is not None:
+            ledger.note(EXPERIENCE, learnt.to_data())
 
 
 def drive(session: Session, observer: Observer) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import validate
 from archsearch.reading.yaml import read
 from archsearch.space.settings import DataSettings, TrainingSettings
+from archsearch.space.space import SearchSpace
 
 _KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
 
@@ -62,3 +63,14 @@ def read_train_settings(options: dict[str, tuple[str, Any]], sets: list[str]) ->
         if value is not None:
             document = document.with_value(tuple(key.split(".")), value, option)
     return validate(TrainSettings, apply(document, sets))
+
+
+def kept_text(space: SearchSpace) -> str:
+    """The space.yaml of an experiment: with the absolute path of its data, for later verbs may run in another folder,
+    and above it what was written for that."""
+    absolute = str(Path(space.data.root).absolute())
+    written = space.document.data.get("data", {}).get("root", space.data.root)
+    if space.data.name == "digits" or written == absolute:
+        return space.to_yaml()
+    anchored = replace(space, data=space.data.model_copy(update={"root": absolute}))
+    return f"# data.root was written as {json.dumps(written)}\n{anchored.to_yaml()}"

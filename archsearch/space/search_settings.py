@@ -103,6 +103,15 @@ class SearchSettings(StrictModel):
         "class of another module needs --allow-sampler on the command line, since "
         "importing it runs code.",
     )
+    experience: Literal["auto", "none"] = Field(
+        "auto",
+        description="What bayes (with accuracy as the only objective) knows before its first trial. auto: "
+        "which networks scored higher in earlier experiments, whatever their data, "
+        "and in archsearch's own benchmarks; earlier experiments are those of "
+        "--learn-from, otherwise the ten newest in experiments/ (none with "
+        "--output). It is stored in the experiment, so resuming does not change it. "
+        "none: nothing.",
+    )
     trials: int = Field(24, ge=1, le=1_000_000, description="Number of trials.")
     epochs: int | None = Field(
         None,

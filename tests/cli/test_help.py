@@ -18,8 +18,9 @@ SURFACE = {
     "check": {"SPACE", "--set", "--samples", "--no-probe", "--cluster", "--json"},
     "sample": {"SPACE", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
-        "SPACE", "--time", "--flops", "--params", "--trials", "--seed", "--name", "--output", "--warm-start", "--set",
-        "--allow-sampler", "--address", "--runtime-env", "--tracking-uri", "--dry-run", "--json",
+        "SPACE", "--time", "--flops", "--params", "--trials", "--seed", "--name", "--output", "--warm-start",
+        "--learn-from", "--set", "--allow-sampler", "--address", "--runtime-env", "--tracking-uri", "--dry-run",
+        "--json",
     },
     "resume": {
         "EXPERIMENT", "--trials", "--force", "--root", "--allow-sampler", "--address", "--runtime-env",

@@ -7,6 +7,7 @@ from typing import Any
 
 from archsearch.analysis.report.figures import Fact
 from archsearch.analysis.report.reading import Reading
+from archsearch.experiment.summary import learned
 
 
 def facts(reading: Reading) -> list[Fact]:
@@ -20,6 +21,7 @@ def facts(reading: Reading) -> list[Fact]:
         "experiment's id": reading.meta.get("id"),
         "search seed": reading.meta.get("seed"),
         "sampler": _sampler(reading),
+        "experience": learned(sources) if (sources := reading.summary["learned_from"]) is not None else None,
         "images' digest": last.get("data"),
         "sessions": len(began) or None,
         "machine": _machine(last.get("machine")),

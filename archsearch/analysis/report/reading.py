@@ -22,7 +22,7 @@ class Context:
     """What other rooms know of the experiment.
 
     `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it).
-    `is_anchor`: whether it chose the trial after so many others nevertheless (None: none).
+    `is_anchor`: whether it chose the trial after so many others nevertheless, by size or experience (None: none).
     `baselines`: networks of the literature that fit the budget, by name, with their costs for the search's images.
     `page`: where MLflow shows the search.
     """
@@ -216,7 +216,7 @@ def _random(ledger: Ledger, notes: Sequence[Event], context: Context) -> tuple[f
         return frozenset(), "the search began with what an earlier one had learnt, so no trial was drawn at random"
     is_anchor = context.is_anchor
     if is_anchor is not None and any(event.kind == "latency" for event in notes):
-        return frozenset(), "which of the first trials were chosen for their size depends on the latencies measured"
+        return frozenset(), "which of the first trials were chosen and not drawn depends on the latencies measured"
     scored: set[int] = set()
     drawn: set[int] = set()
     before = 0

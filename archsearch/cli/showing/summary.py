@@ -9,7 +9,7 @@ from typing import Any
 from archsearch.api.showing.printing import percent, print_json, short
 from archsearch.experiment import Counts, ExperimentFolder
 from archsearch.experiment.records import spell
-from archsearch.experiment.summary import looked_at
+from archsearch.experiment.summary import learned, looked_at
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.errors import InputError
 
@@ -46,6 +46,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         *(("rung" if not number else "", _rung(rung)) for number, rung in enumerate(summary["rungs"])),
         *([("space", "used up: no further network within the budget")] if summary["used_up"] else []),
         ("time", spell_duration(summary["seconds"])),
+        *([("experience", learned(summary["learned_from"]))] if summary["learned_from"] else []),
     ]
     if best is None:
         reason = [("reason", summary["reason"])] if summary["reason"] else []

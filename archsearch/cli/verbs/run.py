@@ -46,6 +46,14 @@ def run(
             help="Start from the results of an earlier experiment on the same data; its space may differ.",
         ),
     ] = None,
+    learn_from: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="EXPERIMENT",
+            help="Learn which networks score higher from an earlier experiment, on any data; repeatable. "
+            "Default: the ten newest in experiments/, none with --output.",
+        ),
+    ] = None,
     sets: Set = None,
     allow_sampler: AllowSampler = None,
     address: Address = None,
@@ -69,7 +77,9 @@ def run(
     overrides += [f"search.seed={seed}"] if seed is not None else []
     loaded = space_for(space, overrides, time=time, flops=flops, params=params, tell=tell)
     if rehearse:
-        document, expected, survey = dry_run(loaded, name=name, output=output, warm_start=warm_start, tell=tell)
+        document, expected, survey = dry_run(
+            loaded, name=name, output=output, warm_start=warm_start, learn_from=learn_from or (), tell=tell
+        )
         among = "all of them" if survey.whole else f"{survey.looked:,} random ones"
         if as_json:
             print_json(document)
@@ -81,6 +91,7 @@ def run(
         name=name,
         output=output,
         warm_start=warm_start,
+        learn_from=learn_from or (),
         address=address,
         runtime_env=runtime_env,
         tracking_uri=tracking_uri,

@@ -21,6 +21,7 @@ from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.data.recorded import refuse_other_images
 from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.records import spell
+from archsearch.experiment.summary import EXPERIENCE
 from archsearch.experiment.winner import CONFIRMED, hand_over
 from archsearch.reading.errors import refuse
 from archsearch.search.confirming import foretold
@@ -268,7 +269,8 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
     plan, notes = work.plan, []
     if work.ledger.state != "finished":
         notes.append("the search has not finished: what it may still find is not among these")
-    if plan.random and any(event.kind == "warm_start" for event in work.ledger.events()):
+    learnt = any(note.data.get("sources") for note in work.ledger.events_of(EXPERIENCE))
+    if plan.random and (learnt or work.ledger.events_of("warm_start")):
         notes.append("the search began with what an earlier one had learnt; random search did not")
     top = [row for row in rows if row.contender.kind == "trial"]
     if len(top) < plan.top:

@@ -64,7 +64,8 @@ def random_best(
 
     Goes on where it was interrupted. Raises what `archsearch.search.session.drive` raises.
     """
-    from archsearch.search.session import Session, create, drive, kept_text
+    from archsearch.search.session import Session, create, drive
+    from archsearch.space.overrides import kept_text
 
     epochs = spent(ledger.trials())
     space, folder = random_space(experiment, epochs, root), experiment.random_search
@@ -92,7 +93,7 @@ def random_best(
 
 def is_space_of(folder: ExperimentFolder, space: SearchSpace) -> bool:
     """Whether the folder's space.yaml holds the settings of this space, whatever its comments and layout."""
-    from archsearch.search.session import kept_text
+    from archsearch.space.overrides import kept_text
 
     try:
         return bool(read(folder.read_text(folder.space_yaml)).data == read(kept_text(space)).data)

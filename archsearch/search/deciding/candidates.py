@@ -7,6 +7,7 @@ from archsearch.experiment import Failure, Ledger, Trial
 from archsearch.search.deciding.gate import Gate
 from archsearch.search.deciding.messages import LatencyFailed, LatencyMeasured, Measure
 from archsearch.search.deciding.observer import Observer
+from archsearch.search.proposing.experience import weights_of
 from archsearch.search.proposing.proposals import Candidate, Proposals
 from archsearch.search.proposing.samplers import Sampler
 from archsearch.search.proposing.warm_start import carried_results
@@ -20,7 +21,12 @@ class Candidates:
         self._ledger, self._observer = ledger, observer
         self._gate = Gate(space, ledger)
         self._proposals = Proposals(
-            space, ledger.trials_as_known(), ledger.epochs(), prior=carried_results(ledger), refused=self._gate.refused
+            space,
+            ledger.trials_as_known(),
+            ledger.epochs(),
+            prior=carried_results(ledger),
+            weights=weights_of(ledger),
+            refused=self._gate.refused,
         )
         self._gate.teach(self._proposals.feasible)
         self._proposals.prepare()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment.records import Epoch, Trial, TrialState
 from archsearch.search.proposing.records import Records, TrainedCandidate
-from archsearch.search.proposing.samplers.registry import sampler_for
+from archsearch.search.proposing.samplers.bayes import Bayes
+from archsearch.search.proposing.samplers.experience import Experience
+from archsearch.search.proposing.samplers.registry import sampler_for, takes_experience
 from archsearch.search.proposing.samplers.uniform import Uniform
 from archsearch.space.budget import Price
 from archsearch.space.choices import RecordedChoices
@@ -56,7 +58,8 @@ class Proposals:
     """Proposes candidates that the budget admits and that were not proposed before.
 
     `trials` (in the order in which they were first known) and `epochs` are the ledger's; `prior` are results of other
-    experiments (a warm start); `refused` are the digests and choices that a measured latency ruled out.
+    experiments on the same data (a warm start), `weights` those of what experiments on any data taught (None: nothing);
+    `refused` are the digests and choices that a measured latency ruled out.
     """
 
     def __init__(
@@ -66,12 +69,16 @@ class Proposals:
         epochs: Sequence[Epoch] = (),
         *,
         prior: Sequence[TrainedCandidate] = (),
+        weights: Mapping[str, float] | None = None,
         refused: Iterable[tuple[str, Mapping[str, Any]]] = (),
     ) -> None:
         self._space = space
         self._threads = ThreadpoolController()  # finding the libraries takes milliseconds
         self.feasible = Feasible(space, seed=derived_seed(space.search.seed, "candidates"))
         sampler = sampler_for(space.search)
+        if weights is not None and isinstance(sampler, Bayes) and takes_experience(space.search):
+            experience = Experience(weights=weights)
+            sampler = replace(sampler, experience=experience if experience.tells(self.feasible) else None)
         self.sampler = sampler if self.feasible.columns else Uniform()  # of one network there is nothing to learn
         self._records = Records(
             columns=len(self.feasible.columns),

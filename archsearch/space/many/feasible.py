@@ -10,14 +10,15 @@ resumed search goes on as it would have.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from archsearch.space.many.columns import BoolArray, Column, IntArray
+from archsearch.space.many.columns import BoolArray, Column, FloatArray, IntArray
 from archsearch.space.many.cost_table import Costs, by_name
 from archsearch.space.many.counting import Counter
+from archsearch.space.many.features import features
 from archsearch.space.many.grid import Grid
 
 if TYPE_CHECKING:
@@ -128,6 +129,10 @@ class Feasible:
         """Exact costs of any rows by name: params, flops, macs, activations, memory (bytes), each (n,)."""
         counts, _ = self.counter.count(codes)
         return by_name(self._space, counts)
+
+    def features(self, codes: IntArray, names: Collection[str]) -> dict[str, FloatArray]:
+        """What canonical rows, (n, D), have of these features, each (n,)."""
+        return features(self.grid, codes, self.costs(codes), names)
 
     def use(self, row: Sequence[int] | IntArray) -> None:
         """The candidate is never handed out again."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from archsearch.analysis import ranking
 from archsearch.search.proposing.history import History
+from archsearch.search.proposing.samplers.experience import Experience
 from archsearch.search.proposing.samplers.finals import Finals, finals
 from archsearch.search.proposing.samplers.gaussian_process import GaussianProcess, Inputs, Settings, embedded, learn
 from archsearch.search.proposing.samplers.interface import FeasibleSet
@@ -25,11 +27,13 @@ class Bayes:
     """One objective: expected improvement (Jones 1998) over the best that the model believes of the trials so far.
     Several: the upper confidence bounds of a random scalarisation (Paria 2019, arXiv:1805.12168).
 
-    The model sees choices, parameters and FLOPs, which are known exactly before anything is trained, and learns the
-    ranks of the scores. Trials of fewer epochs count as what they foretell (`finals`). A trial that runs, or failed,
-    is believed to be as good as the model says, so that the next one looks elsewhere.
+    The model sees choices, parameters and FLOPs, which are known exactly before anything is trained, and what
+    experience expects, if there is any; from the trials it learns how much each counts, and the ranks of the scores.
+    Trials of fewer epochs count as what they foretell (`finals`). A trial that runs, or failed, is believed to be as
+    good as the model says, so that the next one looks elsewhere.
     """
 
+    experience: Experience | None = None  # of earlier experiments; with one objective
     startup: int = 6  # scores before there is a model: random trials, but with one objective
     anchors: int = 3  # the first ones, which are the largest networks, apart from one another,
     anchor_pool: int = 512  # of so many candidates
@@ -47,14 +51,18 @@ class Bayes:
         """The most promising of some hundreds of candidates, uniform ones and neighbours of the best trials."""
         ranked = order(history, enough=max(self.startup, self.parents))
         if len(ranked) < self.startup:
-            if history.objectives == 1 and self.is_anchor(len(history)):
-                return self._anchor(history, feasible, rng)
+            if history.objectives == 1:
+                match self.first(len(history)):
+                    case "expected":
+                        return self._expected(history, feasible, rng)
+                    case "large":
+                        return self._anchor(history, feasible, rng)
             return random_candidate(feasible, rng)
         best = history.codes[ranked[: self.parents]]
         candidates = pool(best, feasible, rng, uniform=self.uniform, neighbours=self.neighbours)
         if not len(candidates):
             return None
-        inputs = _inputs(candidates, feasible)
+        inputs = self._inputs(candidates, feasible)
         models = [self._model(history, objective, feasible) for objective in range(history.objectives)]
         if len(models) == 1:
             merit = _improvement(*models[0].predict(inputs), float(models[0].fitted.max()))
@@ -63,10 +71,26 @@ class Bayes:
             merit = _scalarised(np.stack(bounds, axis=1), rng.dirichlet(np.ones(len(models))))
         return candidates[int(np.argmax(merit))]
 
-    def is_anchor(self, before: int) -> bool:
-        """Whether, while there is no model, the trial after `before` others is a large network: of a startup of many
-        workers, which lasts longer than one worker's, every other one."""
-        return before < self.anchors or (before >= self.startup and before % 2 == 0)
+    def first(self, before: int) -> Literal["expected", "large", "random"]:
+        """How the trial after `before` others is chosen while there is no model: with experience by that and by size
+        in turns, the last of the startup at random. Of a startup of many workers, which lasts longer than one
+        worker's, every other one is large."""
+        if before >= self.startup:
+            return "large" if before % 2 == 0 else "random"
+        if self.experience is None:
+            return "large" if before < self.anchors else "random"
+        return "expected" if before % 2 == 0 else "large" if before < self.startup - 1 else "random"
+
+    def is_chosen(self, before: int) -> bool:
+        """Whether the trial after `before` others is not drawn at random, while there is no model."""
+        return self.first(before) != "random"
+
+    def _expected(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
+        """The network of a draw from which experience expects most, apart from every trial as `_anchor` is."""
+        drawn = feasible.draw(self.anchor_pool, rng)
+        if self.experience is None or not len(drawn):
+            return None
+        return _apart(drawn, self.experience.expected(drawn, feasible), history)
 
     def _anchor(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """The network of most FLOPs in a draw that differs from every trial in two choices or more, if one does; any
@@ -77,25 +101,31 @@ class Bayes:
         flops = feasible.costs(drawn)["flops"]
         if flops.max() < LARGER * np.median(flops):
             return drawn[0]
-        largest = drawn[np.argsort(-flops, kind="stable")]
-        apart = (largest[:, None] != history.codes).sum(axis=2).min(axis=1, initial=2)
-        return largest[int(np.argmax(apart))]
+        return _apart(drawn, flops, history)
 
     def _model(self, history: History, objective: int, feasible: FeasibleSet) -> GaussianProcess:
         """The posterior of one objective's ranks, running and failed trials taken at what it predicts for them."""
         observed = _thinned(finals(history, objective), self.observations)
-        inputs = _inputs(history.codes[observed.rows], feasible)
+        inputs = self._inputs(history.codes[observed.rows], feasible)
         values, extra = _ranked(observed)
         settings = self._settings(history, objective, feasible)
         model = GaussianProcess(inputs, values, extra, settings)
         (pending,) = np.nonzero(~history.scored)
         if not len(pending):
             return model
-        unscored = _inputs(history.codes[pending[-self.pending :]], feasible)
+        unscored = self._inputs(history.codes[pending[-self.pending :]], feasible)
         points = Inputs(np.concatenate([inputs.points, unscored.points]), inputs.owners)
         believed = np.concatenate([values, model.predict(unscored)[0]])
         extra = np.concatenate([extra, np.zeros(len(unscored.points))])
         return GaussianProcess(points, believed, extra, settings)
+
+    def _inputs(self, codes: IntArray, feasible: FeasibleSet) -> Inputs:
+        """Rows as points of the model: their choices, the costs of `COSTS` that are known, and what experience lets
+        expect."""
+        costs = feasible.costs(codes)
+        known = [costs[name] for name in COSTS if name in costs]
+        further = [] if self.experience is None else [self.experience.expected(codes, feasible)]
+        return embedded(codes, known, feasible.columns, further)
 
     def _settings(self, history: History, objective: int, feasible: FeasibleSet) -> Settings:
         """Learnt from the first trials of the highest rung with enough of them: anew at 10, 12, 15, 18, ... trials."""
@@ -109,14 +139,15 @@ class Bayes:
         if key not in self._learnt:
             while len(self._learnt) >= 2 * history.objectives:
                 self._learnt.pop(next(iter(self._learnt)))
-            self._learnt[key] = learn(_inputs(codes, feasible), _ranked(lessons)[0])
+            self._learnt[key] = learn(self._inputs(codes, feasible), _ranked(lessons)[0])
         return self._learnt[key]
 
 
-def _inputs(codes: IntArray, feasible: FeasibleSet) -> Inputs:
-    """Rows as points of the model: their choices, and the costs of `COSTS` that are known."""
-    costs = feasible.costs(codes)
-    return embedded(codes, [costs[name] for name in COSTS if name in costs], feasible.columns)
+def _apart(drawn: IntArray, merit: FloatArray | IntArray, history: History) -> IntArray:
+    """The row of most merit, (n,), that differs from every trial in two choices or more, if one does."""
+    ranked = drawn[np.argsort(-merit, kind="stable")]
+    apart = (ranked[:, None] != history.codes).sum(axis=2).min(axis=1, initial=2)
+    return ranked[int(np.argmax(apart))]
 
 
 def _ranked(scores: Finals) -> tuple[FloatArray, FloatArray]:

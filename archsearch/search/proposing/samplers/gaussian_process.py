@@ -22,7 +22,7 @@ CAUTION = 1.0  # how strongly weights are held together: standard deviations are
 
 @dataclass(frozen=True)
 class Inputs:
-    """n candidates as points: (n, P), and (P,) which part each coordinate belongs to (D columns, then C costs)."""
+    """n candidates as points: (n, P), and (P,) which part each coordinate belongs to (D columns, then C numbers)."""
 
     points: FloatArray
     owners: IntArray
@@ -42,10 +42,12 @@ class Settings:
     noise: float
 
 
-def embedded(codes: IntArray, costs: Sequence[IntArray], columns: Sequence[Column]) -> Inputs:
+def embedded(
+    codes: IntArray, costs: Sequence[IntArray], columns: Sequence[Column], further: Sequence[FloatArray] = ()
+) -> Inputs:
     """Points such that squared distances are: between different values of a choice 1; between ordered ones the
     square of the share of all places that lies between; between active and inactive 0.75 to 1; of costs, (n,) each,
-    the square of the difference of their logarithms to base 2.
+    the square of the difference of their logarithms to base 2; of `further` numbers, (n,) each, that of the difference.
     """
     coordinates: list[FloatArray] = []
     owners: list[int] = []
@@ -57,7 +59,8 @@ def embedded(codes: IntArray, costs: Sequence[IntArray], columns: Sequence[Colum
             coordinates += [np.where(values == code, np.sqrt(0.5), 0.0) for code in range(-1, size)]
         owners += [part] * (len(coordinates) - len(owners))
     coordinates += [np.log2(np.maximum(cost, 1)) for cost in costs]
-    owners += range(len(columns), len(columns) + len(costs))
+    coordinates += further
+    owners += range(len(columns), len(columns) + len(costs) + len(further))
     return Inputs(np.stack(coordinates, axis=1), np.array(owners))
 
 

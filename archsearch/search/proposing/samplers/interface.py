@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from archsearch.search.proposing.history import History
-from archsearch.space.many.columns import Column, IntArray
+from archsearch.space.many.columns import Column, FloatArray, IntArray
 
 ALLOWED_CLASSES = set[str]()  # samplers of other modules than Optuna's, module:Class, that a person lets be imported
 
@@ -38,6 +38,10 @@ class FeasibleSet(Protocol):
 
     def costs(self, codes: IntArray) -> Mapping[str, IntArray]:
         """Exact costs of any rows by name (flops, params, ...), each (n,)."""
+        ...
+
+    def features(self, codes: IntArray, names: Collection[str]) -> Mapping[str, FloatArray]:
+        """Those of the features (`space/many/features.py`) of these names that the space has, each (n,)."""
         ...
 
 

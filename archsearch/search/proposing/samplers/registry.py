@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
 from archsearch.search.proposing.samplers.bayes import Bayes
 from archsearch.search.proposing.samplers.evolution import Evolution
+from archsearch.search.proposing.samplers.experience import Experience
 from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, Sampler
 from archsearch.search.proposing.samplers.local_search import LocalSearch
 from archsearch.search.proposing.samplers.uniform import Uniform
@@ -66,12 +68,17 @@ def sampler_for(search: SearchSettings) -> Sampler:
     return sampler_of(sampler, objectives=len(search.objectives))
 
 
+def takes_experience(search: SearchSettings) -> bool:
+    """Whether the sampler that is named learns from earlier experiments: `bayes`, with one objective."""
+    return search.sampler in ("auto", "bayes") and len(search.objectives) == 1
+
+
 def random_until(
-    name: str | Mapping[str, Any], *, objectives: int
+    name: str | Mapping[str, Any], *, objectives: int, experienced: bool = False
 ) -> tuple[float | None, Callable[[int], bool] | None]:
     """As long as a sampler knows fewer scores than the number, it proposes at random: inf for `random`; None for
     one of Optuna's, which draws values and not candidates. Where there is a function, the sampler chooses a trial
-    nevertheless if that says so of the number of trials before it."""
+    nevertheless if that says so of the number of trials before it. `experienced`: with experience."""
     ours = isinstance(name, str) and name not in OPTUNA
     sampler = sampler_of(name, objectives=objectives) if ours else None
     match sampler:
@@ -79,6 +86,7 @@ def random_until(
             return float("inf"), None
         case Evolution(population=enough) | LocalSearch(startup=enough):
             return enough, None
-        case Bayes(startup=enough, is_anchor=is_anchor):
-            return enough, is_anchor if objectives == 1 else None
+        case Bayes(startup=enough):
+            sampler = replace(sampler, experience=Experience(weights={}) if experienced else None)
+            return enough, sampler.is_chosen if objectives == 1 else None
     return None, None
