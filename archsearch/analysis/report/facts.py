@@ -22,12 +22,12 @@ def facts(reading: Reading) -> list[Fact]:
         "search seed": reading.meta.get("seed"),
         "sampler": _sampler(reading),
         "experience": learned(sources) if (sources := reading.summary["learned_from"]) is not None else None,
-        "images' digest": last.get("data"),
+        "digest of the images": last.get("data"),
         "sessions": len(began) or None,
         "machine": _machine(last.get("machine")),
         "precision": next((str(e.data.get("text", e.data.get("precision"))) for e in reversed(reading.notes)
                            if e.kind == "precision"), None),
-        "resources a trial": _spelled(reading.resolved.get("resources")),
+        "resources per trial": _spelled(reading.resolved.get("resources")),
         "confirmed on": _machine((reading.confirmed or {}).get("machine")),
     }  # fmt: skip
     return [{"what": name, "value": str(value)} for name, value in named.items() if value not in (None, "")]

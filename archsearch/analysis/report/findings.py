@@ -144,16 +144,16 @@ def rungs(report: Document) -> str:
         rows.append((name, str(rung["trials"]), str(rung["promoted"]), _correlation(rung, rung["correlation"]),
                      _correlation(rung, rung["corrected"]), str(rung["n"])))  # fmt: skip
     known = [r["corrected"] for r in report["rungs"] if r["corrected"] is not None and r["n"] >= FEWEST_RANKED]
-    title = "Early stopping: do the rankings agree?"
+    title = "Early stopping: does the ranking at a rung agree with the next?"
     if known:
-        agree = "well" if min(known) >= 0.7 else "in part" if min(known) > 0.3 else "hardly"
-        title = f"Early stopping: the rankings agree {agree}"
+        agree = "agrees" if min(known) >= 0.7 else "agrees in part" if min(known) > 0.3 else "hardly agrees"
+        title = f"Early stopping: the ranking at a rung {agree} with the next"
     text = (
-        "Spearman's rank correlation between a rung and the next, over the n trials that reached both (shown from "
-        f"{FEWEST_RANKED} trials on). Only the better trials go on, which lowers it: the last but one column estimates "
-        "it for all trials (Thorndike 1949). The lower it is, the more trials go on."
+        f"Spearman's rank correlation over the n trials that reached both rungs, from {FEWEST_RANKED} trials on. Only "
+        "the better trials go on, which lowers it; the estimate for all trials corrects for that (Thorndike 1949). The "
+        "lower it is, the more trials are let through."
     )
-    head = ("rung", "trials", "promoted", "correlation with the next", "of all trials", "n")
+    head = ("rung", "trials", "promoted", "rank correlation with the next", "estimate for all trials", "n")
     return section("rungs", title, table(head, rows), paragraph(text, "note"))
 
 

@@ -30,7 +30,7 @@ def leaderboard(report: Document) -> str:
     text += "A click on a column's heading sorts by it." + (" The winner is bold." if winner_of(report) else "")
     if any(name not in row["choices"] for row in rows for name in varied):
         text += " n/a: the choice does not apply to that network."
-    title = f"Leaderboard: all {len(rows):,} trials" if len(rows) > 1 else "Leaderboard"
+    title = f"Leaderboard: {len(rows):,} trials" if len(rows) > 1 else "Leaderboard"
     save = f'<p class="save">{download(file, "text/csv", csv_of(report), "Download CSV")}</p>'
     printed = f"On paper: the first {PRINTED} trials, without their choices; the CSV has all."
     return section(

@@ -152,5 +152,5 @@ def _footer(report: Document) -> str:
     source = f"Written by archsearch {clean(__version__)} on {written} from the ledger in {clean(report['folder'])}."
     return (
         f"<footer>{source} FLOPs are fvcore's total (a multiply-add is one, norms and pooling included); MACs are "
-        "convolutions and linear layers alone. This file needs no network.</footer>"
+        "convolutions and linear layers alone. This page works offline.</footer>"
     )

@@ -50,12 +50,12 @@ def _tradeoff_text(report: Document) -> str:
 
 
 def _tradeoff(report: Document, name: str, front: list[str]) -> str:
-    partial = any(row["state"] != "finished" and row["value"] is not None for row in report["rows"])
+    chart = tradeoff(report, name, front)
     kinds = {row["kind"] for row in report["baselines"]}
     key = legend(
         ("front", "on the Pareto front"),
         ("trial", "trained to the end"),
-        ("trial partial", "score at a rung, after fewer epochs" if partial else ""),
+        ("trial partial", "score at a rung, after fewer epochs" if 'class="trial partial' in chart else ""),
         ("<other", "literature, trained here" if "trained" in kinds else ""),
         ("<other", "literature, published test accuracy" if "published" in kinds else ""),
         ("~cost-line", "literature: only the cost is known" if "cost" in kinds else ""),
@@ -68,7 +68,7 @@ def _tradeoff(report: Document, name: str, front: list[str]) -> str:
         caption += " Published accuracies are test accuracies after much longer training; pointing shows the name."
     elif not kinds:
         caption += " No network from the literature is shown: none was trained here or is known to fit the budget."
-    return figure(tradeoff(report, name, front), caption, key)
+    return figure(chart, caption, key)
 
 
 # ---- the best so far
@@ -112,8 +112,8 @@ def _so_far_title(progress: Progress) -> str:
     if not progress["finished"]:
         return "The best so far"
     last = progress["finished"][-1]
-    return f"{trial_id(last['trial'])} is the best of {progress['trials']} trials" + (
-        f", trained after {spell_duration(3600 * last['hours'])} of worker time" if last["hours"] > 0 else ""
+    return f"The best of {progress['trials']} trials in the search: {trial_id(last['trial'])}" + (
+        f", after {spell_duration(3600 * last['hours'])} of worker time" if last["hours"] > 0 else ""
     )
 
 
