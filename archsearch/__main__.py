@@ -6,22 +6,34 @@ import signal
 import sys
 from typing import NoReturn
 
-from archsearch.cli import main
-
 ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def command() -> NoReturn:
     """Runs the verb of sys.argv and ends the process with its exit code.
 
-    What comes once that is known (Ctrl-C, SIGTERM) ends the process at once, and with the same code: Python and Ray
-    take seconds to leave, when everything is written already.
+    Ctrl-C or SIGTERM before the verb begins, while Python still imports, ends the process at once: with a message, and
+    128 and the signal's number (130, 143), as a shell has it. What comes once the exit code is known does so with that
+    code: Python and Ray take seconds to leave, when everything is written already.
     """
     atexit.register(_ignore_signals)  # the first to be registered is the last to be called
+    for number in ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as of a shell's background job
+            signal.signal(number, _leave)
+    from archsearch.cli import main
+
     code = main()
+    # CPython remembers a Ctrl-C that came inside of an `exec`, as dataclasses are made by, though it was caught since:
+    # it would end the process by the signal. The next `exec` makes it forget.
+    exec("")
     for number in ENDING:
         signal.signal(number, lambda *_: os._exit(code))
     sys.exit(code)
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    os.write(2, b"archsearch: interrupted\n")
+    os._exit(128 + number)
 
 
 def _ignore_signals() -> None:

@@ -41,18 +41,22 @@ def command_of(verb: Verb) -> Any:
 
 
 def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
-    """Runs the verb and returns the exit code. An error is printed to stderr; with `debug` its traceback too. SIGTERM
-    is taken like Ctrl-C.
+    """Runs the verb and returns the exit code. An error is printed to stderr; with `debug` its traceback too. Once the
+    verb is imported, SIGTERM is taken like Ctrl-C.
 
     No control character of a name or a text reaches the terminal."""
-    with escaped_output(), interruptible(signal.SIGTERM):
+    with escaped_output():
         return _dispatched(verb, arguments, debug)
 
 
 def _dispatched(verb: Verb, arguments: Sequence[str], debug: bool) -> int:
     try:
         command = command_of(verb)
-        with command.make_context(f"archsearch {verb.name}", list(arguments)) as context:
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a shell's background job
+        with (
+            interruptible(signal.SIGTERM, *([] if ignored else [signal.SIGINT])),
+            command.make_context(f"archsearch {verb.name}", list(arguments)) as context,
+        ):
             code = command.invoke(context)
         sys.stdout.flush()
         return DONE if code is None else int(code)

@@ -86,6 +86,7 @@ def overview(*, colour: bool) -> str:
         "  archsearch COMMAND --help                              options of a command, with an example",
         "",
         "Every command takes --debug (tracebacks). --version prints the version.",
-        "Exit codes: 0 success, 1 failure, 2 invalid input, 3 interrupted and saved, 4 in use by another process.",
+        "Exit codes: 0 success, 1 failure, 2 invalid input, 3 interrupted and saved, 4 in use by another process;\n"
+        "130 interrupted before anything had begun.",
     ]
     return "\n".join(lines)

@@ -22,6 +22,7 @@ prints data takes `--json`: one JSON document on stdout (`sample`: one a line) a
 | 2 | bad input: file:line:column, what was found, what is allowed, a hint |
 | 3 | interrupted and saved: `archsearch resume` goes on |
 | 4 | another driver holds the experiment |
+| 130 | Ctrl-C before anything had begun (143: SIGTERM) |
 """
 
 

@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
+from archsearch import zoo
 from archsearch.cli import main
 
 
@@ -35,8 +38,9 @@ LEAVING = {
 def test_a_signal_while_python_leaves_does_not_change_the_exit_code(number: signal.Signals, moment: str) -> None:
     script = f"""
 import atexit, os, sys
-import archsearch.__main__ as process
-run = process.main
+import archsearch.cli as cli
+from archsearch.__main__ import command
+run = cli.main
 
 def kill(kill=os.kill, write=os.write, pid=os.getpid()):
     write(1, b"killed")
@@ -51,10 +55,72 @@ def main():
     {LEAVING[moment]}
     return code
 
-process.main = main
+cli.main = main
 sys.argv = ["archsearch", "zoo", "resnet1x"]
-process.command()
+command()
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "killed")
     assert "Traceback" not in done.stderr
+
+
+AT_IMPORT = """
+import os, signal, sys
+class Interrupts:
+    left = int(sys.argv.pop(1))
+    def find_spec(self, name, path=None, target=None):
+        Interrupts.left -= name != "archsearch" and "archsearch.__main__" in sys.modules
+        if Interrupts.left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupts())
+from archsearch.__main__ import command
+command()
+"""
+
+
+@pytest.mark.parametrize("imports", [1, 2, 5, 30, 120, 300, 600, 1000, 1200])
+def test_ctrl_c_while_python_imports_leaves_with_a_message_and_no_traceback(imports: int, tmp_path: Path) -> None:
+    """A real process, which sends itself the signal as it looks for its n-th module: of Typer, of archsearch, torch."""
+    words = ["train", "resnet8_cifar", "--data", "digits", "--epochs", "100"]
+    script = [sys.executable, "-c", AT_IMPORT, str(imports), *words]
+    done = subprocess.run(script, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=300)
+    assert (done.returncode, done.stdout) == (130 if imports < 120 else done.returncode, ""), done.stderr
+    assert done.returncode in (130, 3), done.stderr
+    assert done.stderr.splitlines()[-1] == "archsearch: interrupted" and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1.0, 2.0])
+def test_ctrl_c_soon_after_the_start_leaves_without_a_traceback(seconds: float, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "archsearch", "train", "resnet8_cifar", "--data", "digits", "--epochs", "100000"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=300)
+    assert process.returncode in (130, 3), said
+    assert said.splitlines()[-1] == "archsearch: interrupted" and "Traceback" not in said
+
+
+def test_ctrl_c_where_python_carries_out_a_text_has_the_same_exit_code(tmp_path: Path) -> None:
+    """As dataclasses and named tuples are made, of which importing torch makes hundreds."""
+    script = """
+import sys
+from archsearch import zoo
+from archsearch.__main__ import command
+zoo.entries = lambda: exec("raise KeyboardInterrupt")
+sys.argv = ["archsearch", "zoo"]
+command()
+"""
+    (tmp_path / "process.py").write_text(script)
+    words = [sys.executable, "-m", "process"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (3, "archsearch: interrupted\n")
+
+
+def test_a_background_jobs_ignored_ctrl_c_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = zoo.entries
+    monkeypatch.setattr("archsearch.zoo.entries", lambda: os.kill(os.getpid(), signal.SIGINT) or entries())
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert main(["zoo", "--json"]) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)

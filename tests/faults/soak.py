@@ -145,7 +145,8 @@ class Soak:
     def _finish(self, process: subprocess.Popen[str], allowed: set[int] = frozenset()) -> int:  # type: ignore[assignment]
         _, said = process.communicate(timeout=4 * PATIENCE)
         if process.returncode not in allowed:
-            check_words(process.returncode, said, allowed={0, 1, 3} | allowed)
+            before = {128 + signal.SIGINT, 128 + signal.SIGTERM}  # while Python still imported
+            check_words(process.returncode, said, allowed={0, 1, 3} | before | allowed)
         return process.returncode
 
 
