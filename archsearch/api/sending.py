@@ -28,17 +28,19 @@ class Sending:
         return {"experiment": folder.name, "folder": str(folder.path), **figures}
 
 
-def send(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> Sending:
-    """Sends MLflow what it has not been told, each event once however often this is called, and registers the winner
-    of a search that has ended. That the server does not answer or refuses is in `error`. Raises InputError for an
-    address of a store that cannot be used."""
+def send(
+    folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object], *, registers: bool = True
+) -> Sending:
+    """Sends MLflow what it has not been told, each event once however often this is called; with `registers` the
+    registry takes the winner of a search that has ended. That the server does not answer or refuses is in `error`.
+    Raises InputError for an address of a store that cannot be used."""
     from archsearch.tracking import BeingSent, TrackingError, backlog, sync
 
     tell_copy(folder, tracking_uri, tell)
     before = backlog(folder, tracking_uri)
     try:
         result = sync(folder, tracking_uri)
-        model = registered(folder, tracking_uri, tell)
+        model = registered(folder, tracking_uri, tell) if registers else None
     except TrackingError as error:
         left = backlog(folder, tracking_uri)
         if isinstance(error, BeingSent) and folder.is_driven():

@@ -7,7 +7,7 @@ from archsearch.tracking.identity import Standing
 from archsearch.tracking.launcher import drain, start_follower
 from archsearch.tracking.outbox import without_password
 from archsearch.tracking.store import resolve_tracking_uri
-from archsearch.tracking.ui import View, page_of, serve
+from archsearch.tracking.ui import View, page_of, refuse_unusable_address, serve
 from archsearch.tracking.winner import register
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "drain",
     "follow",
     "page_of",
+    "refuse_unusable_address",
     "refuse_unusable_store",
     "register",
     "resolve_tracking_uri",

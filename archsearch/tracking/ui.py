@@ -119,6 +119,13 @@ def _address(uri: str, host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def refuse_unusable_address(host: str, port: int, tracking_uri: str | None = None) -> None:
+    """Raises InputError as `serve` does for an address at which MLflow's pages cannot be shown; not for a store that is
+    a server itself, which shows its own."""
+    if not resolve_tracking_uri(tracking_uri).startswith(("http://", "https://")):
+        check_address(host, port, "MLflow")
+
+
 def check_address(host: str, port: int, pages: str) -> None:
     """Raises InputError for an address that is not loopback, since whoever reaches it sees these pages, and for a port
     in use."""

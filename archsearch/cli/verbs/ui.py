@@ -31,21 +31,24 @@ def ui(
     """Opens MLflow's web interface at an experiment, or at all of them, until Ctrl-C."""
     if optuna:
         return _optuna(experiment, host, port)
-    from archsearch.tracking import serve
+    from archsearch.tracking import page_of, refuse_unusable_address, serve
 
     folder = find(experiment) if experiment is not None else None
+    refuse_unusable_address(host, port, tracking_uri)
     try:
         # Both, explicitly: a shell's background job begins with Ctrl-C ignored.
         with interruptible(signal.SIGINT, signal.SIGTERM):
-            if folder is not None:
+            if folder is not None and page_of(folder, tracking_uri) is None:  # MLflow does not know its page yet
                 _catch_up(folder, tracking_uri)
-            tell("starting MLflow (about 15 s); Ctrl-C ends it")
+            tell("starting MLflow's pages, which takes some seconds; Ctrl-C ends them")
             try:
                 view = serve(folder, tracking_uri, host, port)
             except RuntimeError as error:
                 raise Failure(str(error)) from error
             with view:
                 print(view.url, flush=True)
+                if folder is not None:  # what is still missing appears in the pages
+                    _catch_up(folder, tracking_uri, registers=True)
                 return DONE if view.wait() == 0 else FAILED
     except KeyboardInterrupt:
         return DONE
@@ -69,10 +72,17 @@ def _optuna(experiment: str | None, host: str, port: int) -> int:
     return DONE
 
 
-def _catch_up(folder: ExperimentFolder, tracking_uri: str | None) -> None:
-    """Sends MLflow what a killed driver has not sent; nothing while the search is driven."""
+def _catch_up(folder: ExperimentFolder, tracking_uri: str | None, *, registers: bool = False) -> None:
+    """Sends MLflow what a killed driver has not sent, and with `registers` has its registry take the winner; nothing
+    while the search is driven."""
+    from archsearch.tracking import backlog
+
     if folder.is_driven():
         return
-    tell("bringing MLflow up to date with the ledger")
-    if (problem := send(folder, tracking_uri, tell).error) is not None:
-        tell(f"archsearch: {problem}")
+    if behind := backlog(folder, tracking_uri):
+        tell(f"sending MLflow {behind:,} events that it does not have yet")
+    sending = send(folder, tracking_uri, tell, registers=registers)
+    if sending.error is not None:
+        tell(f"archsearch: {sending.error}")
+    elif registers:
+        tell("MLflow has all of it" + (f"; the winner is its model {sending.model}" if sending.model else ""))
