@@ -149,7 +149,14 @@ def train_shown(
     try:
         with epochs_shown(run.settings.epochs) as view:
             return train_architecture(
-                network, images, run, folder, weights=weights, on_epoch=view.epoch, on_step=view.step
+                network,
+                images,
+                run,
+                folder,
+                weights=weights,
+                on_begin=view.begin,
+                on_epoch=view.epoch,
+                on_step=view.step,
             )
     except KeyboardInterrupt:
         audience.tell("archsearch: the same command goes on from the last checkpoint")

@@ -43,12 +43,14 @@ def train_architecture(
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
     on_step: OnStep | None = None,
+    on_begin: Callable[[int], object] | None = None,
 ) -> dict[str, Any]:
     """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
 
     The folder gets model.yaml, weights.safetensors and result.json. Where an earlier call with the same
     architecture, images, settings and seed was interrupted in this folder, it goes on from its checkpoint.
     `weights` is a file to start from (see pretrained.py), of which `run.freeze` holds a part as it is.
+    `on_begin` is called before the first epoch with how many the earlier call has done, `on_epoch` after each.
     A precision that neither the run nor its settings fix is chosen by a short measurement.
     Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
@@ -70,6 +72,8 @@ def train_architecture(
     identity = _identity(architecture, images, training, start)
     history = _restored(training, files.checkpoint, identity)
     write_atomically(files.model_yaml, architecture.to_yaml())
+    if on_begin is not None:
+        on_begin(len(history))
     saved = time.monotonic()
     for metrics in training:
         history.append(metrics.to_dict())

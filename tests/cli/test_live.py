@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from archsearch import zoo
+from archsearch.api.showing.bars import epochs_shown
 from archsearch.api.showing.board import Board
 from archsearch.api.showing.confirming import Bars
 from archsearch.api.showing.live import Lines, render
@@ -227,6 +228,20 @@ def test_the_live_table_keeps_to_its_room(board: Board, height: int, most: int) 
     assert "t0008" in text
     assert "t0009" in text
     assert "more running" in text
+
+
+def test_a_training_on_a_pipe_tells_of_its_first_epoch_and_of_a_long_one_now_and_then(capsys, monkeypatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("archsearch.api.showing.bars.time.monotonic", lambda: now[0])
+    with epochs_shown(12) as lines:
+        lines.begin(0)
+        for step in range(1, 31):
+            now[0] += 1
+            lines.step(step, 40)
+        lines.begin(4)
+    said = [" ".join(line.split()) for line in capsys.readouterr().err.splitlines()]
+    steps = [f"0:{step} epoch 1/12 step {step} of 40" for step in (10, 20, 30)]
+    assert said == ["0:00 epoch 1/12 begins", *steps, "0:30 epoch 5/12 goes on"]
 
 
 def test_a_confirmations_bars_are_of_all_trainings_and_of_each_that_runs(capsys, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A training's progress on stderr: a bar on a terminal, a line an epoch elsewhere."""
+"""A training's progress on stderr: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from archsearch.training.loop import EpochMetrics
 
 
+EVERY = 10.0  # seconds, at least, between two lines within an epoch
+
+
 @contextmanager
 def epochs_shown(epochs: int) -> Iterator[Bar | Lines | EpochLine]:
     """Shows a training of so many epochs on stderr or in a notebook, until the block ends."""
@@ -25,7 +28,7 @@ def epochs_shown(epochs: int) -> Iterator[Bar | Lines | EpochLine]:
         yield EpochLine(epochs)
         return
     if not paints():
-        yield Lines()
+        yield Lines(epochs)
         return
     with progress_bars() as progress:
         yield Bar(progress, epochs)
@@ -44,8 +47,13 @@ class Bar:
     """A bar of epochs."""
 
     def __init__(self, progress: Progress, epochs: int) -> None:
-        self._progress, self._epoch = progress, 0
-        self._task = progress.add_task(f"epoch 0/{epochs}", total=epochs)
+        self._progress, self._epoch, self._epochs = progress, 0, epochs
+        self._task = progress.add_task("getting ready", total=epochs)
+
+    def begin(self, epochs_done: int) -> None:
+        """Shows which epoch is the first, after those of an interrupted training."""
+        self._epoch = epochs_done
+        self._progress.update(self._task, completed=epochs_done, description=f"epoch {epochs_done + 1}/{self._epochs}")
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """Moves the bar to the end of an epoch."""
@@ -58,14 +66,28 @@ class Bar:
 
 
 class Lines:
-    """A line an epoch."""
+    """A line before the first epoch, one an epoch, and in a long one a line every EVERY seconds."""
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    def __init__(self, epochs: int) -> None:
+        self._epochs, self._epoch = epochs, 0
+        self._began = self._told = time.monotonic()
+
+    def begin(self, epochs_done: int) -> None:
+        """Prints which epoch is the first, after those of an interrupted training."""
+        self._epoch = epochs_done
+        more = " goes on" if epochs_done else " begins"
+        self._tell(f"epoch {epochs_done + 1}/{self._epochs}{more}")
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """Prints the epoch that has ended."""
-        tell_progress(time.monotonic() - self._began, figures(metrics))
+        self._epoch = metrics.epoch
+        self._tell(figures(metrics))
 
     def step(self, steps_done: int, steps: int) -> None:
-        """Prints nothing: a line a step would be too many."""
+        """Prints how far the epoch is, unless a line was printed a short time ago."""
+        if time.monotonic() - self._told >= EVERY:
+            self._tell(f"epoch {self._epoch + 1}/{self._epochs}  step {steps_done} of {steps}")
+
+    def _tell(self, text: str) -> None:
+        self._told = time.monotonic()
+        tell_progress(self._told - self._began, text)

@@ -69,7 +69,12 @@ class EpochLine:
     """A training's epochs and steps."""
 
     def __init__(self, epochs: int) -> None:
-        self._epochs, self._epoch, self._text, self._line = epochs, 0, f"epoch 0/{epochs}", Line()
+        self._epochs, self._epoch, self._text, self._line = epochs, 0, "getting ready", Line()
+
+    def begin(self, epochs_done: int) -> None:
+        """Draws which epoch is the first, after those of an interrupted training."""
+        self._epoch, self._text = epochs_done, f"epoch {epochs_done + 1}/{self._epochs}"
+        self._line.draw(epochs_done / self._epochs, self._text, at_once=True)
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """Draws the epoch that has ended."""

@@ -192,9 +192,11 @@ def trainings() -> Iterator[str]:
     ended = EpochMetrics(epoch=2, epochs=5, train_loss=1.23456, validation_accuracy=0.4321, **metrics)  # type: ignore[arg-type]
     for terminal in (False, True):
         painting = patch.object(bars, "paints", lambda at=terminal: at)
-        with redirect_stderr(io.StringIO()) as stderr, painting, bars.epochs_shown(5) as shown:
+        at_once = patch.object(bars, "EVERY", 0.0)
+        with redirect_stderr(io.StringIO()) as stderr, painting, at_once, bars.epochs_shown(5) as shown:
             states = []
-            for act in (lambda: shown.step(1, 4), lambda: shown.epoch(ended), lambda: shown.step(3, 4)):
+            steps = (lambda: shown.step(1, 4), lambda: shown.epoch(ended), lambda: shown.step(3, 4))
+            for act in (lambda: None, lambda: shown.begin(1), *steps):
                 act()
                 if isinstance(shown, bars.Bar):
                     (task,) = shown._progress.tasks
