@@ -222,11 +222,23 @@ def _learnt(space: SearchSpace, named: Sequence[str | Path], tell: Progress, *, 
     return learnt
 
 
+def _training_images(space: SearchSpace, tell: Progress) -> int | None:
+    """How many training images there are, as far as that is known before they are read."""
+    from archsearch.data.surveying import survey_folder
+    from archsearch.space.datasets import facts, split_sizes
+
+    if space.data.name == "folder":
+        return max(1, survey_folder(space.data, tell).train)
+    images = facts(space.data).images
+    return None if images is None else split_sizes(space.data, images)[0]
+
+
 def dry_run(
     space: SearchSpace,
     *,
     name: str | None,
     output: Path | None,
+    new: bool = False,
     warm_start: str | Path | None = None,
     learn_from: Sequence[str | Path] = (),
     tell: Progress,
@@ -234,10 +246,13 @@ def dry_run(
     """What `begin` would do, as plain JSON values (its trials, its space's size, its first proposals), the space with
     the recipe that is expected, and the survey of it that the share within the budget is of. Writes nothing."""
     from archsearch.data.datasets import load_images
-    from archsearch.space.fitting import expected
+    from archsearch.space.fitting import expected, warnings
 
-    folder = _noted_folder(space, name, output, tell)
-    space = expected(space)
+    folder = _noted_folder(space, name, output, tell, new=new)
+    train = _training_images(space, tell)
+    space = expected(space, train)
+    for warning in (told := [] if train is None else warnings(space, train)):
+        tell(f"warning: {warning}")
     if warm_start is not None:  # images that would have to be downloaded are not compared
         images = load_images(space.data, progress=tell) if space.data.name in ("digits", "folder") else None
         _carried_over(space, warm_start, tell, images=images)
@@ -250,6 +265,7 @@ def dry_run(
     looked, extent = survey(space, samples=DRY_SAMPLES), space.extent()
     document = {
         "dry_run": True,
+        "warnings": told,
         "experiment": folder.name,
         "folder": str(folder.path),
         "trials": space.search.trials,

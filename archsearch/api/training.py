@@ -138,10 +138,13 @@ def train_shown(
     from archsearch.data.datasets import load_images
     from archsearch.data.describing import describe
     from archsearch.space.fitting import suited
+    from archsearch.space.plausibility import implausible_training
     from archsearch.training.fit import train_architecture
 
     images = load_images(settings.data, progress=audience.tell)
     run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
+    for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
+        audience.tell(f"warning: {warning}")
     network = _adapted(network, images, audience)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
     if audience.progress is False:

@@ -17,6 +17,7 @@ from typing import Any
 from archsearch.space.datasets import DataFacts, split_sizes
 from archsearch.space.datasets import facts as known_facts
 from archsearch.space.loading import space_of
+from archsearch.space.plausibility import implausible
 from archsearch.space.recipes import RECIPES, filled
 from archsearch.space.settings import TrainingSettings
 from archsearch.space.space import SearchSpace
@@ -46,7 +47,7 @@ def fitted(space: SearchSpace, facts: ImageFacts) -> SearchSpace:
     """The space with what its file leaves out of `training:`, and of early stopping's first rung, filled to suit the
     images; `notes` of it say what and why. As it is where its recipe is not auto."""
     if space.training.recipe != "auto":
-        return replace(space, notes=(*space.notes, *_warnings(space.training, facts)))
+        return replace(space, notes=(*space.notes, *warnings(space, facts.train)))
     known = DataFacts(input=space.input, classes=space.classes)
     document = space.document
     present = document.data.get("training") or {}
@@ -61,7 +62,7 @@ def fitted(space: SearchSpace, facts: ImageFacts) -> SearchSpace:
             document.with_value(("search", "early_stopping", "grace_epochs"), grace, ORIGIN), data=known
         )
     added = {name: value for name, value in settings.items() if name != "recipe"}
-    notes = (*space.notes, *([_note(added, facts)] if added else []), *_warnings(resolved.training, facts))
+    notes = (*space.notes, *([_note(added, facts)] if added else []), *warnings(resolved, facts.train))
     return replace(resolved, data=space.data, notes=notes)
 
 
@@ -104,7 +105,7 @@ def auto_recipe(present: Mapping[str, Any], facts: ImageFacts, *, timed: bool = 
 def first_rung(training: TrainingSettings, facts: ImageFacts, reduction: int) -> int:
     """The epochs of the first rung: the least of epochs / reduction^k, k = 1, 2, ..., that has steps enough to tell
     networks apart; with k = 1 where none has."""
-    steps = steps_an_epoch(training, facts)
+    steps = steps_an_epoch(training, facts.train)
     levels: list[int] = [math.ceil(training.epochs / reduction**k) for k in range(1, 20)]
     enough = [level for level in levels if level * steps >= FIRST_RUNG_STEPS]
     return min(enough, default=levels[0])
@@ -118,9 +119,15 @@ def suited(training: TrainingSettings, facts: ImageFacts) -> TrainingSettings:
     return training.with_overrides(auto_recipe(present, facts))
 
 
-def steps_an_epoch(training: TrainingSettings, facts: ImageFacts) -> int:
-    """Steps of an epoch: whole batches alone."""
-    return max(1, facts.train // training.batch_size)
+def warnings(space: SearchSpace, train: int) -> list[str]:
+    """What is odd about a space that is `fitted` to so many training images: values that are hardly meant, and
+    trainings that are too short."""
+    return [*implausible(space, train), *_too_short(space.training, space.input, train)]
+
+
+def steps_an_epoch(training: TrainingSettings, train: int) -> int:
+    """Steps of an epoch of so many images: whole batches alone."""
+    return max(1, train // training.batch_size)
 
 
 def _number(value: Any, default: int) -> int:
@@ -138,10 +145,11 @@ def _note(settings: Mapping[str, Any], facts: ImageFacts) -> str:
     return f"training: recipe auto, for {images}{mirrored}: {listed or ', '.join(settings)}"
 
 
-def _warnings(training: TrainingSettings, facts: ImageFacts) -> list[str]:
-    steps = steps_an_epoch(training, facts)
+def _too_short(training: TrainingSettings, shape: tuple[int, int, int], train: int) -> list[str]:
+    steps = steps_an_epoch(training, train)
     if steps * training.epochs >= FEW_STEPS:
         return []
+    facts = ImageFacts(train=train, shape=shape, mirrored=1.0)
     epochs = auto_recipe({"batch_size": training.batch_size}, facts)["epochs"]
     return [
         f"training: {steps} steps per epoch, {steps * training.epochs} in total, which is too few "

@@ -21,6 +21,7 @@ def page(space: SearchSpace, document: dict[str, Any]) -> str:
     """The page as text, from the document that --json prints (`foretelling/check.py` makes it)."""
     lines = [f"{document['file']}: valid"]
     lines += [_row("note", note) for note in document["notes"]]
+    lines += [_row("warning", warning) for warning in document["warnings"]]
     lines += [_row("images" if not number else "", text) for number, text in enumerate(_images(document["folder"]))]
     lines += ["", _row("space", f"{document['name']}: {space.extent()} combinations")]
     if parameters := document["training_words"]:

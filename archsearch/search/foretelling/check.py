@@ -17,7 +17,7 @@ from archsearch.search.foretelling.cluster_forecast import forecast_on
 from archsearch.search.foretelling.data_sheets import Cluster
 from archsearch.search.foretelling.forecast import forecast, setting
 from archsearch.space.datasets import facts, split_sizes
-from archsearch.space.fitting import expected
+from archsearch.space.fitting import expected, warnings
 from archsearch.space.many.draws import draws
 from archsearch.space.many.survey import survey
 from archsearch.space.reach import largest, smallest
@@ -43,7 +43,9 @@ def check_space(
     images, sizes = _images(space, survey)
     space = expected(space, sizes[0])
     tell(f"counting {samples:,} random networks")
-    document = _counted(space, file, samples, images) | {"folder": None if survey is None else survey.to_dict()}
+    document = _counted(space, file, samples, images, sizes[0]) | {
+        "folder": None if survey is None else survey.to_dict()
+    }
     return document | _foretold(space, sizes, cluster, probes=probes, tell=tell)
 
 
@@ -56,7 +58,7 @@ def _images(space: SearchSpace, survey: FolderSurvey | None) -> tuple[int, tuple
     return images, split_sizes(space.data, images)
 
 
-def _counted(space: SearchSpace, file: Path, samples: int, images: int) -> dict[str, Any]:
+def _counted(space: SearchSpace, file: Path, samples: int, images: int, train: int) -> dict[str, Any]:
     start = time.perf_counter()
     surveyed = survey(space, samples=samples)
     seconds = (time.perf_counter() - start) / surveyed.looked
@@ -71,6 +73,7 @@ def _counted(space: SearchSpace, file: Path, samples: int, images: int) -> dict[
         "name": space.name,
         "valid": True,
         "notes": list(space.notes),
+        "warnings": warnings(space, train),
         "size": None if extent.count == math.inf else extent.count,
         "size_exact": extent.exact,
         "networks": None if networks.count == math.inf else networks.count,
