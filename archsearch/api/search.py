@@ -27,6 +27,7 @@ def search(
     seed: int | None = None,
     name: str | None = None,
     folder: str | Path | None = None,
+    new: bool = False,
     callbacks: Sequence[Observer] = (),
     progress: bool | None = None,
     warm_start: str | Path | Experiment | None = None,
@@ -44,7 +45,8 @@ def search(
     data set's name, a folder of images, settings as in a file, arrays `(images, labels)`, a torch Dataset, or a mapping
     of `train`, `validation` and `test` to either of the last two: these are kept in the experiment's folder. `time`
     ("10m", "8h") ends the search; `flops` and `params` (20_000_000, or "20M") are what a network may have. `overrides`
-    are groups of the file: `training={"epochs": 3}`. The experiment is `name` in experiments/, or `folder` itself.
+    are groups of the file: `training={"epochs": 3}`. The experiment is `name` in experiments/, or `folder` itself; with
+    `new` the next free name, where one of that name was interrupted.
 
     `callbacks` are told of every epoch and change of a trial (`archsearch.Observer`); a person is unless `progress` is
     False. A `warm_start` takes over an earlier experiment's results on the same data. What the experiments `learn_from`
@@ -76,6 +78,7 @@ def search(
         loaded,
         name=name,
         output=None if folder is None else Path(folder),
+        new=new,
         data=source,
         warm_start=warm_start.path if isinstance(warm_start, Experiment) else warm_start,
         learn_from=[named.path if isinstance(named, Experiment) else named for named in learn_from],

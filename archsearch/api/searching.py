@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,7 @@ def begin(
     *,
     name: str | None,
     output: Path | None,
+    new: bool = False,
     data: DataSource | None = None,
     warm_start: str | Path | None = None,
     learn_from: Sequence[str | Path] = (),
@@ -67,8 +69,9 @@ def begin(
 ) -> Ready:
     """Reads the images, fits the recipe to them, makes the experiment in `output` or below experiments/, where arrays
     of the `data` are kept, and returns the search, to be driven. Results of the experiment `warm_start` are carried
-    over; where the search begins, the experiments `learn_from` say, or those of experiments/. Raises InputError."""
-    folder = _noted_folder(space, name, output, tell)
+    over; where the search begins, the experiments `learn_from` say, or those of experiments/. Raises InputError, also
+    where the last experiment of that name was interrupted, unless it is to be a `new` one."""
+    folder = _noted_folder(space, name, output, tell, new=new)
     refuse_if_unusable(address)
     refuse_unusable_store(tracking_uri)
     sampler_for(space.search)
@@ -162,28 +165,47 @@ def _complete(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress
     tell_backlog(folder, tracking_uri, tell)
 
 
-def _noted_folder(space: SearchSpace, name: str | None, output: Path | None, tell: Progress) -> ExperimentFolder:
+def _noted_folder(
+    space: SearchSpace, name: str | None, output: Path | None, tell: Progress, *, new: bool
+) -> ExperimentFolder:
     """The folder of a new experiment: `output` itself; experiments/NAME; or the first of experiments/NAME, NAME-2,
-    NAME-3, ... that is free. Tells the space's notes. Raises InputError where the folder cannot be made."""
-    folder = _folder(space, name, output)
+    NAME-3, ... that is free. Tells the space's notes. Raises InputError where the folder cannot be made, and where the
+    last of these experiments was interrupted, unless it is to be a `new` one."""
+    folder = _folder(space, name, output, new=new)
     folder.refuse_if_unusable()
     for note in space.notes:
         tell(f"note: {note}")
     return folder
 
 
-def _folder(space: SearchSpace, name: str | None, output: Path | None) -> ExperimentFolder:
+def _folder(space: SearchSpace, name: str | None, output: Path | None, *, new: bool) -> ExperimentFolder:
     if name is not None and not re.fullmatch(NAME, name):
         raise refuse(f"the name {name!r:.80}", allowed="1 to 64 letters, digits, _ and -", file="--name")
     if output is not None:
         return ExperimentFolder(output)
-    if name is None:
-        return ExperimentFolder(next(path for path in numbered(EXPERIMENTS / space.name) if not path.exists()))
-    folder = ExperimentFolder(EXPERIMENTS / name)
-    if folder.ledger.exists():
-        hint = f"archsearch resume {name} goes on with it; another --name starts anew"
-        raise refuse(f"the experiment {name} is there already", hint=hint, file="--name")
-    return folder
+    if name is not None and not new:
+        folder = ExperimentFolder(EXPERIMENTS / name)
+        if folder.ledger.exists():
+            hint = f"archsearch resume {name} goes on with it; another --name, or --new, starts anew"
+            raise refuse(f"the experiment {name} is there already", hint=hint, file="--name")
+        return folder
+    last = None
+    for path in numbered(EXPERIMENTS / (name or space.name)):
+        if not path.exists():
+            break
+        last = ExperimentFolder(path)
+    if last is not None and not new and _is_interrupted(last):
+        hint = f"archsearch resume {last.name} goes on with it; --new begins another beside it, in {path}"
+        raise refuse(f"the experiment {last.name} was interrupted", hint=hint, file=str(last.path))
+    return ExperimentFolder(path)
+
+
+def _is_interrupted(folder: ExperimentFolder) -> bool:
+    """Whether a search was interrupted, or its driver killed. Not one whose ledger cannot be read: nobody can resume
+    it."""
+    with suppress(InputError, OSError):
+        return bool(folder.ledger.is_file() and summarise(folder)["state"] == "interrupted")
+    return False
 
 
 def _carried_over(

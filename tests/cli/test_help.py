@@ -18,7 +18,7 @@ SURFACE = {
     "check": {"SPACE", "--set", "--samples", "--no-probe", "--cluster", "--json"},
     "sample": {"SPACE", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
-        "SPACE", "--time", "--flops", "--params", "--trials", "--seed", "--name", "--output", "--warm-start",
+        "SPACE", "--time", "--flops", "--params", "--trials", "--seed", "--name", "--output", "--new", "--warm-start",
         "--learn-from", "--set", "--allow-sampler", "--address", "--runtime-env", "--tracking-uri", "--dry-run",
         "--json",
     },

@@ -215,37 +215,6 @@ def test_status_tells_the_contracts_fields(small: Path, capsys) -> None:
         assert ("1 epoch: 2 of 2 trials went on\n" in said) == bool(words), "two trials have no ranking"
 
 
-def test_status_of_an_interrupted_search_has_its_best_so_far_first(small: Path, capsys) -> None:
-    folder = experiment(small.parent, "one", state=None)
-    words = {"choices": {}, "architecture": {}, "cost": dict.fromkeys(("params", "flops", "macs", "activations"), 9)}
-    with Ledger.open(folder.ledger) as ledger:
-        for number, accuracies in ((3, [0.2]), (4, [0.7, 0.8])):
-            ledger.propose(digest=f"{number:016x}", seed=number, **words)
-            ledger.start(number)
-            for epoch, accuracy in enumerate(accuracies, 1):
-                ledger.epoch(number, epoch, {"epoch": epoch, "validation_accuracy": accuracy})
-            ledger.requeue(number, "interrupted")
-        ledger.end("interrupted")
-    assert main(["status", "one"]) == 0
-    said = capsys.readouterr().out
-    assert "best        trial t0002," in said, "the best that has finished is what would be handed over"
-    assert "ahead       trial t0004 so far, 80.00 % on validation after 2 epochs; not finished" in said
-    assert "trials      2 of 2: 2 finished, 0 stopped early, 0 failed, 0 running, 2 waiting" in said
-    rows = [line.split()[:4] for line in said.splitlines() if line.startswith("t0")]
-    assert [row[0] for row in rows] == ["t0002", "t0001", "t0004", "t0003"]
-    assert rows[2] == ["t0004", "waiting", "2", "80.00"]
-    assert main(["status", "one", "--json"]) == 0
-    so_far = json.loads(capsys.readouterr().out)["best_so_far"]
-    expected = {"trial": "t0004", "value": 0.8, "epochs": 2, "state": "waiting"}
-    assert {name: so_far[name] for name in expected} == expected
-    with Ledger.open(folder.ledger) as ledger:
-        ledger.start(4, resume_epoch=1)
-    assert main(["status"]) == 0
-    assert "2/2" in capsys.readouterr().out
-    assert main(["status", "one", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["best_so_far"]["trial"] == "t0002", "what is superseded counts no more"
-
-
 def test_an_unknown_experiment_is_refused_with_the_nearest(small: Path, capsys) -> None:
     experiment(small.parent, "digits-a")
     for verb in ("status", "resume", "ui"):

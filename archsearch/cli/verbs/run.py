@@ -38,6 +38,12 @@ def run(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of the experiment. Default: experiments/NAME.")
     ] = None,
+    new: Annotated[
+        bool,
+        typer.Option(
+            "--new", help="Start a new experiment under the next free name, although the last one was interrupted."
+        ),
+    ] = False,
     warm_start: Annotated[
         str | None,
         typer.Option(
@@ -78,7 +84,13 @@ def run(
     loaded = space_for(space, overrides, time=time, flops=flops, params=params, tell=tell)
     if rehearse:
         document, expected, survey = dry_run(
-            loaded, name=name, output=output, warm_start=warm_start, learn_from=learn_from or (), tell=tell
+            loaded,
+            name=name,
+            output=output,
+            new=new,
+            warm_start=warm_start,
+            learn_from=learn_from or (),
+            tell=tell,
         )
         among = "all of them" if survey.whole else f"{survey.looked:,} random ones"
         if as_json:
@@ -90,6 +102,7 @@ def run(
         loaded,
         name=name,
         output=output,
+        new=new,
         warm_start=warm_start,
         learn_from=learn_from or (),
         address=address,
