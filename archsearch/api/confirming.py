@@ -14,6 +14,7 @@ from archsearch.api.sending import tell_backlog
 from archsearch.api.showing.confirming import showing_confirmation
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
+from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder
 from archsearch.search.confirming import confirm as confirmation
 from archsearch.search.confirming.contenders import Contender, baseline
@@ -66,20 +67,23 @@ def confirm(
         images = load_images(space.data, progress=audience.tell)
         with showing_confirmation(space.training.epochs, shown=audience.progress is not False) as observer:
             document = confirmation.confirm(plan, images, observer)
-    report_at_the_end(folder, audience.tell)
-    _send(folder, tracking_uri, audience)
+            observer.phase("writing the report")
+            report_at_the_end(folder, observer.phase)
+            _send(folder, tracking_uri, observer.phase)
     return document
 
 
-def _send(folder: ExperimentFolder, tracking_uri: str | None, audience: Audience) -> None:
-    """Has MLflow, where it has the search, take the verdict, as far as it does so in time; tells what it lacks then."""
+def _send(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:
+    """Has MLflow, where it has the search, take the trainings and the verdict, as far as it does so in time; tells what
+    it lacks then."""
     if not folder.outbox.is_file():
         return
+    tell("sending the trainings and the verdict to MLflow")
     try:
         drain(start_follower(folder, resolve_tracking_uri(tracking_uri)), timeout=PATIENCE)
     except OSError as error:
-        audience.tell(f"archsearch: MLflow was not told: {error}")
-    tell_backlog(folder, tracking_uri, audience.tell)
+        tell(f"archsearch: MLflow was not told: {error}")
+    tell_backlog(folder, tracking_uri, tell)
 
 
 def _named(space: SearchSpace, baselines: Sequence[str | Path | Architecture]) -> list[Contender]:
