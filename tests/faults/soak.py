@@ -38,7 +38,9 @@ LEAVING = {
     "Ctrl-C twice": (signal.SIGINT, signal.SIGINT),
     "SIGKILL": (signal.SIGKILL,),
 }
-GONE = 120.0  # seconds until what a SIGKILL leaves to itself has gone, on a machine as busy as this one then is
+# Seconds until what a SIGKILL leaves to itself has gone: a worker that Ray was just starting waits for an answer, 60 s
+# at a time (search/running/environment.py), and everything is slower on a machine as busy as this one then is.
+GONE = 180.0
 
 
 class Soak:
