@@ -1,4 +1,5 @@
-"""Intervals of confidence: of a mean over few repetitions (Student 1908, Biometrika 6, 1-25), and of a share.
+"""Intervals of confidence: of a mean over few repetitions (Student 1908, Biometrika 6, 1-25), and of a share; and which
+differences so many repetitions can detect.
 
 SciPy is imported where it is used, for scipy.stats takes about half a second."""
 
@@ -6,17 +7,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from archsearch.experiment.confirmed import FEWEST_SEEDS
+
 CONFIDENCE = 0.95
+SIGNIFICANT = 0.05  # a p-value below it, adjusted where there are several
+POWER = 0.8
+GRID = 1000  # points of a distribution
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A mean of `n` values and its interval, mean +- `half`; `deviation` is the sample's (n - 1).
+    """A mean of `n` `values` and its interval, mean +- `half`; `deviation` is the sample's (n - 1).
 
     One value says nothing of its spread: `deviation`, `half`, `low` and `high` are None then.
     """
@@ -28,15 +34,21 @@ class Interval:
     deviation: float | None
     n: int
     confidence: float
+    values: tuple[float, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        return {**asdict(self), "values": list(self.values)}
 
     @property
-    def excludes_zero(self) -> bool:
-        """Whether a difference of this interval has a sign: False where there is no interval."""
-        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+    def p(self) -> float | None:
+        """The p-value of a mean of 0 (Student's t, two-sided); None where there is no interval, or no spread to
+        measure the mean by."""
+        if not self.deviation:
+            return None
+        from scipy import stats  # type: ignore[import-untyped]
+
+        return float(2 * stats.t.sf(abs(self.mean) / self.deviation * math.sqrt(self.n), self.n - 1))
 
 
 def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
@@ -45,26 +57,53 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
         raise ValueError(f"{list(values)!r:.80}: allowed: one or more finite numbers")
     mean, n = float(array.mean()), int(array.size)
+    whole = Interval(mean=mean, low=None, high=None, half=None, deviation=None, n=n, confidence=confidence,
+                     values=tuple(array.tolist()))  # fmt: skip
     if n == 1:
-        return Interval(mean=mean, low=None, high=None, half=None, deviation=None, n=1, confidence=confidence)
+        return whole
     deviation = float(array.std(ddof=1))
-    from scipy import stats  # type: ignore[import-untyped]
+    from scipy import stats
 
     half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * deviation / math.sqrt(n)
-    return Interval(
-        mean=mean, low=mean - half, high=mean + half, half=half, deviation=deviation, n=n, confidence=confidence
-    )
+    return replace(whole, low=mean - half, high=mean + half, half=half, deviation=deviation)
 
 
-def paired_difference(
-    first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
-) -> Interval | None:
+def over_seeds(values: Sequence[float]) -> Interval:
+    """The mean over seeds with its interval; of fewer than FEWEST_SEEDS the mean and the values alone."""
+    interval = mean_interval(values)
+    return interval if interval.n >= FEWEST_SEEDS else replace(interval, low=None, high=None, half=None, deviation=None)
+
+
+def paired_difference(first: Mapping[int, float], second: Mapping[int, float]) -> Interval | None:
     """The mean of first - second over the keys (seeds) that both have; None where they share none.
 
     Pairing takes out what a seed does to both alike, so the interval is that of the differences themselves.
     """
     shared = sorted(first.keys() & second.keys())
-    return mean_interval([first[key] - second[key] for key in shared], confidence) if shared else None
+    return over_seeds([first[key] - second[key] for key in shared]) if shared else None
+
+
+def detection_rate(n: int, effect: float, level: float = SIGNIFICANT) -> float:
+    """How often a t-test of n values at a p-value of `level` detects a mean of so many deviations (`effect`)."""
+    from scipy import stats
+
+    # The mean over equally likely deviations of a sample: scipy.stats.nct is not a number for large effects.
+    spread = np.sqrt(stats.chi2.ppf((np.arange(GRID) + 0.5) / GRID, n - 1) / (n - 1))
+    critical, centre = stats.t.ppf(1 - level / 2, n - 1) * spread, effect * math.sqrt(n)
+    return float(np.mean(stats.norm.sf(critical - centre) + stats.norm.cdf(-critical - centre)))
+
+
+def detectable(n: int, level: float = SIGNIFICANT) -> float:
+    """The mean, in deviations of the values, that n of them detect with a probability of POWER."""
+    from scipy import optimize
+
+    return float(optimize.brentq(lambda effect: detection_rate(n, effect, level) - POWER, 0.0, 1e6, xtol=1e-4))
+
+
+def enough(effect: float, level: float, most: int) -> int | None:
+    """The fewest repetitions, FEWEST_SEEDS to `most`, that detect a mean of so many deviations with a probability of
+    POWER; None where `most` are too few."""
+    return next((n for n in range(FEWEST_SEEDS, most + 1) if detection_rate(n, abs(effect), level) >= POWER), None)
 
 
 def holm(p_values: Sequence[float], extra: int = 0) -> list[float]:

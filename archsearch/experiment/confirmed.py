@@ -27,6 +27,8 @@ from archsearch.experiment.shapes import (
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import LARGEST_JSON
 
+FEWEST_SEEDS = 3  # that an interval is shown of: that of two is thirteen deviations wide to each side
+
 
 def _or_null(test: Test, value: Any) -> bool:
     return value is None or test(value)
@@ -48,6 +50,7 @@ _DIFFERENCE: Fields = {
     "mean": is_number,
     **dict.fromkeys(("low", "high", "half", "deviation"), partial(_or_null, is_number)),
     "n": _is_positive,
+    "values": partial(optional, partial(list_of, is_number)),
 }
 _interval = partial(_holds, {**_DIFFERENCE, "mean": _is_share})
 _difference = partial(_holds, {
@@ -55,6 +58,12 @@ _difference = partial(_holds, {
     "over": is_text,
     **dict.fromkeys(("validation", "test"), partial(_or_null, partial(_holds, _DIFFERENCE))),
     "told_apart": is_bool,
+    "p": partial(optional, _is_share),
+})  # fmt: skip
+_power = partial(_holds, {
+    **dict.fromkeys(("seeds", "comparisons"), _is_positive),
+    **dict.fromkeys(("probability", "lead", "deviation"), is_number),
+    "more_seeds": partial(optional, _is_positive),
 })  # fmt: skip
 _row = partial(_holds, {
     "kind": partial(matches, "trial|random|baseline"),
@@ -85,6 +94,7 @@ _DOCUMENT: Fields = {
     "notes": partial(list_of, is_text),
     "seeds": partial(list_of, is_count),
     "random": partial(optional, is_object),
+    "power": partial(optional, _power),
     "search": is_object,
 }
 _measured = partial(_holds, {"accuracy": _is_share})
@@ -119,6 +129,10 @@ def read_confirmation(folder: ExperimentFolder) -> dict[str, Any] | None:
             hint=f"archsearch confirm {folder.argument} writes it anew",
             file=str(path),
         ) from error
+    for row in (*document["rows"], *document["differences"]):
+        for interval in filter(None, (row["validation"], row["test"])):
+            if interval["n"] < FEWEST_SEEDS:  # older versions wrote intervals of two
+                interval.update(dict.fromkeys(("low", "high", "half", "deviation")))
     return dict(document)
 
 

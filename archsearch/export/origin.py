@@ -199,8 +199,11 @@ def _images(space: SearchSpace, tell: Progress, *, required: bool) -> ImageSet |
 
 
 def _over_seeds(interval: Mapping[str, Any]) -> str:
+    """The mean with its interval; of few seeds each one's accuracy."""
     if interval["half"] is None:
-        return f"{100 * interval['mean']:.2f} % (one seed)"
+        values = interval.get("values") or [interval["mean"]]
+        seeds = "1 seed" if interval["n"] == 1 else f"{interval['n']} seeds"
+        return f"{', '.join(f'{100 * value:.2f}' for value in values)} % ({seeds})"
     return (
         f"{100 * interval['mean']:.2f} % +- {100 * interval['half']:.2f} % "
         f"({CONFIDENCE:.0%} interval over {interval['n']} seeds)"

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from archsearch.analysis.intervals import mean_interval, paired_difference, wilson
+from archsearch.analysis.intervals import (
+    detectable,
+    detection_rate,
+    enough,
+    holm,
+    mean_interval,
+    over_seeds,
+    paired_difference,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +61,7 @@ def test_nineteen_of_twenty_intervals_hold_the_true_mean() -> None:
 def test_one_value_has_a_mean_and_no_interval() -> None:
     found = mean_interval([0.5])
     assert (found.mean, found.n, found.low, found.high, found.half, found.deviation) == (0.5, 1, *[None] * 4)
-    assert not found.excludes_zero
+    assert found.p is None
 
 
 @pytest.mark.parametrize("values", [[], [0.5, math.nan], [math.inf]])
@@ -75,6 +84,40 @@ def test_differences_are_taken_seed_by_seed() -> None:
 
 
 def test_a_difference_has_a_sign_where_its_interval_leaves_zero_out() -> None:
-    assert mean_interval([0.01, 0.011, 0.012]).excludes_zero
-    assert mean_interval([-0.01, -0.011, -0.012]).excludes_zero
-    assert not mean_interval([0.01, -0.011, 0.012]).excludes_zero
+    for values, has_one in (
+        ([0.01, 0.011, 0.012], True),
+        ([-0.01, -0.011, -0.012], True),
+        ([0.01, -0.011, 0.012], False),
+    ):
+        found = mean_interval(values)
+        assert found.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue)
+        assert (found.p < 0.05) == has_one == (found.low > 0 or found.high < 0)
+    assert mean_interval([0.01, 0.01, 0.01]).p is None, "no spread, nothing to measure it by"
+
+
+def test_of_fewer_than_three_seeds_there_are_the_values_alone() -> None:
+    found = over_seeds([0.5, 0.7])
+    assert (found.mean, found.n, found.values) == (pytest.approx(0.6), 2, (0.5, 0.7))
+    assert (found.low, found.high, found.half, found.deviation, found.p) == (None,) * 5
+    assert over_seeds([0.5, 0.6, 0.7]) == mean_interval([0.5, 0.6, 0.7])
+
+
+def test_holm_is_that_of_the_printed_example() -> None:
+    """Wright 1992 (Biometrics 48, 1005-1013), and by hand: each p-value by as many as are no smaller."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.01, 0.04], extra=2) == pytest.approx([0.04, 0.12])
+    assert holm([0.6, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_the_rate_of_detection_is_the_noncentral_t_distributions() -> None:
+    for n, effect, level in ((3, 1.4, 0.05), (5, 1.4, 0.05), (10, 0.5, 0.01), (3, 0.0, 0.05)):
+        critical, centre = stats.t.ppf(1 - level / 2, n - 1), effect * math.sqrt(n)
+        exact = stats.nct.sf(critical, n - 1, centre) + stats.nct.cdf(-critical, n - 1, centre)
+        assert detection_rate(n, effect, level) == pytest.approx(exact, abs=2e-3)
+    assert detection_rate(7, detectable(7, 0.01), 0.01) == pytest.approx(0.8, abs=1e-3)
+    # A lead of two deviations of a network is one of the square root of two deviations of the difference.
+    assert [round(detection_rate(n, math.sqrt(2)), 2) for n in (3, 5)] == [0.29, 0.66]
+    assert enough(1.0, 0.05, 40) == 10 and detection_rate(9, 1.0) < 0.8 <= detection_rate(10, 1.0)
+    assert enough(0.1, 0.05, 40) is None
+    assert detectable(3, 0.05 / 1000) > 30

@@ -83,9 +83,12 @@ def test_a_table_and_one_json_document_of_the_same_figures(experiment: Experimen
     line = next(line for line in said.out.splitlines() if "(winner)" in line)
     for split in ("validation", "test"):
         figures = winner[split]
-        assert f"{100 * figures['mean']:.2f} +- {100 * figures['half']:.2f} %" in line
+        assert len(figures["values"]) == 2 and figures["half"] is None
+        assert ", ".join(f"{100 * value:.2f}" for value in figures["values"]) + " %" in line
+    assert "note: of fewer than 3 seeds there are no intervals, and no lead is significant: --seeds 3" in said.out
+    assert "+-" not in said.out
     assert document["chosen"] in said.out
-    assert f"{100 * document['differences'][0]['test']['mean']:+.2f}" in said.out
+    assert f"{100 * document['differences'][0]['test']['values'][1]:+.2f}" in said.out
     assert "over the budget" in said.out, "densenet7_12 has more FLOPs than this space's budget"
     assert main([*words[:-2], "--json"]) == 0, "all that it needs is trained already"
     plain = json.loads(capfd.readouterr().out)

@@ -229,7 +229,7 @@ def test_a_confirmed_winner_is_what_is_exported(broken: ExperimentFolder, tmp_pa
         files = broken.confirmation
         files.path.mkdir()
         files.weights.write_bytes(weights)
-        interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "half": 0.1, "deviation": 0.1, "n": 2}
+        interval = {"mean": 0.5, "low": 0.4, "high": 0.6, "half": 0.1, "deviation": 0.1, "n": 2, "values": [0.4, 0.6]}
         row = {"kind": "trial", "name": other.id, "winner": True, "trial": other.number, "digest": other.digest,
                "params": 1, "flops": 1, "macs": 1, "note": "", "validation": interval, "test": None}  # fmt: skip
         verdict = {"state": "confirmed", "winner": other.id, "weights_of_seed": 5, "chosen": "By its mean.",
@@ -244,7 +244,9 @@ def test_a_confirmed_winner_is_what_is_exported(broken: ExperimentFolder, tmp_pa
         assert main(["export", str(broken.path), *words, "--format", "safetensors", "-o", str(tmp_path / "w")]) == 0
         assert (tmp_path / "w").read_bytes() == weights
     assert main(["export", str(broken.path), "-o", str(tmp_path / "bundle")]) == 0
-    assert "By its mean." in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
+    assert "By its mean." in card
+    assert "validation: 40.00, 60.00 % (2 seeds)" in card and "interval over 2 seeds" not in card
     summary = summarise(broken)
     assert (summary["best"]["trial"], summary["best"]["of"], summary["best"]["value"]) == (other.id, "confirm", 0.5)
     assert not any("archsearch confirm" in line for line in commands(broken, capsys))

@@ -25,7 +25,7 @@ from archsearch.search.confirming.contenders import FAMILIES, Contender, baselin
 from archsearch.search.confirming.random_search import random_best, random_space
 from archsearch.search.confirming.retraining import Outcome, Retraining, Run
 from archsearch.search.confirming.slots import Slots, slots
-from archsearch.search.confirming.verdict import Row, choose, differences, ranked
+from archsearch.search.confirming.verdict import Row, choose, differences, power, precision, ranked
 from archsearch.search.deciding.messages import Ready, Rest
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
@@ -281,11 +281,11 @@ def row(kind: Any, number: int, validation: list[float], test: list[float], flop
 
 def test_the_winner_is_the_trial_of_the_highest_mean_validation_accuracy() -> None:
     rows = [
-        row("trial", 1, [0.80, 0.82], [0.99, 0.99]),
-        row("trial", 2, [0.70, 0.96], [0.10, 0.10]),
-        row("trial", 3, [0.95, 0.95], [0.5, 0.5], failed=1),
-        row("random", 4, [0.9, 0.9], [0.9, 0.9]),
-        row("baseline", 5, [0.5, 0.5], [0.9, 0.9]),
+        row("trial", 1, [0.80, 0.82, 0.81], [0.99, 0.98, 0.99]),
+        row("trial", 2, [0.70, 0.96, 0.83], [0.10, 0.11, 0.10]),
+        row("trial", 3, [0.95, 0.95, 0.95], [0.5, 0.5, 0.5], failed=1),
+        row("random", 4, [0.9, 0.9, 0.9], [0.9, 0.9, 0.9]),
+        row("baseline", 5, [0.5, 0.5, 0.5], [0.9, 0.9, 0.9]),
     ]
     winner = choose(rows)
     assert winner is rows[1], "by the mean on validation; test has no part, and a failed seed comes behind"
@@ -295,13 +295,51 @@ def test_the_winner_is_the_trial_of_the_highest_mean_validation_accuracy() -> No
     for other in rows:
         other.seen = True
     leads = {(d.row.contender.name, d.reference.contender.name): d for d in differences(rows, winner)}
-    assert set(leads) == {("trial2", "random4"), ("trial2", "baseline5"), ("trial1", "random4")}
-    lead = leads["trial2", "random4"]
-    assert lead.validation is not None and lead.validation.mean == pytest.approx(-0.07)
-    assert lead.test is not None and lead.test.mean == pytest.approx(-0.8)
-    assert lead.told_apart, "by the test split, where every seed agrees; validation's interval holds zero"
-    assert leads["trial1", "random4"].validation is not None and leads["trial1", "random4"].told_apart
+    assert set(leads) == {("trial2", "baseline5"), ("trial1", "random4")}, "random's first, and the search's first"
+    lead = leads["trial2", "baseline5"]
+    assert lead.validation is not None and lead.validation.mean == pytest.approx(0.33)
+    assert lead.test is not None and lead.test.mean == pytest.approx(-0.7967, abs=1e-4)
+    assert lead.told_apart, "by the test split, where the seeds agree"
+    assert lead.validation.p is not None and lead.validation.p > 0.01
+    assert lead.p == pytest.approx(4 * (lead.test.p or 0)), "the smallest of four comparisons: of all with the winner"
+    other = leads["trial1", "random4"]
+    assert other.test is not None and other.p == pytest.approx(3 * (other.test.p or 0)) and other.told_apart
+    again = {d.reference.contender.name: d.p for d in differences(rows, winner, looks=2)}
+    assert again == {"baseline5": pytest.approx(2 * (lead.p or 0)), "random4": pytest.approx(2 * (other.p or 0))}
     assert choose([rows[3]]) is None
+
+
+def test_of_two_seeds_nothing_is_significant() -> None:
+    rows = [row("trial", 1, [0.9, 0.91], [0.9, 0.91]), row("baseline", 2, [0.1, 0.1], [0.1, 0.1])]
+    rows[0].seen = rows[1].seen = True
+    (lead,) = differences(rows, rows[0])
+    assert (lead.p, lead.told_apart) == (None, False)
+    assert lead.test is not None and lead.test.low is None and lead.test.values == pytest.approx((0.8, 0.81))
+    assert power([lead], rows) is None
+    assert "no lead is significant: --seeds 3 or more" in precision(None, 2)[0]
+    assert precision(None, 3) == []
+
+
+def test_more_seeds_are_offered_where_a_lead_is_nearly_detected() -> None:
+    def detects(*seeds: float) -> tuple[dict[str, Any], str]:
+        rows = [row("trial", 1, list(seeds), list(seeds)), row("baseline", 2, [0.5] * len(seeds), [0.5] * len(seeds))]
+        for each in rows:
+            each.seen = True
+        found = power(differences(rows, rows[0]), rows)
+        assert found is not None
+        return found, precision(found, len(seeds))[0]
+
+    near, sentence = detects(0.52, 0.53, 0.54)
+    assert (near["seeds"], near["comparisons"], near["more_seeds"]) == (3, 1, None), "it is significant"
+    near, sentence = detects(0.50, 0.52, 0.51)
+    assert near["deviation"] == pytest.approx(0.01) and near["lead"] == pytest.approx(0.0326, abs=1e-4)
+    assert near["more_seeds"] == 10, "one deviation"
+    assert sentence.startswith("3 seeds detect a lead of 3.26 points in 80% of cases, at the spread measured here and")
+    assert sentence.endswith(
+        "; --seeds 10 would detect a lead as large as one measured, and goes on with what is trained"
+    )
+    far, sentence = detects(0.47, 0.53, 0.501)
+    assert far["more_seeds"] is None and "--seeds" not in sentence
 
 
 def test_of_equals_the_cheaper_one_wins() -> None:

@@ -8,7 +8,9 @@ from archsearch.analysis.report.html import figure, legend, paragraph, section, 
 from archsearch.analysis.report.parallel import confirmed as intervals
 from archsearch.analysis.report.tradeoff import amount
 from archsearch.analysis.svg import clean
+from archsearch.experiment.confirmed import FEWEST_SEEDS
 
+ADJUSTED = "p: Student's t on the test split, adjusted for all comparisons (Holm); significant below 0.05."
 TITLE = "How sure is the result?"
 
 
@@ -43,15 +45,16 @@ def _retrained(confirmed: Confirmation) -> list[str]:
         costs = amount("flops", row["flops"]), amount("params", row["params"])
         rows.append((row["name"], _spread(row["validation"]), _spread(row["test"]), str(seeds), *costs, row["note"]))
     leads = [
-        (d["of"], d["over"], _points(d["validation"]), _points(d["test"]), "yes" if d["told_apart"] else "no")
+        (d["of"], d["over"], _points(d["validation"]), _points(d["test"]),
+         NOTHING if (p := d.get("p")) is None else f"{p:.2g}", "yes" if d["told_apart"] else "no")
         for d in confirmed["differences"] or ()
-    ]
+    ]  # fmt: skip
     lead = ""
     if leads:
-        as_table = table(("of", "over", "validation", "test", "significant"), leads, left=(0, 1))
-        lead = f"<h3>Lead of the winner, paired by seed, in percentage points</h3>{as_table}"
-    caption = "A line is a 95 % interval over seeds (Student's t). "
-    caption += "Test accuracy is measured for the winner and the networks it is compared with."
+        as_table = table(("of", "over", "validation", "test", "adjusted p", "significant"), leads, left=(0, 1))
+        lead = f"<h3>Leads, paired by seed, in percentage points</h3>{as_table}{paragraph(ADJUSTED, 'note')}"
+    caption = f"A line is a 95 % interval over seeds (Student's t), of {FEWEST_SEEDS} seeds or more. "
+    caption += "Test accuracy is measured for the winner and the networks that are compared."
     return [
         f"<h3>Retrained over new seeds: {clean(confirmed['winner'])}</h3>",
         figure(intervals(confirmed["rows"]), caption, legend(("seen", "validation"), ("tested", "test"))),
@@ -62,11 +65,13 @@ def _retrained(confirmed: Confirmation) -> list[str]:
 
 
 def _spread(interval: MeanInterval | None, form: str = ".2f", unit: str = " %") -> str:
-    """A mean in percent with half of its interval, such as `93.00 ± 1.00 %`."""
+    """A mean in percent with half of its interval, such as `93.00 ± 1.00 %`; of few seeds each one's value."""
     if interval is None:
         return NOTHING
-    half = f" ± {100 * interval['half']:.2f}" if interval["half"] is not None else ""
-    return f"{100 * interval['mean']:{form}}{half}{unit}"
+    if interval["half"] is None:
+        values = interval.get("values") or [interval["mean"]]
+        return ", ".join(f"{100 * value:{form}}" for value in values) + unit
+    return f"{100 * interval['mean']:{form}} ± {100 * interval['half']:.2f}{unit}"
 
 
 def _points(interval: MeanInterval | None) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
 from archsearch.analysis.intervals import wilson
+from archsearch.analysis.report.charts import percent
 from archsearch.analysis.report.choices import columns
 from archsearch.analysis.report.facts import facts
 from archsearch.analysis.report.figures import (
@@ -136,7 +137,7 @@ def _winner(reading: Reading) -> Winner | None:
         trial = reading.by_number.get(row.get("trial") or 0)
         return {
             "trial": row["name"], "value": validation["mean"], "half": validation["half"],
-            "low": validation["low"], "high": validation["high"], "of": f"{validation['n']} seeds",
+            "low": validation["low"], "high": validation["high"], "of": seeds_of(validation),
             "test": row["test"], "confirmed": True, "digest": row["digest"],
             "cost": dict(trial.cost) if trial else {"params": row["params"], "flops": row["flops"],
                                                     "macs": row["macs"]},
@@ -154,6 +155,14 @@ def _winner(reading: Reading) -> Winner | None:
         "test": None if tested is None else {"mean": tested, "half": None, "n": 1},
         "cost": dict(reading.by_number[int(best["trial"][1:])].cost), "training": best.get("training", {}),
     }  # fmt: skip
+
+
+def seeds_of(mean: Mapping[str, Any]) -> str:
+    """How many seeds a mean is of; where it has no interval, their accuracies too."""
+    seeds = "1 seed" if mean["n"] == 1 else f"{mean['n']} seeds"
+    if mean["half"] is not None or mean["n"] == 1 or not mean.get("values"):
+        return seeds
+    return f"{seeds}: {', '.join(percent(value, 2) for value in mean['values'])}"
 
 
 def _validation_images(reading: Reading) -> int | None:

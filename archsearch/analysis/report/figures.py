@@ -23,6 +23,7 @@ class MeanInterval(TypedDict):
     deviation: float | None
     n: int
     confidence: float
+    values: NotRequired[list[float]]
 
 
 class TestAccuracy(TypedDict):
@@ -232,12 +233,13 @@ class ConfirmedRow(TypedDict):
 
 
 class Difference(TypedDict):
-    """The lead of one network over another, seed by seed."""
+    """The lead of one network over another, seed by seed; `p` is adjusted for all comparisons."""
 
     of: str
     over: str
     validation: MeanInterval | None
     test: MeanInterval | None
+    p: NotRequired[float | None]
     told_apart: bool
 
 
@@ -253,6 +255,7 @@ class Confirmation(TypedDict):
     random: Mapping[str, Any] | None
     search: Mapping[str, Any]
     seeds: list[int]
+    power: Mapping[str, Any] | None
     rows: list[ConfirmedRow]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from archsearch.analysis.report import findings, story
 from archsearch.analysis.report.certainty import certainty
 from archsearch.analysis.report.charts import epochs, number, percent
+from archsearch.analysis.report.document import seeds_of
 from archsearch.analysis.report.figures import Document
 from archsearch.analysis.report.html import frame, paragraph
 from archsearch.analysis.report.leaderboard import leaderboard
@@ -91,7 +92,9 @@ def _figures(report: Document) -> str:
     cost = winner["cost"]
     rows = [("Validation accuracy", percent(winner["value"]), interval)]
     if test := winner["test"]:
-        spread = f"± {100 * test['half']:.2f} points, {test['n']} seeds" if test["half"] else "measured once"
+        spread = f"of {seeds_of(test)}" if test.get("values") else "measured once"
+        if test["half"] is not None:
+            spread = f"± {100 * test['half']:.2f} points, {test['n']} seeds"
         rows.append(("Test accuracy", percent(test["mean"]), spread))
     if report["floor"] is not None:
         rows.append(("Simple baseline", *_floor(report["floor"])))

@@ -12,6 +12,7 @@ from archsearch.api.showing.printing import print_json, short, table, tell
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import Compiled, Experiment, Json, Root, TrackingUri
 from archsearch.experiment import ExperimentFolder, find
+from archsearch.experiment.confirmed import FEWEST_SEEDS
 
 
 def confirm(
@@ -90,18 +91,21 @@ def confirm(
 
 def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
     print(f"{document['experiment']}: {document['winner']} is confirmed as the search's best\n")
-    head = ("rank", "network", "params", "FLOPs", "validation", "test", "n", "")
+    head = ("rank", "network", "params", "FLOPs", "validation", "test", "seeds", "")
     print(table(head, [_row(row) for row in document["rows"]], flush_left=(1, 7)))
     print(f"\n{document['chosen']}")
     if document["differences"]:
         print("\nlead in points, seed by seed")
-        columns = ("of", "over", "validation", "test", "n", "told apart")
+        columns = ("of", "over", "validation", "test", "seeds", "adjusted p", "significant")
         print(table(columns, [_difference(lead) for lead in document["differences"]], flush_left=(0, 1)))
+        print("\np: Student's t on the test split, adjusted for all comparisons (Holm); significant below 0.05.")
     share = f"{100 * document['confidence']:g} %"
-    print(f"\n+- is half of a {share} interval over n seeds (Student's t): of other seeds, not of other images.")
-    print("test: of the winner, and of what it is compared with; the others' stays unseen.")
+    if len(document["seeds"]) >= FEWEST_SEEDS:
+        print(f"+- is half of a {share} interval over the seeds (Student's t): of other seeds, not of other images.")
+    print("test: of the winner, and of what is compared; the others' stays unseen.")
     if random := document["random"]:
         search = document["search"]
+        print("random search: its first is compared with the search's first, which was chosen by the same rule.")
         print(
             f"equal cost: random search had {random['epochs']} epochs in {random['trials']} trials, "
             f"the search {search['epochs']} in {search['trials']}. A search's luck is not in the intervals."
@@ -129,15 +133,18 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _difference(difference: dict[str, Any]) -> tuple[str, ...]:
-    interval = difference["validation"] or difference["test"]
+    interval, p = difference["validation"] or difference["test"], difference["p"]
     cells = [_points(difference[split], sign="+") for split in ("validation", "test")]
-    told_apart = "yes" if difference["told_apart"] else "no"
-    return (difference["of"], difference["over"], *cells, str(interval["n"] if interval else 0), told_apart)
+    significant = "yes" if difference["told_apart"] else "no"
+    names = difference["of"], difference["over"]
+    return (*names, *cells, str(interval["n"] if interval else 0), "-" if p is None else f"{p:.2g}", significant)
 
 
 def _points(interval: dict[str, Any] | None, *, sign: str = "", unit: str = "") -> str:
-    """Percentage points and half of their interval; a dash where nothing was measured."""
+    """Percentage points and half of their interval, or each seed's where there is no interval; a dash where nothing was
+    measured."""
     if interval is None:
         return "-"
-    spread = "" if interval["half"] is None else f" +- {100 * interval['half']:.2f}"
-    return f"{100 * interval['mean']:{sign}.2f}{spread}{unit}"
+    if interval["half"] is None:
+        return ", ".join(f"{100 * value:{sign}.2f}" for value in interval["values"]) + unit
+    return f"{100 * interval['mean']:{sign}.2f} +- {100 * interval['half']:.2f}{unit}"

@@ -29,7 +29,16 @@ from archsearch.search.confirming.contenders import Contender, baselines, spent,
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
 from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run
 from archsearch.search.confirming.slots import Slots, slots
-from archsearch.search.confirming.verdict import Row, choose, differences, ranked, row_document
+from archsearch.search.confirming.verdict import (
+    Row,
+    choose,
+    differences,
+    first_of,
+    power,
+    precision,
+    ranked,
+    row_document,
+)
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
@@ -124,8 +133,9 @@ class _Confirmation:
             # On disk before the test split is looked at: nobody, not even a later session, chooses by it.
             self._write(document := self._document(rows, winner, seeds, state="chosen"))
             self.observer.phase("looking at the test split")
+            against_random = any(row.contender.kind == "random" for row in rows)
             for row in rows:
-                row.seen = row is winner or row.contender.kind != "trial"
+                row.seen = row is winner or row.contender.kind != "trial" or (row is first_of(rows) and against_random)
             tested = [runs[row.contender.key, seed] for row in rows if row.seen for seed in row.results]
             for outcome in retraining.test(list(dict.fromkeys(tested))):
                 _enter(rows, outcome)
@@ -161,7 +171,9 @@ class _Confirmation:
 
     def _document(self, rows: Sequence[Row], winner: Row, seeds: Sequence[int], *, state: str) -> dict[str, Any]:
         trials = self.ledger.trials()
-        order = ranked(rows)
+        order, looks = ranked(rows), 1 + _earlier_looks(self.ledger, len(seeds))
+        leads = differences(rows, winner, looks=looks)
+        detects = power(leads, rows, looks=looks)
         return {
             "experiment": self.ledger.meta.get("name", self.plan.folder.name),
             "folder": str(self.plan.files.path),
@@ -170,11 +182,13 @@ class _Confirmation:
             "weights_of_seed": winner.best_seed,
             "chosen": _choice(rows, len(trials), seeds, winner),
             "rows": [row_document(row, rank, winner=row is winner) for rank, row in enumerate(order, 1)],
-            "differences": [difference.to_dict() for difference in differences(rows, winner)],
+            "chosen_among": sum(row.contender.kind == "trial" for row in rows),
+            "differences": [lead.to_dict() for lead in leads],
+            "power": detects,
             "confidence": CONFIDENCE,
             "top": self.plan.top,
             "seeds": list(seeds),
-            "notes": _notes(self, rows, order, winner),
+            "notes": [*precision(detects, len(seeds)), *_notes(self, rows, order, winner)],
             "search": {
                 "trials": len(trials),
                 "finished": sum(trial.state is TrialState.FINISHED for trial in trials),
@@ -261,7 +275,13 @@ def _choice(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row)
     return (
         f"Best of {trials} trials by validation accuracy: the top {top} retrained in full with {times}, "
         f"{winner.contender.name} chosen by its mean validation accuracy before the test split was looked at."
+        + (f" As the highest of {top} that mean is rather too high, and its interval too." if top > 1 else "")
     )
+
+
+def _earlier_looks(ledger: Ledger, seeds: int) -> int:
+    """How many other numbers of seeds the search was confirmed with before: each was a chance to see a difference."""
+    return len({event.data.get("seeds") for event in ledger.events_of(CONFIRMED)} - {seeds})
 
 
 def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winner: Row) -> list[str]:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from archsearch.analysis.intervals import Interval, mean_interval, paired_difference
+from archsearch.analysis.intervals import (
+    POWER,
+    SIGNIFICANT,
+    Interval,
+    detectable,
+    enough,
+    holm,
+    over_seeds,
+    paired_difference,
+)
+from archsearch.experiment.confirmed import FEWEST_SEEDS
 from archsearch.search.confirming.contenders import Contender
 
 Split = Literal["validation", "test"]
+NEAR = 4  # times the seeds: with no more than so many a lead is near enough to be detected
 
 
 @dataclass(kw_only=True)
@@ -33,7 +45,7 @@ class Row:
     def interval(self, split: Split) -> Interval | None:
         """The mean accuracy over the seeds with its interval; None without results."""
         values = list(self.accuracies(split).values())
-        return mean_interval(values) if values else None
+        return over_seeds(values) if values else None
 
     @property
     def best_seed(self) -> int:
@@ -66,18 +78,23 @@ def _order(row: Row) -> tuple[Any, ...]:
 @dataclass(frozen=True, kw_only=True)
 class Difference:
     """The lead of `row` over `reference`: its accuracy minus that one's, paired by seed, on splits where both are
-    known."""
+    known. `p` is the p-value of no lead on the decisive split, adjusted for all comparisons."""
 
     row: Row
     reference: Row
     validation: Interval | None
     test: Interval | None
+    p: float | None = None
+
+    @property
+    def decisive(self) -> Interval | None:
+        """The lead on the test split; on validation, where test is unseen."""
+        return self.test or self.validation
 
     @property
     def told_apart(self) -> bool:
-        """Whether the interval on the test split (on validation, where test is unseen) leaves zero out."""
-        decisive = self.test or self.validation
-        return decisive is not None and decisive.excludes_zero
+        """Whether the lead is significant."""
+        return self.p is not None and self.p < SIGNIFICANT
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -86,19 +103,69 @@ class Difference:
             "over": self.reference.contender.name,
             "validation": _plain(self.validation),
             "test": _plain(self.test),
+            "p": self.p,
             "told_apart": self.told_apart,
         }
 
 
-def differences(rows: Sequence[Row], winner: Row) -> list[Difference]:
-    """The winner's leads over random search's best and over each baseline. Where the winner is not the trial that the
-    search itself put first, that one's lead over random search's first as well: like compared with like."""
-    references = [row for row in rows if row.contender.kind != "trial"]
-    leads = [_difference(winner, reference) for reference in references]
-    first = next(row for row in rows if row.contender.kind == "trial")
-    if first is not winner:
-        leads += [_difference(first, reference) for reference in references if reference.contender.kind == "random"]
-    return leads
+def first_of(rows: Sequence[Row]) -> Row:
+    """The trial that the search itself put first."""
+    return next(row for row in rows if row.contender.kind == "trial")
+
+
+def differences(rows: Sequence[Row], winner: Row, *, looks: int = 1) -> list[Difference]:
+    """The winner's leads over the baselines; and over random search's first trial the lead of the search's first: that
+    was chosen by the same rule, while the winner is the best of several after retraining.
+
+    The p-values are adjusted by Holm for all of these, for the other trials that the winner was chosen among, and for
+    `looks` at fewer seeds or as many.
+    """
+    leads = [_difference(winner, row) for row in rows if row.contender.kind == "baseline"]
+    leads += [_difference(first_of(rows), row) for row in rows if row.contender.kind == "random"]
+    tested = [(lead, lead.decisive.p) for lead in leads if lead.decisive is not None and lead.decisive.p is not None]
+    extra = comparisons(rows) - len(tested)
+    adjusted = {id(lead): min(1.0, looks * p) for (lead, _), p in
+                zip(tested, holm([p for _, p in tested], extra), strict=True)}  # fmt: skip
+    return [replace(lead, p=adjusted.get(id(lead))) for lead in leads]
+
+
+def comparisons(rows: Sequence[Row]) -> int:
+    """How many comparisons with a chosen winner there are: with every other network."""
+    return len(rows) - 1
+
+
+def power(leads: Sequence[Difference], rows: Sequence[Row], *, looks: int = 1) -> dict[str, Any] | None:
+    """What the seeds can tell, as plain JSON values: the `lead` (of accuracies from 0 to 1) that so many `seeds` detect
+    with a `probability` of 80 %, given the number of `comparisons` and the spread of the leads that were measured
+    (`deviation`); and with how many (`more_seeds`) a lead that is not significant yet would be. None without spread."""
+    measured = [(lead, lead.decisive) for lead in leads if lead.decisive is not None and lead.decisive.deviation]
+    if not measured:
+        return None
+    n, count = min(interval.n for _, interval in measured), comparisons(rows) * looks
+    deviation = math.sqrt(sum((interval.deviation or 0.0) ** 2 for _, interval in measured) / len(measured))
+    level = SIGNIFICANT / count
+    sought = [enough(interval.mean / deviation, level, NEAR * n) for lead, interval in measured if not lead.told_apart]
+    more = min((max(seeds, n + 2) for seeds in sought if seeds is not None), default=None)
+    return {"seeds": n, "comparisons": count, "probability": POWER, "deviation": deviation,
+            "lead": detectable(n, level) * deviation, "more_seeds": more}  # fmt: skip
+
+
+def precision(detects: Mapping[str, Any] | None, seeds: int) -> list[str]:
+    """A sentence on which leads so many seeds detect (`power`), and whether more of them would pay; none where nothing
+    was compared."""
+    if seeds < FEWEST_SEEDS:
+        return [f"of fewer than {FEWEST_SEEDS} seeds there are no intervals, and no lead is significant: "
+                f"--seeds {FEWEST_SEEDS} or more goes on with what is trained"]  # fmt: skip
+    if detects is None:
+        return []
+    count, more = detects["comparisons"], detects["more_seeds"]
+    sentence = (
+        f"{detects['seeds']} seeds detect a lead of {100 * detects['lead']:.2f} points in {detects['probability']:.0%} "
+        f"of cases, at the spread measured here and with {count} comparison{'s' if count != 1 else ''}"
+    )
+    if more is not None:
+        sentence += f"; --seeds {more} would detect a lead as large as one measured, and goes on with what is trained"
+    return [sentence]
 
 
 def _difference(row: Row, reference: Row) -> Difference:

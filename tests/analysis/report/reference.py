@@ -140,10 +140,11 @@ def whole(place: Path) -> list[str]:
     confirm(folder, best.number)
     file = folder.confirmation.document
     verdict = json.loads(file.read_text())
-    one = {"mean": 0.915, "low": None, "high": None, "half": None, "deviation": None, "n": 1, "confidence": 0.95}
+    one = {"mean": 0.915, "low": 0.5, "high": 1.0, "half": 0.5, "deviation": 0.2, "n": 2, "confidence": 0.95,
+           "values": [0.90, 0.93]}  # fmt: skip
     row = {**verdict["rows"][1], "winner": False, "kind": "trial", "test": None}
     verdict["rows"] += [
-        {**row, "rank": 3, "name": "t0001", "trial": 1, "validation": one, "note": "one seed alone"},
+        {**row, "rank": 3, "name": "t0001", "trial": 1, "validation": one, "note": "two seeds alone"},
         {**row, "rank": 4, "name": "t0002", "trial": 2, "validation": None, "note": "failed"},
     ]
     verdict["notes"] = ["a note"]

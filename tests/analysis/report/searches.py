@@ -117,7 +117,7 @@ def confirm(folder: ExperimentFolder, trial: int) -> None:
         "state": "confirmed", "winner": f"t{trial:04d}", "chosen": "Best of all by its mean.", "rows": rows,
         "notes": [],
         "differences": [{"of": f"t{trial:04d}", "over": "resnet8_cifar", "validation": interval(0.03),
-                         "test": interval(0.03), "told_apart": True}],
+                         "test": interval(0.03), "p": 0.012, "told_apart": True}],
         "confidence": 0.95, "seeds": [1, 2, 3], "random": None, "search": {},
     }  # fmt: skip
     (folder.path / "confirm").mkdir()

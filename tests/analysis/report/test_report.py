@@ -202,6 +202,20 @@ def test_a_confirmation_speaks_first(folder: ExperimentFolder, tmp_path: Path) -
     assert "Retrained over new seeds" in text
 
 
+def test_of_two_seeds_the_report_shows_the_values_and_no_interval(tmp_path: Path) -> None:
+    own = experiment(tmp_path, 12)
+    confirm(own, 3)
+    file = own.confirmation.document
+    verdict = json.loads(file.read_text())
+    for split in ("validation", "test"):  # with the interval that older versions wrote
+        verdict["rows"][0][split] |= {"n": 2, "values": [0.81, 0.93], "mean": 0.87}
+    file.write_text(json.dumps(verdict))
+    found, text = written(own)
+    assert (found["winner"]["half"], found["winner"]["low"], found["winner"]["value"]) == (None, None, 0.87)
+    assert text.count("of 2 seeds: 81.00 %, 93.00 %") == 2
+    assert "81.00, 93.00 %" in text and "93.00 ± 1.00" not in text
+
+
 @pytest.mark.parametrize(
     ("trials", "words", "headline"),
     [(0, {}, "No trial has begun"), (2, {}, "No trial was trained to its end"),
