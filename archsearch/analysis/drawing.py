@@ -205,7 +205,7 @@ def _legend(used: set[Kind], parts: tuple[Part, ...], width: float) -> Piece:
         entries.append(("", "n added: the first n channels"))
     if any(unit.gated != "none" for unit in units):
         entries.append(("", "g: gate, F: branch, h: shortcut"))
-    entries.append(("", "height: resolution, thickness: channels (as roots, not to scale)"))
+    entries.append(("", "height: resolution, thickness: channels (not to scale)"))
     x, y, body = 0.0, 10.0, ""
     for swatch, meaning in entries:
         room = text_width(meaning) + (28 if swatch else 0)

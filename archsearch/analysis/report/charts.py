@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -199,9 +200,9 @@ def polyline(corners: Sequence[tuple[float, float]], css: str, trial: str = "") 
     return element("polyline", {"points": data, "class": css, **_hover(trial)})
 
 
-def steps(points: Sequence[tuple[float, float]], end: float, css: str) -> str:
-    """A staircase that goes on level until `end`."""
-    return polyline([*stairs(points), *((end, y) for _, y in points[-1:])], css)
+def steps(points: Sequence[tuple[float, float]], end: float) -> list[tuple[float, float]]:
+    """The corners of a staircase that goes on level until `end`."""
+    return [*stairs(points), *((end, y) for _, y in points[-1:])]
 
 
 def stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -210,6 +211,15 @@ def stairs(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     for x, y in points[1:]:
         corners += [(x, corners[-1][1]), (x, y)]
     return corners
+
+
+def along(corners: Sequence[tuple[float, float]], step: float = 12) -> list[tuple[float, float]]:
+    """Points of a line through these corners, at most `step` pixels apart: what a label should not cover."""
+    points = list(corners)
+    for (x, y), (to_x, to_y) in itertools.pairwise(corners):
+        count = int(max(abs(to_x - x), abs(to_y - y)) // step)
+        points += [(x + (to_x - x) * i / (count + 1), y + (to_y - y) * i / (count + 1)) for i in range(1, count + 1)]
+    return points
 
 
 def band(upper: Sequence[tuple[float, float]], lower: Sequence[tuple[float, float]], css: str) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from archsearch.analysis.distributions import Edf
 from archsearch.analysis.report.charts import (
     Canvas,
+    along,
     band,
     both,
     callout,
@@ -100,15 +101,18 @@ def _so_far(canvas: Canvas, progress: Progress, axis: Axis) -> str:
         bounded, lows, highs = zip(*bounds, strict=True)
         body += band(points(x, y, bounded, highs), points(x, y, bounded, lows), "expected-band")
         body += polyline(points(x, y, at, random["median"]), "expected")
+    covered: list[tuple[float, float]] = []
     for css, rises in lines:
         end = x(factor * max(progress[axis], rises[-1][0]))
-        corners = [(x(factor * at), y(value)) for at, value in rises]
-        body += steps(corners, end, f"steps {css}")
-        if css == "full-best":
-            names = [trial_id(rise["trial"]) for rise in progress["finished"]]
-            body += "".join(dot(*corner, 4, "tip-best", name) for corner, name in zip(corners, names, strict=True))
-            covered = [*corners, (corners[-1][0] + 30, corners[-1][1])]  # the line goes on to the right
-            body += callout(canvas, *corners[-1], names[-1], "winner-name", covered)
+        corners = steps([(x(factor * at), y(value)) for at, value in rises], end)
+        body += polyline(corners, f"steps {css}")
+        covered += along(corners)
+    for rise in progress["finished"]:
+        body += dot(x(factor * rise[axis]), y(rise["value"]), 4, "tip-best", trial_id(rise["trial"]))
+    if progress["finished"]:
+        last = progress["finished"][-1]
+        name = trial_id(last["trial"])
+        body += callout(canvas, x(factor * last[axis]), y(last["value"]), name, "winner-name", covered)
     return canvas.svg(f"best accuracy so far against {unit}", body)
 
 
@@ -155,5 +159,5 @@ def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
             body += band(upper, lower, f"{css}-band")
     for css, edf in drawn:
         corners = [(x(edf["x"][0]), y(0)), *points(x, y, edf["x"], edf["share"])]
-        body += steps(corners, x(x.high), f"steps {css}")
+        body += polyline(steps(corners, x(x.high)), f"steps {css}")
     return canvas.svg("empirical distribution of accuracies", body)

@@ -289,11 +289,11 @@ def _failures(reading: Reading) -> list[FailureGroup]:
     groups: dict[str, list[Trial]] = {}
     for trial in reading.trials:
         if trial.state is TrialState.FAILED:
-            pattern = re.sub(r"\d+(\.\d+)?", "N", (trial.reason or "no reason was kept").splitlines()[0])
+            pattern = re.sub(r"\d+(\.\d+)?", "N", (trial.reason or "no reason was recorded").splitlines()[0])
             groups.setdefault(pattern, []).append(trial)
     ranked = sorted(groups.values(), key=lambda group: -len(group))
     return [
-        {"reason": (group[0].reason or "no reason was kept").splitlines()[0], "count": len(group),
+        {"reason": (group[0].reason or "no reason was recorded").splitlines()[0], "count": len(group),
          "trials": [trial.id for trial in group[:20]], "epochs": sum(trial.epochs for trial in group)}
         for group in ranked
     ]  # fmt: skip

@@ -214,5 +214,6 @@ def _unfulfillable(value: Any, allowed: Mapping[str, list[Scalar] | None]) -> st
 def _described(domain: Mapping[str, Any]) -> str:
     for kind in ("int", "float"):
         if kind in domain:
-            return f"{domain[kind][0]:g} to {domain[kind][1]:g}"
+            low, high = (f"{end:g}" for end in domain[kind])
+            return low if low == high else f"{low} to {high}"
     return ", ".join(map(str, domain.get("choice", ())))

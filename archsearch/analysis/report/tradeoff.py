@@ -11,6 +11,7 @@ from archsearch.analysis.report.charts import (
     Canvas,
     Scale,
     accuracies,
+    along,
     both,
     callout,
     diamond,
@@ -123,7 +124,9 @@ def _marks(
             css = ("trial" if mark.finished else "trial partial") + (" below" if mark.value < y.low else "")
             body += dot(x(mark.cost), y(mark.value), radius, css, mark.trial)
     members = sorted((mark for mark in marks if mark.trial in front), key=lambda m: m.cost)
-    body += polyline(stairs([(x(mark.cost), y(mark.value)) for mark in members]), "front-line")
+    front_line = stairs([(x(mark.cost), y(mark.value)) for mark in members])
+    spots += along(front_line)
+    body += polyline(front_line, "front-line")
     for mark in members:
         body += dot(x(mark.cost), y(mark.value), 5.5, "front", mark.trial)
     for mark in marks:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from archsearch.analysis.report.charts import Canvas, callout, percentages, stairs
+from archsearch.analysis.report.charts import Canvas, along, callout, percentages, stairs
 from archsearch.analysis.report.curves import best_so_far, learning
 from archsearch.analysis.report.document import document
 from archsearch.analysis.report.findings import networks
@@ -90,6 +90,8 @@ def test_no_label_covers_a_trial(tmp_path: Path) -> None:
     report = document(reading)
     for chart in CHART.finditer(tradeoff(report, "flops", report["front"]) + best_so_far(report, "trials")):
         dots = [(float(x), float(y)) for x, y in re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart[0])]
+        for line in re.findall(r'<polyline points="([^"]*)" class="(?:front-line|steps [\w-]+)"', chart[0]):
+            dots += along([(float(a), float(b)) for a, b in (pair.split(",") for pair in line.split())], 2)
         named = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="(?:winner|other)-name"[^>]*>([^<]*)<', chart[0])
         assert named
         for x, y, text in named:
