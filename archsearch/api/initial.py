@@ -76,10 +76,10 @@ def initial(
     try:
         survey = survey_folder(DataSettings(name="folder", root=str(root)), tell)
     except InputError as error:  # there is no file whose data.root could be set
-        hint = "name another folder of images"
+        hint = "choose another folder of images"
         raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from None
     if len(survey.broken) == survey.headers:
-        raise refuse("no image that can be read", hint="check the files' format", file=str(root))
+        raise refuse("no readable image", hint="check the files' format", file=str(root))
     subject = _subject(survey, image_side(survey, on_gpu=bool(gpus())))
     text = _designed(subject, time, flops, params, tell)
     return Initial(text=text, space=space_of(read(text)), survey=survey)
@@ -98,7 +98,10 @@ def space_of_data(
     settings = {key.removeprefix("data."): value for key, value in source.overrides.items()}
     if not settings:
         raise refuse(
-            "neither a space nor data", allowed="one of both", hint="archsearch.search('digits')", file="space"
+            "neither a space nor data",
+            allowed="a space, data, or both",
+            hint="archsearch.search('digits')",
+            file="space",
         )
     if settings["name"] == "folder":
         if "root" not in settings:
@@ -240,19 +243,18 @@ def _subject(survey: FolderSurvey, side: int) -> Subject:
     counts = [sum(split) for split in zip(*survey.images.values(), strict=True)]
     small, middle, large = survey.sides
     comments = [
-        f"# Made by archsearch init for {survey.total:,} images of {len(survey.classes)} classes, {min(counts):,} to "
-        f"{max(counts):,} a class.",
-        f"# Shorter sides of {small} to {large} pixels, {middle} in the middle"
-        + (", without colours." if survey.grey > 0.99 else "."),
+        f"# Made by archsearch init for {survey.total:,} images of {len(survey.classes)} classes, "
+        f"{min(counts):,} to {max(counts):,} per class.",
+        f"# Shorter sides {small} to {large} pixels, median {middle}" + (", grey." if survey.grey > 0.99 else "."),
     ]
     if survey.ratio >= 1.5:
         comments.append(
-            f"# The longer side is {survey.ratio:.2g} times the shorter: the middle square is what networks see."
+            f"# The longer side is {survey.ratio:.2g} times the shorter: images are center-cropped to a square."
         )
     if survey.copies:
-        comments.append(f"# {survey.copies:,} files repeat another's bytes, {survey.across:,} of them across splits.")
+        comments.append(f"# {survey.copies:,} duplicate files, {survey.across:,} of them across splits.")
     if survey.broken:
-        comments.append(f"# {len(survey.broken):,} files cannot be read, and are left out (broken: skip).")
+        comments.append(f"# {len(survey.broken):,} files cannot be read and are skipped (broken: skip).")
     broken = ", broken: skip" if survey.broken else ""
     return Subject(
         shape=(3, side, side),
@@ -291,7 +293,7 @@ def _text(
         "",
         f"data: {subject.data}",
         "",
-        "# Every word here is a value or a domain; docs/search-space.md has all of them.",
+        "# Each key has a value or a domain; docs/search-space.md lists all keys.",
         "space:",
         f"  stem: {{{', '.join(stem)}}}",
         f"  stages: {plan.stages}",
@@ -302,14 +304,14 @@ def _text(
         "  activation: {choice: [post, pre]}",
         "  attention: {choice: [none, se]}",
         "",
-        "# What a network may cost."
-        + (" FLOPs that this machine can train within the time; set yours." if not flops_set else ""),
+        "# Limits on what a network may cost."
+        + (" FLOPs: what this machine can train within the time; set your own." if not flops_set else ""),
         f"budget: {{{', '.join(bounds)}}}",
         "",
-        "# The time ends it; its last part trains the best to the end.",
+        "# The search ends after this time; its last part trains the best networks to the end.",
         f"search: {{wall_time: {time}, trials: {TRIALS}}}",
         "",
-        "# Epochs, batches and augmentation follow from the images (recipe: auto).",
+        "# Epochs, batch size and augmentation are set from the images (recipe: auto).",
         "training: {recipe: auto}",
         "",
         f"resources: {{cpus_per_trial: 1{', gpus_per_trial: auto' if on_gpu else ''}}}",

@@ -86,7 +86,7 @@ def test_init_writes_the_file_once_and_says_what_next(shapes: Path, capsys, monk
     assert (document["file"], document["size"], document["sides"]) == ("my-shapes.yaml", 30, [30, 30, 30])
     assert load_space("my-shapes.yaml").name == "my-shapes"
     assert main(["init", str(shapes), "--flops", "3M"]) == 2
-    assert "my-shapes.yaml is there already" in capsys.readouterr().err
+    assert "my-shapes.yaml already exists" in capsys.readouterr().err
     assert main(["init", str(shapes), "--flops", "3M", "-o", "other.yaml"]) == 0
     assert "archsearch run other.yaml" in capsys.readouterr().out
 

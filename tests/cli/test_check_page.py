@@ -30,22 +30,22 @@ COUNTED = """\
 space         small: 24 combinations
 budget        50.0k <= flops <= 1.00M, params <= 3.00k, latency <= 5 ms
 fits          20.83 % of all 24 networks
-  flops       45.83 % keep it (7 below, 6 above); without it 50.00 % would fit (the hardest)
-  params      50.00 % keep it (12 above); without it 45.83 % would fit
-  latency     is measured when the search runs; not counted here
+  flops       45.83 % within it (7 below, 6 above); without it 50.00 % would (tightest limit)
+  params      50.00 % within it (12 above); without it 45.83 % would
+  latency     measured while the search runs; not counted here
 out of reach  width: 16, 512 (no network within the budget has these)
 
-of what fits   least    5 %  median   95 %   most  median of all
-  flops        61.5k  61.5k   63.8k   140k   140k           140k
-  params       1.01k  1.01k   1.08k  2.26k  2.26k          2.26k
-  macs         57.6k  57.6k   59.7k   133k   133k           133k
-  activations  1.80k  1.80k   1.80k  2.83k  2.83k          2.83k
-  memory       1.89M  1.89M   2.02M  2.95M  2.95M          2.95M
-cheapest      12.8k FLOPs, 246 parameters; of the whole space
+in budget        min    5 %  median   95 %    max  median (all)
+  flops        61.5k  61.5k   63.8k   140k   140k          140k
+  params       1.01k  1.01k   1.08k  2.26k  2.26k         2.26k
+  macs         57.6k  57.6k   59.7k   133k   133k          133k
+  activations  1.80k  1.80k   1.80k  2.83k  2.83k         2.83k
+  memory       1.89M  1.89M   2.02M  2.95M  2.95M         2.95M
+smallest      12.8k FLOPs, 246 parameters (whole space)
 """
 
 BARS = """\
-flops of all 24 networks (# within the budget, . beyond)
+flops of all 24 networks (# within the budget, . outside)
    12.8k to  32.1k        4  ...........................
    32.1k to  80.1k        6  ####################....................
    80.1k to   200k        4  #############..............
@@ -94,16 +94,16 @@ def foretold(tmp_path: Path, probe: dict[str, object] | None = None, **forecast:
 def test_the_page_says_what_ends_a_search_in_epochs(tmp_path: Path, capsys) -> None:
     file = tmp_path / "space.yaml"
     file.write_text(SPACE)
-    for words, expected in (([], "on digits\n"), (["--set", "search.epochs=9"], "on digits, 9 epochs in all\n")):
+    for words, expected in (([], "on digits\n"), (["--set", "search.epochs=9"], "on digits, 9 epochs in total\n")):
         assert main(["check", str(file), "--no-probe", *words]) == 0
         assert f"6 trials of at most 2 epochs {expected}" in capsys.readouterr().out
 
 
 def test_the_page_says_how_a_search_ends(tmp_path: Path) -> None:
-    rungs = "6 h if none is stopped early"
-    ends = "the wall time ends it"
+    rungs = "6 h if no trial is stopped early"
+    ends = "search.wall_time ends it"
     assert rungs in foretold(tmp_path) and ends not in foretold(tmp_path)
-    assert "if none is stopped early" not in foretold(tmp_path, trial_epochs=360.0)
+    assert "if no trial is stopped early" not in foretold(tmp_path, trial_epochs=360.0)
     assert ends in foretold(tmp_path, wall_hours=3.0), "which is when the forecast ends too"
     assert ends not in foretold(tmp_path, wall_hours=3.5) and rungs in foretold(tmp_path, wall_hours=3.5)
 
@@ -112,7 +112,7 @@ def test_the_page_speaks_of_gpus_threads_and_a_busy_machine_where_there_are_any(
     alone = foretold(tmp_path)
     assert "GPU time" not in alone and "share memory" not in alone and "is busy" not in alone and "1 thread," in alone
     crowded = foretold(tmp_path, {"busy": True, "threads": 2}, at_once=2, gpu_hours=0.5, gpu_hours_at_most=1.0)
-    assert "; 30 min of GPU time" in crowded and "1 h of GPU time if none" in crowded
+    assert "; 30 min of GPU time" in crowded and "1 h of GPU time if no trial" in crowded
     assert "share memory" in crowded and "is busy" in crowded and "2 threads," in crowded
 
 

@@ -25,12 +25,12 @@ def page(space: SearchSpace, document: dict[str, Any]) -> str:
     lines += [_row("images" if not number else "", text) for number, text in enumerate(_images(document["folder"]))]
     lines += ["", _row("space", f"{document['name']}: {space.extent()} combinations")]
     if parameters := document["training_words"]:
-        lines += [_row("", f"{space.networks()} of networks, each with every training: {', '.join(parameters)} vary")]
+        lines += [_row("", f"{space.networks()} networks; training settings that vary too: {', '.join(parameters)}")]
     lines += [_row("budget", _budget(space)), *_fits(document), *_out_of_reach(document)]
     lines += ["", *_costs(document), "", *_foretold(space, document), *_elsewhere(document)]
     bounded = [bound["name"] for bound in document["bounds"]]
     for name in dict.fromkeys(("flops", *bounded)):
-        lines += ["", f"{name} of {_looked_at(document)} (# within the budget, . beyond)"]
+        lines += ["", f"{name} of {_looked_at(document)} (# within the budget, . outside)"]
         lines += _bars(document["histograms"][name])
     return "\n".join(lines)
 
@@ -41,14 +41,14 @@ def _images(folder: dict[str, Any] | None) -> Iterator[str]:
         return
     counts = [sum(split) for split in zip(*folder["images"].values(), strict=True)]
     splits = ", ".join(f"{sum(split):,} {name}" for name, split in folder["images"].items())
-    yield f"{sum(counts):,} of {len(counts)} classes, {min(counts):,} to {max(counts):,} a class: {splits}"
+    yield (f"{sum(counts):,} images, {len(counts)} classes, {min(counts):,} to {max(counts):,} per class: {splits}")
     least, middle, most = folder["sides"]
-    yield f"shorter sides of {least} to {most} pixels, {middle} in the middle"
+    yield f"shorter sides {least} to {most} pixels, median {middle}"
     if folder["broken"]:
         shown = ", ".join(folder["broken"][:5]) + (", ..." if len(folder["broken"]) > 5 else "")
-        yield f"{len(folder['broken']):,} cannot be read (--set data.broken=skip leaves them out): {shown}"
+        yield (f"{len(folder['broken']):,} cannot be read (skip them with --set data.broken=skip): {shown}")
     if folder["copies"]:
-        yield f"{folder['copies']:,} repeat another's bytes, {folder['copies_across_splits']:,} of them across splits"
+        yield (f"{folder['copies']:,} duplicate files, {folder['copies_across_splits']:,} of them across splits")
 
 
 def _row(label: str, text: str) -> str:
@@ -73,24 +73,24 @@ def _budget(space: SearchSpace) -> str:
 
 
 def _fits(document: dict[str, Any]) -> Iterator[str]:
-    drawn = "" if document["every_network"] else ", each choice drawn as the file declares it"
+    drawn = "" if document["every_network"] else ", drawn from the file's domains"
     yield _row("fits", f"{percent(document['share_within_budget'])} of {_looked_at(document)}{drawn}")
     if document["impossible"]:
-        yield _row("", f"{document['impossible']:,} are no networks: their images run out of pixels")
+        yield _row("", f"{document['impossible']:,} cannot be built: their feature maps become smaller than a pixel")
     several = len(document["bounds"]) > 1
     for bound in document["bounds"]:
-        hardest = " (the hardest)" if several and bound["name"] == document["hardest"] else ""
-        without = f"; without it {percent(bound['share_of_others'])} would fit" if several else ""
+        hardest = " (tightest limit)" if several and bound["name"] == document["hardest"] else ""
+        without = f"; without it {percent(bound['share_of_others'])} would" if several else ""
         sides = [f"{bound[side]:,} {side}" for side in ("below", "above") if bound[side]]
         sides_text = f" ({', '.join(sides)})" if sides else ""
-        yield _row(f"  {bound['name']}", f"{percent(bound['share'])} keep it{sides_text}{without}{hardest}")
+        yield _row(f"  {bound['name']}", f"{percent(bound['share'])} within it{sides_text}{without}{hardest}")
     for name in document["unmeasured"]:
-        yield _row(f"  {name}", "is measured when the search runs; not counted here")
+        yield _row(f"  {name}", "measured while the search runs; not counted here")
 
 
 def _out_of_reach(document: dict[str, Any]) -> Iterator[str]:
     if document["unreachable"] is None:
-        yield _row("warning", "none of them fits: whether some of the words' values are out of reach is not known")
+        yield _row("warning", "none of them fits, so values that cannot occur within the budget are not known")
         return
     by_parameter: dict[str, list[dict[str, Any]]] = {}
     for entry in document["unreachable"]:
@@ -99,15 +99,15 @@ def _out_of_reach(document: dict[str, Any]) -> Iterator[str]:
         values = ", ".join(_runs([entry["value"] for entry in entries]))
         fewest, several = min(entry["tried"] for entry in entries), len(entries) > 1
         if not fewest and not several:
-            reason = "is never asked for"
+            reason = "has no effect in any network"
         elif document["every_network"]:
             reason = f"no network within the budget has {'these' if several else 'it'}"
         else:
             tries = " or more with each" if several else " with it"
-            reason = f"no network within the budget found, in {fewest:,}{tries}"
+            reason = f"no network within the budget among {fewest:,}{tries}"
         yield _row("out of reach", f"{parameter}: {values} ({reason})")
     for parameter in document["passed_over"]:
-        yield _row("", f"{parameter} has more than 64 values: none of them was looked for")
+        yield _row("", f"{parameter} has more than 64 values, which were not checked")
 
 
 def _runs(values: Sequence[Any]) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _runs(values: Sequence[Any]) -> Iterator[str]:
 
 
 def _costs(document: dict[str, Any]) -> Iterator[str]:
-    head = ("of what fits", "least", "5 %", "median", "95 %", "most", "median of all")
+    head = ("in budget", "min", "5 %", "median", "95 %", "max", "median (all)")
     rows = []
     for name, quantiles in document["quantiles"].items():
         within, every = quantiles["within_budget"], quantiles["all"]
@@ -127,48 +127,56 @@ def _costs(document: dict[str, Any]) -> Iterator[str]:
             cells = [short(within.get(q)) for q in ("0.0", "0.05", "0.5", "0.95", "1.0")]
             rows.append((f"  {name}", *cells, short(every["0.5"])))
     yield table(head, rows)
-    for extreme in ("cheapest", "dearest"):
+    for label, extreme in (("smallest", "cheapest"), ("largest", "dearest")):
         counted = document[extreme]
         prefix = "" if document["extremes_exact"] else "about "
-        text = f"{prefix}{short(counted['flops'])} FLOPs, {short(counted['params'])} parameters; of the whole space"
-        yield _row(extreme, text)
+        text = f"{prefix}{short(counted['flops'])} FLOPs, {short(counted['params'])} parameters (whole space)"
+        yield _row(label, text)
 
 
 def _foretold(space: SearchSpace, document: dict[str, Any]) -> Iterator[str]:
-    in_all = "" if space.search.epochs is None else f", {space.search.epochs} epochs in all"
+    in_all = "" if space.search.epochs is None else f", {space.search.epochs} epochs in total"
     yield _row(
         "search", f"{document['trials']} trials of at most {document['epochs']} epochs on {space.data.name}{in_all}"
     )
     if document["search_flops_at_most"]:
-        yield _row("work", f"at most {short(document['search_flops_at_most'])} multiply-adds "
-                           "(median network, forward and backward)")  # fmt: skip
+        most_work = short(document["search_flops_at_most"])
+        yield _row("work", f"at most {most_work} multiply-adds (median network, forward and backward)")
     forecast, probe = document["forecast"], document["probe"]
     if forecast is None:
-        yield _row("foretold", f"nothing: {document['not_foretold']}")
+        yield _row("estimate", f"no time estimate ({document['not_foretold']})")
         return
-    hours = f"{_hours(forecast['hours'])} of training, {forecast['trials']} trials, {forecast['at_once']} at once"
+    hours = f"{_hours(forecast['hours'])} of training for {forecast['trials']} trials, {forecast['at_once']} at once"
     if forecast["gpu_hours"] is not None:
         hours += f"; {_hours(forecast['gpu_hours'])} of GPU time"
-    yield _row("foretold", f"about {hours}")
-    mean = f"{_seconds(forecast['epoch_seconds'])} (mean of {forecast['networks']} networks that fit)"
-    yield _row("", f"{forecast['trial_epochs']:.0f} epochs of {mean}, if rungs order trials well")
+    yield _row("estimate", f"about {hours}")
+    mean = f"{_seconds(forecast['epoch_seconds'])} (mean of {forecast['networks']} networks)"
+    yield _row("", f"{forecast['trial_epochs']:.0f} epochs of {mean}, if rungs rank the trials well")
     if forecast["wall_hours"] is not None and forecast["hours"] >= forecast["wall_hours"]:
-        yield _row("", "the wall time ends it: fewer trials, then the best train on as long as it lasts")
+        yield _row(
+            "", "search.wall_time ends it earlier: fewer trials, then the best are trained in the remaining time"
+        )
     elif forecast["trial_epochs"] < forecast["trial_epochs_at_most"]:
         most, gpus = forecast["hours_at_most"], forecast["gpu_hours_at_most"]
         at_most = "" if gpus is None else f", {_hours(gpus)} of GPU time"
-        yield _row("", f"{_hours(most)}{at_most} if none is stopped early")
+        yield _row("", f"{_hours(most)}{at_most} if no trial is stopped early")
     if forecast["at_once"] > 1:
-        yield _row("", "trials at once share memory and caches: if they slow one another, it takes longer")
+        yield _row("", "concurrent trials share memory and caches: it takes longer if they slow one another down")
     if space.resources.gpus_per_trial and probe["device"] == "cpu":
-        yield _row("", "no GPU is used here: hours are those of this machine's CPU")
+        yield _row("", "no GPU here: the time is for this machine's CPU")
     threads = f"{probe['threads']} thread{'s' if probe['threads'] > 1 else ''}"
-    yield _row("probe", f"{len(probe['networks'])} networks in {probe['seconds']:.0f} s on {probe['device_name']}, "
-                        f"{threads}, {probe['precision']}")  # fmt: skip
+    yield _row(
+        "measured",
+        f"{len(probe['networks'])} networks in {probe['seconds']:.0f} s on "
+        f"{probe['device_name']}, {threads}, {probe['precision']}",
+    )
     if probe["busy"]:
-        yield _row("warning", "the machine is busy: by the wall's clock all is too slow, several threads by far. "
-                              "Check again when it is idle")  # fmt: skip
-    yield _row("", f"a step is foretold to {100 * probe['error']:.0f} % (median, each network from the others)")
+        yield _row(
+            "warning",
+            "the machine is busy, so the estimate is too long, with several "
+            "threads by far; check again when it is idle",
+        )
+    yield _row("", f"error of the time per step: {100 * probe['error']:.0f} % (median, leave-one-out)")
 
 
 def _elsewhere(document: dict[str, Any]) -> Iterator[str]:
@@ -176,19 +184,32 @@ def _elsewhere(document: dict[str, Any]) -> Iterator[str]:
     if forecast is None:
         return
     unit, paid = ("core", forecast["core_hours"]) if forecast["gpu_hours"] is None else ("GPU", forecast["gpu_hours"])
-    yield _row("cluster", f"{forecast['cluster']}, an estimate: {_between(forecast['hours'], _hours)}, "
-                          f"{_between(paid, _figure)} {unit} hours, idle ones too")  # fmt: skip
-    per_device = "" if forecast["lanes_per_device"] == 1 else f" ({forecast['lanes_per_device']:.3g} a {unit})"
+    yield _row(
+        "cluster",
+        f"{forecast['cluster']}, estimated: "
+        f"{_between(forecast['hours'], _hours)}, {_between(paid, _figure)} {unit} "
+        "hours, idle time included",
+    )
+    per_device = "" if forecast["lanes_per_device"] == 1 else f" ({forecast['lanes_per_device']:.3g} per {unit})"
     start = _between(forecast["start_up_seconds"], _seconds)
-    yield _row("", f"{forecast['lanes']} trials at once{per_device}, which ask for {forecast['cores']} cores; busy "
-                   f"{_between(forecast['busy_share'], percent)} of the time; start-up {start}")  # fmt: skip
-    yield _row("", f"{_between(forecast['epoch_seconds'], _seconds)} an epoch (mean), {forecast['precision']}, from "
-                   f"{forecast['source']}")  # fmt: skip
+    yield _row(
+        "",
+        f"{forecast['lanes']} trials at once{per_device}, using {forecast['cores']} "
+        f"cores; busy {_between(forecast['busy_share'], percent)} of the time; start-up "
+        f"{start}",
+    )
+    yield _row(
+        "",
+        f"{_between(forecast['epoch_seconds'], _seconds)} per epoch (mean), "
+        f"{forecast['precision']}, from {forecast['source']}",
+    )
     if forecast["bound"] is not None:
         shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in forecast["bound"].items() if share)
-        yield _row("", f"steps are bound by {shares} of the networks; nothing of that was measured here")
+        yield _row("", f"limiting factor: {shares} of the networks; from data sheets, not measured here")
     if forecast["ends_by_wall_time"]:
-        yield _row("", "the wall time may end it: fewer trials, then the best train on as long as it lasts")
+        yield _row(
+            "", "search.wall_time may end it earlier: fewer trials, then the best are trained in the remaining time"
+        )
 
 
 def _between(limits: dict[str, float], write: Callable[[float], str]) -> str:

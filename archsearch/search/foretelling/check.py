@@ -110,7 +110,7 @@ def _foretold(
         return nothing
     networks = list(islice(draws(space, seed=0), FORETOLD))
     if len(networks) < 2:
-        return {**nothing, "not_foretold": "fewer than two networks within the budget were found"}
+        return {**nothing, "not_foretold": "fewer than two networks within the budget"}
     document, (train, validation) = nothing, sizes
     timings = None
     if probes:
@@ -130,7 +130,7 @@ def _probed(
     space: SearchSpace, networks: Sequence[Architecture], tell: Progress
 ) -> tuple[Timings | None, int, str | None]:
     """The probe's timings and the number of GPUs here; instead of timings None, and the reason."""
-    tell(f"training {min(PROBED, len(networks))} of its networks for a moment")
+    tell(f"timing {min(PROBED, len(networks))} of its networks")
     from archsearch.training.measuring.probe import probe, spread
 
     resources = setting(space)

@@ -37,18 +37,20 @@ def findings() -> Iterator[Finding]:
     yield _gpus()
     yield _cores()
     yield _memory()
-    yield _disk("disk", Path.cwd(), 2 * GIB, "experiments and MLflow's store grow here")
+    yield _disk("disk", Path.cwd(), 2 * GIB, "experiments and MLflow's store are written here")
     if sys.platform == "linux":
-        yield _disk("/dev/shm", Path("/dev/shm"), GIB, "Ray keeps images there; in Docker: --shm-size=4g")
+        yield _disk("/dev/shm", Path("/dev/shm"), GIB, "Ray stores images there; in Docker use --shm-size=4g")
     if has_long_tmpdir():
-        advice = "a search's Ray keeps its files in /tmp; RAY_TMPDIR names another folder"
+        advice = "Ray's files go to /tmp instead; set RAY_TMPDIR to use another folder"
         yield Finding("TMPDIR", "warn", f"longer than {LONGEST_TMPDIR} bytes, which is too long for sockets", advice)
     yield from _data()
 
 
 def _python() -> Finding:
     fits = sys.version_info >= (3, 11)
-    return Finding("python", "ok" if fits else "problem", platform.python_version(), "" if fits else "3.11 or later")
+    return Finding(
+        "python", "ok" if fits else "problem", platform.python_version(), "" if fits else "install Python 3.11 or later"
+    )
 
 
 def _package(name: str, bounds: str) -> Finding:
@@ -59,7 +61,7 @@ def _package(name: str, bounds: str) -> Finding:
         return Finding(name, "problem", "not installed", advice)
     if _is_within(version, bounds):
         return Finding(name, "ok", version)
-    return Finding(name, "warn", f"{version}, and archsearch asks for {bounds}", f"if it fails: {advice}")
+    return Finding(name, "warn", f"{version}; archsearch requires {bounds}", f"if it fails: {advice}")
 
 
 def _is_within(version: str, bounds: str) -> bool:
@@ -86,14 +88,16 @@ def _gpus() -> Finding:
     except ImportError as error:
         return Finding("gpu", "problem", f"torch cannot be imported: {error}", "install torch")
     if names is None:
-        return Finding("gpu", "warn", "there is one, but torch cannot use it", "install the driver and torch for CUDA")
+        return Finding(
+            "gpu", "warn", "a GPU is present, but torch cannot use it", "install the driver and torch for CUDA"
+        )
     return Finding("gpu", "ok", ", ".join(names))
 
 
 def _cores() -> Finding:
     count = machine.cores()
     if count == 1:
-        return Finding("cpu", "warn", "1 core", "trials run one by one, and slowly")
+        return Finding("cpu", "warn", "1 core", "trials run one at a time, and slowly")
     return Finding("cpu", "ok", f"{count} cores")
 
 
@@ -109,7 +113,7 @@ def _disk(name: str, folder: Path, needed: int, advice: str) -> Finding:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        return Finding(name, "warn", f"cannot be looked at: {error.strerror}", advice)
+        return Finding(name, "warn", f"cannot be checked: {error.strerror}", advice)
     text = f"{free / GIB:.1f} GiB free"
     return Finding(name, "ok", text) if free >= needed else Finding(name, "warn", text, advice)
 
@@ -117,10 +121,10 @@ def _disk(name: str, folder: Path, needed: int, advice: str) -> Finding:
 def _data() -> Iterator[Finding]:
     if find_spec("sklearn") is None:
         yield Finding(
-            "digits", "warn", "scikit-learn, which they are part of, is not installed", "needed for them only"
+            "digits", "warn", "scikit-learn, which contains them, is not installed", "only needed to search on digits"
         )
     else:
-        yield Finding("digits", "ok", "embedded in scikit-learn")
+        yield Finding("digits", "ok", "part of scikit-learn")
     cifar = (Path("data/cifar-10-batches-py"), Path("data/cifar-10-python.tar.gz"))
     cifar_100 = (Path("data/cifar-100-python"), Path("data/cifar-100-python.tar.gz"))
     fashion = (Path("data/FashionMNIST/raw"), Path("/usr/share/datasets/fashion-mnist"))
@@ -129,5 +133,5 @@ def _data() -> Iterator[Finding]:
         if path is not None:
             yield Finding(name, "ok", str(path))
         else:
-            advice = "needed for searches on it only: data.download: true fetches it, or set data.root"
-            yield Finding(name, "warn", "not in data", advice)
+            advice = "only needed to search on it: set data.download: true, or data.root to its folder"
+            yield Finding(name, "warn", "not found in ./data", advice)
