@@ -60,7 +60,7 @@ def _trained(sample: SearchSpace, audience: Audience, go_on: str) -> ExperimentF
     sample = fitted(sample, describe(images, sample.training))
     folder = experiment_of(sample)
     if summarise(folder)["state"] == "finished":
-        audience.tell(f"{folder.name} was drawn and trained before: {folder.path}")
+        audience.tell(f"{folder.name} is there already, drawn and trained: {folder.path}")
         return folder
     count = f"{sample.search.trials} networks of {sample.name}, {sample.training.epochs} epochs each"
     audience.tell(f"{count}, in {folder.path}")

@@ -82,7 +82,7 @@ def _send(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) ->
     try:
         drain(start_follower(folder, resolve_tracking_uri(tracking_uri)), timeout=PATIENCE)
     except OSError as error:
-        tell(f"archsearch: MLflow was not told: {error}")
+        tell(f"archsearch: MLflow was not updated: {error}")
     tell_backlog(folder, tracking_uri, tell)
 
 

@@ -47,7 +47,7 @@ class Audience:
     @property
     def saving(self) -> str:
         """What is told at the first Ctrl-C."""
-        return "interrupted: saving" + (" (Ctrl-C again leaves at once)" if self.again else "")
+        return "interrupted: saving" + (" (Ctrl-C again exits at once)" if self.again else "")
 
     @property
     def tell(self) -> Progress:
@@ -93,7 +93,7 @@ def drive_shown(space: SearchSpace, session: Session, audience: Audience, *, go_
             summary = drive(replace(session, abandon=_leave), Several([view, *audience.callbacks]))
     except KeyboardInterrupt:
         so_far = f"; best so far {board.best_so_far}" if board.best_so_far else ""
-        audience.tell(f"archsearch: interrupted and saved{so_far}; go on with:\n  {go_on}")
+        audience.tell(f"archsearch: interrupted and saved{so_far}; continue with:\n  {go_on}")
         tell_backlog(folder, session.tracking_uri, audience.tell)
         raise
     tell_backlog(folder, session.tracking_uri, audience.tell)
@@ -104,7 +104,7 @@ def _leave(reason: str) -> None:
     """Ends the process, from another thread than the driver's, which waits for an answer that will not come."""
     if paints():
         os.write(2, SHOW_CURSOR)
-    tell(f"archsearch: {reason}\n  hint: `archsearch resume` goes on with the experiment, on a Ray that answers")
+    tell(f"archsearch: {reason}\n  hint: `archsearch resume` continues the experiment once a Ray cluster answers")
     sys.stderr.flush()
     os._exit(1)
 

@@ -42,7 +42,9 @@ def export(
         network = architecture_of(source)
         return carry_out(Job(form=form, network=network, output=output, weights=weights, seed=seed), tell)
     if weights is not None:
-        raise refuse("an experiment has weights of its own", allowed="a network with --weights", file="--weights")
+        raise refuse(
+            "an experiment has weights of its own", allowed="--weights together with a network", file="--weights"
+        )
     selection = select(folder, trial)
     job = Job(form=form, network=selection.network, output=output, selection=selection, root=root)
     return carry_out(job, tell)

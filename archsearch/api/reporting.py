@@ -26,7 +26,7 @@ def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[
 
     path = output or folder.report
     if path.exists() and not path.is_file():
-        raise refuse(f"{path} is a folder or a device", allowed="a file, new or to be replaced", file="--output")
+        raise refuse(f"{path} is a folder or a device", allowed="a new or existing file", file="--output")
     reading = read_experiment(folder, context_of(folder))
     figures = document(reading)
     write_atomically(path, page(reading, figures), root=folder.path if output is None else None)
@@ -40,7 +40,7 @@ def report_at_the_end(folder: ExperimentFolder, tell: Callable[[str], object] = 
     except Exception as error:
         tell(f"archsearch: no report was written: {type(error).__name__}: {error}".split("\n", maxsplit=1)[0][:300])
     else:
-        tell(f"archsearch: the report is {path}")
+        tell(f"archsearch: report written to {path}")
 
 
 def context_of(folder: ExperimentFolder) -> Context:

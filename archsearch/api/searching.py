@@ -126,7 +126,7 @@ def go_on(
     space = load_space(folder.space_yaml, [*root_overrides(root), *overrides])
     sampler_for(space.search)
     if finished and (space.search.epochs is not None or space.search.wall_time is not None):
-        tell("note: search.epochs and search.wall_time hold as before, for all sessions together")
+        tell("note: search.epochs and search.wall_time still apply, over all sessions together")
     session = Session(
         folder=folder,
         address=address,
@@ -146,7 +146,7 @@ def _finishing(space: SearchSpace, address: str | None, tell: Progress) -> Finis
     if space.search.finish == "none" or (address is not None and space.search.finish == "auto"):
         return None
     if address is not None:
-        tell("note: search.finish trains on the driver's machine, not on the cluster")
+        tell("note: search.finish trains on this machine, not on the cluster")
     from archsearch.search.confirming import finishing
 
     return finishing.Finishing()
@@ -157,7 +157,7 @@ def _complete(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress
     try:
         complete(folder)
     except (OSError, InputError) as error:
-        tell(f"archsearch: nothing was cleared away: {error}")
+        tell(f"archsearch: temporary files were not removed: {error}")
     with Ledger.read(folder.ledger) as ledger:
         end = ledger.last_session()
     if not folder.report.is_file() or (end is not None and folder.report.stat().st_mtime < end.time):
@@ -186,8 +186,8 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None, *, new: b
     if name is not None and not new:
         folder = ExperimentFolder(EXPERIMENTS / name)
         if folder.ledger.exists():
-            hint = f"archsearch resume {name} goes on with it; another --name, or --new, starts anew"
-            raise refuse(f"the experiment {name} is there already", hint=hint, file="--name")
+            hint = f"`archsearch resume {name}` continues it; another --name, or --new, starts a new one"
+            raise refuse(f"the experiment {name} already exists", hint=hint, file="--name")
         return folder
     last = None
     for path in numbered(EXPERIMENTS / (name or space.name)):
@@ -195,7 +195,7 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None, *, new: b
             break
         last = ExperimentFolder(path)
     if last is not None and not new and _is_interrupted(last):
-        hint = f"archsearch resume {last.name} goes on with it; --new begins another beside it, in {path}"
+        hint = f"`archsearch resume {last.name}` continues it; --new starts another one in {path}"
         raise refuse(f"the experiment {last.name} was interrupted", hint=hint, file=str(last.path))
     return ExperimentFolder(path)
 

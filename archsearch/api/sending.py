@@ -58,7 +58,7 @@ def tell_copy(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable
     from archsearch.tracking import copied_from
 
     if (original := copied_from(folder, tracking_uri)) is not None:
-        tell(f"note: this is a copy of {original}, which still stands: MLflow has it as a search of its own")
+        tell(f"note: this is a copy of {original}, which still exists; MLflow treats it as a separate search")
 
 
 def tell_backlog(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> None:

@@ -162,7 +162,7 @@ def train_shown(
                 on_step=view.step,
             )
     except KeyboardInterrupt:
-        audience.tell("archsearch: the same command goes on from the last checkpoint")
+        audience.tell("archsearch: the same command continues from the last checkpoint")
         raise
 
 
@@ -170,8 +170,8 @@ def folder_for(network: Architecture, settings: TrainSettings, output: Path | No
     """`output`, or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet. Raises InputError."""
     if output is not None:
         if TrainingFolder(output).result.exists():
-            problem = f"{output} holds a trained network already"
-            raise refuse(problem, allowed="a new folder, or an interrupted one", file="--output")
+            problem = f"{output} already holds a trained network"
+            raise refuse(problem, allowed="a new folder, or one of an interrupted training", file="--output")
         return output
     name = f"{network.name or digest(network)}-{settings.data.name}"
     return next(folder for folder in numbered(TRAINED / name) if not TrainingFolder(folder).result.exists())

@@ -53,7 +53,9 @@ class Conv(Op):
         """ceil(size / stride) where padded, for odd kernels. Raises InputError where the kernel does not fit."""
         lost = 0 if self.padded else self.kernel - 1
         if min(x.height, x.width) <= lost:
-            raise refuse(f"a {self.kernel}x{self.kernel} convolution does not fit {x.height}x{x.width} pixels")
+            raise refuse(
+                f"a {self.kernel}x{self.kernel} convolution is larger than its input of {x.height}x{x.width} pixels"
+            )
         return Shape(self.out, -(-(x.height - lost) // self.stride), -(-(x.width - lost) // self.stride))
 
     def cost(self, x: Shape) -> Cost:
@@ -139,7 +141,7 @@ class Pool(Op):
         y = Shape(x.channels, x.height // self.stride, x.width // self.stride)
         if not y.height or not y.width:
             raise refuse(
-                f"a stage has {x.height}x{x.width} pixels left to pool by {self.stride}",
+                f"a stage cannot pool {x.height}x{x.width} pixels by {self.stride}",
                 hint="fewer stages, a smaller stride or larger images",
             )
         return y

@@ -88,12 +88,16 @@ def collect(data: Any) -> Arrays:
     parts = dict(data) if isinstance(data, Mapping) else {"train": data}
     if "train" not in parts or not set(parts) <= set(SPLITS):
         problem = f"data of {', '.join(map(repr, parts)) or 'nothing'}"
-        raise refuse(problem, allowed="train, with validation and test or without", file="data")
+        raise refuse(problem, allowed="train, optionally with validation and test", file="data")
     pairs = {name: _pair(part, name) for name, part in parts.items() if part is not None}
     labels = {name: _labels(given, len(images), name) for name, (images, given) in pairs.items()}
     kinds = {"text" if array.dtype.kind in "US" else "number" for array in labels.values()}
     if len(kinds) > 1:
-        raise refuse("labels that are texts in one split and numbers in another", allowed="one of both", file="data")
+        raise refuse(
+            "labels that are strings in one split and numbers in another",
+            allowed="strings in all splits, or numbers in all",
+            file="data",
+        )
     values, indices = np.unique(np.concatenate([labels[name] for name in pairs]), return_inverse=True)
     classes = tuple(map(str, values.tolist()))
     names = getattr(parts["train"], "classes", None)
@@ -147,7 +151,7 @@ def _read(root: Path, name: str, digests: Mapping[str, str]) -> npt.NDArray[Any]
             for part in iter(lambda: file.read(2**20), b""):
                 digest.update(part)
             if digest.hexdigest() != digests.get(name):
-                raise ValueError("it is not the file that arrays.json tells of")
+                raise ValueError("its SHA-256 is not the one in arrays.json")
             file.seek(0)
             return np.asarray(np.load(file, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
@@ -177,12 +181,12 @@ def _read_once(dataset: Dataset, name: str) -> tuple[npt.NDArray[np.uint8], list
     """Every item of a Dataset. Raises InputError where they would take more than half of the free memory."""
     count = len(dataset)
     if not count:
-        raise refuse("a Dataset without items", allowed="images with labels", file=f"data: {name}")
+        raise refuse("an empty Dataset", allowed="images with labels", file=f"data: {name}")
     labels, images = [], np.empty(0, np.uint8)
     for index in range(count):
         item = dataset[index]
         if not isinstance(item, tuple | list) or len(item) != 2:
-            raise refuse(f"item {index} is no pair", allowed="(image, label)", file=f"data: {name}")
+            raise refuse(f"item {index} is not a pair", allowed="(image, label)", file=f"data: {name}")
         image = pixels(np.asarray(item[0])[None], f"{name}, item {index}")[0]
         if index == 0:
             needed, free = count * image.size, free_memory()
@@ -191,7 +195,7 @@ def _read_once(dataset: Dataset, name: str) -> tuple[npt.NDArray[np.uint8], list
                     f"{count} images of {'x'.join(map(str, image.shape))} take {needed / 2**30:.1f} GiB; "
                     f"{free / 2**30:.1f} GiB of memory are free",
                     allowed=f"half of the free memory, {free / 2**31:.1f} GiB",
-                    hint="a folder of images is read from disk where it is too large: data='DIR'",
+                    hint="a folder of images is read from disk if it is too large for memory: data='DIR'",
                     file=f"data: {name}",
                 )
             images = np.empty((count, *image.shape), np.uint8)
@@ -210,7 +214,7 @@ def _labels(labels: Any, count: int, name: str) -> npt.NDArray[Any]:
     if array.dtype.kind not in "iuUS" or array.ndim != 1 or len(array) != count:
         raise refuse(
             f"labels are {array.dtype} {array.shape} for {count} images",
-            allowed="one whole number or text for each image",
+            allowed="one whole number or string for each image",
             file=f"data: {name}",
         )
     return array
@@ -226,7 +230,7 @@ def pixels(images: Any, name: str) -> npt.NDArray[np.uint8]:
     if not array.size or array.dtype.kind not in "buif" or not (first or last):
         raise refuse(f"images are {array.dtype} {np.shape(images)}", allowed=LAYOUTS, file=file)
     if first and last and array.shape[1] != array.shape[3]:
-        raise refuse(f"images of {np.shape(images)} whose channels may be either axis", allowed=LAYOUTS, file=file)
+        raise refuse(f"images of {np.shape(images)}, where either axis may be the channels", allowed=LAYOUTS, file=file)
     if last and not first:
         array = array.transpose(0, 3, 1, 2)
     if array.dtype == np.uint8:
@@ -240,7 +244,7 @@ def pixels(images: Any, name: str) -> npt.NDArray[np.uint8]:
             raise refuse(
                 f"images are {array.dtype} from {low:g} to {high:g}",
                 allowed=PIXELS,
-                hint="pixels as they are, not normalised: archsearch does that. Other ranges: "
+                hint="pass unnormalised pixels, since archsearch normalises them. Other ranges: "
                 "(255 * images / images.max()).astype('uint8')",
                 file=file,
             )

@@ -114,7 +114,7 @@ class _Files:
         return refuse(
             f"{name}: {problem}",
             allowed=f"{self.published.title}'s files for Python, as published",
-            hint=f"put a whole {self.published.archive} there ({self.published.url})",
+            hint=f"put the complete {self.published.archive} there ({self.published.url})",
             file=str(self.source),
         )
 

@@ -94,14 +94,14 @@ def problems_of(decode: Callable[[int], object], count: int) -> dict[int, Proble
 def broken(problems: Sequence[Problem]) -> InputError:
     """The refusal of these images: the first are named each, then their number and the ways out."""
     if len(problems) == 1:
-        return InputError(replace(problems[0], hint=f"{problems[0].hint}; or leave it out: {_SKIP}"))
+        return InputError(replace(problems[0], hint=f"{problems[0].hint}; or skip it: {_SKIP}"))
     named = [replace(problem, allowed="", hint="") for problem in problems[:NAMED]]
-    more = f", {len(problems) - NAMED} more than are named above" if len(problems) > NAMED else ""
+    more = f", {len(problems) - NAMED} more than are listed above" if len(problems) > NAMED else ""
     return InputError(
         *named,
         Problem(
             message=f"{len(problems)} images cannot be read{more}",
-            hint=f"mend them or move them away; or leave them out: {_SKIP}",
+            hint=f"repair or remove them, or skip them: {_SKIP}",
             file="data.root",
         ),
     )
@@ -156,9 +156,9 @@ def _opening(path: Path) -> Iterator[PILImage]:
             yield image
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise refuse(
-            f"an image that cannot be read ({error})",
+            f"not a readable image ({error})",
             allowed=", ".join(sorted(suffixes())),
-            hint="mend it or move it away",
+            hint="repair or remove it",
             file=str(path),
         ) from error
 
@@ -183,10 +183,10 @@ def _grey(image: PILImage) -> PILImage:
     unsigned = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
     if not unsigned or bits > 16 or int(np.max(tags.get(_SAMPLE_FORMAT, 1))) != 1:
         kind = "floating-point" if image.mode == "F" else f"signed {bits}-bit" if image.format == "TIFF" else image.mode
-        raise ValueError(f"{kind} samples, of which nothing says what is white: save it with 8 or 16 bits, unsigned")
+        raise ValueError(f"{kind} samples, whose value range is not known: save it with 8 or 16 bits, unsigned")
     white = 2**bits - 1
     values = np.asarray(image).astype(np.uint32)
     if int(values.max()) > white:
-        raise ValueError(f"a sample of {values.max()}, where {bits} bits were announced")
+        raise ValueError(f"a sample of {values.max()} in an image of {bits} bits")
     grey = ((values * 255 + white // 2) // white).astype(np.uint8)
     return Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == 0 else grey)

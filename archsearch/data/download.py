@@ -32,8 +32,8 @@ def obtain(
     def absent(reason: str) -> InputError:
         return refuse(
             f"data.name: {title} is not in {settings.root}, {reason}",
-            hint=f"{hint} in {settings.root}; or name another folder: --set data.root=DIR; "
-            "or try the same space on embedded images: --set data.name=digits",
+            hint=f"{hint} in {settings.root}; or set another folder: --set data.root=DIR; or try "
+            "the same space on data that needs no download: --set data.name=digits",
         )
 
     if not settings.download:
@@ -90,5 +90,5 @@ def fetch(url: str, target: Path, sha256: str) -> None:
         with arrived.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != sha256:
-            raise OSError(f"{url} came with SHA-256 {digest}, expected {sha256}")
+            raise OSError(f"{url} has SHA-256 {digest}, expected {sha256}")
         arrived.replace(target)

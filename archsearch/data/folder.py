@@ -98,14 +98,16 @@ def _splits(plan: Layout, settings: DataSettings, tell: Progress) -> dict[str, F
         train = train[limited(np.arange(len(train.labels)), train.labels, settings)]
     if passed_over:
         kinds = ", ".join(f"{count} {kind}" for kind, count in passed_over.most_common(8))
-        tell(f"{settings.root}: {passed_over.total()} files passed over, no images by their names: {kinds}")
+        tell(
+            f"{settings.root}: {passed_over.total()} files ignored, since their names are not those of images: {kinds}"
+        )
     splits = {"train": train, "validation": validation, "test": test}
     for name, files in splits.items():
         absent = [plan.classes[label] for label in np.setdiff1d(np.arange(len(plan.classes)), files.labels)]
         if absent:
             count = f"{len(absent)} of {len(plan.classes)} classes have no {name} image"
             examples = ", ".join(map(repr, absent[:8]))
-            tell(f"{settings.root}: {count}, so that nothing is measured or learnt of them there: {examples}")
+            tell(f"{settings.root}: {count}: {examples}")
     return splits
 
 
@@ -114,7 +116,10 @@ def _tell_of_duplicates(images: dict[str, Split], root: Path, tell: Progress) ->
     prints = {name: Counter(hash(image.tobytes()) for image in split.images) for name, split in images.items()}
     for name, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
         if count := sum(times for pixels, times in prints[name].items() if pixels in prints[other]):
-            tell(f"{root}: {count} of {len(images[name])} {name} images are {other} images too, pixel for pixel")
+            tell(
+                f"{root}: {count} of {len(images[name])} {name} images are also among the {other} "
+                "images, pixel for pixel"
+            )
 
 
 def _streamed(
@@ -143,7 +148,7 @@ def _readable(files: Files, unread: dict[int, Problem], root: Path, name: str) -
     lost = np.setdiff1d(files.labels, files.labels[readable])
     if not len(readable) or (name == "train" and len(lost)):
         where = files.paths[int(np.flatnonzero(files.labels == lost[0])[0])].parent
-        raise refused(where if name == "train" else root, f"no {name} image that can be read")
+        raise refused(where if name == "train" else root, f"no readable {name} image")
     return readable
 
 
@@ -153,7 +158,7 @@ def _left_out(problems: list[Problem], settings: DataSettings, tell: Progress) -
         raise broken(problems)
     if problems:
         files = ", ".join(problem.file for problem in problems[:NAMED])
-        tell(f"broken images left out, {len(problems)} in all: {files}{', ...' if len(problems) > NAMED else ''}")
+        tell(f"{len(problems)} unreadable images skipped: {files}{', ...' if len(problems) > NAMED else ''}")
 
 
 def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:
@@ -168,7 +173,10 @@ def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:
             "--set data.limit=N",
         )
     if settings.in_memory == "auto" and needed > free * MEMORY_SHARE:
-        tell(f"{count} images would take {needed / 2**30:.1f} GiB of {free / 2**30:.1f} free: read from disk instead")
+        tell(
+            f"{count} images would take {needed / 2**30:.1f} of {free / 2**30:.1f} GiB of free "
+            "memory, so they are read from disk"
+        )
         return False
     return settings.in_memory is not False
 
@@ -185,7 +193,7 @@ def _listed(top: Path, classes: tuple[str, ...], passed_over: Counter[str], *, e
         folders[class_name(folder)] += _images(top / folder, passed_over)
     for path in top.iterdir():
         if path.suffix.lower() in suffixes() and path.name[0] != "." and path.is_file():
-            passed_over[f"{path.suffix.lower()} outside a class"] += 1
+            passed_over[f"{path.suffix.lower()} outside a class folder"] += 1
     paths = tuple(path for files in folders.values() for path in sorted(files))
     absent = [name for name, files in folders.items() if not files]
     if not paths or (every and absent):

@@ -23,16 +23,19 @@ def refuse_other_images(ledger: Ledger, images: ImageSet, *, hint: str, file: st
     """
     sessions = [event.data for event in ledger.events_of("began") if event.data.get("data")]
     if not sessions:
-        return "the ledger does not name its images; whether these are the same data is not checked"
+        return "the ledger has no digest of its images, so whether these are the same data is not checked"
     recorded, record = sessions[-1], images_record(images)
     if recorded["data"] == record["data"]:
         return ""
     if bool(recorded.get("streamed")) != ("streamed" in record):
-        return "images in memory and on disk are not compared; whether these are the same data is not checked"
+        return "images in memory and on disk cannot be compared, so whether these are the same data is not checked"
     counts = f"{len(images.train)} train, {len(images.validation)} validation, {len(images.test)} test"
     message = f"other images, labels or splits than before: digest {recorded['data']} -> {record['data']} ({counts})"
     if force:
         return message
     raise refuse(
-        message, allowed="the data of the experiment: scores on other images do not compare", hint=hint, file=file
+        message,
+        allowed="the data of the experiment: accuracies on other images cannot be compared",
+        hint=hint,
+        file=file,
     )

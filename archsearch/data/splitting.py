@@ -53,7 +53,7 @@ def train_and_validation(labels: Labels, settings: DataSettings) -> tuple[Indice
     count = validation_images(settings.validation, total)
     if count >= total:
         raise refuse(
-            f"data.validation: {settings.validation} leaves no image of {total} to train on",
+            f"data.validation: {settings.validation} leaves none of {total} images to train on",
             allowed=f"1 to {total - 1}, or a share below 1",
         )
     validation, train = stratified(labels, count, seed=settings.split_seed)

@@ -125,8 +125,8 @@ def read_confirmation(folder: ExperimentFolder) -> dict[str, Any] | None:
     except (OSError, ValueError) as error:
         raise refuse(
             f"the confirmation is damaged: {getattr(error, 'strerror', None) or error}",
-            allowed="what archsearch confirm writes",
-            hint=f"archsearch confirm {folder.argument} writes it anew",
+            allowed="a file written by archsearch confirm",
+            hint=f"`archsearch confirm {folder.argument}` writes it again",
             file=str(path),
         ) from error
     for row in (*document["rows"], *document["differences"]):
@@ -142,6 +142,6 @@ def check_result(document: Any) -> None:
 
 
 def _check(document: Any, fields: Fields) -> None:
-    field = mismatch(document, fields) if is_object(document) else "data is no mapping"
+    field = mismatch(document, fields) if is_object(document) else "data is not a mapping"
     if field is not None:
         raise ValueError(f"its {field}")

@@ -46,7 +46,7 @@ class DriverRunning(RuntimeError):
 
     def __init__(self, folder: Path, *, pid: int, host: str, since: float) -> None:
         when = time.strftime("%F %T", time.localtime(since))
-        super().__init__(f"{folder} is driven by {f'process {pid} on {host} since {when}' if pid else 'another'}")
+        super().__init__(f"{folder} is in use by {f'process {pid} on {host} since {when}' if pid else 'another'}")
         self.folder, self.pid, self.host, self.since = folder, pid, host, since
 
 
@@ -117,21 +117,23 @@ class ExperimentFolder:
         """Raises InputError where `create` would. Writes nothing: before an hour of downloads."""
         self._check_name()
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
-            raise self._refusal("is no folder, but a file or a link", hint="another --output")
+            raise self._refusal("is a file or a link, not a folder", hint="choose another --output")
         try:
             if self.ledger.exists():
-                hint = f"archsearch resume {self.path} goes on with it; another --output starts anew"
-                raise self._refusal("holds an experiment already", hint=hint)
+                hint = f"`archsearch resume {self.path}` continues it; another --output starts a new one"
+                raise self._refusal("already holds an experiment", hint=hint)
             self.refuse_links()
             if self.path.exists() and any(not _is_ours(entry.name) for entry in self.path.iterdir()):
                 allowed = "a new or an empty folder"
-                raise self._refusal("holds other files", allowed=allowed, hint="another --output")
+                raise self._refusal("holds other files", allowed=allowed, hint="choose another --output")
             existing = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
             if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-                raise self._refusal(f"cannot be written: {existing} may not be", hint="another --output")
+                raise self._refusal(
+                    f"cannot be written: no write permission for {existing}", hint="choose another --output"
+                )
         except OSError as error:
             problem = f"cannot be written: {error.strerror or error}"
-            raise self._refusal(problem, hint="another --output") from error
+            raise self._refusal(problem, hint="choose another --output") from error
 
     def make_trial(self, number: int) -> Path:
         """trials/t0001 for trial 1, there and durable when it returns."""
@@ -153,7 +155,7 @@ class ExperimentFolder:
             probe.unlink()
         except OSError as error:
             problem = f"cannot be written: {error.strerror or error}"
-            raise self._refusal(problem, hint="another --output") from error
+            raise self._refusal(problem, hint="choose another --output") from error
         return self
 
     def refuse_links(self) -> None:
@@ -184,14 +186,14 @@ class ExperimentFolder:
         try:
             return self.read_bytes(path, _LONGEST_TEXT).decode()
         except UnicodeDecodeError as error:
-            raise refuse("it is no text in UTF-8", file=str(path)) from error
+            raise refuse("it is not UTF-8 text", file=str(path)) from error
 
     def read_weights(self, path: Path, sha256: str | None) -> bytes:
         """What a file of weights holds, which has this SHA-256 (None: it is not known). Raises as `open`, and
         InputError where it has another."""
         content = self.read_bytes(path)
         if sha256 not in (None, hashlib.sha256(content).hexdigest()):
-            raise refuse("these are not the weights that the ledger names: their SHA-256 is another", file=str(path))
+            raise refuse("these are not the weights recorded in the ledger: their SHA-256 differs", file=str(path))
         return content
 
     def write(self, path: Path, content: str | bytes) -> None:
@@ -259,11 +261,11 @@ class ExperimentFolder:
 
     def _check_name(self) -> None:
         if not str(self.path).isprintable() or not self.name:
-            raise self._refusal("cannot be a folder's name", allowed="printable characters")
+            raise self._refusal("is not a valid folder name", allowed="printable characters")
         if len(os.fsencode(self.name)) > _LONGEST_NAME:
-            raise self._refusal("has too long a name", allowed=f"{_LONGEST_NAME} bytes")
+            raise self._refusal("has a name that is too long", allowed=f"{_LONGEST_NAME} bytes")
         if len(os.fsencode(self.path.absolute())) > _LONGEST_PATH:
-            raise self._refusal("is too long a path", allowed=f"{_LONGEST_PATH} bytes")
+            raise self._refusal("is a path that is too long", allowed=f"{_LONGEST_PATH} bytes")
 
     def _refusal(self, problem: str, *, allowed: str = "", hint: str = "") -> Exception:
         path = str(self.path)
@@ -302,7 +304,7 @@ def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder
     listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise refuse(
         f"no experiment {name!r}",
-        allowed=listed or f"a folder with a ledger (there is none in {root})",
+        allowed=listed or f"a folder with a ledger (there are no experiments in {root})",
         hint=did_you_mean(name, names),
         file="EXPERIMENT",
     )

@@ -80,13 +80,13 @@ def refuse_other_than_databases(path: Path) -> None:
 
 def _check(status: os.stat_result, path: Path, *, folders: bool = False) -> None:
     if stat.S_ISLNK(status.st_mode):
-        raise _refusal(path, "is a symbolic link", hint="put the thing itself there")
+        raise _refusal(path, "is a symbolic link", hint="replace the link by the file or folder itself")
     if stat.S_ISDIR(status.st_mode) and folders:
         return
     if not stat.S_ISREG(status.st_mode):
-        raise _refusal(path, "is no file" if folders is False else "is neither a file nor a folder")
+        raise _refusal(path, "is not a file" if folders is False else "is neither a file nor a folder")
     if status.st_nlink > 1:
-        raise _refusal(path, "has a second name somewhere (a hard link)", hint="put a copy there")
+        raise _refusal(path, "has another hard link", hint="replace it by a copy")
 
 
 def _refusal(path: Path, problem: str, hint: str = "") -> InputError:

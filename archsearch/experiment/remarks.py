@@ -15,7 +15,7 @@ FLOOR = "floor"  # of the ledger's notes: accuracies of simple models, on so man
 SIMPLE = {
     "random_forest": "a random forest on the pixels",
     "logistic_regression": "logistic regression on the pixels",
-    "commonest_class": "naming the commonest class",
+    "commonest_class": "always predicting the most common class",
 }
 NORMAL = 1.645  # standard errors by which the best has to be above the floor: the upper 5 % of a normal variable
 RISING = 0.02  # of accuracy, that a training of up to FACTOR times the epochs gained: more would gain more
@@ -43,16 +43,17 @@ def remarks(
     if before is not None and best.value is not None and best.value - before >= RISING:
         gain = 100 * (best.value - before)
         sentences.append(
-            f"From {below[-1]} to {best.epochs} epochs it gained {gain:.1f} points: still more epochs may gain more "
-            "(training.epochs)."
+            f"From {below[-1]} to {best.epochs} epochs it gained {gain:.1f} points, and more epochs "
+            "may gain more (training.epochs)."
         )
     last = curve.get(best.epochs, {})
     training, validation = last.get("train_accuracy"), last.get("validation_accuracy")
     if training is not None and validation is not None and training - validation >= BY_HEART:
         known, others = _percent(training, 0), _percent(validation, 0)
         sentences.append(
-            f"It knows {known} of the training images and {others} of the others: it learns by heart. More images "
-            "help, or more augmentation (training.crop_padding, flip, cutmix), or fewer epochs."
+            f"It classifies {known} of the training images and {others} of the validation images "
+            "correctly: it overfits. More images, more augmentation (training.crop_padding, flip, "
+            "cutmix) or fewer epochs help."
         )
     return sentences
 
@@ -73,11 +74,11 @@ def _beside_floor(value: float, floor: Mapping[str, Any]) -> str | None:
         return None
     best, scores = _percent(value), f"{name}, {_percent(accuracy)} ({images:,} validation images)"
     if value > accuracy:
-        return f"The best network, {best}, is above {scores}, by no more than chance."
-    relation = "below" if value < accuracy else "level with"
+        return f"The best network, {best}, is above {scores}, but not significantly."
+    relation = "below" if value < accuracy else "no better than"
     return (
-        f"The best network, {best}, is {relation} {scores}: this search has found nothing yet. Give it more epochs, a "
-        "larger budget or more images."
+        f"The best network, {best}, is {relation} {scores}: the search has not beaten these "
+        "baselines yet. More epochs, a larger budget or more images may help."
     )
 
 

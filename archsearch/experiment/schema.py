@@ -74,7 +74,7 @@ def _as_dict(value: Any) -> Any:
 def create_file(path: Path, meta: Mapping[str, Any]) -> None:
     """Makes the ledger's file whole under another name, then renames it: a crash leaves none or all of it."""
     if os.path.lexists(path):
-        hint = "archsearch resume goes on with it; another --output starts anew"
+        hint = "`archsearch resume` continues it; another --output starts a new one"
         raise refuse(f"{path} exists already", hint=hint, file=str(path))
     path.with_name(FILE).unlink(missing_ok=True)  # of a ledger that was deleted
     half = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
@@ -105,12 +105,12 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     it is damaged or another's, and where a link is in its folder; OSError (ENOSPC) where a full disk leaves no room to
     work with it."""
     if not path.is_file():
-        hint = "archsearch status lists the experiments there are"
+        hint = "`archsearch status` lists the experiments"
         raise refuse(f"no ledger at {path}", hint=hint, file=str(path))
     refuse_links(path.parent)
     refuse_other_than_databases(path)
     if os.path.lexists(path.with_name(f"{path.name}-journal")):
-        raise refuse(f"{path}-journal is no file of archsearch's", hint="a ledger has none", file=str(path))
+        raise refuse(f"{path}-journal was not written by archsearch", hint="no such file", file=str(path))
     db: sqlite3.Connection | None = None
     try:
         with translated(path):
@@ -147,7 +147,7 @@ def _refuse_damage(db: sqlite3.Connection, path: Path, promised: int) -> None:
                 raise Damaged("its tables are not those of a ledger")
             verify(db)
         except Damaged as error:
-            hint = "a copy of the folder, where there is one, may be whole"
+            hint = "if there is a copy of the folder, it may be intact"
             raise refuse(f"{path} is damaged: {ascii(str(error))[1:-1]:.200}", hint=hint, file=str(path)) from None
         if len(_whole) >= _SEVERAL:
             _whole.clear()
@@ -155,9 +155,9 @@ def _refuse_damage(db: sqlite3.Connection, path: Path, promised: int) -> None:
     last = db.execute("SELECT COALESCE(MAX(id), 0) FROM events").fetchone()[0]
     if last < promised:
         raise refuse(
-            f"{path} is damaged: {promised:,} events were written, and it holds {last:,}",
-            allowed=f"the file with its {path.name}-wal, if that was left behind",
-            hint=f"without {FILE} archsearch goes on with what is there",
+            f"{path} is damaged: {promised:,} events were written, but it has {last:,}",
+            allowed=f"the file together with its {path.name}-wal, if that was not copied",
+            hint=f"if you delete {FILE}, archsearch continues with the events that are there",
             file=str(path),
         )
 
@@ -229,7 +229,7 @@ def _numbers(path: Path, mode: str) -> tuple[sqlite3.Connection, int, int]:
 
 def _check(path: Path, application: int, version: int) -> None:
     if application != APPLICATION:
-        raise refuse(f"{path} is a database, but no ledger of archsearch", file=str(path))
+        raise refuse(f"{path} is a database, but not a ledger of archsearch", file=str(path))
     if version != VERSION:
         newer = version > VERSION
         problem = f"{path} was written by {'a newer' if newer else 'an older'} archsearch: its format is {version}"

@@ -51,7 +51,7 @@ def trial_for(origin: Origin, tell: Tell) -> tuple[Trial, int | None]:
     """What formats are compared on, and how many images of the validation split are right: real images where the
     network's data is known, else random ones."""
     if origin.images is None:
-        tell(f"the network's data is not known: compared on {RANDOM} random images")
+        tell(f"the network's data is not known, so formats are compared on {RANDOM} random images")
         images = parity.random_images(origin.architecture.input, RANDOM)
         return parity.trial_of(origin.network, [images], "random"), None
     images, labels = validation(origin.images)
@@ -70,14 +70,14 @@ def write_format(form: formats.Format, network: Network, trial: Trial, output: P
 
 def refuse_other_folders(output: Path) -> None:
     """Raises InputError for anything but a path that is free, an empty folder, or a bundle."""
-    allowed = "a new or an empty folder, or a bundle to be replaced"
+    allowed = "a new or empty folder, or an existing bundle"
     if output.is_symlink() or (output.exists() and not output.is_dir()):
-        raise refuse(f"{output} is no folder, but a file or a link", allowed=allowed, file="-o")
+        raise refuse(f"{output} is a file or a link, not a folder", allowed=allowed, file="-o")
     if output.is_dir() and any(output.iterdir()) and not _is_bundle(output):
-        raise refuse(f"{output} holds other files", allowed=allowed, hint="another -o", file="-o")
+        raise refuse(f"{output} holds other files", allowed=allowed, hint="choose another -o", file="-o")
     parent = output.absolute().parent
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        raise refuse(f"{parent} is no folder that may be written", allowed=allowed, file="-o")
+        raise refuse(f"{parent} is not a writable folder", allowed=allowed, file="-o")
 
 
 def write_bundle(origin: Origin, output: Path, tell: Tell) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def card(
         "## How it was found",
         "",
         *(f"- {sentence}" for sentence in origin.history),
-        f"- Budget: {origin.budget or 'none known'}.",
+        f"- Budget: {origin.budget or 'not known'}.",
         f"- archsearch {__version__}, torch {version('torch')}, Python {platform.python_version()}.",
         "",
         "## Data",
@@ -88,8 +88,8 @@ def card(
         "",
         "## Licence",
         "",
-        "archsearch is Apache-2.0; classes of it stand in model.py. It claims nothing of the weights: their terms are "
-        "yours to set, within those of the data.",
+        "model.py contains code of archsearch, which is Apache-2.0. The weights are yours: license "
+        "them as you like, within the terms of the data.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -100,8 +100,9 @@ def _accuracy(origin: Origin, right: int | None) -> list[str]:
         count = len(origin.images.validation)
         low, high = wilson(right, count)
         lines.append(
-            f"- validation, these weights, counted at the export: {100 * right / count:.2f} % of {count} images "
-            f"(95 % interval over images: {100 * low:.2f} to {100 * high:.2f} %). The search chose by this split."
+            f"- validation, these weights, counted at the export: {100 * right / count:.2f} % of "
+            f"{count} images (95 % interval over images: {100 * low:.2f} to {100 * high:.2f} %). "
+            "The search selected by this split."
         )
     return lines or ["Not known: the weights came without their data."]
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FORMS = ("bundle", "config", "python", "safetensors", "onnx", "torch-export")
 BINARY = {"onnx": "model.onnx", "torch-export": "model.pt2", "bundle": "bundle"}  # form: an output that a hint names
-WRITABLE = "a file, in a folder that exists and may be written"
+WRITABLE = "a file in an existing, writable folder"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,10 @@ def carry_out(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
 def _weights_of(selection: Selection, tell: Progress) -> bytes:
     weights = kept_weights(selection)
     if selection.digest is None:
-        tell("note: the ledger, of an earlier archsearch, holds no SHA-256 of these weights: they were not compared")
+        tell(
+            "note: the ledger, written by an earlier archsearch, has no SHA-256 of these weights, "
+            "so they were not verified"
+        )
     return weights
 
 
@@ -78,7 +81,7 @@ def _as_it_is(job: Job, tell: Progress) -> str | None:
         content = _weights_of(job.selection, tell)
         if job.output is None:
             file = f"{job.selection.trial.id}.safetensors"
-            raise refuse("weights are no text", allowed=f"-o {file}", file="--format safetensors")
+            raise refuse("weights cannot be printed", allowed=f"-o {file}", file="--format safetensors")
     if job.output is not None:
         _refuse_other_than_files(job.output)
         with _refused_where_it_fails(job.output):
@@ -90,7 +93,7 @@ def _as_it_is(job: Job, tell: Progress) -> str | None:
 def _bundle(job: Job, tell: Progress) -> dict[str, Any]:
     from archsearch.export.bundle import write_bundle
 
-    assert job.output is not None, "a bundle has a folder"
+    assert job.output is not None, "a bundle needs a folder"
     origin = _origin(job, tell)
     manifest = write_bundle(origin, job.output, tell)
     tell(f"wrote {job.output}: {len(manifest['files'])} files and manifest.json")
@@ -123,7 +126,7 @@ def _refuse_early(job: Job) -> None:
     """Before torch is imported and data is read."""
     if job.output is None:
         if job.form in BINARY:
-            raise refuse(f"{job.form} is no text", allowed=f"-o {BINARY[job.form]}", file=f"--format {job.form}")
+            raise refuse(f"{job.form} cannot be printed", allowed=f"-o {BINARY[job.form]}", file=f"--format {job.form}")
     elif job.form != "bundle":
         _refuse_other_than_files(job.output)
     if job.form in ("bundle", "onnx"):
@@ -139,7 +142,7 @@ def _refuse_early(job: Job) -> None:
 def _refuse_other_than_files(output: Path) -> None:
     """A folder or a device is left as it is: a rename would take its place."""
     if output.exists() and not output.is_file():
-        raise refuse(f"{output} is no file", allowed=WRITABLE, file="-o")
+        raise refuse(f"{output} is not a file", allowed=WRITABLE, file="-o")
 
 
 @contextmanager
@@ -159,7 +162,7 @@ def _origin(job: Job, tell: Progress) -> Origin:
     if selection is None:
         if job.weights is not None:
             return origin.of_file(job.network, job.weights)
-        tell(f"no --weights: those of seed {job.seed}, untrained")
+        tell(f"no --weights: untrained weights from seed {job.seed}")
         return origin.Origin(network=fresh(job.network, seed=job.seed))
     history, required = None, job.form == "bundle" or job.root is not None
     if selection.of == "confirm":

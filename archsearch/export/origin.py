@@ -80,7 +80,7 @@ def of_file(architecture: Architecture, weights: Path) -> Origin:
         raise InputError(*(replace(problem, file=str(weights)) for problem in error.problems)) from error
     if start.replaced:
         allowed = f"weights with {architecture.classes} classes"
-        raise refuse("the weights have another number of classes", allowed=allowed, file=str(weights))
+        raise refuse("the weights have a different number of classes", allowed=allowed, file=str(weights))
     result = _result(weights.with_name("result.json"), architecture)
     history = [f"Weights from {weights.name}, as {start.source} names them."]
     if result:
@@ -134,10 +134,10 @@ def searched_history(selection: Selection, space: SearchSpace) -> History:
     with Ledger.read(selection.folder.ledger) as ledger:
         tested = [event.data for event in ledger.events_of("tested", trial=trial.number)]
         trials, looks = ledger.total, len(ledger.events_of("tested"))
-    scored = {"validation": f"{100 * trial.value:.2f} % (as the search scored it)"} if trial.value is not None else {}
+    scored = {"validation": f"{100 * trial.value:.2f} % (measured in the search)"} if trial.value is not None else {}
     if tested:
         accuracy = 100 * tested[-1]["test_accuracy"]
-        scored["test"] = f"{accuracy:.2f} % ({looked_at(looks)}, when the search had ended)"
+        scored["test"] = f"{accuracy:.2f} % ({looked_at(looks)}, after the search)"
     history = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
     return history, scored
@@ -150,8 +150,8 @@ def finished_history(selection: Selection) -> History:
     assert winner is not None and winner.of == "finish"
     trial = selection.trial
     history = [
-        f"Trial {trial.id} of {trials} of the search space, trained anew for {winner.epochs} epochs when the search "
-        "had ended; more accurate on validation than the search's own best."
+        f"Trial {trial.id} of {trials} of the search space, retrained for {winner.epochs} epochs "
+        "after the search, and more accurate on validation than the best of the search."
     ]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
     scored = {"validation": f"{100 * winner.value:.2f} %"}
@@ -166,7 +166,7 @@ def confirmed_history(folder: ExperimentFolder) -> History:
     files = folder.confirmation
     document = read_confirmation(folder)
     if document is None or document.get("weights_of_seed") is None:
-        raise refuse("the confirmation is damaged", hint="--trial ID exports a trial", file=str(files.path))
+        raise refuse("the confirmation is damaged", hint="use --trial ID to export a trial", file=str(files.path))
     winner = next(row for row in document["rows"] if row["winner"])
     scored = {split: _over_seeds(winner[split]) for split in ("validation", "test") if winner.get(split)}
     return [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."], scored
@@ -183,16 +183,16 @@ def _images(space: SearchSpace, tell: Progress, *, required: bool) -> ImageSet |
         images = load_images(space.data, progress=tell)
     except InputError as error:
         if required:
-            hint = "--root DIR names the folder that holds them now; --format python, onnx and torch-export need none"
+            hint = "use --root DIR if the data was moved; --format python, onnx and torch-export need no data"
             raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from error
         tell(f"note: without the experiment's images: {error.problems[0].message}")
         return None
     if images.shape != tuple(space.input) or len(images.classes) != space.classes:
         raise refuse(
-            f"the images are {images.shape} in {len(images.classes)} classes, the network's {tuple(space.input)} in "
-            f"{space.classes}",
+            f"the images have shape {images.shape} and {len(images.classes)} classes, the network "
+            f"takes {tuple(space.input)} and {space.classes} classes",
             allowed="the images that the experiment was searched on",
-            hint="--root DIR names the folder that holds them now",
+            hint="use --root DIR if the data was moved",
             file=space.data.root,
         )
     return images
@@ -205,8 +205,8 @@ def _over_seeds(interval: Mapping[str, Any]) -> str:
         seeds = "1 seed" if interval["n"] == 1 else f"{interval['n']} seeds"
         return f"{', '.join(f'{100 * value:.2f}' for value in values)} % ({seeds})"
     return (
-        f"{100 * interval['mean']:.2f} % +- {100 * interval['half']:.2f} % "
-        f"({CONFIDENCE:.0%} interval over {interval['n']} seeds)"
+        f"{100 * interval['mean']:.2f} % ± {100 * interval['half']:.2f} % ({CONFIDENCE:.0%} "
+        f"interval over {interval['n']} seeds)"
     )
 
 

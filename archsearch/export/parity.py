@@ -51,7 +51,7 @@ class Parity:
         return {**asdict(self), "tolerance": TOLERANCE, "kept": self.kept}
 
     def __str__(self) -> str:
-        top1 = "identical" if not self.other_top1 else f"other for {self.other_top1}"
+        top1 = "identical" if not self.other_top1 else f"different for {self.other_top1}"
         return f"{self.format}: max difference {self.difference:.2g}, top-1 {top1} on {self.images} images ({self.of})"
 
 
@@ -155,7 +155,7 @@ def by_python(model: Path, weights: Path, images: Tensor) -> Tensor:
             raise ParityLost(f"{model.name} did not end within {SECONDS:.0f} s") from error
         if process.returncode:
             last = (process.stderr.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
-            raise ParityLost(f"{model.name} fails in an interpreter with torch alone: {last:.200}")
+            raise ParityLost(f"{model.name} fails in a Python that has torch alone: {last:.200}")
         numbers = np.frombuffer(scores_file.read_bytes(), np.float32)
     return torch.from_numpy(numbers.reshape(len(images), -1).copy())
 

@@ -45,7 +45,7 @@ def select(folder: ExperimentFolder, trial_id: str | None) -> Selection:
         raise refuse(
             f"no trial of {name} has finished",
             allowed="an experiment that has a best network, or --trial ID",
-            hint=f"archsearch resume {shlex.quote(folder.argument)} goes on with it",
+            hint=f"`archsearch resume {shlex.quote(folder.argument)}` continues it",
             file="EXPERIMENT",
         )
     network = Architecture.from_dict(dict(trial.architecture)).model_copy(update={"name": f"{name}-{trial.id}"})
@@ -85,7 +85,7 @@ def kept_weights(selection: Selection) -> bytes:
     except OSError as error:
         raise refuse(f"the weights of {trial.id} cannot be read: {error.strerror}", file=str(path)) from error
     except (SafetensorError, InputError) as error:
-        hint = f"{_command(selection)} writes the network, to be trained again"
+        hint = f"`{_command(selection)}` exports the architecture, to be trained again"
         raise refuse(f"the weights of {trial.id} are damaged: {_cause(error)}", hint=hint, file=str(path)) from error
     return content
 
@@ -103,10 +103,10 @@ def _no_weights(selection: Selection) -> InputError:
     unlisted = f" and {len(ids) - MOST_LISTED} more" if len(ids) > MOST_LISTED else ""
     state = f"{trial.state.value}: {trial.reason.splitlines()[0]:.80}" if trial.reason else trial.state.value
     return refuse(
-        f"no weights of {trial.id} are kept ({state})",
-        allowed=f"{', '.join(ids[:MOST_LISTED])}{unlisted}" if ids else "a trial with weights: there is none",
-        hint="weights are kept of the best trial and of the Pareto front; "
-        f"{_command(selection)} -o {trial.id}.yaml writes the network, for archsearch train",
+        f"the weights of {trial.id} were not saved ({state})",
+        allowed=f"{', '.join(ids[:MOST_LISTED])}{unlisted}" if ids else "a trial with saved weights (there is none)",
+        hint=f"weights are saved for the best trial and the Pareto front; `{_command(selection)} -o "
+        f"{trial.id}.yaml` exports the architecture for archsearch train",
         file="--trial" if selection.named else "EXPERIMENT",
     )
 

@@ -37,8 +37,8 @@ def load_pretrained(network: Network, state: Mapping[str, Tensor]) -> Start:
     channels = state[stem].shape[1] if state[stem].ndim == 4 else None
     if channels != architecture.input[0]:
         raise refuse(
-            f"{stem} reads images of {channels} channels, the data has {architecture.input[0]}",
-            allowed="weights of a network that was trained on as many channels",
+            f"{stem} takes images of {channels} channels, but the data has {architecture.input[0]}",
+            allowed="weights of a network with the same number of input channels",
         )
     path, classifier = classifier_of(network)
     layout = layout_of(name, source) if name else None
@@ -76,7 +76,7 @@ def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> tupl
     ]
     if not layouts:
         raise refuse(
-            f"no tensors under known names (the first: {', '.join(list(state)[:3]) or 'none at all'})",
+            f"no tensors with known names (the first: {', '.join(list(state)[:3]) or 'none'})",
             allowed="weights of archsearch, torchvision or timm",
         )
     for source, names, stem in layouts:
@@ -84,8 +84,8 @@ def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> tupl
             if _is_the_zoos(architecture, name):
                 return source, name, stem
     raise refuse(
-        f"{layouts[0][0]}'s weights are of no network that computes what "
-        f"{architecture.name or digest(architecture)} does",
+        f"{layouts[0][0]} has no network that is equivalent to "
+f"{architecture.name or digest(architecture)}",
         allowed=", ".join(dict.fromkeys(name for _, names, _ in layouts for name in names)),
     )
 

@@ -49,7 +49,7 @@ def convert_weights(state_dict: Mapping[str, Tensor], name: str, source: str = "
 
     The tensors are the given ones, not copies. Files from before torch 0.4.1 count no batches: those counts are 0.
     Raises InputError for a source or name that is not supported, and, naming the first keys, where a weight is
-    missing, left over, or of another shape.
+    missing, unexpected, or with a different shape.
     """
     from archsearch.zoo import get
 
@@ -103,10 +103,10 @@ def check(
         for key in expected
         if key in weights and weights[key].shape != expected[key].shape
     ]
-    wrong = {"missing": missing, "left over": sorted(leftover), "of another shape": shapes}
+    wrong = {"missing": missing, "unexpected": sorted(leftover), "with a different shape": shapes}
     problems = "; ".join(f"{len(keys)} {kind} ({_first(keys)})" for kind, keys in wrong.items() if keys)
     if problems:
-        raise refuse(f"these are not the weights of {what}: {problems}", allowed="exactly its tensors")
+        raise refuse(f"these are not the weights of {what}: {problems}", allowed="exactly the tensors of that network")
 
 
 def published_names(architecture: Architecture, layout: Layout) -> Iterator[tuple[str, str]]:

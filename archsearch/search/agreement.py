@@ -47,12 +47,13 @@ def refuse_if_changed(
         return
     problems = [document.problem(loc, text) for loc, text in differences.items()]
     more = f", and {len(problems) - SHOWN} more differences" if len(problems) > SHOWN else ""
-    only_trials = f"`archsearch resume --trials {trials}` goes on with so many; " if changed == [TRIALS] else ""
+    only_trials = f"`archsearch resume --trials {trials}` extends the search to that many trials; " if changed == [TRIALS] else ""
     summary = Problem(
-        message=f"the search space is not the one that this search began with{more}",
-        allowed="the words that it began with",
-        hint=f"{only_trials}change them back, or begin a new search with `archsearch run --warm-start`; "
-        "`archsearch resume --force` goes on all the same, and the ledger says so",
+        message=f"the search space differs from the one that this search began with{more}",
+        allowed="the values that it began with",
+        hint=f"{only_trials}change them back, or start a new search with `archsearch run "
+"--warm-start`; `archsearch resume --force` continues anyway, and the ledger records "
+"it",
         file=str(folder.space_yaml),
     )
     raise InputError(*problems[:SHOWN], summary)
@@ -63,7 +64,7 @@ def set_trials(folder: ExperimentFolder, ledger: Ledger, trials: int) -> None:
     InputError where so many have begun already. A crash between the two is mended by doing it again."""
     if trials <= ledger.total:
         raise refuse(
-            f"{ledger.total} trials have begun already: {trials} in all leave none to begin",
+            f"{ledger.total} trials have already begun, so a total of {trials} leaves none to start",
             allowed=f"more than {ledger.total}",
             file="--trials",
         )

@@ -152,7 +152,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
     observer.phase(f"loading {space.data.name}")
     images = session.images or load_images(space.data)
     if ledger.last_session() is not None:
-        hint = "put the images back, or name their folder: --root DIR; `archsearch resume --force` goes on all the same"
+        hint = ("put the images back, or give their folder: --root DIR; `archsearch resume --force` "
+"continues anyway")
         note = refuse_other_images(ledger, images, hint=hint, file=space.data.root, force=session.force)
         if note:
             observer.phase(f"note: {note}")
@@ -266,7 +267,7 @@ def _ends(session: Session, ledger: Ledger, observer: Observer) -> Iterator[None
     finally:
         if ledger.total and not session.followers:
             _follow(session)
-        observer.phase("writing the rest to MLflow")
+        observer.phase("sending the rest to MLflow")
         for follower in session.followers:
             drain(follower, timeout=patience)
 

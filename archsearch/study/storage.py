@@ -154,9 +154,10 @@ class LedgerStorage(BaseStorage):
     # ---- what would write
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        hint = "archsearch resume goes on with the search; optuna.create_study makes a study that takes trials"
+        hint = ("`archsearch resume` continues the search; optuna.create_study makes a study that "
+"accepts trials")
         raise refuse(
-            "the study of an experiment is a reading of its ledger, and cannot be written",
+            "the study of an experiment is read-only",
             hint=hint,
             file=str(self._folder.path),
         )

@@ -62,7 +62,7 @@ def _leave_behind(folder: ExperimentFolder) -> None:
         else:
             seconds += was_driven
         time.sleep(1)
-    logging.getLogger("archsearch.tracking").warning("the driver is gone; `archsearch sync` sends the rest")
+    logging.getLogger("archsearch.tracking").warning("the driver has ended; `archsearch sync` sends the rest")
     os._exit(1)
 
 

@@ -28,7 +28,7 @@ def refuse_unusable_store(explicit: str | None) -> None:
         database = path if path.suffix else path / "mlflow.db"
         raise _refused(
             f"{without_password(uri)!r:.200} is a folder: MLflow keeps runs in none any more",
-            hint=f"sqlite:///{database}; `mlflow migrate-filestore` takes older runs over",
+            hint=f"sqlite:///{database}; `mlflow migrate-filestore` converts older runs",
         )
 
 
@@ -36,20 +36,20 @@ def _refuse_unwritable(database: Path) -> None:
     ancestor = next(path for path in (database, *database.parents) if path.exists())
     if ancestor != database:
         if not ancestor.is_dir() or not os.access(ancestor, os.W_OK | os.X_OK):
-            raise _refused(f"{database} cannot be made: {ancestor} is no folder that may be written")
+            raise _refused(f"{database} cannot be created: {ancestor} is not a writable folder")
         return
     if not database.is_file():
-        raise _refused(f"{database} is no file")
+        raise _refused(f"{database} is not a file")
     if not os.access(database, os.R_OK | os.W_OK) or not os.access(database.parent, os.W_OK | os.X_OK):
-        raise _refused(f"{database} may not be written, it or its folder")
+        raise _refused(f"no write permission for {database} or its folder")
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=1)) as connection:
             connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
     except sqlite3.OperationalError:
         pass  # busy: it is there, and another process writes it
     except sqlite3.DatabaseError as error:
-        raise _refused(f"{database} is no SQLite database: {error}") from error
+        raise _refused(f"{database} is not an SQLite database: {error}") from error
 
 
-def _refused(problem: str, hint: str = "name another file") -> InputError:
+def _refused(problem: str, hint: str = "choose another file") -> InputError:
     return refuse(problem, allowed=ALLOWED, hint=hint, file="--tracking-uri or MLFLOW_TRACKING_URI")

@@ -54,6 +54,6 @@ def description_of(folder: ExperimentFolder, ledger: Ledger, winner: Winner | No
 FIGURES = {"params": "parameters", "flops": "FLOPs", "macs": "MACs"}
 COMMANDS = {
     "the report": "archsearch report {}",
-    "take it home": "archsearch export {} -o bundle",
-    "train the best over seeds": "archsearch confirm {}",
+    "export it": "archsearch export {} -o bundle",
+    "retrain the best over seeds": "archsearch confirm {}",
 }

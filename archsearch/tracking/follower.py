@@ -56,7 +56,7 @@ def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, sinc
                     raise TrackingError(f"the tracking store does not answer: {in_a_line(error)}") from error
                 orphan = not folder.is_driven() and time.monotonic() - failing_since > _ORPHAN_PATIENCE
                 if until_end and orphan:
-                    raise TrackingError("given up: the driver is gone, the store does not answer") from error
+                    raise TrackingError("given up: the driver has ended and the store does not answer") from error
             time.sleep(delay)
             delay = min(delay * 2, 15.0)
     return []  # the experiment was deleted

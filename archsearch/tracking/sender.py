@@ -54,7 +54,7 @@ class Sender:
         space = ledger.meta.get("space")
         self._experiment = store.experiment(space if isinstance(space, str) and space else self._name)
         if outbox.parent is not None and not store.exists(outbox.parent):
-            _log.warning("the store has lost the search: everything is sent again")
+            _log.warning("the store has lost the search, so everything is sent again")
             outbox.forget()
         self._adopt()
         sent = (e for e in ledger.events_of("finished") if e.id <= outbox.cursor)
@@ -152,7 +152,7 @@ class Sender:
             if not lasting(error):
                 raise
             reason = in_a_line(error)
-            _log.warning("the store refuses what trial %d has to say: %s", update.trial, reason)
+            _log.warning("the store refuses an update of trial %d: %s", update.trial, reason)
             self.refused.append(f"trial {update.trial}: {reason}" if update.trial else reason)
 
     def _log_trial(self, update: Update) -> str:

@@ -94,7 +94,7 @@ def serve(
             view.stop()
             log.seek(0)
             lines = log.read().decode(errors="replace").strip().split("\n")[-5:]
-            raise RuntimeError(without_password("MLflow's server does not come up:\n" + "\n".join(lines)))
+            raise RuntimeError(without_password("MLflow's server did not start:\n" + "\n".join(lines)))
     return view
 
 
@@ -135,7 +135,7 @@ def check_address(host: str, port: int, pages: str) -> None:
         local = False
     if not local:
         raise refuse(
-            f"{pages} would be open to everybody on {host}: it asks for no password",
+            f"{pages} would be open to everybody on {host}, since it asks for no password",
             allowed="a loopback address, such as 127.0.0.1",
             hint="reach it through an SSH tunnel",
             file="--host",
@@ -147,7 +147,7 @@ def check_address(host: str, port: int, pages: str) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise refuse(
-                f"port {port} cannot be used: {error.strerror}", hint="another --port", file="--port"
+                f"port {port} cannot be used: {error.strerror}", hint="choose another --port", file="--port"
             ) from error
 
 

@@ -70,7 +70,7 @@ class Average:
         """The inverse of `state`. Raises ValueError for the state of another network."""
         current = self.state()
         if current.keys() != state.keys() or any(current[key].shape != value.shape for key, value in state.items()):
-            raise ValueError("the average's state is of another network")
+            raise ValueError("the state of the average is of another network")
         self.updates = int(state["updates"])
         for name, tensor in self._average.items():
             tensor.copy_(state[f"weights.{name}"])

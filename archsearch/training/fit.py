@@ -60,7 +60,7 @@ def train_architecture(
     _fits(architecture, images)
     settings = run.settings
     if run.freeze != "none" and weights is None:
-        raise refuse(f"{run.freeze} without weights to keep", allowed="none, or weights to start from", file="--freeze")
+        raise refuse(f"{run.freeze} without initial weights", allowed="none, or initial weights", file="--freeze")
     pretrained = read_weights(weights) if weights is not None else None
     model = build(architecture, seed=run.seed)
     start = start_from(pretrained, model) if pretrained is not None else None
@@ -127,12 +127,12 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
     weights = files.weights.read_bytes()
     if hashlib.sha256(weights).hexdigest() != result["weights"]["sha256"]:
         raise refuse(
-            "these are not the weights that result.json names: their SHA-256 is another", file=str(files.weights)
+            "these are not the weights recorded in result.json: their SHA-256 differs", file=str(files.weights)
         )
     architecture = Architecture.from_yaml(files.model_yaml)
     if digest(architecture) != result["digest"]:
         raise refuse(
-            "this is not the network that result.json names: its digest is another", file=str(files.model_yaml)
+            "this is not the network recorded in result.json: its digest differs", file=str(files.model_yaml)
         )
     model = build(architecture)
     try:
@@ -148,9 +148,9 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
 def _fits(architecture: Architecture, images: ImageSet) -> None:
     if tuple(architecture.input) != images.shape or architecture.classes != len(images.classes):
         raise refuse(
-            f"the architecture takes images {tuple(architecture.input)} of {architecture.classes} classes; "
-            f"{images.name} has {images.shape} of {len(images.classes)}",
-            allowed="the data set's own shape and classes",
+            f"the architecture takes images {tuple(architecture.input)} of {architecture.classes} "
+f"classes, but {images.name} has {images.shape} and {len(images.classes)} classes",
+            allowed="the data set's shape and number of classes",
             hint=f"set input: {list(images.shape)} and classes: {len(images.classes)} in the architecture",
         )
 

@@ -22,7 +22,7 @@ from archsearch.reading.pickles import Refused
 from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
 from archsearch.training.saved import checked
 
-KINDS = "a .safetensors file of `archsearch train`, or a .pth file of torchvision or timm"
+KINDS = "a .safetensors file from `archsearch train`, or a .pth file from torchvision or timm"
 LARGEST = 4 * 2**30  # bytes: the largest published network of the family has 3.3 GB
 COPIES = 4  # of a file's bytes that are in memory at once
 # What torch.load raises for bytes that are no checkpoint: it has no error of its own for them.
@@ -41,7 +41,7 @@ class WeightsFile:
 def read_weights(path: Path) -> WeightsFile:
     """Reads .safetensors, .pth and .pt. Raises InputError for a file that is absent, damaged, or more than tensors."""
     if path.suffix not in (".safetensors", ".pth", ".pt"):
-        raise refuse(f"weights with the ending {path.suffix!r}", allowed=KINDS, file=str(path))
+        raise refuse(f"weights with the suffix {path.suffix!r}", allowed=KINDS, file=str(path))
     refuse_links_around(path)
     try:
         data = read_regular(path, min(LARGEST, free_memory() // COPIES))
@@ -73,7 +73,7 @@ def _safetensors(path: Path, data: bytes) -> dict[str, Tensor]:
     try:
         return weights_from_bytes(data)
     except CheckpointDamaged as error:
-        raise refuse(f"these are no safetensors ({error})", allowed=KINDS, file=str(path)) from error
+        raise refuse(f"not a safetensors file ({error})", allowed=KINDS, file=str(path)) from error
 
 
 def _pickled(path: Path, data: bytes) -> dict[str, Tensor]:
@@ -81,16 +81,16 @@ def _pickled(path: Path, data: bytes) -> dict[str, Tensor]:
         content = torch.load(io.BytesIO(checked(data)), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, Refused) as error:
         raise refuse(
-            "a pickle that is damaged, or holds more than tensors; it was not run",
-            allowed="a state dict, as torch.save(model.state_dict(), FILE) writes it",
+            "a pickle that is damaged, or contains more than tensors; it was not executed",
+            allowed="a state dict, as written by torch.save(model.state_dict(), FILE)",
             file=str(path),
         ) from error
     except UNREADABLE as error:
         raise refuse("the file is damaged: torch cannot read it", allowed=KINDS, file=str(path)) from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise refuse(
-            f"the file holds {type(content).__name__}, and no state dict of tensors alone",
-            allowed="a state dict, as torch.save(model.state_dict(), FILE) writes it",
+            f"the file contains {type(content).__name__}, not a state dict of tensors",
+            allowed="a state dict, as written by torch.save(model.state_dict(), FILE)",
             file=str(path),
         )
     return {str(key): value for key, value in content.items()}

@@ -34,7 +34,7 @@ def entry(name: str) -> Entry:
         return follows
     raise refuse(
         f"no network is called {name!r}",
-        allowed="a name that `archsearch zoo` lists, or the path of a YAML file",
+        allowed="a name from `archsearch zoo`, or the path of a YAML file",
         hint=nearest(name),
     )
 

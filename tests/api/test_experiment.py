@@ -93,7 +93,7 @@ def test_a_notebook_shows_how_often_the_test_split_was_looked_at(tmp_path: Path)
 def test_the_trained_module_is_ready(tmp_path: Path) -> None:
     folder = small_experiment(tmp_path, "small")
     opened = archsearch.open(folder.path)
-    with pytest.raises(InputError, match="no weights of t0002 are kept"):
+    with pytest.raises(InputError, match="the weights of t0002 were not saved"):
         opened.module()
     network = archsearch.build(opened.architecture, seed=7)
     folder.make_trial(2)

@@ -35,7 +35,7 @@ def test_the_space_fits_the_images_and_the_budget(shapes: Path) -> None:
     assert (space.name, space.input, space.classes) == ("my-shapes", (3, 30, 30), 3)
     assert space.budget.to_data() == {"flops": {"between": ["600k", "3M"]}, "params": {"max": "60k"}}
     assert space.search.wall_time == 300 and space.training.recipe == "auto"
-    assert "90 images of 3 classes, 30 to 30 a class" in made.text
+    assert "90 images of 3 classes, 30 to 30 per class" in made.text
     networks = [space.architecture(RandomChoices(seed)) for seed in range(300)]
     admitted = sum(space.budget.admits(space.price(cost(network))) for network in networks)
     assert admitted > 10
@@ -50,7 +50,7 @@ def test_broken_files_are_left_out_and_counted(shapes: Path) -> None:
     assert made.space.data.broken == "skip" and "1 files cannot be read" in made.text
     for path in shapes.rglob("*.png"):
         path.write_bytes(b"")
-    with pytest.raises(InputError, match="no image that can be read"):
+    with pytest.raises(InputError, match="no readable image"):
         initial(shapes, flops=3_000_000, tell=silent)
 
 
@@ -104,12 +104,12 @@ def test_check_looks_at_the_images_of_a_folder(shapes: Path, capsys, monkeypatch
     assert document["epochs"] > 20  # fitted to the images
     assert main(["check", "my-shapes.yaml", "--samples", "200", "--no-probe"]) == 0
     page = capsys.readouterr().out
-    assert "90 of 3 classes, 30 to 30 a class" in page and "4.png" in page
+    assert "90 images, 3 classes, 30 to 30 per class" in page and "4.png" in page
 
 
 def test_hints_of_init_are_what_init_accepts(tmp_path: Path, capsys) -> None:
     assert main(["init", str(tmp_path / "nowhere")]) == 2
-    assert capsys.readouterr().err.endswith("hint: name another folder of images\n")
+    assert capsys.readouterr().err.endswith("hint: choose another folder of images\n")
 
 
 def test_a_time_in_whole_seconds(shapes: Path) -> None:

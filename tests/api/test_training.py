@@ -28,7 +28,7 @@ def test_a_network_is_trained_on_arrays_and_is_ready(tmp_path: Path, capsys) -> 
     assert right.float().mean().item() == pytest.approx(trained.test_accuracy)
     assert trained.weights().keys() == archsearch.build(trained.architecture).state_dict().keys()
     assert "resnet20_cifar" in repr(trained)
-    with pytest.raises(InputError, match="holds a trained network already"):
+    with pytest.raises(InputError, match="already holds a trained network"):
         archsearch.train("resnet20_cifar", data=data, folder=tmp_path / "t")
 
 

@@ -88,7 +88,7 @@ def test_digests_of_yesterday_stay() -> None:
 def test_an_image_that_runs_out_is_refused() -> None:
     dense = Block(link="dense")
     stages = tuple(Stage(depth=1, stride=1 if i == 0 else 2, block=dense) for i in range(4))
-    with pytest.raises(InputError, match="left to pool"):
+    with pytest.raises(InputError, match="cannot pool"):
         cost(Architecture(input=(1, 4, 4), stages=stages))
 
 

@@ -65,7 +65,7 @@ def test_an_experiment_that_is_driven_leaves_with_4(experiment: ExperimentFolder
         done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 4, done.stderr
     assert done.stdout == ""
-    assert "is driven by process" in done.stderr
+    assert "is in use by process" in done.stderr
 
 
 def test_a_table_and_one_json_document_of_the_same_figures(experiment: ExperimentFolder, capfd) -> None:

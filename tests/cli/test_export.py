@@ -139,7 +139,7 @@ def test_a_trial_without_weights_says_which_have_some(front: ExperimentFolder, t
     assert others, "four networks, one of them at least beaten by another"
     words = ["--trial", others[0].id, "--format", "safetensors", "-o", str(tmp_path / "none")]
     said = refusal(capsys, str(front.path), *words)
-    assert said.startswith(f"--trial: no weights of {others[0].id} are kept (finished); allowed: ")
+    assert said.startswith(f"--trial: the weights of {others[0].id} were not saved (finished); allowed: ")
     allowed = said.partition("allowed: ")[2].partition("\n")[0]
     assert set(allowed.split(", ")) == members
     assert f"--trial {others[0].id} -o {others[0].id}.yaml" in said, "its network can be had"
@@ -155,7 +155,7 @@ def test_a_failed_trial_has_a_network_and_no_weights(broken: ExperimentFolder, t
     (broken.path / "trials" / "t0002" / "weights.safetensors").write_bytes(whole)
     words = ["--trial", "2", "--format", "safetensors", "-o", str(tmp_path / "none")]
     said = refusal(capsys, str(broken.path), *words)
-    assert "no weights of t0002 are kept (failed: the loss was not finite); allowed: t0001\n" in said
+    assert "the weights of t0002 were not saved (failed: the loss was not finite); allowed: t0001\n" in said
 
 
 @pytest.mark.parametrize("given", ["0", "5", "t0005", "-1", "x", "", "4.0", "99999999999999999999", "٣"])
@@ -183,7 +183,7 @@ def test_damaged_weights_are_not_delivered(bytes_kept: int, broken, tmp_path: Pa
 def test_missing_weights_of_the_best_are_told(broken: ExperimentFolder, tmp_path: Path, capsys) -> None:
     (broken.path / "trials" / "t0001" / "weights.safetensors").unlink()
     said = refusal(capsys, str(broken.path), "--format", "safetensors", "-o", str(tmp_path / "out"))
-    assert "no weights of t0001 are kept (finished); allowed: a trial with weights: there is none" in said
+    assert "the weights of t0001 were not saved (finished); allowed: a trial with saved weights (there is none)" in said
 
 
 def test_weights_go_to_a_file_alone(front: ExperimentFolder, capsys) -> None:
@@ -251,7 +251,7 @@ def test_a_confirmed_winner_is_what_is_exported(broken: ExperimentFolder, tmp_pa
     assert (summary["best"]["trial"], summary["best"]["of"], summary["best"]["value"]) == (other.id, "confirm", 0.5)
     assert not any("archsearch confirm" in line for line in commands(broken, capsys))
     files.weights.write_bytes(weights[:-1])
-    assert "not the weights that the ledger names" in refusal(capsys, str(broken.path), "--format", "safetensors")
+    assert "not the weights recorded in the ledger" in refusal(capsys, str(broken.path), "--format", "safetensors")
     files.weights.unlink()
     assert summarise(broken)["best"]["trial"] == best.id, "what was deleted is no winner"
 
@@ -317,5 +317,5 @@ def test_an_experiment_on_a_relative_folder_is_exported_from_elsewhere(moved, tm
     assert "validation" in out["parity"][0]["of"]
     shutil.copytree(tmp_path / "elsewhere" / "cats", tmp_path / "elsewhere" / "emus")
     said = refusal(capsys, experiment, "--format", "python", "-o", "x.py", "--root", "elsewhere")
-    assert "3 classes, the network's (3, 8, 8) in 2" in said
+    assert "3 classes, the network takes (3, 8, 8) and 2 classes" in said
     assert "--root" in refusal(capsys, "resnet20_cifar", "--root", "elsewhere")

@@ -240,7 +240,7 @@ def test_an_experiment_that_is_driven_leaves_with_4(small: Path) -> None:
         done = subprocess.run(words, capture_output=True, text=True, cwd=small.parent, check=False)
     assert done.returncode == 4
     assert done.stdout == ""
-    assert "is driven by process" in done.stderr
+    assert "is in use by process" in done.stderr
 
 
 @pytest.mark.parametrize(

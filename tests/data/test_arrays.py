@@ -67,10 +67,10 @@ def test_what_are_no_images_is_refused(images: object, message: str) -> None:
         ({"test": (GREY, LABELS)}, "data of 'test'"),
         ({"train": (GREY, LABELS), "dev": (GREY, LABELS)}, "'dev'"),
         ({"train": (GREY, LABELS), "test": (COLOUR, LABELS)}, "several sizes"),
-        ({"train": (GREY, LABELS), "test": (GREY, [str(x) for x in LABELS])}, "texts in one split"),
+        ({"train": (GREY, LABELS), "test": (GREY, [str(x) for x in LABELS])}, "strings in one split"),
         (7, "data of type int"),
         (GREY, "data of type ndarray"),
-        (TensorDataset(torch.rand(3, 1, 8, 8)), "no pair"),
+        (TensorDataset(torch.rand(3, 1, 8, 8)), "is not a pair"),
     ],
 )
 def test_what_is_no_data_is_refused(data: object, message: str) -> None:
@@ -148,7 +148,7 @@ def test_splits_that_were_given_are_used_as_they_are(tmp_path: Path) -> None:
 def test_files_that_were_changed_are_refused(tmp_path: Path) -> None:
     _, settings = written(tmp_path, (GREY, LABELS))
     np.save(tmp_path / "train-labels.npy", LABELS[::-1])
-    with pytest.raises(InputError, match=r"not the file that arrays\.json tells of"):
+    with pytest.raises(InputError, match=r"not the one in arrays\.json"):
         load_images(settings)
     (tmp_path / "train-labels.npy").unlink()
     with pytest.raises(InputError, match=r"train-labels\.npy"):

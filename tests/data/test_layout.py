@@ -73,13 +73,13 @@ def test_unlabelled_test_images_are_left_out_and_named(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     shutil.copy(tmp_path / "train" / "cats" / "000.png", tmp_path / "test")
     images, messages = load(tmp_path)
-    assert sum(counts(images)) == 40 and "'test', without a sub-folder a class" in messages
+    assert sum(counts(images)) == 40 and "'test', without one sub-folder per class" in messages
 
 
 def test_splits_without_one_for_training_are_refused(tmp_path: Path) -> None:
     for name in ("Val", "test"):
         fill(tmp_path / name, 4)
-    with pytest.raises(InputError, match="the splits Val, test, and none for training"):
+    with pytest.raises(InputError, match="the splits Val, test, but none for training"):
         load(tmp_path)
     with pytest.raises(InputError, match="none for training"):
         class_folders(tmp_path)
@@ -116,7 +116,10 @@ def test_files_of_unknown_kind_are_counted_and_named_and_jfif_is_read(tmp_path: 
     shutil.copy(tmp_path / "cats" / "000.png", tmp_path / "loose.png")
     images, messages = load(tmp_path)
     assert sum(counts(images)) == 40
-    assert "4 files passed over, no images by their names: 2 .xcf, 1 notes, 1 .png outside a class" in messages
+    assert (
+        "4 files ignored, since their names are not those of images: 2 .xcf, 1 notes, 1 .png outside a class folder"
+        in messages
+    )
 
 
 def test_a_class_in_two_unicode_forms_is_one(tmp_path: Path) -> None:
@@ -129,7 +132,7 @@ def test_a_class_in_two_unicode_forms_is_one(tmp_path: Path) -> None:
 def test_a_class_whose_name_is_no_utf8_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     fill(tmp_path, 8)
     (tmp_path / os.fsdecode(b"caf\xe9")).mkdir()
-    with pytest.raises(InputError, match=r"no UTF-8, 'caf\\udce9'"):
+    with pytest.raises(InputError, match=r"not valid UTF-8: 'caf\\udce9'"):
         layout(tmp_path)
 
 
@@ -142,7 +145,7 @@ def test_a_rare_class_is_in_every_split_and_an_absent_one_is_named(tmp_path: Pat
     assert "have no" not in messages
     fill(tmp_path, 1, ("single",))
     messages = load(tmp_path)[1]
-    assert "1 of 4 classes have no test image" in messages and "there: 'single'" in messages
+    assert "1 of 4 classes have no test image" in messages and "image: 'single'" in messages
 
 
 def broken_ones(root: Path) -> Path:
@@ -160,14 +163,14 @@ def test_broken_images_are_named_all_at_once(tmp_path: Path) -> None:
     assert len(text) < 1000 + 3 * len(str(tmp_path))
     for number in range(100, 130):
         (tmp_path / "dogs" / f"{number}.png").write_bytes(b"")
-    with pytest.raises(InputError, match="33 images cannot be read, 13 more than are named above"):
+    with pytest.raises(InputError, match="33 images cannot be read, 13 more than are listed above"):
         load(tmp_path)
 
 
 @pytest.mark.parametrize("in_memory", [True, False])
 def test_broken_images_are_left_out_where_that_is_asked_for(tmp_path: Path, in_memory: bool) -> None:
     images, messages = load(broken_ones(tmp_path), broken="skip", in_memory=in_memory)
-    assert sum(counts(images)) == 80 and "broken images left out, 3 in all: " in messages and "11702" in messages
+    assert sum(counts(images)) == 80 and "3 unreadable images skipped: " in messages and "11702" in messages
     for split in (images.train, images.validation, images.test):
         for label in (0, 1):
             pixels = split.images[np.flatnonzero(split.labels == label)]
@@ -179,7 +182,7 @@ def test_a_class_of_broken_images_alone_is_refused(tmp_path: Path, in_memory: bo
     fill(tmp_path, 10)
     for path in (tmp_path / "dogs").iterdir():
         path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"dogs: data\.root: no train image that can be read"):
+    with pytest.raises(InputError, match=r"dogs: data\.root: no readable train image"):
         load(tmp_path, broken="skip", in_memory=in_memory)
 
 
@@ -190,16 +193,16 @@ def test_images_that_are_in_two_splits_are_counted(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "train" / "cats" / "000.png", tmp_path / "test" / "cats" / "001.png")
     shutil.copy(tmp_path / "train" / "cats" / "000.png", tmp_path / "test" / "dogs" / "copy.png")
     messages = load(tmp_path)[1]
-    assert "2 of 9 test images are train images too, pixel for pixel" in messages
+    assert "2 of 9 test images are also among the train images, pixel for pixel" in messages
     assert "validation images are" not in messages and "are validation images" not in messages
 
 
 @pytest.mark.parametrize(
     ("source", "copy", "expected"),
     [
-        ("train", "val", "1 of 7 validation images are train images too"),
-        ("train", "test", "1 of 9 test images are train images too"),
-        ("val", "test", "1 of 9 test images are validation images too"),
+        ("train", "val", "1 of 7 validation images are also among the train images"),
+        ("train", "test", "1 of 9 test images are also among the train images"),
+        ("val", "test", "1 of 9 test images are also among the validation images"),
     ],
 )
 def test_an_image_in_two_splits_is_told_of_once_for_each_pair(tmp_path, source: str, copy: str, expected: str) -> None:
@@ -240,5 +243,5 @@ def test_a_validation_split_of_broken_images_alone_is_refused_where_they_are_lef
     for path in (tmp_path / "val").rglob("*.png"):
         path.write_bytes(b"")
     for in_memory in (True, False):
-        with pytest.raises(InputError, match=rf"{tmp_path}: data\.root: no validation image that can be read"):
+        with pytest.raises(InputError, match=rf"{tmp_path}: data\.root: no readable validation image"):
             load(tmp_path, broken="skip", in_memory=in_memory)

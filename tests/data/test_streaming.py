@@ -174,7 +174,9 @@ def test_a_broken_file_is_named_when_it_is_read(tmp_path, workers):
     broken.write_bytes(broken.read_bytes()[:60])
     with pytest.raises(InputError) as caught:
         epoch(feed)
-    assert str(caught.value).startswith(f"{broken}: an image that cannot be read") and "mend it" in str(caught.value)
+    assert str(caught.value).startswith(f"{broken}: not a readable image") and "repair or remove it" in str(
+        caught.value
+    )
     missing = feed.images.validation.images.path(0)
     missing.unlink()
     with pytest.raises(InputError, match=missing.name):

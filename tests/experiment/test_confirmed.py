@@ -115,5 +115,5 @@ def test_a_result_is_checked_field_by_field() -> None:
         with pytest.raises(ValueError, match=f"its {path[0]}"):
             check_result(changed(RESULT, path, [float("nan")]))
     for text in ([], "x", None):
-        with pytest.raises(ValueError, match="no mapping"):
+        with pytest.raises(ValueError, match="not a mapping"):
             check_result(text)

@@ -75,15 +75,15 @@ def test_folders_that_cannot_be_used_are_refused_and_left_alone(tmp_path: Path) 
     full.mkdir(mode=0o755)
     (full / "thesis.tex").touch()
     cases = {
-        file: "is no folder",
+        file: "not a folder",
         file / "below": "cannot be written",
         link: "a link",
         full: "holds other files",
-        tmp_path / ("a" * 200): "too long a name",
-        tmp_path / ("ü" * 70): "too long a name",
-        Path("/".join([str(tmp_path), *["d" * 100] * 12])): "too long a path",
-        tmp_path / "two\nlines": "cannot be a folder's name",
-        tmp_path / "b\x00": "cannot be a folder's name",
+        tmp_path / ("a" * 200): "a name that is too long",
+        tmp_path / ("ü" * 70): "a name that is too long",
+        Path("/".join([str(tmp_path), *["d" * 100] * 12])): "a path that is too long",
+        tmp_path / "two\nlines": "is not a valid folder name",
+        tmp_path / "b\x00": "is not a valid folder name",
         Path("/proc/nowhere"): "cannot be written",
     }
     for path, word in cases.items():
@@ -106,7 +106,7 @@ def test_a_read_only_parent_is_refused(tmp_path: Path) -> None:
 def test_a_folder_with_an_experiment_is_refused_with_the_way_on(tmp_path: Path) -> None:
     folder = ExperimentFolder(tmp_path / "search")
     fill.new(folder).close()
-    with pytest.raises(InputError, match=r"(?s)holds an experiment already.*archsearch resume"):
+    with pytest.raises(InputError, match=r"(?s)already holds an experiment.*archsearch resume"):
         folder.create()
 
 
@@ -120,7 +120,7 @@ def test_experiments_are_found_by_name_and_by_path_or_the_others_are_named(tmp_p
     assert list_experiments(tmp_path / "missing") == []
     with pytest.raises(InputError, match=r"(?s)resnet-large.*did you mean resnet-small\?"):
         find("resnet-smal", tmp_path)
-    with pytest.raises(InputError, match="there is none"):
+    with pytest.raises(InputError, match="there are no experiments"):
         find("x", tmp_path / "missing")
     with pytest.raises(InputError):
         find("a\x00b", tmp_path)

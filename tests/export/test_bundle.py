@@ -174,7 +174,7 @@ def test_what_is_refused(experiment, made: Path, tmp_path: Path, monkeypatch, ca
     (tmp_path / "link").symlink_to(made)
     assert "a link" in refusal(capsys, str(experiment.path), "-o", str(tmp_path / "link"))
     assert "has no weights" in refusal(capsys, "resnet20_cifar", "-o", str(tmp_path / "b"))
-    assert "onnx is no text" in refusal(capsys, "resnet20_cifar", "--format", "onnx")
+    assert "onnx cannot be printed" in refusal(capsys, "resnet20_cifar", "--format", "onnx")
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(weights_to_bytes(fresh(zoo.get("resnet20_cifar")).state_dict()))
     words = ["--weights", str(weights), "--format", "python"]

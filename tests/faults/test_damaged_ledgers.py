@@ -327,7 +327,7 @@ def test_a_log_that_went_missing_is_noticed(tmp_path: Path, capsys: pytest.Captu
         events = ledger.last_event()
     log, gone = folder.path / "ledger.sqlite-wal", tmp_path / "gone"
     log.rename(gone)
-    refused_by_every_verb(folder, f"{events} events were written, and it holds 0", capsys)
+    refused_by_every_verb(folder, f"{events} events were written, but it has 0", capsys)
     gone.rename(log)
     drive(folder)  # it is back, and the search goes on
     assert summarise(folder)["state"] == "finished"
@@ -369,13 +369,13 @@ def test_other_weights_than_the_ledgers_are_neither_tested_nor_exported_nor_regi
         assert ledger.best() is not None and not ledger.events_of("tested")
     number = other_weights(folder)
     for read in (registrable, lambda folder: kept_weights(select(folder, None))):
-        with pytest.raises(InputError, match="not the weights that the ledger names"):
+        with pytest.raises(InputError, match="not the weights recorded in the ledger"):
             read(folder)
     drive(folder)
     with Ledger.read(folder.ledger) as ledger:
         assert not ledger.events_of("tested")
         (failed,) = ledger.events_of("test_failed", trial=number)
-    assert "not the weights that the ledger names" in failed.data["reason"]
+    assert "not the weights recorded in the ledger" in failed.data["reason"]
 
 
 def test_weights_of_an_earlier_archsearch_have_no_hash_and_are_taken(
@@ -408,7 +408,7 @@ def test_a_driver_killed_after_its_last_word_is_completed(
     before = folder.ledger.read_bytes()
     assert main(["resume", str(folder.path)]) == 0
     said = capsys.readouterr()
-    assert "is finished" in said.err and f"the report is {folder.report}" in said.err
+    assert "is finished" in said.err and f"report written to {folder.report}" in said.err
     assert "events behind" in said.err and f"archsearch sync {folder.path}" in said.err
     assert folder.best_yaml.read_text() == described and not state.exists()
     assert folder.ledger.read_bytes() == before

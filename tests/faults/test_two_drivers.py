@@ -35,7 +35,7 @@ def test_of_five_at_once_one_wins(tmp_path: Path) -> None:
     assert len(outcomes) == 5
     lost = [(outcome, seconds) for outcome, seconds in outcomes if outcome != "drove"]
     assert lost, "nobody was late"
-    assert all("is driven by" in outcome for outcome, _ in lost)
+    assert all("is in use by" in outcome for outcome, _ in lost)
     assert all(seconds < 60 for _, seconds in lost), lost  # they have 0.2 s of patience; the rest is a busy machine
     check_whole(folder, planned=8)
 
@@ -46,4 +46,4 @@ def test_every_verb_that_would_drive_leaves_with_4(tmp_path: Path) -> None:
         words = [sys.executable, "-m", "archsearch", "resume", str(folder.path), "--force"]
         done = subprocess.run(words, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=300)
     check_words(done.returncode, done.stderr, allowed={4})
-    assert "is driven by process" in done.stderr and done.stdout == ""
+    assert "is in use by process" in done.stderr and done.stdout == ""

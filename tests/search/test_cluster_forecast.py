@@ -178,7 +178,7 @@ def test_check_says_what_a_cluster_takes_and_refuses_what_it_does_not_know(capsy
     assert said["gpu_hours"]["high"] == pytest.approx(16 * said["hours"]["high"])
     assert main(["check", file, *words, "--cluster", "8xA100"]) == 0
     page = capsys.readouterr().out
-    assert "8xA100, an estimate: " in page
+    assert "8xA100, estimated: " in page
     assert max(map(len, page.splitlines())) <= 100
     assert main(["check", file, *words, "--cluster", "8xB9000"]) == 2
     said = capsys.readouterr().err

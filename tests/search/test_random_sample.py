@@ -81,4 +81,4 @@ def test_two_spaces_are_drawn_from_trained_and_compared_though_interrupted(files
     assert "what the curves tell is the spaces'" in Path("page.html").read_text()
     code, out, said = finish(start(Path(), *words))  # nothing is trained a second time
     assert (code, json.loads(out)) == (0, found)
-    assert said.count("was drawn and trained before") == 2
+    assert said.count("is there already, drawn and trained") == 2

@@ -66,7 +66,7 @@ def test_what_cannot_be_compared_is_told(folder: ExperimentFolder, tmp_path: Pat
         assert "not compared" in refuse_other_images(ledger, BEFORE, hint="", file="")
     with Ledger.create(tmp_path / "older.sqlite", {"name": "older"}) as ledger:
         ledger.begin({})
-        assert "does not name its images" in refuse_other_images(ledger, BEFORE, hint="", file="")
+        assert "has no digest of its images" in refuse_other_images(ledger, BEFORE, hint="", file="")
 
 
 def test_a_warm_start_and_a_confirmation_refuse_them_too(folder: ExperimentFolder, tmp_path: Path) -> None:

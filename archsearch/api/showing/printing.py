@@ -54,7 +54,7 @@ def deliver(text: str, output: Path | None) -> None:
         return
 
     if output.exists() and not output.is_file() and not output.is_dir():  # a device would be replaced by a file
-        raise refuse("a device or a pipe", allowed="a file, new or to be replaced", file=str(output))
+        raise refuse("a device or a pipe", allowed="a new or existing file", file=str(output))
     write_atomically(output, text if text.endswith("\n") else text + "\n")
     tell(f"wrote {output}")
 

@@ -85,7 +85,7 @@ def refuse_unfinished(folder: ExperimentFolder) -> None:
             raise refuse(
                 f"no trial of {ledger.meta.get('name', folder.name)} has finished",
                 allowed="an experiment with at least one finished trial",
-                hint=f"archsearch resume {folder.path} goes on with it",
+                hint=f"`archsearch resume {folder.path}` continues it",
                 file="EXPERIMENT",
             )
 
@@ -101,7 +101,7 @@ def confirm(plan: Plan, images: ImageSet, observer: ConfirmationObserver) -> dic
         plan.files.path.mkdir(mode=0o700, exist_ok=True)
         space = load_space(plan.folder.space_yaml, root_overrides(plan.root))
         with Ledger.open(plan.folder.ledger) as ledger:
-            hint = "put the images back, or name their folder: --root DIR"
+            hint = "put the images back, or give their folder: --root DIR"
             if note := refuse_other_images(ledger, images, hint=hint, file=space.data.root):
                 observer.phase(f"note: {note}")
             work = _Confirmation(plan=plan, space=space, ledger=ledger, images=images, observer=observer)
@@ -132,7 +132,7 @@ class _Confirmation:
                 raise NothingTrained("no trial could be retrained: " + "; ".join(_failures(rows)))
             # On disk before the test split is looked at: nobody, not even a later session, chooses by it.
             self._write(document := self._document(rows, winner, seeds, state="chosen"))
-            self.observer.phase("looking at the test split")
+            self.observer.phase("measuring test accuracy")
             against_random = any(row.contender.kind == "random" for row in rows)
             for row in rows:
                 row.seen = row is winner or row.contender.kind != "trial" or (row is first_of(rows) and against_random)

@@ -179,8 +179,8 @@ def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
         problem = error.problems[0]
         raise refuse(
             f"{name} cannot take images of {image}: {problem.message}",
-            allowed="a network that fits the experiment's image",
-            hint="another --baseline; --baseline none leaves them out",
+            allowed="a network for images of that shape",
+            hint="choose another --baseline; --baseline none trains no baselines",
             file="--baseline",
         ) from None
     fits, network_digest = _fits(space, adapted), digest(adapted)

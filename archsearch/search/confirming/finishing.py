@@ -178,7 +178,7 @@ class _Work:
         with Retraining(self.images, self._settings(), machine, phases) as retraining:
             if not chosen:
                 self._choose(self._train(retraining, runs))
-            self.observer.phase("looking at the test split")
+            self.observer.phase("measuring test accuracy")
             verdict = self.ledger.events_of(FINISHED)[-1]
             if verdict.data["of"] == "finish":
                 winner = [run for run in runs if run.contender.trial == verdict.trial]
@@ -206,7 +206,7 @@ class _Work:
         try:
             results.extend(retraining.train(runs, limit=_limit(self.plan.seconds)))
         except WorkerDied as error:
-            self.observer.phase(f"note: {error}; the search's best is as it was")
+            self.observer.phase(f"note: {error}; the best of the search is unchanged")
         return results
 
     def _choose(self, results: Sequence[Outcome]) -> None:
@@ -239,8 +239,8 @@ class _Work:
         file = files.run(f"{contender.key}-e{self.plan.epochs}", self.plan.seed).weights
         folder.write(files.weights, folder.read_weights(file, result["weights"]["sha256"]))
         head = (
-            f"# {self.space.name}: trial {contender.name}, trained anew for {result['epochs']} epochs,\n"
-            f"# validation accuracy {result['validation']['accuracy']:.4f}.\n"
+            (f"# {self.space.name}: trial {contender.name}, retrained for {result['epochs']} "
+f"epochs,\n# validation accuracy {result['validation']['accuracy']:.4f}.\n")
         )
         name = f"{self.ledger.meta.get('name', folder.name)}-{contender.name}"
         text = head + contender.architecture.model_copy(update={"name": name}).to_yaml()
@@ -289,7 +289,7 @@ class _Phases:
         self._total = len(runs)
         self._observer.phase(
             f"finishing: {len(runs)} trainings of {self._plan.epochs} epochs, about "
-            f"{spell_duration(max(1.0, self._plan.seconds))} (search.finish: none leaves it out)"
+f"{spell_duration(max(1.0, self._plan.seconds))} (search.finish: none skips this)"
         )
 
     def epoch(self, run: Run, epoch: int, accuracy: float) -> None:

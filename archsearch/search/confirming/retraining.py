@@ -70,7 +70,7 @@ class Run:
         try:
             check_result(document)
         except ValueError as error:
-            hint = f"remove {self.folder}, and it is trained anew"
+            hint = f"remove {self.folder} to train it again"
             raise refuse(f"the training is damaged: {error}", hint=hint, file=str(files.result)) from error
         return document
 

@@ -55,7 +55,7 @@ class Candidates:
         if candidate is None:
             self._exhausted = True
             self._ledger.note("exhausted", {"trials": number - 1})
-            self._observer.phase(f"the space is used up: {number - 1} networks within the budget, and no other")
+            self._observer.phase(f"the whole space was tried: {number - 1} networks within the budget")
             return None
         candidate = self._gate.priced(candidate)
         return self._gate.ask(candidate) or candidate

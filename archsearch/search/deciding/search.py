@@ -69,7 +69,7 @@ class Search:
     def __post_init__(self) -> None:
         self.observer = AfterCommit(self.observer, self.ledger)
         for trial in self.ledger.trials(TrialState.RUNNING):
-            self.ledger.requeue(trial.number, "the driver was started anew")
+            self.ledger.requeue(trial.number, "the driver was restarted")
         self._candidates = Candidates(self.space, self.ledger, self.observer)
         sampler = with_face(self._candidates.sampler, self.space)
         self.study = study_over(self.folder, self.space, sampler)
@@ -254,7 +254,7 @@ class Search:
     def _train_to_the_end(self, finalist: Trial) -> Train:
         if not self._phase_told:
             self._phase_told = True
-            self.observer.phase("the best so far train to the end in the time that is left")
+            self.observer.phase("the best trials so far are trained to the end in the remaining time")
         number, rung = finalist.number, finalist.rung
         data = {"finalist": True, "epochs": self._criteria.planned_end(finalist)}
         self.ledger.promote(number, bracket=self._rungs.bracket(number), data=data)
@@ -287,7 +287,7 @@ class Search:
     def _stop_the_paused(self) -> None:
         for trial in self.ledger.trials(TrialState.PAUSED):
             assert trial.value is not None
-            self.ledger.stop(trial.number, trial.value, f"behind at the rung of {trial.rung} epochs")
+            self.ledger.stop(trial.number, trial.value, f"not promoted at the rung of {trial.rung} epochs")
             self._rungs.promote(trial.number, trial.rung)
             self.ledger.afterwards(partial(self._states.drop, trial.number))
             self.observer.trial(self.ledger.trial(trial.number), None)

@@ -146,7 +146,7 @@ def _seconds(
     sizes = {"train": train, "validation": validation, "batch": batch}
     if device is None or _is_measured(cluster, timings):
         if timings is None:
-            raise ValueError("cores are foretold from a probe")
+            raise ValueError("an estimate for cores needs a probe of this machine")
         probed = np.array([timings.epoch_seconds(network, **sizes) for network in architectures])
         low, high = CORES if device is None else MEASURED
         return (low * probed, high * probed * sharing), f"this machine's probe: {timings.device_name}", None

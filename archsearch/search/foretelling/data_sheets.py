@@ -91,7 +91,7 @@ class Cluster:
         nodes, per_node, name = (match[1] or "1", match[2], match[3]) if match else ("0", "0", "")
         count = int(nodes) * int(per_node)
         if not 1 <= count <= MOST or (name != CPU and name not in DEVICES):
-            hint = "a number of devices, and what they are: 8xH100" if match is None else ""
+            hint = "a number of devices and their kind, such as 8xH100" if match is None else ""
             hint = hint or (did_you_mean(name, NAMES) if 1 <= count <= MOST else f"from 1 to {MOST:,} devices in all")
             raise refuse(f"--cluster is {text!r:.80}", allowed=ALLOWED, hint=hint)
         return cls(nodes=int(nodes), count=count, device=DEVICES.get(name))

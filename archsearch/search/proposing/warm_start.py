@@ -45,9 +45,9 @@ class Carried:
     def lines(self) -> list[str]:
         """What carries over and what does not, as lines for a person."""
         total = len(self.results) + sum(self.dropped.values())
-        lines = [f"warm start from {self.source}: {len(self.results)} of {total} results carry over, "
-                 f"{self.within_budget} of them within this budget"]  # fmt: skip
-        lines += [f"  left behind: {count} with {reason}" for reason, count in self.dropped.items()]
+        lines = [f"warm start from {self.source}: {len(self.results)} of {total} results are used, "
+f"{self.within_budget} of them within this budget"]  # fmt: skip
+        lines += [f"  not used: {count} with {reason}" for reason, count in self.dropped.items()]
         return lines + [f"  note: {note}" for note in self.notes]
 
     def to_data(self) -> dict[str, Any]:
@@ -73,17 +73,19 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder, images: ImageSet | 
     before = load_space(folder.space_yaml)
     if before.data.name != space.data.name:
         raise refuse(
-            f"{folder.name} searched on {before.data.name}, this file is of {space.data.name}: scores do not compare",
+            f"{folder.name} searched on {before.data.name}, this file on {space.data.name}: "
+"accuracies cannot be compared",
             allowed="an experiment on the same data",
             file="--warm-start",
         )
     grid, results, dropped, within = Grid(space.every_parameter), list[TrainedCandidate](), Counter[str](), 0
     notes = list[str]()
     if images is None and before.data != space.data:
-        notes.append("the data settings differ: whether the images are the same is found out when the search begins")
+        notes.append("the data settings differ: whether the images are the same is checked when "
+"the search begins")
     with Ledger.read(folder.ledger) as ledger:
         if images is not None:
-            hint = "leave --warm-start out, or name the same images, with the same data settings"
+            hint = "omit --warm-start, or use the same images with the same data settings"
             notes += filter(None, [refuse_other_images(ledger, images, hint=hint, file="--warm-start")])
         curves: dict[int, dict[int, float]] = {}
         for epoch in ledger.epochs():
@@ -106,7 +108,7 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder, images: ImageSet | 
         results.append(TrainedCandidate(choices=grid.choices(row), costs=price.to_dict(), curve=curves[trial.number]))
     varied = {*before.trainings.varied, *space.trainings.varied}
     same_recipe = before.training.model_dump(exclude=varied) == space.training.model_dump(exclude=varied)
-    notes += [] if same_recipe else ["the recipe has changed, so scores may have shifted"]
+    notes += [] if same_recipe else ["the training settings have changed, so accuracies may differ"]
     return Carried(
         source=folder.name,
         results=tuple(results),

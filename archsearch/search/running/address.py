@@ -27,7 +27,8 @@ def refuse_if_unusable(address: str | None) -> None:
         raise refuse(
             f"{address!r} is Ray Client's",
             allowed=WORDS,
-            hint="the driver runs on the head, or on a node beside it: `ray start --address HOST:PORT --num-cpus 0`",
+            hint="run archsearch on the head node, or on a machine that joined with `ray start "
+"--address HOST:PORT --num-cpus 0`",
             file="--address",
         )
     match = FORM.fullmatch(address)
@@ -40,7 +41,7 @@ def refuse_if_unusable(address: str | None) -> None:
         raise refuse(
             f"no Ray answers at {address}: {error}",
             allowed="the address that `ray start --head` prints",
-            hint="without --address archsearch starts a Ray of its own",
+            hint="without --address, archsearch starts a local Ray",
             file="--address",
         ) from None
 
@@ -52,9 +53,10 @@ def refuse_without_token(address: str) -> None:
     if os.environ.get("RAY_AUTH_MODE") or _is_loopback(host):
         return
     raise refuse(
-        f"{address} is open to other machines, and RAY_AUTH_MODE is not set",
+        f"{address} can be reached from other machines, and RAY_AUTH_MODE is not set",
         allowed="RAY_AUTH_MODE=token, here and where `ray start` ran, with the token in RAY_AUTH_TOKEN",
-        hint="RAY_AUTH_MODE=disabled says that nobody else reaches that network; docs/security.md",
+        hint="RAY_AUTH_MODE=disabled declares that nobody else can reach that network; see "
+"docs/security.md",
         file="--address",
     )
 

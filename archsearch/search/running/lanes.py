@@ -65,7 +65,7 @@ class Lanes(Searcher):
         if nodes:
             self._last_room = time.monotonic()
         elif time.monotonic() - self._last_room > NOBODY:
-            raise RayFailed(f"for {NOBODY:.0f} s no node has been there that could hold a trial")
+            raise RayFailed(f"for {NOBODY:.0f} s no node could run a trial")
         node = next_node(nodes, Counter(self._node_of.values()), self._resources, self._limit)
         if node is None:
             return None

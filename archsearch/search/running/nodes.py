@@ -158,8 +158,9 @@ class ClusterNodes:
             hidden = f"; and {len(problems) - NOTES} more" if len(problems) > NOTES else ""
             raise refuse(
                 "; ".join(problems[:NOTES]) + hidden,
-                allowed="on every node the versions of this driver, and the images where they are read from disk",
-                hint="--runtime-env sends this archsearch to the nodes; the rest is to be installed there",
+                allowed="on every node the same versions as here, and the images if they are read "
+"from disk",
+                hint="--runtime-env sends this archsearch to the nodes; install the rest there",
                 file="--address",
             )
         self._notes.clear()
@@ -210,7 +211,7 @@ class ClusterNodes:
             if self._silent() > LEAVE:
                 self._abandon(self._silence())
             elif local is not None and not _listens(local.raylet) and not self._stop.is_set():
-                self._abandon(f"the Ray of this machine, {local.name}, is gone")
+                self._abandon(f"Ray on this machine, {local.name}, has stopped")
 
     def _watch(self) -> None:
         requested: Sequence[Mapping[str, float]] | None = None
@@ -247,14 +248,14 @@ class ClusterNodes:
                 continue
             problem = self._difference(answer) if ready else f"no answer within {ANSWER_WITHIN:.0f} s"
             self._problems[node.id] = problem
-            self._notes.append(f"node {node.name} " + ("joined" if problem is None else f"gets no trial: {problem}"))
+            self._notes.append(f"node {node.name} " + ("joined" if problem is None else f"gets no trials: {problem}"))
 
     def _difference(self, answer: Any) -> str | None:
         try:
             installed = ray.get(answer, timeout=1)
         except Exception as error:
             first = str(error).strip().splitlines()[-1][:200]
-            return f"it could not say what it runs: {type(error).__name__}: {first}"
+            return f"its versions could not be read: {type(error).__name__}: {first}"
         return ", ".join(versions.differences(self._versions, installed)) or None
 
 

@@ -70,9 +70,10 @@ def settled(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[flo
     smallest, gib = min(node.bytes for node in nodes), 2**30
     if not trials:
         raise refuse(
-            f"resources.gpus_per_trial is auto, and the largest network's training takes {network / gib:.1f} GiB of a "
-            f"GPU that has {smallest / gib:.1f}",
-            hint="budget: {memory: {max: ...}} bounds the networks; training.micro_batch lessens what each takes",
+            "resources.gpus_per_trial is auto, but training the largest network takes "
+f"{network / gib:.1f} GiB, and a GPU has {smallest / gib:.1f}",
+            hint="limit the networks with budget: {memory: {max: ...}}, or reduce the memory of "
+"each with training.micro_batch",
         )
     return share_of(trials), (
         f"{trials} trials a GPU: at most {network / gib:.2f} GiB each are foretold, and a GPU has {smallest / gib:.1f}"

@@ -30,8 +30,8 @@ def private_folder() -> Iterator[Path]:
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         handle = os.open(folder / "unlocked", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
-        hint = "set RAY_TMPDIR to a short folder that may be written"
-        raise RayFailed(f"no folder for Ray's session in {base} ({error.strerror}): {hint}") from error
+        hint = "set RAY_TMPDIR to a writable folder with a short path"
+        raise RayFailed(f"Ray's session folder cannot be made in {base} ({error.strerror}): {hint}") from error
     try:
         with suppress(OSError):  # where files cannot be locked nothing is swept
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -118,7 +118,7 @@ class TrialWorker:
                 return self._test(instruction)
         training, train = self._training, self._train
         if training is None or train is None or train.number != instruction.number:
-            failure = Failure("crashed", "the worker was started anew")
+            failure = Failure("crashed", "the worker was restarted")
             return TrialFailed(number=instruction.number, failure=failure)
         match instruction:
             case HandOver(number=number):

@@ -65,7 +65,7 @@ class SpaceSampler(BaseSampler):
             if identity not in self._identities:  # otherwise other choices for a network that was suggested
                 self._identities.add(identity)
                 return choices
-        raise refuse("the space is used up: every network within the budget has been tried", file=self._space.name)
+        raise refuse("the whole space was tried: every network within the budget", file=self._space.name)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution

@@ -81,8 +81,9 @@ class OptunaAdaptor:
         self._name, self._options, self._objectives = name, dict(options or {}), objectives
         self._kind = _class(name)
         if issubclass(self._kind, BruteForceSampler | GridSampler):
-            hint = "random tries everything, too, and ends once the space is used up"
-            raise refuse(f"the sampler {name} counts combinations through", allowed="one that chooses", hint=hint)
+            hint = ("the sampler random tries everything too, and ends when the whole space was "
+"tried")
+            raise refuse(f"the sampler {name} enumerates combinations", allowed="a sampler that is not a grid or brute-force search", hint=hint)
         if issubclass(self._kind, CmaEsSampler) and find_spec("cmaes") is None:  # it would say so once it is asked
             raise refuse(f"{name} needs a package that is not installed", hint="pip install cmaes")
         sampler = self._make(0)
@@ -200,7 +201,7 @@ class OptunaAdaptor:
             raise refuse(f"{self._name} needs a package that is not installed: {error}") from None
         except (TypeError, ValueError) as error:
             problem = f"the sampler {self._name} cannot be made: {error}"
-            raise refuse(problem, allowed="a sampler whose arguments stand in its options") from None
+            raise refuse(problem, allowed="a sampler with its arguments in options") from None
 
 
 def nearest(suggestion: IntArray, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
@@ -253,7 +254,7 @@ def _suggest(trial: optuna.Trial, name: str, distribution: BaseDistribution) -> 
 
 def _class(name: str) -> type[BaseSampler]:
     """The class that "module:Class" names: one of Optuna's own, or one that was allowed, since importing a module runs
-    its code. Raises InputError where there is none, or it is no sampler of Optuna's."""
+    its code. Raises InputError where there is none, or it is not an Optuna sampler."""
     module, colon, attribute = name.partition(":")
     if not colon or not module or not attribute:
         raise refuse(f"the sampler {name!r:.80}", allowed=ALLOWED)
@@ -263,9 +264,10 @@ def _class(name: str) -> type[BaseSampler]:
     elif name not in ALLOWED_CLASSES:
         # Without the name: a terminal, or whoever reads this text, is told nothing that the file's author chose.
         raise refuse(
-            "the file names a sampler of another module than Optuna's, and to import that runs its code",
+            "the file names a sampler from a module other than Optuna's, and importing it runs its "
+"code",
             allowed=f"{OPTUNAS}:Class",
-            hint="--allow-sampler MODULE:CLASS, where you trust that module",
+            hint="--allow-sampler MODULE:CLASS, if you trust that module",
         )
     else:
         try:
@@ -274,13 +276,13 @@ def _class(name: str) -> type[BaseSampler]:
             raise refuse(f"the sampler {name!r:.80}: {error}", allowed=ALLOWED) from None
     if not (inspect.isclass(kind) and issubclass(kind, BaseSampler)):
         raise refuse(
-            f"the sampler {name!r:.80} is no sampler of Optuna's", allowed=ALLOWED, hint=_hint(module, attribute)
+            f"the sampler {name!r:.80} is not an Optuna sampler", allowed=ALLOWED, hint=_hint(module, attribute)
         )
     return kind
 
 
 def _hint(module: str, attribute: str) -> str:
     if module != OPTUNAS:
-        return "a sampler's class inherits from optuna.samplers.BaseSampler"
+        return "a sampler class must inherit from optuna.samplers.BaseSampler"
     kinds = sorted(name for name in optuna.samplers.__all__ if name.endswith("Sampler") and not name.startswith("Base"))
     return did_you_mean(attribute, kinds) or f"Optuna has {', '.join(kinds)}"
