@@ -84,8 +84,7 @@ def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> tupl
             if _is_the_zoos(architecture, name):
                 return source, name, stem
     raise refuse(
-        f"{layouts[0][0]} has no network that is equivalent to "
-f"{architecture.name or digest(architecture)}",
+        f"{layouts[0][0]} has no network that is equivalent to {architecture.name or digest(architecture)}",
         allowed=", ".join(dict.fromkeys(name for _, names, _ in layouts for name in names)),
     )
 

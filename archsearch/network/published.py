@@ -60,12 +60,12 @@ def convert_weights(state_dict: Mapping[str, Tensor], name: str, source: str = "
 def layout_of(name: str, source: str) -> Layout:
     """How `source` names the layers of the network `name`. Raises InputError where it does not publish it."""
     if source not in PUBLISHED:
-        raise refuse(f"no weights are known from {source!r}", allowed=" or ".join(PUBLISHED), file="source")
+        raise refuse(f"weights from {source!r} cannot be converted", allowed=" or ".join(PUBLISHED), file="source")
     for names, layout in PUBLISHED[source]:
         if name in names:
             return layout
     supported = ", ".join(known for names, _ in PUBLISHED[source] for known in names)
-    raise refuse(f"{source} has no weights for {name!r} that could be converted", allowed=supported, file="name")
+    raise refuse(f"{source} has no convertible weights for {name!r}", allowed=supported, file="name")
 
 
 def converted(state: Mapping[str, Tensor], architecture: Architecture, name: str, source: str) -> dict[str, Tensor]:

@@ -47,13 +47,15 @@ def refuse_if_changed(
         return
     problems = [document.problem(loc, text) for loc, text in differences.items()]
     more = f", and {len(problems) - SHOWN} more differences" if len(problems) > SHOWN else ""
-    only_trials = f"`archsearch resume --trials {trials}` extends the search to that many trials; " if changed == [TRIALS] else ""
+    only_trials = (
+        f"`archsearch resume --trials {trials}` extends the search to that many trials; " if changed == [TRIALS] else ""
+    )
     summary = Problem(
         message=f"the search space differs from the one that this search began with{more}",
         allowed="the values that it began with",
         hint=f"{only_trials}change them back, or start a new search with `archsearch run "
-"--warm-start`; `archsearch resume --force` continues anyway, and the ledger records "
-"it",
+        "--warm-start`; `archsearch resume --force` continues anyway, and the ledger records "
+        "it",
         file=str(folder.space_yaml),
     )
     raise InputError(*problems[:SHOWN], summary)

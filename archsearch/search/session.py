@@ -152,8 +152,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
     observer.phase(f"loading {space.data.name}")
     images = session.images or load_images(space.data)
     if ledger.last_session() is not None:
-        hint = ("put the images back, or give their folder: --root DIR; `archsearch resume --force` "
-"continues anyway")
+        hint = "put the images back, or give their folder: --root DIR; `archsearch resume --force` continues anyway"
         note = refuse_other_images(ledger, images, hint=hint, file=space.data.root, force=session.force)
         if note:
             observer.phase(f"note: {note}")

@@ -154,8 +154,7 @@ class LedgerStorage(BaseStorage):
     # ---- what would write
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        hint = ("`archsearch resume` continues the search; optuna.create_study makes a study that "
-"accepts trials")
+        hint = "`archsearch resume` continues the search; optuna.create_study makes a study that accepts trials"
         raise refuse(
             "the study of an experiment is read-only",
             hint=hint,

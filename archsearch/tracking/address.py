@@ -27,7 +27,7 @@ def refuse_unusable_store(explicit: str | None) -> None:
         path = Path(urlsplit(uri).path)
         database = path if path.suffix else path / "mlflow.db"
         raise _refused(
-            f"{without_password(uri)!r:.200} is a folder: MLflow keeps runs in none any more",
+            f"{without_password(uri)!r:.200} is a folder: MLflow no longer stores runs in folders",
             hint=f"sqlite:///{database}; `mlflow migrate-filestore` converts older runs",
         )
 

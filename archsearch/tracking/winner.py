@@ -148,14 +148,12 @@ def _described(folder: ExperimentFolder, entry: Registrable) -> str:
     sentence = f"The network `{digest(entry.architecture)}` of the search `{folder.name}`, trial {winner.trial.id}"
     if winner.of == "confirm":
         count = f"{winner.seeds} seed{'s' if winner.seeds != 1 else ''}"
-        sentence += (f", retrained with {count} by `archsearch confirm`; accuracies are means over "
-"them")
+        sentence += f", retrained with {count} by `archsearch confirm`; accuracies are means over them"
     elif winner.of == "finish":
         sentence += f", retrained for {winner.epochs} epochs after the search"
     sentence += "."
     if winner.sha256 is None:
-        sentence += (" The ledger, written by an earlier archsearch, has no SHA-256 of these "
-"weights.")
+        sentence += " The ledger, written by an earlier archsearch, has no SHA-256 of these weights."
     figures = {key: round(value, 6) for key, value in entry.metrics.items()}
     inputs = ", ".join(map(str, entry.architecture.input))
     return (

@@ -131,9 +131,7 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
         )
     architecture = Architecture.from_yaml(files.model_yaml)
     if digest(architecture) != result["digest"]:
-        raise refuse(
-            "this is not the network recorded in result.json: its digest differs", file=str(files.model_yaml)
-        )
+        raise refuse("this is not the network recorded in result.json: its digest differs", file=str(files.model_yaml))
     model = build(architecture)
     try:
         model.load_state_dict(weights_from_bytes(weights))
@@ -149,7 +147,7 @@ def _fits(architecture: Architecture, images: ImageSet) -> None:
     if tuple(architecture.input) != images.shape or architecture.classes != len(images.classes):
         raise refuse(
             f"the architecture takes images {tuple(architecture.input)} of {architecture.classes} "
-f"classes, but {images.name} has {images.shape} and {len(images.classes)} classes",
+            f"classes, but {images.name} has {images.shape} and {len(images.classes)} classes",
             allowed="the data set's shape and number of classes",
             hint=f"set input: {list(images.shape)} and classes: {len(images.classes)} in the architecture",
         )

@@ -141,7 +141,7 @@ def shown(board: Board, width: int = 100) -> str:
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_line_of_the_live_table_is_longer_than_the_terminal_is_wide(board: Board, width: int) -> None:
     board.gpus, board.epochs = 0.5, 100
-    board.phase("the best so far train to the end in the time that is left")
+    board.phase("the best trials so far are trained to the end in the remaining time")
     for number, state in enumerate((*[TrialState.PAUSED] * 12, TrialState.FINISHED, TrialState.FAILED), 1):
         end(board, number, state, None if state is TrialState.FAILED else 0.5)
         board.clock.now += 3000

@@ -135,7 +135,7 @@ def test_sample_gives_what_there_is_and_says_so(small: Path, capsys) -> None:
     assert main(["sample", str(small), "-n", "9", "--json"]) == 1
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 2
-    assert "2 found; the space is used up" in said.err
+    assert "only 2 networks: the space has no others" in said.err
 
 
 BROKEN = {
@@ -230,7 +230,7 @@ def test_resuming_a_finished_search_says_so(small: Path, capsys) -> None:
     assert "finished" in said.err
     assert "archsearch resume done --trials N" in said.err
     assert main(["resume", "done", "--trials", "2"]) == 2
-    assert "2 trials have begun already" in capsys.readouterr().err
+    assert "2 trials have already begun" in capsys.readouterr().err
 
 
 def test_an_experiment_that_is_driven_leaves_with_4(small: Path) -> None:

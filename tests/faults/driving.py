@@ -60,7 +60,7 @@ class Arithmetic:
                 return self._epoch()
             case GoOn(number=number):
                 if self._train is None or self._train.number != number:
-                    return TrialFailed(number=number, failure=Failure("crashed", "the worker was started anew"))
+                    return TrialFailed(number=number, failure=Failure("crashed", "the worker was restarted"))
                 return self._epoch()
             case HandOver(number=number):
                 return Weights(number=number, weights=b"weights of %d" % number)

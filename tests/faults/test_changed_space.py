@@ -85,7 +85,7 @@ def test_a_ledger_without_the_text_is_not_compared(interrupted: ExperimentFolder
 def test_more_trials_are_written_and_noted_and_nothing_else_is_let_through(interrupted: ExperimentFolder) -> None:
     before = interrupted.space_yaml.read_text()
     with Ledger.open(interrupted.ledger) as ledger:
-        with pytest.raises(InputError, match="have begun already"):
+        with pytest.raises(InputError, match="have already begun"):
             set_trials(interrupted, ledger, ledger.total)
         assert interrupted.space_yaml.read_text() == before
         change(interrupted, "trials: 8", "trials: 12")  # as after a crash before the note

@@ -134,7 +134,7 @@ def worker_hangs(place: Path) -> float:
     check_gone(mark)
     with Ledger.read(folder.ledger) as ledger:
         (hung,) = ledger.events_of("requeued")
-        assert hung.data["reason"] == "hung: no epoch within search.epoch_limit, 5 s"
+        assert hung.data["reason"] == "hung: no epoch finished within search.epoch_limit, 5 s"
         before = [event.time for event in ledger.events() if event.id < hung.id][-1]
     assert hung.time - before < limit + 10
     return hung.time - before

@@ -122,7 +122,7 @@ def test_parity_is_for_the_network_that_build_gives() -> None:
     [
         (lambda state: state.pop("layer1.0.bn1.weight"), r"1 missing \(layer1\.0\.bn1\.weight\)$"),
         (lambda state: state.update({"fc.weight": torch.zeros(10, 512)}), r"fc\.weight is \(10, 512\) and not \(1000"),
-        (lambda state: state.update({f"more{n}": torch.zeros(1) for n in range(5)}), r"5 left over \(more0, more1, "),
+        (lambda state: state.update({f"more{n}": torch.zeros(1) for n in range(5)}), r"5 unexpected \(more0, more1, "),
     ],
 )
 def test_parity_is_refused_where_a_weight_does_not_fit(spoil, said: str) -> None:

@@ -415,7 +415,7 @@ def _crafted_results_are_refused(plan: Plan, images: Any, runs: Path, document: 
     result.write_text(json.dumps(unseen))
     (run / "model.yaml").write_text(network.replace("width: 4", "width: 8", 1))
     assert (run / "model.yaml").read_text() != network
-    with pytest.raises(InputError, match=r"model.yaml: this is not the network that result.json names"):
+    with pytest.raises(InputError, match=r"model.yaml: this is not the network recorded in result.json"):
         confirm(plan, images, Told())
     (run / "model.yaml").write_text(network)
     result.write_text(text)

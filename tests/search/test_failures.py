@@ -70,7 +70,9 @@ def test_out_of_memory_is_tried_again_with_half_the_images_at_once(search: Searc
     assert search.ledger.trial(1).state is TrialState.FAILED
     assert search.ledger.trial(1).reason == "oom: the trial ran out of memory"
     told = [event.data["reason"] for event in search.ledger.events_of("requeued", trial=1)]
-    assert told == [f"oom: the trial ran out of memory; again with {size} images at once" for size in (16, 8, 4)]
+    assert told == [
+        f"oom: the trial ran out of memory; trying again with {size} images per forward pass" for size in (16, 8, 4)
+    ]
 
 
 def test_a_worker_takes_the_images_in_smaller_parts(tmp_path: Path) -> None:
@@ -132,7 +134,7 @@ def test_who_comes_late_has_hung_and_who_dies_early_has_crashed(tmp_path: Path) 
         conductor.follow("lane", [Ready()])
         time.sleep(1.05)
         conductor.lost("lane", preempted=False)
-        assert ledger.trial(1).reason == "hung: no epoch within search.epoch_limit, 1 s"
+        assert ledger.trial(1).reason == "hung: no epoch finished within search.epoch_limit, 1 s"
         conductor.follow("lane", [Ready()])
         conductor.lost("lane", preempted=True)
         assert ledger.trial(1).reason == "preempted: its worker's node is gone"

@@ -101,7 +101,7 @@ def test_a_dead_lanes_trial_goes_to_the_next_one(tmp_path: Path) -> None:
         again = conductor.follow("lane", worker.carry_on(ReportIn(), seconds=0))
         assert (again.number, again.attempt, again.architecture) == (1, 2, first.architecture)
         gone = worker.carry_on(GoOn(number=7), seconds=1000)  # a trial that this process never saw
-        assert gone == [TrialFailed(number=7, failure=Failure("crashed", "the worker was started anew"))]
+        assert gone == [TrialFailed(number=7, failure=Failure("crashed", "the worker was restarted"))]
 
 
 def test_a_worker_that_dies_while_it_tests_the_winner_leaves_that_to_another(tmp_path: Path) -> None:

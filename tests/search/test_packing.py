@@ -56,7 +56,7 @@ def test_auto_is_settled_by_the_largest_network_of_the_budget(tmp_path: Path) ->
     assert share == 1.0 and words.startswith("1 trials a GPU")
     assert settled(small, 0, [gpus(80)])[0] == share_of(8)
     assert settled(small, 0, []) == (0.0, "no GPU for gpus_per_trial: auto; trials run on the CPU")
-    with pytest.raises(InputError, match="the largest network's training takes"):
+    with pytest.raises(InputError, match="training the largest network takes"):
         settled(small, 0, [Gpus(count=1, bytes=CONTEXT, cpus=8)])
 
 

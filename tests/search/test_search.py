@@ -68,7 +68,7 @@ def test_it_ends_with_every_trial_ended_in_budget_and_new(whole: ExperimentFolde
         assert all(trial.state.ended for trial in trials)
         assert {TrialState.FINISHED, TrialState.STOPPED} == {trial.state for trial in trials}
         assert all(
-            trial.reason == f"behind at the rung of {trial.epochs} epochs"
+            trial.reason == f"not promoted at the rung of {trial.epochs} epochs"
             for trial in ledger.trials(TrialState.STOPPED)
         )
         assert len({trial.digest for trial in trials}) == 8
@@ -156,7 +156,7 @@ def test_a_trial_whose_worker_dies_is_tried_again_and_then_failed(tmp_path: Path
 def test_a_worker_that_was_started_anew_says_so_instead_of_going_on(tmp_path: Path) -> None:
     space, _ = tiny(tmp_path)
     worker = TrialWorker(load_images(space.data), space.training, threads=1)
-    failure = Failure("crashed", "the worker was started anew")
+    failure = Failure("crashed", "the worker was restarted")
     assert worker.carry_out(GoOn(number=5)) == TrialFailed(number=5, failure=failure)
     network = Proposals(space).propose(1).architecture.to_dict()
     assert isinstance(worker.carry_out(Train(number=5, attempt=1, architecture=network, seed=0)), EpochTrained)

@@ -134,7 +134,7 @@ def test_writing_is_refused_in_a_clear_word_and_changes_nothing(folder: Experime
         lambda: study._storage.set_trial_state_values(trial._trial_id, State.COMPLETE, [1.0]),
         lambda: study._storage.delete_study(study._study_id),
     ):
-        with pytest.raises(InputError, match=r"a reading of its ledger, and cannot be written"):
+        with pytest.raises(InputError, match=r"the study of an experiment is read-only"):
             write()
     assert folder.ledger.read_bytes() == before
 

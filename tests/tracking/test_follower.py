@@ -307,7 +307,7 @@ def test_a_paused_trial_is_followed_through_interrupt_promotion_and_end(tmp_path
         ledger.epoch(2, 2, {"val_accuracy": 0.75})
         ledger.finish(2, 0.75)
         ledger.correlate(1, 0.5, 6, corrected=0.75)
-        ledger.stop(1, 0.511, "behind at the rung of 1 epochs")
+        ledger.stop(1, 0.511, "not promoted at the rung of 1 epochs")
         ledger.end("finished")
     sync(folder, uri)
     runs = seen(uri, space)

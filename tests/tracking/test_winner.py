@@ -84,7 +84,7 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
     run = client.get_run(version.run_id)
     assert (run.info.run_name, run.data.tags["archsearch.best"]) == (rival.id, "true"), "the confirmed trial's own run"
     assert "archsearch.best" not in client.get_run(client.get_model_version("tiny", "1").run_id).data.tags
-    assert f"trial {rival.id}, trained anew with 3 seeds" in version.description
+    assert f"trial {rival.id}, retrained with 3 seeds" in version.description
     assert '"validation_accuracy": 0.75' in version.description and '"test_accuracy": 0.5' in version.description
     (whole,) = [run for run in client.search_runs([run.info.experiment_id]) if run.info.run_name == "tiny"]
     assert whole.data.tags["archsearch.best_trial"] == rival.id and whole.data.metrics["best_accuracy"] == 0.75

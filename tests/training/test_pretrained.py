@@ -172,7 +172,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_not_run(tmp_path: Path, ima
     made.unlink()
     words = ["train", "resnet18", "--data", "folder", "--root", str(images), "--set", "data.size=32"]
     assert main([*words, "--weights", str(file), "--output", str(tmp_path / "out")]) == 2
-    assert "holds more than tensors; it was not run" in capsys.readouterr().err
+    assert "contains more than tensors; it was not executed" in capsys.readouterr().err
     assert not made.exists() and not (tmp_path / "out").exists()
 
 
@@ -183,11 +183,11 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, resnet18: Path) -
         "cut.pth": (whole[: len(whole) // 2], "damaged"),
         "empty.pth": (b"", "damaged"),
         "text.pth": (b"weights\n" * 100, "damaged"),
-        "whole_model.pth": (saved({"model": {"fc.weight": torch.zeros(1)}}), "no state dict of tensors alone"),
+        "whole_model.pth": (saved({"model": {"fc.weight": torch.zeros(1)}}), "not a state dict of tensors"),
         "list.pth": (saved([1, 2]), "holds list"),
         "cut.safetensors": (b"\xff" * 100, "no safetensors"),
         "weights.h5": (b"", "the ending '.h5'"),
-        "nobody.pth": (saved({"layer.weight": torch.zeros(1)}), "no tensors under known names .*layer.weight"),
+        "nobody.pth": (saved({"layer.weight": torch.zeros(1)}), "no tensors with known names .*layer.weight"),
     }
     for name, (data, said) in files.items():
         if data is not None:
@@ -198,15 +198,15 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, resnet18: Path) -
 
 
 def test_weights_of_another_network_are_refused_by_their_file(tmp_path: Path, resnet18: Path) -> None:
-    assert "left over" not in refused(resnet18, zoo.get("resnet34"))
+    assert "unexpected" not in refused(resnet18, zoo.get("resnet34"))
     assert "80 missing (layer1.2.conv1.weight, " in refused(resnet18, zoo.get("resnet34"))
     file = tmp_path / "resnet34.pth"
     torch.save(published("resnet34", "torchvision").state_dict(), file)
-    assert "left over (layer1.2.bn1.bias, " in refused(file, zoo.get("resnet18"))
+    assert "unexpected (layer1.2.bn1.bias, " in refused(file, zoo.get("resnet18"))
     # The same names and shapes, another stride or shortcut: nothing would fail, and nothing would be right.
-    assert "no network that computes what resnet18_option_a does" in refused(resnet18, zoo.get("resnet18_option_a"))
+    assert "no network that is equivalent to resnet18_option_a" in refused(resnet18, zoo.get("resnet18_option_a"))
     grey = zoo.get("resnet18").model_copy(update={"input": (1, 28, 28)})
-    assert "reads images of 3 channels, the data has 1" in refused(resnet18, grey)
+    assert "takes images of 3 channels, but the data has 1" in refused(resnet18, grey)
     own = tmp_path / "own.pth"
     torch.save(build("resnet20_cifar").state_dict(), own)
     assert "missing (stage1.block4.branch.conv1.weight, " in refused(own, zoo.get("resnet32_cifar"))
@@ -215,5 +215,5 @@ def test_weights_of_another_network_are_refused_by_their_file(tmp_path: Path, re
 def test_freezing_without_weights_is_refused(tmp_path: Path, capsys) -> None:
     words = ["train", "resnet20_cifar", "--data", "digits", "--freeze", "trunk", "--output", str(tmp_path / "out")]
     assert main(words) == 2
-    assert "--freeze: trunk without weights to keep; allowed: none" in capsys.readouterr().err
+    assert "--freeze: trunk without initial weights; allowed: none" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -239,8 +239,8 @@ class _Work:
         file = files.run(f"{contender.key}-e{self.plan.epochs}", self.plan.seed).weights
         folder.write(files.weights, folder.read_weights(file, result["weights"]["sha256"]))
         head = (
-            (f"# {self.space.name}: trial {contender.name}, retrained for {result['epochs']} "
-f"epochs,\n# validation accuracy {result['validation']['accuracy']:.4f}.\n")
+            f"# {self.space.name}: trial {contender.name}, retrained for {result['epochs']} "
+            f"epochs,\n# validation accuracy {result['validation']['accuracy']:.4f}.\n"
         )
         name = f"{self.ledger.meta.get('name', folder.name)}-{contender.name}"
         text = head + contender.architecture.model_copy(update={"name": name}).to_yaml()
@@ -289,7 +289,7 @@ class _Phases:
         self._total = len(runs)
         self._observer.phase(
             f"finishing: {len(runs)} trainings of {self._plan.epochs} epochs, about "
-f"{spell_duration(max(1.0, self._plan.seconds))} (search.finish: none skips this)"
+            f"{spell_duration(max(1.0, self._plan.seconds))} (search.finish: none skips this)"
         )
 
     def epoch(self, run: Run, epoch: int, accuracy: float) -> None:

@@ -38,7 +38,11 @@ class Failures:
         if failure.kind != "oom":
             return failure
         images = self._images_at_once(number) >> (attempt - 1)
-        return replace(failure, text=f"{failure.text}; trying again with {images} images per forward pass") if images else None
+        return (
+            replace(failure, text=f"{failure.text}; trying again with {images} images per forward pass")
+            if images
+            else None
+        )
 
     def late(self, number: int) -> Failure | None:
         """That the epochs of this trial took longer in all than `search.trial_limit`; None where they did not."""

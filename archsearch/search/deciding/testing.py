@@ -43,8 +43,9 @@ class FinalTest:
             self._ledger.note("test_failed", {"reason": f"damaged: {error.problems[0].message}"}, trial=best.number)
             return None
         if digest is None:
-            self._tell(f"testing weights of {best.id} without a SHA-256 in the ledger, which an "
-"earlier archsearch wrote")
+            self._tell(
+                f"testing weights of {best.id} without a SHA-256 in the ledger, which an earlier archsearch wrote"
+            )
         self._in_progress = True
         return Test(number=best.number, architecture=best.architecture, weights=weights, precision=precision)
 

@@ -74,15 +74,14 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder, images: ImageSet | 
     if before.data.name != space.data.name:
         raise refuse(
             f"{folder.name} searched on {before.data.name}, this file on {space.data.name}: "
-"accuracies cannot be compared",
+            "accuracies cannot be compared",
             allowed="an experiment on the same data",
             file="--warm-start",
         )
     grid, results, dropped, within = Grid(space.every_parameter), list[TrainedCandidate](), Counter[str](), 0
     notes = list[str]()
     if images is None and before.data != space.data:
-        notes.append("the data settings differ: whether the images are the same is checked when "
-"the search begins")
+        notes.append("the data settings differ: whether the images are the same is checked when the search begins")
     with Ledger.read(folder.ledger) as ledger:
         if images is not None:
             hint = "omit --warm-start, or use the same images with the same data settings"

@@ -25,10 +25,10 @@ def refuse_if_unusable(address: str | None) -> None:
         return
     if address.startswith("ray://"):
         raise refuse(
-            f"{address!r} is Ray Client's",
+            f"{address!r} is an address of Ray Client",
             allowed=WORDS,
             hint="run archsearch on the head node, or on a machine that joined with `ray start "
-"--address HOST:PORT --num-cpus 0`",
+            "--address HOST:PORT --num-cpus 0`",
             file="--address",
         )
     match = FORM.fullmatch(address)
@@ -55,8 +55,7 @@ def refuse_without_token(address: str) -> None:
     raise refuse(
         f"{address} can be reached from other machines, and RAY_AUTH_MODE is not set",
         allowed="RAY_AUTH_MODE=token, here and where `ray start` ran, with the token in RAY_AUTH_TOKEN",
-        hint="RAY_AUTH_MODE=disabled declares that nobody else can reach that network; see "
-"docs/security.md",
+        hint="RAY_AUTH_MODE=disabled declares that nobody else can reach that network; see docs/security.md",
         file="--address",
     )
 

@@ -90,7 +90,7 @@ def _join(address: str, ship: bool) -> None:
             f"the Ray at {address} cannot be joined: {_in_a_line(error)}",
             allowed="auto or HOST:PORT, on a machine that is one of its nodes",
             hint="`ray start --address HOST:PORT --num-cpus 0` makes this machine a node; Python, "
-"Ray, RAY_AUTH_MODE and the token must be the same as on the head",
+            "Ray, RAY_AUTH_MODE and the token must be the same as on the head",
             file="--address",
         ) from error
 

@@ -65,7 +65,7 @@ class Conductor:
         if preempted:
             failure = Failure("preempted", "its worker's node is gone")
         elif instruction is not None and time.monotonic() - self.since[lane] >= limit:
-            failure = Failure("hung", f"no epoch within search.epoch_limit, {limit:.0f} s")
+            failure = Failure("hung", f"no epoch finished within search.epoch_limit, {limit:.0f} s")
         else:
             failure = Failure("crashed", "its worker died")
         self.search.lost(instruction, failure)

@@ -158,8 +158,7 @@ class ClusterNodes:
             hidden = f"; and {len(problems) - NOTES} more" if len(problems) > NOTES else ""
             raise refuse(
                 "; ".join(problems[:NOTES]) + hidden,
-                allowed="on every node the same versions as here, and the images if they are read "
-"from disk",
+                allowed="on every node the same versions as here, and the images if they are read from disk",
                 hint="--runtime-env sends this archsearch to the nodes; install the rest there",
                 file="--address",
             )

@@ -71,10 +71,10 @@ def settled(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[flo
     if not trials:
         raise refuse(
             "resources.gpus_per_trial is auto, but training the largest network takes "
-f"{network / gib:.1f} GiB, and a GPU has {smallest / gib:.1f}",
+            f"{network / gib:.1f} GiB, and a GPU has {smallest / gib:.1f}",
             hint="limit the networks with budget: {memory: {max: ...}}, or reduce the memory of "
-"each with training.micro_batch",
+            "each with training.micro_batch",
         )
     return share_of(trials), (
-        f"{trials} trials a GPU: at most {network / gib:.2f} GiB each are foretold, and a GPU has {smallest / gib:.1f}"
+        f"{trials} trials per GPU: {network / gib:.2f} GiB each at most (estimate), and a GPU has {smallest / gib:.1f}"
     )

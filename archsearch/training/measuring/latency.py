@@ -72,9 +72,9 @@ class Latency:
     def __str__(self) -> str:
         low, high = self.iqr_ms
         return (
-            (f"{self.median_ms:.3g} ms (quartiles {low:.3g} to {high:.3g}, n = {self.repeats}), "
-f"batch {self.batch}, {self.dtype}, {self.device_name}, {self.threads} "
-f"thread{'s' if self.threads != 1 else ''}{'; the machine is busy, so measure again' if self.noisy else ''}")
+            f"{self.median_ms:.3g} ms (quartiles {low:.3g} to {high:.3g}, n = {self.repeats}), "
+            f"batch {self.batch}, {self.dtype}, {self.device_name}, {self.threads} "
+            f"thread{'s' if self.threads != 1 else ''}{'; the machine is busy, so measure again' if self.noisy else ''}"
         )
 
 

@@ -53,8 +53,7 @@ class Chosen:
 
     def __str__(self) -> str:
         ratio = self.float32_ms / self.bfloat16_ms
-        return (f"{self.precision}: on this device a step in bfloat16 is {ratio:.2f} times as fast "
-"as in float32")
+        return f"{self.precision}: on this device a step in bfloat16 is {ratio:.2f} times as fast as in float32"
 
 
 def choose_precision(

@@ -81,9 +81,12 @@ class OptunaAdaptor:
         self._name, self._options, self._objectives = name, dict(options or {}), objectives
         self._kind = _class(name)
         if issubclass(self._kind, BruteForceSampler | GridSampler):
-            hint = ("the sampler random tries everything too, and ends when the whole space was "
-"tried")
-            raise refuse(f"the sampler {name} enumerates combinations", allowed="a sampler that is not a grid or brute-force search", hint=hint)
+            hint = "the sampler random tries everything too, and ends when the whole space was tried"
+            raise refuse(
+                f"the sampler {name} enumerates combinations",
+                allowed="a sampler that is not a grid or brute-force search",
+                hint=hint,
+            )
         if issubclass(self._kind, CmaEsSampler) and find_spec("cmaes") is None:  # it would say so once it is asked
             raise refuse(f"{name} needs a package that is not installed", hint="pip install cmaes")
         sampler = self._make(0)
@@ -264,8 +267,7 @@ def _class(name: str) -> type[BaseSampler]:
     elif name not in ALLOWED_CLASSES:
         # Without the name: a terminal, or whoever reads this text, is told nothing that the file's author chose.
         raise refuse(
-            "the file names a sampler from a module other than Optuna's, and importing it runs its "
-"code",
+            "the file names a sampler from a module other than Optuna's, and importing it runs its code",
             allowed=f"{OPTUNAS}:Class",
             hint="--allow-sampler MODULE:CLASS, if you trust that module",
         )
