@@ -10,18 +10,18 @@ from archsearch.cli.table import HELP, NETWORKS, SEARCH, VERBS, Verb
 _INTRODUCTION = """\
 # The command line
 
-Generated from the commands: `python -m scripts.pages` writes it anew.
+Generated from the commands by `python -m scripts.pages`.
 
-`archsearch VERB --help` says the same on the terminal. Every verb takes `--debug` (tracebacks), and every verb that
-prints data takes `--json`: one JSON document on stdout (`sample`: one a line) and nothing else there.
+`archsearch COMMAND --help` prints the same. Every command takes `--debug` (tracebacks), and every command that prints
+data takes `--json`: one JSON document on stdout (`sample`: one per line) and nothing else.
 
 | exit code | |
 |---|---|
-| 0 | done |
-| 1 | a run failed |
-| 2 | bad input: file:line:column, what was found, what is allowed, a hint |
-| 3 | interrupted and saved: `archsearch resume` goes on |
-| 4 | another driver holds the experiment |
+| 0 | success |
+| 1 | failure |
+| 2 | invalid input: file:line:column, what was found, what is allowed, a hint |
+| 3 | interrupted and saved: `archsearch resume` continues |
+| 4 | another process is running the experiment |
 | 130 | Ctrl-C before anything had begun (143: SIGTERM) |
 """
 

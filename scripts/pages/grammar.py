@@ -12,8 +12,8 @@ from scripts.pages.lineage import Specimen, families
 TITLE = """\
 # The grammar: every family as slots of one unit
 
-Made from the code, tables and all: `python -m scripts.pages` writes it anew, and a
-test fails where the page and the code differ. `archsearch profile NAME --draw NAME.svg` draws what is said here.
+Generated from the code, including the tables, by `python -m scripts.pages`; a test fails if the page and the code
+differ. `archsearch profile NAME --draw NAME.svg` draws a network in these terms.
 
 ## The unit
 
@@ -21,54 +21,54 @@ A network is a stem, stages of blocks, and a head. Every block of every family i
 
     unit(x) = after( join( h(s), w F(s) ) ),   s = shared(x)
 
-| slot | what stands there |
+| slot | content |
 |---|---|
-| `shared` s | norm and ReLU that feed both sides; empty where both read x itself |
+| `shared` s | norm and ReLU before both sides; empty if both take x itself |
 | `branch` F | convolutions with norms and ReLUs, then attention |
 | `shortcut` h | empty (identity), zero padding, a 1x1 projection, dropout |
-| `gate` g | a convolution and a sigmoid, where a gate weighs the two sides |
-| `gain` w | one learned number |
+| `gate` g | a convolution and a sigmoid, if a gate weights the two sides |
+| `gain` w | a learned scalar |
 | join | `replace`: F; `add`: h + F, or with a gate g F + (1 - g) h or F + (1 - g) h; `concat`: h and F side by side \
 (‖), the first r channels added where r > 0 |
-| `after` | what the sum still goes through |
+| `after` | norm and ReLU after the join |
 
-Constants may stand on both sides, and stochastic depth keeps the branch with a probability p while training.
-He et al. (arXiv:1603.05027) write y = h(x) + F(x), x' = f(y): the same, with `after` for f.
+Both sides can have a constant factor, and stochastic depth keeps the branch with probability p in training.
+He et al. (arXiv:1603.05027) write y = h(x) + F(x), x' = f(y), which is the same with `after` for f.
 
-Below, `3x3, 64` is a convolution with 64 channels, `g32` its groups, `/2` its stride; `pad` is option A. What is shown
-is a stage that halves the resolution: its entry where it has one, the block that changes the shape, and the others.
-Words that are not shown have their defaults (docs/search-space.md lists them all).
+Below, `3x3, 64` is a convolution with 64 channels, `g32` its groups, `/2` its stride; `pad` is option A. The tables
+show a stage that halves the resolution: its entry if it has one, the block that changes the shape, and the others.
+Keys that are not shown have their defaults (docs/search-space.md lists them all).
 """
 
 START = """\
-## Where training starts
+## Initialisation
 
 - **Convolutions**: He initialisation (arXiv:1502.01852), normal with variance 2 / (kernel² · out / groups), which keeps
-  the gradient's scale; the released DenseNets and Wide ResNets have the same. ECA's convolution over channels: uniform
+  the scale of gradients; the released DenseNets and Wide ResNets use the same. ECA's convolution over channels: uniform
   within 1 / sqrt(kernel).
-- **Norms**: scale 1, shift 0; with `zero_init` the norm that ends a branch starts with scale 0 (Goyal 2017).
+- **Norms**: scale 1, shift 0; with `zero_init` the last norm of a branch starts with scale 0 (Goyal 2017).
   **Linear layers**: uniform within 1 / sqrt(in). **Biases**: 0.
-- **Gates**: their bias is `gate_bias`; left out, {highway:g} for highway links and {gated:g} for the gates of He 2016,
+- **Gates**: their bias is `gate_bias`, by default {highway:g} for highway links and {gated:g} for the gates of He 2016,
   so that a network starts near its shortcuts.
-- **Learned gains**: 0. Each block starts as its shortcut, and the gain is kept in (-1, 1).
+- **Learned gains**: 0. Each block starts as its shortcut, and the gain stays in (-1, 1).
 
-All weights are drawn on the CPU from one seeded generator, in the modules' order.
+All weights are drawn on the CPU from one seeded generator, in the order of the modules.
 """
 
 NEW = """\
-## What a new paper has to touch
+## Adding a new paper
 
-The grammar is two files of a few screens, `architecture/plan.py` (which slot gets what) and `architecture/slots.py`
-(what stands in a slot). Shapes, costs, modules, digests, drawings and this page are walks over the ops that they give.
+The grammar is in two short files, `architecture/plan.py` (what each slot gets) and `architecture/slots.py` (the
+content of a slot). Shapes, costs, modules, digests, drawings and this page are computed from their ops.
 
-1. **A word**: a field of `Block`, `Stage`, `Stem`, `Head` or `Survival` in `architecture/spec.py`, with a range, a
-   description, and a default that leaves all known networks as they are. Files, errors, the schema and the reference
-   of search spaces follow from it.
-2. **Its slot**: a case in `slots.py`, or in `plan.py` where it moves what stands beside the branch.
-3. Only for a layer that none of the ops is: an op in `architecture/ops.py` (its shape, its cost and what training saves
+1. **A key**: a field of `Block`, `Stage`, `Stem`, `Head` or `Survival` in `architecture/spec.py`, with a range, a
+   description, and a default that does not change existing networks. Files, errors, the schema and the reference of
+   search spaces follow from it.
+2. **Its slot**: a case in `slots.py`, or in `plan.py` if it changes what is beside the branch.
+3. Only for a layer that no op has yet: an op in `architecture/ops.py` (its shape, its cost and what training saves
    of it), its module in `network/` (`calls.py` maps ops to modules, `initialise.py` fills them), and its label in
    `analysis/outline.py`.
-4. **A network of the paper** in `zoo/`, with the published figures, which the tests then hold; and a line in
+4. **A network of the paper** in `zoo/`, with the published figures, which tests then check; and a line in
    `scripts/pages/lineage.py`.
 """
 
@@ -97,7 +97,7 @@ def page() -> str:
     for family in families():
         parts += [f"## {family.title}\n", f"{family.prose}\n"]
         for specimen in family.specimens:
-            name = f"`{specimen.name}`" if specimen.name else "In words alone"
+            name = f"`{specimen.name}`" if specimen.name else "Without a name in the zoo"
             parts += [f"{name}: {specimen.fields()}\n", _table(specimen)]
     highway, gated = gate_bias(Block(kind="single", link="highway")), gate_bias(Block(gate="exclusive"))
     return "\n".join([*parts, START.format(highway=highway, gated=gated), NEW])

@@ -66,25 +66,25 @@ def specimen(name: str) -> Specimen:
 SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "Highway",
-        "A gate T weighs the layer against its input: T F + (1 - T) x (Srivastava 2015). No norms.",
+        "A gate T weights the layer against its input: T F + (1 - T) x (Srivastava 2015). No norms.",
         ("highway19_cifar",),
     ),
     ("Plain networks", "The control: no shortcut at all (He 2015).", ("plain20_cifar",)),
     (
         "ResNet",
-        "The shortcut is an identity. Where the shapes change: option A pads with zeros, B projects; C projects every "
-        "shortcut (He 2015). `stride_at` tells v1 from v1.5.",
+        "The shortcut is an identity. Where shapes change, option A pads with zeros, B projects; C projects every "
+        "shortcut (He 2015). `stride_at` distinguishes v1 and v1.5.",
         ("resnet20_cifar", "resnet20_option_b_cifar", "resnet110_option_c_cifar", "resnet50_v1", "resnet50"),
     ),
     (
         "Other shortcuts",
-        "What else was put on the shortcut of ResNet-110 (He 2016, table 1); none was better than nothing.",
+        "Other shortcuts of ResNet-110 (He 2016, table 1); none was better than the identity.",
         tuple(f"resnet110_shortcut_{name}_cifar" for name in SHORTCUTS),
     ),
     (
-        "Other places of norm and ReLU",
-        "He 2016, figure 4. A pre-activated block that changes shape feeds both sides from `shared`; behind the last "
-        "one stand a norm and a ReLU.",
+        "Other positions of norm and ReLU",
+        "He 2016, figure 4. In a pre-activated block that changes shape, both sides take "
+        "the output of `shared`; a norm and a ReLU follow the last block.",
         (
             "resnet110_bn_after_addition_cifar",
             "resnet110_relu_before_addition_cifar",
@@ -92,11 +92,11 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
             "preact_resnet110_cifar",
         ),
     ),
-    ("Wide ResNet", "Pre-activated, few and wide (Zagoruyko & Komodakis 2016).", ("wrn28_10_cifar",)),
+    ("Wide ResNet", "Pre-activated blocks, few and wide (Zagoruyko & Komodakis 2016).", ("wrn28_10_cifar",)),
     ("ResNeXt", "A bottleneck whose 3x3 has groups (Xie 2017).", ("resnext29_8x64d_cifar",)),
     (
         "DenseNet",
-        "The branch's channels stand beside the block's input; a transition of its own opens a stage (Huang 2017). "
+        "The branch's channels are concatenated to the block's input; a transition opens a stage (Huang 2017). "
         "B: a 1x1 before each 3x3; C: transitions that compress.",
         ("densenet40_12_cifar", "densenet_bc100_12_cifar"),
     ),
@@ -107,19 +107,19 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
     ),
     (
         "Weighted residuals",
-        "The branch times one learned number (Shen & Zeng 2016); a convolution of its own changes the shape.",
+        "The branch is multiplied by a learned scalar (Shen & Zeng 2016); a separate convolution changes the shape.",
         ("weighted_resnet118_cifar",),
     ),
     (
         "Stochastic depth",
-        "ResNet, whose branches are dropped at random while training; the last block of all is kept with "
+        "A ResNet whose branches are dropped at random in training; the last block is kept with probability "
         "`survival.last` (Huang 2016).",
         ("stochastic_depth_resnet110_cifar",),
     ),
     (
         "Attention",
-        "On the branch, before the join: squeeze-and-excitation (Hu 2018), CBAM (Woo 2018), ECA (Wang 2020; not in the "
-        "zoo). Any other unit takes them too.",
+        "Attention on the branch, before the join: squeeze-and-excitation (Hu 2018), CBAM (Woo 2018), ECA (Wang 2020; "
+        "not in the zoo). Any other unit takes them too.",
         ("seresnet50", "cbam_resnet50", "eca"),
     ),
 )

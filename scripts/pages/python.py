@@ -16,8 +16,8 @@ from archsearch.api.training import Trained
 _INTRODUCTION = """\
 # The Python API
 
-Generated from signatures and docstrings: `python -m scripts.pages` writes it anew.
-[A notebook](notebook.ipynb) shows it at work.
+Generated from signatures and docstrings by `python -m scripts.pages`.
+[A notebook](notebook.ipynb) shows an example.
 
     import archsearch
 
@@ -26,9 +26,9 @@ Generated from signatures and docstrings: `python -m scripts.pages` writes it an
     experiment.best.value, experiment.trials            # the validation accuracy; a pandas DataFrame
     module = experiment.module()                        # the trained nn.Module
 
-The commands are these functions, printed. `import archsearch` is cheap: torch, Ray, Optuna, MLflow and pandas are
-loaded where they are used. Bad input raises `archsearch.InputError`, which says what was found, what is allowed, and a
-hint. Scripts need no `if __name__ == "__main__":`, and any thread may call.
+The commands call these functions and print their results. `import archsearch` is fast: torch, Ray, Optuna, MLflow and
+pandas are loaded where they are used. Invalid input raises `archsearch.InputError`, which has what was found, what is
+allowed, and a hint. Scripts need no `if __name__ == "__main__":`, and functions may be called from any thread.
 """
 _GROUPS: dict[str, list[tuple[str, Any]]] = {
     "Searching": [

@@ -1,4 +1,4 @@
-"""docs/search-space.md: the reference of every word of a search-space file, made from the models."""
+"""docs/search-space.md: the reference of every key of a search-space file, made from the models."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSe
 from archsearch.space.trainings import SEARCHABLE
 
 _INTRODUCTION = """\
-# Search-space files: every word
+# Search-space files: every key
 
-Generated from the models: `python -m scripts.pages` writes it anew.
+Generated from the code by `python -m scripts.pages`.
 
-A file is YAML 1.2 without aliases, tags and repeated keys. Only `true` and `false` are booleans. Counts may be
-written 600k, 40M or 1.2G. Any value can be set from the command line: `--set search.trials=8`,
+A file is YAML 1.2 without aliases, tags and repeated keys. Only `true` and `false` are booleans. Counts can be
+written as 600k, 40M or 1.2G. Any value can be set from the command line: `--set search.trials=8`,
 `--set 'space.depth={int: [1, 3]}'`.
 """
 
 _SPACE = """\
-Every word is either fixed by a plain value (`block: basic`) or varied by a domain (`block: {choice: [basic,
-bottleneck]}`). Words of the stages and blocks hold for the whole network, or with `each: stage` for every stage on
-its own. `stages` and `depth` must be given, and `width` unless `link` is fixed to dense. A stride that is not given
+Every key has either a plain value, which is fixed (`block: basic`), or a domain, which is searched (`block: {choice:
+[basic, bottleneck]}`). Keys of stages and blocks apply to the whole network, or with `each: stage` to every stage
+separately. `stages` and `depth` are required, and so is `width` unless `link` is fixed to dense. The default stride
 is 1 in the first stage and 2 in the others.
 """
 
@@ -43,14 +43,14 @@ _DOMAINS = (
 )
 
 _WHEN = """\
-A word of a stage or block is asked in the stages where its `when` holds, once for all of them without `each: stage`.
-A word of the whole network is asked where it holds in some stage. The names of another group's words are dotted, as
-`survival.schedule`; within a group the bare name is enough.
+A parameter of stages or blocks varies in the stages where its `when` holds; without `each: stage`, these stages share
+one value. A parameter of the whole network varies if its `when` holds in some stage. Keys of another group are written
+with a dot, such as `survival.schedule`; within a group the name alone is enough.
 """
 
 _VARIED = f"""\
-Of these a search may vary {", ".join(f"`{name}`" for name in SEARCHABLE)}: with the domains above (but
-`each`), beside the words of `space` or in their place. `when` names words of the training:
+A search can vary {", ".join(f"`{name}`" for name in SEARCHABLE)}: with the domains above (except
+`each`), together with parameters of `space` or instead of them. `when` refers to other training settings:
 
     training:
       epochs: 20
@@ -60,10 +60,10 @@ Of these a search may vary {", ".join(f"`{name}`" for name in SEARCHABLE)}: with
       label_smoothing: {{float: [0, 0.2], step: 0.05}}
       mixup: {{choice: [0, 0.2, 1.0]}}
 
-A trial is then a network and a training. Both are chosen by the sampler, both are retrained by `confirm`, and two
-trainings of one network are two trials. The other words are one for the whole search. A word that varies is not filled
-by `recipe`; where its `when` does not hold it has its default. Budgets are of networks: `memory` is predicted for the
-training that takes most. Combinations that no training can have are refused when the file is read.
+A trial is then a network with its training settings. The sampler chooses both, `confirm` retrains both, and two
+trainings of one network are two trials. All other settings have one value for the whole search. `recipe` does not set
+a setting that varies; where its `when` does not hold, it has its default. `memory` in the budget is predicted for the
+settings that need most. Combinations that are not valid are refused when the file is read.
 """
 
 
@@ -81,7 +81,7 @@ def page() -> str:
         parts += [f"### `{example}`\n", f"{_first_line(kind)}\n", _table(_own_words(kind))]
     parts += ["### each, when, order\n", _WHEN, _table(list(Domain.model_fields.items()))]
     parts += ["## budget\n", f"{_first_line(Budget)}\n", _table(fields_of(step_into(Budget, ())))]
-    parts += ["Each of these takes\n", _table(fields_of(step_into(Bound, ())))]
+    parts += ["Each of these has the keys\n", _table(fields_of(step_into(Bound, ())))]
     for name, model in (
         ("data", DataSettings),
         ("search", SearchSettings),
@@ -122,7 +122,7 @@ def _table(fields: Iterable[tuple[str, FieldInfo]]) -> str:
 
 
 def _rows(rows: Iterable[tuple[str, str, str, str | None]]) -> str:
-    lines = ["| word | allowed | default | what |", "|---|---|---|---|"]
+    lines = ["| key | allowed | default | meaning |", "|---|---|---|---|"]
     for name, allowed, default, what in rows:
         cells = (f"`{name}`", allowed, default.strip("'"), what or "")
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")

@@ -51,7 +51,7 @@ def test_the_command_has_one_spelling() -> None:
         SETUP,
         "    sh scripts/setup && .venv/bin/pytest",
     ]
-    assert "`. .venv/bin/activate`" in readme.partition("## Then")[0]
+    assert "`. .venv/bin/activate`" in readme.partition("## Next steps")[0]
     texts = {page: page.read_text() for page in [*PAGES, *ROOT.glob("archsearch/**/*.py"), *ROOT.glob("launch/**/*")]
              if page.is_file()}  # fmt: skip
     texts[ROOT / "README.md"] = readme.replace(SETUP, "")
