@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,13 @@ class Command:
 def blocks(page: Path) -> list[tuple[str, str]]:
     """Its fenced blocks: (language, text)."""
     return [(found[1], found[2]) for found in _FENCE.finditer(page.read_text())]
+
+
+def indented(page: Path) -> list[str]:
+    """Its blocks that are indented by four spaces, without these."""
+    text = _ANY_FENCE.sub("", page.read_text())
+    found = re.findall(r"(?:^(?: {4}.*)?\n)+", text, re.MULTILINE)
+    return [textwrap.dedent(block).strip("\n") + "\n" for block in found if block.strip()]
 
 
 def commands() -> list[Command]:

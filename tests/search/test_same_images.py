@@ -63,7 +63,7 @@ def test_a_session_on_other_images_is_refused_before_it_begins(folder: Experimen
 def test_what_cannot_be_compared_is_told(folder: ExperimentFolder, tmp_path: Path) -> None:
     with Ledger.open(folder.ledger) as ledger:
         ledger.begin({"data": "0123456789abcdef", "streamed": True})
-        assert "not compared" in refuse_other_images(ledger, BEFORE, hint="", file="")
+        assert "cannot be compared" in refuse_other_images(ledger, BEFORE, hint="", file="")
     with Ledger.create(tmp_path / "older.sqlite", {"name": "older"}) as ledger:
         ledger.begin({})
         assert "has no digest of its images" in refuse_other_images(ledger, BEFORE, hint="", file="")

@@ -151,7 +151,7 @@ def _foretold(space: SearchSpace, document: dict[str, Any]) -> Iterator[str]:
         hours += f"; {_hours(forecast['gpu_hours'])} of GPU time"
     yield _row("estimate", f"about {hours}")
     mean = f"{_seconds(forecast['epoch_seconds'])} (mean of {forecast['networks']} networks)"
-    yield _row("", f"{forecast['trial_epochs']:.0f} epochs of {mean}, if rungs rank the trials well")
+    yield _row("", f"{forecast['trial_epochs']:,.0f} epochs of {mean}, if rungs rank the trials well")
     if forecast["wall_hours"] is not None and forecast["hours"] >= forecast["wall_hours"]:
         yield _row(
             "", "search.wall_time ends it earlier: fewer trials, then the best are trained in the remaining time"
