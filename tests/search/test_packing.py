@@ -53,7 +53,7 @@ def test_auto_is_settled_by_the_largest_network_of_the_budget(tmp_path: Path) ->
     tight = space(tmp_path, "budget.memory.max=1M", "training.batch_size=4")
     assert largest_training(tight) <= 1_000_000
     share, words = settled(small, 0, [gpus(1, cpus=2)])
-    assert share == 1.0 and words.startswith("1 trials a GPU")
+    assert share == 1.0 and words.startswith("1 trials per GPU")
     assert settled(small, 0, [gpus(80)])[0] == share_of(8)
     assert settled(small, 0, []) == (0.0, "no GPU for gpus_per_trial: auto; trials run on the CPU")
     with pytest.raises(InputError, match="training the largest network takes"):
@@ -67,7 +67,7 @@ def _kept(loaded, place: Path) -> Path:
 
 @pytest.mark.parametrize("word", ["most", "-1", "65", "true", "nan"])
 def test_other_words_and_numbers_are_refused_with_what_is_allowed(tmp_path: Path, word: str) -> None:
-    with pytest.raises(InputError, match=r"gpus_per_trial.*allowed: auto, or a number from 0 to 64"):
+    with pytest.raises(InputError, match=r"gpus_per_trial.*allowed: auto, or a number of GPUs from 0 to 64"):
         space(tmp_path, f"resources.gpus_per_trial={word}")
     assert ResourceSettings(gpus_per_trial=0.25).gpu_share == 0.25
 

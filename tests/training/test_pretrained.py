@@ -184,9 +184,9 @@ def test_files_that_are_no_weights_are_refused(tmp_path: Path, resnet18: Path) -
         "empty.pth": (b"", "damaged"),
         "text.pth": (b"weights\n" * 100, "damaged"),
         "whole_model.pth": (saved({"model": {"fc.weight": torch.zeros(1)}}), "not a state dict of tensors"),
-        "list.pth": (saved([1, 2]), "holds list"),
-        "cut.safetensors": (b"\xff" * 100, "no safetensors"),
-        "weights.h5": (b"", "the ending '.h5'"),
+        "list.pth": (saved([1, 2]), "contains list"),
+        "cut.safetensors": (b"\xff" * 100, "not a safetensors file"),
+        "weights.h5": (b"", "the suffix '.h5'"),
         "nobody.pth": (saved({"layer.weight": torch.zeros(1)}), "no tensors with known names .*layer.weight"),
     }
     for name, (data, said) in files.items():
