@@ -30,11 +30,11 @@ def networks(reading: Reading, report: Document) -> str:
     if not order:
         return ""
     first, *others = order
-    title = f"The network: {first}" if first == winner else f"The best network so far: {first}"
+    title = "The best network so far" if winner is None else "The network" if first == winner else "The search's best"
     also = [folded(f"{trial}: {_summary(by_id[trial])}", _network(reading, by_id[trial])) for trial in others]
     heading = f'<div class="screen"><h3>The next best</h3>{"".join(also)}</div>' if also else ""
     row = by_id[first]
-    return section("networks", title, paragraph(_summary(row)), _network(reading, row), heading)
+    return section("networks", f"{title}: {first}", paragraph(_summary(row)), _network(reading, row), heading)
 
 
 def _summary(row: TrialRow) -> str:

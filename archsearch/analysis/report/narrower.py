@@ -113,7 +113,7 @@ def _narrowed_file(reading: Reading, kept: Mapping[str, list[Scalar]], ranges: l
         if size is not None:
             sizes = [_finite(reading.space.size()), _finite(size)]
             return _result(ranges, yaml=text, changes=changes, size=sizes)
-    return _result(ranges, why_not="the best networks lie all over the space: no choice can be narrowed")
+    return _result(ranges, why_not="the best networks lie all over the space, so no choice can be narrowed")
 
 
 def _result(

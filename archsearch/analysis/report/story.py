@@ -20,10 +20,10 @@ def tradeoffs(report: Document) -> str:
     if not rows:
         return ""
     costs = dict.fromkeys([*report["objectives"], *(bound["name"] for bound in report["budget"])])
-    figures = [_tradeoff(report, "flops", report["front"])]
+    figures = [_tradeoff(report, "flops", report["front"], _tradeoff_caption(report))]
     for name in costs:
         if name not in ("accuracy", "flops") and any(row["cost"].get(name) for row in rows):
-            figures.append(_tradeoff(report, name, _front(rows, name)))
+            figures.append(_tradeoff(report, name, _front(rows, name), ""))
     title = "Accuracy and cost"
     if len(report["front"]) > 1:
         title += f": {len(report['front'])} networks on the Pareto front"
@@ -49,7 +49,7 @@ def _tradeoff_text(report: Document) -> str:
     )
 
 
-def _tradeoff(report: Document, name: str, front: list[str]) -> str:
+def _tradeoff(report: Document, name: str, front: list[str], caption: str) -> str:
     chart = tradeoff(report, name, front)
     kinds = {row["kind"] for row in report["baselines"]}
     key = legend(
@@ -60,6 +60,11 @@ def _tradeoff(report: Document, name: str, front: list[str]) -> str:
         ("<other", "literature, published test accuracy" if "published" in kinds else ""),
         ("~cost-line", "literature: only the cost is known" if "cost" in kinds else ""),
     )
+    return figure(chart, caption, key)
+
+
+def _tradeoff_caption(report: Document) -> str:
+    kinds = {row["kind"] for row in report["baselines"]}
     caption = (
         "Only trials that were trained to the end can be on the front, and the axes show their range: one far below "
         "the others is drawn hollow at the bottom, and scores at rungs below the range are left out."
@@ -68,7 +73,7 @@ def _tradeoff(report: Document, name: str, front: list[str]) -> str:
         caption += " Published accuracies are test accuracies after much longer training; pointing shows the name."
     elif not kinds:
         caption += " No network from the literature is shown: none was trained here or is known to fit the budget."
-    return figure(chart, caption, key)
+    return caption
 
 
 # ---- the best so far
@@ -152,7 +157,9 @@ def learning_curves(report: Document) -> str:
         "At a rung (dashed) the learning rate has fallen to zero, so scores there can be compared; after it the rate "
         "restarts, and accuracy may fall for a while. " if rungs else ""
     )  # fmt: skip
-    beside = "Accuracy on the training images as they were trained on: augmented, and while the weights still changed."
+    beside = (
+        "Measured while training, on augmented images and with weights that still change: it may lie below validation."
+    )
     longest = max(len(row["curve"]) for row in report["rows"])
     title = f"Learning curves over {epochs(longest)}"
     if rungs:
