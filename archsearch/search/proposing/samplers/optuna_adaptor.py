@@ -121,7 +121,7 @@ class OptunaAdaptor:
         statements = np.column_stack([codes, epochs, history.scores[rows]])
         same = _common_start(self._statements, statements)
         if self._notes and same < len(self.known):  # what was noted of later trials followed from those before
-            same, self.known, self._attributes = 0, [], {}
+            same, self.known, self._statements, self._attributes = 0, [], statements[:0], {}
         if not self._notes or not same:
             self._examples = {}
         before = {row.tobytes(): trial for row, trial in zip(self._statements[same:], self.known[same:], strict=True)}
