@@ -1,7 +1,7 @@
 """Makes archsearch/search/proposing/prior.json: what the tables of benchmarks/tabular teach of which network is better.
 
-One weight for each feature of a network (archsearch/space/many/features.py), by ridge regression on the ranks of the
-mean validation accuracies within each table. What that is worth on a table that it has not seen: regret_tables.py
+One weight for each feature of a network (archsearch/space/many/features.py), by ridge regression on the logarithm of
+the mean validation error within each table. What that is worth on a table that it has not seen: regret_tables.py
 --learn-from.
 
     python benchmarks/prior.py [--dry-run]

@@ -9,9 +9,11 @@ import pytest
 
 from archsearch.api.searching import begin, dry_run
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.shapes import check_event
 from archsearch.experiment.summary import learned, summarise
 from archsearch.reading.errors import InputError
 from archsearch.search.proposing.experience import Source, experience, shipped, source_of, weights, weights_of
+from archsearch.search.proposing.history import History
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.proposing.samplers.bayes import Bayes
 from archsearch.search.proposing.samplers.experience import Experience
@@ -28,7 +30,8 @@ RNG = np.random.default_rng(0)
 
 def made_up(name: str, slope: float, count: int = 40, shift: float = 0.0) -> Source:
     depth, noise = RNG.normal(shift, 1, count), RNG.normal(0, 1, count)
-    return Source(name=name, features={"depth": depth, "noise": noise}, scores=slope * depth - 5 * shift)
+    scores = 1 - np.exp(-(2 + 0.3 * slope * (depth - shift) - shift / 50))
+    return Source(name=name, features={"depth": depth, "noise": noise}, scores=scores)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +89,7 @@ def test_features_are_what_the_architectures_have(tmp_path: Path) -> None:
 
 def test_an_experiment_is_a_source_by_its_trials_that_reached_a_rung(earlier: ExperimentFolder) -> None:
     source = source_of(earlier)
+    assert source is not None
     with Ledger.read(earlier.ledger) as ledger:
         trials = ledger.trials()
     assert source.name == "experiment" and len(source.scores) == len(trials) == 8
@@ -110,7 +114,7 @@ def test_too_few_results_and_damaged_ledgers_are_refused_where_named_and_passed_
         (root / "copied" / file).write_bytes((earlier.path / file).read_bytes())
     learnt = experience(root)
     assert learnt.sources == (("copied", 8),)
-    assert sorted(text.partition(":")[0] for text in learnt.passed_over) == ["damaged", "empty", "linked"]
+    assert sorted(text.partition(":")[0] for text in learnt.passed_over) == ["damaged", "linked"]
     assert learnt.lines()[-1] == "learned from 1 earlier experiment: copied"
     for name in ("empty", "damaged"):
         with pytest.raises(InputError):
@@ -199,3 +203,27 @@ def test_experiments_teach_a_search_beside_them_and_none_with_a_folder_of_its_ow
         told(None, ("nobody",))
     ready = begin(load_space(file), name=None, output=None, tell=lambda text: None)
     assert summarise(ready.session.folder)["learned_from"] == [{"name": "old", "trials": 8}]
+
+
+def test_the_model_sees_what_experience_expects(tmp_path: Path) -> None:
+    space, _ = tiny(tmp_path, "budget={}")
+    learnt = Experience(weights={"depth, last less first": 1.0, "block=basic": 1.0, "width, last less first": -1.0})
+    reached: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(8):
+        rng, feasible = np.random.default_rng(seed), Feasible(space, seed=0)
+        codes = feasible.draw(8, rng)
+        scores = learnt.expected(codes, feasible)[:, None]
+        for row in codes:
+            feasible.use(row)
+        history = History(codes, scores, np.full(8, 3), 3)
+        for sampler in (Bayes(), Bayes(experience=learnt)):
+            row = sampler.propose(history, feasible, np.random.default_rng(seed))
+            assert row is not None
+            reached[sampler.experience is not None].append(float(learnt.expected(row[None], feasible)[0]))
+    assert np.mean(reached[True]) > np.mean(reached[False]) + 0.2
+
+
+@pytest.mark.parametrize("data", ['{"sources": [1], "weights": {}}', '{"sources": [], "weights": {"depth": "x"}}'])
+def test_a_note_of_another_shape_is_damage(data: str) -> None:
+    with pytest.raises(ValueError):
+        check_event("experience", None, data)

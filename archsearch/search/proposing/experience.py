@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from archsearch.analysis.ranking import ranks
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.folder import list_experiments
 from archsearch.experiment.summary import EXPERIENCE, learned
@@ -33,14 +32,16 @@ from archsearch.space.parameters import read_parameters
 SCORE = "validation_accuracy"
 CAUTION = 10.0  # trials' worth of evidence that a weight is what it was believed to be
 NEWEST = 10  # experiments that are learnt from without being named,
+LOOKED_AT = 40  # of so many,
 TRIALS = 2_000  # and so many trials of each at most
+LEAST = 0.005  # of an error: below it luck decides
 FEWEST = 6  # trials with a score, below which an experiment teaches nothing
 PRIOR = Path(__file__).with_name("prior.json")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The trials of one experiment, n of them: their features by name and their scores, (n,) each."""
+    """The trials of one experiment, n of them: their features by name and their accuracies, (n,) each."""
 
     name: str
     features: Mapping[str, FloatArray]
@@ -71,11 +72,19 @@ def experience(root: Path | None, named: Sequence[ExperimentFolder] = ()) -> Lea
 
     Raises InputError where a named one is damaged or has too few results; others are passed over.
     """
-    sources, passed_over = [source_of(folder) for folder in named], list[str]()
-    for folder in list_experiments(root)[:NEWEST] if root is not None and not named else ():
+    sources, passed_over = list[Source](), list[str]()
+    for folder in named:
+        if (source := source_of(folder)) is None:
+            allowed = f"an experiment with {FEWEST} trials or more that reached a rung"
+            raise refuse(f"{folder.name} has too few results to learn from", allowed=allowed, file="--learn-from")
+        sources.append(source)
+    for folder in list_experiments(root)[:LOOKED_AT] if root is not None and not named else ():
+        if len(sources) == NEWEST:
+            break
         try:
             folder.refuse_links()
-            sources.append(source_of(folder))
+            if (source := source_of(folder)) is not None:
+                sources.append(source)
         except (InputError, OSError) as error:
             passed_over.append(f"{folder.name}: {str(error).splitlines()[0]:.200}")
     return Learnt(
@@ -97,9 +106,9 @@ def weights_of(ledger: Ledger) -> dict[str, float] | None:
     return dict(notes[-1].data["weights"]) if notes else None
 
 
-def source_of(folder: ExperimentFolder) -> Source:
+def source_of(folder: ExperimentFolder) -> Source | None:
     """An experiment's trials that reached a rung or the end, each with the score that it has there, or would have at
-    the end by the others' scores. Raises InputError where they are too few, and for an experiment that is damaged."""
+    the end by the others' scores; None where they are too few. Raises InputError for an experiment that is damaged."""
     document = read(folder.space_yaml)
     parameters, problems = read_parameters(document)
     if not problems:
@@ -118,8 +127,7 @@ def source_of(folder: ExperimentFolder) -> Source:
     rows = [grid.codes(trial.choices, rng) for trial in trials[:TRIALS]]
     usable = [(trial, row) for trial, row in zip(trials, rows, strict=False) if row is not None]
     if len(usable) < FEWEST:
-        allowed = f"an experiment with {FEWEST} trials or more that reached a rung"
-        raise refuse(f"{folder.name} has too few results to learn from", allowed=allowed, file=str(folder.path))
+        return None
     records = Records(columns=len(grid.columns), objectives=("accuracy",), rungs=rungs, full=full)
     for trial, row in usable:
         curve = curves[trial.number]
@@ -131,11 +139,12 @@ def source_of(folder: ExperimentFolder) -> Source:
 
 
 def weights(sources: Sequence[Source], believed: Mapping[str, float] | None = None) -> dict[str, float]:
-    """The linear model that explains best which networks of a source rank higher: weights by the features' names, by
+    """The linear model that explains best which networks of a source score higher: weights by the features' names, by
     ridge regression towards the `believed` ones (0 where there is none).
 
-    Within each source ranks have mean 0 and deviation 1, and features mean 0: neither its data nor its budget say
-    anything, only which of its networks were better. A feature that a source lacks is equal in all its networks.
+    It explains the logarithm of the error, turned round, with mean 0 and deviation 1 within each source, as features
+    have mean 0: neither its data nor its budget say anything, only which of its networks were better, and by how much.
+    A feature that a source lacks is equal in all its networks.
     """
     believed = believed or {}
     varied = {name for source in sources for name, values in source.features.items() if np.ptp(values) > 0}
@@ -147,8 +156,8 @@ def weights(sources: Sequence[Source], believed: Mapping[str, float] | None = No
         equal = np.zeros(len(source.scores))
         table = np.stack([source.features.get(name, equal) for name in names], axis=1)
         tables.append(table - table.mean(axis=0))
-        rank = ranks(source.scores)
-        heights.append((rank - rank.mean()) / (rank.std() or 1.0))
+        height = -np.log(np.maximum(1 - source.scores, LEAST))
+        heights.append((height - height.mean()) / (height.std() or 1.0))
     points = np.concatenate(tables)
     scale = points.std(axis=0)
     scale[scale < 1e-9] = 1.0

@@ -10,7 +10,7 @@ import numpy as np
 from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.space.many.columns import FloatArray, IntArray
 
-TELLING = 0.2  # standard deviations of the earlier trials' ranks: the spread from which on it is of use
+TELLING = 0.2  # standard deviations of the earlier trials' scores: the spread from which on it is of use
 DRAWN = 512  # candidates, to find that out
 
 
