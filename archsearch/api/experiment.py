@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A search in its folder: running, interrupted or ended. Everything is read from the folder whenever it is asked
-    for, also while the search runs."""
+    """A search in its folder: running, interrupted or ended. Every property is read from the folder when it is used,
+    also while the search runs."""
 
     folder: ExperimentFolder
 
@@ -58,7 +58,7 @@ class Experiment:
 
     @property
     def space(self) -> Space:
-        """The search space, as resolved. Its images need not be there. Raises InputError."""
+        """The search space with all settings. Its images need not be available. Raises InputError."""
         from archsearch.api.spaces import load_space
         from archsearch.space.datasets import DataFacts
 
@@ -72,7 +72,8 @@ class Experiment:
     @property
     def best(self) -> Trial | None:
         """The winner: the trial that `confirm` chose, else the search's best finished one. `value` is its validation
-        accuracy, `cost` its params, FLOPs and so on, `choices` what was chosen for it. None until one has finished."""
+        accuracy, `cost` its parameters, FLOPs and so on, `choices` its values of the parameters. None until a trial
+        has finished."""
         with Ledger.read(self.folder.ledger) as ledger:
             winner = winner_of(self.folder, ledger)
         return None if winner is None else winner.scored
@@ -86,8 +87,8 @@ class Experiment:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """A row for each trial, by its id: state, value (validation accuracy), epochs, its costs, its choices by their
-        names, seconds, seed, attempts, digest and reason (why it failed or was stopped)."""
+        """A pandas DataFrame with a row for each trial, indexed by its id: state, value (validation accuracy), epochs,
+        costs, choices, seconds, seed, attempts, digest and reason (why it failed or was stopped)."""
         import pandas as pd
 
         with Ledger.read(self.folder.ledger) as ledger:
@@ -97,8 +98,8 @@ class Experiment:
 
     @property
     def study(self) -> optuna.Study:
-        """The search as a study of Optuna, read-only and live: `optuna.visualization`, `optuna.importance` and
-        `trials_dataframe()` work on it."""
+        """The search as an Optuna study, read-only, which follows a running search: `optuna.visualization`,
+        `optuna.importance` and `trials_dataframe()` work on it."""
         from archsearch.study.storage import optuna_study
 
         return optuna_study(self.folder)
@@ -106,9 +107,9 @@ class Experiment:
     @names_its_arguments()
     def module(self, trial: str | None = None) -> Network:
         """The trained network of a trial (`7` or `t0007`; None: the winner), an nn.Module in eval mode: normalised
-        images (N, C, H, W) -> scores (N, classes). `images()` says the mean and the deviation they are normalised by.
+        images (N, C, H, W) -> scores (N, classes). `images()` has their mean and standard deviation.
 
-        Weights are kept of the best trial and of the Pareto front. Raises InputError where there are none.
+        Weights are saved for the best trial and the Pareto front. Raises InputError for other trials.
         """
         from archsearch.export.origin import with_weights
         from archsearch.export.selection import kept_weights, select
@@ -125,7 +126,7 @@ class Experiment:
         """The images that the search trained on, split: `train`, `validation` and `test` with `images` (uint8, NCHW)
         and `labels`; `classes`; `mean` and `std` by channel on a scale of 0 to 1.
 
-        `root` is where they lie now (None: where the experiment had them). Raises InputError where they are gone.
+        `root` is their folder, if it was moved (None: as in the experiment). Raises InputError if they are not there.
         """
         from archsearch.data.datasets import load_images
         from archsearch.space.loading import load_space
@@ -149,10 +150,11 @@ class Experiment:
         callbacks: Sequence[Observer] = (),
         progress: bool | None = None,
     ) -> Experiment:
-        """Goes on with the search until it ends, as `archsearch resume`; a finished one only with more `trials` in all.
+        """Continues the search until it ends, like `archsearch resume`; a finished one only with a higher total of
+        `trials`.
 
-        With `force` though its space.yaml was changed; its data lies in `root` now. The other arguments are those of
-        `archsearch.search`, which it raises as.
+        `force` continues although space.yaml was changed; `root` is the data's folder, if it was moved. The other
+        arguments are those of `archsearch.search`, which it raises as.
         """
         from archsearch.api.searching import go_on
         from archsearch.search.proposing.samplers.registry import allow
@@ -189,8 +191,8 @@ class Experiment:
         """Retrains the `top` trials over so many new `seeds`, beside random search at equal cost (unless `random` is
         False) and `baselines` (None: those of the zoo that fit the budget); returns what confirm/confirm.json holds.
 
-        The winner is chosen by validation accuracy before the test split is looked at. Interrupted, the same call goes
-        on. Raises InputError, DriverRunning, and RuntimeError where nothing could be trained.
+        The winner is chosen by validation accuracy before test accuracy is measured. If it is interrupted, the same
+        call goes on. Raises InputError, DriverRunning, and RuntimeError where nothing could be trained.
         """
         from archsearch.api.confirming import confirm
 
@@ -211,11 +213,11 @@ class Experiment:
         self, output: str | Path, *, format: str | None = None, trial: str | None = None, root: str | Path | None = None
     ) -> dict[str, Any]:
         """Writes the best network, or a `trial`, to a file or folder: `format` is bundle, config, python, safetensors,
-        onnx or torch-export (None: bundle where `output` has no ending, else config). Returns the figures
+        onnx or torch-export (None: bundle if `output` has no suffix, else config). Returns the figures
         that `export` prints with --json.
 
-        Each format is compared with the network before it is there; the data that it is compared on lies in `root`
-        (None: where the experiment had it). Raises InputError, and RuntimeError for one that differs.
+        Each format is compared with the network before it is written; `root` is the folder of the data for that, if it
+        was moved (None: as in the experiment). Raises InputError, and RuntimeError for a format that differs.
         """
         from archsearch.api.exporting import export
 
@@ -226,7 +228,7 @@ class Experiment:
 
     @names_its_arguments()
     def report(self, output: str | Path | None = None) -> Path:
-        """Writes what the search found as one HTML page, to `output` (None: report.html in the folder); returns its
+        """Writes the results of the search as one HTML file, to `output` (None: report.html in the folder); returns its
         path. Raises InputError, OSError."""
         from archsearch.api.reporting import write_report
 
@@ -234,8 +236,8 @@ class Experiment:
 
     @names_its_arguments()
     def sync(self, *, tracking_uri: str | None = None) -> Sending:
-        """Sends MLflow what it has not been told, and registers the winner of a search that has ended, as
-        `archsearch sync`; `error` of what it returns says why something is left. Raises InputError."""
+        """Sends MLflow the events that it has not received, and registers the winner of a finished search, like
+        `archsearch sync`; `error` of the result says why something was not sent. Raises InputError."""
         from archsearch.api.sending import send
 
         return send(self.folder, tracking_uri, Audience().tell)

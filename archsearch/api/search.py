@@ -38,25 +38,26 @@ def search(
     tracking_uri: str | None = None,
     **overrides: Any,
 ) -> Experiment:
-    """Searches a space for the best network within its budget, as `archsearch run`; returns the experiment, `finished`
-    or `failed`.
+    """Searches a space for the best network within its budget, like `archsearch run`. Returns the experiment, whose
+    state is `finished` or `failed`.
 
-    `space` is what `archsearch.load_space` takes; None: one that fits the data. `data` (None: what the space says) is a
-    data set's name, a folder of images, settings as in a file, arrays `(images, labels)`, a torch Dataset, or a mapping
-    of `train`, `validation` and `test` to either of the last two: these are kept in the experiment's folder. `time`
-    ("10m", "8h") ends the search; `flops` and `params` (20_000_000, or "20M") are what a network may have. `overrides`
-    are groups of the file: `training={"epochs": 3}`. The experiment is `name` in experiments/, or `folder` itself; with
-    `new` the next free name, where one of that name was interrupted.
+    `space` is what `archsearch.load_space` takes (None: a space that fits the data). `data` (None: as in the space) is
+    a data set's name, a folder of images, settings as in a file, arrays `(images, labels)`, a torch Dataset, or a
+    mapping of `train`, `validation` and `test` to arrays or Datasets, which are saved in the experiment's folder.
+    `time` ("10m", "8h") limits the search, `flops` and `params` (20_000_000, or "20M") the networks. `overrides` are
+    groups of the file, such as `training={"epochs": 3}`. The experiment is `name` in experiments/, or the folder
+    `folder`; with `new` it gets the next free name if one of that name was interrupted.
 
-    `callbacks` are told of every epoch and change of a trial (`archsearch.Observer`); a person is unless `progress` is
-    False. A `warm_start` takes over an earlier experiment's results on the same data. What the experiments `learn_from`
-    teach, whatever their data, says where the search begins; none named: those in experiments/, but for a search in a
-    `folder` or with `search={"experience": "none"}`. `allow_samplers` are classes (`module:Class`) that the space may
-    name for its sampler though importing them runs code. `address` is a running Ray's (None: one of its own), whose
-    nodes get this archsearch with `runtime_env`; `tracking_uri` is MLflow's store.
+    `callbacks` (`archsearch.Observer`) are called for every epoch and change of a trial; `progress=False` prints
+    nothing. `warm_start` takes over the results of an earlier experiment on the same data. The experiments
+    `learn_from`, on any data, guide the first proposals (by default those in experiments/, except for a search in a
+    `folder` or with `search={"experience": "none"}`). `allow_samplers` are sampler classes (`module:Class`) of the
+    space that may be imported, which runs their code. `address` is that of a running Ray cluster (None: a local Ray);
+    `runtime_env` sends this archsearch to its nodes. `tracking_uri` is MLflow's.
 
-    KeyboardInterrupt (Ctrl-C, a notebook's stop button) comes once all is saved: `archsearch.open(name).resume()` goes
-    on. Raises InputError for bad input, DriverRunning, and RuntimeError where Ray fails.
+    After Ctrl-C or a notebook's stop button everything is saved before KeyboardInterrupt is raised;
+    `archsearch.open(name).resume()` continues. Raises InputError for invalid input, DriverRunning, and RuntimeError
+    where Ray fails.
     """
     from archsearch.api.data import data_source
     from archsearch.api.initial import limits_of, space_of_data

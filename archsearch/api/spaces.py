@@ -29,7 +29,7 @@ GROUPS = ("data", "space", "budget", "search", "training", "resources")
 
 @dataclass(frozen=True, kw_only=True)
 class Space(SearchSpace):
-    """A search space: every network that a search-space file allows, its budget, and how they are trained."""
+    """A search space: the networks that a search-space file allows, its budget, and how they are trained."""
 
     def sample(self, n: int, seed: int = 0) -> list[Architecture]:
         """`n` architectures that differ from one another, drawn uniformly from those within the budget; fewer where the

@@ -31,14 +31,14 @@ TRAINED = Path("trained")
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that was trained: `result` is what result.json in its folder holds."""
+    """A trained network; `result` is the content of result.json in its folder."""
 
     folder: Path
     result: dict[str, Any]
 
     @property
     def architecture(self) -> Architecture:
-        """The network, with the data's image and classes."""
+        """The architecture, with the data's image shape and classes."""
         return Architecture.from_yaml(TrainingFolder(self.folder).model_yaml)
 
     @property
@@ -50,12 +50,12 @@ class Trained:
 
     @property
     def validation_accuracy(self) -> float:
-        """The share of validation images that it gets right after its last epoch."""
+        """Accuracy on the validation images after the last epoch."""
         return float(self.result["validation"]["accuracy"])
 
     @property
     def test_accuracy(self) -> float:
-        """The share of test images that it gets right, looked at once."""
+        """Accuracy on the test images, measured once after training."""
         return float(self.result["test"]["accuracy"])
 
     def module(self) -> Network:
@@ -92,7 +92,8 @@ def train(
     progress: bool | None = None,
     **overrides: Any,
 ) -> Trained:
-    """Trains one network and tests it once, as `archsearch train`; writes model.yaml, weights.safetensors, result.json.
+    """Trains one network and tests it once, like `archsearch train`; writes model.yaml, weights.safetensors,
+    result.json.
 
     `architecture` is one, a name of the zoo or a YAML file; it gets the data's image and classes. `data` is what
     `archsearch.search` takes; `overrides` are `training={"optimizer": "adamw"}` and the like. `weights` is a file to
