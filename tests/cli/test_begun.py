@@ -60,7 +60,7 @@ def test_a_run_beside_an_interrupted_search_says_resume_and_begins_anew_only_wit
     said = capsys.readouterr()
     assert said.err.splitlines() == [
         "experiments/small-2: the experiment small-2 was interrupted",
-        "  hint: archsearch resume small-2 goes on with it; --new begins another beside it, in experiments/small-3",
+        "  hint: `archsearch resume small-2` continues it; --new starts another one in experiments/small-3",
     ]
     assert said.out == ""
     for more, name in ((["--new"], "small-3"), (["--new", "--name", "small"], "small-3"), (["--name", "b"], "b")):

@@ -85,14 +85,14 @@ def test_a_table_and_one_json_document_of_the_same_figures(experiment: Experimen
         figures = winner[split]
         assert len(figures["values"]) == 2 and figures["half"] is None
         assert ", ".join(f"{100 * value:.2f}" for value in figures["values"]) + " %" in line
-    assert "note: of fewer than 3 seeds there are no intervals, and no lead is significant: --seeds 3" in said.out
+    assert "note: with fewer than 3 seeds there are no intervals, and no lead is significant; --seeds 3" in said.out
     assert "+-" not in said.out
     assert document["chosen"] in said.out
     assert f"{100 * document['differences'][0]['test']['values'][1]:+.2f}" in said.out
     assert "over the budget" in said.out, "densenet7_12 has more FLOPs than this space's budget"
     assert main([*words[:-2], "--json"]) == 0, "all that it needs is trained already"
     plain = json.loads(capfd.readouterr().out)
-    assert "no network of the zoo fits the budget (flops <= 120k): --baseline NAME names one" in plain["notes"]
+    assert "no network of the zoo fits the budget (flops <= 120k): choose one with --baseline NAME" in plain["notes"]
     assert (plain["differences"], plain["winner"]) == ([], document["winner"])
     assert main(["profile", str(experiment.path / "confirm" / "best.yaml"), "--json"]) == 0
     assert json.loads(capfd.readouterr().out)["digest"] == winner["digest"]

@@ -316,7 +316,7 @@ def test_of_two_seeds_nothing_is_significant() -> None:
     assert (lead.p, lead.told_apart) == (None, False)
     assert lead.test is not None and lead.test.low is None and lead.test.values == pytest.approx((0.8, 0.81))
     assert power([lead], rows) is None
-    assert "no lead is significant: --seeds 3 or more" in precision(None, 2)[0]
+    assert "no lead is significant; --seeds 3 or more" in precision(None, 2)[0]
     assert precision(None, 3) == []
 
 
@@ -336,7 +336,7 @@ def test_more_seeds_are_offered_where_a_lead_is_nearly_detected() -> None:
     assert near["more_seeds"] == 10, "one deviation"
     assert sentence.startswith("3 seeds detect a lead of 3.26 points in 80% of cases, at the spread measured here and")
     assert sentence.endswith(
-        "; --seeds 10 would detect a lead as large as one measured, and goes on with what is trained"
+        "; --seeds 10 would detect a lead as large as one measured here, and continues from these trainings"
     )
     far, sentence = detects(0.47, 0.53, 0.501)
     assert far["more_seeds"] is None and "--seeds" not in sentence

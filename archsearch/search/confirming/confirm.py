@@ -273,10 +273,10 @@ def _choice(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row)
     top = sum(row.contender.kind == "trial" for row in rows)
     times = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
     return (
-        f"Best of {trials} trials by validation accuracy: the top {top} retrained in full with {times}, "
-        f"{winner.contender.name} chosen by its mean validation accuracy before the test split was looked at."
-        + (f" As the highest of {top} that mean is rather too high, and its interval too." if top > 1 else "")
-    )
+        f"Best of {trials} trials by validation accuracy: the top {top} retrained in full with "
+        f"{times}, {winner.contender.name} chosen by its mean validation accuracy before test "
+        "accuracy was measured."
+    ) + (f" As the highest of {top}, that mean and its interval are biased upwards." if top > 1 else "")
 
 
 def _earlier_looks(ledger: Ledger, seeds: int) -> int:
@@ -288,10 +288,10 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
     """Sentences that a reader of the figures has to know."""
     plan, notes = work.plan, []
     if work.ledger.state != "finished":
-        notes.append("the search has not finished: what it may still find is not among these")
+        notes.append("the search has not finished, so networks that it may still find are not included")
     learnt = any(note.data.get("sources") for note in work.ledger.events_of(EXPERIENCE))
     if plan.random and (learnt or work.ledger.events_of("warm_start")):
-        notes.append("the search began with what an earlier one had learnt; random search did not")
+        notes.append("the search started from the results of an earlier one; random search did not")
     top = [row for row in rows if row.contender.kind == "trial"]
     if len(top) < plan.top:
         notes.append(f"trials of the search that reached a rung: {len(top)}, not {plan.top}")
@@ -299,20 +299,22 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
     if stopped:
         notes.append(f"fewer than {plan.top} trials finished: the search trained {', '.join(stopped)} to a rung only")
     if work.space.trainings.parameters and any(row.contender.kind == "baseline" for row in rows):
-        notes.append(f"networks that are no trial's have the training of {top[0].contender.name}, the search's best")
+        notes.append(
+            f"networks other than trials are trained with the settings of {top[0].contender.name}, the search's best"
+        )
     if len(work.space.search.objectives) > 1:
-        notes.append("of the search's objectives, accuracy alone is compared here")
+        notes.append("of the search's objectives, only accuracy is compared here")
     for row in order[: order.index(winner)]:
         if row.contender.kind != "trial":
             notes.append(f"{row.contender.name} has a higher mean validation accuracy than the winner")
     if plan.random and not any(row.contender.kind == "random" for row in rows):
         notes.append("no trial of random search reached a rung: there is nothing to compare with")
     if plan.named is None and not any(row.contender.kind == "baseline" for row in rows):
-        notes.append(f"no network of the zoo fits the budget ({work.space.budget}): --baseline NAME names one")
+        notes.append(f"no network of the zoo fits the budget ({work.space.budget}): choose one with --baseline NAME")
     notes += _failures(rows)
     looks = [f"trial t{look['trial']:04d} once, at the search's end" for look in looks_at_test(work.ledger)]
     earlier = {event.data["winner"] for event in work.ledger.events() if event.kind == CONFIRMED}
     looks += [f"{name} by an earlier confirmation" for name in sorted(earlier - {winner.contender.name})]
     if looks:
-        notes.append(f"the test split was also looked at for {'; '.join(looks)}")
+        notes.append(f"test accuracy was also measured for {'; '.join(looks)}")
     return notes

@@ -28,7 +28,7 @@ def plan(
     listed = ", ".join(f"{count} {what}" for what, count in networks.items() if count)
     parts = [
         f"{listed}, each with {seeds} new seed{'s' if seeds != 1 else ''}: {trainings} trainings of {epochs} epochs",
-        *([f"before that random search of {random_epochs} epochs"] if random_epochs else []),
-        *([f"about {spell_duration(max(1.0, seconds / at_once))} in all"] if seconds else []),
+        *([f"preceded by a random search of {random_epochs} epochs"] if random_epochs else []),
+        *([f"about {spell_duration(max(1.0, seconds / at_once))} in total"] if seconds else []),
     ]
     return "plan: " + "; ".join(parts)

@@ -198,7 +198,7 @@ class Retraining:
                 except BrokenProcessPool:
                     self._broken = True
                     raise WorkerDied(
-                        f"the process that trained {run.contender.key} (or one beside it) was killed"
+                        f"the process that trained {run.contender.key} (or one running at the same time) was killed"
                     ) from None
 
     def _stop(self, waiting: Iterable[Future[Outcome]]) -> None:

@@ -154,8 +154,10 @@ def precision(detects: Mapping[str, Any] | None, seeds: int) -> list[str]:
     """A sentence on which leads so many seeds detect (`power`), and whether more of them would pay; none where nothing
     was compared."""
     if seeds < FEWEST_SEEDS:
-        return [f"of fewer than {FEWEST_SEEDS} seeds there are no intervals, and no lead is significant: "
-                f"--seeds {FEWEST_SEEDS} or more goes on with what is trained"]  # fmt: skip
+        return [
+            f"with fewer than {FEWEST_SEEDS} seeds there are no intervals, and no lead is significant; "
+            f"--seeds {FEWEST_SEEDS} or more continues from these trainings"
+        ]
     if detects is None:
         return []
     count, more = detects["comparisons"], detects["more_seeds"]
@@ -164,7 +166,9 @@ def precision(detects: Mapping[str, Any] | None, seeds: int) -> list[str]:
         f"of cases, at the spread measured here and with {count} comparison{'s' if count != 1 else ''}"
     )
     if more is not None:
-        sentence += f"; --seeds {more} would detect a lead as large as one measured, and goes on with what is trained"
+        sentence += (
+            f"; --seeds {more} would detect a lead as large as one measured here, and continues from these trainings"
+        )
     return [sentence]
 
 
