@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
-from archsearch.analysis.report.charts import NOTHING
 from archsearch.analysis.svg import clean
 
 HERE = Path(__file__).parent
@@ -87,9 +85,8 @@ def _swatch(mark: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[int] = (0,), wins: Sequence[int] = (),
-          wide: Sequence[int] = (), marks: Sequence[str] = ()) -> str:  # fmt: skip
-    """A table; columns in `left` flush left, in `wide` with long text; rows in `wins` are the winner's; `marks` are the
-    trials of the rows."""
+          wide: Sequence[int] = ()) -> str:  # fmt: skip
+    """A table; columns in `left` flush left, in `wide` with long text; rows in `wins` are the winner's."""
 
     def css(i: int) -> str:
         return ' class="w l"' if i in wide else ' class="l"' if i in left and i else ""
@@ -98,7 +95,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: Sequence[
     body = []
     for number, row in enumerate(rows):
         attributes = ' class="win"' if number in wins else ""
-        attributes += f' data-t="{clean(marks[number])}"' if marks else ""
         body.append(
             f"<tr{attributes}>" + "".join(f"<td{css(i)}>{marked(cell)}</td>" for i, cell in enumerate(row)) + "</tr>"
         )
@@ -121,8 +117,3 @@ def download(name: str, media: str, text: str, title: str) -> str:
     """A link that saves the text as a file of this name; the text lies in the link itself."""
     data = f"data:{media};charset=utf-8,{quote(text, safe=',:;/=[]{}()')}"
     return f'<a class="button" download="{clean(name)}" href="{clean(data)}">{clean(title)}</a>'
-
-
-def cell(value: Any) -> str:
-    """A cell's text; a dash for nothing."""
-    return NOTHING if value is None else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from archsearch.analysis.report.charts import NOTHING, number, percent
@@ -70,41 +70,51 @@ def _choices(rows: Sequence[TrialRow]) -> list[str]:
 
 
 def _table(report: Document, rows: Sequence[TrialRow], varied: Sequence[str]) -> str:
-    front = {member["trial"] for member in report["pareto"]} if report["pareto"] else set(report["front"])
-    timed = any("latency" in row["cost"] for row in rows)
-    head = ["#", "trial", "accuracy", "epochs", "state", "FLOPs", "parameters", *(["latency, ms"] if timed else [])]
-    head += ["Pareto front", "seconds", *varied]
-    first = len(head) - len(varied)  # of the choices' columns
-    cells = "".join(
-        f'<th scope="col"{_css(i >= first)}{_SORTED if name == "#" else ""}'
-        f'{_FALLING if name == "accuracy" else ""}><button type="button">{clean(name)}</button></th>'
-        for i, name in enumerate(head)
-    )
+    """The rows in their order, with a button on each column's heading; paper leaves out the class `choice`."""
+    columns = _columns(report, rows)
+    head = [
+        '<th scope="col" aria-sort="ascending"><button type="button">#</button></th>',
+        *(f'<th scope="col"{_FIRST.get(name, "")}><button type="button">{name}</button></th>' for name in columns),
+        *(f'<th scope="col" class="choice"><button type="button">{clean(name)}</button></th>' for name in varied),
+    ]
     body, winner = [], winner_of(report)
-    for place, row in enumerate(rows, 1):
-        line: list[Cell] = [
-            (str(place), place), (row["trial"], row["trial"]), (percent(row["value"], 2), row["value"]),
-            (NOTHING if row["epochs"] is None else str(row["epochs"]), row["epochs"]), (row["state"], row["state"]),
-            *((amount(name, row["cost"][name]), row["cost"][name]) for name in ("flops", "params")),
-        ]  # fmt: skip
-        if timed:
-            latency = row["cost"].get("latency")
-            line.append((NOTHING if latency is None else f"{latency:.3g}", latency))
-        line += [("yes" if row["trial"] in front else "", row["trial"] not in front),
-                 (f"{row['seconds']:.1f}", row["seconds"])]  # fmt: skip
-        line += [_choice(row, name) for name in varied]
-        shown = "".join(_cell(cell, i >= first) for i, cell in enumerate(line))
+    for position, row in enumerate(rows, 1):
+        cells = [f"<td>{position}</td>", *(_cell(*column(row)) for column in columns.values())]
+        cells += [_cell(*_choice(row, name), ' class="choice"') for name in varied]
         wins = ' class="win"' if row["trial"] == winner else ""
-        body.append(f'<tr{wins} data-t="{clean(row["trial"])}">{shown}</tr>')
-    inner = f"<thead><tr>{cells}</tr></thead><tbody>{''.join(body)}</tbody>"
+        body.append(f'<tr{wins} data-t="{clean(row["trial"])}">{"".join(cells)}</tr>')
+    inner = f"<thead><tr>{''.join(head)}</tr></thead><tbody>{''.join(body)}</tbody>"
     return f'<div class="scroll all" tabindex="0" role="group" aria-label="All trials"><table>{inner}</table></div>'
 
 
-_SORTED, _FALLING = ' aria-sort="ascending"', ' data-first="descending"'
+_FIRST = {"accuracy": ' data-first="descending"'}  # the order of the first click, where it is not ascending
 
 
-def _css(choice: bool) -> str:
-    return ' class="choice"' if choice else ""
+def _columns(report: Document, rows: Sequence[TrialRow]) -> dict[str, Callable[[TrialRow], Cell]]:
+    """The columns before the choices, by their headings."""
+    front = {member["trial"] for member in report["pareto"]} if report["pareto"] else set(report["front"])
+
+    def cost(name: str) -> Callable[[TrialRow], Cell]:
+        def cell(row: TrialRow) -> Cell:
+            value = row["cost"].get(name)
+            return (NOTHING if value is None else amount(name, value)), value
+
+        return cell
+
+    columns: dict[str, Callable[[TrialRow], Cell]] = {
+        "trial": lambda row: (row["trial"], row["trial"]),
+        "accuracy": lambda row: (percent(row["value"], 2), row["value"]),
+        "epochs": lambda row: (NOTHING if row["epochs"] is None else str(row["epochs"]), row["epochs"]),
+        "state": lambda row: (row["state"], row["state"]),
+        "FLOPs": cost("flops"),
+        "parameters": cost("params"),
+        "latency, ms": cost("latency"),
+        "Pareto front": lambda row: ("yes", 0) if row["trial"] in front else ("", 1),
+        "seconds": lambda row: (f"{row['seconds']:.1f}", row["seconds"]),
+    }
+    if not any("latency" in row["cost"] for row in rows):
+        del columns["latency, ms"]
+    return columns
 
 
 def _choice(row: TrialRow, name: str) -> Cell:
@@ -112,8 +122,7 @@ def _choice(row: TrialRow, name: str) -> Cell:
     return ("n/a", None) if name not in row["choices"] else (number(value), value)
 
 
-def _cell(cell: Cell, choice: bool) -> str:
+def _cell(text: str, value: Any, css: str = "") -> str:
     """A cell; `data-v` is what it is sorted by, where that is not its text."""
-    text, value = cell
     key = "" if value is None else f"{value:.10g}" if isinstance(value, float) else str(value)
-    return f"<td{_css(choice)}{f' data-v={chr(34)}{clean(key)}{chr(34)}' if key != text else ''}>{clean(text)}</td>"
+    return f"<td{css}{'' if key == text else f' data-v={chr(34)}{clean(key)}{chr(34)}'}>{clean(text)}</td>"
