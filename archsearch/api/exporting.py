@@ -70,10 +70,10 @@ def _refuse_what_a_network_lacks(
 ) -> None:
     """Raises InputError for --trial and --root, and for forms that need trained weights where there are none."""
     if trial is not None:
-        problem, hint = f"{source} is a network, not an experiment: it has no trials", "without --trial"
+        problem, hint = f"{source} is a network, not an experiment: it has no trials", "omit --trial"
         raise refuse(problem, allowed="an experiment's name or folder", hint=hint, file="--trial")
     if root is not None:
-        raise refuse(f"{source} is a network, not an experiment: it has no data", hint="without --root", file="--root")
+        raise refuse(f"{source} is a network, not an experiment: it has no data", hint="omit --root", file="--root")
     if form == "safetensors" or (form == "bundle" and weights is None):
         raise refuse(
             f"{source} is a network, not an experiment: it has no weights",

@@ -105,7 +105,7 @@ def space_of_data(
         )
     if settings["name"] == "folder":
         if "root" not in settings:
-            raise refuse("a folder without its root", allowed="{'name': 'folder', 'root': DIR}", file="data")
+            raise refuse("a folder without root", allowed="{'name': 'folder', 'root': DIR}", file="data")
         return initial(Path(settings["root"]).expanduser(), time=time, **counts, tell=tell).text
     time = _time_of(time) or TIME
     facts = source.facts or known_facts(validate(DataSettings, Document(data=plain(settings), file="data")))

@@ -230,7 +230,7 @@ def _learnt(space: SearchSpace, named: Sequence[str | Path], tell: Progress, *, 
         if named:
             raise refuse(
                 "only the sampler bayes (auto), with accuracy as the single objective, learns from other experiments",
-                hint="leave --learn-from out",
+                hint="omit --learn-from",
                 file="--learn-from",
             )
         return None

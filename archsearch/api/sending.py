@@ -44,7 +44,7 @@ def send(
     except TrackingError as error:
         left = backlog(folder, tracking_uri)
         if isinstance(error, BeingSent) and folder.is_driven():
-            problem = "the search is running: its driver sends what happens to MLflow by itself"
+            problem = "the search is running and sends its events to MLflow itself"
             return Sending(sent=0, left=left, model=None, error=problem, running=True)
         return Sending(sent=max(0, before - left), left=left, model=None, error=str(error))
     refusal = None

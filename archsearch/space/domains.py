@@ -212,7 +212,7 @@ class PerStage(Domain):
     """One fixed value for each stage."""
 
     each: Literal["stage"] = Field(description="stage: each stage has its own value.")
-    order: None = Field(None, description="Not allowed here: the values are given in the order of the stages.")
+    order: None = Field(None, description="Not allowed: the values are given in the order of the stages.")
     values: Options = Field(min_length=1, max_length=16, description="The value of each stage, in order.")
 
     def ask(self, name: str, choices: Choices) -> Scalar:
