@@ -175,7 +175,7 @@ def test_a_space_is_made_for_data_that_come_without_one(monkeypatch) -> None:
         ({"data": "digits", "flops": "many"}, "flops: the count 'many'"),
         ({"data": "digits", "flops": 1000}, "flops: no residual network for images of 8x8 has 1,000 FLOPs"),
         ({"data": "digits", "time": "soon"}, "time: the time 'soon'"),
-        ({"data": {"name": "folder"}}, "data: a folder without its root"),
+        ({"data": {"name": "folder"}}, "data: a folder without root"),
         ({"space": SMALL, "name": "a b"}, "name: the name 'a b'"),
         ({"space": SMALL, "folder": "."}, "folder: the folder .* holds other files.*\n  hint: another folder"),
         ({"space": SMALL, "warm_start": "here"}, "warm_start: no experiment 'here'"),
