@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.api.driving import Audience, drive_shown
 from archsearch.api.showing.board import Board
 from archsearch.cli.showing import following
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.steady import steady
+from archsearch.search.deciding.observer import Observer
+from archsearch.search.session import Session
 from tests.search.local import drive_locally, tiny
 
 EARLIER = 75.0  # seconds of a session before
@@ -60,6 +63,12 @@ def test_run_and_watch_show_the_same_at_any_moment(reports: int, tmp_path: Path,
         if run.pace is not None:
             assert watch.pace == pytest.approx(run.pace, rel=0.2)
         assert watch.remaining == pytest.approx(run.remaining, rel=0.2)
+        with Ledger.open(folder.ledger) as ledger:
+            ledger.end("interrupted")
+        run.phase("writing the rest to MLflow")
+        ended = watched(folder, monkeypatch, lambda: None)
+        with Ledger.read(folder.ledger) as ledger:
+            assert run.elapsed == ended.elapsed == ledger.driven_seconds(), "their clocks stand: the search has ended"
     alone = watched(folder, monkeypatch, lambda: None)
     with Ledger.read(folder.ledger) as ledger:
         assert alone.elapsed == ledger.driven_seconds(), "nobody drives it: its clock stands"
@@ -83,3 +92,20 @@ def test_watch_begins_while_the_driver_still_reads_the_images(tmp_path: Path, mo
         before = watched(folder, monkeypatch, begins)
         assert before.elapsed == 0
         assert watched(folder, monkeypatch, lambda: None).elapsed == pytest.approx(20, abs=5)
+
+
+def test_ctrl_c_leaves_with_the_best_so_far(tmp_path: Path, capsys, monkeypatch) -> None:
+    space, folder = tiny(tmp_path)
+
+    def interrupted(session: Session, observer: Observer) -> None:
+        drive_locally(space, session.folder, reports=1, observer=observer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("archsearch.api.driving.drive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        drive_shown(space, Session(folder=folder), Audience(), go_on="archsearch resume tiny")
+    with Ledger.read(folder.ledger) as ledger:
+        (epoch,) = ledger.epochs()
+    accuracy = f"{100 * epoch.metrics['validation_accuracy']:.2f} %"
+    said = f"archsearch: interrupted and saved; best so far t0001 {accuracy} at epoch 1 of 3; go on with:\n"
+    assert said + "  archsearch resume tiny\n" in capsys.readouterr().err

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PACE = 200  # epochs, at most, that the pace is taken from
 RECENT = 60.0  # seconds, at most
 EVENTS = 20  # are remembered
+Session = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +39,8 @@ class Board:
     """A search's trials and phase, as an observer is told of them. `trials` may hold those of earlier sessions.
 
     Times are Unix seconds by the ledger's clock. `before` are the seconds of earlier sessions, `began` is when this one
-    began in the ledger (None: it has not yet), `wall_time` the seconds that all sessions together have (None: no
-    limit). `events` ends with the newest.
+    began in the ledger (None: it has not yet), `ended` when it ended there (None: it goes on), `wall_time` the seconds
+    that all sessions together have (None: no limit). `events` ends with the newest.
     """
 
     name: str
@@ -56,7 +57,8 @@ class Board:
     gpus: float = 0.0  # the share of a GPU that a trial has
     before: float = 0.0
     began: float | None = field(init=False)
-    _begins: Callable[[], float | None] = lambda: None  # when this session began, by the ledger
+    ended: float | None = None
+    _session: Callable[[], Session] = lambda: (None, None)  # when this session began and ended, by the ledger
     _curves: dict[int, dict[int, float]] = field(default_factory=dict)  # validation accuracies of trials that go on
     _epochs: deque[float] = field(default_factory=lambda: deque(maxlen=PACE))
     _searching: float | None = None
@@ -77,7 +79,7 @@ class Board:
             wall_time=search.wall_time,
             gpus=gpus,
             before=ledger.driven_seconds(),
-            _begins=partial(_session_after, folder, ledger.last_event()),
+            _session=partial(_session_after, folder, ledger.last_event()),
         )
         board.began = None
         for score in ledger.scores():
@@ -101,8 +103,8 @@ class Board:
     def phase(self, text: str) -> None:
         """The driver is in another phase, of which `text` tells."""
         self.activity = in_one_line(text)
-        if self.began is None:
-            self.began = self._begins()
+        began, self.ended = self._session()
+        self.began = self.began if began is None else began
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None, time: float | None = None) -> None:
         """A trial has changed; with the metrics of an epoch where it has ended one. `time` is when (None: now)."""
@@ -221,7 +223,8 @@ class Board:
     @property
     def elapsed(self) -> float:
         """Seconds of all sessions."""
-        return self.before + (0.0 if self.began is None else max(0.0, self.clock() - self.began))
+        until = self.clock() if self.ended is None else self.ended
+        return self.before + (0.0 if self.began is None else max(0.0, until - self.began))
 
     @property
     def remaining(self) -> float | None:
@@ -256,8 +259,8 @@ def _is_settled(trial: Trial) -> bool:
     return trial.state.ended or trial.state is TrialState.PAUSED
 
 
-def _session_after(folder: ExperimentFolder, event: int) -> float | None:
-    """When the session began that the ledger names after this event; None where there is none."""
+def _session_after(folder: ExperimentFolder, event: int) -> Session:
+    """When the session that the ledger names after this event began, and when it ended."""
     with Ledger.read(folder.ledger) as ledger:
-        last = ledger.last_session()
-    return last.time if last is not None and last.kind == "began" and last.id > event else None
+        times = {last.kind: last.time for last in ledger.events_of("began", "ended") if last.id > event}
+    return times.get("began"), times.get("ended")

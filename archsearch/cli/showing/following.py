@@ -33,13 +33,13 @@ def follow(folder: ExperimentFolder, *, sleep: Callable[[float], None] = time.sl
             board.restore(history.until(session.id))
         else:
             history.until(ledger.last_event())
-        for trial, metrics, moment in history.news():
+        for trial, metrics, moment in history.news(board):
             board.trial(trial, metrics, moment)
         with watching(board) as view:
             view.phase("searching" if driven else "nobody drives it")
             while True:
                 driven = folder.is_driven()  # before the events: what a driver wrote last is seen too
-                for trial, metrics, moment in history.news(began=board.begin):
+                for trial, metrics, moment in history.news(board):
                     view.trial(trial, metrics, moment)
                 if not driven:
                     return
@@ -59,12 +59,14 @@ class _History:
             pass
         return self._trials.values()
 
-    def news(self, began: Callable[[float], None] | None = None) -> Iterator[tuple[Trial, Metrics | None, float]]:
-        """(trial, metrics of an epoch, time) of each event since then; `began` is called with the time of a session
-        that has begun meanwhile."""
+    def news(self, board: Board) -> Iterator[tuple[Trial, Metrics | None, float]]:
+        """(trial, metrics of an epoch, time) of each event since then; the board is told of a session that has begun or
+        ended meanwhile."""
         for event in self._taken_in(self._ledger.last_event()):
-            if event.kind == "began" and began is not None:
-                began(event.time)
+            if event.kind == "began":
+                board.begin(event.time)
+            elif event.kind == "ended":
+                board.ended = event.time
             elif event.kind in TOLD and event.trial is not None:
                 metrics = event.data["metrics"] if event.kind == "epoch" else None
                 finite = None if metrics is None else {name: v for name, v in metrics.items() if v is not None}
