@@ -98,7 +98,13 @@ def test_ui_looks_at_its_address_first_and_opens_before_it_registers(small: Path
     assert happened == ["sync", "open", "sync", "register"], "MLflow has no page of it before the first"
     said = capsys.readouterr()
     assert said.out == "http://127.0.0.1:5000/#/experiments\n"
-    assert [line.split()[0] for line in said.err.splitlines()] == ["sending", "starting", "sending", "MLflow"]
+    assert [line.split()[0] for line in said.err.splitlines()] == [
+        "sending",
+        "starting",
+        "sending",
+        "meanwhile",
+        "MLflow",
+    ]
     happened.clear()
     monkeypatch.setattr("archsearch.tracking.page_of", lambda *_: "http://127.0.0.1:5000/#/experiments/1")
     assert main(["ui", "one"]) == 0

@@ -81,8 +81,10 @@ def _catch_up(folder: ExperimentFolder, tracking_uri: str | None, *, registers: 
         return
     if behind := backlog(folder, tracking_uri):
         tell(f"sending MLflow {behind:,} events that it does not have yet")
+    if registers:
+        tell("meanwhile MLflow gets what it lacks, and the winner is registered")
     sending = send(folder, tracking_uri, tell, registers=registers)
     if sending.error is not None:
         tell(f"archsearch: {sending.error}")
     elif registers:
-        tell("MLflow has all of it" + (f"; the winner is its model {sending.model}" if sending.model else ""))
+        tell("MLflow has everything" + (f"; the winner is registered as {sending.model}" if sending.model else ""))
