@@ -90,7 +90,7 @@ def describe(trial: Trial) -> str:
     epochs = f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}"
     if trial.state is TrialState.FAILED:
         return f"failed after {epochs} ({size}): {trial.reason}"
-    return f"{trial.state.value} after {epochs}: accuracy {percent(trial.value)} ({size})"
+    return f"{trial.state.label} after {epochs}: accuracy {percent(trial.value)} ({size})"
 
 
 def _size(trial: Trial) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from archsearch.api.showing.printing import percent, short, table
+from archsearch.api.showing.printing import columns, percent, short, table
 from archsearch.reading.durations import spell_duration
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BAR, WIDTH = 40, 100
 INDENT = 14  # columns of the labels on the left
+BEFORE_BARS = 29  # and of what stands before a histogram's bars
 
 
 def page(space: SearchSpace, document: dict[str, Any]) -> str:
@@ -52,10 +53,14 @@ def _images(folder: dict[str, Any] | None) -> Iterator[str]:
 
 
 def _row(label: str, text: str) -> str:
-    lines = textwrap.wrap(text, WIDTH - INDENT) or [""]
+    lines = textwrap.wrap(text, _width() - INDENT) or [""]
     return "\n".join(
         f"{start:<{INDENT}}{line}" for start, line in zip((label, *[""] * len(lines)), lines, strict=False)
     )
+
+
+def _width() -> int:
+    return min(WIDTH, columns() or WIDTH)
 
 
 def _looked_at(document: dict[str, Any]) -> str:
@@ -126,7 +131,7 @@ def _costs(document: dict[str, Any]) -> Iterator[str]:
         if every:
             cells = [short(within.get(q)) for q in ("0.0", "0.05", "0.5", "0.95", "1.0")]
             rows.append((f"  {name}", *cells, short(every["0.5"])))
-    yield table(head, rows)
+    yield table(head, rows, width=_width())
     for label, extreme in (("smallest", "cheapest"), ("largest", "dearest")):
         counted = document[extreme]
         prefix = "" if document["extremes_exact"] else "about "
@@ -231,8 +236,9 @@ def _seconds(seconds: float) -> str:
 
 def _bars(bins: list[dict[str, int]]) -> Iterator[str]:
     highest = max((row["count"] for row in bins), default=1) or 1
+    bar = min(BAR, _width() - BEFORE_BARS)
     for row in bins:
-        within = round(BAR * row["within_budget"] / highest)
-        beyond = round(BAR * row["count"] / highest) - within
+        within = round(bar * row["within_budget"] / highest)
+        beyond = round(bar * row["count"] / highest) - within
         label = f"{short(row['from']):>6} to {short(row['to']):>6}"
         yield f"  {label}  {row['count']:>7,}  {'#' * within}{'.' * beyond}".rstrip()

@@ -44,7 +44,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     lines = [
         ("trials", Counts.read(trials).text(trials["planned"])),
         *(("rung" if not number else "", _rung(rung)) for number, rung in enumerate(summary["rungs"])),
-        *([("space", "used up: no further network within the budget")] if summary["used_up"] else []),
+        *([("space", "exhausted: it has no other network within the budget")] if summary["used_up"] else []),
         ("time", spell_duration(summary["seconds"])),
         *([("experience", learned(summary["learned_from"]))] if summary["learned_from"] else []),
     ]
@@ -62,7 +62,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("best", f"trial {best['trial']}{CHOSEN[best['of']]}, digest {best['digest']}"),
         ("accuracy", accuracy),
         *([("ahead", f"{_so_far(leader)}; not finished")] if leader and leader["state"] != "finished" else []),
-        *([("floor", _floor(summary["floor"]))] if summary["floor"] else []),
+        *([("baselines", _floor(summary["floor"]))] if summary["floor"] else []),
         *([("training", spell(best["training"], digits=4))] if "training" in best else []),
         ("cost", f"{best['params']:,} parameters ({short(best['params'])}), {best['flops']:,} FLOPs "
                  f"({short(best['flops'])}), {best['macs']:,} MACs"),

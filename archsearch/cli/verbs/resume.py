@@ -56,7 +56,7 @@ def resume(
         return drive_and_show(search, as_json=as_json)
     summary = summarise(folder)
     tell(
-        f"archsearch: {summary['experiment']} is finished; more trials, N in all, begin with\n"
+        f"archsearch: {summary['experiment']} is finished; to add trials, for N in total:\n"
         f"  archsearch resume {shlex.quote(folder.argument)} --trials N"
     )
     show(summary, as_json=as_json)

@@ -86,7 +86,7 @@ def train(
     print(f"{result['name']}: {percent(result['validation']['accuracy'])} on validation, "
           f"{percent(result['test']['accuracy'])} on test, {result['params']:,} parameters")  # fmt: skip
     if start := result["start"]:
-        anew = f", anew: {', '.join(start['replaced'])}" if start["replaced"] else ""
-        print(f"started from {start['file']} ({start['source']}): {start['loaded']} tensors{anew}; "
+        anew = f"; initialised anew: {', '.join(start['replaced'])}" if start["replaced"] else ""
+        print(f"started from {start['file']} ({start['source']}): {start['loaded']} tensors loaded{anew}; "
               f"{result['frozen']['parameters']:,} parameters frozen")  # fmt: skip
     print(f"written to {folder}: model.yaml, weights.safetensors, result.json")
