@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -54,12 +54,15 @@ class Board:
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
     events: deque[TrialEvent] = field(default_factory=lambda: deque(maxlen=EVENTS))
     best: Trial | None = None
+    leader: Score | None = None  # the best so far: the highest accuracy of the trials that have finished or go on
     gpus: float = 0.0  # the share of a GPU that a trial has
     before: float = 0.0
     began: float | None = field(init=False)
     ended: float | None = None
     _session: Callable[[], Session] = lambda: (None, None)  # when this session began and ended, by the ledger
     _curves: dict[int, dict[int, float]] = field(default_factory=dict)  # validation accuracies of trials that go on
+    _scores: dict[int, Score] = field(default_factory=dict)  # of the trials that have finished or go on
+    _tally: Counter[TrialState] = field(default_factory=Counter)
     _epochs: deque[float] = field(default_factory=lambda: deque(maxlen=PACE))
     _searching: float | None = None
     _settled_now: set[int] = field(default_factory=set)
@@ -96,9 +99,13 @@ class Board:
 
     def restore(self, trials: Iterable[Trial]) -> None:
         """Takes over the trials of earlier sessions, in place of those that it had."""
-        self.trials, self.best = {trial.number: trial for trial in trials}, None
-        for trial in self.trials.values():
+        self.trials, self.best, self.leader = {}, None, None
+        self._tally.clear()
+        self._scores.clear()
+        for trial in trials:
+            self._put(trial)
             self._compare(trial)
+            self._rank(trial)
 
     def phase(self, text: str) -> None:
         """The driver is in another phase, of which `text` tells."""
@@ -109,8 +116,7 @@ class Board:
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None, time: float | None = None) -> None:
         """A trial has changed; with the metrics of an epoch where it has ended one. `time` is when (None: now)."""
         time = self.clock() if time is None else time
-        before = self.trials.get(trial.number)
-        self.trials[trial.number] = trial
+        before = self._put(trial)
         if metrics is not None:
             # Trials are handed out before the workers are up: the first epoch shows that they are.
             self._searching = time if self._searching is None else self._searching
@@ -134,6 +140,27 @@ class Board:
             self._compare(trial)
             if trial.state.ended:
                 self._curves.pop(trial.number, None)
+        self._rank(trial)
+
+    def _put(self, trial: Trial) -> Trial | None:
+        """Takes the trial in; returns it as it was before. What is counted or ranked is kept up to date one trial at a
+        time: there may be ten thousand."""
+        before = self.trials.get(trial.number)
+        if before is not None:
+            self._tally[before.state] -= 1
+        self._tally[trial.state] += 1
+        self.trials[trial.number] = trial
+        return before
+
+    def _rank(self, trial: Trial) -> None:
+        score = Score.of(trial, max(self._curves.get(trial.number, {}).items(), default=None))
+        self._scores.pop(trial.number, None)
+        if score is not None and (score.final or not trial.state.ended):
+            self._scores[trial.number] = score
+        if self.leader is not None and self.leader.trial.number == trial.number:
+            self.leader = leader_of(self._scores.values())
+        else:
+            self.leader = leader_of(filter(None, (self.leader, self._scores.get(trial.number))))
 
     def _note(self, change: str, trial: Trial, time: float) -> None:
         self.events.append(TrialEvent(time=time, change=change, trial=trial))
@@ -147,12 +174,7 @@ class Board:
     @property
     def counts(self) -> Counts:
         """How many trials are in each state."""
-        return Counts.of(list(self.trials.values()))
-
-    @property
-    def leader(self) -> Score | None:
-        """The best so far: the highest validation accuracy of the trials that have finished or go on."""
-        return leader_of(filter(None, map(self._score, list(self.trials.values()))))
+        return Counts(**{state.value: number for state, number in list(self._tally.items())})
 
     @property
     def best_so_far(self) -> str:
@@ -162,9 +184,6 @@ class Board:
             return ""
         when = "" if leader.final else f" at epoch {leader.epochs} of {self.epochs}"
         return f"{leader.trial.id} {percent(leader.value)}{when}"
-
-    def _score(self, trial: Trial) -> Score | None:
-        return Score.of(trial, max(list(self._curves.get(trial.number, {}).items()), default=None))
 
     @property
     def settled(self) -> int:

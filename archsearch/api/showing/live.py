@@ -106,7 +106,9 @@ def render(board: Board, console: Console) -> RenderableType:
     head = _head(board, console.width)[: max(4, console.height - 5)]
     room = max(2, min(20, console.height - 1) - len(head) - 2)
     leader = board.leader
-    running = sorted(board.running, key=lambda trial: (leader is None or trial is not leader.trial, trial.number))
+    running = sorted(
+        board.running, key=lambda trial: (leader is None or trial.number != leader.trial.number, trial.number)
+    )
     listed = running[: min(RUNNING_ROWS, room - 1)]
     parts: list[RenderableType] = [*head]
     if listed:
