@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -127,10 +127,12 @@ class Board:
                 self._curves.setdefault(trial.number, {})[int(metrics["epoch"])] = accuracy
         elif trial.state is TrialState.RUNNING:
             self.metrics.pop(trial.number, None)
-            stands = self._curves.pop(trial.number, {}).items()  # what an attempt before it did further on does not
-            self._curves[trial.number] = {epoch: accuracy for epoch, accuracy in stands if epoch <= trial.epochs}
+            curve = self._curves.pop(trial.number, {}).items()  # what an attempt before it did further on is gone
+            if stands := {epoch: accuracy for epoch, accuracy in curve if epoch <= trial.epochs}:
+                self._curves[trial.number], newest = stands, max(stands)
+                self.metrics[trial.number] = {"epoch": newest, "validation_accuracy": stands[newest]}
             if before is not None and before.state is TrialState.PAUSED:
-                self._note("promoted", trial, time)
+                self._note("promoted", replace(trial, value=before.value), time)
             elif before is not None and trial.attempts > before.attempts:
                 self._note("once more", trial, time)
         elif _is_settled(trial):
