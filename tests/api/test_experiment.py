@@ -90,6 +90,18 @@ def test_a_notebook_shows_how_often_the_test_split_was_looked_at(tmp_path: Path)
     assert "50.00 % on test (measured 2 times, for one winner after another)" in opened._repr_html_()
 
 
+def test_a_notebook_shows_the_best_so_far_before_a_trial_has_finished(tmp_path: Path) -> None:
+    folder = small_experiment(tmp_path, "small")
+    opened = archsearch.open(folder.path)
+    assert "best so far" not in opened._repr_html_()
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.begin()
+        trial = ledger.propose(choices={}, architecture={}, digest="d" * 16, seed=0, cost=dict(ledger.trial(1).cost))
+        ledger.start(trial.number)
+        ledger.epoch(trial.number, 1, {"epoch": 1, "validation_accuracy": 0.99})
+    assert f"best so far {trial.id}: 99.00 % on validation at epoch 1" in opened._repr_html_()
+
+
 def test_the_trained_module_is_ready(tmp_path: Path) -> None:
     folder = small_experiment(tmp_path, "small")
     opened = archsearch.open(folder.path)

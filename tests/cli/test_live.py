@@ -212,6 +212,15 @@ def test_lines_are_one_a_phase_and_one_a_trial_that_ended_or_paused(board: Board
     assert "oom" in third
 
 
+def test_lines_tell_of_the_best_so_far_where_no_trial_ends_for_long(board: Board, capsys) -> None:
+    lines = Lines(board)
+    for epoch in range(1, 6):
+        board.clock.now += 25
+        lines.trial(trial(1, TrialState.RUNNING, epochs=epoch), {"epoch": epoch, "validation_accuracy": epoch / 10})
+    said = capsys.readouterr().err.splitlines()
+    assert said == ["   1:15  0 of 10 trials, 1 running; best t0001 30.00 % at epoch 3 of 9"], "not at every epoch"
+
+
 @pytest.mark.parametrize(("height", "most"), [(50, 19), (16, 15), (9, 8)])
 def test_the_live_table_keeps_to_its_room(board: Board, height: int, most: int) -> None:
     from rich.console import Console

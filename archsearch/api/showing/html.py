@@ -28,9 +28,13 @@ def experiment_card(summary: dict[str, Any], trials: Sequence[Trial]) -> str:
     if (best := summary["best"]) is not None and best["test_accuracy"] is not None:
         looks = looked_at(best["test_looks"])
         lines.append(f"best {best['trial']}: {percent(best['test_accuracy'])} on test ({looks})")
+    leader = summary["best_so_far"]
+    if leader is not None and leader["state"] != "finished":
+        epochs = f"epoch {leader['epochs']}"
+        lines.append(f"best so far {leader['trial']}: {percent(leader['value'])} on validation at {epochs}")
     scored = [trial for trial in trials if trial.state is TrialState.FINISHED and trial.value is not None]
-    scored.sort(key=lambda trial: (-(trial.value or 0.0), trial.number))
-    table = _table(scored[:TOP]) if scored else "no trial has finished"
+    scored.sort(key=lambda trial: (best is None or trial.id != best["trial"], -(trial.value or 0.0), trial.number))
+    table = _table(scored[:TOP]) if scored else "<br>no trial has finished"
     folder = f"<small style='opacity:.7'>{escape(summary['folder'])}</small>"
     return f"<div style='{FRAME}'>{'<br>'.join(lines)}{table}{folder}</div>"
 

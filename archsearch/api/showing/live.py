@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 RUNNING_ROWS = 6
 EVENT_ROWS = 5
 BAR = 24
+QUIET = 60.0  # seconds without a line, where there is no terminal
 TALL = 30  # lines of a terminal that has room for the front
 # Columns of one that has room for the sizes beside what happened; for long bars; for FLOPs beside what runs.
 ROOMY, WIDE, NARROW = 100, 84, 70
@@ -64,24 +65,31 @@ def watching(board: Board) -> Iterator[Board | Lines | SearchLine]:
 
 
 class Lines:
-    """An observer that prints a line a phase and a line a trial that has ended or paused."""
+    """An observer that prints a line a phase and a line a trial that has ended or paused; where neither comes for
+    QUIET seconds, a line at the next epoch."""
 
     def __init__(self, board: Board) -> None:
-        self._board = board
+        self._board, self._told = board, board.clock()
 
     def phase(self, text: str) -> None:
         """Prints the phase."""
         self._board.phase(text)
-        tell_progress(self._board.elapsed, text)
+        self._tell(text)
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None, time: float | None = None) -> None:
         """Prints a trial that has finished, failed or paused, at that `time` (None: now)."""
         board = self._board
         board.trial(trial, metrics, time)
-        if metrics is not None or trial.state not in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
-            return  # a stopped one was told of when it paused
-        text = f"{trial.id} {describe(trial)}; {board.progress}"
-        tell_progress(board.elapsed, text + (f"; best {best}" if (best := board.best_so_far) else ""))
+        best = f"; best {board.best_so_far}" if board.leader else ""
+        if metrics is not None:
+            if board.clock() - self._told >= QUIET:
+                self._tell(f"{board.progress}, {board.counts.running} running{best}")
+        elif trial.state in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
+            self._tell(f"{trial.id} {describe(trial)}; {board.progress}{best}")  # a stopped one was told of as paused
+
+    def _tell(self, text: str) -> None:
+        self._told = self._board.clock()
+        tell_progress(self._board.elapsed, text)
 
 
 def describe(trial: Trial) -> str:
