@@ -108,7 +108,7 @@ def train(
         {
             **{key: (f"data, {key}", plain(value)) for key, value in source.overrides.items()},
             **{key: (f"{key}={value!r:.60}", plain(value)) for key, value in flat(overrides)},
-            **{f"training.{name}": (name, plain(value)) for name, value in values.items()},
+            **{f"training.{name}": (name, plain(value)) for name, value in values.items() if value is not None},
         },
         [],
     )

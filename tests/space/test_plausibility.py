@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import archsearch
 from archsearch.cli import main
 from archsearch.space.loading import load_space
 from archsearch.space.plausibility import implausible
@@ -60,6 +61,19 @@ def test_an_odd_value_is_named_with_its_position(before: str, after: str, text: 
 def test_of_an_override_the_option_is_named(tmp_path: Path) -> None:
     (text,) = odd(tmp_path, "", "", "training.weight_decay=5")
     assert text.startswith("--set training.weight_decay=5: training.weight_decay is 5: above 1 ")
+
+
+def test_a_single_training_is_looked_at_too(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archsearch.training.fit.train_architecture", lambda *_, **__: {"name": "none"})
+    data = {"name": "digits", "limit": 50}
+    archsearch.train("resnet8_cifar", data=data, epochs=5_000, batch_size=64, training={"learning_rate": 20.0})
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert said == [
+        "warning: training.batch_size is 64, and there are 50 training images: an epoch is one step over all of them",
+        "warning: training.learning_rate is 20: with sgd a training above 10 hardly ever converges",
+        "warning: training.epochs is 5,000: published recipes have at most some hundreds",
+    ]
 
 
 def test_check_and_a_dry_run_say_so_and_go_on(tmp_path: Path, capsys, monkeypatch) -> None:
