@@ -201,10 +201,11 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None, *, new: b
 
 
 def _is_interrupted(folder: ExperimentFolder) -> bool:
-    """Whether a search was interrupted, or its driver killed. Not one whose ledger cannot be read: nobody can resume
-    it."""
+    """Whether a search was interrupted, or its driver killed. Not one whose ledger cannot be read, which nobody can
+    resume, and not one of which no trial had begun."""
     with suppress(InputError, OSError):
-        return bool(folder.ledger.is_file() and summarise(folder)["state"] == "interrupted")
+        summary = summarise(folder) if folder.ledger.is_file() else None
+        return summary is not None and summary["state"] == "interrupted" and summary["trials"]["total"] > 0
     return False
 
 

@@ -1,6 +1,7 @@
 """An experiment that is there already: its best so far, `run` beside it, and `ui`, which opens before it registers."""
 
 import json
+import shutil
 import socket
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from archsearch import tracking
 from archsearch.cli import main
-from archsearch.experiment import Ledger
+from archsearch.experiment import ExperimentFolder, Ledger
 from tests.cli.test_searches import SMALL, experiment
 
 
@@ -69,6 +70,10 @@ def test_a_run_beside_an_interrupted_search_says_resume_and_begins_anew_only_wit
     assert {path: path.read_bytes() for path in kept} == kept, "what there is stays as it is"
     with folder.driver_lock():  # it runs: another beside it is no mistake
         assert main(words) == 0
+    empty = ExperimentFolder(small.parent / "experiments" / "small-3").create()
+    Ledger.create(empty.ledger, {"name": "small-3"}).close()
+    assert main(words) == 0, "no trial of it had begun"
+    shutil.rmtree(empty.path)
     folder.ledger.write_bytes(b"no ledger")
     assert main(words) == 0, "nobody can resume that"
 
