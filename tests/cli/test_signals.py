@@ -69,7 +69,7 @@ import os, signal, sys
 class Interrupts:
     left = int(sys.argv.pop(1))
     def find_spec(self, name, path=None, target=None):
-        Interrupts.left -= name != "archsearch" and "archsearch.__main__" in sys.modules
+        Interrupts.left -= name == "archsearch.cli" or "archsearch.cli" in sys.modules
         if Interrupts.left == 0:
             os.kill(os.getpid(), signal.SIGINT)
 sys.meta_path.insert(0, Interrupts())

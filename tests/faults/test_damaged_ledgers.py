@@ -85,7 +85,7 @@ def put_back(db: sqlite3.Connection) -> None:
 def read_all(folder: ExperimentFolder, place: Path) -> None:
     summary = summarise(folder)
     json.dumps(summary)
-    _print_top(folder)
+    _print_top(folder, summary)
     with Ledger.read(folder.ledger) as ledger:
         space = load_space(folder.space_yaml)
         for update in updates(ledger.events()):
