@@ -107,5 +107,5 @@ def test_ctrl_c_leaves_with_the_best_so_far(tmp_path: Path, capsys, monkeypatch)
     with Ledger.read(folder.ledger) as ledger:
         (epoch,) = ledger.epochs()
     accuracy = f"{100 * epoch.metrics['validation_accuracy']:.2f} %"
-    said = f"archsearch: interrupted and saved; best so far t0001 {accuracy} at epoch 1 of 3; go on with:\n"
+    said = f"archsearch: interrupted and saved; best so far t0001 {accuracy} at epoch 1 of 3; continue with:\n"
     assert said + "  archsearch resume tiny\n" in capsys.readouterr().err
