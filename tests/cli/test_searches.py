@@ -85,8 +85,8 @@ def test_checks_page_fits_a_terminal_and_warns_of_what_is_out_of_reach(capsys) -
     assert main(["check", str(DIGITS), *words, "--no-probe"]) == 0
     page = capsys.readouterr().out
     assert "valid" in page
-    assert "(the hardest)" in page
-    assert "stem.width: 4096 (no network within the budget found" in page
+    assert "(tightest limit)" in page
+    assert "stem.width: 4096 (no network within the budget among" in page
     assert max(map(len, page.splitlines())) <= 100
 
 
