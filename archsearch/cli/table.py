@@ -35,7 +35,7 @@ VERBS = (
          "archsearch confirm digits --top 5 --seeds 3"),
     Verb("report", SEARCH, "write the results of a search as one HTML file",
          "archsearch report digits -o report.html"),
-    Verb("compare", SEARCH, "two searches, or two spaces, side by side; of spaces whether they differ significantly",
+    Verb("compare", SEARCH, "compare two searches, or test whether two search spaces differ",
          "archsearch compare digits digits-2 -o compare.html"),
     Verb("ui", SEARCH, "open the trials in MLflow's web interface",
          "archsearch ui digits"),

@@ -101,7 +101,8 @@ def _own_words(kind: type[Domain]) -> list[tuple[str, FieldInfo]]:
 def _terms(terms: Iterable[Term]) -> str:
     rows = []
     for term in terms:
-        default = "required" if term.required else shorten(term.default())
+        value = None if term.required else term.default()
+        default = "required" if term.required else "" if value is None else shorten(value)
         if term.name == "stride":
             default = "1, then 2"
         rows.append((term.field if term.group else term.name, allowed_for(term), default, term.info.description))
