@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import signal
 import sys
 import traceback
@@ -88,12 +89,7 @@ def _message(verb: Verb, error: BaseException) -> tuple[str, int]:
         case Failure():
             return f"archsearch: {error}", FAILED
         case typer.TyperException():
-            text, hint = error.format_message(), f"archsearch {verb.name} --help; for example: {verb.example}"
-            if unknown := getattr(error, "option_name", None) if text.startswith("No such option") else None:
-                text = f"no option {unknown}"
-                options = [option for each in command_of(verb).params for option in each.opts]
-                hint = did_you_mean(unknown, options) or hint
-            return f"archsearch {verb.name}: {text}\n  hint: {hint}", BAD_INPUT
+            return _usage(verb, error), BAD_INPUT
         case RayFailed() | HeadGone():
             hint = "`archsearch doctor` checks the machine; `archsearch resume` continues the experiment"
             return f"archsearch: {error}\n  hint: {hint}", FAILED
@@ -108,3 +104,15 @@ def _message(verb: Verb, error: BaseException) -> tuple[str, int]:
         case _:
             message = f"{type(error).__name__}: {error}".strip().split("\n")[0][:300]
             return f"archsearch: internal error: {message} (with --debug: the traceback)", FAILED
+
+
+def _usage(verb: Verb, error: typer.TyperException) -> str:
+    """The message of a command line that Typer refuses, with the nearest option or choice as its hint."""
+    text, hint = error.format_message().replace("Value error, ", ""), ""
+    if text.startswith("No such option") and (option := getattr(error, "option_name", None)):
+        text = f"no option {option}"
+        hint = did_you_mean(option, [name for each in command_of(verb).params for name in each.opts])
+    elif choice := re.search(r"'([^']*)' is not one of (.*)", text):
+        hint = did_you_mean(choice[1], re.findall(r"'([^']*)'", choice[2]))
+    hint = hint or f"archsearch {verb.name} --help; for example: {verb.example}"
+    return f"archsearch {verb.name}: {text}\n  hint: {hint}"

@@ -30,6 +30,7 @@ CHECK = ["check", "search_spaces/digits.yaml", "--no-probe"]
         (["profile", "resnt20"], "resnet20_cifar"),
         (["check", "digit"], "digits"),
         (["status", "--watc"], "--watch"),
+        (["train", "resnet20_cifar", "--data", "digits", "--freeze", "trunc"], "trunk"),
         (["train", "resnet20_cifar", "--data", "cifar1"], "cifar10"),
         (["export", "resnet20_cifar", "--format", "onx"], "onnx"),
         ([*CHECK, "--set", "traning.epochs=3"], "training"),
