@@ -2,7 +2,11 @@
 
 import json
 import shutil
+import signal
 import socket
+import subprocess
+import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -76,6 +80,26 @@ def test_a_run_beside_an_interrupted_search_says_resume_and_begins_anew_only_wit
     shutil.rmtree(empty.path)
     folder.ledger.write_bytes(b"no ledger")
     assert main(words) == 0, "nobody can resume that"
+
+
+@pytest.mark.slow
+def test_uis_pages_open_in_a_real_process_before_anything_is_registered(small: Path) -> None:
+    experiment(small.parent, "one")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = [sys.executable, "-m", "archsearch", "ui", "one", "--port", str(port)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        try:
+            assert url.startswith(f"http://127.0.0.1:{port}/#/experiments/")
+            assert urllib.request.urlopen(url.partition("#")[0]).status == 200
+        finally:
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 0 and "Traceback" not in said
+    assert said.splitlines()[0].startswith("sending MLflow ") and "starting MLflow's pages" in said
 
 
 def test_ui_looks_at_its_address_first_and_opens_before_it_registers(small: Path, capsys, monkeypatch) -> None:

@@ -127,6 +127,9 @@ def test_train_writes_a_network_adapted_to_the_data(tmp_path: Path, capsys) -> N
     model = Architecture.from_yaml(output / "model.yaml")
     assert (model.input, model.classes) == ((1, 8, 8), 10)
     assert "adapted to digits: input [3, 32, 32] -> [1, 8, 8]" in said.err
+    assert said.err.index("epoch 1/1 begins") < said.err.index("epoch 1/1  loss"), (
+        "a pipe is told before the first epoch"
+    )
     assert "epoch 1/1" in said.err
     assert main(words) == 2, "a trained network is never overwritten"
 
