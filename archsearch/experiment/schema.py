@@ -200,6 +200,18 @@ def _open(path: Path, writable: bool) -> tuple[sqlite3.Connection, int, int]:
         return _numbers(path, f"{mode}&immutable=1")
 
 
+def session_after(path: Path, event: int) -> tuple[float | None, float | None]:
+    """When the session that began after this event did so, and when it ended (None: not yet, or it cannot be read now).
+
+    Looks at these events alone: for who has verified the ledger, and is told of a search that goes on, however long.
+    """
+    query = "SELECT kind, time FROM events WHERE id > ? AND kind IN ('began', 'ended')"
+    with suppress(sqlite3.Error), closing(connect_uri(path, "ro")) as db:
+        times = dict(db.execute(query, (event,)).fetchall())
+        return times.get("began"), times.get("ended")
+    return None, None
+
+
 def connect_uri(path: Path, mode: str) -> sqlite3.Connection:
     """A connection that trusts nothing in the file: no function is called by its tables, and no pointer believed."""
     name = f"file:{quote(str(path.absolute()))}?mode={mode}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from archsearch.api.showing.printing import percent
 from archsearch.experiment import Counts, ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.experiment.records import Score, leader_of
+from archsearch.experiment.schema import session_after
 from archsearch.experiment.steady import steady
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.escaping import in_one_line
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 PACE = 200  # epochs, at most, that the pace is taken from
 RECENT = 60.0  # seconds, at most
 EVENTS = 20  # are remembered
-Session = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +59,10 @@ class Board:
     before: float = 0.0
     began: float | None = field(init=False)
     ended: float | None = None
-    _session: Callable[[], Session] = lambda: (None, None)  # when this session began and ended, by the ledger
+    _session: Callable[[], tuple[float | None, float | None]] = lambda: (
+        None,
+        None,
+    )  # when this session began and ended, by the ledger
     _curves: dict[int, dict[int, float]] = field(default_factory=dict)  # validation accuracies of trials that go on
     _scores: dict[int, Score] = field(default_factory=dict)  # of the trials that have finished or go on
     _tally: Counter[TrialState] = field(default_factory=Counter)
@@ -82,7 +85,7 @@ class Board:
             wall_time=search.wall_time,
             gpus=gpus,
             before=ledger.driven_seconds(),
-            _session=partial(_session_after, folder, ledger.last_event()),
+            _session=partial(session_after, folder.ledger, ledger.last_event()),
         )
         board.began = None
         for score in ledger.scores():
@@ -110,8 +113,9 @@ class Board:
     def phase(self, text: str) -> None:
         """The driver is in another phase, of which `text` tells."""
         self.activity = in_one_line(text)
-        began, self.ended = self._session()
+        began, ended = self._session()
         self.began = self.began if began is None else began
+        self.ended = self.ended if ended is None else ended
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None, time: float | None = None) -> None:
         """A trial has changed; with the metrics of an epoch where it has ended one. `time` is when (None: now)."""
@@ -278,10 +282,3 @@ class Board:
 
 def _is_settled(trial: Trial) -> bool:
     return trial.state.ended or trial.state is TrialState.PAUSED
-
-
-def _session_after(folder: ExperimentFolder, event: int) -> Session:
-    """When the session that the ledger names after this event began, and when it ended."""
-    with Ledger.read(folder.ledger) as ledger:
-        times = {last.kind: last.time for last in ledger.events_of("began", "ended") if last.id > event}
-    return times.get("began"), times.get("ended")
