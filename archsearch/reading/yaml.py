@@ -19,6 +19,7 @@ import yaml
 from archsearch.reading.document import Document, Loc, Position, shorten
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.reading.files import open_regular
+from archsearch.reading.nearest import did_you_mean
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
@@ -66,6 +67,14 @@ def _represent_text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
 _Dumper.add_representer(str, _represent_text)
 
 
+def _files_beside(path: Path) -> list[str]:
+    """The names of YAML files in the folder of a path; none where it cannot be listed."""
+    try:
+        return [file.name for file in path.parent.iterdir() if file.suffix in (".yaml", ".yml")]
+    except (OSError, ValueError):
+        return []
+
+
 def _text_of(path: Path) -> str:
     def refusal(message: str, hint: str = "") -> InputError:
         return refuse(message, allowed="a YAML file in UTF-8", hint=hint, file=str(path))
@@ -74,7 +83,7 @@ def _text_of(path: Path) -> str:
         if path.is_dir():
             raise refusal("it is a folder")
         if not path.exists():
-            raise refusal("no such file", "check the path")
+            raise refusal("no such file", did_you_mean(path.name, _files_beside(path)) or "check the path")
         if not path.is_file():
             raise refusal("it is not a regular file")
         with open_regular(path) as stream:

@@ -36,6 +36,7 @@ CHECK = ["check", "search_spaces/digits.yaml", "--no-probe"]
         ([*CHECK, "--set", "traning.epochs=3"], "training"),
         ([*CHECK, "--set", "search.sampler=bays"], "bayes"),
         ([*CHECK, "--set", "space.blok=basic"], "block"),
+        (["check", "search_spaces/digit.yml"], "digits.yaml"),
         ([*CHECK, "--cluster", "8xH10"], "H100"),
     ],
     ids=str,
