@@ -64,7 +64,7 @@ class _Replay:
         """Raises Damaged where the event cannot have come next."""
         if kind == "proposed":
             if number != len(self.trials) + 1:
-                raise Damaged(f"trial {number} is proposed where trial {len(self.trials) + 1} would be")
+                raise Damaged(f"trial {number} is proposed in place of trial {len(self.trials) + 1}")
             self.trials.append(_Trial(data, time, text))
         elif kind == "correlated":
             if (rung := self.rungs.get((data["bracket"], data["rung"]))) is not None:
@@ -147,7 +147,7 @@ def _replayed(db: sqlite3.Connection) -> _Replay:
                 raise ValueError("its time or its trial")
             data = check_event(kind, trial, text)
         except ValueError as error:
-            raise Damaged(f"event {number} is none of archsearch's: {error}") from None
+            raise Damaged(f"event {number} was not written by archsearch: {error}") from None
         replay.apply(kind, trial, time, data, text)
     return replay
 
@@ -171,11 +171,11 @@ def _compare_trials(db: sqlite3.Connection, trials: Sequence[_Trial], objectives
                     trial.attempts, trial.created, trial.started, trial.ended, trial.value, trial.epoch, trial.reason,
                     trial.rung)  # fmt: skip
         if row != expected or not _typed(row, _TYPES) or not _proposed(trial, choices, architecture, digest, cost):
-            raise Damaged(f"trial {count} is not what its events tell")
+            raise Damaged(f"trial {count} does not match its events")
         if (trial.state in ("finished", "stopped", "paused")) and trial.value is None:
             raise Damaged(f"trial {count} has no value")
         if any(name != "accuracy" and name not in proposal["cost"] for name in objectives):
-            raise Damaged(f"trial {count} lacks a cost that is an objective")
+            raise Damaged(f"trial {count} has no value of a cost that is an objective")
     if count != len(trials):
         raise Damaged(f"trial {count + 1} is missing")
 
@@ -201,11 +201,11 @@ def _compare_epochs(db: sqlite3.Connection, trials: Sequence[_Trial]) -> None:
         count += 1
         kept = trials[number - 1].epochs.get(epoch) if type(number) is int and 1 <= number <= len(trials) else None
         if kept is None or type(epoch) is not int or type(time) is not float or time != kept[1]:
-            raise Damaged(f"epoch {epoch} of trial {number} is not what its event tells")
+            raise Damaged(f"epoch {epoch} of trial {number} does not match its event")
         if f'{{"epoch":{epoch},"metrics":{metrics}}}' != kept[0] and not _same_metrics(metrics, kept[0]):
-            raise Damaged(f"epoch {epoch} of trial {number} is not what its event tells")
+            raise Damaged(f"epoch {epoch} of trial {number} does not match its event")
     if count != expected:
-        raise Damaged(f"{expected} epochs were measured, {count} are there")
+        raise Damaged(f"{expected} epochs were measured, but {count} are there")
 
 
 def _same_metrics(metrics: Any, event: str) -> bool:
@@ -226,7 +226,7 @@ def _compare(
     rows = db.execute(f"SELECT {columns} FROM {table}").fetchall()
     as_told = {key: tuple(values) for key, values in expected.items()}
     if {row[:keys]: row[keys:] for row in rows} != as_told or not all(_typed(row, types) for row in rows):
-        raise Damaged(f"its {table} are not what its events tell")
+        raise Damaged(f"its {table} do not match its events")
 
 
 def _typed(row: Sequence[Any], types: Sequence[type]) -> bool:

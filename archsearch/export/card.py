@@ -88,8 +88,8 @@ def card(
         "",
         "## Licence",
         "",
-        "model.py contains code of archsearch, which is Apache-2.0. The weights are yours: license "
-        "them as you like, within the terms of the data.",
+        "model.py contains code of archsearch, which is Apache-2.0. archsearch claims no rights in "
+        "the weights: their licence is yours to choose, within the terms of the data.",
     ]
     return "\n".join(lines) + "\n"
 

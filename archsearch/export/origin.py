@@ -82,7 +82,7 @@ def of_file(architecture: Architecture, weights: Path) -> Origin:
         allowed = f"weights with {architecture.classes} classes"
         raise refuse("the weights have a different number of classes", allowed=allowed, file=str(weights))
     result = _result(weights.with_name("result.json"), architecture)
-    history = [f"Weights from {weights.name}, as {start.source} names them."]
+    history = [f"Weights from {weights.name}, with the names of {start.source}."]
     if result:
         history.append(f"Trained by `archsearch train` for {result['epochs']} epochs with seed {result['seed']}.")
     scored = {
@@ -191,7 +191,7 @@ def _images(space: SearchSpace, tell: Progress, *, required: bool) -> ImageSet |
         raise refuse(
             f"the images have shape {images.shape} and {len(images.classes)} classes, the network "
             f"takes {tuple(space.input)} and {space.classes} classes",
-            allowed="the images that the experiment was searched on",
+            allowed="the images of the experiment",
             hint="use --root DIR if the data was moved",
             file=space.data.root,
         )
