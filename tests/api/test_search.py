@@ -177,7 +177,7 @@ def test_a_space_is_made_for_data_that_come_without_one(monkeypatch) -> None:
         ({"data": "digits", "time": "soon"}, "time: the time 'soon'"),
         ({"data": {"name": "folder"}}, "data: a folder without root"),
         ({"space": SMALL, "name": "a b"}, "name: the name 'a b'"),
-        ({"space": SMALL, "folder": "."}, "folder: the folder .* holds other files.*\n  hint: another folder"),
+        ({"space": SMALL, "folder": "."}, "folder: the folder .* holds other files.*\n  hint: choose another folder"),
         ({"space": SMALL, "warm_start": "here"}, "warm_start: no experiment 'here'"),
         ({"space": SMALL, "address": "ray://x:1"}, "address: "),
     ],

@@ -37,7 +37,7 @@ def test_an_experiment_without_a_finished_trial_is_refused_with_a_hint(tmp_path:
     _, folder = tiny(tmp_path)
     assert main(["confirm", str(folder.path)]) == 2
     said = capsys.readouterr()
-    assert "no trial of tiny has finished" in said.err and "hint: archsearch resume" in said.err
+    assert "no trial of tiny has finished" in said.err and "hint: `archsearch resume" in said.err
     assert said.out == ""
 
 
