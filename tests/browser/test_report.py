@@ -123,7 +123,7 @@ def test_the_trials_and_the_narrower_space_are_saved_without_a_network(chromium:
         opened.page.get_by_text("Download narrower.yaml").click()
     assert started.value.suggested_filename == "narrower.yaml"
     assert started.value.path().read_text().startswith("archsearch: 1\nname: small-narrow\n")
-    assert "--warm-start" in opened.page.locator("#next").inner_text()
+    assert f"archsearch run narrower.yaml --warm-start {file.parent}" in opened.page.locator("#next").inner_text()
     assert opened.said == []
     opened.page.close()
 
@@ -140,6 +140,20 @@ def test_the_network_is_legible_and_as_dark_as_the_page(chromium: Any, file: Pat
     with Image.open(io.BytesIO(drawing.screenshot())) as picture:
         corner = picture.convert("L").getpixel((12, 12))
     assert (corner < 60) == dark
+    opened.page.close()
+
+
+def test_each_budget_has_its_name_and_all_have_one_scale(chromium: Any, tmp_path: Path) -> None:
+    folder = experiment(tmp_path, 12, "budget={flops: {max: 40M}, params: {max: 1M}}")
+    reading = read_experiment(folder, Context(startup=10))
+    folder.report.write_text(page(reading, document(reading)))
+    opened = Opened(chromium, folder.report)
+    names = opened.page.locator(".budget div > span:first-child").all_inner_texts()
+    assert names == ["FLOPs budget", "Parameter budget"]
+    widths = opened.page.locator(".meter").evaluate_all("all => all.map(each => each.getBoundingClientRect().width)")
+    assert len(set(widths)) == 1 and widths[0] > 200
+    assert "FLOPs, log scale" in opened.page.locator("#tradeoff figure").nth(0).inner_text()
+    assert "parameters, log scale" in opened.page.locator("#tradeoff figure").nth(1).inner_text()
     opened.page.close()
 
 
