@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from archsearch.api.searching import begin, dry_run
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.shapes import check_event
 from archsearch.experiment.summary import learned, summarise
 from archsearch.reading.errors import InputError
@@ -69,6 +69,17 @@ def test_what_the_sources_say_nothing_of_is_as_it_was_believed() -> None:
     assert weights([], {"width": 0.3}) == {"width": 0.3}
 
 
+def test_scores_that_are_less_sure_count_for_less() -> None:
+    good, bad = made_up("a", 1.0), made_up("b", -1.0)
+    both = Source(
+        name="both",
+        features={name: np.concatenate([good.features[name], bad.features[name]]) for name in good.features},
+        scores=np.concatenate([good.scores, bad.scores]),
+        trust=np.repeat([1.0, 0.1], 40),
+    )
+    assert weights([both])["depth"] > 0.4 > 0.2 > abs(weights([replace(both, trust=None)])["depth"])
+
+
 def test_features_are_what_the_architectures_have(tmp_path: Path) -> None:
     space, _ = tiny(tmp_path)
     feasible = Feasible(space, seed=0)
@@ -93,6 +104,10 @@ def test_an_experiment_is_a_source_by_its_trials_that_reached_a_rung(earlier: Ex
     with Ledger.read(earlier.ledger) as ledger:
         trials = ledger.trials()
     assert source.name == "experiment" and len(source.scores) == len(trials) == 8
+    assert source.trust is not None
+    measured = {round(float(np.log2(t.cost["flops"])), 6) for t in trials if t.state is TrialState.FINISHED}
+    trusted = source.features["flops"][source.trust == source.trust.max()]
+    assert measured <= set(trusted.round(6)) and 0 < source.trust.min() < source.trust.max() <= 1
     assert sorted(source.features["flops"]) == pytest.approx(sorted(np.log2([t.cost["flops"] for t in trials])))
     best = max(trials, key=lambda t: (t.epochs, t.value or 0))
     assert source.features["flops"][np.argmax(source.scores)] == pytest.approx(np.log2(best.cost["flops"]))

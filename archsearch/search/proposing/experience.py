@@ -41,11 +41,13 @@ PRIOR = Path(__file__).with_name("prior.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The trials of one experiment, n of them: their features by name and their accuracies, (n,) each."""
+    """The trials of one experiment, n of them: their features by name, their accuracies, and how much each is trusted,
+    from 0 to 1, where that is not alike (a score that was foretold is less sure than a measured one); (n,) each."""
 
     name: str
     features: Mapping[str, FloatArray]
     scores: FloatArray
+    trust: FloatArray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +137,9 @@ def source_of(folder: ExperimentFolder) -> Source | None:
     known = finals(records.history(), 0)
     codes = np.array([row for _, row in usable])[known.rows]
     costs = {name: np.array([trial.cost[name] for trial, _ in usable])[known.rows] for name in COSTS}
-    return Source(name=folder.name, features=features(grid, codes, costs), scores=known.values)
+    spread = max(float(np.var(known.values)), 1e-12)
+    trust = spread / (spread + known.variance)
+    return Source(name=folder.name, features=features(grid, codes, costs), scores=known.values, trust=trust)
 
 
 def weights(sources: Sequence[Source], believed: Mapping[str, float] | None = None) -> dict[str, float]:
@@ -144,25 +148,29 @@ def weights(sources: Sequence[Source], believed: Mapping[str, float] | None = No
 
     It explains the logarithm of the error, turned round, with mean 0 and deviation 1 within each source, as features
     have mean 0: neither its data nor its budget say anything, only which of its networks were better, and by how much.
-    A feature that a source lacks is equal in all its networks.
+    A feature that a source lacks is equal in all its networks. Trials count by how much they are trusted.
     """
     believed = believed or {}
     varied = {name for source in sources for name, values in source.features.items() if np.ptp(values) > 0}
     if not varied:
         return dict(believed)
     names = sorted({*believed, *varied})
-    tables, heights = list[FloatArray](), list[FloatArray]()
+    tables, heights, trusts = list[FloatArray](), list[FloatArray](), list[FloatArray]()
     for source in sources:
         equal = np.zeros(len(source.scores))
+        trust = equal + 1 if source.trust is None else source.trust
         table = np.stack([source.features.get(name, equal) for name in names], axis=1)
-        tables.append(table - table.mean(axis=0))
         height = -np.log(np.maximum(1 - source.scores, LEAST))
-        heights.append((height - height.mean()) / (height.std() or 1.0))
-    points = np.concatenate(tables)
-    scale = points.std(axis=0)
+        height -= np.average(height, weights=trust)
+        tables.append(table - np.average(table, axis=0, weights=trust))
+        heights.append(height / (np.sqrt(np.average(height**2, weights=trust)) or 1.0))
+        trusts.append(trust)
+    points, trust = np.concatenate(tables), np.concatenate(trusts)
+    scale = np.sqrt(np.average(points**2, axis=0, weights=trust))
     scale[scale < 1e-9] = 1.0
     points /= scale
     before = np.array([believed.get(name, 0.0) for name in names]) * scale
-    gram = points.T @ points + CAUTION * np.eye(len(names))
-    learnt = before + np.linalg.solve(gram, points.T @ (np.concatenate(heights) - points @ before))
+    trusted = points.T * trust
+    gram = trusted @ points + CAUTION * np.eye(len(names))
+    learnt = before + np.linalg.solve(gram, trusted @ (np.concatenate(heights) - points @ before))
     return dict(zip(names, (learnt / scale).round(6).tolist(), strict=True))
