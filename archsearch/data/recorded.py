@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
-from archsearch.data.images import ImageSet
+from archsearch.data.images import ImageSet, SplitName
 from archsearch.data.streaming import StreamedImages
 from archsearch.experiment import Ledger
 from archsearch.reading.errors import refuse
 
 
 def images_record(images: ImageSet) -> dict[str, Any]:
-    """What the ledger keeps of a session's images. Those that are read from disk have a digest of another kind."""
-    return {"data": images.digest, **({"streamed": True} if isinstance(images, StreamedImages) else {})}
+    """What the ledger keeps of a session's images: their digest, which is of another kind for those that are read from
+    disk, and the number of images in each split."""
+    counts = {name: len(images.split(name)) for name in get_args(SplitName)}
+    streamed = {"streamed": True} if isinstance(images, StreamedImages) else {}
+    return {"data": images.digest, "images": counts, **streamed}
 
 
 def refuse_other_images(ledger: Ledger, images: ImageSet, *, hint: str, file: str, force: bool = False) -> str:

@@ -141,6 +141,10 @@ def _is_reference(value: Any) -> bool:
     )
 
 
+def _are_counts(value: Any) -> bool:
+    return is_object(value) and all(map(is_count, value.values()))
+
+
 def _is_latency(value: Any) -> bool:
     return value is None or (type(value) is dict and is_number(value.get("median_ms")) and value["median_ms"] > 0)
 
@@ -178,6 +182,7 @@ EVENTS: Mapping[str, Fields] = {
         "machine": partial(optional, is_object),
         "path": _text_or_none,
         "inode": _text_or_none,
+        "images": partial(optional, _are_counts),
     },
     "ended": {"state": _is_state, "reason": _text_or_none},
     "proposed": {

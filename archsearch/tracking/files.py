@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from archsearch.analysis.drawing import draw
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment import ExperimentFolder, Ledger, Trial
+from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.winner import Winner
 from archsearch.reading.errors import InputError
 
@@ -14,11 +16,11 @@ DESCRIPTION = "mlflow.note.content"  # MLflow shows this tag, as Markdown, above
 LONGEST = 5_000  # characters of a tag
 
 
-def files_of(trial: Trial) -> dict[str, str]:
-    """{name: text}: architecture.yaml, which every command of archsearch reads, and drawing.svg."""
+def files_of(architecture: Mapping[str, Any]) -> dict[str, str]:
+    """{name: text} of an architecture: architecture.yaml, which every command of archsearch reads, and drawing.svg."""
     import yaml
 
-    settings = dict(trial.architecture)
+    settings = dict(architecture)
     files = {"architecture.yaml": yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=110)}
     with suppress(InputError):  # of a network that this version does not know, the settings are there at least
         files["drawing.svg"] = draw(Architecture.from_dict(settings))
@@ -39,7 +41,8 @@ def description_of(folder: ExperimentFolder, ledger: Ledger, winner: Winner | No
         f"**Best: {winner.trial.id}**, {100 * winner.value:.2f} % on the validation split{tested}; "
         f"{', '.join(figures)}.",
         "",
-        "Its curves, drawing (`drawing.svg`) and config (`architecture.yaml`) are in its own run, below this one.",
+        "Its curves, drawing (`drawing.svg`) and config (`architecture.yaml`) are in its own run, below this one."
+        + (f" Its weights are of the training `{winner.of} {winner.trial.id}`." if winner.of != "search" else ""),
         "FLOPs are fvcore's total: one multiply-add counts as one.",
         "",
         "| | |",

@@ -2,57 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.experiment import ExperimentFolder, Ledger, TrainingFolder
-from archsearch.experiment.confirmed import check_result
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder, Ledger, TrainingFolder, Trial
+from archsearch.experiment.confirmed import check_result, read_confirmation
+from archsearch.experiment.winner import FINISHED
 from archsearch.reading.errors import InputError
-from archsearch.tracking.translate import Point, milliseconds
-
-METRICS = ("validation_accuracy", "validation_loss", "train_accuracy", "train_loss")
-RETRAINED_TAG = "archsearch.retrained"
+from archsearch.tracking.translate import STATE_TAG, Point, curve, milliseconds, params_of, points_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Retrained:
-    """A training that has ended: `key` tells it from every other of the experiment."""
+    """A training that has ended, with what its result.json holds. `key` tells it from every other of the experiment:
+    its purpose (finish or confirm) and the SHA-256 of its weights. `trial` is the search's trial of this network (None:
+    the network is none of the search's); `ended` is in milliseconds."""
 
     key: str
     name: str
+    result: Mapping[str, Any]
+    architecture: Architecture
+    trial: Trial | None
     ended: int
-    points: list[Point]
-    tags: dict[str, str]
+
+    @property
+    def took(self) -> int:
+        """Milliseconds that it trained."""
+        return round(1000 * self.result["seconds"])
+
+    def points(self, ended: int) -> list[Point]:
+        """Its curves, its accuracies and its cost, all at this time, in milliseconds."""
+        result, test, time = self.result, self.result.get("test") or {}, ended / 1000
+        accuracy, counted = result["validation"]["accuracy"], cost(self.architecture)
+        single = {"final_accuracy": accuracy, **{f"test_{name}": value for name, value in test.items()}}
+        single |= {"params": counted.params, "flops": counted.flops, "macs": counted.macs}
+        return [
+            *(point for epoch in result["history"] for point in curve(epoch, epoch["epoch"], time)),
+            *points_of({"accuracy": accuracy}, time, step=result["epochs"]),
+            *points_of(single, time, step=0),
+        ]
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Those of its trial, with the seed of this training."""
+        chosen = params_of(self.trial) if self.trial is not None else {}
+        return {**chosen, "digest": self.result["digest"], "seed": str(self.result["seed"])}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What tells it from a trial."""
+        purpose = self.key.partition("/")[0]
+        return {"archsearch.digest": self.result["digest"], "archsearch.purpose": purpose, STATE_TAG: "finished"}
 
 
 def retrained(folder: ExperimentFolder, ledger: Ledger) -> Iterator[Retrained]:
     """Those whose result is whole."""
-    trials = {trial.digest: trial.id for trial in ledger.trials()}
+    trials, names = ledger.trials(), _names(folder, ledger)
     for purpose, files in (("finish", folder.finish), ("confirm", folder.confirmation)):
         for path in sorted((files.path / "runs").glob("*/result.json")):
             with suppress(InputError, OSError, ValueError, KeyError, TypeError):
-                result = folder.read_json(TrainingFolder(path.parent).result)
+                training = TrainingFolder(path.parent)
+                result = folder.read_json(training.result)
                 check_result(result)
-                yield _of(purpose, result, trials.get(result["digest"], path.parent.name), path.stat().st_mtime)
+                trial = _trial_of(trials, result)
+                name = names.get(result["digest"], path.parent.name) if trial is None else trial.id
+                yield Retrained(
+                    key=f"{purpose}/{result['weights']['sha256']}",
+                    name=f"{purpose} {name} seed {result['seed']}",
+                    result=result,
+                    architecture=Architecture.from_yaml(folder.read_text(training.model_yaml)),
+                    trial=trial,
+                    ended=milliseconds(path.stat().st_mtime),
+                )
 
 
-def _of(purpose: str, result: dict[str, Any], name: str, time: float) -> Retrained:
-    ended = milliseconds(time)
-    points = [
-        Point(key=key, value=float(epoch[key]), milliseconds=ended, step=int(epoch["epoch"]))
-        for epoch in result["history"]
-        for key in METRICS
-        if isinstance(epoch.get(key), int | float)
-    ]
-    points.append(
-        Point(key="accuracy", value=float(result["validation"]["accuracy"]), milliseconds=ended, step=result["epochs"])
-    )
-    return Retrained(
-        key=f"{purpose}/{result['weights']['sha256']}",
-        name=f"{purpose} {name} seed {result['seed']}",
-        ended=ended,
-        points=points,
-        tags={"archsearch.digest": result["digest"], "archsearch.purpose": purpose},
-    )
+def _trial_of(trials: Sequence[Trial], result: Mapping[str, Any]) -> Trial | None:
+    """The trial of this network with this training; trials may differ by settings of the training alone."""
+    same = [trial for trial in trials if trial.digest == result["digest"]]
+    settings = result.get("training", {})
+    exact = [trial for trial in same if all(settings.get(name) == value for name, value in trial.training.items())]
+    return next(iter([*exact, *same]), None)
+
+
+def _names(folder: ExperimentFolder, ledger: Ledger) -> dict[str, str]:
+    """{digest: name} of the networks that the search's were compared with."""
+    rows = [row for event in ledger.events_of(FINISHED) for row in event.data.get("beside", [])]
+    with suppress(InputError):
+        rows += (read_confirmation(folder) or {}).get("rows", [])
+    return {row["digest"]: row["name"] for row in rows}

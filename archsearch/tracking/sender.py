@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState, crash_point
 from archsearch.experiment.winner import Winner, winner_of
+from archsearch.tracking.dataset import DataSet, dataset_of
 from archsearch.tracking.files import DESCRIPTION, description_of, files_of
 from archsearch.tracking.outbox import Outbox, without_password
-from archsearch.tracking.retrained import RETRAINED_TAG, retrained
-from archsearch.tracking.store import Store, lasting
+from archsearch.tracking.retrained import retrained
+from archsearch.tracking.store import FoundRun, Store, lasting
 from archsearch.tracking.translate import (
     BEST_TAG,
     EXPERIMENT_TAG,
     PARENT_STATUS,
+    RETRAINED_TAG,
     SEARCH,
     STATE_TAG,
     TRIAL_TAG,
@@ -25,9 +29,11 @@ from archsearch.tracking.translate import (
     holding,
     milliseconds,
     params_of,
-    shared_view,
+    points_of,
+    score,
     updates,
 )
+from archsearch.tracking.view import shared_view
 
 _log = logging.getLogger("archsearch.tracking")
 _BATCH = 1000  # events
@@ -35,7 +41,7 @@ _BATCH = 1000  # events
 
 _STATUS_OF = {
     TrialState.FINISHED: "FINISHED",
-    TrialState.STOPPED: "KILLED",
+    TrialState.STOPPED: "FINISHED",
     TrialState.FAILED: "FAILED",
     TrialState.RUNNING: "RUNNING",
     TrialState.WAITING: "SCHEDULED",
@@ -49,13 +55,17 @@ class Sender:
     def __init__(self, folder: ExperimentFolder, ledger: Ledger, outbox: Outbox, store: Store) -> None:
         self._folder, self._ledger, self._outbox, self._store = folder, ledger, outbox, store
         self.refused: list[str] = []
+        self._columns: set[str] = set()  # the parameters that the view shows
+        self._dataset: DataSet | None = None
         self._id = outbox.identity(folder.ledger)
         self._name = str(ledger.meta.get("name") or folder.name)
-        space = ledger.meta.get("space")
-        self._experiment = store.experiment(space if isinstance(space, str) and space else self._name)
-        if outbox.parent is not None and not store.exists(outbox.parent):
+        experiment = None if outbox.parent is None else store.experiment_of(outbox.parent)
+        if experiment is None and outbox.parent is not None:
             _log.warning("the store has lost the search, so everything is sent again")
             outbox.forget()
+        space = ledger.meta.get("space")
+        former = space if isinstance(space, str) and space else self._name
+        self._experiment = experiment or store.experiment(self._name, self._id, former=former)
         self._adopt()
         sent = (e for e in ledger.events_of("finished") if e.id <= outbox.cursor)
         self._top = max((e.data["value"] for e in sent), default=-math.inf)
@@ -86,27 +96,33 @@ class Sender:
         return events
 
     def _goes_back(self, event: Event) -> bool:
-        """Whether a trial starts again where it may have trained further before: not at its promotion."""
+        """Whether a trial may start again from an earlier epoch than it had trained: not at its promotion."""
         if event.kind != "started" or event.trial is None or self._ledger.trial(event.trial).attempts < 2:
             return False
-        return event.data["resume_epoch"] == 0 or bool(self._ledger.events_of("requeued", trial=event.trial))
+        return event.data["resume_epoch"] == 0 or bool(
+            self._ledger.events_of("requeued", "state_lost", trial=event.trial)
+        )
 
     def _delete_run(self, number: int) -> None:
         recorded = self._outbox.run(number)
         if recorded is not None:
-            if self._store.exists(recorded[0]):
+            if self._store.experiment_of(recorded[0]) is not None:
                 self._store.delete(recorded[0])
             self._outbox.drop(number)
 
     def _records(self, events: list[Event]) -> list[Update]:
-        """The curve of the best so far, over the trials' numbers."""
-        points = []
+        """The accuracy of trials that have finished, at their last epoch, and the curve of the best so far, over the
+        trials' numbers."""
+        changes = []
         for event in events:
-            if event.kind == "finished" and event.data["value"] > self._top:
-                self._top = event.data["value"]
-                at, number = milliseconds(event.time), event.trial or 0
-                points.append(Point(key="best_accuracy", value=self._top, milliseconds=at, step=number))
-        return [Update(trial=SEARCH, points=points)] if points else []
+            if event.kind == "finished" and event.trial:
+                trial = self._ledger.trial(event.trial)
+                changes.append(Update(trial=trial.number, points=score(trial, event.time)))
+                if event.data["value"] > self._top:
+                    self._top = event.data["value"]
+                    record = points_of({"best_accuracy": self._top}, event.time, step=trial.number)
+                    changes.append(Update(trial=SEARCH, points=record))
+        return changes
 
     def settle(self, *, driven: bool) -> None:
         """At the end of a session: the best is marked, files are sent, and no run stays RUNNING."""
@@ -116,26 +132,29 @@ class Sender:
         winner = winner_of(self._folder, self._ledger)
         best = winner.scored if winner is not None else None
         trials = {trial.number: trial for trial in self._ledger.trials()}
-        self._adopt(best)
+        self._adopt()
         for listed in list(self._store.runs(self._experiment, self._id)):
             if listed.trial == SEARCH:
-                self._settle_search(state, winner, best)
+                self._settle_search(state, winner, best, listed.metrics)
             elif listed.trial in trials:
-                self._settle_trial(listed.run, listed.status, trials[listed.trial], listed.tags, best)
-
+                self._settle_trial(listed, trials[listed.trial], best)
         self._send_retrained()
 
     def _send_retrained(self) -> None:
-        """What was trained after the search, each once: a run that is not finished is sent again, point by point."""
+        """What was trained after the search, each once: a run that lacks something is sent again, point by point."""
         for training in retrained(self._folder, self._ledger):
             key = f"{self._id}/{training.key}"
             known = self._store.tagged(self._experiment, RETRAINED_TAG, key)
-            if known is not None and known[1]:
+            started = known.started if known else training.ended - training.took
+            points = training.points(ended := started + training.took)
+            if known and known.status == "FINISHED" and all(point.key in known.metrics for point in points):
                 continue
-            tags = {**training.tags, RETRAINED_TAG: key, "mlflow.parentRunId": self._parent}
-            run = known[0] if known else self._store.create(self._experiment, training.name, training.ended, tags)
-            self._store.log(run, points=training.points)
-            self._store.status(run, "FINISHED", training.ended)
+            tags = {RETRAINED_TAG: key, EXPERIMENT_TAG: self._id, "mlflow.parentRunId": self._parent}
+            run = known.run if known else self._store.create(self._experiment, training.name, started, tags)
+            crash_point("run-created")
+            self._store.log(run, points=points, params=training.params, tags=training.tags)
+            self._attach(run, training.architecture.to_dict())
+            self._store.status(run, "FINISHED", ended)
 
     # ---- one run
 
@@ -163,15 +182,25 @@ class Sender:
             return recorded[0]
         trial = self._ledger.trial(update.trial)
         run = recorded[0] if recorded is not None else self._create(trial)
-        if trial.number == 1:
-            self._show(trial)
+        if not trial.choices.keys() <= self._columns:
+            self._show()
         points = [*costs(trial), *update.points]
         self._store.log(run, points=points, params=params_of(trial), tags=update.tags)
-        for name, text in files_of(trial).items():
-            self._store.text(run, text, name)
+        self._attach(run, trial.architecture)
         crash_point("run-described")
         self._outbox.keep(trial.number, run, described=True)
         return run
+
+    def _attach(self, run: str, architecture: Mapping[str, Any]) -> None:
+        """What a run of a training holds beside its figures: the network's files, and the data set."""
+        for name, text in files_of(architecture).items():
+            self._store.text(run, text, name)
+        self._log_dataset(run)
+
+    def _log_dataset(self, run: str) -> None:
+        self._dataset = self._dataset or dataset_of(self._folder, self._ledger)
+        if self._dataset is not None:
+            self._store.dataset(run, self._dataset)
 
     def _create(self, trial: Trial) -> str:
         tags = {EXPERIMENT_TAG: self._id, TRIAL_TAG: str(trial.number), "mlflow.parentRunId": self._parent}
@@ -184,7 +213,7 @@ class Sender:
 
     # ---- the whole
 
-    def _adopt(self, best: Trial | None = None) -> None:
+    def _adopt(self) -> None:
         """Finds the search's runs by their tags, creates the parent where there is none, bins second ones.
 
         A second one can only come of a request that seemed lost and was done after all.
@@ -193,7 +222,7 @@ class Sender:
         for listed in list(self._store.runs(self._experiment, self._id)):
             recorded = parent if listed.trial == SEARCH else (self._outbox.run(listed.trial) or (None,))[0]
             if recorded is not None and recorded != listed.run:
-                if listed.trial == SEARCH or self._store.exists(recorded):
+                if listed.trial == SEARCH or self._store.experiment_of(recorded) is not None:
                     _log.warning("run %s is trial %d a second time: deleted", listed.run, listed.trial)
                     self._store.delete(listed.run)
                     continue
@@ -209,34 +238,38 @@ class Sender:
             crash_point("parent-created")
         self._parent = parent
         if self._outbox.parent != parent:
-            self._show(best)
+            self._show()
             if self._folder.space_yaml.is_file():
                 self._store.text(parent, self._folder.read_text(self._folder.space_yaml), "space.yaml")
             self._outbox.remember(self._experiment, parent)
 
-    def _show(self, example: Trial | None) -> None:
-        """The search's view: its columns are those that a trial has."""
-        view = shared_view(self._id, self._parent, example, self._name, time.time())
+    def _show(self) -> None:
+        """The search's view: its columns are those that the trials have."""
+        trials = self._ledger.trials()
+        self._columns = {key for trial in trials for key in trial.choices}
+        view = shared_view(self._id, self._parent, trials, self._name, time.time())
         self._store.tag_experiment(self._experiment, f"mlflow.sharedViewState.{self._id}", view)
 
-    def _settle_trial(self, run: str, status: str, trial: Trial, tags: object, best: Trial | None) -> None:
-        target = _STATUS_OF[trial.state] if trial.state.ended else "KILLED"
-        marked = isinstance(tags, dict) and BEST_TAG in tags
-        if status != target:
-            self._store.status(run, target, milliseconds(trial.ended or time.time()))
+    def _settle_trial(self, listed: FoundRun, trial: Trial, best: Trial | None) -> None:
+        run, at, paused = listed.run, trial.ended or time.time(), trial.state is TrialState.PAUSED
+        target = _STATUS_OF[trial.state] if trial.state.ended or paused else "KILLED"
+        if listed.status != target:
+            self._store.status(run, target, None if paused else milliseconds(at))
         if not trial.state.ended:
-            paused = trial.state is TrialState.PAUSED  # as it would be had nobody interrupted the search
             self._store.log(run, tags={STATE_TAG: "paused" if paused else "interrupted"})
-        is_best = best is not None and best.number == trial.number
+        if trial.value is not None and "accuracy" not in listed.metrics:  # an earlier archsearch has sent it
+            self._store.log(run, points=score(trial, at))
+        is_best, marked = best is not None and best.number == trial.number, BEST_TAG in listed.tags
         if is_best and not marked:
             self._store.log(run, tags={BEST_TAG: "true"})
         elif marked and not is_best:
             self._store.untag(run, BEST_TAG)
 
-    def _settle_search(self, state: str, winner: Winner | None, best: Trial | None) -> None:
+    def _settle_search(self, state: str, winner: Winner | None, best: Trial | None, sent: Mapping[str, float]) -> None:
         counts, last = self._ledger.counts(), self._ledger.last_event()
-        now = milliseconds(self._ledger.events(last - 1, 1)[0].time) if last else 0
-        figures: dict[str, float] = {
+        now = self._ledger.events(last - 1, 1)[0].time if last else 0.0
+        points: list[Point] = []
+        figures = {
             "trials": counts.total,
             "finished": counts.finished,
             "paused": counts.paused,
@@ -246,16 +279,18 @@ class Sender:
         }
         tags = {STATE_TAG: state, DESCRIPTION: description_of(self._folder, self._ledger, winner)}
         if best is not None and best.value is not None:
-            figures |= {"best_accuracy": best.value, **{f"best_{k}": v for k, v in best.cost.items()}}
+            points = points_of({"best_accuracy": best.value}, now, step=counts.total)
+            figures |= {f"best_{key}": value for key, value in best.cost.items()}
             tags |= {"archsearch.best_trial": best.id, "archsearch.best_digest": best.digest}
             tags |= {"archsearch.best_of": winner.of} if winner is not None else {}
-        points = [Point(key=k, value=float(v), milliseconds=now, step=counts.total) for k, v in figures.items()]
-        self._store.log(self._parent, points=points, tags=tags)
+        new = {key: value for key, value in figures.items() if sent.get(key) != value}
+        self._store.log(self._parent, points=[*points, *points_of(new, now, step=0)], tags=tags)
+        self._log_dataset(self._parent)
         for file in (self._folder.best_yaml, self._folder.space_yaml, self._folder.report):
             if file.is_file():
                 self._store.text(self._parent, self._folder.read_text(file), file.name)
-        self._show(best)
-        self._store.status(self._parent, PARENT_STATUS.get(state, "RUNNING"), now)
+        self._show()
+        self._store.status(self._parent, PARENT_STATUS.get(state, "RUNNING"), milliseconds(now))
 
 
 def in_a_line(error: Exception) -> str:

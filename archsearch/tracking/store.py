@@ -7,9 +7,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, unquote
 
-from archsearch.tracking.translate import EXPERIMENT_TAG, SEARCH, TRIAL_TAG, Point
+from archsearch.tracking.dataset import DataSet
+from archsearch.tracking.translate import EXPERIMENT_TAG, RETRAINED_TAG, SEARCH, TRIAL_TAG, Point
 
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the follower has its own patience
@@ -19,6 +21,8 @@ _ENVIRONMENT = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
 }
+# Tags of an experiment: its pages are those of models and their training, and begin with the accuracy.
+_SHOWN = {"mlflow.experimentKind": "custom_model_development", "mlflow.experiment.primaryMetric.name": "accuracy"}
 # Asking again cannot help: the run was deleted by hand, or the store does not take the value.
 _FOR_EVER = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
 
@@ -59,12 +63,26 @@ def lasting(error: Exception) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundRun:
-    """A run of this search, as the store has it."""
+    """A run of this search, as the store has it: `started` in milliseconds, of each metric its latest value."""
 
     run: str
     trial: int
     status: str
+    started: int
     tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+def _found(run: Any) -> FoundRun:
+    info, data = run.info, run.data
+    return FoundRun(
+        run=str(info.run_id),
+        trial=int(data.tags.get(TRIAL_TAG, SEARCH)),
+        status=info.status,
+        started=info.start_time,
+        tags=data.tags,
+        metrics=data.metrics,
+    )
 
 
 class Store:
@@ -81,37 +99,52 @@ class Store:
             self._database.parent.mkdir(parents=True, exist_ok=True)
         self._client = MlflowClient(tracking_uri)
 
-    def experiment(self, name: str) -> str:
-        """The id of the active experiment of that name; one that was deleted is left so, and name-2 is used."""
+    def experiment(self, name: str, search: str, *, former: str | None = None) -> str:
+        """The id of the experiment that holds this search alone, made where there is none: the search's id is among its
+        tags. Where another experiment has the name, or one that was deleted, it is name-2.
+
+        `former` is the name of an experiment of many searches, such as an earlier archsearch made: where it has runs of
+        this one, they stay there."""
         from mlflow.exceptions import MlflowException
 
+        for experiment in self._client.search_experiments(filter_string=f"tags.`{EXPERIMENT_TAG}` = '{search}'"):
+            return str(experiment.experiment_id)
+        earlier = self._client.get_experiment_by_name(former) if former else None
+        if (
+            earlier is not None
+            and earlier.lifecycle_stage == "active"
+            and self.tagged(earlier.experiment_id, EXPERIMENT_TAG, search) is not None
+        ):
+            return str(earlier.experiment_id)
+        artifacts = None if self._database is None else (self._database.absolute().parent / "artifacts").as_uri()
         candidate, count = name, 1
-        while existing := self._client.get_experiment_by_name(candidate):
-            if existing.lifecycle_stage == "active":
-                return str(existing.experiment_id)
+        while True:
+            try:
+                return str(
+                    self._client.create_experiment(
+                        candidate, artifact_location=artifacts, tags={**_SHOWN, EXPERIMENT_TAG: search}
+                    )
+                )
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
             count += 1
             candidate = f"{name}-{count}"
-        artifacts = None if self._database is None else (self._database.absolute().parent / "artifacts").as_uri()
-        try:
-            return str(self._client.create_experiment(candidate, artifact_location=artifacts))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            return str(self._client.get_experiment_by_name(candidate).experiment_id)  # another search was quicker
 
-    def exists(self, run: str) -> bool:
-        """Whether the run is there, and not deleted."""
+    def experiment_of(self, run: str) -> str | None:
+        """The id of the experiment that the run is in; None where there is no such run, or it was deleted."""
         from mlflow.exceptions import MlflowException
 
         try:
-            return bool(self._client.get_run(run).info.lifecycle_stage == "active")
+            info = self._client.get_run(run).info
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
+                return None
             raise
+        return str(info.experiment_id) if info.lifecycle_stage == "active" else None
 
     def runs(self, experiment: str, search: str) -> Iterator[FoundRun]:
-        """Every active run of the search, oldest first."""
+        """The active runs of the search and of its trials, oldest first; none of a training after the search."""
         token = None
         condition = f"tags.`{EXPERIMENT_TAG}` = '{search}'"
         while True:
@@ -119,16 +152,16 @@ class Store:
                 [experiment], condition, max_results=1000, order_by=["attributes.start_time"], page_token=token
             )
             for run in page:
-                trial = int(run.data.tags.get(TRIAL_TAG, SEARCH))
-                yield FoundRun(run=run.info.run_id, trial=trial, status=run.info.status, tags=run.data.tags)
+                if RETRAINED_TAG not in run.data.tags:
+                    yield _found(run)
             token = page.token
             if not token:
                 return
 
-    def tagged(self, experiment: str, key: str, value: str) -> tuple[str, bool] | None:
-        """The active run with this tag, and whether it has finished; None where there is none."""
+    def tagged(self, experiment: str, key: str, value: str) -> FoundRun | None:
+        """The active run with this tag; None where there is none."""
         runs = self._client.search_runs([experiment], f"tags.`{key}` = '{value}'", max_results=1)
-        return (str(runs[0].info.run_id), runs[0].info.status == "FINISHED") if runs else None
+        return _found(runs[0]) if runs else None
 
     def create(self, experiment: str, name: str, started: int, tags: Mapping[str, str]) -> str:
         """A new run. The one request that is not safe to ask twice: look for the run first."""
@@ -159,6 +192,13 @@ class Store:
             self._client.update_run(run, status=status)
         else:
             self._client.set_terminated(run, status=status, end_time=ended)
+
+    def dataset(self, run: str, dataset: DataSet) -> None:
+        """The run's data set, once however often this is called."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        context = [InputTag("mlflow.data.context", "training")]
+        self._client.log_inputs(run, [DatasetInput(Dataset(**vars(dataset)), context)])
 
     def text(self, run: str, text: str, name: str) -> None:
         """A text as an artifact of the run."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +14,7 @@ EXPERIMENT_TAG = "archsearch.experiment_id"
 TRIAL_TAG = "archsearch.trial"
 STATE_TAG = "archsearch.state"
 BEST_TAG = "archsearch.best"
+RETRAINED_TAG = "archsearch.retrained"
 SEARCH = 0  # the parent's number among trials, which count from 1
 _STATUS = {
     "started": ("RUNNING", "running"),
@@ -22,11 +22,14 @@ _STATUS = {
     "paused": ("SCHEDULED", "paused"),
     "promoted": ("SCHEDULED", "waiting"),
     "finished": ("FINISHED", "finished"),
-    "stopped": ("KILLED", "stopped"),
+    "stopped": ("FINISHED", "stopped"),  # as the search wanted it: no failure
     "failed": ("FAILED", "failed"),
 }
 PARENT_STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 _OVER = frozenset({"FINISHED", "KILLED", "FAILED"})
+# A run begins when its trial does; rejections are counted at the end; the rest concerns archsearch alone.
+_SILENT = frozenset({"proposed", "rejected", "saved", "precision", "finishing"})
+_COUNTERS = frozenset({"epoch", "epochs", "images", "learnt", "seed", "top"})  # no results: no metrics either
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,22 +58,22 @@ def updates(events: Iterable[Event]) -> list[Update]:
     by_trial: dict[int, Update] = {}
     for event in events:
         match event.kind:
-            case "proposed" | "rejected":
-                continue  # a run begins when its trial does; rejections are counted at the end
+            case kind if kind in _SILENT:
+                continue
             case "began" | "ended":
                 _session(by_trial.setdefault(SEARCH, Update(trial=SEARCH)), event)
             case "epoch":
                 update = by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH))
-                metrics = event.data["metrics"]
-                update.points += _points(metrics, event.time, step=event.data["epoch"])
+                update.points += curve(event.data["metrics"], event.data["epoch"], event.time)
             case "correlated":
                 _correlation(by_trial.setdefault(SEARCH, Update(trial=SEARCH)), event)
             case kind if kind in _STATUS:
                 _life(by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH)), event)
             case _:
                 update = by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH))
-                named = {f"{event.kind}_{key}": value for key, value in event.data.items()}
-                update.points += _points(named, event.time, step=0)
+                prefix = "" if event.kind == "tested" and event.trial else f"{event.kind}_"
+                named = {prefix + key: value for key, value in event.data.items() if key not in _COUNTERS}
+                update.points += points_of(named, event.time, step=0)
     return list(by_trial.values())
 
 
@@ -90,12 +93,12 @@ def holding(history: Sequence[Event]) -> list[Event]:
 def params_of(trial: Trial) -> dict[str, str]:
     """A trial's params: its choices as they are named in the space, its digest and its seed."""
     params = {**trial.choices, "digest": trial.digest, "seed": trial.seed}
-    return {_key(key): str(value)[:6000] for key, value in params.items()}
+    return {key_of(key): str(value)[:6000] for key, value in params.items()}
 
 
 def costs(trial: Trial) -> list[Point]:
     """A trial's cost as metrics, for those can be sorted and filtered as numbers."""
-    return _points(trial.cost, trial.created, step=0)
+    return points_of(trial.cost, trial.created, step=0)
 
 
 def milliseconds(seconds: float) -> int:
@@ -103,24 +106,9 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def shared_view(experiment_id: str, parent: str, trial: Trial | None, name: str, created: float) -> str:
-    """MLflow's saved view of this search alone: best first, with the columns one wants to see."""
-    metrics = ["final_accuracy", *(trial.cost if trial else ())]
-    params = [_key(key) for key in (trial.choices if trial else ())][:12]
-    state = {
-        "searchFilter": f"tags.`{EXPERIMENT_TAG}` = '{experiment_id}'",
-        "orderByKey": "metrics.`final_accuracy`",
-        "orderByAsc": False,
-        "lifecycleFilter": "Active",
-        "selectedColumns": [
-            *(f"metrics.`{_key(key)}`" for key in metrics),
-            *(f"params.`{key}`" for key in params),
-            f"tags.`{STATE_TAG}`",
-        ],
-        "runsExpanded": {parent: True},
-    }
-    at = milliseconds(created)
-    return json.dumps({"name": name, "createdAt": at, "updatedAt": at, "state": json.dumps(state)})
+def score(trial: Trial, time: float) -> list[Point]:
+    """A trial's validation accuracy, at the epoch that it stands at; none where it has none."""
+    return points_of({"accuracy": trial.value}, time, step=trial.epochs)
 
 
 def _session(update: Update, event: Event) -> None:
@@ -136,11 +124,9 @@ def _life(update: Update, event: Event) -> None:
     if event.data.get("reason"):
         update.tags["archsearch.reason"] = str(event.data["reason"])[:4000]
     if event.kind == "finished":
-        # Its own key: a superseded attempt may have left a later epoch in the metric's history.
-        update.points += _points({"final_accuracy": event.data["value"]}, event.time, step=0)
+        update.points += points_of({"final_accuracy": event.data["value"]}, event.time, step=0)
     elif event.kind == "paused":
-        # Not the same key: a rung's score is no full training's accuracy.
-        update.points += _points({"rung_accuracy": event.data["value"]}, event.time, step=event.data["rung"])
+        update.points += points_of({"accuracy": event.data["value"]}, event.time, step=event.data["rung"])
 
 
 def _correlation(update: Update, event: Event) -> None:
@@ -148,16 +134,23 @@ def _correlation(update: Update, event: Event) -> None:
     data, bracket = event.data, event.data["bracket"]
     prefix = f"rung_{data['rung']}_" + (f"bracket_{bracket}_" if bracket else "")
     named = {prefix + "correlation": data.get("correlation"), prefix + "corrected_correlation": data.get("corrected")}
-    update.points += _points(named, event.time, step=data["n"])
+    update.points += points_of(named, event.time, step=data["n"])
 
 
-def _points(metrics: Mapping[str, Any], time: float, *, step: int) -> list[Point]:
+def curve(metrics: Mapping[str, Any], epoch: int, time: float) -> list[Point]:
+    """What an epoch measured: a point of each curve."""
+    return points_of({key: value for key, value in metrics.items() if key not in _COUNTERS}, time, step=epoch)
+
+
+def points_of(metrics: Mapping[str, Any], time: float, *, step: int) -> list[Point]:
+    """A point of each metric that is a number; `time` is in Unix seconds."""
     return [
-        Point(key=_key(key), value=float(value), milliseconds=milliseconds(time), step=step)
+        Point(key=key_of(key), value=float(value), milliseconds=milliseconds(time), step=step)
         for key, value in metrics.items()
         if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     ]
 
 
-def _key(name: str) -> str:
+def key_of(name: str) -> str:
+    """MLflow's name of a metric or a parameter: without the characters that it does not take."""
     return re.sub(r"[^A-Za-z0-9_\-. /]", "_", name)[:250]

@@ -110,7 +110,10 @@ def _path(folder: ExperimentFolder | None, uri: str) -> str | None:
     if folder is None or not folder.outbox.is_file():
         return None
     _, experiment, identity = Outbox.peek(folder, uri)
-    return experiment and f"/#/experiments/{experiment}/runs?viewStateShareKey={identity.search}"
+    return (
+        experiment
+        and f"/#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={identity.search}"
+    )
 
 
 def _address(uri: str, host: str, port: int) -> str:

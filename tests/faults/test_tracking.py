@@ -20,7 +20,7 @@ from tests.tracking.test_follower import a_copy
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> str:
     uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    Store(uri).experiment("warm")
+    Store(uri).experiment("warm", "0" * 32)
     return uri
 
 

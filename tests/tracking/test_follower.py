@@ -39,7 +39,7 @@ from tests.experiment import fill
 def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One store for all: making its tables takes seconds. Each test has a space, hence an experiment, of its own."""
     uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    Store(uri).experiment("warm")
+    Store(uri).experiment("warm", "0" * 32)
     return uri
 
 
@@ -50,7 +50,7 @@ def space(request: pytest.FixtureRequest) -> str:
 
 def a_search(path: Path, space: str, trials: int = 7, epochs: int = 3) -> ExperimentFolder:
     folder = ExperimentFolder(path)
-    with fill.new(folder, space=space) as ledger:
+    with fill.new(folder, name=space, space=space) as ledger:
         ledger.begin()
         ledger.reject(choices={"block": "basic"}, violations={"flops": 0.5}, cost={"flops": 9})
         for _ in range(trials):
@@ -87,7 +87,9 @@ def seen(uri: str, space: str) -> dict[int, dict]:
         history: dict[str, list] = {}
         for key, *point in db.execute(query, (run.info.run_id,)):
             history.setdefault(key, []).append(tuple(point))
-        artifacts = {p.name: p.read_text() for p in Path(url2pathname(run.info.artifact_uri[7:])).iterdir()}
+        files = Path(url2pathname(run.info.artifact_uri[7:])).iterdir()
+        # MLflow leaves a file of this name where it is killed while it writes an artifact.
+        artifacts = {p.name: p.read_text() for p in files if not p.name.startswith(".artifact.uploading.")}
         runs[trial] = {
             "name": run.info.run_name,
             "status": run.info.status,
@@ -110,7 +112,7 @@ def test_a_search_becomes_a_run_with_a_child_a_trial(tmp_path: Path, uri: str, s
     with Ledger.read(folder.ledger) as ledger:
         for trial in ledger.trials():
             run = runs[trial.number]
-            wanted = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}[trial.state]
+            wanted = {"finished": "FINISHED", "stopped": "FINISHED", "failed": "FAILED"}[trial.state]
             assert (run["status"], run["tags"]["archsearch.state"]) == (wanted, trial.state)
             assert run["times"] == (round(trial.started * 1000), round(trial.ended * 1000))
             assert run["name"] == trial.id
@@ -121,12 +123,12 @@ def test_a_search_becomes_a_run_with_a_child_a_trial(tmp_path: Path, uri: str, s
             ]
             final = [trial.value] if trial.state == "finished" else []
             assert [p[1] for p in run["metrics"].get("final_accuracy", [])] == final
-            at_rung = [(3, trial.value)] if trial.state == "stopped" else []
-            assert [p[:2] for p in run["metrics"].get("rung_accuracy", [])] == at_rung
+            reached = [(3, trial.value)] if trial.state != "failed" else []
+            assert [p[:2] for p in run["metrics"].get("accuracy", [])] == reached
             assert Architecture.from_dict(yaml.safe_load(run["artifacts"]["architecture.yaml"])).stages
             assert run["artifacts"]["drawing.svg"].endswith("</svg>\n")
     parent = runs[0]
-    assert (parent["status"], parent["name"]) == ("FINISHED", "a-search")
+    assert (parent["status"], parent["name"]) == ("FINISHED", space)
     assert [p[:2] for p in parent["metrics"]["best_accuracy"]] == [
         (1, 0.531),
         (2, 0.532),
@@ -209,14 +211,14 @@ def test_a_request_done_late_leaves_one_run(tmp_path: Path, uri: str, space: str
     before = seen(uri, space)
     with Ledger.read(folder.ledger) as ledger:
         tags = {"archsearch.experiment_id": ledger.id, "archsearch.trial": "2"}
-        Store(uri).create(Store(uri).experiment(space), "t0002", 1, tags)
+        Store(uri).create(Store(uri).experiment(space, ledger.id), "t0002", 1, tags)
     sync(folder, uri)
     assert seen(uri, space) == before
 
 
 def test_a_resumed_search_goes_on_in_its_runs_and_moves_the_best(tmp_path: Path, uri: str, space: str) -> None:
     folder = ExperimentFolder(tmp_path / "search")
-    with fill.new(folder, space=space) as ledger:
+    with fill.new(folder, name=space, space=space) as ledger:
         ledger.begin()
         fill.trial(ledger)
         fill.propose(ledger, 2)
@@ -250,7 +252,7 @@ def test_a_resumed_search_goes_on_in_its_runs_and_moves_the_best(tmp_path: Path,
 @pytest.mark.parametrize("sent", [True, False])
 def test_an_epoch_that_was_trained_again_stands_once(tmp_path: Path, uri: str, space: str, sent: bool) -> None:
     folder = ExperimentFolder(tmp_path / "search")
-    with fill.new(folder, space=space) as ledger, folder.driver_lock():
+    with fill.new(folder, name=space, space=space) as ledger, folder.driver_lock():
         ledger.begin()
         for number in (1, 2):
             fill.propose(ledger, number)
@@ -281,12 +283,61 @@ def test_an_epoch_that_was_trained_again_stands_once(tmp_path: Path, uri: str, s
     assert seen(uri, space) == runs
 
 
+@pytest.mark.parametrize("sent", [True, False])
+def test_epochs_after_an_earlier_state_than_the_rungs_stand_once(
+    tmp_path: Path, uri: str, space: str, sent: bool
+) -> None:
+    """A promoted trial whose newest state is damaged goes on from the one before, without ever having failed."""
+    folder = ExperimentFolder(tmp_path / "search")
+    with fill.new(folder, name=space, space=space) as ledger, folder.driver_lock():
+        ledger.begin()
+        fill.propose(ledger, 1)
+        ledger.pause(1, fill.train(ledger, 1, 4), rung=4)
+        if sent:
+            follow(folder, uri, until_end=False)
+        ledger.promote(1)
+        ledger.note("state_lost", {"epoch": 4, "reason": "missing or damaged"}, trial=1)
+        ledger.start(1, resume_epoch=2)
+        for epoch in (3, 4, 5):
+            ledger.epoch(1, epoch, {"train_loss": 0.1, "val_accuracy": 0.6})
+        ledger.finish(1, 0.6)
+        ledger.end("finished")
+    sync(folder, uri)
+    metrics = seen(uri, space)[1]["metrics"]
+    assert [point[0] for point in metrics["val_accuracy"]] == [1, 2, 3, 4, 5]
+    assert [point[:2] for point in metrics["accuracy"]] == [(5, 0.6)]
+
+
+def test_the_data_set_is_the_runs_input(tmp_path: Path, uri: str, space: str) -> None:
+    from mlflow.tracking import MlflowClient
+
+    folder = ExperimentFolder(tmp_path / "search")
+    with fill.new(folder, name=space, space=space) as ledger:
+        folder.space_yaml.write_text("archsearch: 1\nname: x\ndata: {name: folder, root: /data/birds}\n")
+        ledger.begin({"data": "0123456789abcdef", "images": {"train": 80, "validation": 20, "test": 10}})
+        fill.trial(ledger)
+        ledger.end("finished")
+    for _ in range(2):
+        sync(folder, uri)
+        folder.outbox.unlink()
+    client = MlflowClient(uri)
+    for run in client.search_runs([client.get_experiment_by_name(space).experiment_id]):
+        (entry,) = run.inputs.dataset_inputs
+        assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
+        data = entry.dataset
+        assert (data.name, data.digest, data.source_type) == ("birds", "0123456789abcdef", "local")
+        assert json.loads(data.source) == {"uri": "/data/birds"}
+        assert json.loads(data.profile) == {"num_rows": 110, "train": 80, "validation": 20, "test": 10}
+        features = json.loads(json.loads(data.schema)["mlflow_tensorspec"]["features"])
+        assert features[0]["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 3, 32, 32]}
+
+
 def test_a_paused_trial_is_followed_through_interrupt_promotion_and_end(tmp_path: Path, uri: str, space: str) -> None:
     def shown() -> dict[int, tuple[str, str]]:
         return {n: (r["status"], r["tags"]["archsearch.state"]) for n, r in seen(uri, space).items()}
 
     folder = ExperimentFolder(tmp_path / "search")
-    with fill.new(folder, space=space) as ledger, folder.driver_lock():
+    with fill.new(folder, name=space, space=space) as ledger, folder.driver_lock():
         ledger.begin()
         for number in (1, 2):
             fill.propose(ledger, number)
@@ -295,7 +346,7 @@ def test_a_paused_trial_is_followed_through_interrupt_promotion_and_end(tmp_path
         assert shown() == {0: ("RUNNING", "running"), 1: ("SCHEDULED", "paused"), 2: ("SCHEDULED", "paused")}
         ledger.end("interrupted")
     sync(folder, uri)
-    assert shown() == {0: ("KILLED", "interrupted"), 1: ("KILLED", "paused"), 2: ("KILLED", "paused")}
+    assert shown() == {0: ("KILLED", "interrupted"), 1: ("SCHEDULED", "paused"), 2: ("SCHEDULED", "paused")}
     with Ledger.open(folder.ledger) as ledger, folder.driver_lock():
         ledger.begin()
         ledger.promote(2)
@@ -303,7 +354,7 @@ def test_a_paused_trial_is_followed_through_interrupt_promotion_and_end(tmp_path
         assert shown()[2] == ("SCHEDULED", "waiting")
         ledger.start(2, resume_epoch=1)
         follow(folder, uri, until_end=False)
-        assert shown() == {0: ("RUNNING", "running"), 1: ("KILLED", "paused"), 2: ("RUNNING", "running")}
+        assert shown() == {0: ("RUNNING", "running"), 1: ("SCHEDULED", "paused"), 2: ("RUNNING", "running")}
         ledger.epoch(2, 2, {"val_accuracy": 0.75})
         ledger.finish(2, 0.75)
         ledger.correlate(1, 0.5, 6, corrected=0.75)
@@ -311,7 +362,7 @@ def test_a_paused_trial_is_followed_through_interrupt_promotion_and_end(tmp_path
         ledger.end("finished")
     sync(folder, uri)
     runs = seen(uri, space)
-    assert shown() == {0: ("FINISHED", "finished"), 1: ("KILLED", "stopped"), 2: ("FINISHED", "finished")}
+    assert shown() == {0: ("FINISHED", "finished"), 1: ("FINISHED", "stopped"), 2: ("FINISHED", "finished")}
     assert [p[:2] for p in runs[0]["metrics"]["rung_1_correlation"]] == [(6, 0.5)]
     assert [p[:2] for p in runs[0]["metrics"]["rung_1_corrected_correlation"]] == [(6, 0.75)]
     assert [p[:2] for p in runs[2]["metrics"]["val_accuracy"]] == [(1, 0.512), (2, 0.75)]
@@ -336,7 +387,7 @@ def test_a_store_that_was_thrown_away_is_filled_again(tmp_path: Path, uri: str, 
 
 def test_a_run_that_a_person_deleted_holds_nothing_up(tmp_path: Path, uri: str, space: str) -> None:
     folder = ExperimentFolder(tmp_path / "search")
-    with fill.new(folder, space=space) as ledger, folder.driver_lock():
+    with fill.new(folder, name=space, space=space) as ledger, folder.driver_lock():
         ledger.begin()
         fill.propose(ledger)
         accuracy = fill.train(ledger, 1, 2)
@@ -350,17 +401,38 @@ def test_a_run_that_a_person_deleted_holds_nothing_up(tmp_path: Path, uri: str, 
     assert sorted(seen(uri, space)) == [0, 2]
 
 
-def test_searches_of_one_space_share_an_experiment_and_a_deleted_one_is_left_deleted(
+def test_a_search_has_an_experiment_of_its_own_whose_name_tells_it_from_others(
     tmp_path: Path, uri: str, space: str
 ) -> None:
     from mlflow.tracking import MlflowClient
 
     store, client = Store(uri), MlflowClient(uri)
-    first = store.experiment(space)
-    assert store.experiment(space) == first
+    first = store.experiment(space, "1" * 32)
+    assert store.experiment(space, "1" * 32) == first
+    second = store.experiment(space, "2" * 32)
+    assert client.get_experiment(second).name == f"{space}-2", "the name is another search's"
+    client.rename_experiment(first, f"{space}, as I call it")
+    assert store.experiment(space, "1" * 32) == first, "it is found by its tag"
     client.delete_experiment(first)
-    assert client.get_experiment(store.experiment(space)).name == f"{space}-2"
-    assert client.get_experiment(first).lifecycle_stage == "deleted"
+    third = store.experiment(f"{space}, as I call it", "1" * 32)
+    assert client.get_experiment(third).name == f"{space}, as I call it-2", "what was deleted stays so"
+
+
+def test_a_search_that_shares_an_experiment_already_goes_on_in_it(tmp_path: Path, uri: str, space: str) -> None:
+    from mlflow.tracking import MlflowClient
+
+    folder, client = a_search(tmp_path / "search", space, trials=2), MlflowClient(uri)
+    shared = client.create_experiment(f"{space}-shared", artifact_location=(tmp_path / "files").as_uri())
+    with Ledger.read(folder.ledger) as ledger:
+        tags = {"archsearch.experiment_id": ledger.id, "archsearch.trial": "0"}
+        parent = Store(uri).create(shared, space, 1, tags)
+        assert Store(uri).experiment(space, ledger.id, former=f"{space}-shared") == shared
+        assert Store(uri).experiment(space, "3" * 32, former=f"{space}-shared") != shared
+    with Outbox(folder.outbox, uri) as outbox:
+        outbox.identity(folder.ledger)
+        outbox.remember(shared, parent)
+    sync(folder, uri)
+    assert sorted(seen(uri, f"{space}-shared")) == [0, 1, 2]
 
 
 def test_a_server_that_does_not_answer_is_an_error_of_syncs_and_nobody_elses(tmp_path: Path, space: str) -> None:
@@ -384,8 +456,13 @@ def test_the_view_names_the_searchs_own_columns(tmp_path: Path, uri: str, space:
         saved = json.loads(tags[f"mlflow.sharedViewState.{ledger.id}"])
         state = json.loads(saved["state"])
         assert ledger.id in state["searchFilter"]
-    assert {"metrics.`final_accuracy`", "metrics.`flops`", "params.`block`"} <= set(state["selectedColumns"])
-    assert state["orderByKey"] == "metrics.`final_accuracy`" and state["orderByAsc"] is False
+    charts = [chart.get("metricKey", chart["type"]) for chart in state["compareRunCharts"]]
+    assert charts[:5] == ["validation_accuracy", "SCATTER", "accuracy", "best_accuracy", "PARALLEL"]
+    assert not {"flops", "params"} & set(charts), "constants are no charts that open"
+    assert {"metrics.`accuracy`", "metrics.`final_accuracy`", "metrics.`flops`", "params.`block`"} <= set(
+        state["selectedColumns"]
+    )
+    assert state["orderByKey"] == "metrics.`accuracy`" and state["orderByAsc"] is False
 
 
 def test_a_follower_beside_a_driver_sends_all_and_ends_with_it(
@@ -393,7 +470,7 @@ def test_a_follower_beside_a_driver_sends_all_and_ends_with_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     folder = ExperimentFolder(Path("experiments/search"))
-    with fill.new(folder, space=space) as ledger, folder.driver_lock():
+    with fill.new(folder, name=space, space=space) as ledger, folder.driver_lock():
         process = start_follower(folder, uri)
         assert os.getsid(process.pid) != os.getsid(0), "Ctrl-C would reach it"
         ledger.begin()
@@ -428,7 +505,7 @@ def test_a_percent_sign_in_a_path_is_one(tmp_path: Path, monkeypatch: pytest.Mon
     default = resolve_tracking_uri()
     assert database_path(default) == project / "mlruns" / "mlflow.db"
     assert resolve_tracking_uri(default) == default
-    Store(default).experiment("any")
+    Store(default).experiment("any", "0" * 32)
     assert sqlite3.connect(project / "mlruns" / "mlflow.db").execute("SELECT COUNT(*) FROM experiments").fetchone()[0]
     assert [path.name for path in tmp_path.iterdir()] == [project.name], "nothing is made beside it"
     (tmp_path / "a%20b").mkdir()
@@ -460,8 +537,8 @@ def test_a_copy_of_a_folder_is_a_search_of_its_own_and_a_moved_one_is_not(
 
     def runs() -> list[tuple[str, str]]:
         client = MlflowClient(uri)
-        experiment = client.get_experiment_by_name(space).experiment_id
-        tags = [run.data.tags for run in client.search_runs([experiment])]
+        experiments = [e.experiment_id for e in client.search_experiments() if e.name in (space, f"{space}-2")]
+        tags = [run.data.tags for run in client.search_runs(experiments)]
         return sorted((tag["archsearch.experiment_id"], tag["archsearch.trial"]) for tag in tags)
 
     folder = a_search(tmp_path / "search", space, trials=2)
@@ -480,7 +557,7 @@ def test_a_copy_of_a_folder_is_a_search_of_its_own_and_a_moved_one_is_not(
     assert copied_from(copy, uri) == str(moved.path) and page_of(copy, uri) is None
     with Ledger.read(copy.ledger) as ledger:
         assert backlog(copy, uri) == ledger.last_event()
-    word = f"note: this is a copy of {moved.path}, which still stands"
+    word = f"note: this is a copy of {moved.path}, which still exists"
     capfd.readouterr()
     for told in (True, False):
         assert main(["sync", str(copy.path), "--tracking-uri", uri]) == 0

@@ -54,7 +54,10 @@ def test_a_server_of_somebody_elses_is_linked_to(tmp_path: Path) -> None:
     with fill.new(folder) as ledger, Outbox(folder.outbox, "http://tracking:5000/") as outbox:
         outbox.remember("7", "parent")
         view = serve(folder, "http://tracking:5000/")
-        assert view.url == f"http://tracking:5000/#/experiments/7/runs?viewStateShareKey={ledger.id}"
+        assert (
+            view.url
+            == f"http://tracking:5000/#/experiments/7/runs?workflowType=machine_learning&viewStateShareKey={ledger.id}"
+        )
     assert view.process is None and view.wait() == 0
 
 
@@ -85,8 +88,8 @@ def test_the_page_answers_follows_through_an_outage_and_dies_with_its_parent(tmp
             assert drain(follower, 150), folder.tracking_log.read_text()
         from tests.tracking.test_follower import seen
 
-        assert sorted(seen(uri, "a-space")) == [0, 1, 2, 3, 4, 5]
-        assert all(len(r["metrics"]["val_accuracy"]) == 3 for n, r in seen(uri, "a-space").items() if n)
+        assert sorted(seen(uri, "a-search")) == [0, 1, 2, 3, 4, 5]
+        assert all(len(r["metrics"]["val_accuracy"]) == 3 for n, r in seen(uri, "a-search").items() if n)
 
     port = free_port()
     code = (
