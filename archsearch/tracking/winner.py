@@ -11,6 +11,7 @@ import hashlib
 import importlib.metadata
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +24,17 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.winner import Winner, winner_of
 from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.retrained import Retrained, retrained
 from archsearch.tracking.store import Store, resolve_tracking_uri
-from archsearch.tracking.translate import EXPERIMENT_TAG, TRIAL_TAG, Point, costs, milliseconds, updates
+from archsearch.tracking.translate import (
+    EXPERIMENT_TAG,
+    RETRAINED_TAG,
+    TRIAL_TAG,
+    Point,
+    costs,
+    milliseconds,
+    updates,
+)
 
 WEIGHTS_TAG = "archsearch.weights_sha256"
 EXAMPLES = 2  # images: one would fix the batch
@@ -32,13 +42,15 @@ EXAMPLES = 2  # images: one would fix the batch
 
 @dataclass(frozen=True, kw_only=True)
 class Registrable:
-    """The winner with its weights, a safetensors file. `points` are what the trial's run has of these very weights."""
+    """The winner with its weights, a safetensors file. `training` is the one after the search that they come of (None:
+    the search's own trial); `points` are what the trial's run has of these very weights."""
 
     winner: Winner
     architecture: Architecture
     weights: bytes
     metrics: dict[str, float]
     points: list[Point]
+    training: Retrained | None = None
 
 
 def registrable(folder: ExperimentFolder) -> Registrable | None:
@@ -51,6 +63,8 @@ def registrable(folder: ExperimentFolder) -> Registrable | None:
         trial = winner.trial
         tested = ledger.events_of("tested", trial=trial.number)
         epochs = [e for e in ledger.events_of("epoch", trial=trial.number) if e.data["epoch"] == trial.epochs]
+        key = f"{winner.of}/{winner.sha256}"
+        training = next((training for training in retrained(folder, ledger) if training.key == key), None)
     metrics = {"validation_accuracy": winner.value}
     if winner.test_accuracy is not None:
         metrics["test_accuracy"] = winner.test_accuracy
@@ -64,6 +78,7 @@ def registrable(folder: ExperimentFolder) -> Registrable | None:
         weights=folder.read_weights(winner.weights, winner.sha256),
         metrics=metrics,
         points=points if winner.of == "search" else [],
+        training=training,
     )
 
 
@@ -77,27 +92,35 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
     uri = resolve_tracking_uri(tracking_uri)
     with Ledger.read(folder.ledger) as ledger, Outbox(folder.outbox, uri) as outbox:
         recorded = outbox.run(entry.winner.trial.number) if entry is not None else None
-        name, search = _model_name(ledger), outbox.identity(folder.ledger)
+        name, search, experiment = _model_name(ledger), outbox.identity(folder.ledger), outbox.experiment
         over = any(event.data["state"] == "finished" for event in ledger.events_of("ended"))
     if entry is None or recorded is None or not over:
         return None
-    Store(uri)  # MLflow's environment, before it is imported
+    store = Store(uri)  # MLflow's environment, before it is imported
     from mlflow.tracking import MlflowClient
 
-    client, weights = MlflowClient(uri), hashlib.sha256(entry.weights).hexdigest()
+    client, weights = MlflowClient(uri, uri), hashlib.sha256(entry.weights).hexdigest()
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.tags.get(WEIGHTS_TAG) == weights:
             return f"{name} version {version.version}"
     tags = {EXPERIMENT_TAG: search, TRIAL_TAG: entry.winner.trial.id, "archsearch.digest": digest(entry.architecture),
             "archsearch.of": entry.winner.of}  # fmt: skip
-    version = _log(client, uri, entry, name=name, run=recorded[0], description=_described(folder, entry))
+    run, points, training = recorded[0], entry.points, entry.training
+    if training is not None and experiment is not None:
+        source = store.tagged(experiment, RETRAINED_TAG, f"{search}/{training.key}")
+        if source is not None:
+            run, points = source.run, training.points(source.started + training.took)
+    version = _log(client, uri, entry, points, name=name, run=run, description=_described(folder, entry))
     for key, value in {**tags, WEIGHTS_TAG: weights}.items():
         client.set_model_version_tag(name, version, key, value)
     return f"{name} version {version}"
 
 
-def _log(client: Any, uri: str, entry: Registrable, *, name: str, run: str, description: str) -> str:
-    """The new version's number. The run's state and end stay as they were."""
+def _log(
+    client: Any, uri: str, entry: Registrable, points: Sequence[Point], *, name: str, run: str, description: str
+) -> str:
+    """The new version's number. The run's state and end stay as they were; `points` are what it has already of these
+    weights."""
     import mlflow.pytorch
     from mlflow.entities import Metric
     from mlflow.models import infer_signature
@@ -124,7 +147,7 @@ def _log(client: Any, uri: str, entry: Registrable, *, name: str, run: str, desc
             metadata={"architecture": entry.architecture.to_yaml(), "confirmed": entry.winner.of == "confirm"},
         )
     # Point by point what the run has already, so that it gets no second one: MLflow puts a model's metrics there too.
-    metrics = [Metric(p.key, p.value, p.milliseconds, p.step, model_id=logged.model_id) for p in entry.points]
+    metrics = [Metric(p.key, p.value, p.milliseconds, p.step, model_id=logged.model_id) for p in points]
     client.log_batch(run, metrics=metrics)
     client.set_terminated(run, before.status, before.end_time or milliseconds(entry.winner.trial.ended or 0))
     version = str(logged.registered_model_version)
@@ -152,6 +175,12 @@ def _described(folder: ExperimentFolder, entry: Registrable) -> str:
     elif winner.of == "finish":
         sentence += f", retrained for {winner.epochs} epochs after the search"
     sentence += "."
+    if winner.of == "confirm" and entry.training is not None:
+        result = entry.training.result
+        sentence += (
+            f" The weights are those of seed {result['seed']}: {100 * result['validation']['accuracy']:.2f} % on "
+        )
+        sentence += "the validation split."
     if winner.sha256 is None:
         sentence += " The ledger, written by an earlier archsearch, has no SHA-256 of these weights."
     figures = {key: round(value, 6) for key, value in entry.metrics.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from contextlib import closing
 from hashlib import sha256
@@ -48,7 +49,7 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
     import mlflow.pytorch
     from mlflow.tracking import MlflowClient
 
-    client = MlflowClient(uri)
+    client = MlflowClient(uri, uri)
     (version,) = client.search_model_versions("name = 'tiny'")
     assert version.tags["archsearch.digest"] == best.digest and best.digest in version.description
     run = client.get_run(version.run_id)
@@ -88,6 +89,86 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
     assert '"validation_accuracy": 0.75' in version.description and '"test_accuracy": 0.5' in version.description
     (whole,) = [run for run in client.search_runs([run.info.experiment_id]) if run.info.run_name == "tiny"]
     assert whole.data.tags["archsearch.best_trial"] == rival.id and whole.data.metrics["best_accuracy"] == 0.75
+
+
+@pytest.mark.parametrize("of", ["finish", "confirm"])
+def test_a_winner_trained_after_the_search_has_that_training_for_its_source(tmp_path: Path, of: str) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    space, folder = tiny(tmp_path, "search.trials=2", "search.early_stopping={kind: none}")
+    drive_locally(space, folder)
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.end("finished")
+        best = ledger.best()
+    weights = retrain(folder, best, of, seed=7, validation=0.96, test=None)
+    retrain(folder, best, of, seed=8, validation=0.9, test=None)
+    sync(folder, uri)
+    with Ledger.open(folder.ledger) as ledger:
+        note = {"winner": best.id, "validation_accuracy": 0.93, "weights": sha256(weights).hexdigest()}
+        if of == "confirm":
+            ledger.note("confirmed", {**note, "seeds": 2, "test_accuracy": 0.85}, trial=best.number)
+        else:
+            ledger.note("finished_training", {**note, "of": "finish", "epochs": 4, "seed": 7}, trial=best.number)
+            ledger.note("finish_tested", {"test_accuracy": 0.89}, trial=best.number)
+    # The driver was killed before it looked at the test split.
+    assert retrain(folder, best, of, seed=7, validation=0.96, test=0.89) == weights
+    for _ in range(2):
+        sync(folder, uri)
+    before = all_points(tmp_path / "mlflow.db")
+    assert register(folder, uri) == register(folder, uri) == "tiny version 1"
+    assert all_points(tmp_path / "mlflow.db") == before, "registering adds no point"
+
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(uri, uri)
+    version = client.get_model_version("tiny", "1")
+    run = client.get_run(version.run_id)
+    points = [point[1:3] for point in before if point[0] == version.run_id]
+    assert len(set(points)) == len(points), "each point stands once"
+    assert (run.info.run_name, run.info.status) == (f"{of} {best.id} seed 7", "FINISHED")
+    assert run.info.end_time - run.info.start_time == 5000, "it took five seconds"
+    figures = {"accuracy": 0.96, "final_accuracy": 0.96, "test_accuracy": 0.89, "flops": best.cost["flops"]}
+    assert run.data.metrics.items() >= figures.items()
+    assert run.data.params == {
+        **{key: str(value) for key, value in best.choices.items()},
+        "digest": best.digest,
+        "seed": "7",
+    }
+    assert [(p.step, p.value) for p in client.get_metric_history(run.info.run_id, "validation_accuracy")] == [
+        (1, 0.5), (2, 0.96)
+    ]  # fmt: skip
+    logged = client.get_logged_model(client.get_run(version.run_id).outputs.model_outputs[0].model_id)
+    assert {metric.key: metric.value for metric in logged.metrics}.items() >= figures.items(), (
+        "the version's own figures"
+    )
+    sentence = "The weights are those of seed 7: 96.00 % on the validation split."
+    assert (sentence in version.description) == (of == "confirm")
+
+
+def retrain(
+    folder: ExperimentFolder, trial: Trial, of: str, *, seed: int, validation: float, test: float | None
+) -> bytes:
+    """What a training after the search leaves, with made-up figures; of seed 7 the winner's file too. Its weights."""
+    files = folder.confirmation if of == "confirm" else folder.finish
+    run = files.run(trial.digest, seed)
+    run.path.mkdir(parents=True, exist_ok=True)
+    network = archsearch.Architecture.from_dict(dict(trial.architecture))
+    state = weights_from_bytes(folder.weights(trial.number).read_bytes())
+    weights = weights_to_bytes({name: tensor + seed for name, tensor in state.items()})
+    run.model_yaml.write_text(network.to_yaml())
+    epochs = [
+        {"epoch": 1, "epochs": 2, "validation_accuracy": 0.5},
+        {"epoch": 2, "epochs": 2, "validation_accuracy": validation},
+    ]
+    result = {
+        "digest": trial.digest, "seed": seed, "epochs": 2, "folder": str(run.path), "device": "cpu",
+        "precision": "float32", "seconds": 5.0, "validation": {"accuracy": validation, "loss": 0.2},
+        "test": None if test is None else {"accuracy": test, "loss": 0.3},
+        "weights": {"file": "weights.safetensors", "sha256": sha256(weights).hexdigest()}, "history": epochs,
+    }  # fmt: skip
+    run.result.write_text(json.dumps(result))
+    if seed == 7:
+        files.weights.write_bytes(weights)
+    return weights
 
 
 def ledger_trials(folder: ExperimentFolder) -> list[Trial]:
