@@ -137,7 +137,10 @@ class SearchSettings(StrictModel):
         "fit; none: no retraining.",
     )
     seed: int = Field(
-        0, ge=0, lt=2**32, description="Random seed. The same seed gives the same search (with one trial at a time)."
+        0,
+        ge=0,
+        lt=2**32,
+        description="Random seed. The same seed and experience give the same search (with one trial at a time).",
     )
     checkpoint_every: Duration = Field(
         60.0,
