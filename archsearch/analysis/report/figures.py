@@ -160,12 +160,13 @@ class Distribution(TypedDict):
 
 
 class ImportanceRow(TypedDict):
-    """A parameter's share of what the forests explain, with its interval."""
+    """A parameter's share of what the forests explain, with its interval, and the share that is `chance`."""
 
     word: str
     share: float
     low: float
     high: float
+    chance: float
 
 
 class Importance(TypedDict):

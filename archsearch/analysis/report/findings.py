@@ -1,4 +1,4 @@
-"""The networks as drawings, and the later statistics: which choices mattered, distributions, rungs, failures."""
+"""The networks as drawings, and the later statistics: influential choices, distributions, rungs, failures."""
 
 from __future__ import annotations
 
@@ -60,22 +60,28 @@ def _drawing(reading: Reading, trial: str) -> str:
 
 
 def importance(report: Document) -> str:
-    """The section on importance: a bar for each parameter."""
+    """The section on importance: a bar for each parameter, where one is influential beyond chance."""
     result = report["importance"]
     if result["why_not"]:
         reason = paragraph(f"{result['why_not'].capitalize()}.")
-        return section("importance", "Which choices mattered is not known", reason)
-    rows, explained = result["words"], result["explained"]
-    sure = explained is not None and explained > 0.1
-    title = f"{rows[0]['word']} mattered most" if sure and rows[0]["low"] > 0 else "Which choices mattered"
-    text = f"On trials left out of the fit, the choices explain {percent(max(0.0, explained or 0.0), 0)} of the "
-    text += f"variance in accuracy after {epochs(report['common'])} ({result['n']} trials)."
-    if not sure:
-        text += " That is next to nothing: take the shares below for noise."
-    cells = [(r["word"], percent(r["share"]), f"{percent(r['low'])} to {percent(r['high'])}") for r in rows]
-    listed = folded("As a table", table(("choice", "share", "95 % interval"), cells))
+        return section("importance", "Which choices are influential is not known", reason)
+    rows = result["words"]
+    text = f"On trials left out of the fit, the choices explain {percent(max(0.0, result['explained'] or 0.0), 0)} of "
+    text += f"the variance in accuracy after {epochs(report['common'])} ({result['n']} trials)."
+    cells = [
+        (r["word"], percent(r["share"]), f"{percent(r['low'])} to {percent(r['high'])}", percent(r["chance"]))
+        for r in rows
+    ]
+    listed = folded("As a table", table(("choice", "share", "95 % interval", "by chance up to"), cells))
     caption = f"Method: {result['method']}."
-    return section("importance", title, paragraph(text), figure(parallel.bars(rows), caption, "", listed))
+    influential = [row["word"] for row in rows if row["share"] > row["chance"]]
+    if not influential:
+        text += " No choice has a larger share than chance gives it: their influence is too small to be seen here."
+        title = "No choice is more influential than chance"
+        return section("importance", title, paragraph(text), listed, paragraph(caption, "note"))
+    title = f"Most influential choice{'s' if len(influential) > 1 else ''}: {', '.join(influential[:3])}"
+    key = legend(("~chance", "the largest share by chance (95 %, over all choices)"))
+    return section("importance", title, paragraph(text), figure(parallel.bars(rows), caption, key, listed))
 
 
 def every_trial(report: Document) -> str:

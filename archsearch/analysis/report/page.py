@@ -34,7 +34,7 @@ def page(reading: Reading, report: Document) -> str:
         ("tradeoff", "Accuracy and cost", story.tradeoffs(report)),
         ("progress", "Best so far", story.so_far(report)),
         ("curves", "Curves", story.learning_curves(report)),
-        ("importance", "Which choices mattered", findings.importance(report)),
+        ("importance", "Influential choices", findings.importance(report)),
         ("all", "Choices", findings.every_trial(report)),
         ("space", "Distribution", findings.distribution(report)),
         ("rungs", "Early stopping", findings.rungs(report)),

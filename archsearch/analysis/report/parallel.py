@@ -133,21 +133,23 @@ def _levels(values: Sequence[Any]) -> list[Any]:
 
 
 def bars(rows: Sequence[ImportanceRow]) -> str:
-    """A bar for each parameter, with its interval."""
+    """A bar for each parameter, with its interval and what is chance; pale where it is not beyond that."""
     return "".join(_bars(width, rows[:16]) for width in (WIDE, NARROW)) if rows else ""
 
 
 def _bars(width: float, rows: Sequence[ImportanceRow]) -> str:
     canvas = Canvas(width, ROW * len(rows) + 40, left=190 if width == WIDE else 118, right=60, top=8, bottom=32)
-    x = canvas.x(0, max(row["high"] for row in rows) or 1)
+    x = canvas.x(0, max(max(row["high"], row["chance"]) for row in rows) or 1)
     body = _grid(canvas, x, 5)
     for i, row in enumerate(rows):
         middle = canvas.top + ROW * (i + 0.5)
         body += label(canvas.left - 10, middle + 4, shorten(row["word"], canvas.left - 14, 12), "bar-name", "end")
         length = max(1.0, x(row["share"]) - x.start)
-        body += element("rect", {"x": x.start, "y": middle - 7, "width": length, "height": 14, "rx": 2, "class": "bar"})
+        css = "bar" if row["share"] > row["chance"] else "bar weak"
+        body += element("rect", {"x": x.start, "y": middle - 7, "width": length, "height": 14, "rx": 2, "class": css})
         body += whisker(x(row["low"]), x(row["high"]), middle)
-        body += label(x(row["high"]) + 8, middle + 4, percent(row["share"], 0), "bar-value")
+        body += line(x(row["chance"]), middle - 9, x(row["chance"]), middle + 9, "chance")
+        body += label(x(max(row["high"], row["chance"])) + 8, middle + 4, percent(row["share"], 0), "bar-value")
     return canvas.svg(
         "importance of each choice: " + ", ".join(f"{r['word']} {percent(r['share'], 0)}" for r in rows), body
     )

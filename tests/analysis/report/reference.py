@@ -176,7 +176,7 @@ def unfinished(place: Path) -> list[str]:
 
 def noise(place: Path) -> list[str]:
     """Accuracies that no choice explains."""
-    folder = experiment(place, 16, score=lambda _, luck: 0.5 + luck.gauss(0, 0.05), fail=0.1, reason="oom: 3 GiB more")
+    folder = experiment(place, 26, score=lambda _, luck: 0.5 + luck.gauss(0, 0.05), fail=0.1, reason="oom: 3 GiB more")
     return report(folder, startup=10)
 
 

@@ -139,9 +139,13 @@ def test_the_word_that_decides_is_found_and_noise_explains_nothing(found: dict, 
     shares = {row["word"]: row["share"] for row in said["words"]}
     assert shares["activation"] < 0.1 < shares["depth"] < shares["block"]
     assert said["explained"] > 0.8
+    assert {row["word"] for row in said["words"] if row["share"] > row["chance"]} == {"block", "depth"}
     assert sum(row["share"] for row in said["words"]) == pytest.approx(1)
     noise = experiment(tmp_path, 60, score=lambda choices, luck: 0.5 + luck.gauss(0, 0.05))
-    assert written(noise)[0]["importance"]["explained"] < 0.1
+    said, text = written(noise)
+    assert said["importance"]["explained"] < 0.1
+    assert all(row["share"] <= row["chance"] for row in said["importance"]["words"])
+    assert "No choice is more influential than chance" in text and "importance of each choice" not in text
 
 
 def test_importance_is_the_same_each_time(folder: ExperimentFolder) -> None:
@@ -227,8 +231,8 @@ def test_where_little_is_known_it_says_so(tmp_path: Path, trials: int, words: di
     found, text = written(experiment(tmp_path, trials, **words))
     assert headline in text
     assert found["narrower"]["yaml"] is None
-    assert "12 are needed" in found["importance"]["why_not"]
-    assert trials == 0 or "12 are needed" in text
+    assert "20 are needed" in found["importance"]["why_not"]
+    assert trials == 0 or "20 are needed" in text
 
 
 def test_several_objectives_and_bounds_have_charts_of_their_own(tmp_path: Path) -> None:
