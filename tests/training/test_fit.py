@@ -111,6 +111,6 @@ def test_a_precision_is_measured_where_neither_the_run_nor_its_settings_fix_it(i
 @pytest.mark.parametrize("words", [{"input": [3, 8, 8]}, {"classes": 9}])
 def test_images_of_another_shape_are_refused_before_training(images, tmp_path, words):
     other = Architecture.from_dict({**ARCHITECTURE.to_dict(), **words})
-    with pytest.raises(InputError, match=r"digits has \(1, 8, 8\) of 10;"):
+    with pytest.raises(InputError, match=r"digits has \(1, 8, 8\) and 10 classes;"):
         train_architecture(other, images, RUN, tmp_path / "out")
     assert not (tmp_path / "out").exists()
