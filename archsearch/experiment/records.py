@@ -124,6 +124,9 @@ class Event:
     data: Mapping[str, Any]
 
 
+FEWEST_RANKED = 6  # trials, of fewer of which a rank correlation is not shown
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rung:
     """How many trials reached a rung and were promoted from it, and how far its order is that of the next rung.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archsearch.experiment import Event, Trial
+from archsearch.experiment.records import FEWEST_RANKED
 
 EXPERIMENT_TAG = "archsearch.experiment_id"
 TRIAL_TAG = "archsearch.trial"
@@ -130,8 +131,10 @@ def _life(update: Update, event: Event) -> None:
 
 
 def _correlation(update: Update, event: Event) -> None:
-    """Of a rung with the next, over the number of trials that it was taken on."""
+    """Of a rung with the next, over the number of trials that it was taken on; none of a few."""
     data, bracket = event.data, event.data["bracket"]
+    if data["n"] < FEWEST_RANKED:
+        return
     prefix = f"rung_{data['rung']}_" + (f"bracket_{bracket}_" if bracket else "")
     named = {prefix + "correlation": data.get("correlation"), prefix + "corrected_correlation": data.get("corrected")}
     update.points += points_of(named, event.time, step=data["n"])

@@ -357,6 +357,7 @@ def test_a_paused_trial_is_followed_through_interrupt_promotion_and_end(tmp_path
         assert shown() == {0: ("RUNNING", "running"), 1: ("SCHEDULED", "paused"), 2: ("RUNNING", "running")}
         ledger.epoch(2, 2, {"val_accuracy": 0.75})
         ledger.finish(2, 0.75)
+        ledger.correlate(1, -0.5, 5, corrected=-0.75)  # of so few trials it says nothing
         ledger.correlate(1, 0.5, 6, corrected=0.75)
         ledger.stop(1, 0.511, "not promoted at the rung of 1 epochs")
         ledger.end("finished")

@@ -13,13 +13,12 @@ from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.svg import clean
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment.records import number_of
+from archsearch.experiment.records import FEWEST_RANKED, number_of
 from archsearch.reading.errors import InputError
 
 BAND = "The band is simultaneous: it holds the whole curve of the space in 95 % of samples (Kolmogorov)."
 DRAWN = 3  # of the best networks; the others are in the leaderboard
 ROOM = 810  # pixels of a drawing's width: the page's column, so that it is shown as large as it is drawn
-FEWEST_RANKED = 6  # trials whose rank correlation says something
 
 
 def networks(reading: Reading, report: Document) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from archsearch.api.showing.printing import percent, print_json, short
 from archsearch.experiment import Counts, ExperimentFolder
-from archsearch.experiment.records import spell
+from archsearch.experiment.records import FEWEST_RANKED, spell
 from archsearch.experiment.summary import learned, looked_at
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.errors import InputError
@@ -18,7 +18,6 @@ CHOSEN = {
     "finish": ", trained longer after the search",
     "confirm": ", confirmed over seeds",
 }  # who chose the winner
-FEW = 6  # trials, of fewer of which a rank correlation says nothing
 
 
 def show(summary: dict[str, Any], *, as_json: bool) -> None:
@@ -97,12 +96,12 @@ def _member(row: dict[str, Any]) -> str:
 
 def _rung(rung: dict[str, Any]) -> str:
     """How many trials reached the rung and went on, and the rank correlation with the next rung, in a line: the one
-    that is corrected for the choice of those that went on, where there is one, and none of fewer trials than FEW."""
+    that is corrected for the choice of those that went on, where there is one, and none of few trials."""
     level = f"{rung['epochs']} epoch{'s' if rung['epochs'] != 1 else ''}"
     level += f" (bracket {rung['bracket'] + 1})" if rung["bracket"] else ""
     text = f"{level}: {rung['promoted']} of {rung['trials']} trials went on"
     agreement = rung["correlation"] if rung["corrected"] is None else rung["corrected"]
-    if agreement is None or rung["n"] < FEW:
+    if agreement is None or rung["n"] < FEWEST_RANKED:
         return text
     return f"{text}; their ranking agrees with that at the next rung: {agreement:.2f} (1: the same; {rung['n']} trials)"
 
