@@ -165,7 +165,7 @@ def test_cores_and_a_gpu_of_the_same_kind_are_foretold_from_the_probe() -> None:
         Cluster.of("8xA100"), space("training.precision=float32"), networks, None, train=640, validation=256
     )
     assert (old.precision, exact.precision) == ("float32", "float32")
-    with pytest.raises(ValueError, match="from a probe"):
+    with pytest.raises(ValueError, match="needs a probe"):
         forecast_on(Cluster.of("4xcpu"), given, networks, None, train=640, validation=256)
 
 
