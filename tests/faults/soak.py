@@ -12,6 +12,7 @@ import argparse
 import os
 import random
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,13 +159,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--keep", type=Path, default=Path(tempfile.gettempdir()) / "soak-failed")
     given = parser.parse_args()
     print(f"seed {given.seed}", flush=True)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job, and its children, ignore it
     os.environ.update(RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 64)
     draw, done, began, searches = random.Random(given.seed), Counter[str](), time.monotonic(), 0
     while time.monotonic() - began < 60 * given.minutes:
         with tempfile.TemporaryDirectory(prefix="soak-") as place:
-            Soak(Path(place), draw, done).run()
+            try:
+                Soak(Path(place), draw, done).run()
+            except BaseException:
+                shutil.copytree(place, given.keep, dirs_exist_ok=True, ignore_dangling_symlinks=True)
+                print(f"what it left: {given.keep}", flush=True)
+                raise
         searches += 1
         said = ", ".join(f"{number} {what}" for what, number in sorted(done.items()))
         print(f"{(time.monotonic() - began) / 60:.0f} min: {searches} searches whole; {said}", flush=True)
