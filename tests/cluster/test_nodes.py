@@ -254,7 +254,7 @@ def test_an_address_that_nobody_answers_at_is_refused_in_seconds(tmp_path: Path)
 
     for address, words in (
         ("127.0.0.1:9", "no Ray answers at 127.0.0.1:9"),
-        ("ray://127.0.0.1:10001", "Ray Client's"),
+        ("ray://127.0.0.1:10001", "an address of Ray Client"),
         ("somewhere", "allowed: auto, or HOST:PORT"),
     ):
         done = subprocess.run(

@@ -91,7 +91,7 @@ def read_all(folder: ExperimentFolder, place: Path) -> None:
         for update in updates(ledger.events()):
             assert update.trial >= 0
         for trial in ledger.trials():
-            files_of(trial), params_of(trial), costs(trial)
+            files_of(trial.architecture), params_of(trial), costs(trial)
         description_of(folder, ledger, winner_of(folder, ledger))
         top_of(ledger, space, 3)
         refuse_if_changed(folder, ledger, trials=space.search.trials, force=False)

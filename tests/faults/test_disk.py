@@ -58,7 +58,7 @@ def test_a_full_disk_is_a_clean_stop_and_resume_goes_on(small_disk: Path, whole:
     assert stopped.value.errno == errno.ENOSPC
     text, code = _message(verb_of("run"), stopped.value)
     check_words(code, text, allowed={1})
-    assert "no space left" in text and "make space" in text
+    assert "no space left" in text and "free some space" in text
     summarise(folder)  # readable while the disk is full
     before = ended(folder)
     check_states(folder)

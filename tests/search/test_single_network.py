@@ -69,7 +69,7 @@ def test_every_verb_takes_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
     assert len(outputs["sample"].out.strip().splitlines()) == 1
     status = json.loads(outputs["status"].out)
     assert status["used_up"] and status["trials"]["total"] == 1
-    assert "they do not compare" in outputs["compare"].out
+    assert "They do not compare" in outputs["compare"].out
     assert json.loads(outputs["confirm"].out)["winner"] == "t0001"
     assert json.loads(outputs["report"].out)["winner"]["trial"] == "t0001"
     assert "def build()" in outputs["export"].out

@@ -117,7 +117,7 @@ def test_draws_are_cut_and_moved_whole():
 
 
 def test_one_crop_beside_the_other_is_refused():
-    with pytest.raises(ValueError, match="resized_crop beside crop_padding"):
+    with pytest.raises(ValueError, match="resized_crop together with crop_padding"):
         TrainingSettings(resized_crop=0.5, crop_padding=4)
 
 

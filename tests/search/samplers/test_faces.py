@@ -81,6 +81,6 @@ def test_a_space_that_is_used_up_is_bad_input(tmp_path: Path) -> None:
         SPACE, ["space={stages: 1, depth: {int: [1, 3]}, width: 8, block: basic}", "budget={}"]
     )
     study = optuna.create_study(sampler=UniformSampler(space, seed=0))
-    with pytest.raises(InputError, match="used up"):
+    with pytest.raises(InputError, match="the whole space was tried"):
         study.optimize(lambda trial: float(archsearch.cost(archsearch.suggest(trial, space)).params), n_trials=9)
     assert len(study.trials) == 4

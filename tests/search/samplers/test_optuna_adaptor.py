@@ -122,11 +122,11 @@ def test_a_distance_along_an_ordered_choice_is_a_share_of_it_and_along_another_i
         ("optuna.samplers:", "module:Class"),
         ("no_such_module_here:TPESampler", "no_such_module_here"),
         ("optuna.samplers:TPESampeler", "TPESampler"),
-        ("optuna.samplers:intersection_search_space", "no sampler"),
+        ("optuna.samplers:intersection_search_space", "not an Optuna sampler"),
         ("collections:OrderedDict", "BaseSampler"),
         ("optuna.samplers:PartialFixedSampler", "cannot be made"),
-        ("optuna.samplers:GridSampler", "counts combinations"),
-        ("optuna.samplers:BruteForceSampler", "counts combinations"),
+        ("optuna.samplers:GridSampler", "enumerates combinations"),
+        ("optuna.samplers:BruteForceSampler", "enumerates combinations"),
     ],
 )
 def test_what_is_no_sampler_is_refused(name: str, said: str) -> None:
