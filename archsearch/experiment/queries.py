@@ -185,7 +185,8 @@ class Queries:
         return Counts(rejected=rejected, **states)
 
     def best(self, mode: Mode = "max", *, state: TrialState = TrialState.FINISHED) -> Trial | None:
-        """The finished (or paused) trial of the highest (or lowest) value; of equals the earliest. Never NaN."""
+        """The finished (or paused) trial of the highest (or lowest) value, never NaN; of equals the one of the lowest
+        number."""
         order = {"max": "DESC", "min": "ASC"}[mode]
         return self._first(f"WHERE state = ? ORDER BY value {order}, number", state.value)
 

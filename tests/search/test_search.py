@@ -14,6 +14,7 @@ from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Failure, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.network import build
+from archsearch.search.deciding import messages
 from archsearch.search.deciding.failures import ATTEMPTS
 from archsearch.search.deciding.messages import (
     Choose,
@@ -24,10 +25,12 @@ from archsearch.search.deciding.messages import (
     PrecisionFailed,
     Ready,
     Report,
+    Rest,
     RungReached,
     Train,
     TrialFailed,
     Wait,
+    Weights,
 )
 from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Proposals
@@ -93,6 +96,36 @@ def test_the_winner_is_the_best_finished_one_tested_once_with_its_weights(whole:
     said = summarise(whole)["best"]
     assert said["test_accuracy"] == tested[0].data["test_accuracy"]
     assert (said["trial"], said["params"], said["flops"]) == (best.id, best.cost["params"], best.cost["flops"])
+
+
+def test_of_equals_the_lower_number_is_the_winner_though_it_finishes_later_and_has_weights(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "search.trials=2", "search.early_stopping.kind=none", "training.epochs=1")
+    metrics = {"epoch": 1, "validation_accuracy": 0.5, "train_loss": 1.0, "seconds": 1.0}
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
+        first, second = search.respond(Ready()), search.respond(Ready())
+        assert isinstance(first, Train) and isinstance(second, Train) and (first.number, second.number) == (1, 2)
+        assert search.respond(EpochTrained(number=2, metrics=metrics)) == HandOver(number=2)
+        assert isinstance(search.respond(Weights(number=2, weights=b"of the second")), Wait)
+        assert search.respond(EpochTrained(number=1, metrics=metrics)) == HandOver(number=1)
+        test = search.respond(Weights(number=1, weights=b"of the first"))
+        assert isinstance(test, messages.Test) and (test.number, test.weights) == (1, b"of the first")
+    assert [path.parent.name for path in folder.path.glob("trials/*/weights.safetensors")] == ["t0001"]
+
+
+def test_weights_that_cannot_be_read_are_said_and_not_passed_over(tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, "search.trials=1", "search.early_stopping.kind=none", "training.epochs=1")
+    metrics = {"epoch": 1, "validation_accuracy": 0.5, "train_loss": 1.0, "seconds": 1.0}
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
+        search.respond(Ready())
+        search.respond(EpochTrained(number=1, metrics=metrics))
+        search.respond(Weights(number=1, weights=b"whole"))
+        folder.weights(1).unlink()
+        again = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
+        assert isinstance(again.respond(Ready()), Rest)
+        (event,) = ledger.events_of("test_failed")
+        assert event.data["reason"].startswith("its weights cannot be read: No such file")
 
 
 def test_the_same_seed_gives_the_same_search(whole: ExperimentFolder, tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ class Board:
     def _compare(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED and trial.value is not None:
             best = self.best
-            if best is None or best.value is None or trial.value > best.value:
+            if best is None or best.value is None or (trial.value, -trial.number) > (best.value, -best.number):
                 self.best = trial
 
     @property

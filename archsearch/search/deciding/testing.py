@@ -37,7 +37,9 @@ class FinalTest:
         digest = self._ledger.weights_digest(best.number)
         try:
             weights = self._folder.read_weights(self._folder.weights(best.number), digest)
-        except OSError:
+        except OSError as error:
+            reason = f"its weights cannot be read: {error.strerror or error}"
+            self._ledger.note("test_failed", {"reason": reason}, trial=best.number)
             return None
         except InputError as error:  # other weights than those that were chosen: nobody is told how good they are
             self._ledger.note("test_failed", {"reason": f"damaged: {error.problems[0].message}"}, trial=best.number)

@@ -28,7 +28,7 @@ class KeptWeights:
 
     def takes(self, trial: Trial, accuracy: float) -> bool:
         """Whether the weights of a running trial with this validation accuracy would be kept."""
-        if self._is_best(accuracy):
+        if self._is_best(trial, accuracy):
             return True
         if len(self._objectives) == 1:
             return False
@@ -43,7 +43,7 @@ class KeptWeights:
         self._folder.write(self._folder.weights(trial.number), weights)
         architecture = self._described(trial, accuracy)
         self._folder.write(self._folder.model_yaml(trial.number), architecture)
-        if self._is_best(accuracy):
+        if self._is_best(trial, accuracy):
             winner = winner_of(self._folder, self._ledger)
             beside = (
                 winner is not None and winner.of != "search" and (winner.of == "confirm" or accuracy <= winner.value)
@@ -72,9 +72,11 @@ class KeptWeights:
                     with suppress(OSError):
                         path.unlink()
 
-    def _is_best(self, accuracy: float) -> bool:
+    def _is_best(self, trial: Trial, accuracy: float) -> bool:
+        """Whether `Ledger.best` will name the running trial, with this accuracy: of equals that of the lowest number,
+        whichever finishes first."""
         best = self._ledger.best()
-        return best is None or best.value is None or accuracy > best.value
+        return best is None or best.value is None or (accuracy, -trial.number) > (best.value, -best.number)
 
     def _described(self, trial: Trial, accuracy: float) -> str:
         head = (
