@@ -41,6 +41,7 @@ TESTS = {
     "zoo": f"tests/zoo {NETWORKS}",
     "space": "tests/space tests/search/test_trainings.py",
     "data": "tests/data",
+    "study": "tests/study",
     "network": f"tests/network tests/training/test_pretrained.py tests/zoo {NETWORKS}",
     "training": "tests/training tests/search/test_deadline.py",
     "analysis": "tests/analysis tests/cli/test_report.py",

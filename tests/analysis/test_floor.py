@@ -1,7 +1,10 @@
 """What simple models reach on real digits, and that a set of one class or of broken files is no fault."""
 
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from archsearch.analysis.floor import Floor, FloorInBackground, measure_floor
 from archsearch.data.datasets import load_images
@@ -23,6 +26,16 @@ def test_the_floor_of_the_digits(digits) -> None:
     labels = digits.validation.labels
     assert floor.commonest_class == pytest.approx((labels == np.bincount(digits.train.labels).argmax()).mean())
     assert measure_floor(digits).to_dict() | {"seconds": 0} == floor.to_dict() | {"seconds": 0}
+
+
+def test_its_regression_is_scikit_learns_on_pixels_from_0_to_1(digits) -> None:
+    learnt, judged = digits.train, digits.validation
+    pixels = [split.images.reshape(len(split), -1).astype(np.float64) / 255 for split in (learnt, judged)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = LogisticRegression(C=0.1, max_iter=100).fit(pixels[0], learnt.labels)
+    expected = model.score(pixels[1], judged.labels)
+    assert measure_floor(digits).logistic_regression == pytest.approx(expected, abs=1.5 / len(judged))
 
 
 def test_labels_that_say_nothing_of_the_images_are_not_learnt(digits) -> None:
