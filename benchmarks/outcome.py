@@ -4,32 +4,31 @@ Claim: on each set the network that is handed over beats the best of the commone
 forest and a plain residual network (ResNet-20, recipe auto, all cores) that was trained for the same time; on the test
 split, which each looks at once.
 
-Sets, as folders of PNG files, a sub-folder a class: `clothes` (1,500 images of Fashion-MNIST: t-shirt, pullover, dress,
-coat and shirt, the first 300 of each), `clothes-3M` (the same within 3 MFLOPs and 60 k parameters), `fashion-5000`,
-`fashion`, `digits`, and `cifar-5000`, `cifar` (CIFAR-10 as JPEG, where --cifar names the folder of its Parquet files).
+The sets are those of image_sets.py that are at hand, and `clothes-3M`: the clothes within 3 MFLOPs and 60 k parameters.
+A search and a reference network of ten minutes each take 21 minutes a set and seed. With --store each of them is kept
+in a file as soon as it is measured, and a later call goes on with what is missing there.
 
-    python benchmarks/outcome.py [--set NAME]... [--time 10m] [--seeds 3] [--cifar FOLDER] [--json]
+    python benchmarks/outcome.py [--set NAME]... [--time 10m] [--seeds 3] [--cifar FOLDER] [--opencv FOLDER]
+                                 [--store FILE.json] [--json]
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
-import io
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from image_sets import NAMES, Sources, laid_out
 from quickstart import machine
 
 from archsearch import zoo
@@ -45,10 +44,7 @@ from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.loop import Training
 from archsearch.training.run import TrainingRun
 
-FASHION = Path("/usr/share/datasets/fashion-mnist")
-CLOTHES = {0: "t-shirt", 2: "pullover", 3: "dress", 4: "coat", 6: "shirt"}
-SETS = ("clothes-3M", "clothes", "fashion-5000", "fashion", "digits", "cifar-5000", "cifar")
-Labelled = Iterator[tuple[str, Image.Image]]
+SETS = ("clothes-3M", *NAMES)
 
 
 def main() -> int:
@@ -57,14 +53,24 @@ def main() -> int:
     parser.add_argument("--time", default="10m")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--cifar", type=Path)
+    parser.add_argument("--opencv", type=Path)
+    parser.add_argument("--store", type=Path, help="the runs measured so far; added to")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    figures: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for name in given.set or [name for name in SETS if given.cifar or not name.startswith("cifar")]:
-            root = laid_out(name, Path(scratch) / "images" / name, given.cifar)
-            figures[name] = measured(name, root, given.time, given.seeds, Path(scratch))
-            print(json.dumps({name: figures[name]}), file=sys.stderr, flush=True)
+    sources = Sources(cifar=given.cifar, opencv=given.opencv)
+    runs: dict[str, Any] = json.loads(given.store.read_text()) if given.store and given.store.exists() else {}
+    for seed in range(given.seeds):
+        for name in given.set or ["clothes-3M", *sources.names]:
+            if (key := f"{name} {given.time} {seed}") not in runs:
+                with tempfile.TemporaryDirectory() as scratch:
+                    root = laid_out(name.removesuffix("-3M"), Path(scratch) / "images", sources)
+                    runs[key] = measured(name, root, given.time, seed, Path(scratch) / "experiment")
+                print(json.dumps({key: runs[key]}), file=sys.stderr, flush=True)
+                if given.store:
+                    given.store.write_text(json.dumps(runs, indent=1))
+    figures = {}
+    for name in given.set or [name for name in SETS if f"{name} {given.time} 0" in runs]:
+        figures[name] = summary([runs[key] for seed in range(99) if (key := f"{name} {given.time} {seed}") in runs])
     document = {
         "name": "outcome", "time": given.time, "figures": figures,
         "won": sum(row["lead"]["mean"] > 0 for row in figures.values()), "of": len(figures), "machine": machine(),
@@ -74,16 +80,18 @@ def main() -> int:
     return 0
 
 
-def measured(name: str, root: Path, limit: str, seeds: int, scratch: Path) -> dict[str, Any]:
-    """The search's winner and the others on the test split, over seeds; a search and a reference in turns."""
+def measured(name: str, root: Path, limit: str, seed: int, output: Path) -> dict[str, Any]:
+    """A search's winner and the others on the test split; the reference network follows the search at once."""
     options = ["--flops", "3M", "--params", "60k"] if name == "clothes-3M" else []
-    runs = []
-    for seed in range(seeds):
-        found = searched(root, limit, seed, options, scratch / f"{name}-{seed}")
-        data = DataSettings(name="folder", root=str(root), size=found["size"])
-        images = load_images(data)
-        reference = trained(images, float(parse_duration(limit)), seed)
-        runs.append({"search": found, "reference": reference, "simple": simple(images)})
+    load = os.getloadavg()[2]
+    found = searched(root, limit, seed, options, output)
+    images = load_images(DataSettings(name="folder", root=str(root), size=found["size"]))
+    reference = trained(images, float(parse_duration(limit)), seed)
+    return {"search": found, "reference": reference, "simple": simple(images), "load_before": round(load, 1)}
+
+
+def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """A set's runs, over their seeds."""
     rivals = [max(run["reference"]["test"], *run["simple"].values()) for run in runs]
     tests = [run["search"]["test"] for run in runs]
     lead = mean_interval([ours - theirs for ours, theirs in zip(tests, rivals, strict=True)])
@@ -107,6 +115,7 @@ def searched(root: Path, limit: str, seed: int, options: list[str], output: Path
     return {
         "test": best["test_accuracy"], "validation": best["value"], "seconds": round(time.monotonic() - began),
         "size": best["architecture"]["input"][1],
+        "of": best.get("of"),
         "network": {"params": best["params"], "flops": best["flops"], "trials": summary["trials"]["total"]},
     }  # fmt: skip
 
@@ -115,7 +124,7 @@ def trained(images: ImageSet, seconds: float, seed: int) -> dict[str, Any]:
     """ResNet-20 trained in all cores' threads for so long, in as many epochs as fit."""
     fields = zoo.get("resnet20_cifar").to_dict() | {"input": list(images.shape), "classes": len(images.classes)}
     network = Architecture.from_dict({**fields, "name": None})
-    settings = suited(TrainingSettings(), describe(images))
+    settings = suited(TrainingSettings(), describe(images, TrainingSettings()))
     trial = Training(build(network, seed=seed), images, TrainingRun(settings=settings, seed=seed))
     began = time.monotonic()
     next(trial)  # the first, in which caches fill
@@ -148,52 +157,6 @@ def simple(images: ImageSet) -> dict[str, float]:
         name: float(model.fit(pixels[learnt], labels[learnt]).score(others, truth)) for name, model in models.items()
     }
     return {"commonest": float(np.mean(truth == np.bincount(labels).argmax())), **found}
-
-
-def laid_out(name: str, root: Path, cifar: Path | None) -> Path:
-    """The set as a folder of images, with its own test split where it has one."""
-    for split, pictures in pictures_of(name, cifar).items():
-        for number, (label, picture) in enumerate(pictures):
-            folder = root / split / label
-            folder.mkdir(parents=True, exist_ok=True)
-            picture.save(folder / f"{number:06}.png")
-    return root
-
-
-def pictures_of(name: str, cifar: Path | None) -> dict[str, Labelled]:
-    if name.startswith("clothes"):
-        return {"": fashion("train", classes=CLOTHES, each=300)}
-    if name.startswith("fashion"):
-        each = 500 if name == "fashion-5000" else None
-        classes = {label: f"class{label}" for label in range(10)}
-        return {"train": fashion("train", classes=classes, each=each), "test": fashion("t10k", classes=classes)}
-    if name == "digits":
-        from sklearn.datasets import load_digits
-
-        data = load_digits()
-        return {"": ((str(label), Image.fromarray((image * 15.9).astype("uint8")))
-                     for image, label in zip(data.images, data.target, strict=True))}  # fmt: skip
-    assert cifar is not None, "--cifar names the folder of CIFAR-10's Parquet files"
-    return {"train": jpegs(cifar / "train.parquet", 5000 if name == "cifar-5000" else None),
-            "test": jpegs(cifar / "test.parquet", None)}  # fmt: skip
-
-
-def fashion(kind: str, *, classes: dict[int, str], each: int | None = None) -> Labelled:
-    pixels, labels = (
-        np.frombuffer(gzip.decompress((FASHION / f"{kind}-{part}-ubyte.gz").read_bytes()), np.uint8, offset=offset)
-        for part, offset in (("images-idx3", 16), ("labels-idx1", 8))
-    )
-    for label, name in classes.items():
-        for index in np.flatnonzero(labels == label)[:each]:
-            yield name, Image.fromarray(pixels.reshape(-1, 28, 28)[index])
-
-
-def jpegs(file: Path, count: int | None) -> Labelled:
-    import pyarrow.parquet as parquet
-
-    table = parquet.read_table(file)
-    for row in table.slice(0, count).to_pylist():
-        yield f"class{row['label']}", Image.open(io.BytesIO(row["image"]["bytes"]))
 
 
 def text(document: dict[str, Any]) -> str:
