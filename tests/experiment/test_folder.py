@@ -66,6 +66,14 @@ def test_what_lies_where_in_an_experiment(tmp_path: Path) -> None:
     assert folder.states(7) == [folder.state(7, 3)]
 
 
+def test_a_file_is_read_up_to_its_limit_and_not_beyond(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path / "x").create()
+    folder.write(folder.best_yaml, "12345")
+    assert folder.read_bytes(folder.best_yaml, 5) == b"12345"
+    with pytest.raises(OSError, match="more than 4 bytes"):
+        folder.read_bytes(folder.best_yaml, 4)
+
+
 def test_folders_that_cannot_be_used_are_refused_and_left_alone(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("mine")
