@@ -59,10 +59,8 @@ class Board:
     before: float = 0.0
     began: float | None = field(init=False)
     ended: float | None = None
-    _session: Callable[[], tuple[float | None, float | None]] = lambda: (
-        None,
-        None,
-    )  # when this session began and ended, by the ledger
+    # When this session began and ended, by the ledger.
+    _session: Callable[[], tuple[float | None, float | None]] = lambda: (None, None)
     _curves: dict[int, dict[int, float]] = field(default_factory=dict)  # validation accuracies of trials that go on
     _scores: dict[int, Score] = field(default_factory=dict)  # of the trials that have finished or go on
     _tally: Counter[TrialState] = field(default_factory=Counter)
