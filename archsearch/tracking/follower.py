@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from archsearch.experiment import ExperimentFolder, Ledger, crash_point
 from archsearch.reading.errors import InputError
 from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.process import quiet_mlflow
 from archsearch.tracking.sender import Sender, in_a_line
 from archsearch.tracking.store import Store
 
@@ -41,7 +42,7 @@ def follow(folder: ExperimentFolder, tracking_uri: str, *, until_end: bool, sinc
     15 s of them without a driver, BeingSent where another process sends, and InputError for a link in the folder.
     """
     patience = _DRIVEN_PATIENCE if folder.is_driven() else _LOCK_PATIENCE
-    with _sole_sender(folder, None if until_end else patience), Ledger.read(folder.ledger) as ledger:
+    with _sole_sender(folder, None if until_end else patience), Ledger.read(folder.ledger) as ledger, quiet_mlflow():
         delay, failures, failing_since = 0.5, 0, 0.0
         while folder.ledger.exists():
             try:

@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.tracking.store import environment, resolve_tracking_uri
+from archsearch.tracking.process import environment
+from archsearch.tracking.store import resolve_tracking_uri
 
 
 def start_follower(folder: ExperimentFolder, tracking_uri: str | None = None) -> subprocess.Popen[bytes]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,23 +12,10 @@ from urllib.parse import quote, unquote
 from archsearch.tracking.dataset import DataSet
 from archsearch.tracking.translate import EXPERIMENT_TAG, RETRAINED_TAG, SEARCH, TRIAL_TAG, Point
 
-_ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the follower has its own patience
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "15",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # where `sync --json` prints its document
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-}
 # Tags of an experiment: its pages are those of models and their training, and begin with the accuracy.
 _SHOWN = {"mlflow.experimentKind": "custom_model_development", "mlflow.experiment.primaryMetric.name": "accuracy"}
 # Asking again cannot help: the run was deleted by hand, or the store does not take the value.
 _FOR_EVER = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
-
-
-def environment() -> dict[str, str]:
-    """This process's environment, with MLflow quiet and quick to give up; what the user set wins."""
-    return {**_ENVIRONMENT, **os.environ}
 
 
 def resolve_tracking_uri(explicit: str | None = None) -> str:
@@ -86,14 +72,12 @@ def _found(run: Any) -> FoundRun:
 
 
 class Store:
-    """An MLflow tracking store. Every method may raise what MLflow raises when the store is not there."""
+    """An MLflow tracking store, within `quiet_mlflow`. Every method may raise what MLflow raises when the store is not
+    there."""
 
     def __init__(self, tracking_uri: str) -> None:
-        os.environ.update(environment())
         from mlflow.tracking import MlflowClient
 
-        for noisy in ("alembic", "mlflow"):  # its import sets them to INFO, on the terminal
-            logging.getLogger(noisy).setLevel(logging.WARNING)
         self._database = database_path(tracking_uri)
         if self._database is not None:
             self._database.parent.mkdir(parents=True, exist_ok=True)

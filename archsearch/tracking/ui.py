@@ -18,7 +18,8 @@ from archsearch.experiment import ExperimentFolder
 from archsearch.reading.errors import refuse
 from archsearch.tracking.address import refuse_unusable_store
 from archsearch.tracking.outbox import Outbox, without_password
-from archsearch.tracking.store import database_path, environment, resolve_tracking_uri
+from archsearch.tracking.process import environment
+from archsearch.tracking.store import database_path, resolve_tracking_uri
 
 LOOPBACK, PORT = "127.0.0.1", 5000
 

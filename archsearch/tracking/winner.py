@@ -24,6 +24,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.winner import Winner, winner_of
 from archsearch.tracking.outbox import Outbox
+from archsearch.tracking.process import current_store, quiet_mlflow
 from archsearch.tracking.retrained import Retrained, retrained
 from archsearch.tracking.store import Store, resolve_tracking_uri
 from archsearch.tracking.translate import (
@@ -32,7 +33,6 @@ from archsearch.tracking.translate import (
     TRIAL_TAG,
     Point,
     costs,
-    milliseconds,
     updates,
 )
 
@@ -96,31 +96,50 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
         over = any(event.data["state"] == "finished" for event in ledger.events_of("ended"))
     if entry is None or recorded is None or not over:
         return None
-    store = Store(uri)  # MLflow's environment, before it is imported
+    with quiet_mlflow():
+        number = _version(
+            uri,
+            entry,
+            name=name,
+            search=search,
+            experiment=experiment,
+            run=recorded[0],
+            description=_described(folder, entry),
+        )
+    return f"{name} version {number}"
+
+
+def _version(
+    uri: str, entry: Registrable, *, name: str, search: str, experiment: str | None, run: str, description: str
+) -> str:
+    """The number of the version with these weights, made where there is none. `run` is the trial's, `experiment` the
+    search's in MLflow."""
     from mlflow.tracking import MlflowClient
 
     client, weights = MlflowClient(uri, uri), hashlib.sha256(entry.weights).hexdigest()
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.tags.get(WEIGHTS_TAG) == weights:
-            return f"{name} version {version.version}"
+            return str(version.version)
     tags = {EXPERIMENT_TAG: search, TRIAL_TAG: entry.winner.trial.id, "archsearch.digest": digest(entry.architecture),
             "archsearch.of": entry.winner.of}  # fmt: skip
-    run, points, training = recorded[0], entry.points, entry.training
+    points, training = entry.points, entry.training
     if training is not None and experiment is not None:
-        source = store.tagged(experiment, RETRAINED_TAG, f"{search}/{training.key}")
+        source = Store(uri).tagged(experiment, RETRAINED_TAG, f"{search}/{training.key}")
         if source is not None:
             run, points = source.run, training.points(source.started + training.took)
-    version = _log(client, uri, entry, points, name=name, run=run, description=_described(folder, entry))
+    number = _log(client, uri, entry, points, name=name, run=run, description=description)
     for key, value in {**tags, WEIGHTS_TAG: weights}.items():
-        client.set_model_version_tag(name, version, key, value)
-    return f"{name} version {version}"
+        client.set_model_version_tag(name, number, key, value)
+    return number
 
 
 def _log(
     client: Any, uri: str, entry: Registrable, points: Sequence[Point], *, name: str, run: str, description: str
 ) -> str:
-    """The new version's number. The run's state and end stay as they were; `points` are what it has already of these
-    weights."""
+    """The new version's number. `points` are what the run has already of these weights.
+
+    No run is made active: a notebook that tracks work of its own has one, and an experiment, and both stay as they are.
+    """
     import mlflow.pytorch
     from mlflow.entities import Metric
     from mlflow.models import infer_signature
@@ -132,13 +151,12 @@ def _log(
     model.load_state_dict(weights_from_bytes(entry.weights))
     model.eval()  # what is exported is what is asked
     images = examples(entry.architecture)
-    before = client.get_run(run).info
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
-    with mlflow.start_run(run_id=run):
+    experiment = client.get_run(run).info.experiment_id
+    with current_store(uri):
         logged = mlflow.pytorch.log_model(
             model,
-            name="model",
+            model_id=client.create_logged_model(experiment, name="model", source_run_id=run).model_id,
+            run_id=run,
             serialization_format="pt2",
             input_example=images,
             signature=infer_signature(images, model.scores(images)),
@@ -149,7 +167,6 @@ def _log(
     # Point by point what the run has already, so that it gets no second one: MLflow puts a model's metrics there too.
     metrics = [Metric(p.key, p.value, p.milliseconds, p.step, model_id=logged.model_id) for p in points]
     client.log_batch(run, metrics=metrics)
-    client.set_terminated(run, before.status, before.end_time or milliseconds(entry.winner.trial.ended or 0))
     version = str(logged.registered_model_version)
     client.update_model_version(name, version, description)
     return version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from contextlib import closing
 from hashlib import sha256
@@ -56,7 +57,7 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
     assert (run.info.run_name, run.info.status) == (best.id, "FINISHED")
     assert run.info.end_time == round(best.ended * 1000), "the run ended when its trial did"
 
-    mlflow.set_tracking_uri(uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     model = mlflow.pytorch.load_model("models:/tiny/1")
     network = archsearch.build(archsearch.Architecture.from_dict(dict(best.architecture)))
     network.load_state_dict(weights_from_bytes((folder.trial(best.number) / "weights.safetensors").read_bytes()))
@@ -89,6 +90,41 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
     assert '"validation_accuracy": 0.75' in version.description and '"test_accuracy": 0.5' in version.description
     (whole,) = [run for run in client.search_runs([run.info.experiment_id]) if run.info.run_name == "tiny"]
     assert whole.data.tags["archsearch.best_trial"] == rival.id and whole.data.metrics["best_accuracy"] == 0.75
+
+
+@pytest.mark.parametrize("variables", [{}, {"MLFLOW_REGISTRY_URI": "sqlite:///{}/registry.db"}])
+def test_a_program_that_tracks_work_of_its_own_goes_on_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    import mlflow
+
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.delenv(name, raising=False)
+    space, folder = tiny(tmp_path, "search.trials=1", "search.early_stopping={kind: none}")
+    drive_locally(space, folder)
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.end("finished")
+    uri, own = f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/own.db"
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(tmp_path))
+    sync(folder, uri)
+    mlflow.set_tracking_uri(own)
+    before = (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), os.environ.get("MLFLOW_REGISTRY_URI"))
+    try:
+        with mlflow.start_run(experiment_id=mlflow.MlflowClient(own).create_experiment("mine")) as run:
+            assert register(folder, uri) == "tiny version 1"
+            assert mlflow.active_run().info.run_id == run.info.run_id
+            mlflow.log_metric("mine", 1)
+        assert (mlflow.get_tracking_uri(), mlflow.get_registry_uri(), os.environ.get("MLFLOW_REGISTRY_URI")) == before
+        assert mlflow.MlflowClient(own).get_run(run.info.run_id).data.metrics == {"mine": 1}
+    finally:
+        mlflow.set_tracking_uri(None)
+        mlflow.set_registry_uri(None)
+    client = mlflow.MlflowClient(uri, uri)
+    model = client.get_logged_model(client.get_model_version("tiny", "1").source.removeprefix("models:/"))
+    source = client.get_run(model.source_run_id)
+    assert source.info.run_name == "t0001" and source.info.status == "FINISHED"
+    assert (model.experiment_id, str(model.status)) == (source.info.experiment_id, "READY")
 
 
 @pytest.mark.parametrize("of", ["finish", "confirm"])
