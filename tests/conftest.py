@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+CHECKED = ("MLFLOW_", "PYTHON", "XDG_")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job, whose children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -20,15 +22,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _leaves_the_environment() -> Iterator[None]:
-    """What a test, or MLflow within it, leaves in the environment would reach the tests after it, in whatever order a
-    worker runs them."""
-    before = dict(os.environ)
+    """What a test, or MLflow within it, leaves among these variables would reach the tests after it, in whatever order
+    a worker runs them. Other libraries set theirs when they are imported, which cannot be undone."""
+    before = {name: value for name, value in os.environ.items() if name.startswith(CHECKED)}
     yield
-    names = {name for name in {*os.environ, *before} if name != "PYTEST_CURRENT_TEST" and not name.startswith("TORCH")}
-    changed = {name for name in names if os.environ.get(name) != before.get(name)}
-    for name in changed:
-        if name in before:
-            os.environ[name] = before[name]
-        else:
-            os.environ.pop(name)
-    assert not changed, f"changed in the environment: {sorted(changed)}"
+    after = {name: value for name, value in os.environ.items() if name.startswith(CHECKED)}
+    for name in after:
+        del os.environ[name]
+    os.environ.update(before)
+    changed = sorted(name for name in {*before, *after} if before.get(name) != after.get(name))
+    assert not changed, f"changed in the environment: {changed}"
