@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from archsearch.architecture.canonical import digest
 from archsearch.experiment import write_atomically
 from archsearch.experiment.files import sync_folder
@@ -26,6 +28,7 @@ from archsearch.export.timm import timm_arguments
 from archsearch.network.build import Network
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
+from archsearch.training.calibration import Calibration, calibrate
 from archsearch.training.checkpoint import weights_to_bytes
 from archsearch.training.measuring.latency import measure
 from archsearch.version import __version__
@@ -47,16 +50,20 @@ TIMM = "arguments of timm's `create_model` for the same network, and timm's name
 Tell = Callable[[str], None]
 
 
-def trial_for(origin: Origin, tell: Tell) -> tuple[Trial, int | None]:
-    """What formats are compared on, and how many images of the validation split are right: real images where the
-    network's data is known, else random ones."""
+def trial_for(origin: Origin, tell: Tell) -> tuple[Trial, Tensor | None]:
+    """What formats are compared on, and its labels: the validation split where the network's data is known, else
+    random images, without labels."""
     if origin.images is None:
         tell(f"the network's data is not known, so formats are compared on {RANDOM} random images")
         images = parity.random_images(origin.architecture.input, RANDOM)
         return parity.trial_of(origin.network, [images], "random"), None
     images, labels = validation(origin.images)
-    trial = parity.trial_of(origin.network, [images], f"validation split of {origin.images.name}")
-    return trial, int((trial.scores.argmax(1) == labels).sum())
+    return parity.trial_of(origin.network, [images], f"validation split of {origin.images.name}"), labels
+
+
+def calibration_of(scores: Tensor, labels: Tensor | None) -> Calibration | None:
+    """How well the network's probabilities are calibrated on its validation split; None where that is not known."""
+    return None if labels is None else calibrate(scores.numpy(), labels.numpy())
 
 
 def write_format(form: formats.Format, network: Network, trial: Trial, output: Path) -> Parity:
@@ -88,10 +95,10 @@ def write_bundle(origin: Origin, output: Path, tell: Tell) -> dict[str, Any]:
     """
     formats.refuse_without_onnx()
     refuse_other_folders(output)
-    trial, right = trial_for(origin, tell)
+    trial, labels = trial_for(origin, tell)
     draft = Path(tempfile.mkdtemp(dir=output.absolute().parent, prefix=f".{output.name}.new-"))
     try:
-        document = _fill(draft, origin, trial, right, tell)
+        document = _fill(draft, origin, trial, labels, tell)
         draft.chmod(0o755)
         _replace(draft, output)
     except BaseException:
@@ -100,18 +107,23 @@ def write_bundle(origin: Origin, output: Path, tell: Tell) -> dict[str, Any]:
     return document
 
 
-def _fill(folder: Path, origin: Origin, trial: Trial, right: int | None, tell: Tell) -> dict[str, Any]:
+def _fill(folder: Path, origin: Origin, trial: Trial, labels: Tensor | None, tell: Tell) -> dict[str, Any]:
     architecture, files = origin.architecture, dict(FILES)
+    right = None if labels is None else int((trial.scores.argmax(1) == labels).sum())
+    calibration = calibration_of(trial.scores, labels)
+    if calibration is not None:
+        tell(str(calibration))
+    read = preprocessing(origin, calibration)
     (folder / "model.yaml").write_text(architecture.to_yaml())
     parities = _written(folder, origin.network, trial, tuple(NAMES), tell)
-    _write_json(folder / "preprocessing.json", preprocessing(origin))
+    _write_json(folder / "preprocessing.json", read)
     if arguments := timm_arguments(architecture):
         _write_json(folder / "timm.json", arguments)
         files["timm.json"] = TIMM
     latency = measure(architecture, device="cpu", threads=1, seconds=1.0)
-    page = partial(card, origin, parities, latency, right=right)
+    page = partial(card, origin, parities, latency, right=right, calibration=calibration)
     (folder / "MODEL_CARD.md").write_text(page(files=files))
-    write_hub(folder, page(files=HUB_FILES), preprocessing(origin))
+    write_hub(folder, page(files=HUB_FILES), read)
     written = sorted(path for path in folder.rglob("*") if path.is_file())
     document = {
         "kind": KIND,
@@ -120,6 +132,7 @@ def _fill(folder: Path, origin: Origin, trial: Trial, right: int | None, tell: T
         "name": architecture.name,
         "digest": digest(architecture),
         "parity": [compared.to_dict() for compared in parities],
+        "calibration": read["calibration"],
         "files": {path.relative_to(folder).as_posix(): _entry(path) for path in written},
     }
     _write_json(folder / MANIFEST, document)

@@ -12,6 +12,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.export.origin import Origin
 from archsearch.export.parity import Parity
+from archsearch.training.calibration import Calibration
 from archsearch.training.measuring.latency import Latency
 from archsearch.version import __version__
 
@@ -25,8 +26,9 @@ HOW_READ = {
 RESIZE = {"interpolation": "bilinear", "antialias": True, "library": "Pillow", "crop": "center"}
 
 
-def preprocessing(origin: Origin) -> dict[str, Any]:
-    """Labels in the order of the scores, and how an image becomes the network's input; null where it is not known.
+def preprocessing(origin: Origin, calibration: Calibration | None = None) -> dict[str, Any]:
+    """Labels in the order of the scores, and how an image becomes the network's input, and by what its scores become
+    probabilities; null where it is not known.
 
     `resize` is null for data sets whose images have one size, and says for a folder how `data.decoding` scales them."""
     channels, height, width = origin.architecture.input
@@ -44,13 +46,21 @@ def preprocessing(origin: Origin) -> dict[str, Any]:
         "mean": list(images.mean) if images is not None else data.get("mean"),
         "std": list(images.std) if images is not None else data.get("std"),
         "output": {"scores": origin.architecture.classes, "softmax": False},
+        "calibration": None if calibration is None else calibration.to_dict(),
     }
 
 
 def card(
-    origin: Origin, parities: Sequence[Parity], latency: Latency, *, right: int | None, files: Mapping[str, str]
+    origin: Origin,
+    parities: Sequence[Parity],
+    latency: Latency,
+    *,
+    right: int | None,
+    calibration: Calibration | None,
+    files: Mapping[str, str],
 ) -> str:
-    """The page. `right`: how many images of the validation split these weights get right, counted at the export."""
+    """The page. `right`: how many images of the validation split these weights get right, counted at the export, as
+    `calibration` is measured."""
     network, counted = origin.architecture, cost(origin.architecture)
     channels, height, width = network.input
     lines = [
@@ -63,6 +73,10 @@ def card(
         "## Accuracy",
         "",
         *_accuracy(origin, right),
+        "",
+        "## Probabilities",
+        "",
+        *_calibrated(calibration),
         "",
         "## How it was found",
         "",
@@ -105,6 +119,22 @@ def _accuracy(origin: Origin, right: int | None) -> list[str]:
             "The search selected by this split."
         )
     return lines or ["Not known: the weights came without their data."]
+
+
+def _calibrated(calibration: Calibration | None) -> list[str]:
+    if calibration is None:
+        return ["Not calibrated: the weights came without their data."]
+    before, after, chance = (
+        f"{100 * error:.2f} %"
+        for error in (calibration.error_before, calibration.error_after, calibration.error_by_chance)
+    )
+    return [
+        f"Scores are divided by the temperature {calibration.temperature:.4g} before the softmax (temperature scaling, "
+        f"Guo et al. 2017), fitted to the {calibration.images} validation images. Expected calibration error of the "
+        f"first class, {calibration.bins} equally filled bins: {before} without it, {after} with it (each fifth of the "
+        f"images by the temperature of the others); perfect probabilities would show {chance} on so many images. "
+        "The search selected by this split." + (f" {calibration.note}" if calibration.note else "")
+    ]
 
 
 def _data(origin: Origin) -> list[str]:

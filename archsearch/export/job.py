@@ -101,6 +101,7 @@ def _bundle(job: Job, tell: Progress) -> dict[str, Any]:
         "digest": manifest["digest"],
         "architecture": origin.architecture.to_dict(),
         "parity": manifest["parity"],
+        "calibration": manifest["calibration"],
         "files": sorted(manifest["files"]),
     }
 

@@ -24,6 +24,7 @@ from archsearch.export.fresh import fresh
 from archsearch.export.origin import Origin
 from archsearch.network import build
 from archsearch.space.settings import DataSettings
+from archsearch.training.calibration import calibrate
 from archsearch.training.checkpoint import weights_to_bytes
 from tests.search.local import drive_locally, tiny
 
@@ -82,6 +83,24 @@ def test_labels_preprocessing_and_card(made: Path) -> None:
     card = (made / "MODEL_CARD.md").read_text()
     for words in ("95 % interval", "MACs", "FLOPs", "flops <= 120k", "`digits`, digest", "quartiles", "Apache-2.0"):
         assert words in card
+
+
+def test_probabilities_are_calibrated_on_the_validation_split(made: Path) -> None:
+    written = json.loads((made / "preprocessing.json").read_text())["calibration"]
+    assert written == json.loads((made / "manifest.json").read_text())["calibration"]
+    images = load_images(DataSettings(name="digits", limit=200, validation=0.3))
+    mean, std = (np.array(each).reshape(-1, 1, 1) for each in (images.mean, images.std))
+    pixels = torch.tensor(((images.validation.images / 255 - mean) / std).astype("float32"))
+    network = build(Architecture.from_yaml(made / "model.yaml"))
+    network.load_state_dict(load_file(made / "weights.safetensors"))
+    scores = network.scores(pixels.numpy())
+    found = calibrate(scores, images.validation.labels)
+    assert (written["split"], written["images"]) == ("validation", len(images.validation)) == ("validation", 431)
+    assert written["temperature"] == pytest.approx(found.temperature, rel=1e-4) and written["temperature"] != 1
+    error = written["expected_calibration_error"]
+    assert error["before"] == pytest.approx(found.error_before, abs=1e-4)
+    card = (made / "MODEL_CARD.md").read_text()
+    assert f"{100 * error['before']:.2f} % without it, {100 * error['after']:.2f} % with it" in card
 
 
 def test_each_page_lists_the_files_of_its_folder(made: Path) -> None:
