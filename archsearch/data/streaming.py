@@ -1,4 +1,4 @@
-"""Image folders larger than memory: an ImageSet whose pixels are read from disk whenever they are indexed.
+"""Data sets larger than memory: an ImageSet whose pixels are read from disk whenever they are indexed.
 
 stream_feed.py reads them for a training, in processes of its own.
 """
@@ -6,7 +6,6 @@ stream_feed.py reads them for a training, in processes of its own.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,44 +15,39 @@ import numpy.typing as npt
 
 from archsearch.data.decoding import decoded
 from archsearch.data.images import ImageSet, Moments, Split, moments
+from archsearch.sources.source import Numbers, Source
 
 MEASURED = 2048  # training images of which the mean and the deviation are taken
 _MEASURED_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class FilesOnDisk:
-    """Files that stand for uint8 images (N, 3, size, size); indexed by numbers, those images are decoded.
+class SourceImages:
+    """Images of a source that stand for a uint8 array (N, 3, size, size): indexed by numbers, those are decoded.
 
-    `names` are relative to `root`, as the file system's bytes: one plain array, which processes share.
+    `numbers` (N,) are the images' numbers in the source.
     """
 
-    root: str
-    names: npt.NDArray[np.bytes_]
+    source: Source
+    numbers: Numbers
     size: int
 
-    @classmethod
-    def of(cls, root: Path, paths: tuple[Path, ...], size: int) -> FilesOnDisk:
-        """The files `paths`, which lie below `root`."""
-        names = np.array([os.fsencode(path.relative_to(root)) for path in paths], dtype=np.bytes_)
-        return cls(root=str(root.absolute()), names=names, size=size)
-
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.numbers)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Shape of the array that the files stand for."""
-        return len(self.names), 3, self.size, self.size
+        """Shape of the array that the images stand for."""
+        return len(self), 3, self.size, self.size
 
     @property
     def nbytes(self) -> int:
-        """Bytes in memory, which only the names take."""
-        return self.names.nbytes
+        """Bytes in memory, which only the numbers take; those of the source are shared by all its images."""
+        return self.numbers.nbytes
 
     def path(self, number: int) -> Path:
-        """The file of image `number`."""
-        return Path(self.root) / os.fsdecode(bytes(self.names[number]))
+        """The file that holds image `number`."""
+        return self.source.file(int(self.numbers[number]))
 
     def __getitem__(self, index: npt.NDArray[np.integer] | slice) -> npt.NDArray[np.uint8]:
         """Images `index`, decoded by threads: (len(index), 3, size, size). Raises InputError for a broken one."""
@@ -64,7 +58,7 @@ class FilesOnDisk:
 class StreamedSplit(Split):
     """A split whose images lie on disk. Raises ValueError where the labels are not one for each."""
 
-    images: FilesOnDisk  # type: ignore[assignment]  # what of an array is used, it has: shape, nbytes, len, [index]
+    images: SourceImages  # type: ignore[assignment]  # what of an array is used, it has: shape, nbytes, len, [index]
 
     def __post_init__(self) -> None:
         if self.labels.dtype != np.int64 or len(self.labels) != len(self.images) or not len(self.labels):
@@ -94,10 +88,9 @@ class StreamedImages(ImageSet):
         """
         sha = hashlib.sha256(repr((self.name, self.classes, "streamed")).encode())
         for split in (self.train, self.validation, self.test):
-            lengths = [split.images.path(number).stat().st_size for number in range(len(split))]
             sha.update(repr(split.images.shape).encode())
-            sha.update(b"\0".join(bytes(name) for name in split.images.names))
-            sha.update(np.array(lengths, "<i8").data)
+            for part in split.images.source.identity(split.images.numbers):
+                sha.update(part)
             sha.update(np.ascontiguousarray(split.labels).astype("<i8").data)
         return sha.hexdigest()[:16]
 

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from archsearch.data.decoding import header, problems_of
-from archsearch.data.folder import Files, files_of
+from archsearch.data.folder import parts_in
 from archsearch.data.images import Progress
+from archsearch.data.sourced import Part
 from archsearch.reading.errors import Problem
 from archsearch.space.settings import DataSettings
 
@@ -69,9 +70,10 @@ class FolderSurvey:
 
 def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
     """Looks at the folder that the settings name. Raises InputError where it holds no classes of images."""
-    root, classes, splits = files_of(settings, tell)
-    images = {name: tuple(np.bincount(files.labels, minlength=len(classes)).tolist()) for name, files in splits.items()}
-    paths = [path for files in splits.values() for path in files.paths]
+    root = Path(settings.root)
+    classes, splits = parts_in(settings, tell)
+    images = {name: tuple(np.bincount(part.labels, minlength=len(classes)).tolist()) for name, part in splits.items()}
+    paths = [path for part in splits.values() for path in _paths(part)]
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(len(paths), HEADERS)).round().astype(int)]
     tell(f"reading the headers of {len(chosen):,} images in {root}")
     headers: dict[int, tuple[tuple[int, int], str]] = {}
@@ -94,14 +96,18 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
     )
 
 
-def _copies(splits: dict[str, Files]) -> tuple[int, int]:
+def _paths(part: Part) -> list[Path]:
+    return [part.source.file(number) for number in part.numbers.tolist()]
+
+
+def _copies(splits: dict[str, Part]) -> tuple[int, int]:
     """(files that repeat another's bytes, those of them whose original is in another split); of HEADERS files or fewer,
     for all must be read whose lengths are equal."""
-    if sum(len(files.paths) for files in splits.values()) > HEADERS:
+    if sum(map(len, splits.values())) > HEADERS:
         return 0, 0
     lengths: dict[int, list[tuple[str, Path]]] = defaultdict(list)
-    for name, files in splits.items():
-        for path in files.paths:
+    for name, part in splits.items():
+        for path in _paths(part):
             lengths[path.stat().st_size].append((name, path))
     return tuple(np.sum([_repeated(group) for group in lengths.values() if len(group) > 1] or [(0, 0)], 0).tolist())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
-from archsearch.space.folders import layout, refused
+from archsearch.sources.layout import layout, refused
 from archsearch.space.settings import DataSettings
 
 ARRAYS = "arrays.json"

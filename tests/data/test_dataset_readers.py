@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archsearch.data import cifar, download, fashion, folder
+from archsearch.data import cifar, download, fashion, sourced
 from archsearch.data.cifar import CLASSES
 from archsearch.data.datasets import load_images
 from archsearch.data.decoding import pixels
@@ -437,7 +437,7 @@ def test_a_class_without_training_images_is_refused(tmp_path):
 
 
 def test_images_that_do_not_fit_in_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "free_memory", lambda: 40 * 3 * 16 * 16 * 2 - 1)
+    monkeypatch.setattr(sourced, "free_memory", lambda: 40 * 3 * 16 * 16 * 2 - 1)
     root = write_images(tmp_path, 20)
     (root / "red" / "0.png").write_bytes(b"broken, and never opened")
     with pytest.raises(InputError, match="half of the free memory"):
@@ -445,7 +445,7 @@ def test_images_that_do_not_fit_in_memory_are_refused_before_they_are_read(tmp_p
 
 
 def test_free_memory_is_what_this_machine_could_have():
-    assert 2**26 < folder.free_memory() < 2**46
+    assert 2**26 < sourced.free_memory() < 2**46
 
 
 def longest_name(root: Path) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archsearch.data import folder
+from archsearch.data import sourced
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet
 from archsearch.data.streaming import StreamedImages
 from archsearch.reading.errors import InputError
+from archsearch.sources.layout import layout, split_kind
 from archsearch.space.datasets import class_folders
-from archsearch.space.folders import layout, split_kind
 from archsearch.space.settings import DataSettings
 
 
@@ -227,7 +227,7 @@ def test_images_are_held_in_a_quarter_of_the_free_memory_or_in_half_of_it_where_
     tmp_path, monkeypatch, in_memory, free: int, held: bool | None
 ) -> None:
     fill(tmp_path, 10)
-    monkeypatch.setattr(folder, "free_memory", lambda: free)
+    monkeypatch.setattr(sourced, "free_memory", lambda: free)
     if held is None:
         with pytest.raises(InputError, match="data: 20 images of 16x16 take"):
             load(tmp_path, in_memory=in_memory)

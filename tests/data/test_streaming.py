@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from archsearch.data import folder
+from archsearch.data import sourced
 from archsearch.data.datasets import load_images
 from archsearch.data.decoding import opened
 from archsearch.data.images import ImageSet
@@ -216,14 +216,14 @@ def test_what_takes_more_than_a_quarter_of_the_free_memory_is_streamed(root, mon
         return DataSettings(name="folder", root=str(root), size=16, **words)
 
     needed, told = 40 * 3 * 16 * 16, []
-    monkeypatch.setattr(folder, "free_memory", lambda: 4 * needed)
+    monkeypatch.setattr(sourced, "free_memory", lambda: 4 * needed)
     assert not isinstance(load_images(settings()), StreamedImages)
-    monkeypatch.setattr(folder, "free_memory", lambda: 4 * needed - 1)
+    monkeypatch.setattr(sourced, "free_memory", lambda: 4 * needed - 1)
     images = load_images(settings(), progress=told.append)
     assert isinstance(images, StreamedImages) and "read from disk" in told[0]
     assert isinstance(feed_of(images, TrainingSettings(), CPU), StreamFeed)
     assert not isinstance(load_images(settings(in_memory=True)), StreamedImages)
-    monkeypatch.setattr(folder, "free_memory", lambda: 2 * needed - 1)
+    monkeypatch.setattr(sourced, "free_memory", lambda: 2 * needed - 1)
     with pytest.raises(InputError, match=r"half of the free memory.*\n.*data\.in_memory=auto"):
         load_images(settings(in_memory=True))
 

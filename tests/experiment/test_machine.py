@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from archsearch.data import decoding, folder
+from archsearch.data import decoding, sourced
 from archsearch.experiment import machine
 from archsearch.search.confirming.slots import slots
 from archsearch.space.settings import ResourceSettings
@@ -48,7 +48,7 @@ def without_linux(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, 
 
 def test_free_memory_is_half_of_all_where_the_system_does_not_say(without_linux) -> None:
     assert machine.total_memory() == 16 * GIB
-    assert machine.free_memory() == folder.free_memory() == 8 * GIB
+    assert machine.free_memory() == sourced.free_memory() == 8 * GIB
 
 
 def test_free_memory_is_the_free_pages_without_an_estimate(without_linux) -> None:

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from archsearch.data.decoding import opened, pixels
 from archsearch.data.images import SplitName
-from archsearch.data.streaming import FilesOnDisk, StreamedImages
+from archsearch.data.streaming import SourceImages, StreamedImages
 from archsearch.reading.errors import InputError, Problem
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.batches import Batch, SentFeed
@@ -52,7 +52,7 @@ class StreamFeed(SentFeed):
     ) -> Iterator[Batch]:
         """Of a training, which has a `generator`, resized crops; their pixels are a view of (N, H, W, C)."""
         source, smallest = self.images.split(split), self._smallest if generator is not None else 0.0
-        assert isinstance(source.images, FilesOnDisk)
+        assert isinstance(source.images, SourceImages)
         seeds = torch.randint(2**62, (len(order),), generator=generator) if smallest else torch.zeros_like(order)
         loader = DataLoader(
             _Files(source.images, source.labels, smallest),
@@ -87,7 +87,7 @@ class _Files(Dataset[Any]):
     """Reads one image, by its number and the seed of its crop: its pixels (H, W, 3) and its label, or what is wrong
     with it."""
 
-    def __init__(self, files: FilesOnDisk, labels: npt.NDArray[np.int64], smallest: float) -> None:
+    def __init__(self, files: SourceImages, labels: npt.NDArray[np.int64], smallest: float) -> None:
         self._files, self._labels = files, labels
         self._crop = ResizedCrops(files.size, smallest) if smallest else None
 

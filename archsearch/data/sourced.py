@@ -1,0 +1,157 @@
+"""A source of images as a data set: its splits drawn where they are not stated, held in memory or read from disk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from archsearch.data.decoding import NAMED, attempted, broken, unreadable
+from archsearch.data.images import ImageSet, Progress, Split
+from archsearch.data.splitting import limited, train_and_validation, without_test
+from archsearch.data.streaming import MEASURED, SourceImages, StreamedImages, StreamedSplit
+from archsearch.experiment.machine import free_memory
+from archsearch.reading.errors import Problem, refuse
+from archsearch.sources.source import ANY_SPLIT, SPLITS, Numbers, Source
+from archsearch.space.settings import DataSettings
+
+TEST_SHARE = 0.15
+MEMORY_SHARE = 0.25  # of the free memory, which images may take unasked: a training holds them twice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The images of a source that make a split, by their `numbers` (N,), with their `labels`; none is decoded yet."""
+
+    source: Source
+    numbers: Numbers
+    labels: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, keep: npt.NDArray[np.int64]) -> Part:
+        return Part(source=self.source, numbers=self.numbers[keep], labels=self.labels[keep])
+
+
+def parts_of(source: Source, labels: npt.NDArray[np.int64], settings: DataSettings) -> dict[str, Part]:
+    """Train, validation and test: as the source states them, and drawn where it states none. Raises InputError where
+    nothing is left to train on."""
+    splits = np.full(len(source), ANY_SPLIT, np.int8) if source.splits is None else source.splits
+    train, validation, test = (
+        Part(source=source, numbers=np.flatnonzero(chosen), labels=labels[chosen])
+        for chosen in ((splits == 0) | (splits == ANY_SPLIT), splits == 1, splits == 2)
+    )
+    if not len(test):
+        drawn, remaining = without_test(train.labels, TEST_SHARE)
+        test, train = train[drawn], train[remaining]
+    if not len(validation):
+        used, drawn = train_and_validation(train.labels, settings)
+        train, validation = train[used], train[drawn]
+    else:
+        train = train[limited(np.arange(len(train)), train.labels, settings)]
+    return dict(zip(SPLITS, (train, validation, test), strict=True))
+
+
+def image_set(
+    root: str, parts: Mapping[str, Part], classes: tuple[str, ...], settings: DataSettings, tell: Progress
+) -> ImageSet:
+    """The images of these splits. What takes more than a quarter of the free memory, or must not be held, is a
+    StreamedImages. `root` is what messages call the source.
+
+    Raises InputError for unreadable images unless they are skipped (of streamed ones those are found only when they
+    are read), and, must it be held, more than half of the free memory.
+    """
+    if not _in_memory(sum(map(len, parts.values())), settings, tell):
+        return _streamed(root, parts, classes, settings, tell)
+    images: dict[str, Split] = {}
+    problems: list[Problem] = []
+    for name, part in parts.items():
+        tell(f"reading {len(part)} {name} images from {root}")
+        pixels, unread = attempted([part.source.file(number) for number in part.numbers.tolist()], settings.size)
+        problems += unread.values()
+        labels = part.labels
+        if unread and settings.broken == "skip":
+            readable = _readable(part, unread, name)
+            pixels, labels = pixels[readable], labels[readable]
+        images[name] = Split(images=pixels, labels=labels)
+    _left_out(problems, settings, tell)
+    _tell_of_duplicates(images, root, tell)
+    return ImageSet.of(name=settings.name, classes=classes, **images)
+
+
+def _streamed(
+    root: str, parts: Mapping[str, Part], classes: tuple[str, ...], settings: DataSettings, tell: Progress
+) -> StreamedImages:
+    """The images as they lie on disk; those that are broken are looked for now only where they are to be left out."""
+    problems: list[Problem] = []
+    remaining = dict(parts)
+    if settings.broken == "skip":
+        for name, part in parts.items():
+            tell(f"checking {len(part)} {name} images from {root}")
+            paths = [part.source.file(number) for number in part.numbers.tolist()]
+            if unread := unreadable(paths, settings.size):
+                problems += unread.values()
+                remaining[name] = part[_readable(part, unread, name)]
+    _left_out(problems, settings, tell)
+    tell(f"measuring up to {MEASURED} training images from {root}")
+    streamed = {
+        name: StreamedSplit(
+            images=SourceImages(source=part.source, numbers=part.numbers, size=settings.size), labels=part.labels
+        )
+        for name, part in remaining.items()
+    }
+    return StreamedImages.of(name=settings.name, classes=classes, **streamed)
+
+
+def _readable(part: Part, unread: Mapping[int, Problem], name: str) -> npt.NDArray[np.int64]:
+    """The indices of the other images. Raises InputError where a split, or a class in training, would have none."""
+    readable = np.delete(np.arange(len(part)), list(unread))
+    lost = np.setdiff1d(part.labels, part.labels[readable])
+    if not len(readable) or (name == "train" and len(lost)):
+        first = int(part.numbers[np.flatnonzero(part.labels == lost[0])[0]])
+        raise part.source.refused(f"no readable {name} image", first if name == "train" else None)
+    return readable
+
+
+def _left_out(problems: list[Problem], settings: DataSettings, tell: Progress) -> None:
+    """Tells of broken images that are left out. Raises InputError, which names them, where they are to be refused."""
+    if problems and settings.broken == "refuse":
+        raise broken(problems)
+    if problems:
+        files = ", ".join(problem.file for problem in problems[:NAMED])
+        tell(f"{len(problems)} unreadable images skipped: {files}{', ...' if len(problems) > NAMED else ''}")
+
+
+def _tell_of_duplicates(images: Mapping[str, Split], root: str, tell: Progress) -> None:
+    """Tells how many images of a split are, pixel for pixel, in another: what is measured on them is flattered."""
+    prints = {name: Counter(hash(image.tobytes()) for image in split.images) for name, split in images.items()}
+    for name, other in (("validation", "train"), ("test", "train"), ("test", "validation")):
+        if count := sum(times for pixels, times in prints[name].items() if pixels in prints[other]):
+            tell(
+                f"{root}: {count} of {len(images[name])} {name} images are also among the {other} "
+                "images, pixel for pixel"
+            )
+
+
+def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:
+    """Whether the images are to be held in memory. Raises InputError where they must be and cannot."""
+    needed, free = count * 3 * settings.size**2, free_memory()
+    if settings.in_memory is True and needed > free // 2:
+        raise refuse(
+            f"data: {count} images of {settings.size}x{settings.size} take {needed / 2**30:.1f} GiB; "
+            f"{free / 2**30:.1f} GiB of memory are free",
+            allowed=f"half of the free memory, {free / 2**31:.1f} GiB",
+            hint="read them from disk: --set data.in_memory=auto; smaller images: --set data.size=N; or fewer: "
+            "--set data.limit=N",
+        )
+    if settings.in_memory == "auto" and needed > free * MEMORY_SHARE:
+        tell(
+            f"{count} images would take {needed / 2**30:.1f} of {free / 2**30:.1f} GiB of free "
+            "memory, so they are read from disk"
+        )
+        return False
+    return settings.in_memory is not False
