@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from archsearch.data.decoding import suffixes
+from archsearch.data.form import suffixes
 from archsearch.data.images import ImageSet, Progress
 from archsearch.data.sourced import Part, image_set, parts_of
 from archsearch.sources.folders import FolderSource
@@ -21,7 +21,7 @@ SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini"})  # which Windows leaves i
 
 
 def load(settings: DataSettings, tell: Progress) -> ImageSet:
-    """The folder's images in RGB, turned as EXIF says: shorter side resized to `size`, centre cropped.
+    """The folder's images, in the form that the settings name (form.py), turned as EXIF says.
 
     Validation and test folders are used where they are (`layout`); else they are drawn, before anything is decoded:
     only what is used is. Raises InputError for no images, classes that differ, and as `image_set`.

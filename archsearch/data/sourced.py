@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.data.decoding import NAMED, attempted, broken, unreadable
+from archsearch.data.decoding import NAMED, attempted, broken, form_of, unreadable
 from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import limited, train_and_validation, without_test
 from archsearch.data.streaming import MEASURED, SourceImages, StreamedImages, StreamedSplit
@@ -69,9 +70,10 @@ def image_set(
         return _streamed(root, parts, classes, settings, tell)
     images: dict[str, Split] = {}
     problems: list[Problem] = []
+    form = form_of(settings)
     for name, part in parts.items():
         tell(f"reading {len(part)} {name} images from {root}")
-        pixels, unread = attempted([part.source.file(number) for number in part.numbers.tolist()], settings.size)
+        pixels, unread = attempted(part.source, part.numbers, form)
         problems += unread.values()
         labels = part.labels
         if unread and settings.broken == "skip":
@@ -88,19 +90,19 @@ def _streamed(
 ) -> StreamedImages:
     """The images as they lie on disk; those that are broken are looked for now only where they are to be left out."""
     problems: list[Problem] = []
+    form = form_of(settings)
     remaining = dict(parts)
     if settings.broken == "skip":
         for name, part in parts.items():
             tell(f"checking {len(part)} {name} images from {root}")
-            paths = [part.source.file(number) for number in part.numbers.tolist()]
-            if unread := unreadable(paths, settings.size):
+            if unread := unreadable(part.source, part.numbers, form):
                 problems += unread.values()
                 remaining[name] = part[_readable(part, unread, name)]
     _left_out(problems, settings, tell)
     tell(f"measuring up to {MEASURED} training images from {root}")
     streamed = {
         name: StreamedSplit(
-            images=SourceImages(source=part.source, numbers=part.numbers, size=settings.size), labels=part.labels
+            images=SourceImages(source=part.source, numbers=part.numbers, form=form), labels=part.labels
         )
         for name, part in remaining.items()
     }
@@ -139,10 +141,11 @@ def _tell_of_duplicates(images: Mapping[str, Split], root: str, tell: Progress) 
 
 def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:
     """Whether the images are to be held in memory. Raises InputError where they must be and cannot."""
-    needed, free = count * 3 * settings.size**2, free_memory()
+    form = form_of(settings)
+    needed, free = count * math.prod(form.shape) * form.dtype.itemsize, free_memory()
     if settings.in_memory is True and needed > free // 2:
         raise refuse(
-            f"data: {count} images of {settings.size}x{settings.size} take {needed / 2**30:.1f} GiB; "
+            f"data: {count} images of {form.height}x{form.width} take {needed / 2**30:.1f} GiB; "
             f"{free / 2**30:.1f} GiB of memory are free",
             allowed=f"half of the free memory, {free / 2**31:.1f} GiB",
             hint="read them from disk: --set data.in_memory=auto; smaller images: --set data.size=N; or fewer: "

@@ -9,11 +9,13 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from archsearch.data.decoding import decoded
+from archsearch.data.form import ImageForm
 from archsearch.data.images import ImageSet, Moments, Split, moments
 from archsearch.sources.source import Numbers, Source
 
@@ -23,14 +25,15 @@ _MEASURED_SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class SourceImages:
-    """Images of a source that stand for a uint8 array (N, 3, size, size): indexed by numbers, those are decoded.
+    """Images of a source that stand for an array (N, channels, height, width) of a form: indexed by numbers, those
+    are decoded.
 
     `numbers` (N,) are the images' numbers in the source.
     """
 
     source: Source
     numbers: Numbers
-    size: int
+    form: ImageForm
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -38,7 +41,12 @@ class SourceImages:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """Shape of the array that the images stand for."""
-        return len(self), 3, self.size, self.size
+        return len(self), *self.form.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the array that the images stand for."""
+        return self.form.dtype
 
     @property
     def nbytes(self) -> int:
@@ -49,9 +57,9 @@ class SourceImages:
         """The file that holds image `number`."""
         return self.source.file(int(self.numbers[number]))
 
-    def __getitem__(self, index: npt.NDArray[np.integer] | slice) -> npt.NDArray[np.uint8]:
-        """Images `index`, decoded by threads: (len(index), 3, size, size). Raises InputError for a broken one."""
-        return decoded([self.path(number) for number in np.arange(len(self))[index].tolist()], self.size)
+    def __getitem__(self, index: npt.NDArray[np.integer] | slice) -> npt.NDArray[Any]:
+        """Images `index`, decoded by threads: (n, channels, height, width). Raises InputError for a broken one."""
+        return decoded(self.source, self.numbers[index], self.form)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +90,16 @@ class StreamedImages(ImageSet):
 
     @cached_property
     def digest(self) -> str:
-        """Sixteen hex digits, equal for the same classes, file names, file lengths, labels and splits.
+        """Sixteen hex digits, equal for the same classes, file names, file lengths, labels, splits and form.
 
         The pixels are not read: an image changed to another of as many bytes is not noticed.
         """
         sha = hashlib.sha256(repr((self.name, self.classes, "streamed")).encode())
         for split in (self.train, self.validation, self.test):
+            form = split.images.form
             sha.update(repr(split.images.shape).encode())
+            if (how := (form.bits, form.fit, form.pages, form.range)) != (8, "crop", False, None):
+                sha.update(repr(how).encode())
             for part in split.images.source.identity(split.images.numbers):
                 sha.update(part)
             sha.update(np.ascontiguousarray(split.labels).astype("<i8").data)

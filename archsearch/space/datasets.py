@@ -39,12 +39,18 @@ def facts(data: DataSettings) -> DataFacts:
         case "fashion_mnist":
             return DataFacts(input=(1, 28, 28), classes=10, images=60_000)
         case "folder":
-            return DataFacts(input=(3, data.size, data.size), classes=len(class_folders(data.root)))
+            return DataFacts(input=file_shape(data), classes=len(class_folders(data.root)))
         case "arrays":
             document = described(Path(data.root))
             channels, height, width = document["input"]
             classes = len(document["classes"])
             return DataFacts(input=(channels, height, width), classes=classes, images=document["images"])
+
+
+def file_shape(data: DataSettings) -> tuple[int, int, int]:
+    """(channels, height, width) that image files get by these settings."""
+    height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
+    return 3 if data.channels == "auto" else data.channels, height, width
 
 
 def validation_images(validation: float, images: int) -> int:

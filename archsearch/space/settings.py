@@ -1,11 +1,11 @@
-"""The words of a search-space file outside `space:`: data, training, resources; `search:` is in search_settings.
+"""The words of a search-space file outside `space:`: training, resources; `data:` is in data_settings, `search:` in
+search_settings.
 
 Every field's description is also the text of the search-space reference.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
@@ -14,54 +14,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.model import StrictModel
+from archsearch.space.data_settings import DataSettings as DataSettings  # noqa: PLC0414 (so that mypy exports it)
 from archsearch.space.recipes import SCHEDULES_WITHOUT_WARMUP, RecipeName, filled
 
 Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
-
-
-def _expanded(root: str) -> str:
-    """A folder's path with ~ and $VAR replaced, as a shell does it; as it is where a folder has that very name."""
-    return root if os.path.lexists(root) else os.path.expandvars(os.path.expanduser(root))  # noqa: PTH111 (raises nothing)
-
-
-class DataSettings(StrictModel):
-    """Which images, and how they are split."""
-
-    name: Literal["digits", "cifar10", "cifar100", "fashion_mnist", "folder", "arrays"] = Field(
-        "digits",
-        description="digits: scikit-learn's 1,797 images of 8x8, no download; cifar10; cifar100, "
-        "with its 100 fine labels; fashion_mnist; folder: any folder of images with "
-        "one sub-folder per class; arrays: arrays passed to archsearch.search in "
-        "Python, which it saves in the experiment's folder.",
-    )
-    root: Annotated[str, AfterValidator(_expanded)] = Field(
-        "data",
-        description="Folder of the data (torchvision's layout). ~ and $VAR are expanded; an "
-        "experiment stores the absolute path.",
-    )
-    download: bool = Field(False, description="Whether missing data may be downloaded.")
-    validation: int | float = Field(
-        0.15,
-        gt=0,
-        description="Size of the validation split, taken from the training images: a number of "
-        "images, or a share below 1.",
-    )
-    size: int = Field(
-        64, ge=8, le=1024, description="Folders only: side in pixels to which images are resized and center-cropped."
-    )
-    in_memory: Literal["auto", True, False] = Field(
-        "auto",
-        description="Folders only: whether all images are held in memory or read from disk in each "
-        "epoch. auto: in memory if they take at most a quarter of the free memory.",
-    )
-    broken: Literal["refuse", "skip"] = Field(
-        "refuse",
-        description="Folders only: what to do about images that cannot be read. refuse: list them "
-        "and stop; skip: list them and leave them out of their splits.",
-    )
-    split_seed: int = Field(0, ge=0, description="Seed of the split, independent of the search's seed.")
-    limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick test.")
 
 
 def _rising(milestones: tuple[float, ...]) -> tuple[float, ...]:

@@ -22,7 +22,8 @@ from PIL import Image
 from archsearch.data import cifar, download, fashion, sourced
 from archsearch.data.cifar import CLASSES
 from archsearch.data.datasets import load_images
-from archsearch.data.decoding import pixels
+from archsearch.data.decoding import decode
+from archsearch.data.form import ImageForm
 from archsearch.data.pickles import read_pickle
 from archsearch.reading.errors import InputError
 from archsearch.space.datasets import facts
@@ -499,4 +500,4 @@ def test_another_format_under_an_images_name_is_not_decoded(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "x.eps")
     (tmp_path / "x.eps").rename(tmp_path / "x.png")
     with pytest.raises(InputError, match="not a readable image"):
-        pixels(tmp_path / "x.png", 8)
+        decode(tmp_path / "x.png", ImageForm(channels=3, height=8, width=8), "x.png")

@@ -8,15 +8,25 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from archsearch.data import decoding
-from archsearch.data.decoding import opened, pixels
+from archsearch.data import form
+from archsearch.data.decoding import decode, open_whole
+from archsearch.data.form import ImageForm
 from archsearch.reading.errors import InputError
 
 RAMP = np.arange(64, dtype=np.uint32).reshape(8, 8)
 
 
+def square(side: int, **words) -> ImageForm:
+    return ImageForm(**{"channels": 3, "height": side, "width": side} | words)
+
+
 def read(path: Path) -> np.ndarray:
-    return np.asarray(opened(path, 32))
+    (image,) = open_whole(path, square(32), "x")
+    return np.asarray(image)
+
+
+def pixels(path: Path, side: int) -> np.ndarray:
+    return decode(path, square(side), str(path)).transpose(1, 2, 0)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -98,6 +108,6 @@ def test_the_middle_of_a_long_picture_is_resized_alone(tmp_path, monkeypatch, sh
 
     monkeypatch.setattr(Image.Image, "resize", noted)
     alone = pixels(tmp_path / "strip.png", 16)
-    monkeypatch.setattr(decoding, "THIN", 1e9)
+    monkeypatch.setattr(form, "THIN", 1e9)
     assert np.abs(alone.astype(int) - pixels(tmp_path / "strip.png", 16)).max() <= 1
     assert resized_to[0] == (16, 16) != resized_to[1]

@@ -14,7 +14,8 @@ from PIL import Image
 
 from archsearch.data import sourced
 from archsearch.data.datasets import load_images
-from archsearch.data.decoding import opened
+from archsearch.data.decoding import open_whole
+from archsearch.data.form import ImageForm
 from archsearch.data.images import ImageSet
 from archsearch.data.streaming import StreamedImages, some_files
 from archsearch.reading.errors import InputError
@@ -24,6 +25,7 @@ from archsearch.training.feeds.stream_feed import ResizedCrops, StreamFeed, usua
 from archsearch.training.loop import Training
 from tests.training.nets import tiny
 
+SQUARE = ImageForm(channels=3, height=16, width=16)
 CPU = torch.device("cpu")
 AUGMENTED = TrainingSettings(crop_padding=2, flip=True, cutout=5, colour_jitter=0.3)
 RESIZED = TrainingSettings(flip=True, resized_crop=0.2)
@@ -133,9 +135,10 @@ def test_a_resized_crop_is_torchvisions_of_the_original_image(root):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         wanted = np.asarray(v2.RandomResizedCrop(16, scale=(0.2, 1.0))(Image.open(path)))
-    ours = ResizedCrops(16, 0.2)
-    assert np.array_equal(ours(path, 3), wanted)
-    assert np.array_equal(pickle.loads(pickle.dumps(ours))(path, 3), wanted)  # as processes that are not forked get it
+    ours = ResizedCrops(SQUARE, 0.2)
+    assert np.array_equal(ours(path, "x", 3).transpose(1, 2, 0), wanted)
+    elsewhere = pickle.loads(pickle.dumps(ours))  # as processes that are not forked get it
+    assert np.array_equal(elsewhere(path, "x", 3).transpose(1, 2, 0), wanted)
 
 
 def test_a_large_jpeg_is_decoded_smaller_and_its_crops_are_distributed_as_before(tmp_path):
@@ -144,13 +147,17 @@ def test_a_large_jpeg_is_decoded_smaller_and_its_crops_are_distributed_as_before
     path = tmp_path / "large.jpg"
     across, down = np.meshgrid(np.linspace(0, 250, 800), np.linspace(0, 250, 640))
     Image.fromarray(np.stack([across, down, (across + down) / 2], 2).astype(np.uint8)).save(path, quality=95)
-    assert opened(path, 42).size == (100, 80) and opened(path, 81).size == (200, 160)  # 42 x 42: a fifth of 3/4
-    ours, crop = ResizedCrops(16, 0.2), v2.RandomResizedCrop(16, scale=(0.2, 1.0))
-    assert ours._side == 42
+    sizes = [open_whole(path, SQUARE, "x", (side, side))[0].size for side in (42, 81)]
+    assert sizes == [(100, 80), (200, 160)]  # 42 x 42: a fifth of 3/4
+    ours, crop = ResizedCrops(SQUARE, 0.2), v2.RandomResizedCrop(16, scale=(0.2, 1.0))
+    assert ours._least == (42, 42)
     with Image.open(path) as image, torch.random.fork_rng(devices=[]):
         image.load()
         torch.manual_seed(0)
-        crops = [[np.asarray(crop(image)) for _ in range(200)], [ours(path, seed) for seed in range(200)]]
+        crops = [
+            [np.asarray(crop(image)) for _ in range(200)],
+            [ours(path, "x", seed).transpose(1, 2, 0) for seed in range(200)],
+        ]
     for measure in (lambda x: x.mean((1, 2)), lambda x: np.ptp(x, (1, 2))):
         theirs, found = (measure(np.stack(some).astype(float)) for some in crops)
         error = np.sqrt((theirs.var(0) + found.var(0)) / 200)

@@ -12,7 +12,6 @@ import math
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from archsearch.data.decoding import opened, pixels
+from archsearch.data.decoding import decode, open_whole
+from archsearch.data.form import ImageForm, pixels_of
 from archsearch.data.images import SplitName
 from archsearch.data.streaming import SourceImages, StreamedImages
 from archsearch.reading.errors import InputError, Problem
+from archsearch.sources.source import Content
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.batches import Batch, SentFeed
 from archsearch.training.feeds.resizing import RATIO
@@ -84,49 +85,58 @@ def _dies_with_its_reader(_: int) -> None:
 
 
 class _Files(Dataset[Any]):
-    """Reads one image, by its number and the seed of its crop: its pixels (H, W, 3) and its label, or what is wrong
+    """Reads one image, by its number and the seed of its crop: its pixels (C, H, W) and its label, or what is wrong
     with it."""
 
-    def __init__(self, files: SourceImages, labels: npt.NDArray[np.int64], smallest: float) -> None:
-        self._files, self._labels = files, labels
-        self._crop = ResizedCrops(files.size, smallest) if smallest else None
+    def __init__(self, images: SourceImages, labels: npt.NDArray[np.int64], smallest: float) -> None:
+        self._images, self._labels = images, labels
+        self._crop = ResizedCrops(images.form, smallest) if smallest else None
 
-    def __getitem__(self, sample: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], int] | Problem:
+    def __getitem__(self, sample: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], int] | Problem:
         number, seed = sample.tolist()
-        path = self._files.path(number)
+        images = self._images
+        number_in_source = int(images.numbers[number])
+        name = images.source.name(number_in_source)
         try:
-            image = self._crop(path, seed) if self._crop is not None else pixels(path, self._files.size)
+            content = images.source.read(number_in_source)
+            image = self._crop(content, name, seed) if self._crop else decode(content, images.form, name)
         except InputError as error:  # which a process could not hand over as it is
             return error.problems[0]
         return image, int(self._labels[number])
 
 
 class ResizedCrops:
-    """(path, seed) -> pixels (size, size, 3): torchvision's RandomResizedCrop(size, scale=(smallest, 1)), antialiased.
+    """(content, name, seed) -> pixels (C, H, W) of a form: torchvision's RandomResizedCrop of the whole
+    picture, antialiased, its area a share from `smallest` to 1.
 
-    A large JPEG is decoded at a half, a quarter or an eighth where even the smallest box is `size` pixels then.
+    A large JPEG is decoded at a half, a quarter or an eighth where even the smallest box has the form's size then.
     """
 
-    def __init__(self, size: int, smallest: float) -> None:
+    def __init__(self, form: ImageForm, smallest: float) -> None:
         from torchvision.transforms import v2  # seconds: only where it is wanted
 
-        self._crop = v2.RandomResizedCrop(size, scale=(smallest, 1.0), ratio=RATIO, antialias=True)
-        self._side = math.ceil(size / math.sqrt(smallest * RATIO[0]))
+        self._form = form
+        self._crop = v2.RandomResizedCrop((form.height, form.width), scale=(smallest, 1.0), ratio=RATIO, antialias=True)
+        share = math.sqrt(smallest * RATIO[0])
+        self._least = math.ceil(form.height / share), math.ceil(form.width / share)
 
-    def __call__(self, path: Path, seed: int) -> npt.NDArray[np.uint8]:
-        """A crop of one file. Raises InputError for a file that cannot be read."""
-        image = opened(path, self._side)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return np.asarray(self._crop(image))
+    def __call__(self, content: Content, name: str, seed: int) -> npt.NDArray[Any]:
+        """A crop of one image. Raises InputError, with its name, for one that cannot be read."""
+        images = open_whole(content, self._form, name, self._least)
+        cropped = []
+        for image in images:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)  # the same box for every channel
+                cropped.append(self._crop(image))
+        return pixels_of(cropped, self._form)
 
 
-def _collated(samples: list[tuple[npt.NDArray[np.uint8], int] | Problem]) -> Batch | Problem:
-    """The batch, or the first problem in it."""
+def _collated(samples: list[tuple[npt.NDArray[Any], int] | Problem]) -> Batch | Problem:
+    """The batch, its pixels (N, H, W, C), or the first problem in it."""
     images, labels = [], []
     for sample in samples:
         if isinstance(sample, Problem):
             return sample
-        images.append(sample[0])
+        images.append(sample[0].transpose(1, 2, 0))
         labels.append(sample[1])
     return torch.from_numpy(np.stack(images)), torch.tensor(labels)

@@ -1,0 +1,89 @@
+"""The keys of `data:` in a search-space file: which images, what each becomes, and how they are split."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from archsearch.reading.allowed import Allowed
+from archsearch.reading.model import StrictModel
+
+
+def _expanded(root: str) -> str:
+    """A folder's path with ~ and $VAR replaced, as a shell does it; as it is where a folder has that very name."""
+    return root if os.path.lexists(root) else os.path.expandvars(os.path.expanduser(root))  # noqa: PTH111 (raises nothing)
+
+
+def _increasing(values: tuple[float, float]) -> tuple[float, float]:
+    if values[0] >= values[1]:
+        raise ValueError(f"a range of {list(values)} is empty; allowed: [low, high], low below high")
+    return values
+
+
+Side = Annotated[int, Field(ge=8, le=1024), Allowed("an integer from 8 to 1024")]
+Rectangle = Annotated[tuple[Side, Side], Field(strict=False), Allowed("[height, width], each from 8 to 1024")]
+Channels = Annotated[int, Field(ge=1, le=64), Allowed("an integer from 1 to 64")]
+ValueRange = Annotated[
+    tuple[float, float], Field(strict=False), AfterValidator(_increasing), Allowed("[low, high], low below high")
+]
+
+
+class DataSettings(StrictModel):
+    """Which images, and how they are split."""
+
+    name: Literal["digits", "cifar10", "cifar100", "fashion_mnist", "folder", "arrays"] = Field(
+        "digits",
+        description="digits: scikit-learn's 1,797 images of 8x8, no download; cifar10; cifar100, "
+        "with its 100 fine labels; fashion_mnist; folder: any folder of images with "
+        "one sub-folder per class; arrays: arrays passed to archsearch.search in "
+        "Python, which it saves in the experiment's folder.",
+    )
+    root: Annotated[str, AfterValidator(_expanded)] = Field(
+        "data",
+        description="Folder of the data (torchvision's layout). ~ and $VAR are expanded; an "
+        "experiment stores the absolute path.",
+    )
+    download: bool = Field(False, description="Whether missing data may be downloaded.")
+    validation: int | float = Field(
+        0.15,
+        gt=0,
+        description="Size of the validation split, taken from the training images: a number of "
+        "images, or a share below 1.",
+    )
+    size: Side | Rectangle = Field(
+        64, description="Image files only: side in pixels that images get, or [height, width]; `fit` says how."
+    )
+    fit: Literal["crop", "pad", "squash"] = Field(
+        "crop",
+        description="How an image file gets its size. crop: resized until it covers it, center-cropped; pad: resized "
+        "until it fits into it, with black beside it; squash: both sides resized, the aspect ratio changes.",
+    )
+    channels: Literal["auto"] | Channels = Field(
+        "auto",
+        description="Channels of an image file. auto: 3 (RGB), or those of the files where all are .npy; 1: grey; "
+        "3: RGB; 4: RGBA. A number also makes the pages of a TIFF channels.",
+    )
+    bits: Literal[8, 16] = Field(
+        8,
+        description="Bits of a value. 8: image files of more are scaled to 8; 16: they keep 16, and those of 8 are "
+        "scaled to 16, in twice the memory.",
+    )
+    range: ValueRange | None = Field(
+        None,
+        description="[low, high]: the values that become black and white in .npy files and in images of more than "
+        "8 bits; values beyond are clipped. Default: those of the type, 0 to 1 for floating-point numbers.",
+    )
+    in_memory: Literal["auto", True, False] = Field(
+        "auto",
+        description="Folders only: whether all images are held in memory or read from disk in each "
+        "epoch. auto: in memory if they take at most a quarter of the free memory.",
+    )
+    broken: Literal["refuse", "skip"] = Field(
+        "refuse",
+        description="Folders only: what to do about images that cannot be read. refuse: list them "
+        "and stop; skip: list them and leave them out of their splits.",
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the split, independent of the search's seed.")
+    limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick test.")
