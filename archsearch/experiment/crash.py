@@ -24,6 +24,7 @@ NAMES = frozenset(
         "file-renamed",  # ... and under its own; the folder is not synced yet
         "state-written",  # a training's state is on disk, and the ledger does not say so yet
         "weights-written",  # the best trial's weights are on disk, and the ledger does not say so yet
+        "predictions-written",  # a winner's outputs are on disk, and the ledger does not say so yet
         "parent-created",  # MLflow has a run for the search, and the outbox does not know it
         "run-created",  # MLflow has a run for a trial, and the outbox does not know it
         "run-described",  # a trial's description and first points are sent, and the outbox does not know it

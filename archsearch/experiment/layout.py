@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 WEIGHTS = "weights.safetensors"
+PREDICTIONS = "predictions.npz"
 MODEL = "model.yaml"
 BEST = "best.yaml"
 BEST_OF_SEARCH = "best-of-search.yaml"
@@ -37,6 +38,7 @@ class TrainingFolder:
     path: Path
     model_yaml = Inside(MODEL)  # the architecture
     weights = Inside(WEIGHTS)  # the trained weights
+    predictions = Inside(PREDICTIONS)  # their outputs, once the test split was evaluated
     result = Inside("result.json")  # the settings and the metrics, written when the training has ended
     checkpoint = Inside("checkpoint")  # a folder that is there while the training is unfinished
 

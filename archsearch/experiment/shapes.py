@@ -231,6 +231,11 @@ EVENTS: Mapping[str, Fields] = {
         "reference": partial(optional, _is_reference),
     },
     "finish_tested": {"test_accuracy": is_number},
+    "predictions": {
+        "weights": partial(optional, is_sha256),
+        "sha256": partial(optional, is_sha256),
+        "reason": partial(optional, is_text),
+    },
     "warm_start": {"known": partial(list_of, _is_carried)},
     "experience": {"sources": partial(list_of, _is_source), "weights": _is_weights},
     "latency": {

@@ -27,6 +27,7 @@ from archsearch.training.checkpoint import (
 from archsearch.training.loop import EpochMetrics, OnStep, Training
 from archsearch.training.measuring.precision import choose_precision
 from archsearch.training.pretrained import read_weights, start_from
+from archsearch.training.recording import evaluated
 from archsearch.training.run import TrainingRun
 
 CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
@@ -113,8 +114,8 @@ def train_architecture(
 
 def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str, Any]:
     """Evaluates the test split with the weights that `train_architecture` left in the folder, in the precision in which
-    they were trained, and writes that into result.json; returns what it then holds. One that holds it already is
-    returned as it is.
+    they were trained, and writes that into result.json, after the outputs for each image into predictions.npz; returns
+    what result.json then holds. One that holds it already is returned as it is.
 
     Raises InputError, also for a network or weights that are not those of the result, and OSError.
     """
@@ -138,7 +139,13 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
     except (CheckpointDamaged, RuntimeError) as error:
         raise refuse("these are not the network's weights", file=str(files.weights)) from error
     run = replace(run, precision=result["precision"])
-    result["test"] = Training(model, images, run).evaluate("test").to_dict()
+    metrics, recorded = evaluated(Training(model, images, run))
+    if recorded.content is not None:
+        write_atomically(files.predictions, recorded.content)
+    result |= {
+        "test": metrics.to_dict(),
+        "predictions": {"file": files.predictions.name, "sha256": recorded.sha256, "reason": recorded.reason},
+    }
     write_atomically(files.result, json.dumps(result, indent=1))
     return result
 

@@ -166,8 +166,9 @@ class Training:
         return self.step.losses.item() / self.steps, self.step.right.item() / count, rate
 
     @torch.no_grad()
-    def evaluate(self, split: SplitName) -> TestMetrics:
-        """Loss and accuracy on a split, unaugmented and unsmoothed, in eval mode; of the average where one is taken."""
+    def evaluate(self, split: SplitName, outputs: list[Tensor] | None = None) -> TestMetrics:
+        """Loss and accuracy on a split, unaugmented and unsmoothed, in eval mode; of the average where one is taken.
+        `outputs` gets the network's outputs (N, K), batch by batch, float32 on the CPU."""
         loss, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.int64)
         self.model.eval()
         count = 0
@@ -178,6 +179,8 @@ class Training:
                 loss += recipe.loss(scores, labels) * len(labels)
                 right += (scores.argmax(1) == labels).sum()
                 count += len(labels)
+                if outputs is not None:
+                    outputs.append(scores.float().cpu())
         return TestMetrics(loss=loss.item() / count, accuracy=right.item() / count, images=count)
 
     def weights(self) -> dict[str, Tensor]:

@@ -55,6 +55,7 @@ def test_what_lies_where_in_an_experiment(tmp_path: Path) -> None:
         folder.random_search.ledger: "confirm/random/ledger.sqlite",
         run.model_yaml: "confirm/runs/0123456789abcdef-s2/model.yaml",
         run.weights: "confirm/runs/0123456789abcdef-s2/weights.safetensors",
+        run.predictions: "confirm/runs/0123456789abcdef-s2/predictions.npz",
         run.result: "confirm/runs/0123456789abcdef-s2/result.json",
         run.checkpoint: "confirm/runs/0123456789abcdef-s2/checkpoint",
     }  # fmt: skip

@@ -14,8 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from archsearch.experiment import ExperimentFolder, Failure, Ledger
 from archsearch.experiment.crash import VARIABLE
+from archsearch.experiment.predictions import Predictions, SplitPredictions
 from archsearch.search.deciding.messages import (
     EpochTrained,
     GoOn,
@@ -37,6 +40,12 @@ from archsearch.search.session import clear_away, create
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
 from tests.search.local import SPACE, Silent
+
+OUTPUTS = Predictions(
+    task="single_label",
+    classes=("a", "b"),
+    splits={"test": SplitPredictions(scores=np.eye(9, 2, dtype=np.float32), labels=np.zeros(9, np.int64))},
+)
 
 
 class Worker(Protocol):
@@ -65,7 +74,11 @@ class Arithmetic:
             case HandOver(number=number):
                 return Weights(number=number, weights=b"weights of %d" % number)
             case Test(number=number):
-                return Tested(number=number, metrics={"test_accuracy": 0.5, "test_loss": 1.0, "images": 9})
+                return Tested(
+                    number=number,
+                    metrics={"test_accuracy": 0.5, "test_loss": 1.0, "images": 9},
+                    predictions=OUTPUTS.recorded(),
+                )
         return Ready()
 
     def _epoch(self) -> Report:

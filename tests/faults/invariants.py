@@ -17,6 +17,8 @@ import optuna
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.experiment.predictions import Predictions, predictions_of
+from archsearch.experiment.winner import winner_of
 from archsearch.study.storage import optuna_study
 from tests.experiment.test_ledger import as_kept, replay
 
@@ -68,6 +70,9 @@ def check_whole(folder: ExperimentFolder, *, planned: int, before: set[tuple[Any
     check_study(folder)
     assert digest(Architecture.from_yaml(folder.best_yaml)) == best.digest
     assert (folder.trial(best.number) / "weights.safetensors").stat().st_size > 0
+    with Ledger.read(folder.ledger) as ledger:
+        winner = winner_of(folder, ledger)
+        assert isinstance(predictions_of(folder, ledger, winner), Predictions), "what the winner outputs was lost"
     assert not list(folder.path.glob("trials/*/state-*")), "a state outlived its trial"
     assert not list(folder.path.rglob(".*.tmp")), "a half-written file was left"
 

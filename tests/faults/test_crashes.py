@@ -21,7 +21,16 @@ TRACKING = {"parent-created", "run-created", "run-described", "points-sent", "cu
 # Only after a first crash, or a worker's failure: see below.
 LATER = {f"{kind}-{when}" for kind in ("requeued", "failed") for when in ("before", "after")}
 # How often the small search passes there; everywhere else five times at least.
-PASSINGS = {"began": 1, "ended": 1, "note": 1, "stopped": 1, "finished": 2, "weights": 1, "promoted": 3}
+PASSINGS = {
+    "began": 1,
+    "ended": 1,
+    "note": 1,
+    "stopped": 1,
+    "finished": 2,
+    "weights": 1,
+    "promoted": 3,
+    "predictions": 1,
+}
 DRIVERS = sorted(NAMES - BIRTH - TRACKING - LATER)
 
 

@@ -18,7 +18,9 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.experiment import DriverRunning, ExperimentFolder, Ledger, TrialState
+from archsearch.experiment.predictions import Predictions, predictions_of
 from archsearch.experiment.summary import summarise
+from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.confirm import Plan, confirm, new_seeds
 from archsearch.search.confirming.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
@@ -453,6 +455,11 @@ def check(document: dict[str, Any], folder: ExperimentFolder, images: Any) -> No
     found = Training(model, images, TrainingSettings(device="cpu"), seed=0, threads=1).evaluate("test")
     run = next(r for r in winner["runs"] if r["seed"] == document["weights_of_seed"])
     assert found.accuracy == run["test"]["accuracy"]
+    with Ledger.read(folder.ledger) as ledger:
+        outputs = predictions_of(folder, ledger, winner_of(folder, ledger))
+    assert isinstance(outputs, Predictions), "beside the weights handed over lies what they output"
+    split = outputs.splits["test"]
+    assert (split.scores.argmax(1) == images.test.labels).mean() == pytest.approx(found.accuracy)
     assert any("at the search's end" in note for note in document["notes"])
     best, trial = summarise(folder)["best"], winner["trial"]
     assert (best["of"], best["trial"], best["seeds"]) == ("confirm", document["winner"], 2)

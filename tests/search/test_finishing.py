@@ -16,7 +16,9 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.predictions import Predictions, predictions_of
 from archsearch.experiment.summary import summarise
+from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming import finishing
 from archsearch.search.confirming.finishing import Finishing
@@ -81,6 +83,12 @@ def check(folder: ExperimentFolder) -> None:
     results = [json.loads(path.read_text()) for path in (folder.finish.path / "runs").glob("*/result.json")]
     assert len(results) == 4, "three trials and the reference"
     assert sum(result["test"] is not None for result in results) == (data["of"] == "finish")
+    with Ledger.read(folder.ledger) as ledger:
+        outputs = predictions_of(folder, ledger, winner_of(folder, ledger))
+        assert len(ledger.events_of("predictions")) == 1
+    assert isinstance(outputs, Predictions)
+    split = outputs.splits["test"]
+    assert (split.scores.argmax(1) == split.labels).mean() == pytest.approx(best["test_accuracy"])
     network = Architecture.from_yaml(folder.best_yaml)
     assert digest(network) == best["digest"]
     assert data["reference"]["name"].startswith("plain resnet")

@@ -1,5 +1,6 @@
 """The search without Ray: real training, real ledger."""
 
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Failure, Ledger, TrialState
+from archsearch.experiment.predictions import Predictions, predictions_of
 from archsearch.experiment.summary import summarise
+from archsearch.experiment.winner import winner_of
 from archsearch.network import build
 from archsearch.search.deciding import messages
 from archsearch.search.deciding.failures import ATTEMPTS
@@ -33,6 +36,7 @@ from archsearch.search.deciding.messages import (
     Weights,
 )
 from archsearch.search.deciding.search import Search
+from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.running.worker import TrialWorker
 from archsearch.space.loading import load_space
@@ -91,11 +95,34 @@ def test_the_winner_is_the_best_finished_one_tested_once_with_its_weights(whole:
         tested = [event for event in ledger.events() if event.kind == "tested"]
     assert [event.trial for event in tested] == [best.number]
     kept = [path.parent.name for path in whole.path.glob("trials/*/weights.safetensors")]
-    assert kept == [best.id]
+    assert kept == [best.id] == [path.parent.name for path in whole.path.glob("trials/*/predictions.npz")]
     assert digest(Architecture.from_yaml(whole.best_yaml)) == best.digest
     said = summarise(whole)["best"]
     assert said["test_accuracy"] == tested[0].data["test_accuracy"]
     assert (said["trial"], said["params"], said["flops"]) == (best.id, best.cost["params"], best.cost["flops"])
+
+
+def test_what_the_winner_outputs_for_each_image_is_kept_from_that_one_look(whole: ExperimentFolder) -> None:
+    images = load_images(load_space(whole.space_yaml).data)
+    with Ledger.read(whole.ledger) as ledger:
+        winner = winner_of(whole, ledger)
+        outputs = predictions_of(whole, ledger, winner)
+    assert isinstance(outputs, Predictions) and outputs.classes == images.classes
+    for name, accuracy in (("validation", winner.value), ("test", winner.test_accuracy)):
+        split = outputs.splits[name]
+        assert (split.labels == images.split(name).labels).all()
+        assert (split.scores.argmax(1) == split.labels).mean() == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_the_outputs_of_a_beaten_winner_go_with_its_weights(whole: ExperimentFolder, tmp_path: Path) -> None:
+    folder = ExperimentFolder(shutil.copytree(whole.path, tmp_path / "x"))
+    space = load_space(folder.space_yaml)
+    with Ledger.open(folder.ledger) as ledger:
+        beaten = next(t for t in ledger.trials(TrialState.FINISHED) if t.number != ledger.best().number)
+        for name in ("weights.safetensors", "predictions.npz"):
+            folder.make_trial(beaten.number).joinpath(name).write_bytes(b"x")
+        KeptWeights(space, folder, ledger).tidy()
+        assert [path.parent.name for path in folder.trials.glob("*/predictions.npz")] == [ledger.best().id]
 
 
 def test_of_equals_the_lower_number_is_the_winner_though_it_finishes_later_and_has_weights(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.data.recorded import refuse_other_images
 from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState
+from archsearch.experiment.predictions import keep_of_run
 from archsearch.experiment.records import spell
 from archsearch.experiment.summary import EXPERIENCE
 from archsearch.experiment.winner import CONFIRMED, hand_over
@@ -214,18 +215,17 @@ class _Confirmation:
         never ahead of the files."""
         validation, test = winner.interval("validation"), winner.interval("test")
         assert validation is not None
-        network = winner.contender.architecture.model_copy(
-            update={"name": f"{document['experiment']}-{winner.contender.name}"}
-        )
+        name = f"{document['experiment']}-{winner.contender.name}"
+        network = winner.contender.architecture.model_copy(update={"name": name})
         result = winner.results[winner.best_seed]
         head = f"# {document['chosen']}\n# weights.safetensors is of seed {winner.best_seed}.\n"
-        if training := winner.contender.training:
-            head += f"# Trained with {spell(training)}.\n"
-        file = self.plan.files.run(winner.contender.key, winner.best_seed).weights
-        weights = self.plan.folder.read_weights(file, result["weights"]["sha256"])
+        head += f"# Trained with {spell(winner.contender.training)}.\n" if winner.contender.training else ""
+        run = self.plan.files.run(winner.contender.key, winner.best_seed)
+        weights = self.plan.folder.read_weights(run.weights, result["weights"]["sha256"])
         self.plan.folder.write(self.plan.files.weights, weights)
         self.plan.folder.write(self.plan.files.best_yaml, described := head + network.to_yaml())
         self._write(document)
+        keep_of_run(self.plan.folder, self.ledger, run, result, self.plan.files.weights, winner.contender.trial)
         hand_over(self.plan.folder, described)
         note = {
             "winner": winner.contender.name,

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.experiment import ExperimentFolder, Ledger, TrainingFolder, TrialState
+from archsearch.experiment.predictions import keep_of_run
 from archsearch.experiment.winner import FINISH_TESTED, FINISHED, hand_over, winner_of
 from archsearch.reading.durations import spell_duration
 from archsearch.search.confirming.confirm import new_seeds
@@ -184,6 +185,8 @@ class _Work:
                 winner = [run for run in runs if run.contender.trial == verdict.trial]
                 for outcome in retraining.test(winner):
                     if outcome.result is not None:
+                        files, weights = TrainingFolder(outcome.run.folder), self.folder.finish.weights
+                        keep_of_run(self.folder, self.ledger, files, outcome.result, weights, verdict.trial)
                         test = outcome.result["test"]
                         self.ledger.note(FINISH_TESTED, {"test_accuracy": test["accuracy"]}, trial=verdict.trial)
             else:
@@ -256,8 +259,8 @@ class _Work:
         precision = precisions[-1].data["precision"] if precisions else None if settled == "auto" else settled
         while (test := final.ask(precision)) is not None:
             match retraining.examine(test):
-                case Tested(number=number, metrics=metrics):
-                    final.passed(number, metrics)
+                case Tested() as report:
+                    final.passed(report)
                 case TrialFailed(number=number, failure=failure):
                     final.failed(number, failure)
 

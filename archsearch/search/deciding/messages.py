@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from archsearch.experiment import Failure
+from archsearch.experiment.predictions import Recorded
 from archsearch.space.settings import Precision
 
 # ---- instructions
@@ -145,10 +146,11 @@ class Weights:
 
 @dataclass(frozen=True, kw_only=True)
 class Tested:
-    """What the test split says of the winner."""
+    """The winner's metrics on the test split, and what it outputs for each validation and test image."""
 
     number: int
     metrics: Mapping[str, float]
+    predictions: Recorded | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -96,8 +96,8 @@ class Search:
                 self._pause(report)
             case Weights():
                 self._keep(report)
-            case Tested(number=number, metrics=metrics):
-                self._final_test.passed(number, metrics)
+            case Tested():
+                self._final_test.passed(report)
             case PrecisionMeasured() | PrecisionFailed():
                 self._precision.settle(report)
             case LatencyMeasured() | LatencyFailed():

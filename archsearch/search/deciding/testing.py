@@ -6,13 +6,13 @@ A worker that dies while it looks has told nobody what it saw: another one looks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from archsearch.experiment import ExperimentFolder, Failure, Ledger, TrialState
+from archsearch.experiment.predictions import keep
 from archsearch.reading.errors import InputError
 from archsearch.search.deciding.failures import ATTEMPTS, times
-from archsearch.search.deciding.messages import Test
+from archsearch.search.deciding.messages import Test, Tested
 from archsearch.space.settings import Precision
 
 INTERRUPTED = "test_interrupted"  # of the ledger's notes
@@ -51,9 +51,13 @@ class FinalTest:
         self._in_progress = True
         return Test(number=best.number, architecture=best.architecture, weights=weights, precision=precision)
 
-    def passed(self, number: int, metrics: Mapping[str, Any]) -> None:
-        """Writes down what the test split says of the winner."""
-        self._ledger.note("tested", dict(metrics), trial=number)
+    def passed(self, report: Tested) -> None:
+        """Writes down what the test split says of the winner: its predictions are on disk before the ledger has it."""
+        number = report.number
+        if report.predictions is not None:
+            weights, sha256 = self._folder.weights(number), self._ledger.weights_digest(number)
+            keep(self._folder, self._ledger, report.predictions, weights, sha256, number)
+        self._ledger.note("tested", dict(report.metrics), trial=number)
 
     def failed(self, number: int, failure: Failure) -> bool:
         """Whether it was the test of a trial that has ended, and not the trial, that failed; that is written down.

@@ -9,7 +9,7 @@ import numpy as np
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, crash_point
-from archsearch.experiment.layout import BEST
+from archsearch.experiment.layout import BEST, PREDICTIONS
 from archsearch.experiment.pareto import front, objective_scores, undominated
 from archsearch.experiment.records import spell
 from archsearch.experiment.winner import Winner, winner_of
@@ -68,7 +68,8 @@ class KeptWeights:
             keep |= {trial.number for trial in front(finished, self._objectives)}
         for trial in finished:
             if trial.number not in keep:
-                for path in (self._folder.weights(trial.number), self._folder.model_yaml(trial.number)):
+                weights = self._folder.weights(trial.number)
+                for path in (weights, weights.with_name(PREDICTIONS), self._folder.model_yaml(trial.number)):
                     with suppress(OSError):
                         path.unlink()
 

@@ -223,6 +223,7 @@ class TrialWorker:
         from archsearch.network import build
         from archsearch.training.checkpoint import weights_from_bytes
         from archsearch.training.loop import Training
+        from archsearch.training.recording import evaluated
         from archsearch.training.run import TrainingRun
 
         self._training = None
@@ -230,9 +231,9 @@ class TrialWorker:
         network.load_state_dict(weights_from_bytes(test.weights))
         run = TrainingRun(settings=self._settings, seed=0, threads=self._threads, precision=test.precision)
         training = Training(network, self._images, run, feed=self._images_at_hand())
-        result = training.evaluate("test")
+        result, recorded = evaluated(training)
         metrics = {"test_accuracy": result.accuracy, "test_loss": result.loss, "images": result.images}
-        return Tested(number=test.number, metrics=metrics)
+        return Tested(number=test.number, metrics=metrics, predictions=recorded)
 
 
 def forget_backward_pass() -> None:
