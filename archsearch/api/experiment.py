@@ -210,20 +210,30 @@ class Experiment:
 
     @names_its_arguments()
     def export(
-        self, output: str | Path, *, format: str | None = None, trial: str | None = None, root: str | Path | None = None
+        self,
+        output: str | Path,
+        *,
+        format: str | None = None,
+        trial: str | None = None,
+        root: str | Path | None = None,
+        int8: bool = False,
+        max_loss: float | None = None,
     ) -> dict[str, Any]:
         """Writes the best network, or a `trial`, to a file or folder: `format` is bundle, config, python, safetensors,
         onnx or torch-export (None: bundle if `output` has no suffix, else config). Returns the figures
         that `export` prints with --json.
 
         Each format is compared with the network before it is written; `root` is the folder of the data for that, if it
-        was moved (None: as in the experiment). Raises InputError, and RuntimeError for a format that differs.
+        was moved (None: as in the experiment). `int8`: ONNX in 8-bit integers too, in a bundle or in place of the
+        format onnx, which may lose `max_loss` points of validation accuracy (None: 1). Raises InputError, and
+        RuntimeError for a format that differs, or loses more.
         """
         from archsearch.api.exporting import export
 
         document, _ = export(
-            self.folder, form=format, output=Path(output), trial=trial, root=_path(root), tell=Audience().tell
-        )
+            self.folder, form=format, output=Path(output), trial=trial, root=_path(root), int8=int8, max_loss=max_loss,
+            tell=Audience().tell,
+        )  # fmt: skip
         return document
 
     @names_its_arguments()

@@ -12,15 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from archsearch.architecture.canonical import digest
 from archsearch.experiment import write_atomically
 from archsearch.experiment.files import sync_folder
-from archsearch.export import formats, parity
+from archsearch.export import formats, int8, parity
 from archsearch.export.card import card, preprocessing
 from archsearch.export.hub import FILES as HUB_FILES
 from archsearch.export.hub import write_hub
+from archsearch.export.int8 import Int8
 from archsearch.export.origin import Origin, validation
 from archsearch.export.parity import Parity, ParityLost, Trial
 from archsearch.export.source import source
@@ -46,24 +45,24 @@ FILES = {
     "huggingface/": "the same for the Hugging Face Hub: `Model.from_pretrained`, see hub.py there",
     "manifest.json": "the SHA-256 of each file, and how far each format differs from the trained network",
 }
+INT8 = "ONNX in 8-bit integers (QDQ) for onnxruntime, `images` -> `scores` as in model.onnx"
 TIMM = "arguments of timm's `create_model` for the same network, and timm's names of its weights"
 Tell = Callable[[str], None]
 
 
-def trial_for(origin: Origin, tell: Tell) -> tuple[Trial, Tensor | None]:
-    """What formats are compared on, and its labels: the validation split where the network's data is known, else
-    random images, without labels."""
+def trial_for(origin: Origin, tell: Tell) -> Trial:
+    """What formats are compared on: the validation split where the network's data is known, else random images."""
     if origin.images is None:
         tell(f"the network's data is not known, so formats are compared on {RANDOM} random images")
         images = parity.random_images(origin.architecture.input, RANDOM)
-        return parity.trial_of(origin.network, [images], "random"), None
+        return parity.trial_of(origin.network, [images], "random")
     images, labels = validation(origin.images)
-    return parity.trial_of(origin.network, [images], f"validation split of {origin.images.name}"), labels
+    return parity.trial_of(origin.network, [images], f"validation split of {origin.images.name}", labels)
 
 
-def calibration_of(scores: Tensor, labels: Tensor | None) -> Calibration | None:
+def calibration_of(trial: Trial) -> Calibration | None:
     """How well the network's probabilities are calibrated on its validation split; None where that is not known."""
-    return None if labels is None else calibrate(scores.numpy(), labels.numpy())
+    return None if trial.labels is None else calibrate(trial.scores.numpy(), trial.labels.numpy())
 
 
 def write_format(form: formats.Format, network: Network, trial: Trial, output: Path) -> Parity:
@@ -73,6 +72,19 @@ def write_format(form: formats.Format, network: Network, trial: Trial, output: P
         content = (Path(folder) / NAMES[form]).read_bytes()
     write_atomically(output, content)
     return result
+
+
+def write_int8_alone(origin: Origin, trial: Trial, output: Path, *, max_loss: float) -> tuple[Parity, Int8]:
+    """ONNX in 8-bit integers as a file; how far the float ONNX that it is made of is from the network, and how far it
+    is from that. Raises ParityLost, InputError, OSError."""
+    assert origin.images is not None, "calibrated on training images"
+    with tempfile.TemporaryDirectory() as folder:
+        (compared,) = _written(Path(folder), origin.network, trial, ("onnx",))
+        file = Path(folder) / int8.NAME
+        result = int8.write_int8(Path(folder) / NAMES["onnx"], file, origin.images, trial, max_loss=max_loss)
+        content = file.read_bytes()
+    write_atomically(output, content)
+    return compared, result
 
 
 def refuse_other_folders(output: Path) -> None:
@@ -87,18 +99,19 @@ def refuse_other_folders(output: Path) -> None:
         raise refuse(f"{parent} is not a writable folder", allowed=allowed, file="-o")
 
 
-def write_bundle(origin: Origin, output: Path, tell: Tell) -> dict[str, Any]:
-    """The folder with everything; what its manifest holds.
+def write_bundle(origin: Origin, output: Path, tell: Tell, *, max_loss: float | None = None) -> dict[str, Any]:
+    """The folder with everything; what its manifest holds. With `max_loss`, 8-bit integers are among it, which may lose
+    so many points of accuracy.
 
     It is made beside `output` and replaces it once every format agrees with the network. Raises ParityLost (nothing
     is left then), InputError, OSError.
     """
     formats.refuse_without_onnx()
     refuse_other_folders(output)
-    trial, labels = trial_for(origin, tell)
+    trial = trial_for(origin, tell)
     draft = Path(tempfile.mkdtemp(dir=output.absolute().parent, prefix=f".{output.name}.new-"))
     try:
-        document = _fill(draft, origin, trial, labels, tell)
+        document = _fill(draft, origin, trial, tell, max_loss)
         draft.chmod(0o755)
         _replace(draft, output)
     except BaseException:
@@ -107,22 +120,26 @@ def write_bundle(origin: Origin, output: Path, tell: Tell) -> dict[str, Any]:
     return document
 
 
-def _fill(folder: Path, origin: Origin, trial: Trial, labels: Tensor | None, tell: Tell) -> dict[str, Any]:
+def _fill(folder: Path, origin: Origin, trial: Trial, tell: Tell, max_loss: float | None) -> dict[str, Any]:
     architecture, files = origin.architecture, dict(FILES)
-    right = None if labels is None else int((trial.scores.argmax(1) == labels).sum())
-    calibration = calibration_of(trial.scores, labels)
+    calibration = calibration_of(trial)
     if calibration is not None:
         tell(str(calibration))
     read = preprocessing(origin, calibration)
     (folder / "model.yaml").write_text(architecture.to_yaml())
     parities = _written(folder, origin.network, trial, tuple(NAMES), tell)
+    quantized = None
+    if max_loss is not None and origin.images is not None:
+        onnx, output = folder / NAMES["onnx"], folder / int8.NAME
+        tell(str(quantized := int8.write_int8(onnx, output, origin.images, trial, max_loss=max_loss)))
+        files[int8.NAME] = INT8
     _write_json(folder / "preprocessing.json", read)
     if arguments := timm_arguments(architecture):
         _write_json(folder / "timm.json", arguments)
         files["timm.json"] = TIMM
     latency = measure(architecture, device="cpu", threads=1, seconds=1.0)
-    page = partial(card, origin, parities, latency, right=right, calibration=calibration)
-    (folder / "MODEL_CARD.md").write_text(page(files=files))
+    page = partial(card, origin, parities, latency, right=trial.right, calibration=calibration)
+    (folder / "MODEL_CARD.md").write_text(page(files=files, int8=quantized))
     write_hub(folder, page(files=HUB_FILES), read)
     written = sorted(path for path in folder.rglob("*") if path.is_file())
     document = {
@@ -133,6 +150,7 @@ def _fill(folder: Path, origin: Origin, trial: Trial, labels: Tensor | None, tel
         "digest": digest(architecture),
         "parity": [compared.to_dict() for compared in parities],
         "calibration": read["calibration"],
+        **({"int8": quantized.to_dict()} if quantized is not None else {}),
         "files": {path.relative_to(folder).as_posix(): _entry(path) for path in written},
     }
     _write_json(folder / MANIFEST, document)

@@ -10,6 +10,7 @@ from typing import Any
 from archsearch.analysis.intervals import wilson
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
+from archsearch.export.int8 import Int8
 from archsearch.export.origin import Origin
 from archsearch.export.parity import Parity
 from archsearch.training.calibration import Calibration
@@ -58,9 +59,10 @@ def card(
     right: int | None,
     calibration: Calibration | None,
     files: Mapping[str, str],
+    int8: Int8 | None = None,
 ) -> str:
     """The page. `right`: how many images of the validation split these weights get right, counted at the export, as
-    `calibration` is measured."""
+    `calibration` is measured; `int8`: how accurate 8-bit integers are, where they are among the formats."""
     network, counted = origin.architecture, cost(origin.architecture)
     channels, height, width = network.input
     lines = [
@@ -73,6 +75,7 @@ def card(
         "## Accuracy",
         "",
         *_accuracy(origin, right),
+        *((f"- {int8}.",) if int8 is not None else ()),
         "",
         "## Probabilities",
         "",

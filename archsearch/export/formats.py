@@ -37,20 +37,20 @@ def refuse_without_onnx() -> None:
 def program(network: Network) -> ExportedProgram:
     """torch.export's program of the network in eval mode; its first axis is any number of images."""
     images = torch.zeros(2, *network.architecture.input)
-    with _quiet():
+    with quiet():
         return torch.export.export(_Images(network).eval(), (images,), dynamic_shapes=({0: Dim("batch")},))
 
 
 def write_program(exported: ExportedProgram, file: Path) -> None:
     """model.pt2; `torch.export.load(file).module()` is the network."""
-    with _quiet():
+    with quiet():
         torch.export.save(exported, file)
 
 
 def write_onnx(exported: ExportedProgram, file: Path) -> None:
     """One ONNX file: images (batch, C, H, W) -> scores (batch, classes). Raises InputError without the extra."""
     refuse_without_onnx()
-    with _quiet():
+    with quiet():
         torch.onnx.export(
             exported,
             f=file,
@@ -61,6 +61,17 @@ def write_onnx(exported: ExportedProgram, file: Path) -> None:
             external_data=False,
             verbose=False,
         )
+    _forget_its_making(file)
+
+
+def _forget_its_making(file: Path) -> None:
+    """Removes what the exporter notes of each node: stack traces, which hold paths of this machine."""
+    import onnx
+
+    model = onnx.load(file)
+    for message in (*model.graph.node, *model.graph.value_info, *model.graph.initializer, model.graph):
+        message.ClearField("metadata_props")
+    onnx.save(model, file)
 
 
 class _Images(nn.Module):
@@ -77,8 +88,8 @@ class _Images(nn.Module):
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Exporters warn of their own insides, and onnxscript logs each rewriting."""
+def quiet() -> Iterator[None]:
+    """A `with` block without warnings and log messages: exporters report what only they understand."""
     before = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FORMS = ("bundle", "config", "python", "safetensors", "onnx", "torch-export")
 BINARY = {"onnx": "model.onnx", "torch-export": "model.pt2", "bundle": "bundle"}  # form: an output that a hint names
+MAX_LOSS = 1.0  # points of validation accuracy that 8-bit integers may lose
 WRITABLE = "a file in an existing, writable folder"
 
 
@@ -31,6 +32,8 @@ class Job:
 
     `selection` is the trial that the network is of; a network of its own has the weights of a file (`weights`), else
     untrained ones of `seed`. `root` is where an experiment's data lies now (None: where its space.yaml says).
+    `max_loss` asks for 8-bit integers, in a bundle or in place of the form onnx, and says how many points of validation
+    accuracy they may lose.
     """
 
     form: str
@@ -40,13 +43,14 @@ class Job:
     weights: Path | None = None
     seed: int = 0
     root: Path | None = None
+    max_loss: float | None = None
 
 
 def carry_out(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
     """Writes the output, whole or not at all; what --json says of it, and the text where there is no output.
 
     All but config and safetensors are compared with the network before they are written. Raises ParityLost for a form
-    that does not compute what the network does, and InputError.
+    that does not compute what the network does, or loses too much accuracy in 8-bit integers, and InputError.
     """
     document = {
         "format": job.form,
@@ -61,7 +65,7 @@ def carry_out(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
     if job.form == "bundle":
         return {**document, **_bundle(job, tell)}, None
     compared, text = _compared(job, tell)
-    return {**document, "parity": [compared]}, text
+    return {**document, **compared}, text
 
 
 def _weights_of(selection: Selection, tell: Progress) -> bytes:
@@ -95,32 +99,38 @@ def _bundle(job: Job, tell: Progress) -> dict[str, Any]:
 
     assert job.output is not None, "a bundle needs a folder"
     origin = _origin(job, tell)
-    manifest = write_bundle(origin, job.output, tell)
+    manifest = write_bundle(origin, job.output, tell, max_loss=job.max_loss)
     tell(f"wrote {job.output}: {len(manifest['files'])} files and manifest.json")
     return {
         "digest": manifest["digest"],
         "architecture": origin.architecture.to_dict(),
-        "parity": manifest["parity"],
-        "calibration": manifest["calibration"],
+        **{name: manifest[name] for name in ("parity", "calibration", "int8") if name in manifest},
         "files": sorted(manifest["files"]),
     }
 
 
 def _compared(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
-    """What the comparison found; model.py's text where there is no output."""
-    from archsearch.export.bundle import trial_for, write_format
+    """What the comparison found, as --json has it; model.py's text where there is no output."""
+    from archsearch.export.bundle import trial_for, write_format, write_int8_alone
 
     origin = _origin(job, tell)
-    trial, _ = trial_for(origin, tell)
+    trial = trial_for(origin, tell)
+    document: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = job.output or Path(folder, "model.py")
         with _refused_where_it_fails(file):
-            parity = write_format(cast("Format", job.form), origin.network, trial, file)
+            if job.max_loss is None:
+                parity = write_format(cast("Format", job.form), origin.network, trial, file)
+            else:
+                parity, quantized = write_int8_alone(origin, trial, file, max_loss=job.max_loss)
+                document["int8"] = quantized.to_dict()
         tell(str(parity))
+        if job.max_loss is not None:
+            tell(str(quantized))
         text = file.read_text() if job.output is None else None
     if job.output is not None:
         tell(f"wrote {job.output}")
-    return parity.to_dict(), text
+    return {"parity": [parity.to_dict()], **document}, text
 
 
 def _refuse_early(job: Job) -> None:
@@ -165,7 +175,7 @@ def _origin(job: Job, tell: Progress) -> Origin:
             return origin.of_file(job.network, job.weights)
         tell(f"no --weights: untrained weights from seed {job.seed}")
         return origin.Origin(network=fresh(job.network, seed=job.seed))
-    history, required = None, job.form == "bundle" or job.root is not None
+    history, required = None, job.form == "bundle" or job.root is not None or job.max_loss is not None
     if selection.of == "confirm":
         tell(f"the confirmed winner, from {selection.folder.confirmation.path}")
         history = origin.confirmed_history(selection.folder)

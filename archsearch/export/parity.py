@@ -57,11 +57,18 @@ class Parity:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """Images as float32 (N, C, H, W), normalised, and what the original says of them (N, classes)."""
+    """Images as float32 (N, C, H, W), normalised, and what the original says of them (N, classes); their labels (N,),
+    None for random images."""
 
     images: Tensor
     scores: Tensor
     of: str
+    labels: Tensor | None = None
+
+    @property
+    def right(self) -> int | None:
+        """How many images the original classifies correctly; None without labels."""
+        return None if self.labels is None else int((self.scores.argmax(1) == self.labels).sum())
 
     def compare(self, form: Format, file: Path, weights: Path | None = None) -> Parity:
         """How far the file is from the original; `weights` are model.py's. Raises ParityLost where it cannot run."""
@@ -85,10 +92,10 @@ class Trial:
         )
 
 
-def trial_of(network: nn.Module, batches: Iterable[Tensor], of: str) -> Trial:
+def trial_of(network: nn.Module, batches: Iterable[Tensor], of: str, labels: Tensor | None = None) -> Trial:
     """Of all images of these batches; the network in eval mode, on the CPU, in float32."""
     images = torch.cat([batch.float().contiguous() for batch in batches])
-    return Trial(images=images, scores=scores_of(network.eval(), images), of=of)
+    return Trial(images=images, scores=scores_of(network.eval(), images), of=of, labels=labels)
 
 
 def random_images(shape: tuple[int, int, int], count: int, seed: int = 0) -> Tensor:
@@ -99,7 +106,7 @@ def random_images(shape: tuple[int, int, int], count: int, seed: int = 0) -> Ten
 def scores_of(module: nn.Module, images: Tensor) -> Tensor:
     """(N, classes), some images at once; the last batch is smaller, so that the batch axis is seen to be free."""
     with torch.no_grad():
-        return torch.cat([module(part) for part in _parts(images)])
+        return torch.cat([module(part) for part in parts(images)])
 
 
 def by_onnx(file: Path, images: Tensor) -> Tensor:
@@ -110,7 +117,7 @@ def by_onnx(file: Path, images: Tensor) -> Tensor:
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    batches = [session.run(None, {IMAGES: part.numpy()})[0] for part in _parts(images)]
+    batches = [session.run(None, {IMAGES: part.numpy()})[0] for part in parts(images)]
     return torch.from_numpy(np.concatenate(batches))
 
 
@@ -160,5 +167,6 @@ def by_python(model: Path, weights: Path, images: Tensor) -> Tensor:
     return torch.from_numpy(numbers.reshape(len(images), -1).copy())
 
 
-def _parts(images: Tensor) -> Iterator[Tensor]:
-    yield from torch.split(images, AT_ONCE)
+def parts(images: Tensor, at_once: int = AT_ONCE) -> Iterator[Tensor]:
+    """The images in batches of `at_once`; the last may be smaller."""
+    yield from torch.split(images, at_once)

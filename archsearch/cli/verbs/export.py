@@ -50,6 +50,23 @@ def export(
         int, typer.Option(min=0, max=2**32 - 1, help="Random seed of a network's weights, if no weights are given.")
     ] = 0,
     root: Root = None,
+    int8: Annotated[
+        bool,
+        typer.Option(
+            "--int8",
+            help="Also ONNX in 8-bit integers, calibrated on training images: model.int8.onnx in a bundle; "
+            "with --format onnx, or -o FILE.onnx, that file alone.",
+        ),
+    ] = False,
+    max_loss: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            min=0.0,
+            help="Points of validation accuracy that 8-bit integers may lose; more is an error (exit code 1), and "
+            "nothing is written. Default: 1.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Exports a network, or a trial of an experiment, to a file, or to a folder with every format.
@@ -62,8 +79,9 @@ def export(
     try:
         with stdout_to_stderr():
             document, text = exported(
-                source, form=form, output=output, trial=trial, weights=weights, seed=seed, root=root, tell=tell
-            )
+                source, form=form, output=output, trial=trial, weights=weights, seed=seed, root=root, int8=int8,
+                max_loss=max_loss, tell=tell,
+            )  # fmt: skip
     except RuntimeError as error:
         from archsearch.export.parity import ParityLost  # which imports torch: a config needs none
 
