@@ -28,7 +28,8 @@ from archsearch.network import build
 from archsearch.network.layers import AcrossChannels, LearnedGain, Reweighted, Scaled
 from archsearch.network.units import ResidualUnit
 from archsearch.reading.errors import refuse
-from archsearch.training.feeds.augmentation import Normaliser, as_pixels
+from archsearch.training.feeds.augmentation import Normaliser
+from archsearch.training.feeds.pixels import as_pixels
 
 Name = Literal["synflow", "naswot", "grad_norm", "snip", "jacob_cov"]
 NAMES: tuple[Name, ...] = get_args(Name)

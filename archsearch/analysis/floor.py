@@ -55,7 +55,7 @@ def measure_floor(images: ImageSet, *, seed: int = 0) -> Floor:
     judged = np.sort(rng.permutation(len(images.validation))[:JUDGED])
     labels, truth = images.train.labels[learnt], images.validation.labels[judged]
     pixels, others = (
-        averaged(split, chosen, SIDE).reshape(len(chosen), -1) / 255
+        averaged(split, chosen, SIDE).reshape(len(chosen), -1) / images.white
         for split, chosen in ((images.train, learnt), (images.validation, judged))
     )
     regression = LogisticRegression(C=0.1, max_iter=100)

@@ -1,7 +1,7 @@
-"""Images that came as arrays: turned into uint8 pixels, written to a folder, and read from it as a data set.
+"""Images that came as arrays: turned into pixels of 8 or 16 bits, written to a folder, and read from it as a data set.
 
-The folder holds SPLIT-images.npy (uint8, NCHW) and SPLIT-labels.npy (int64) of train and, where they were given, of
-validation and test; and arrays.json, which says the classes, the sizes and each file's SHA-256.
+The folder holds SPLIT-images.npy (uint8 or uint16, NCHW) and SPLIT-labels.npy (int64) of train and, where they were
+given, of validation and test; and arrays.json, which says the classes, the sizes and each file's SHA-256.
 """
 
 from __future__ import annotations
@@ -28,10 +28,13 @@ from archsearch.space.settings import DataSettings
 
 TEST_SHARE = 0.15
 SPLITS = ("train", "validation", "test")
-MOST_CHANNELS = 4
+USUAL_CHANNELS, MOST_CHANNELS = 4, 64
 CHUNK = 1024  # images that are converted at once
-LAYOUTS = "(N, height, width), (N, channels, height, width) or (N, height, width, channels), of 1 to 4 channels"
-PIXELS = "whole numbers from 0 to 255, or floating-point numbers from 0 to 1"
+LAYOUTS = (
+    "(N, height, width), (N, channels, height, width) or (N, height, width, channels), of 1 to 4 channels, or of up to "
+    "64 where they are fewer than height and width"
+)
+PIXELS = "whole numbers from 0 to 255, uint16, or floating-point numbers from 0 to 1"
 
 
 @runtime_checkable
@@ -89,7 +92,7 @@ def collect(data: Any) -> Arrays:
     if "train" not in parts or not set(parts) <= set(SPLITS):
         problem = f"data of {', '.join(map(repr, parts)) or 'nothing'}"
         raise refuse(problem, allowed="train, optionally with validation and test", file="data")
-    pairs = {name: _pair(part, name) for name, part in parts.items() if part is not None}
+    pairs = _of_one_type({name: _pair(part, name) for name, part in parts.items() if part is not None})
     labels = {name: _labels(given, len(images), name) for name, (images, given) in pairs.items()}
     kinds = {"text" if array.dtype.kind in "US" else "number" for array in labels.values()}
     if len(kinds) > 1:
@@ -167,7 +170,18 @@ def _checked(images: npt.NDArray[Any], labels: npt.NDArray[Any], root: Path) -> 
         raise refuse(str(error), hint="give the arrays again", file=str(root)) from None
 
 
-def _pair(part: Any, name: str) -> tuple[npt.NDArray[np.uint8], Any]:
+def _of_one_type(pairs: Mapping[str, tuple[npt.NDArray[Any], Any]]) -> dict[str, tuple[npt.NDArray[Any], Any]]:
+    """The splits' images, as uint8 where no uint16 is above 255. Raises InputError where types differ."""
+    wide = {name: images.dtype == np.uint16 for name, (images, _) in pairs.items()}
+    if not any(wide[name] and int(images.max()) > 255 for name, (images, _) in pairs.items()):
+        return {name: (images.astype(np.uint8, copy=False), labels) for name, (images, labels) in pairs.items()}
+    if not all(wide.values()):
+        kinds = ", ".join(f"{name}: {images.dtype}" for name, (images, _) in pairs.items())
+        raise refuse(f"images of several types ({kinds})", allowed="one type in all splits", file="data")
+    return dict(pairs)
+
+
+def _pair(part: Any, name: str) -> tuple[npt.NDArray[Any], Any]:
     """(pixels, labels as they were given) of a split."""
     if isinstance(part, tuple | list) and len(part) == 2:
         return pixels(part[0], name), part[1]
@@ -177,7 +191,7 @@ def _pair(part: Any, name: str) -> tuple[npt.NDArray[np.uint8], Any]:
     raise refuse(f"data of type {type(part).__name__}", allowed=allowed, file=f"data: {name}")
 
 
-def _read_once(dataset: Dataset, name: str) -> tuple[npt.NDArray[np.uint8], list[Any]]:
+def _read_once(dataset: Dataset, name: str) -> tuple[npt.NDArray[Any], list[Any]]:
     """Every item of a Dataset. Raises InputError where they would take more than half of the free memory."""
     count = len(dataset)
     if not count:
@@ -189,7 +203,7 @@ def _read_once(dataset: Dataset, name: str) -> tuple[npt.NDArray[np.uint8], list
             raise refuse(f"item {index} is not a pair", allowed="(image, label)", file=f"data: {name}")
         image = pixels(np.asarray(item[0])[None], f"{name}, item {index}")[0]
         if index == 0:
-            needed, free = count * image.size, free_memory()
+            needed, free = count * image.nbytes, free_memory()
             if needed > free // 2:
                 raise refuse(
                     f"{count} images of {'x'.join(map(str, image.shape))} take {needed / 2**30:.1f} GiB; "
@@ -198,10 +212,11 @@ def _read_once(dataset: Dataset, name: str) -> tuple[npt.NDArray[np.uint8], list
                     hint="a folder of images is read from disk if it is too large for memory: data='DIR'",
                     file=f"data: {name}",
                 )
-            images = np.empty((count, *image.shape), np.uint8)
-        if image.shape != images.shape[1:]:
-            shapes = f"{image.shape}, not {images.shape[1:]} as the first"
-            raise refuse(f"item {index} is {shapes}", allowed="images of one size", file=f"data: {name}")
+            images = np.empty((count, *image.shape), image.dtype)
+        if image.shape != images.shape[1:] or image.dtype != images.dtype:
+            shapes = [f"{part.shape}" + " of 16 bits" * (part.itemsize == 2) for part in (image, images[0])]
+            problem = f"item {index} is {shapes[0]}, not {shapes[1]} as the first"
+            raise refuse(problem, allowed="images of one size and type", file=f"data: {name}")
         images[index] = image
         labels.append(np.asarray(item[1]).item() if not isinstance(item[1], str) else item[1])
     return images, labels
@@ -220,21 +235,24 @@ def _labels(labels: Any, count: int, name: str) -> npt.NDArray[Any]:
     return array
 
 
-def pixels(images: Any, name: str) -> npt.NDArray[np.uint8]:
-    """Images as uint8 (N, C, H, W): floating-point pixels times 255, rounded. Raises InputError; `name` is the
-    split."""
+def pixels(images: Any, name: str) -> npt.NDArray[Any]:
+    """Images as (N, C, H, W): uint16 as they are, all others as uint8, floating-point pixels times 255, rounded. Raises
+    InputError; `name` is the split."""
     array, file = np.asarray(images), f"data: {name}"
     if array.ndim == 3:
         array = array[:, None]
-    first, last = (array.ndim == 4 and 1 <= array.shape[axis] <= MOST_CHANNELS for axis in (1, 3))
+    first, last = (array.ndim == 4 and 1 <= array.shape[axis] <= USUAL_CHANNELS for axis in (1, 3))
+    if array.ndim == 4 and not (first or last):  # more channels, where no other axis is as short
+        shortest = min(array.shape[1:]) if array.shape[1:].count(min(array.shape[1:])) == 1 else 0
+        first, last = (array.shape[axis] == shortest <= MOST_CHANNELS for axis in (1, 3))
     if not array.size or array.dtype.kind not in "buif" or not (first or last):
         raise refuse(f"images are {array.dtype} {np.shape(images)}", allowed=LAYOUTS, file=file)
     if first and last and array.shape[1] != array.shape[3]:
         raise refuse(f"images of {np.shape(images)}, where either axis may be the channels", allowed=LAYOUTS, file=file)
     if last and not first:
         array = array.transpose(0, 3, 1, 2)
-    if array.dtype == np.uint8:
-        return np.ascontiguousarray(array)
+    if array.dtype.kind == "u" and array.itemsize <= 2:
+        return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
     scale = 255.0 if array.dtype.kind in "bf" else 1.0
     whole = np.empty(array.shape, np.uint8)
     for start in range(0, len(array), CHUNK):

@@ -1,4 +1,4 @@
-"""Images in memory: three splits of uint8 arrays, with what is needed to normalise them. NumPy only.
+"""Images in memory: three splits of uint8 or uint16 arrays, with what is needed to normalise them. NumPy only.
 
 Plain arrays in a plain dataclass: Ray's object store shares them between workers without a copy.
 """
@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +21,17 @@ Moments = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Images (N, C, H, W), uint8, contiguous; labels (N,), int64. Raises ValueError for anything else."""
+    """Images (N, C, H, W), uint8 or uint16, contiguous; labels (N,), int64. Raises ValueError for anything else."""
 
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[Any]
     labels: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
-        if images.dtype != np.uint8 or images.ndim != 4 or not images.flags.c_contiguous:
-            raise ValueError(f"images are {images.dtype} {images.shape}; allowed: contiguous uint8 (N, C, H, W)")
+        if images.dtype not in (np.uint8, np.uint16) or images.ndim != 4 or not images.flags.c_contiguous:
+            raise ValueError(
+                f"images are {images.dtype} {images.shape}; allowed: contiguous uint8 or uint16 (N, C, H, W)"
+            )
         if labels.dtype != np.int64 or labels.shape != images.shape[:1] or not len(labels):
             raise ValueError(f"labels are {labels.dtype} {labels.shape}; allowed: int64, one for each image, not empty")
 
@@ -56,7 +58,7 @@ class ImageSet:
     @classmethod
     def of(cls, *, name: str, classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Self:
         """Measures the mean and the deviation of `train`. Raises ValueError where splits or labels do not fit."""
-        shapes = {split.images.shape[1:] for split in (train, validation, test)}
+        shapes = {(split.images.shape[1:], str(split.images.dtype)) for split in (train, validation, test)}
         if len(shapes) > 1:
             raise ValueError(f"splits have images of several shapes: {sorted(shapes)}")
         for split in (train, validation, test):
@@ -71,6 +73,11 @@ class ImageSet:
         """Channels, height and width of an image."""
         _, channels, height, width = self.train.images.shape
         return channels, height, width
+
+    @property
+    def white(self) -> int:
+        """The highest value of a pixel: 255, or 65,535 of images of 16 bits."""
+        return int(np.iinfo(self.train.images.dtype).max)
 
     @property
     def nbytes(self) -> int:
@@ -95,17 +102,18 @@ class ImageSet:
         return split
 
 
-def moments(images: npt.NDArray[np.uint8]) -> Moments:
-    """Mean and deviation of each channel, on a scale of 0 to 1, exact: from counts of the 256 values.
+def moments(images: npt.NDArray[Any]) -> Moments:
+    """Mean and deviation of each channel, on a scale of 0 to 1, exact: from counts of the 256 or 65,536 values.
 
     A constant channel gets a deviation of 1, so that normalising it gives zeros.
     """
-    counts = np.zeros((images.shape[1], 256), np.int64)
+    white = int(np.iinfo(images.dtype).max)
+    counts = np.zeros((images.shape[1], white + 1), np.int64)
     for start in range(0, len(images), 1024):  # bincount takes eight bytes a pixel: not all at once
         part = images[start : start + 1024]
         for channel in range(images.shape[1]):
-            counts[channel] += np.bincount(part[:, channel].ravel(), minlength=256)
-    values = np.arange(256) / 255
+            counts[channel] += np.bincount(part[:, channel].ravel(), minlength=white + 1)
+    values = np.arange(white + 1) / white
     mean = (counts * values).sum(1) / counts.sum(1)
     variance = (counts * (values - mean[:, None]) ** 2).sum(1) / counts.sum(1)
     std = np.where(variance > 0, np.sqrt(variance), 1.0)

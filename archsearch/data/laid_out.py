@@ -22,12 +22,12 @@ Shape = tuple[int, int, int, int]  # N, H, W, C
 
 @dataclass(frozen=True, kw_only=True)
 class RowsSplit(Split):
-    """A split whose images (N, C, H, W) are a view of `flat`, a Store's bytes with that `padding`."""
+    """A split whose images (N, C, H, W) are a view of `flat`, a Store's values with that `padding`."""
 
-    flat: npt.NDArray[np.uint8]
+    flat: npt.NDArray[Any]
     padding: int
     shape: Shape
-    images: npt.NDArray[np.uint8] = field(init=False, repr=False)
+    images: npt.NDArray[Any] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "images", inner(self.flat, self.shape, self.padding).transpose(0, 3, 1, 2))
@@ -44,8 +44,7 @@ def laid_out(images: ImageSet, *, padding: int) -> ImageSet:
     A StreamedImages is returned as it is."""
     if isinstance(images, StreamedImages):
         return images
-    mean = np.array(images.mean, np.float32) * 255
-    fill = np.round(mean).astype(np.uint8)
+    fill = fill_of(images)
     return replace(
         images,
         train=rows_of(images.train, padding, fill),
@@ -54,7 +53,13 @@ def laid_out(images: ImageSet, *, padding: int) -> ImageSet:
     )
 
 
-def rows_of(split: Split, padding: int, fill: npt.NDArray[np.uint8]) -> RowsSplit:
+def fill_of(images: ImageSet) -> npt.NDArray[Any]:
+    """What stands beside a padded image: the mean as a pixel (C,), of the images' type."""
+    mean = np.array(images.mean, np.float32) * np.float32(images.white)
+    return np.round(mean).astype(images.train.images.dtype)
+
+
+def rows_of(split: Split, padding: int, fill: npt.NDArray[Any]) -> RowsSplit:
     """The split laid out, with `padding` pixels `fill` (C,) between rows."""
     count, channels, height, width = split.images.shape
     shape = (count, height, width, channels)
@@ -64,13 +69,13 @@ def rows_of(split: Split, padding: int, fill: npt.NDArray[np.uint8]) -> RowsSpli
 
 
 def length(shape: Shape, padding: int) -> int:
-    """Bytes of a Store: `padding` pixels before, and as many behind each row; a row of fill at the end."""
+    """Values of a Store: `padding` pixels before, and as many behind each row; a row of fill at the end."""
     count, height, width, channels = shape
     return channels * (padding + count * height * (width + padding) + width + 2 * padding)
 
 
 def inner(flat: Any, shape: Shape, padding: int) -> Any:
-    """The view (N, H, W, C) of a Store's bytes, an array's or a tensor's, in which the images lie."""
+    """The view (N, H, W, C) of a Store's values, an array's or a tensor's, in which the images lie."""
     count, height, width, channels = shape
     across, start = width + padding, padding * channels
     rows = flat[start : start + count * height * across * channels]

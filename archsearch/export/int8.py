@@ -20,7 +20,8 @@ from torch import Tensor
 from archsearch.data.images import ImageSet
 from archsearch.export.formats import IMAGES, quiet
 from archsearch.export.parity import ParityLost, Trial, by_onnx, parts
-from archsearch.training.feeds.augmentation import Normaliser, as_pixels
+from archsearch.training.feeds.augmentation import Normaliser
+from archsearch.training.feeds.pixels import as_pixels
 
 NAME = "model.int8.onnx"
 CALIBRATED_ON = 256  # training images: four times as many change nothing (LOG.md)
@@ -95,7 +96,7 @@ def calibration_images(images: ImageSet, count: int = CALIBRATED_ON) -> Tensor:
     """(N, C, H, W): training images, drawn once for all, as the network reads them without augmentation."""
     drawn = np.sort(np.random.default_rng(0).permutation(len(images.train))[:count])
     device = torch.device("cpu")
-    normalise = Normaliser(images.mean, images.std, device)
+    normalise = Normaliser(images.mean, images.std, device, images.white)
     return normalise(as_pixels(images.train.images[drawn], device)).contiguous()
 
 

@@ -7,8 +7,9 @@ import torch
 from archsearch.data.images import Split
 from archsearch.data.laid_out import rows_of
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows, as_pixels
+from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
 from archsearch.training.feeds.colour import draw_jitter, jittered
+from archsearch.training.feeds.pixels import as_pixels
 from archsearch.training.feeds.resizing import draw_boxes, middle, resized
 
 CPU = torch.device("cpu")

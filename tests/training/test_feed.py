@@ -9,8 +9,9 @@ import torch
 from archsearch.data.images import ImageSet, Split
 from archsearch.data.laid_out import rows_of
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows, as_pixels
+from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
 from archsearch.training.feeds.feed import DeviceFeed, HostFeed, feed_of
+from archsearch.training.feeds.pixels import as_pixels
 
 CPU = torch.device("cpu")
 RECIPES = {

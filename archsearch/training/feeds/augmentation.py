@@ -2,23 +2,21 @@
 
 The order is torchvision's usual one: crop or resized crop, flip, colour, normalisation, cutout. The distributions
 are those of its RandomCrop(size, padding), RandomHorizontalFlip, RandomResizedCrop and ColorJitter, but for the
-padding: it is the channel's mean (to the nearest of 256 values), about zero once normalised, where torchvision's
+padding: it is the channel's mean (to the nearest value of a pixel), about zero once normalised, where torchvision's
 is black.
 """
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from archsearch.data.laid_out import RowsSplit, Shape, inner, length
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.colour import draw_jitter, jittered
+from archsearch.training.feeds.pixels import as_float, stored, tensor_of
 from archsearch.training.feeds.resizing import draw_boxes, resized
 
 
@@ -73,17 +71,18 @@ class Draws:
 
 
 class Normaliser:
-    """(x - mean) / std of each channel: pixels (N, H, W, C) of 0 to 255 -> float (N, C, H, W), channels_last."""
+    """(x - mean) / std of each channel: pixels (N, H, W, C) of 0 to `white` -> float (N, C, H, W), channels_last."""
 
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> None:
-        self.shift = torch.tensor(mean, device=device).mul_(255)
-        self.scale = torch.tensor(std, device=device).mul_(255).reciprocal_()
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device, white: int = 255) -> None:
+        self.white = white
+        self.shift = torch.tensor(mean, device=device).mul_(white)
+        self.scale = torch.tensor(std, device=device).mul_(white).reciprocal_()
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}
 
     @property
     def fill(self) -> Tensor:
-        """The mean as a pixel: (C,), uint8."""
-        return self.shift.round().byte()
+        """The mean as a pixel, as stored: (C,)."""
+        return stored(self.shift.round(), self.white)
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """(x - mean) / std; the strides stay those of the pixels. Float pixels are overwritten."""
@@ -91,7 +90,7 @@ class Normaliser:
         if width not in self._rows:  # whole rows at once: six times as fast as three channels at a time
             self._rows[width] = self.shift.repeat(width), self.scale.repeat(width)
         shift, scale = self._rows[width]
-        rows = pixels.reshape(count, height, width * channels).float()
+        rows = as_float(pixels.reshape(count, height, width * channels))
         return rows.sub_(shift).mul_(scale).view(count, height, width, channels).permute(0, 3, 1, 2)
 
 
@@ -123,8 +122,8 @@ class Store:
         return cls(flat, shape, padding)
 
     def windows(self, index: Tensor, row: Tensor, column: Tensor) -> Tensor:
-        """Images `index` (B,) as seen from the corners (row, column), (B,) each, of 0 to 2 x padding: uint8
-        (B, H, W, C)."""
+        """Images `index` (B,) as seen from the corners (row, column), (B,) each, of 0 to 2 x padding, as
+        stored: (B, H, W, C)."""
         rows = row[:, None] + (self._down - self.padding)
         start = (index[:, None] * self.height + rows) * (self.width + self.padding) + column[:, None]
         beyond = self.padding + self.count * self.height * (self.width + self.padding)
@@ -133,11 +132,11 @@ class Store:
         return pixels.view(len(index), self.height, self.width, self.channels)
 
     def gathered(self, index: Tensor) -> Tensor:
-        """Images `index` (B,) as they are: uint8 (B, H, W, C); only of a store without padding."""
+        """Images `index` (B,) as they are stored: (B, H, W, C); only of a store without padding."""
         return self.images().view(self.count, -1).index_select(0, index).view(len(index), *self.images().shape[1:])
 
     def images(self) -> Tensor:
-        """All images, uint8 (N, H, W, C); only of a store without padding."""
+        """All images, as stored: (N, H, W, C); only of a store without padding."""
         count = self.count * self.height * self.width * self.channels
         return self.flat[:count].view(self.count, self.height, self.width, self.channels)
 
@@ -152,7 +151,7 @@ class Windows:
         """Images `index` (N,), augmented as drawn and normalised: float (N, C, H, W), channels_last."""
         pixels = self._cropped(index, draws)
         if draws.factors is not None and draws.order is not None:
-            pixels = jittered(pixels, draws.factors, draws.order)
+            pixels = jittered(pixels, draws.factors, draws.order, self.normalise.white)
         images = self.normalise(pixels)
         return without_squares(images, draws, self.settings.cutout) if self.settings.cutout else images
 
@@ -184,15 +183,3 @@ def without_squares(images: Tensor, draws: Draws, side: int) -> Tensor:
     pixels = images.permute(0, 2, 3, 1).reshape(count, height, width * channels)
     pixels = pixels.masked_fill_(rows[:, :, None] & columns[:, None, :], 0.0)
     return pixels.view(count, height, width, channels).permute(0, 3, 1, 2)
-
-
-def as_pixels(images: npt.NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Images (N, C, H, W) -> pixels (N, H, W, C) on the device, without padding."""
-    return tensor_of(np.ascontiguousarray(images.transpose(0, 2, 3, 1))).to(device)
-
-
-def tensor_of(array: npt.NDArray[np.uint8]) -> Tensor:
-    """The same memory as a tensor, which must not be written to: torch has no read-only tensors, and would warn."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.from_numpy(array)

@@ -64,7 +64,7 @@ class SentFeed:
     def __init__(self, images: ImageSet, settings: TrainingSettings, device: torch.device) -> None:
         self.images, self.settings, self.device = images, settings, device
         self.count = len(images.train)
-        self._normalise = Normaliser(images.mean, images.std, device)
+        self._normalise = Normaliser(images.mean, images.std, device, images.white)
 
     def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
         """Augmented batches of the training images `order`."""

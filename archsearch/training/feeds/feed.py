@@ -15,11 +15,12 @@ import torch
 from torch import Tensor
 
 from archsearch.data.images import ImageSet, SplitName
-from archsearch.data.laid_out import RowsSplit, rows_of
+from archsearch.data.laid_out import RowsSplit, fill_of, rows_of
 from archsearch.data.streaming import StreamedImages
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows, as_pixels
+from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
 from archsearch.training.feeds.batches import Batch, SentFeed, parts
+from archsearch.training.feeds.pixels import as_pixels, tensor_of
 
 DEVICE_SHARE = 0.25  # of a GPU's free memory: networks, and other trials' images, need the rest
 
@@ -61,14 +62,14 @@ def feed_of(images: ImageSet, settings: TrainingSettings, device: torch.device, 
 
 
 class DeviceFeed:
-    """All images on the device as uint8; a batch is a gather of windows."""
+    """All images on the device, as stored; a batch is a gather of windows."""
 
     def __init__(self, images: ImageSet, settings: TrainingSettings, device: torch.device) -> None:
         self.images, self.settings, self.device = images, settings, device
         self.count = len(images.train)
-        train, normalise = images.train, Normaliser(images.mean, images.std, device)
+        train, normalise = images.train, Normaliser(images.mean, images.std, device, images.white)
         if not isinstance(train, RowsSplit) or train.padding != settings.crop_padding:
-            train = rows_of(train, settings.crop_padding, normalise.fill.cpu().numpy())
+            train = rows_of(train, settings.crop_padding, fill_of(images))
         self._windows = Windows(Store.of(train, device), normalise, settings)
         self._labels = torch.tensor(images.train.labels, device=device)
         self._evaluated: dict[SplitName, Batch] = {}
@@ -102,10 +103,12 @@ class HostFeed(SentFeed):
         self, split: SplitName, order: Tensor, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[Batch]:
         source, pinned = self.images.split(split), self.device.type == "cuda"
+        kind = tensor_of(source.images[:0]).dtype
         for part in parts(len(order), batch_size):
             index = order[part].numpy()
-            pixels = torch.empty((len(index), *self.images.shape), dtype=torch.uint8, pin_memory=pinned)
+            pixels = torch.empty((len(index), *self.images.shape), dtype=kind, pin_memory=pinned)
             labels = torch.empty(len(index), dtype=torch.int64, pin_memory=pinned)
-            np.take(source.images, index, 0, out=pixels.numpy(), mode="clip")  # clip: straight into `out`
+            out = pixels.numpy().view(source.images.dtype)
+            np.take(source.images, index, 0, out=out, mode="clip")  # clip: straight into `out`
             np.take(source.labels, index, 0, out=labels.numpy(), mode="clip")
             yield pixels, labels

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from archsearch.training.feeds.pixels import as_float
+
 RATIO = (3 / 4, 4 / 3)  # width / height
 ATTEMPTS = 10
 
@@ -56,7 +58,7 @@ def middle(size: tuple[int, int]) -> tuple[int, int, int, int]:
 
 
 def resized(pixels: Tensor, index: Tensor, boxes: Tensor, flipped: Tensor) -> Tensor:
-    """Boxes (B, 4) of images `index` of uint8 `pixels` (N, H, W, C), resized: float (B, H, W, C), 0 to 255.
+    """Boxes (B, 4) of images `index` of `pixels` (N, H, W, C), resized: float (B, H, W, C), of the same range.
 
     Bilinear, sample points at the pixels' centres, nothing read from beyond the box; `flipped` ones mirrored.
     Rows first, then columns, so that each output costs two reads of either.
@@ -69,7 +71,7 @@ def resized(pixels: Tensor, index: Tensor, boxes: Tensor, flipped: Tensor) -> Te
     across = torch.where(flipped[:, None], width - 1 - across, across)
     first, second, aside = _between(across, column, wide, width)
     rows, base = pixels.reshape(-1, width * channels), index[:, None] * height
-    above, below = (rows.index_select(0, (base + at).view(-1)).float() for at in (upper, lower))
+    above, below = (as_float(rows.index_select(0, (base + at).view(-1))) for at in (upper, lower))
     between = torch.lerp(above, below, down.reshape(-1, 1)).view(-1, channels)
     base = (torch.arange(count * height, device=pixels.device) * width).view(count, height, 1)
     values, following = (

@@ -28,6 +28,7 @@ from archsearch.reading.errors import InputError, Problem
 from archsearch.sources.source import Content
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.batches import Batch, SentFeed
+from archsearch.training.feeds.pixels import tensor_of
 from archsearch.training.feeds.resizing import RATIO
 
 MOST_WORKERS = 16
@@ -139,4 +140,4 @@ def _collated(samples: list[tuple[npt.NDArray[Any], int] | Problem]) -> Batch | 
             return sample
         images.append(sample[0].transpose(1, 2, 0))
         labels.append(sample[1])
-    return torch.from_numpy(np.stack(images)), torch.tensor(labels)
+    return tensor_of(np.stack(images)), torch.tensor(labels)
