@@ -68,11 +68,14 @@ def check_whole(folder: ExperimentFolder, *, planned: int, before: set[tuple[Any
         assert looks in (["tested"], ["finish_tested"]), f"the winner was not tested once: {looks}"
         assert not ledger.events_of("state_lost")
     check_study(folder)
-    assert digest(Architecture.from_yaml(folder.best_yaml)) == best.digest
-    assert (folder.trial(best.number) / "weights.safetensors").stat().st_size > 0
     with Ledger.read(folder.ledger) as ledger:
         winner = winner_of(folder, ledger)
         assert isinstance(predictions_of(folder, ledger, winner), Predictions), "what the winner outputs was lost"
+    assert winner is not None and winner.weights.stat().st_size > 0
+    assert digest(Architecture.from_yaml(folder.best_yaml)) == winner.trial.digest
+    if winner.of != "search":  # one that was trained longer at the end
+        assert digest(Architecture.from_yaml(folder.best_of_search)) == best.digest
+    assert (folder.trial(best.number) / "weights.safetensors").stat().st_size > 0
     assert not list(folder.path.glob("trials/*/state-*")), "a state outlived its trial"
     assert not list(folder.path.rglob(".*.tmp")), "a half-written file was left"
 
