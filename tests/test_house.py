@@ -48,7 +48,7 @@ HOMES = {
     "PIL": {"data"},
     "pyarrow": {"sources"},
     "sklearn": {"data", "analysis"},
-    "scipy": {"analysis", "training/measuring/line.py"},
+    "scipy": {"analysis", "data/svhn.py", "training/measuring/line.py"},
     "fvcore": {"network"},
     "rich": {"api", "cli"},
     "pandas": {"api"},

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
+from archsearch.sources.kinds import settings_of
+from archsearch.sources.tables import SUFFIXES
 from archsearch.space.datasets import DataFacts
 from archsearch.space.settings import DataSettings
 
 if TYPE_CHECKING:
     from archsearch.data.arrays import Arrays
 
-NAMES = get_args(DataSettings.model_fields["name"].annotation)
+NAMED = ("digits", "cifar10", "cifar100", "fashion_mnist", "mnist", "svhn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +51,19 @@ def data_source(data: Any) -> DataSource:
     match data:
         case None:
             return DataSource(overrides={})
-        case str() if data in NAMES:
+        case str() if data in NAMED:
             return DataSource(overrides={"data.name": data})
         case str() | Path():
-            if not Path(data).expanduser().is_dir():
-                names = ", ".join(name for name in NAMES if name not in ("folder", "arrays"))
-                hint = did_you_mean(data, NAMES)
+            settings = settings_of(Path(data).expanduser())
+            if settings is None:
+                hint = did_you_mean(data, NAMED)
                 raise refuse(
-                    f"data is {str(data)!r:.80}", allowed=f"{names}, or a folder of images", hint=hint, file="data"
+                    f"data is {str(data)!r:.80}",
+                    allowed=f"{', '.join(NAMED)}, a folder of images, or a table of them ({', '.join(SUFFIXES)})",
+                    hint=hint,
+                    file="data",
                 )
-            return DataSource(overrides={"data.name": "folder", "data.root": str(data)})
+            return DataSource(overrides={f"data.{key}": value for key, value in settings.items()})
         case Mapping() if "name" in data:
             return DataSource(overrides={f"data.{key}": value for key, value in data.items()})
     from archsearch.data.arrays import collect

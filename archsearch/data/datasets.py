@@ -11,7 +11,7 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None) -> 
 
     Raises InputError, within seconds, for data that is absent, damaged or too large, with the ways out.
     """
-    from archsearch.data import arrays, cifar, digits, fashion, folder
+    from archsearch.data import arrays, cifar, digits, folder, mnist, sourced, svhn
 
     tell = progress or (lambda _: None)
     match settings.name:
@@ -22,8 +22,14 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None) -> 
         case "cifar100":
             return cifar.load(cifar.CIFAR_100, settings, tell)
         case "fashion_mnist":
-            return fashion.load(settings, tell)
+            return mnist.load(mnist.FASHION, settings, tell)
+        case "mnist":
+            return mnist.load(mnist.MNIST, settings, tell)
+        case "svhn":
+            return svhn.load(settings, tell)
         case "folder":
             return folder.load(settings, tell)
+        case "table" | "huggingface" | "webdataset" | "numpy" | "idx":
+            return sourced.load(settings, tell)
         case "arrays":
             return arrays.load(settings)

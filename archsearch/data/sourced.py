@@ -5,21 +5,23 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from archsearch.data.decoding import NAMED, attempted, broken, form_of, unreadable
+from archsearch.data.form import ImageForm
 from archsearch.data.images import ImageSet, Progress, Split
-from archsearch.data.splitting import limited, train_and_validation, without_test
+from archsearch.data.splitting import TEST_SEED, limited, train_and_validation, without_test
 from archsearch.data.streaming import MEASURED, SourceImages, StreamedImages, StreamedSplit
 from archsearch.experiment.machine import free_memory
 from archsearch.reading.errors import Problem, refuse
 from archsearch.sources.source import ANY_SPLIT, SPLITS, Numbers, Source
+from archsearch.space.datasets import validation_images
 from archsearch.space.settings import DataSettings
+from archsearch.space.sourcing import TEST_SHARE, open_source, targets_of
 
-TEST_SHARE = 0.15
 MEMORY_SHARE = 0.25  # of the free memory, which images may take unasked: a training holds them twice
 
 
@@ -38,6 +40,19 @@ class Part:
         return Part(source=self.source, numbers=self.numbers[keep], labels=self.labels[keep])
 
 
+def load(settings: DataSettings, tell: Progress) -> ImageSet:
+    """The images of the source that the settings name. Raises InputError for a source, or images, that cannot be
+    read."""
+    source = open_source(settings)
+    targets = targets_of(source, settings)
+    if targets.task != "single_label":
+        raise source.refused("several labels, or numbers that are not whole")
+    for message in source.prepare():
+        tell(message)
+    parts = parts_of(source, targets.labels, settings)
+    return image_set(settings.location, parts, targets.classes, settings, tell)
+
+
 def parts_of(source: Source, labels: npt.NDArray[np.int64], settings: DataSettings) -> dict[str, Part]:
     """Train, validation and test: as the source states them, and drawn where it states none. Raises InputError where
     nothing is left to train on."""
@@ -46,15 +61,36 @@ def parts_of(source: Source, labels: npt.NDArray[np.int64], settings: DataSettin
         Part(source=source, numbers=np.flatnonzero(chosen), labels=labels[chosen])
         for chosen in ((splits == 0) | (splits == ANY_SPLIT), splits == 1, splits == 2)
     )
+    groups = source.groups
     if not len(test):
-        drawn, remaining = without_test(train.labels, TEST_SHARE)
+        if groups is None:
+            drawn, remaining = without_test(train.labels, TEST_SHARE)
+        else:
+            drawn, remaining = grouped(groups[train.numbers], TEST_SHARE, seed=TEST_SEED)
         test, train = train[drawn], train[remaining]
-    if not len(validation):
+    if not len(validation) and groups is None:
         used, drawn = train_and_validation(train.labels, settings)
         train, validation = train[used], train[drawn]
     else:
+        if groups is not None and not len(validation):
+            share = validation_images(settings.validation, len(train)) / len(train)
+            drawn, remaining = grouped(groups[train.numbers], share, seed=settings.split_seed)
+            validation, train = train[drawn], train[remaining]
         train = train[limited(np.arange(len(train)), train.labels, settings)]
     return dict(zip(SPLITS, (train, validation, test), strict=True))
+
+
+def grouped(groups: npt.NDArray[np.int64], share: float, *, seed: int) -> tuple[Numbers, Numbers]:
+    """(chosen, rest), ascending: whole groups, at random, that have about this share of the images, one at least.
+
+    Raises InputError for a single group."""
+    names, sizes = np.unique(groups, return_counts=True)
+    if len(names) < 2:
+        raise refuse("images of a single group, which cannot be divided", allowed="three groups or more", file="data")
+    order = np.random.default_rng(seed).permutation(len(names))
+    count = int(np.abs(np.cumsum(sizes[order])[:-1] - share * len(groups)).argmin()) + 1
+    chosen = np.isin(groups, names[order[:count]])
+    return np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
 def image_set(
@@ -66,11 +102,11 @@ def image_set(
     Raises InputError for unreadable images unless they are skipped (of streamed ones those are found only when they
     are read), and, must it be held, more than half of the free memory.
     """
-    if not _in_memory(sum(map(len, parts.values())), settings, tell):
-        return _streamed(root, parts, classes, settings, tell)
+    form = form_for(parts["train"].source, settings)
+    if not _in_memory(sum(map(len, parts.values())), form, settings, tell):
+        return _streamed(root, parts, classes, form, settings, tell)
     images: dict[str, Split] = {}
     problems: list[Problem] = []
-    form = form_of(settings)
     for name, part in parts.items():
         tell(f"reading {len(part)} {name} images from {root}")
         pixels, unread = attempted(part.source, part.numbers, form)
@@ -85,12 +121,25 @@ def image_set(
     return ImageSet.of(name=settings.name, classes=classes, **images)
 
 
+def form_for(source: Source, settings: DataSettings) -> ImageForm:
+    """The form that the source's images get: arrays keep their shape."""
+    form = form_of(settings)
+    if source.shape is None:
+        return form
+    channels, height, width = source.shape
+    return replace(form, channels=channels, height=height, width=width)
+
+
 def _streamed(
-    root: str, parts: Mapping[str, Part], classes: tuple[str, ...], settings: DataSettings, tell: Progress
+    root: str,
+    parts: Mapping[str, Part],
+    classes: tuple[str, ...],
+    form: ImageForm,
+    settings: DataSettings,
+    tell: Progress,
 ) -> StreamedImages:
     """The images as they lie on disk; those that are broken are looked for now only where they are to be left out."""
     problems: list[Problem] = []
-    form = form_of(settings)
     remaining = dict(parts)
     if settings.broken == "skip":
         for name, part in parts.items():
@@ -139,9 +188,8 @@ def _tell_of_duplicates(images: Mapping[str, Split], root: str, tell: Progress) 
             )
 
 
-def _in_memory(count: int, settings: DataSettings, tell: Progress) -> bool:
+def _in_memory(count: int, form: ImageForm, settings: DataSettings, tell: Progress) -> bool:
     """Whether the images are to be held in memory. Raises InputError where they must be and cannot."""
-    form = form_of(settings)
     needed, free = count * math.prod(form.shape) * form.dtype.itemsize, free_memory()
     if settings.in_memory is True and needed > free // 2:
         raise refuse(

@@ -30,6 +30,7 @@ class FolderSource:
     splits: npt.NDArray[np.int8] | None
     weights: None = None
     groups: None = None
+    shape: None = None
 
     @classmethod
     def of(cls, root: Path, paths: Sequence[Path], labels: Labels, splits: npt.NDArray[np.int8]) -> FolderSource:
@@ -60,6 +61,10 @@ class FolderSource:
     def refused(self, problem: str, number: int | None = None) -> InputError:
         """The refusal of the folder, or of the one that holds an image."""
         return refused(Path(self.shown) if number is None else Path(self.name(number)).parent, problem)
+
+    def prepare(self) -> Iterable[str]:
+        """Does nothing: files can be read as they are."""
+        return ()
 
     def _name(self, number: int) -> str:
         return os.fsdecode(bytes(self.names[number]))

@@ -42,6 +42,10 @@ class Source(Protocol):
         """The labels, one row for each image."""
 
     @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(channels, height, width) where all images are arrays of one shape; None where they are image files."""
+
+    @property
     def splits(self) -> npt.NDArray[np.int8] | None:
         """The stated splits."""
 
@@ -71,3 +75,7 @@ class Source(Protocol):
 
     def refused(self, problem: str, number: int | None = None) -> InputError:
         """The refusal of the source, or of one image, with how such a source is laid out."""
+
+    def prepare(self) -> Iterable[str]:
+        """Makes the images ready to be read in any order; yields messages of what is done and left out. Raises
+        InputError for images that are missing, as far as that is known without reading them."""

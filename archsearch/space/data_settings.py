@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.model import StrictModel
+from archsearch.sources.columns import Columns
 
 
 def _expanded(root: str) -> str:
@@ -33,17 +34,32 @@ ValueRange = Annotated[
 class DataSettings(StrictModel):
     """Which images, and how they are split."""
 
-    name: Literal["digits", "cifar10", "cifar100", "fashion_mnist", "folder", "arrays"] = Field(
+    name: Literal[
+        "digits", "cifar10", "cifar100", "fashion_mnist", "mnist", "svhn", "folder", "table", "huggingface",
+        "webdataset", "numpy", "idx", "arrays",
+    ] = Field(
         "digits",
         description="digits: scikit-learn's 1,797 images of 8x8, no download; cifar10; cifar100, "
-        "with its 100 fine labels; fashion_mnist; folder: any folder of images with "
-        "one sub-folder per class; arrays: arrays passed to archsearch.search in "
-        "Python, which it saves in the experiment's folder.",
-    )
+        "with its 100 fine labels; fashion_mnist; mnist; svhn; folder: any folder of images with "
+        "one sub-folder per class; table: a CSV, TSV, JSON lines or Parquet file that names images and their labels; "
+        "huggingface: a folder of Parquet files as Hugging Face's hub has them, or one that datasets saved; "
+        "webdataset: a folder of tar files with KEY.jpg beside KEY.cls or KEY.json; numpy: .npy files or an .npz file "
+        "of images and labels; idx: files such as train-images-idx3-ubyte.gz; arrays: arrays passed to "
+        "archsearch.search in Python, which it saves in the experiment's folder.",
+    )  # fmt: skip
     root: Annotated[str, AfterValidator(_expanded)] = Field(
         "data",
         description="Folder of the data (torchvision's layout). ~ and $VAR are expanded; an "
         "experiment stores the absolute path.",
+    )
+    file: Annotated[str, AfterValidator(_expanded)] | None = Field(
+        None,
+        description="table, numpy: the file, below `root` where that is given. Paths in a table are relative to its "
+        "folder.",
+    )
+    columns: Columns = Field(
+        default_factory=lambda: Columns.model_validate({}),
+        description="table, huggingface, webdataset: which columns (keys of a KEY.json) hold what.",
     )
     download: bool = Field(False, description="Whether missing data may be downloaded.")
     validation: int | float = Field(
@@ -87,3 +103,16 @@ class DataSettings(StrictModel):
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split, independent of the search's seed.")
     limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick test.")
+
+    @property
+    def location(self) -> str:
+        """The path of the data: the folder `root`, or the file, below `root` where that is given."""
+        if self.file is None:
+            return self.root
+        return os.path.join(self.root, self.file) if "root" in self.model_fields_set else self.file  # noqa: PTH118
+
+    @model_validator(mode="after")
+    def _a_table_is_a_file(self) -> Self:
+        if self.name == "table" and self.file is None:
+            raise ValueError("data of the name table needs data.file, the path of the table")
+        return self

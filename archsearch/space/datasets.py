@@ -40,6 +40,12 @@ def facts(data: DataSettings) -> DataFacts:
             return DataFacts(input=(1, 28, 28), classes=10, images=60_000)
         case "folder":
             return DataFacts(input=file_shape(data), classes=len(class_folders(data.root)))
+        case "mnist":
+            return DataFacts(input=(1, 28, 28), classes=10, images=60_000)
+        case "svhn":
+            return DataFacts(input=(3, 32, 32), classes=10, images=73_257)
+        case "table" | "huggingface" | "webdataset" | "numpy" | "idx":
+            return _facts_of_source(data)
         case "arrays":
             document = described(Path(data.root))
             channels, height, width = document["input"]
@@ -51,6 +57,14 @@ def file_shape(data: DataSettings) -> tuple[int, int, int]:
     """(channels, height, width) that image files get by these settings."""
     height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
     return 3 if data.channels == "auto" else data.channels, height, width
+
+
+def _facts_of_source(data: DataSettings) -> DataFacts:
+    from archsearch.space.sourcing import open_source, targets_of, without_test
+
+    source = open_source(data)
+    classes = targets_of(source, data).classes
+    return DataFacts(input=source.shape or file_shape(data), classes=len(classes), images=without_test(source))
 
 
 def validation_images(validation: float, images: int) -> int:

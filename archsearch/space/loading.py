@@ -135,6 +135,8 @@ def _located_facts(data: DataSettings, document: Document) -> DataFacts:
     try:
         return facts(data)
     except InputError as error:
+        if data.name not in ("folder", "arrays"):
+            raise  # it names the file, and the line in it
         cause = error.problems[0]
         text = f"{cause.message} ({cause.file})"
         raise InputError(document.problem(("data", "root"), text, allowed=cause.allowed, hint=cause.hint)) from None

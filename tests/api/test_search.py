@@ -84,7 +84,10 @@ def test_a_script_searches_its_arrays_is_interrupted_and_goes_on_in_a_thread(tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"data": "nowhere"}, "data is 'nowhere'; allowed: digits, cifar10, cifar100, fashion_mnist, or a folder"),
+        (
+            {"data": "nowhere"},
+            "data is 'nowhere'; allowed: digits, cifar10, cifar100, fashion_mnist, mnist, svhn, a folder",
+        ),
         ({"data": {"name": "digits", "validation": 0}}, "data.validation"),
         ({"data": (np.zeros((9, 8, 8)), [0] * 8)}, "for 9 images"),
         ({"trials": 0}, "search.trials"),

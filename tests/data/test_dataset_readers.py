@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from archsearch.data import cifar, download, fashion, sourced
+from archsearch.data import cifar, download, mnist, sourced
 from archsearch.data.cifar import CLASSES
 from archsearch.data.datasets import load_images
 from archsearch.data.decoding import decode
@@ -337,10 +337,10 @@ def test_damaged_idx_files_are_refused_by_name(tmp_path, damage):
 
 def test_absent_fashion_mnist_names_debians_package(tmp_path):
     with pytest.raises(InputError, match="apt-get install dataset-fashion-mnist"):
-        fashion.load(fashion_settings(tmp_path), print, system=tmp_path / "none")
+        mnist.load(replace(mnist.FASHION, system=tmp_path / "none"), fashion_settings(tmp_path), print)
 
 
-@pytest.mark.skipif(not fashion.DEBIAN.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
+@pytest.mark.skipif(not mnist.DEBIAN.is_dir(), reason="Debian's dataset-fashion-mnist is not installed")
 def test_debians_fashion_mnist_is_read(tmp_path):
     images = load_images(DataSettings(name="fashion_mnist", root=str(tmp_path), validation=5000, limit=1000))
     assert [len(s) for s in (images.train, images.validation, images.test)] == [1000, 5000, 10000]

@@ -16,7 +16,10 @@ def train(
     arch: Network,
     *,
     data: Annotated[
-        str, typer.Option(help="Data set: digits, cifar10, cifar100, fashion_mnist, folder (with --root) or arrays.")
+        str,
+        typer.Option(
+            help="Data set: digits, cifar10, cifar100, fashion_mnist, mnist, svhn, folder (with --root) or arrays."
+        ),
     ],
     root: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the data.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Number of epochs. Sets training.epochs.")] = None,
