@@ -47,7 +47,7 @@ HOMES = {
     "torchvision": {"training", "data/download.py"},
     "PIL": {"data"},
     "pyarrow": {"sources"},
-    "sklearn": {"data", "analysis"},
+    "sklearn": {"data", "analysis", "training/metrics.py"},
     "scipy": {"analysis", "data/svhn.py", "training/measuring/line.py"},
     "fvcore": {"network"},
     "rich": {"api", "cli"},

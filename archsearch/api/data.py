@@ -34,7 +34,10 @@ class DataSource:
             return None
         channels, height, width = self.arrays.splits["train"].images.shape[1:]
         return DataFacts(
-            input=(channels, height, width), classes=len(self.arrays.classes), images=self.arrays.training_images
+            input=(channels, height, width),
+            classes=len(self.arrays.classes),
+            images=self.arrays.training_images,
+            task=self.arrays.task,
         )
 
     def kept_in(self, folder: Path, data: DataSettings) -> DataSettings:

@@ -1,7 +1,8 @@
 """Images that came as arrays: turned into pixels of 8 or 16 bits, written to a folder, and read from it as a data set.
 
-The folder holds SPLIT-images.npy (uint8 or uint16, NCHW) and SPLIT-labels.npy (int64) of train and, where they were
-given, of validation and test; and arrays.json, which says the classes, the sizes and each file's SHA-256.
+The folder holds SPLIT-images.npy (uint8 or uint16, NCHW) and SPLIT-labels.npy (int64; uint8 for several labels,
+float32 for targets) of train and, where they were given, of validation and test; and arrays.json, which says the task,
+the classes, the sizes and each file's SHA-256.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.data.images import ImageSet, Split
-from archsearch.data.splitting import assemble, limited, without_test
+from archsearch.data.images import LABEL_TYPES, ImageSet, Split
+from archsearch.data.labels import as_classes, as_columns, given_labels, task_of
+from archsearch.data.splitting import assemble, limited, subset, without_test
 from archsearch.experiment import write_atomically
 from archsearch.experiment.machine import free_memory
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.files import open_regular
 from archsearch.space.datasets import ARRAYS, described
 from archsearch.space.settings import DataSettings
+from archsearch.space.tasks import TASKS, TaskName
 
 TEST_SHARE = 0.15
 SPLITS = ("train", "validation", "test")
@@ -50,10 +53,12 @@ class Dataset(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Arrays:
-    """Splits of images; `train` is among them, and labels are indices of `classes`."""
+    """Splits of images; `train` is among them. Labels are those of the task: indices of `classes`, or a column for
+    each of them."""
 
     classes: tuple[str, ...]
     splits: Mapping[str, Split]
+    task: TaskName = "single_label"
 
     @property
     def training_images(self) -> int:
@@ -75,6 +80,7 @@ class Arrays:
         document = {
             "archsearch arrays": 1,
             "input": list(self.splits["train"].images.shape[1:]),
+            "task": self.task,
             "classes": list(self.classes),
             "images": self.training_images,
             "sha256": files,
@@ -84,16 +90,25 @@ class Arrays:
 
 def collect(data: Any) -> Arrays:
     """The arrays of (images, labels), of a torch Dataset, or of a mapping of `train`, and perhaps `validation` and
-    `test`, to these. Labels are whole numbers or texts; a Dataset's `classes` are its classes' names.
+    `test`, to these; such a mapping may also have `task`, a task's name, and `classes`, the names of the labels or
+    targets. A Dataset's `classes` are its classes' names.
+
+    Whole numbers or texts are classes (single_label); a table (N, K) of 0 and 1 is K labels (multi_label);
+    floating-point numbers, (N,) or (N, K), are targets (regression). A `task` says otherwise: of whole numbers
+    regression makes targets.
 
     A Dataset is read once: a random transform is drawn once for all epochs. Raises InputError.
     """
     parts = dict(data) if isinstance(data, Mapping) else {"train": data}
+    task, names = parts.pop("task", "auto"), parts.pop("classes", None)
     if "train" not in parts or not set(parts) <= set(SPLITS):
         problem = f"data of {', '.join(map(repr, parts)) or 'nothing'}"
         raise refuse(problem, allowed="train, optionally with validation and test", file="data")
+    if task not in ("auto", *TASKS):
+        raise refuse(f"task is {task!r:.40}", allowed=f"auto, {', '.join(TASKS)}", file="data")
     pairs = _of_one_type({name: _pair(part, name) for name, part in parts.items() if part is not None})
-    labels = {name: _labels(given, len(images), name) for name, (images, given) in pairs.items()}
+    labels = {name: given_labels(given, len(images), name, task) for name, (images, given) in pairs.items()}
+    names = getattr(parts["train"], "classes", None) if names is None else names
     kinds = {"text" if array.dtype.kind in "US" else "number" for array in labels.values()}
     if len(kinds) > 1:
         raise refuse(
@@ -101,22 +116,17 @@ def collect(data: Any) -> Arrays:
             allowed="strings in all splits, or numbers in all",
             file="data",
         )
-    values, indices = np.unique(np.concatenate([labels[name] for name in pairs]), return_inverse=True)
-    classes = tuple(map(str, values.tolist()))
-    names = getattr(parts["train"], "classes", None)
-    if isinstance(names, list | tuple) and values.dtype.kind in "iu" and values[0] >= 0 and values[-1] < len(names):
-        classes, indices = tuple(map(str, names)), values[indices]
-    if len(classes) < 2:
-        raise refuse(f"labels of a single class, {classes[0]}", allowed="two classes or more", file="data")
+    task = task_of(labels) if task == "auto" else task
+    classes, indices = (as_classes if task == "single_label" else as_columns)(list(labels.values()), names, task)
     splits, start = {}, 0
     for name, (images, _) in pairs.items():
         end = start + len(images)
-        splits[name] = Split(images=images, labels=np.ascontiguousarray(indices[start:end], np.int64))
+        splits[name] = Split(images=images, labels=np.ascontiguousarray(indices[start:end], LABEL_TYPES[task]))
         start = end
     shapes = {name: split.images.shape[1:] for name, split in splits.items()}
     if len(set(shapes.values())) > 1:
         raise refuse(f"images of several sizes: {shapes}", allowed="one size (channels, height, width)", file="data")
-    return Arrays(classes=classes, splits=splits)
+    return Arrays(classes=classes, splits=splits, task=task)
 
 
 def load(settings: DataSettings) -> ImageSet:
@@ -130,17 +140,22 @@ def load(settings: DataSettings) -> ImageSet:
         if f"{name}-images.npy" in document["sha256"]:
             images, labels = (_read(root, f"{name}-{kind}.npy", document["sha256"]) for kind in ("images", "labels"))
             splits[name] = _checked(images, labels, root)
-    classes, train = tuple(document["classes"]), splits["train"]
+    classes, task, train = tuple(document["classes"]), document["task"], splits["train"]
+    if settings.task not in ("auto", task):
+        raise refuse(
+            f"data.task: {settings.task}, but the labels were given as {task}",
+            allowed=f"auto, {task}",
+            hint=f'give them with the task: data={{"train": (images, labels), "task": "{settings.task}"}}',
+            file=str(root / ARRAYS),
+        )
     try:
         if "test" not in splits:
             test, remaining = without_test(train.labels, TEST_SHARE)
-            splits["test"] = Split(images=train.images[test], labels=train.labels[test])
-            train = Split(images=train.images[remaining], labels=train.labels[remaining])
+            splits["test"], train = subset(train, test), subset(train, remaining)
         if "validation" not in splits:
-            return assemble(classes, train, splits["test"], settings)
-        used = limited(np.arange(len(train)), train.labels, settings)
-        splits["train"] = Split(images=train.images[used], labels=train.labels[used])
-        return ImageSet.of(name=settings.name, classes=classes, **splits)
+            return assemble(classes, train, splits["test"], settings, task=task)
+        splits["train"] = subset(train, limited(np.arange(len(train)), train.labels, settings))
+        return ImageSet.of(name=settings.name, classes=classes, task=task, **splits)
     except ValueError as error:
         if isinstance(error, InputError):
             raise
@@ -218,21 +233,8 @@ def _read_once(dataset: Dataset, name: str) -> tuple[npt.NDArray[Any], list[Any]
             problem = f"item {index} is {shapes[0]}, not {shapes[1]} as the first"
             raise refuse(problem, allowed="images of one size and type", file=f"data: {name}")
         images[index] = image
-        labels.append(np.asarray(item[1]).item() if not isinstance(item[1], str) else item[1])
+        labels.append(item[1] if isinstance(item[1], str) else np.asarray(item[1]).tolist())
     return images, labels
-
-
-def _labels(labels: Any, count: int, name: str) -> npt.NDArray[Any]:
-    array = np.asarray(labels)
-    if array.dtype.kind == "O":
-        array = np.asarray(array.tolist())
-    if array.dtype.kind not in "iuUS" or array.ndim != 1 or len(array) != count:
-        raise refuse(
-            f"labels are {array.dtype} {array.shape} for {count} images",
-            allowed="one whole number or string for each image",
-            file=f"data: {name}",
-        )
-    return array
 
 
 def pixels(images: Any, name: str) -> npt.NDArray[Any]:

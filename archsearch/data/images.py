@@ -14,6 +14,8 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.space.tasks import TaskName
+
 SplitName = Literal["train", "validation", "test"]
 Progress = Callable[[str], None]
 Moments = tuple[tuple[float, ...], tuple[float, ...]]
@@ -21,19 +23,21 @@ Moments = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Images (N, C, H, W), uint8 or uint16, contiguous; labels (N,), int64. Raises ValueError for anything else."""
+    """Images (N, C, H, W), uint8 or uint16, contiguous, with the labels of a task: classes as int64 (N,); K labels as
+    uint8 (N, K), 0 or 1; K targets as float32 (N, K), finite. `weights` (N,), float32, none negative, say how often an
+    image is drawn (sampling: weights). Raises ValueError for anything else."""
 
     images: npt.NDArray[Any]
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
+    weights: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
+        images = self.images
         if images.dtype not in (np.uint8, np.uint16) or images.ndim != 4 or not images.flags.c_contiguous:
             raise ValueError(
                 f"images are {images.dtype} {images.shape}; allowed: contiguous uint8 or uint16 (N, C, H, W)"
             )
-        if labels.dtype != np.int64 or labels.shape != images.shape[:1] or not len(labels):
-            raise ValueError(f"labels are {labels.dtype} {labels.shape}; allowed: int64, one for each image, not empty")
+        check_labels(self.labels, self.weights, len(images))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -45,7 +49,10 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """A data set, split. `mean` and `std` are of the training split's channels, on a scale of 0 to 1."""
+    """A data set, split. `mean` and `std` are of the training split's channels, on a scale of 0 to 1.
+
+    `classes` are the names of the classes, labels or targets of its `task`: as many as a network has outputs.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -54,19 +61,29 @@ class ImageSet:
     test: Split
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    task: TaskName = "single_label"
 
     @classmethod
-    def of(cls, *, name: str, classes: tuple[str, ...], train: Split, validation: Split, test: Split) -> Self:
+    def of(
+        cls,
+        *,
+        name: str,
+        classes: tuple[str, ...],
+        train: Split,
+        validation: Split,
+        test: Split,
+        task: TaskName = "single_label",
+    ) -> Self:
         """Measures the mean and the deviation of `train`. Raises ValueError where splits or labels do not fit."""
         shapes = {(split.images.shape[1:], str(split.images.dtype)) for split in (train, validation, test)}
         if len(shapes) > 1:
             raise ValueError(f"splits have images of several shapes: {sorted(shapes)}")
         for split in (train, validation, test):
-            if split.labels.min() < 0 or split.labels.max() >= len(classes):
-                raise ValueError(f"labels reach from {split.labels.min()} to {split.labels.max()}, "
-                                 f"but there are {len(classes)} classes")  # fmt: skip
+            _check_task(split.labels, task, len(classes))
         mean, std = train.moments()
-        return cls(name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std)
+        return cls(
+            name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std, task=task
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -91,7 +108,7 @@ class ImageSet:
         for split in (self.train, self.validation, self.test):
             sha.update(repr(split.images.shape).encode())
             sha.update(split.images.data)
-            sha.update(np.ascontiguousarray(split.labels).astype("<i8").data)
+            sha.update(labels_digested(split))
         return sha.hexdigest()[:16]
 
     def split(self, name: SplitName) -> Split:
@@ -100,6 +117,49 @@ class ImageSet:
             raise ValueError(f"no split {name!r}; allowed: train, validation, test")
         split: Split = getattr(self, name)
         return split
+
+
+LABEL_TYPES: dict[TaskName, Any] = {"single_label": np.int64, "multi_label": np.uint8, "regression": np.float32}
+
+
+def check_labels(labels: npt.NDArray[Any], weights: npt.NDArray[np.float32] | None, count: int) -> None:
+    """Raises ValueError unless these are labels, and weights or None, of so many images."""
+    task = next((name for name, kind in LABEL_TYPES.items() if labels.dtype == kind), None)
+    dimensions = 1 if task == "single_label" else 2
+    if task is None or labels.ndim != dimensions or len(labels) != count or not labels.size:
+        raise ValueError(
+            f"labels are {labels.dtype} {labels.shape}; allowed: int64, one for each image, not empty; "
+            "or uint8 or float32, a row for each image"
+        )
+    if task == "multi_label" and labels.max() > 1:
+        raise ValueError(f"labels reach from {labels.min()} to {labels.max()}; allowed: 0 and 1")
+    if task == "regression" and not np.isfinite(labels).all():
+        raise ValueError("targets that are no finite numbers")
+    if weights is not None:
+        if weights.dtype != np.float32 or weights.shape != (count,):
+            raise ValueError(f"weights are {weights.dtype} {weights.shape}; allowed: float32, one for each image")
+        if not (np.isfinite(weights).all() and weights.min() >= 0 and weights.max() > 0):
+            raise ValueError("weights below 0, or none above 0; allowed: finite numbers from 0 on")
+
+
+def _check_task(labels: npt.NDArray[Any], task: TaskName, classes: int) -> None:
+    """Raises ValueError for labels of another task, or of other classes than so many."""
+    if labels.dtype != LABEL_TYPES[task]:
+        raise ValueError(f"labels are {labels.dtype}; allowed: {np.dtype(LABEL_TYPES[task])} for the task {task}")
+    if task == "single_label" and (labels.min() < 0 or labels.max() >= classes):
+        raise ValueError(f"labels reach from {labels.min()} to {labels.max()}, but there are {classes} classes")
+    if task != "single_label" and labels.shape[1] != classes:
+        raise ValueError(f"rows of {labels.shape[1]} labels, but there are {classes} names")
+
+
+def labels_digested(split: Split) -> bytes:
+    """What a digest takes in of a split's labels, and of its weights where it has any."""
+    labels = np.ascontiguousarray(split.labels)
+    if labels.ndim == 1:
+        content = labels.astype("<i8").tobytes()
+    else:
+        content = f"{labels.dtype} {labels.shape}".encode() + labels.astype(labels.dtype.newbyteorder("<")).tobytes()
+    return content if split.weights is None else content + split.weights.astype("<f4").tobytes()
 
 
 def moments(images: npt.NDArray[Any]) -> Moments:

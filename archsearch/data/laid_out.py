@@ -65,7 +65,7 @@ def rows_of(split: Split, padding: int, fill: npt.NDArray[Any]) -> RowsSplit:
     shape = (count, height, width, channels)
     flat = np.tile(fill, length(shape, padding) // channels)
     inner(flat, shape, padding)[:] = split.images.transpose(0, 2, 3, 1)
-    return RowsSplit(labels=split.labels, flat=flat, padding=padding, shape=shape)
+    return RowsSplit(labels=split.labels, weights=split.weights, flat=flat, padding=padding, shape=shape)
 
 
 def length(shape: Shape, padding: int) -> int:

@@ -118,7 +118,8 @@ def image_set(
         images[name] = Split(images=pixels, labels=labels)
     _left_out(problems, settings, tell)
     _tell_of_duplicates(images, root, tell)
-    return ImageSet.of(name=settings.name, classes=classes, **images)
+    train, validation, test = (images[name] for name in SPLITS)
+    return ImageSet.of(name=settings.name, classes=classes, train=train, validation=validation, test=test)
 
 
 def form_for(source: Source, settings: DataSettings) -> ImageForm:
@@ -155,7 +156,8 @@ def _streamed(
         )
         for name, part in remaining.items()
     }
-    return StreamedImages.of(name=settings.name, classes=classes, **streamed)
+    train, validation, test = (streamed[name] for name in SPLITS)
+    return StreamedImages.of(name=settings.name, classes=classes, train=train, validation=validation, test=test)
 
 
 def _readable(part: Part, unread: Mapping[int, Problem], name: str) -> npt.NDArray[np.int64]:

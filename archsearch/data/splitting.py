@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -9,19 +11,35 @@ from archsearch.data.images import ImageSet, Split
 from archsearch.reading.errors import refuse
 from archsearch.space.datasets import validation_images
 from archsearch.space.settings import DataSettings
+from archsearch.space.tasks import TaskName
 
-Labels = npt.NDArray[np.int64]
+Labels = npt.NDArray[Any]
 Indices = npt.NDArray[np.int64]
 
 TEST_SEED = 0  # test images never depend on a setting: what is touched once stays the same for everybody
+QUANTILES = 10
+
+
+def strata(labels: Labels) -> npt.NDArray[np.int64]:
+    """The group (N,) of each image of which a split gets its share: its class; of several labels the rarest that it
+    has, or that it has none; of numbers the tenth of the images in which its first one lies."""
+    groups: npt.NDArray[np.int64] = labels
+    if labels.dtype.kind == "f":
+        limits = np.quantile(labels[:, 0], np.arange(1, QUANTILES) / QUANTILES)
+        groups = np.searchsorted(limits, labels[:, 0], side="right").astype(np.int64)
+    elif labels.ndim == 2:
+        rarest_first = np.argsort(labels.sum(0, dtype=np.int64), kind="stable")
+        rarest = rarest_first[labels[:, rarest_first].argmax(1)]
+        groups = np.where(labels.any(1), rarest, labels.shape[1]).astype(np.int64)
+    return groups
 
 
 def stratified(labels: Labels, count: int, *, seed: int) -> tuple[Indices, Indices]:
-    """(chosen, rest), ascending: `count` images, each class by its share (largest remainders).
+    """(chosen, rest), ascending: `count` images, each class (see `strata`) by its share (largest remainders).
 
     A class of two images or more whose share is none gets one, of a class whose share was rounded up.
     """
-    generator = np.random.default_rng(seed)
+    generator, labels = np.random.default_rng(seed), strata(labels)
     classes, members = np.unique(labels, return_counts=True)
     exact = members * (count / len(labels))
     quota = np.floor(exact).astype(np.int64)
@@ -68,13 +86,22 @@ def limited(train: Indices, labels: Labels, settings: DataSettings) -> Indices:
     return train[chosen]
 
 
-def assemble(classes: tuple[str, ...], train: Split, test: Split, settings: DataSettings) -> ImageSet:
+def subset(split: Split, index: Indices) -> Split:
+    """The images `index` of a split in memory."""
+    weights = None if split.weights is None else split.weights[index]
+    return Split(images=split.images[index], labels=split.labels[index], weights=weights)
+
+
+def assemble(
+    classes: tuple[str, ...], train: Split, test: Split, settings: DataSettings, *, task: TaskName = "single_label"
+) -> ImageSet:
     """The data set of these training and test images, the validation split taken from the former."""
     training, validation = train_and_validation(train.labels, settings)
     return ImageSet.of(
         name=settings.name,
         classes=classes,
-        train=Split(images=train.images[training], labels=train.labels[training]),
-        validation=Split(images=train.images[validation], labels=train.labels[validation]),
+        train=subset(train, training),
+        validation=subset(train, validation),
         test=test,
+        task=task,
     )

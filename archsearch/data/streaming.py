@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from archsearch.data.decoding import decoded
 from archsearch.data.form import ImageForm
-from archsearch.data.images import ImageSet, Moments, Split, moments
+from archsearch.data.images import ImageSet, Moments, Split, check_labels, labels_digested, moments
 from archsearch.sources.source import Numbers, Source
 
 MEASURED = 2048  # training images of which the mean and the deviation are taken
@@ -69,10 +69,7 @@ class StreamedSplit(Split):
     images: SourceImages  # type: ignore[assignment]  # what of an array is used, it has: shape, nbytes, len, [index]
 
     def __post_init__(self) -> None:
-        if self.labels.dtype != np.int64 or len(self.labels) != len(self.images) or not len(self.labels):
-            raise ValueError(
-                f"labels are {self.labels.dtype} {self.labels.shape}; allowed: int64, one for each image, not empty"
-            )
+        check_labels(self.labels, self.weights, len(self.images))
 
     def moments(self) -> Moments:
         """Those of 2,048 images, drawn once for all. Raises InputError for a broken one among them."""
@@ -102,7 +99,7 @@ class StreamedImages(ImageSet):
                 sha.update(repr(how).encode())
             for part in split.images.source.identity(split.images.numbers):
                 sha.update(part)
-            sha.update(np.ascontiguousarray(split.labels).astype("<i8").data)
+            sha.update(labels_digested(split))
         return sha.hexdigest()[:16]
 
 

@@ -47,6 +47,13 @@ class DataSettings(StrictModel):
         "of images and labels; idx: files such as train-images-idx3-ubyte.gz; arrays: arrays passed to "
         "archsearch.search in Python, which it saves in the experiment's folder.",
     )  # fmt: skip
+    task: Literal["auto", "single_label", "multi_label", "regression"] = Field(
+        "auto",
+        description="What is asked of an image: single_label: one of several classes; multi_label: any "
+        "number of several labels; regression: one or several numbers. auto: from the labels "
+        "(arrays: whole numbers or strings are classes, a table of 0 and 1 is several labels, "
+        "floating-point numbers are targets).",
+    )
     root: Annotated[str, AfterValidator(_expanded)] = Field(
         "data",
         description="Folder of the data (torchvision's layout). ~ and $VAR are expanded; an "

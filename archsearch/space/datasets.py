@@ -10,6 +10,7 @@ from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
 from archsearch.sources.layout import layout, refused
 from archsearch.space.settings import DataSettings
+from archsearch.space.tasks import TASKS, TaskName
 
 ARRAYS = "arrays.json"
 ELSEWHERE = "name another folder: --set data.root=DIR, or --root DIR for an existing experiment"
@@ -17,7 +18,8 @@ ELSEWHERE = "name another folder: --set data.root=DIR, or --root DIR for an exis
 
 @dataclass(frozen=True, kw_only=True)
 class DataFacts:
-    """An image's (channels, height, width), the number of classes, and of training images where it is known.
+    """An image's (channels, height, width), the number of classes, labels or targets of its task, and of training
+    images where it is known.
 
     The training images are those that `validation` is taken from.
     """
@@ -25,6 +27,7 @@ class DataFacts:
     input: tuple[int, int, int]
     classes: int
     images: int | None = None
+    task: TaskName = "single_label"
 
 
 def facts(data: DataSettings) -> DataFacts:
@@ -50,7 +53,9 @@ def facts(data: DataSettings) -> DataFacts:
             document = described(Path(data.root))
             channels, height, width = document["input"]
             classes = len(document["classes"])
-            return DataFacts(input=(channels, height, width), classes=classes, images=document["images"])
+            return DataFacts(
+                input=(channels, height, width), classes=classes, images=document["images"], task=document["task"]
+            )
 
 
 def file_shape(data: DataSettings) -> tuple[int, int, int]:
@@ -99,16 +104,17 @@ def class_folders(root: str | Path) -> tuple[str, ...]:
 
 
 def described(root: Path) -> dict[str, Any]:
-    """What arrays.json says of the arrays in a folder: `input` (channels, height, width), `classes`, `images` (how many
-    training and validation have together) and each file's `sha256`. Raises InputError."""
+    """What arrays.json says of the arrays in a folder: `input` (channels, height, width), `task`, `classes`, `images`
+    (how many training and validation have together) and each file's `sha256`. Raises InputError."""
     file = root / ARRAYS
     try:
-        document = read_json(file)
+        document = {"task": "single_label", **read_json(file)}
         if not (
             document["archsearch arrays"] == 1
             and len(document["input"]) == 3
             and all(type(size) is int and size > 0 for size in (*document["input"], document["images"]))
-            and len(document["classes"]) >= 2
+            and document["task"] in TASKS
+            and len(document["classes"]) >= (2 if document["task"] == "single_label" else 1)
             and all(isinstance(text, str) for text in (*document["classes"], *document["sha256"].values()))
         ):
             raise ValueError("a value of another kind")

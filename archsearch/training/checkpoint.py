@@ -14,11 +14,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from archsearch.experiment.files import sync_folder
 from archsearch.reading.files import open_regular
 
+THRESHOLDS = "thresholds"  # among a safetensors file's metadata
 WEIGHTS, EXTRA, MANIFEST = "weights.safetensors", "extra.json", "manifest.json"
 FORMAT = 1
 LARGEST_HEADER = 2**24  # bytes of a safetensors file: of 100,000 tensors
@@ -93,8 +96,11 @@ def remove_checkpoint(folder: Path) -> None:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
-def weights_to_bytes(state: dict[str, Tensor]) -> bytes:
-    """Tensors as safetensors, from any device and memory format: how a worker hands weights to its driver."""
+def weights_to_bytes(state: dict[str, Tensor], *, thresholds: npt.NDArray[np.float64] | None = None) -> bytes:
+    """Tensors as safetensors, from any device and memory format: how a worker hands weights to its driver.
+
+    `thresholds` are the probabilities from which each of several labels is present; the file's metadata keep them.
+    """
     from safetensors.torch import save
 
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
@@ -105,7 +111,22 @@ def weights_to_bytes(state: dict[str, Tensor]) -> bytes:
         if pointer in pointers and value.numel():
             tensors[name] = value.clone()
         pointers.add(pointer)
-    return save(tensors)
+    return save(tensors, None if thresholds is None else {THRESHOLDS: json.dumps(thresholds.tolist())})
+
+
+def thresholds_of(weights: bytes) -> npt.NDArray[np.float64] | None:
+    """The thresholds (K,) that `weights_to_bytes` was given; None where it was given none. Raises CheckpointDamaged."""
+    length = int.from_bytes(weights[:8], "little")
+    if length > LARGEST_HEADER:
+        raise CheckpointDamaged("weights: a header that is too long")
+    try:
+        text = json.loads(weights[8 : 8 + length]).get("__metadata__", {}).get(THRESHOLDS)
+        values = None if text is None else np.array(json.loads(text), np.float64)
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise CheckpointDamaged(f"weights: {error}") from error
+    if values is not None and (values.ndim != 1 or not np.isfinite(values).all()):
+        raise CheckpointDamaged("weights: thresholds that are no list of numbers")
+    return values
 
 
 def weights_from_bytes(data: bytes) -> dict[str, Tensor]:

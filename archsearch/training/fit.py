@@ -21,8 +21,6 @@ from archsearch.training.checkpoint import (
     load_latest,
     remove_checkpoint,
     save_checkpoint,
-    weights_from_bytes,
-    weights_to_bytes,
 )
 from archsearch.training.loop import EpochMetrics, OnStep, Training
 from archsearch.training.measuring.precision import choose_precision
@@ -70,6 +68,8 @@ def train_architecture(
     if run.precision is None and settings.precision == "auto":
         run = replace(run, precision=choose_precision(architecture, settings, threads=run.threads).precision)
     training = Training(model, images, run, on_step=on_step)
+    if start is not None and not start["replaced"]:
+        training.loss.standardise(model)
     identity = _identity(architecture, images, training, start)
     history = _restored(training, files.checkpoint, identity)
     write_atomically(files.model_yaml, architecture.to_yaml())
@@ -85,14 +85,14 @@ def train_architecture(
         if on_epoch is not None:
             on_epoch(metrics)
     tested = training.evaluate("test").to_dict() if test else None
-    trained = weights_to_bytes(training.weights())
+    trained = training.packed_weights()
     write_atomically(files.weights, trained)
     result = {
         "name": architecture.name,
         "digest": digest(architecture),
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "folder": str(folder),
-        "data": {"name": images.name, "digest": images.digest, "classes": list(images.classes),
+        "data": {"name": images.name, "digest": images.digest, "task": images.task, "classes": list(images.classes),
                  "mean": list(images.mean), "std": list(images.std)},
         "start": start,
         "frozen": training.frozen.to_dict(),
@@ -102,9 +102,11 @@ def train_architecture(
         "device": str(training.device),
         "precision": training.precision,
         "seconds": sum(epoch["seconds"] for epoch in history),
-        "validation": {key: history[-1][f"validation_{key}"] for key in ("loss", "accuracy")},
+        "validation": {name.removeprefix("validation_"): value for name, value in history[-1].items()
+                       if name.startswith("validation_")},
         "test": tested,
         "weights": {"file": files.weights.name, "sha256": hashlib.sha256(trained).hexdigest()},
+        "thresholds": None if training.thresholds is None else training.thresholds.tolist(),
         "history": history,
     }  # fmt: skip
     write_atomically(files.result, json.dumps(result, indent=1))
@@ -133,13 +135,12 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
     architecture = Architecture.from_yaml(files.model_yaml)
     if digest(architecture) != result["digest"]:
         raise refuse("this is not the network recorded in result.json: its digest differs", file=str(files.model_yaml))
-    model = build(architecture)
+    training = Training(build(architecture), images, replace(run, precision=result["precision"]))
     try:
-        model.load_state_dict(weights_from_bytes(weights))
+        training.load(weights)
     except (CheckpointDamaged, RuntimeError) as error:
         raise refuse("these are not the network's weights", file=str(files.weights)) from error
-    run = replace(run, precision=result["precision"])
-    metrics, recorded = evaluated(Training(model, images, run))
+    metrics, recorded = evaluated(training)
     if recorded.content is not None:
         write_atomically(files.predictions, recorded.content)
     result |= {

@@ -5,19 +5,23 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from archsearch.data.images import ImageSet, SplitName
 from archsearch.space.settings import TrainingSettings
 from archsearch.training import recipe
+from archsearch.training.checkpoint import thresholds_of, weights_from_bytes, weights_to_bytes
 from archsearch.training.course import Course
 from archsearch.training.devices import resolve_device, usual_precision
 from archsearch.training.feeds.feed import Feed, feed_of
 from archsearch.training.freezing import Frozen
+from archsearch.training.losses import Loss
+from archsearch.training.metrics import Thresholds, best_thresholds, measured
 from archsearch.training.mixing import Mixer
 from archsearch.training.randomness import generator_of, torch_seeded
 from archsearch.training.run import DepthSeeded, PointwiseMultiplied, TrainingRun
@@ -33,37 +37,45 @@ PIXELS_AT_ONCE = 2**20  # but no more pixels than these: 1,024 images of 32x32
 class EpochMetrics:
     """One epoch, counted from 1. Losses are means; the training's are taken on augmented images, smoothed.
 
-    `learning_rate` is the last step's, `seconds` the whole epoch's, `images_per_second` training's alone.
+    `learning_rate` is the last step's, `seconds` the whole epoch's, `images_per_second` training's alone. `scores` are
+    all metrics that apply to the task (archsearch.space.tasks.METRICS), and a person's own, on validation. The
+    accuracies are of single_label alone: None for another task, `validation_accuracy` else being scores["accuracy"].
     """
 
     epoch: int
     epochs: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     learning_rate: float
     seconds: float
     images_per_second: float
+    scores: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values, flat: each score as validation_NAME, as the ledger and MLflow have it; no accuracies where
+        they are None."""
+        values = {name: value for name, value in asdict(self).items() if name != "scores" and value is not None}
+        return values | {f"validation_{name}": value for name, value in self.scores.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TestMetrics:
-    """A split's mean cross-entropy, the share of its images that are right, and how many it has."""
+    """A split's mean loss, the share of its images that are right (of single_label; else None), how many it has, and
+    `scores`: all metrics that apply to the task, by their names."""
 
     __test__ = False  # no test of pytest's
 
     loss: float
-    accuracy: float
+    accuracy: float | None
     images: int
+    scores: dict[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
+        """Plain JSON values, flat: each score by its name; no accuracy where it is None."""
+        values = {name: value for name, value in asdict(self).items() if name != "scores" and value is not None}
+        return values | self.scores
 
 
 class Diverged(RuntimeError):
@@ -115,7 +127,11 @@ class Training:
         if isinstance(model, PointwiseMultiplied) and self.device.type == "cpu" and not run.compiled:
             model.multiply_pointwise()
         self.frozen = Frozen(self.model, run.freeze)
-        self.step = Step(self.model, run.settings, device=self.device, precision=self.precision, compiled=run.compiled)
+        self.loss = Loss.of(images, self.device)
+        self.step = Step(
+            self.model, run.settings, self.loss, device=self.device, precision=self.precision, compiled=run.compiled
+        )
+        self.thresholds: Thresholds | None = None
         self.epoch = 0
         self.feed = feed if feed is not None else feed_of(images, run.settings, self.device)
         self.batch_size = min(run.settings.batch_size, self.feed.count)
@@ -140,13 +156,15 @@ class Training:
             train_accuracy=accuracy,
             validation_loss=validation.loss,
             validation_accuracy=validation.accuracy,
+            scores=validation.scores,
             learning_rate=rate,
             seconds=time.perf_counter() - start,
             images_per_second=self.steps * self.batch_size / (trained - start),
         )
 
-    def train_epoch(self) -> tuple[float, float, float]:
-        """An epoch's steps alone: (mean loss, accuracy, last rate). The device is waited for once, at the end."""
+    def train_epoch(self) -> tuple[float, float | None, float]:
+        """An epoch's steps alone: (mean loss, accuracy, last rate), the accuracy None as in EpochMetrics. The device is
+        waited for once, at the end."""
         epoch, count, rate = self.epoch, self.steps * self.batch_size, 0.0
         if isinstance(self.model, DepthSeeded):
             self.model.seed_stochastic_depth(generator_of(self.run.seed, "depth", epoch))
@@ -163,29 +181,57 @@ class Training:
                 if self.on_step is not None:
                     self.on_step(number + 1, self.steps)
         self.epoch += 1
-        return self.step.losses.item() / self.steps, self.step.right.item() / count, rate
+        right = self.step.right.item() / count if self.loss.task == "single_label" else None
+        return self.step.losses.item() / self.steps, right, rate
 
     @torch.no_grad()
     def evaluate(self, split: SplitName, outputs: list[Tensor] | None = None) -> TestMetrics:
-        """Loss and accuracy on a split, unaugmented and unsmoothed, in eval mode; of the average where one is taken.
-        `outputs` gets the network's outputs (N, K), batch by batch, float32 on the CPU."""
+        """Loss and metrics on a split, unaugmented and unsmoothed, in eval mode; of the average where one is taken.
+        `outputs` gets the network's outputs (N, K), batch by batch, float32 on the CPU, as it is handed over: scores,
+        or numbers in the targets' units.
+
+        On validation `thresholds` are chosen anew, where there are several labels; other splits are judged by those.
+        """
         loss, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.int64)
+        parts: list[Tensor] = []
         self.model.eval()
         count = 0
         with self.step.evaluated(), torch.inference_mode():
             for images, labels in self.feed.evaluation(split, evaluated_at_once(self.images.shape, self.batch_size)):
                 with self.step.autocast():
                     scores = self.model(images)
-                loss += recipe.loss(scores, labels) * len(labels)
-                right += (scores.argmax(1) == labels).sum()
+                loss += self.loss(scores, labels) * len(labels)
+                if self.loss.task == "single_label":
+                    right += (scores.argmax(1) == labels).sum()
+                parts.append(self.loss.outputs(scores))
                 count += len(labels)
                 if outputs is not None:
-                    outputs.append(scores.float().cpu())
-        return TestMetrics(loss=loss.item() / count, accuracy=right.item() / count, images=count)
+                    outputs.append((parts[-1] if self.loss.task == "regression" else scores.float()).cpu())
+        accuracy = {"accuracy": right.item() / count} if self.loss.task == "single_label" else {}
+        predicted, truth = torch.cat(parts).cpu().numpy(), self.images.split(split).labels
+        if self.loss.task == "multi_label" and split == "validation" and (self.epoch or self.thresholds is None):
+            self.thresholds = best_thresholds(predicted, truth)
+        measures = measured(self.loss.task, predicted, truth, self.thresholds) | accuracy
+        return TestMetrics(loss=loss.item() / count, accuracy=accuracy.get("accuracy"), images=count, scores=measures)
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights that are evaluated and handed over, by the names of the model's state_dict; not copies."""
-        return self.model.state_dict() if self.step.average is None else self.step.average.weights()
+        """The weights that are evaluated and handed over, by the names of the model's state_dict; not copies. Those of
+        a regression give the targets' units."""
+        weights = self.model.state_dict() if self.step.average is None else self.step.average.weights()
+        return self.loss.in_units(self.model, weights)
+
+    def load(self, weights: bytes) -> Self:
+        """Takes in what `packed_weights` gave, to be evaluated, not trained on. Raises CheckpointDamaged, and
+        RuntimeError for the weights of another network."""
+        self.model.load_state_dict(weights_from_bytes(weights))
+        self.loss.standardise(self.model)
+        self.step.average = None
+        self.thresholds = thresholds_of(weights)
+        return self
+
+    def packed_weights(self) -> bytes:
+        """The weights as safetensors, with the thresholds of several labels as its metadata (`thresholds_of`)."""
+        return weights_to_bytes(self.weights(), thresholds=self.thresholds)
 
     def end_at(self, epochs: int) -> None:
         """Ends after so many epochs, the rest of the schedule passed through until then (see course.py)."""
@@ -194,7 +240,8 @@ class Training:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """(tensors, plain values): all that `restore` needs, as save_checkpoint takes it; between epochs."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()} | self.step.state()
-        return tensors, {"epoch": self.epoch, "seed": self.run.seed, "course": self.course.state()}
+        thresholds = {} if self.thresholds is None else {"thresholds": self.thresholds.tolist()}
+        return tensors, {"epoch": self.epoch, "seed": self.run.seed, "course": self.course.state(), **thresholds}
 
     def restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> Self:
         """Goes on where `state` was taken. Raises ValueError for a state of another network, recipe or seed."""
@@ -207,6 +254,7 @@ class Training:
             raise ValueError(f"the checkpoint is of another network: {error}") from error
         self.step.restore(tensors)
         self.epoch = int(extra["epoch"])
+        self.thresholds = np.array(extra["thresholds"]) if "thresholds" in extra else None
         if "course" in extra:
             self.course.restore(extra["course"])
         return self

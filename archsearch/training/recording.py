@@ -26,5 +26,5 @@ def evaluated(training: Training) -> tuple[TestMetrics, Recorded]:
         name: SplitPredictions(scores=torch.cat(outputs[name]).numpy(), labels=images.split(name).labels)
         for name in SPLITS
     }
-    predictions = Predictions(task="single_label", classes=tuple(images.classes), splits=splits)
+    predictions = Predictions(task=images.task, classes=tuple(images.classes), splits=splits)
     return metrics, predictions.recorded()

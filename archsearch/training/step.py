@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.space.settings import Precision, TrainingSettings
-from archsearch.training import recipe
 from archsearch.training.averaging import Average
 from archsearch.training.feeds.batches import parts
+from archsearch.training.losses import Loss
 from archsearch.training.mixing import Mixer
 from archsearch.training.optimizer import Optimizer
 from archsearch.training.run import Projected
@@ -21,19 +21,22 @@ from archsearch.training.run import Projected
 class Step:
     """Steps `model`; its `optimizer` and its `average` (None without `ema`) are part of a training's state.
 
-    `compiled`: the forward pass goes through torch.compile, whose first step takes many seconds.
+    `loss` None is that of a single label. `compiled`: the forward pass goes through torch.compile, whose first step
+    takes many seconds.
     """
 
     def __init__(
         self,
         model: nn.Module,
         settings: TrainingSettings,
+        loss: Loss | None = None,
         *,
         device: torch.device,
         precision: Precision,
         compiled: bool = False,
     ) -> None:
         self.settings, self.device, self.precision = settings, device, precision
+        self.loss = loss or Loss()
         self.optimizer = Optimizer(model, settings)
         self.average = Average(model, settings.ema) if settings.ema else None
         self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
@@ -53,12 +56,13 @@ class Step:
             with self.autocast():
                 scores = self._forward(images[part])
             targets = labels[part]
-            loss = recipe.loss(scores, targets, smoothing, partners[part] if mixer.mixes else None, share)
+            loss = self.loss(scores, targets, smoothing, partners[part] if mixer.mixes else None, share)
             if len(targets) < count:
                 loss = loss * (len(targets) / count)
             torch.autograd.backward(loss)
             self.losses += loss.detach()
-            self.right += (scores.detach().argmax(1) == targets).sum()
+            if self.loss.task == "single_label":
+                self.right += (scores.detach().argmax(1) == targets).sum()
         self.optimizer.step(rate)
         if self._projected is not None:
             self._projected.project()

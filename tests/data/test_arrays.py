@@ -62,7 +62,16 @@ def test_what_are_no_images_is_refused(images: object, message: str) -> None:
     ("data", "message"),
     [
         ((GREY, LABELS[:9]), "for 60 images"),
-        ((GREY, LABELS / 2), "labels are float64"),
+        ((GREY, np.where(LABELS > 1, np.nan, 1)), "labels are float64"),
+        ((GREY, np.eye(3)[LABELS].astype(int) * 2), "a row of 0 and 1"),
+        ((GREY, np.zeros((60, 0), int)), "a row of 0 and 1"),
+        ({"train": (GREY, LABELS), "task": "multi_label"}, "a row of 0 and 1"),
+        ({"train": (GREY, np.eye(3)[LABELS]), "task": "multi_label"}, "a row of 0 and 1"),
+        ({"train": (GREY, list("ab") * 30), "task": "regression"}, "one finite number"),
+        ({"train": (GREY, LABELS / 2), "task": "single_label"}, "one whole number or string"),
+        ({"train": (GREY, LABELS), "task": "ranking"}, "task is 'ranking'"),
+        ({"train": (GREY, LABELS), "test": (GREY, LABELS / 2)}, "several tasks"),
+        ({"train": (GREY, LABELS / 2), "test": (GREY, np.ones((60, 2)))}, r"rows of \[1, 2\]"),
         ((GREY, np.zeros(60, int)), "a single class"),
         ({"test": (GREY, LABELS)}, "data of 'test'"),
         ({"train": (GREY, LABELS), "dev": (GREY, LABELS)}, "'dev'"),
@@ -164,3 +173,45 @@ def test_a_description_that_is_none_is_refused(tmp_path: Path, change: dict | No
         load_images(settings)
     with pytest.raises(InputError, match=r"data\.root holds no arrays"):
         facts(settings)
+
+
+ROWS = (np.arange(120).reshape(60, 2) % 3 == 0).astype(np.int64)
+TARGETS = np.linspace(-3, 400, 60)
+
+
+@pytest.mark.parametrize(
+    ("given", "task", "classes", "labels"),
+    [
+        (ROWS, "multi_label", ("label 1", "label 2"), ROWS.astype(np.uint8)),
+        (ROWS > 0, "multi_label", ("label 1", "label 2"), ROWS.astype(np.uint8)),
+        (TARGETS, "regression", ("target",), TARGETS.astype(np.float32)[:, None]),
+        (np.stack([TARGETS, TARGETS / 7], 1), "regression", ("target 1", "target 2"), None),
+        (torch.from_numpy(TARGETS), "regression", ("target",), TARGETS.astype(np.float32)[:, None]),
+    ],
+)
+def test_the_task_follows_from_the_labels(given: object, task: str, classes: tuple[str, ...], labels: object) -> None:
+    arrays = collect((GREY, given))
+    assert (arrays.task, arrays.classes) == (task, classes)
+    if labels is not None:
+        assert np.array_equal(arrays.splits["train"].labels, labels)
+        assert arrays.splits["train"].labels.dtype == labels.dtype  # type: ignore[attr-defined]
+
+
+def test_a_task_and_names_may_be_stated() -> None:
+    arrays = collect({"train": (GREY, LABELS), "task": "regression", "classes": ["age"]})
+    assert (arrays.task, arrays.classes) == ("regression", ("age",))
+    assert np.array_equal(arrays.splits["train"].labels, LABELS.astype(np.float32)[:, None])
+    assert collect({"train": (GREY, ROWS), "classes": ["cat", "dog"]}).classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize(("labels", "task"), [(ROWS, "multi_label"), (TARGETS, "regression")])
+def test_a_folder_gives_every_task_back(labels: object, task: str, tmp_path: Path) -> None:
+    collect((GREY, labels)).write(tmp_path)
+    settings = DataSettings(name="arrays", root=str(tmp_path))
+    images = load_images(settings)
+    assert images.task == task == facts(settings).task and images.train.labels.ndim == 2
+    assert facts(settings).classes == len(images.classes) == images.train.labels.shape[1]
+    assert len(images.train) + len(images.validation) + len(images.test) == 60
+    assert images.digest == load_images(settings.model_copy(update={"task": task})).digest
+    with pytest.raises(InputError, match=f"(?s)the labels were given as {task}; .*hint: give them with the task"):
+        load_images(settings.model_copy(update={"task": "single_label"}))

@@ -221,18 +221,17 @@ class TrialWorker:
 
     def _test(self, test: Test) -> Tested:
         from archsearch.network import build
-        from archsearch.training.checkpoint import weights_from_bytes
         from archsearch.training.loop import Training
         from archsearch.training.recording import evaluated
         from archsearch.training.run import TrainingRun
 
         self._training = None
         network = build(Architecture.from_dict(dict(test.architecture)))
-        network.load_state_dict(weights_from_bytes(test.weights))
         run = TrainingRun(settings=self._settings, seed=0, threads=self._threads, precision=test.precision)
-        training = Training(network, self._images, run, feed=self._images_at_hand())
+        training = Training(network, self._images, run, feed=self._images_at_hand()).load(test.weights)
         result, recorded = evaluated(training)
-        metrics = {"test_accuracy": result.accuracy, "test_loss": result.loss, "images": result.images}
+        values = result.to_dict()
+        metrics = {name if name == "images" else f"test_{name}": value for name, value in values.items()}
         return Tested(number=test.number, metrics=metrics, predictions=recorded)
 
 
@@ -261,9 +260,7 @@ def load_trainer() -> None:
 
 
 def _weights(number: int, training: Training) -> Weights:
-    from archsearch.training.checkpoint import weights_to_bytes
-
-    return Weights(number=number, weights=weights_to_bytes(training.weights()))
+    return Weights(number=number, weights=training.packed_weights())
 
 
 def pack(tensors: dict[str, Tensor], extra: dict[str, Any]) -> bytes:

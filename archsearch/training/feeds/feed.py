@@ -26,8 +26,8 @@ DEVICE_SHARE = 0.25  # of a GPU's free memory: networks, and other trials' image
 
 
 class Feed(Protocol):
-    """Batches (float (N, C, H, W), channels_last, normalised; labels (N,)) on a device. It keeps no state of a
-    training: several may use it, one after another or in turns."""
+    """Batches (float (N, C, H, W), channels_last, normalised; labels as the split has them) on a device. It keeps no
+    state of a training: several may use it, one after another or in turns."""
 
     @property
     def count(self) -> int:
@@ -107,8 +107,8 @@ class HostFeed(SentFeed):
         for part in parts(len(order), batch_size):
             index = order[part].numpy()
             pixels = torch.empty((len(index), *self.images.shape), dtype=kind, pin_memory=pinned)
-            labels = torch.empty(len(index), dtype=torch.int64, pin_memory=pinned)
+            labels = torch.from_numpy(source.labels[index])
             out = pixels.numpy().view(source.images.dtype)
             np.take(source.images, index, 0, out=out, mode="clip")  # clip: straight into `out`
-            np.take(source.labels, index, 0, out=labels.numpy(), mode="clip")
+            labels = labels.pin_memory() if pinned else labels
             yield pixels, labels

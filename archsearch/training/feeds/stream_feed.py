@@ -89,11 +89,11 @@ class _Files(Dataset[Any]):
     """Reads one image, by its number and the seed of its crop: its pixels (C, H, W) and its label, or what is wrong
     with it."""
 
-    def __init__(self, images: SourceImages, labels: npt.NDArray[np.int64], smallest: float) -> None:
+    def __init__(self, images: SourceImages, labels: npt.NDArray[Any], smallest: float) -> None:
         self._images, self._labels = images, labels
         self._crop = ResizedCrops(images.form, smallest) if smallest else None
 
-    def __getitem__(self, sample: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], int] | Problem:
+    def __getitem__(self, sample: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], Any] | Problem:
         number, seed = sample.tolist()
         images = self._images
         number_in_source = int(images.numbers[number])
@@ -103,7 +103,7 @@ class _Files(Dataset[Any]):
             image = self._crop(content, name, seed) if self._crop else decode(content, images.form, name)
         except InputError as error:  # which a process could not hand over as it is
             return error.problems[0]
-        return image, int(self._labels[number])
+        return image, self._labels[number]
 
 
 class ResizedCrops:
@@ -132,7 +132,7 @@ class ResizedCrops:
         return pixels_of(cropped, self._form)
 
 
-def _collated(samples: list[tuple[npt.NDArray[Any], int] | Problem]) -> Batch | Problem:
+def _collated(samples: list[tuple[npt.NDArray[Any], Any] | Problem]) -> Batch | Problem:
     """The batch, its pixels (N, H, W, C), or the first problem in it."""
     images, labels = [], []
     for sample in samples:
@@ -140,4 +140,4 @@ def _collated(samples: list[tuple[npt.NDArray[Any], int] | Problem]) -> Batch | 
             return sample
         images.append(sample[0].transpose(1, 2, 0))
         labels.append(sample[1])
-    return tensor_of(np.stack(images)), torch.tensor(labels)
+    return tensor_of(np.stack(images)), torch.from_numpy(np.stack(labels))

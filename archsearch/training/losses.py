@@ -1,0 +1,112 @@
+"""What training minimises, by the task: its loss and how an output is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from archsearch.data.images import ImageSet
+from archsearch.space.tasks import TaskName
+from archsearch.training import recipe
+
+
+@dataclass(frozen=True)
+class Units:
+    """Mean and deviation (K,) of the training split's targets: a network of a regression trains on targets of mean 0
+    and deviation 1."""
+
+    mean: Tensor
+    std: Tensor
+
+    @classmethod
+    def of(cls, images: ImageSet, device: torch.device) -> Units:
+        """Those of these images; a target that is the same for all has a deviation of 1."""
+        targets = images.train.labels.astype(np.float64)
+        std = targets.std(0)
+        mean, std = (torch.tensor(values, dtype=torch.float32, device=device) for values in
+                     (targets.mean(0), np.where(std > 0, std, 1.0)))  # fmt: skip
+        return cls(mean, std)
+
+
+class Loss:
+    """The loss of a task, and its outputs' meaning.
+
+    Labels are a batch's as they come from a feed: (N,) int64, or (N, K) uint8 or float32. single_label: cross-entropy;
+    multi_label: binary cross-entropy, the mean over labels; regression: squared error of standardised targets, the
+    mean over targets.
+
+    A regression's network gives standardised numbers while it trains, for numbers far from 0 would be rounded away in
+    bfloat16; the weights that are handed over give the targets' units.
+    """
+
+    def __init__(self, task: TaskName = "single_label", units: Units | None = None) -> None:
+        self.task, self.units = task, units
+
+    @classmethod
+    def of(cls, images: ImageSet, device: torch.device) -> Loss:
+        """The loss of these images' task, its tensors on the device."""
+        return cls(images.task, Units.of(images, device) if images.task == "regression" else None)
+
+    def __call__(
+        self,
+        scores: Tensor,
+        labels: Tensor,
+        smoothing: float = 0.0,
+        partners: Tensor | None = None,
+        share: float | Tensor = 1.0,
+    ) -> Tensor:
+        """The mean loss in float32 of scores (N, K). Of mixed images `share` of the target is that of `labels`,
+        1 - share that of `partners`. `smoothing` spreads that much of a class's target over all classes, of a label's
+        over present and absent; targets of a regression are not smoothed."""
+        if self.task == "single_label":
+            return recipe.loss(scores, labels, smoothing, partners, share)
+        targets = self.targets(labels, smoothing)
+        if partners is not None:
+            targets = share * targets + (1 - share) * self.targets(partners, smoothing)
+        if self.task == "multi_label":
+            return functional.binary_cross_entropy_with_logits(scores.float(), targets)
+        return functional.mse_loss(scores.float(), targets)
+
+    def targets(self, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        """What scores (N, K) are compared with, of several labels or numbers."""
+        if self.units is not None:
+            return (labels - self.units.mean) / self.units.std
+        return labels.float() * (1 - smoothing) + smoothing / 2
+
+    def outputs(self, scores: Tensor) -> Tensor:
+        """What scores (N, K) mean: probabilities of classes or labels; numbers in the targets' units."""
+        scores = scores.float()
+        if self.units is not None:
+            return scores * self.units.std + self.units.mean
+        return scores.softmax(1) if self.task == "single_label" else scores.sigmoid()
+
+    def in_units(self, model: nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of a network that gives the targets' units, from those of `model` as it trains: the last layer's
+        are scaled and shifted. Those of other tasks are as they are."""
+        if self.units is None:
+            return weights
+        mean, std = self.units.mean, self.units.std
+        name, _ = _last_layer(model)
+        weight, bias = weights[f"{name}.weight"], weights[f"{name}.bias"]
+        scaled = {f"{name}.weight": weight * std.view(-1, *[1] * (weight.ndim - 1)), f"{name}.bias": bias * std + mean}
+        return {**weights, **scaled}
+
+    @torch.no_grad()
+    def standardise(self, model: nn.Module) -> None:
+        """The inverse of `in_units`, for a model that holds weights that were handed over."""
+        if self.units is not None:
+            _, layer = _last_layer(model)
+            layer.weight /= self.units.std.view(-1, *[1] * (layer.weight.ndim - 1))
+            layer.bias.copy_((layer.bias - self.units.mean) / self.units.std)
+
+
+def _last_layer(model: nn.Module) -> tuple[str, Any]:
+    """Name and module of the classifier, a Linear or a Conv2d of 1x1 with a bias, in whose place a regression has its
+    last layer."""
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
+    return layers[-1]
