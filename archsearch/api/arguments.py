@@ -16,7 +16,12 @@ R = TypeVar("R")
 _SET = re.compile(r"--set (\w+)\.(\w+)=([\w.]+)")
 _VALUE = re.compile(r"--([a-z][a-z-]*) (?=[A-Z])")
 _OPTION = re.compile(r"--([a-z][a-z-]*)")
-NAMES = {"allow-sampler": "allow_samplers", "baseline": "baselines", "EXPERIMENT": "experiment"}
+NAMES = {
+    "allow-sampler": "allow_samplers",
+    "allow-source": "allow_sources",
+    "baseline": "baselines",
+    "EXPERIMENT": "experiment",
+}
 
 
 def names_its_arguments(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:

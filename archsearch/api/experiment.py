@@ -144,6 +144,7 @@ class Experiment:
         force: bool = False,
         root: str | Path | None = None,
         allow_samplers: Sequence[str] = (),
+        allow_sources: Sequence[str] = (),
         address: str | None = None,
         runtime_env: bool = False,
         tracking_uri: str | None = None,
@@ -158,8 +159,10 @@ class Experiment:
         """
         from archsearch.api.searching import go_on
         from archsearch.search.proposing.samplers.registry import allow
+        from archsearch.sources import own as sources
 
         allow(allow_samplers)
+        sources.allow(allow_sources)
         audience = Audience(callbacks=callbacks, progress=progress)
         search = go_on(
             self.folder,

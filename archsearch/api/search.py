@@ -33,6 +33,7 @@ def search(
     warm_start: str | Path | Experiment | None = None,
     learn_from: Sequence[str | Path | Experiment] = (),
     allow_samplers: Sequence[str] = (),
+    allow_sources: Sequence[str] = (),
     address: str | None = None,
     runtime_env: bool = False,
     tracking_uri: str | None = None,
@@ -52,7 +53,7 @@ def search(
     nothing. `warm_start` takes over the results of an earlier experiment on the same data. The experiments
     `learn_from`, on any data, guide the first proposals (by default those in experiments/, except for a search in a
     `folder` or with `search={"experience": "none"}`). `allow_samplers` are sampler classes (`module:Class`) of the
-    space that may be imported, which runs their code. `address` is that of a running Ray cluster (None: a local Ray);
+    space that may be imported, which runs their code, and `allow_sources` classes of images. `address` is that of a running Ray cluster (None: a local Ray);
     `runtime_env` sends this archsearch to its nodes. `tracking_uri` is MLflow's.
 
     After Ctrl-C or a notebook's stop button everything is saved before KeyboardInterrupt is raised;
@@ -64,8 +65,10 @@ def search(
     from archsearch.api.searching import begin
     from archsearch.api.spaces import load_space
     from archsearch.search.proposing.samplers.registry import allow
+    from archsearch.sources import own as sources
 
     allow(allow_samplers)
+    sources.allow(allow_sources)
     audience = Audience(callbacks=callbacks, progress=progress)
     source = data_source(data)
     numbers = {"search.trials": trials, "search.seed": seed}

@@ -38,6 +38,14 @@ AllowSampler = Annotated[
         help="Allow a sampler class that the file names to be imported, which runs its module's code; repeatable.",
     ),
 ]
+AllowSource = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="MODULE:CLASS",
+        help="Allow a class of images (data.name) that the file names to be imported, which runs its module's code; "
+        "repeatable.",
+    ),
+]
 Time = Annotated[
     str | None, typer.Option(metavar="TIME", help="Time limit of the search: 10m, 8h. Sets search.wall_time.")
 ]

@@ -29,7 +29,7 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None) -> 
             return svhn.load(settings, tell)
         case "folder":
             return folder.load(settings, tell)
-        case "table" | "huggingface" | "webdataset" | "numpy" | "idx":
-            return sourced.load(settings, tell)
         case "arrays":
             return arrays.load(settings)
+        case _:
+            return sourced.load(settings, tell)

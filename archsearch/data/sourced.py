@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +22,27 @@ from archsearch.sources.source import ANY_SPLIT, SPLITS, Numbers, Source
 from archsearch.space.datasets import validation_images
 from archsearch.space.settings import DataSettings
 from archsearch.space.sourcing import TEST_SHARE, open_source, targets_of
+from archsearch.space.tasks import TaskName
 
 MEMORY_SHARE = 0.25  # of the free memory, which images may take unasked: a training holds them twice
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """The images of a source that make a split, by their `numbers` (N,), with their `labels`; none is decoded yet."""
+    """The images of a source that make a split, by their `numbers` (N,), with their `labels`, (N,) or (N, K); none is
+    decoded yet."""
 
     source: Source
     numbers: Numbers
-    labels: npt.NDArray[np.int64]
+    labels: npt.NDArray[Any]
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @property
+    def weights(self) -> npt.NDArray[np.float32] | None:
+        """How often each image is drawn, where the source states that."""
+        return None if self.source.weights is None else self.source.weights[self.numbers]
 
     def __getitem__(self, keep: npt.NDArray[np.int64]) -> Part:
         return Part(source=self.source, numbers=self.numbers[keep], labels=self.labels[keep])
@@ -45,15 +53,13 @@ def load(settings: DataSettings, tell: Progress) -> ImageSet:
     read."""
     source = open_source(settings)
     targets = targets_of(source, settings)
-    if targets.task != "single_label":
-        raise source.refused("several labels, or numbers that are not whole")
     for message in source.prepare():
         tell(message)
     parts = parts_of(source, targets.labels, settings)
-    return image_set(settings.location, parts, targets.classes, settings, tell)
+    return image_set(settings.location, parts, targets.classes, settings, tell, task=targets.task)
 
 
-def parts_of(source: Source, labels: npt.NDArray[np.int64], settings: DataSettings) -> dict[str, Part]:
+def parts_of(source: Source, labels: npt.NDArray[Any], settings: DataSettings) -> dict[str, Part]:
     """Train, validation and test: as the source states them, and drawn where it states none. Raises InputError where
     nothing is left to train on."""
     splits = np.full(len(source), ANY_SPLIT, np.int8) if source.splits is None else source.splits
@@ -94,7 +100,13 @@ def grouped(groups: npt.NDArray[np.int64], share: float, *, seed: int) -> tuple[
 
 
 def image_set(
-    root: str, parts: Mapping[str, Part], classes: tuple[str, ...], settings: DataSettings, tell: Progress
+    root: str,
+    parts: Mapping[str, Part],
+    classes: tuple[str, ...],
+    settings: DataSettings,
+    tell: Progress,
+    *,
+    task: TaskName = "single_label",
 ) -> ImageSet:
     """The images of these splits. What takes more than a quarter of the free memory, or must not be held, is a
     StreamedImages. `root` is what messages call the source.
@@ -104,22 +116,26 @@ def image_set(
     """
     form = form_for(parts["train"].source, settings)
     if not _in_memory(sum(map(len, parts.values())), form, settings, tell):
-        return _streamed(root, parts, classes, form, settings, tell)
+        streamed = _streamed(root, parts, form, settings, tell)
+        train, validation, test = (streamed[name] for name in SPLITS)
+        return StreamedImages.of(
+            name=settings.name, classes=classes, train=train, validation=validation, test=test, task=task
+        )
     images: dict[str, Split] = {}
     problems: list[Problem] = []
     for name, part in parts.items():
         tell(f"reading {len(part)} {name} images from {root}")
         pixels, unread = attempted(part.source, part.numbers, form)
         problems += unread.values()
-        labels = part.labels
+        remaining = part
         if unread and settings.broken == "skip":
             readable = _readable(part, unread, name)
-            pixels, labels = pixels[readable], labels[readable]
-        images[name] = Split(images=pixels, labels=labels)
+            pixels, remaining = pixels[readable], part[readable]
+        images[name] = Split(images=pixels, labels=remaining.labels, weights=remaining.weights)
     _left_out(problems, settings, tell)
     _tell_of_duplicates(images, root, tell)
     train, validation, test = (images[name] for name in SPLITS)
-    return ImageSet.of(name=settings.name, classes=classes, train=train, validation=validation, test=test)
+    return ImageSet.of(name=settings.name, classes=classes, train=train, validation=validation, test=test, task=task)
 
 
 def form_for(source: Source, settings: DataSettings) -> ImageForm:
@@ -132,13 +148,8 @@ def form_for(source: Source, settings: DataSettings) -> ImageForm:
 
 
 def _streamed(
-    root: str,
-    parts: Mapping[str, Part],
-    classes: tuple[str, ...],
-    form: ImageForm,
-    settings: DataSettings,
-    tell: Progress,
-) -> StreamedImages:
+    root: str, parts: Mapping[str, Part], form: ImageForm, settings: DataSettings, tell: Progress
+) -> dict[str, StreamedSplit]:
     """The images as they lie on disk; those that are broken are looked for now only where they are to be left out."""
     problems: list[Problem] = []
     remaining = dict(parts)
@@ -150,22 +161,22 @@ def _streamed(
                 remaining[name] = part[_readable(part, unread, name)]
     _left_out(problems, settings, tell)
     tell(f"measuring up to {MEASURED} training images from {root}")
-    streamed = {
+    return {
         name: StreamedSplit(
-            images=SourceImages(source=part.source, numbers=part.numbers, form=form), labels=part.labels
+            images=SourceImages(source=part.source, numbers=part.numbers, form=form),
+            labels=part.labels,
+            weights=part.weights,
         )
         for name, part in remaining.items()
     }
-    train, validation, test = (streamed[name] for name in SPLITS)
-    return StreamedImages.of(name=settings.name, classes=classes, train=train, validation=validation, test=test)
 
 
 def _readable(part: Part, unread: Mapping[int, Problem], name: str) -> npt.NDArray[np.int64]:
     """The indices of the other images. Raises InputError where a split, or a class in training, would have none."""
     readable = np.delete(np.arange(len(part)), list(unread))
-    lost = np.setdiff1d(part.labels, part.labels[readable])
+    lost = np.setdiff1d(part.labels, part.labels[readable]) if part.labels.ndim == 1 else np.empty(0)
     if not len(readable) or (name == "train" and len(lost)):
-        first = int(part.numbers[np.flatnonzero(part.labels == lost[0])[0]])
+        first = int(part.numbers[np.flatnonzero(part.labels == lost[0])[0] if len(lost) else 0])
         raise part.source.refused(f"no readable {name} image", first if name == "train" else None)
     return readable
 

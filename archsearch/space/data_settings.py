@@ -31,13 +31,18 @@ ValueRange = Annotated[
 ]
 
 
+SourceClass = Annotated[
+    str, Field(pattern=r"^[\w.]+:\w+$", max_length=200), Allowed("module:Class, a source of your own")
+]
+
+
 class DataSettings(StrictModel):
     """Which images, and how they are split."""
 
     name: Literal[
         "digits", "cifar10", "cifar100", "fashion_mnist", "mnist", "svhn", "folder", "table", "huggingface",
         "webdataset", "numpy", "idx", "arrays",
-    ] = Field(
+    ] | SourceClass = Field(
         "digits",
         description="digits: scikit-learn's 1,797 images of 8x8, no download; cifar10; cifar100, "
         "with its 100 fine labels; fashion_mnist; mnist; svhn; folder: any folder of images with "
@@ -45,7 +50,8 @@ class DataSettings(StrictModel):
         "huggingface: a folder of Parquet files as Hugging Face's hub has them, or one that datasets saved; "
         "webdataset: a folder of tar files with KEY.jpg beside KEY.cls or KEY.json; numpy: .npy files or an .npz file "
         "of images and labels; idx: files such as train-images-idx3-ubyte.gz; arrays: arrays passed to "
-        "archsearch.search in Python, which it saves in the experiment's folder.",
+        "archsearch.search in Python, which it saves in the experiment's folder; module:Class: a class of your own "
+        "(needs --allow-source on the command line, since importing it runs code).",
     )  # fmt: skip
     task: Literal["auto", "single_label", "multi_label", "regression"] = Field(
         "auto",

@@ -47,8 +47,6 @@ def facts(data: DataSettings) -> DataFacts:
             return DataFacts(input=(1, 28, 28), classes=10, images=60_000)
         case "svhn":
             return DataFacts(input=(3, 32, 32), classes=10, images=73_257)
-        case "table" | "huggingface" | "webdataset" | "numpy" | "idx":
-            return _facts_of_source(data)
         case "arrays":
             document = described(Path(data.root))
             channels, height, width = document["input"]
@@ -56,6 +54,8 @@ def facts(data: DataSettings) -> DataFacts:
             return DataFacts(
                 input=(channels, height, width), classes=classes, images=document["images"], task=document["task"]
             )
+        case _:
+            return _facts_of_source(data)
 
 
 def file_shape(data: DataSettings) -> tuple[int, int, int]:
@@ -68,8 +68,8 @@ def _facts_of_source(data: DataSettings) -> DataFacts:
     from archsearch.space.sourcing import open_source, targets_of, without_test
 
     source = open_source(data)
-    classes = targets_of(source, data).classes
-    return DataFacts(input=source.shape or file_shape(data), classes=len(classes), images=without_test(source))
+    targets, shape = targets_of(source, data), source.shape or file_shape(data)
+    return DataFacts(input=shape, classes=len(targets.classes), images=without_test(source), task=targets.task)
 
 
 def validation_images(validation: float, images: int) -> int:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from archsearch.sources.source import SPLITS, Labels, Source
 from archsearch.space.settings import DataSettings
+from archsearch.space.tasks import TaskName
 
-Task = Literal["single_label", "multi_label", "regression"]
 TEST = SPLITS.index("test")
 TEST_SHARE = 0.15  # of the images, where no test split is stated
 
@@ -22,7 +22,7 @@ class Targets:
     """Labels of a task: classes as int64 (N,), K labels as uint8 (N, K) of 0 and 1, or K targets as float32 (N, K);
     `classes` are the names of the classes, labels or targets."""
 
-    task: Task
+    task: TaskName
     classes: tuple[str, ...]
     labels: npt.NDArray[Any]
 
@@ -50,6 +50,10 @@ def open_source(data: DataSettings) -> Source:
             from archsearch.sources.arrays import open_idx
 
             return open_idx(Path(data.root))
+        case name if ":" in name:
+            from archsearch.sources.own import open_own
+
+            return open_own(name, data.location)
     raise ValueError(f"{data.name} is no source")
 
 
@@ -66,7 +70,7 @@ def targets_of(source: Source, data: DataSettings) -> Targets:
     numbers are classes; rows of 0 and 1 are labels; other numbers are targets. Raises InputError where they cannot be
     of the stated task, and for less than two classes."""
     labels = source.labels
-    task = _likely(labels)
+    task = _likely(labels) if data.task == "auto" else data.task
     values, names = labels.values, labels.names
     match task:
         case "single_label":
@@ -87,7 +91,7 @@ def targets_of(source: Source, data: DataSettings) -> Targets:
             return Targets(task=task, classes=names if len(names) == rows.shape[1] else ("target",), labels=rows)
 
 
-def _likely(labels: Labels) -> Task:
+def _likely(labels: Labels) -> TaskName:
     if labels.values.ndim == 2:
         return "multi_label" if np.isin(labels.values, (0, 1)).all() else "regression"
     return "regression" if labels.values.dtype.kind == "f" else "single_label"

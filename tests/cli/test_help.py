@@ -15,21 +15,21 @@ WORDS = [verb.name for verb in VERBS]
 
 SURFACE = {
     "init": {"DIR", "--time", "--flops", "--params", "-o", "--output", "--json"},
-    "check": {"SPACE", "--set", "--samples", "--no-probe", "--cluster", "--json"},
+    "check": {"SPACE", "--set", "--samples", "--no-probe", "--cluster", "--allow-source", "--json"},
     "sample": {"SPACE", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
         "SPACE", "--time", "--flops", "--params", "--trials", "--seed", "--name", "--output", "--new", "--warm-start",
-        "--learn-from", "--set", "--allow-sampler", "--address", "--runtime-env", "--tracking-uri", "--dry-run",
-        "--json",
+        "--learn-from", "--set", "--allow-sampler", "--allow-source", "--address", "--runtime-env", "--tracking-uri",
+        "--dry-run", "--json",
     },
     "resume": {
-        "EXPERIMENT", "--trials", "--force", "--root", "--allow-sampler", "--address", "--runtime-env",
-        "--tracking-uri", "--json",
+        "EXPERIMENT", "--trials", "--force", "--root", "--allow-sampler", "--allow-source", "--address",
+        "--runtime-env", "--tracking-uri", "--json",
     },
     "status": {"[EXPERIMENT]", "--watch", "--json"},
     "confirm": {
-        "EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--root", "--tracking-uri",
-        "--json",
+        "EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--root", "--allow-source",
+        "--tracking-uri", "--json",
     },
     "report": {"EXPERIMENT", "-o", "--output", "--json"},
     "compare": {"A", "B", "--trials", "--epochs", "--seed", "-o", "--output", "--json"},
@@ -43,8 +43,8 @@ SURFACE = {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
         "--output", "--json", "--weights", "--freeze", "--compile"},
     "export": {
-        "EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--weights", "--seed", "--root", "--int8",
-        "--max-loss", "--json"},
+        "EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--weights", "--seed", "--root", "--allow-source",
+        "--int8", "--max-loss", "--json"},
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from archsearch.api.showing.printing import print_json, tell
-from archsearch.cli.options import Json, Set, SpaceFile
+from archsearch.cli.options import AllowSource, Json, Set, SpaceFile
 from archsearch.cli.showing.page import page
 
 
@@ -23,6 +23,7 @@ def check(
         str | None,
         typer.Option(metavar="NxDEVICE", help="Estimate the time on a cluster too: 8xH100, 2x8xA100, 64xcpu."),
     ] = None,
+    allow_source: AllowSource = None,
     as_json: Json = False,
 ) -> None:
     """Checks a search space: whether it is valid, how large it is, what fits its budget, how long a search will take.
@@ -30,7 +31,9 @@ def check(
     A few of its networks are timed on this machine with synthetic images; no data is needed.
     """
     from archsearch.api.spaces import load_space
+    from archsearch.sources.own import allow as allow_sources
 
+    allow_sources(allow_source or ())
     loaded = load_space(space, sets or ())
     document = loaded.check(samples=samples, probe=not no_probe, cluster=cluster, tell=tell)
     if as_json:

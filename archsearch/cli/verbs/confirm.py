@@ -10,7 +10,7 @@ import typer
 
 from archsearch.api.showing.printing import print_json, short, table, tell
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
-from archsearch.cli.options import Compiled, Experiment, Json, Root, TrackingUri
+from archsearch.cli.options import AllowSource, Compiled, Experiment, Json, Root, TrackingUri
 from archsearch.experiment import ExperimentFolder, find
 from archsearch.experiment.confirmed import FEWEST_SEEDS
 
@@ -38,6 +38,7 @@ def confirm(
     ] = False,
     compiled: Compiled = False,
     root: Root = None,
+    allow_source: AllowSource = None,
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> int:
@@ -50,7 +51,9 @@ def confirm(
     from archsearch.cli.driving import audience_of_a_command
     from archsearch.search.confirming.confirm import NothingTrained
     from archsearch.search.confirming.retraining import WorkerDied
+    from archsearch.sources.own import allow as allow_sources
 
+    allow_sources(allow_source or ())
     folder = find(experiment)
     try:
         with audience_of_a_command() as audience:

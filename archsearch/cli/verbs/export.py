@@ -9,7 +9,7 @@ import typer
 
 from archsearch.api.showing.printing import deliver, print_json, stdout_to_stderr, tell
 from archsearch.cli.dispatch import Failure
-from archsearch.cli.options import Json, Root
+from archsearch.cli.options import AllowSource, Json, Root
 
 
 def export(
@@ -50,6 +50,7 @@ def export(
         int, typer.Option(min=0, max=2**32 - 1, help="Random seed of a network's weights, if no weights are given.")
     ] = 0,
     root: Root = None,
+    allow_source: AllowSource = None,
     int8: Annotated[
         bool,
         typer.Option(
@@ -75,6 +76,9 @@ def export(
     available, else on random images: a difference of 1e-4, or another top-1 class, is an error (exit code 1).
     """
     from archsearch.api.exporting import export as exported
+    from archsearch.sources.own import allow as allow_sources
+
+    allow_sources(allow_source or ())
 
     try:
         with stdout_to_stderr():

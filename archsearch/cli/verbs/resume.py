@@ -9,7 +9,7 @@ import typer
 
 from archsearch.api.showing.printing import tell
 from archsearch.cli.dispatch import DONE
-from archsearch.cli.options import Address, AllowSampler, Experiment, Json, Root, RuntimeEnv, TrackingUri
+from archsearch.cli.options import Address, AllowSampler, AllowSource, Experiment, Json, Root, RuntimeEnv, TrackingUri
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import find
 from archsearch.experiment.summary import summarise
@@ -30,6 +30,7 @@ def resume(
     ] = False,
     root: Root = None,
     allow_sampler: AllowSampler = None,
+    allow_source: AllowSource = None,
     address: Address = None,
     runtime_env: RuntimeEnv = False,
     tracking_uri: TrackingUri = None,
@@ -39,8 +40,10 @@ def resume(
     from archsearch.api.searching import go_on
     from archsearch.cli.driving import drive_and_show
     from archsearch.search.proposing.samplers.registry import allow
+    from archsearch.sources.own import allow as allow_sources
 
     allow(allow_sampler or ())
+    allow_sources(allow_source or ())
     folder = find(experiment)
     search = go_on(
         folder,

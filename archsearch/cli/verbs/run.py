@@ -12,6 +12,7 @@ from archsearch.cli.dispatch import DONE
 from archsearch.cli.options import (
     Address,
     AllowSampler,
+    AllowSource,
     Flops,
     Json,
     Params,
@@ -62,6 +63,7 @@ def run(
     ] = None,
     sets: Set = None,
     allow_sampler: AllowSampler = None,
+    allow_source: AllowSource = None,
     address: Address = None,
     runtime_env: RuntimeEnv = False,
     tracking_uri: TrackingUri = None,
@@ -76,8 +78,10 @@ def run(
     from archsearch.api.searching import begin, dry_run
     from archsearch.cli.driving import drive_and_show
     from archsearch.search.proposing.samplers.registry import allow
+    from archsearch.sources.own import allow as allow_sources
 
     allow(allow_sampler or ())
+    allow_sources(allow_source or ())
     overrides = list(sets or ())
     overrides += [f"search.trials={trials}"] if trials is not None else []
     overrides += [f"search.seed={seed}"] if seed is not None else []
