@@ -53,8 +53,9 @@ def search(
     nothing. `warm_start` takes over the results of an earlier experiment on the same data. The experiments
     `learn_from`, on any data, guide the first proposals (by default those in experiments/, except for a search in a
     `folder` or with `search={"experience": "none"}`). `allow_samplers` are sampler classes (`module:Class`) of the
-    space that may be imported, which runs their code, and `allow_sources` classes of images. `address` is that of a running Ray cluster (None: a local Ray);
-    `runtime_env` sends this archsearch to its nodes. `tracking_uri` is MLflow's.
+    space that may be imported, which runs their code, and `allow_sources` classes of images. `address` is that of a
+    running Ray cluster (None: a local Ray); `runtime_env` sends this archsearch to its nodes. `tracking_uri` is
+    MLflow's.
 
     After Ctrl-C or a notebook's stop button everything is saved before KeyboardInterrupt is raised;
     `archsearch.open(name).resume()` continues. Raises InputError for invalid input, DriverRunning, and RuntimeError

@@ -116,10 +116,9 @@ def image_set(
     """
     form = form_for(parts["train"].source, settings)
     if not _in_memory(sum(map(len, parts.values())), form, settings, tell):
-        streamed = _streamed(root, parts, form, settings, tell)
-        train, validation, test = (streamed[name] for name in SPLITS)
+        first, second, third = _streamed(root, parts, form, settings, tell)
         return StreamedImages.of(
-            name=settings.name, classes=classes, train=train, validation=validation, test=test, task=task
+            name=settings.name, classes=classes, train=first, validation=second, test=third, task=task
         )
     images: dict[str, Split] = {}
     problems: list[Problem] = []
@@ -149,8 +148,9 @@ def form_for(source: Source, settings: DataSettings) -> ImageForm:
 
 def _streamed(
     root: str, parts: Mapping[str, Part], form: ImageForm, settings: DataSettings, tell: Progress
-) -> dict[str, StreamedSplit]:
-    """The images as they lie on disk; those that are broken are looked for now only where they are to be left out."""
+) -> list[StreamedSplit]:
+    """The images of each split as they lie on disk. Broken ones are looked for now only where they are to be left
+    out."""
     problems: list[Problem] = []
     remaining = dict(parts)
     if settings.broken == "skip":
@@ -161,14 +161,14 @@ def _streamed(
                 remaining[name] = part[_readable(part, unread, name)]
     _left_out(problems, settings, tell)
     tell(f"measuring up to {MEASURED} training images from {root}")
-    return {
-        name: StreamedSplit(
+    return [
+        StreamedSplit(
             images=SourceImages(source=part.source, numbers=part.numbers, form=form),
             labels=part.labels,
             weights=part.weights,
         )
-        for name, part in remaining.items()
-    }
+        for part in (remaining[name] for name in SPLITS)
+    ]
 
 
 def _readable(part: Part, unread: Mapping[int, Problem], name: str) -> npt.NDArray[np.int64]:

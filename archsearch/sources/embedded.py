@@ -76,7 +76,7 @@ class EmbeddedSource:
     def refused(self, problem: str, number: int | None = None) -> InputError:
         """The refusal of the table, or of one row."""
         file = str(self.table.path) if number is None else self.name(number)
-        return refuse(problem, allowed="a table with images that can be read", file=file)
+        return refuse(problem, allowed="a table with a row for each image, such as: path,label", file=file)
 
     def prepare(self) -> Iterable[str]:
         """Unpacks the images, where that has not been done. Raises InputError."""

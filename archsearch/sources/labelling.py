@@ -52,9 +52,9 @@ def labels_of(
         return _tags(lists, names)
     values = _checked(table, positions, column, _label, "a class's name or number")
     if all(type(value) is int or (isinstance(value, str) and WHOLE.fullmatch(value)) for value in values):
-        return Labels(values=np.array([int(value) for value in values], np.int64), names=names)
+        return Labels(values=np.array([int(value) for value in values], np.int64), names=names, title=columns[0])
     if all(type(value) is float or NUMBER.fullmatch(str(value)) for value in values):
-        return Labels(values=np.array([float(value) for value in values]), names=tuple(columns))
+        return Labels(values=np.array([float(value) for value in values]), names=tuple(columns), title=columns[0])
     return Labels(values=np.array([str(value) for value in values]))
 
 

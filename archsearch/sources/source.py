@@ -23,10 +23,11 @@ class Labels:
     """Labels as they are stated. `values` are (N,) strings, integers or floating-point numbers, one an image; or (N, K)
     numbers, one of each name an image: 0 and 1 where they say which of the `names` apply. `names` are those of the
     classes that integers are indices of, or of the K columns; empty where the values themselves are all that is known.
-    """
+    `title` is what one number an image is called."""
 
     values: npt.NDArray[Any]
     names: tuple[str, ...] = ()
+    title: str = "target"
 
 
 class Source(Protocol):

@@ -69,7 +69,9 @@ class TableSource:
     def refused(self, problem: str, number: int | None = None) -> InputError:
         """The refusal of the table, or of one row."""
         file = str(self.table.path) if number is None else self.name(number)
-        return refuse(problem, allowed="a table with images that can be read", hint=ELSEWHERE, file=file)
+        return refuse(
+            problem, allowed="a table with a row for each image, such as: path,label", hint=ELSEWHERE, file=file
+        )
 
     def prepare(self) -> Iterable[str]:
         """Raises InputError for rows whose files do not exist."""

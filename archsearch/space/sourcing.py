@@ -86,9 +86,9 @@ def targets_of(source: Source, data: DataSettings) -> Targets:
             return Targets(task=task, classes=names, labels=values.astype(np.uint8))
         case "regression":
             if values.dtype.kind not in "iufb":
-                raise source.refused(f"data.task: {task}, but the label {values.ravel()[0]!r:.60} is no number")
+                raise source.refused(f"data.task: {task}, but the label {values.ravel()[0].item()!r:.60} is no number")
             rows = values.reshape(len(values), -1).astype(np.float32)
-            return Targets(task=task, classes=names if len(names) == rows.shape[1] else ("target",), labels=rows)
+            return Targets(task=task, classes=names if values.ndim == 2 else (labels.title,), labels=rows)
 
 
 def _likely(labels: Labels) -> TaskName:
