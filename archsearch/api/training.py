@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
@@ -49,14 +49,18 @@ class Trained:
         return pd.DataFrame(self.result["history"]).set_index("epoch")
 
     @property
-    def validation_accuracy(self) -> float:
-        """Accuracy on the validation images after the last epoch."""
-        return float(self.result["validation"]["accuracy"])
+    def validation_accuracy(self) -> float | None:
+        """Accuracy on the validation images after the last epoch; None for several labels and for a regression."""
+        return self.scores("validation").get("accuracy")
 
     @property
-    def test_accuracy(self) -> float:
-        """Accuracy on the test images, measured once after training."""
-        return float(self.result["test"]["accuracy"])
+    def test_accuracy(self) -> float | None:
+        """Accuracy on the test images, measured once after training; None for several labels and for a regression."""
+        return self.scores("test").get("accuracy")
+
+    def scores(self, split: Literal["validation", "test"] = "test") -> dict[str, float]:
+        """Every metric of the task on a split, by its name, such as macro_f1, beside `loss`."""
+        return dict(self.result[split])
 
     def module(self) -> Network:
         """The trained nn.Module in eval mode: images, divided by 255 and normalised by `result["data"]["mean"]` and
@@ -72,7 +76,9 @@ class Trained:
 
     def __repr__(self) -> str:
         """The name and the accuracies, in a line."""
-        shown = f"{100 * self.validation_accuracy:.2f} % on validation, {100 * self.test_accuracy:.2f} % on test"
+        from archsearch.api.showing.printing import scored
+
+        shown = f"{scored(self.scores('validation'))} on validation, {scored(self.scores())} on test"
         return f"<Trained {self.result['name'] or self.result['digest']}: {shown}; in {self.folder}>"
 
 

@@ -21,6 +21,7 @@ from archsearch.space.plausibility import implausible
 from archsearch.space.recipes import RECIPES, filled
 from archsearch.space.settings import TrainingSettings
 from archsearch.space.space import SearchSpace
+from archsearch.space.tasks import TaskName, default_metric
 
 STEPS, STEPS_IN_TIME = 2_000, 6_000  # of a full training; the second where a wall time ends the search, for it shortens
 EPOCHS, EPOCHS_IN_TIME = (20, 200), (20, 400)  # the fewest and the most that follow from them
@@ -36,11 +37,19 @@ ORIGIN = "the images"
 class ImageFacts:
     """Of a data set's training images: how many, (channels, height, width), and the share of a linear classifier's
     accuracy, above that of the commonest class, that is left where the images are mirrored: about 1 for photos, a
-    quarter for digits."""
+    quarter for digits. `imbalanced`: their classes are of very different size (archsearch.space.tasks.is_imbalanced).
+    """
 
     train: int
     shape: tuple[int, int, int]
     mirrored: float
+    task: TaskName = "single_label"
+    imbalanced: bool = False
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that is sought on these images where nothing else is asked for."""
+        return default_metric(self.task, imbalanced=self.imbalanced)
 
 
 def fitted(space: SearchSpace, facts: ImageFacts) -> SearchSpace:

@@ -36,6 +36,12 @@ Milestones = Annotated[
 ]
 
 
+ClassWeights = Annotated[
+    Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0, le=1e6), Allowed("a weight above 0")]],
+    Allowed("none, balanced, or a mapping of names of classes to weights above 0"),
+]
+
+
 class TrainingSettings(StrictModel):
     """The recipe of every trial."""
 
@@ -94,7 +100,36 @@ class TrainingSettings(StrictModel):
         description="Share of the steps in which the learning rate increases. Default with the "
         "schedules linear and step: 0.",
     )
-    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Label smoothing.")
+    label_smoothing: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Label smoothing (Szegedy 2016); of several labels it lies between present and absent. No effect "
+        "on a regression.",
+    )
+    loss: Literal["auto", "cross_entropy", "focal", "squared_error", "smooth_l1"] = Field(
+        "auto",
+        description="cross_entropy: of the classes, or binary of each label; focal: the same, examples "
+        "that are already classified well weighted down (Lin 2017, arXiv:1708.02002); "
+        "squared_error, smooth_l1 (Girshick 2015, arXiv:1504.08083): of a regression's "
+        "targets, standardised. auto: cross_entropy, or squared_error for a regression.",
+    )
+    focal_gamma: float = Field(
+        2.0, ge=0, le=10, description="Exponent of the loss focal: 0 is cross-entropy, 2 the paper's."
+    )
+    class_weights: ClassWeights = Field(
+        "none",
+        description="Factor of the loss of each class's images, or of each label where it is present. "
+        "balanced: inversely to how many training images have the class (King & Zeng "
+        "2001, doi:10.1093/pan/9.2.137), so that each class weighs the same; a mapping such as {cat: 2}: "
+        "others have 1.",
+    )
+    sampling: Literal["uniform", "balanced", "weights"] = Field(
+        "uniform",
+        description="Which training images an epoch has. uniform: each once; balanced: as many, "
+        "drawn so that each class (of several labels an image's rarest) comes equally often (Buda 2018, "
+        "arXiv:1710.05381); weights: drawn by the weights that the data states.",
+    )
     mixup: float = Field(
         0.0,
         ge=0,
@@ -175,8 +210,12 @@ class TrainingSettings(StrictModel):
     @property
     def inert(self) -> frozenset[str]:
         """The settings that change nothing beside the others, whatever they are."""
-        no_nesterov = self.optimizer == "adamw" or self.momentum == 0
-        return frozenset({"nesterov"} if no_nesterov else ()) | ({"step_factor"} if self.schedule != "step" else set())
+        inert = {
+            "nesterov": self.optimizer == "adamw" or self.momentum == 0,
+            "step_factor": self.schedule != "step",
+            "focal_gamma": self.loss != "focal",
+        }
+        return frozenset(name for name, changes_nothing in inert.items() if changes_nothing)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that differ from their defaults; the warm-up where its default is the schedule's."""

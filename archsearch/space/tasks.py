@@ -29,6 +29,16 @@ class Metric:
     description: str
     percent: bool
 
+    @property
+    def label(self) -> str:
+        """Its name in a text for a person: macro F1."""
+        words = self.name.replace("_", " ")
+        return words.upper() if self.name in ("auc", "r2") else words.replace(" f1", " F1").replace("top5", "top-5")
+
+    def text(self, value: float) -> str:
+        """A value as a person reads it: 93.04 %, or 0.9304."""
+        return f"{100 * value:.2f} %" if self.percent else f"{value:.4g}"
+
     def applies(self, task: TaskName, classes: int) -> bool:
         """Whether it is measured for this task with so many classes, labels or targets."""
         return task in self.tasks and (self.name != "top5_accuracy" or classes > TOP)
@@ -77,6 +87,13 @@ def default_metric(task: TaskName, *, imbalanced: bool = False) -> str:
             return "mean_average_precision"
         case "regression":
             return "r2"
+
+
+def headline(scores: Mapping[str, float]) -> tuple[Metric, float] | None:
+    """Of a split's metrics by their names the one that is shown where there is room for a single one: its task's
+    default. None where it was not measured."""
+    names = [default_metric(task) for task in TASKS]
+    return next(((METRICS[name], scores[name]) for name in names if name in scores), None)
 
 
 def is_imbalanced(counts: Iterable[int]) -> bool:

@@ -26,7 +26,8 @@ GROUP = "training"
 # are compared at the rungs), on which device, in which precision, and how the images are held and augmented.
 SEARCHABLE = (
     "batch_size", "optimizer", "learning_rate", "momentum", "nesterov", "weight_decay", "decay_norms_and_biases",
-    "clip_norm", "ema", "schedule", "step_factor", "warmup", "label_smoothing", "mixup", "cutmix",
+    "clip_norm", "ema", "schedule", "step_factor", "warmup", "label_smoothing", "loss", "focal_gamma",
+    "class_weights", "sampling", "mixup", "cutmix",
 )  # fmt: skip
 TOGETHER = ("schedule", "warmup")  # of them, those that TrainingSettings checks together
 
@@ -169,10 +170,12 @@ def refuse_clashes(document: Document, trainings: Trainings) -> list[Problem]:
 
 
 def _varying_names(data: Mapping[str, Any]) -> list[str]:
-    """The settings that a file gives a mapping, or a list where a plain value is expected."""
+    """The settings that a file gives a mapping, or a list where a plain value is expected. The mapping of classes to
+    weights is a plain value."""
     names = [name for name in data if name in TrainingSettings.model_fields]
     lists = [name for name in names if isinstance(data[name], list) and name in SEARCHABLE]
-    return lists + [name for name in names if isinstance(data[name], dict)]
+    mappings = [name for name in names if isinstance(data[name], dict)]
+    return lists + [name for name in mappings if name != "class_weights" or kind_of(data[name]) is not None]
 
 
 def _filled(data: dict[str, Any]) -> dict[str, Any]:

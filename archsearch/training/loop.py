@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.data.images import ImageSet, SplitName
+from archsearch.data.weighing import image_weights
 from archsearch.space.settings import TrainingSettings
 from archsearch.training import recipe
 from archsearch.training.checkpoint import thresholds_of, weights_from_bytes, weights_to_bytes
@@ -128,9 +129,12 @@ class Training:
             model.multiply_pointwise()
         self.frozen = Frozen(self.model, run.freeze)
         self.loss = Loss.of(images, self.device)
+        loss = Loss.of(images, self.device, run.settings)
         self.step = Step(
-            self.model, run.settings, self.loss, device=self.device, precision=self.precision, compiled=run.compiled
+            self.model, run.settings, loss, device=self.device, precision=self.precision, compiled=run.compiled
         )
+        weights = image_weights(images, run.settings)
+        self.weights_so_far = None if weights is None else torch.from_numpy(weights.cumsum())
         self.thresholds: Thresholds | None = None
         self.epoch = 0
         self.feed = feed if feed is not None else feed_of(images, run.settings, self.device)
@@ -168,7 +172,7 @@ class Training:
         epoch, count, rate = self.epoch, self.steps * self.batch_size, 0.0
         if isinstance(self.model, DepthSeeded):
             self.model.seed_stochastic_depth(generator_of(self.run.seed, "depth", epoch))
-        order = torch.randperm(self.feed.count, generator=generator_of(self.run.seed, "order", epoch))[:count]
+        order = self._order(generator_of(self.run.seed, "order", epoch))[:count]
         batches = self.feed.training(order, generator_of(self.run.seed, "augmentation", epoch), self.batch_size)
         mixer = Mixer(self.settings, generator_of(self.run.seed, "mixing", epoch))
         self.model.train()
@@ -183,6 +187,13 @@ class Training:
         self.epoch += 1
         right = self.step.right.item() / count if self.loss.task == "single_label" else None
         return self.step.losses.item() / self.steps, right, rate
+
+    def _order(self, generator: torch.Generator) -> Tensor:
+        """The training images of an epoch, by their numbers: each once, or as many drawn by their weights."""
+        if self.weights_so_far is None:
+            return torch.randperm(self.feed.count, generator=generator)
+        drawn = torch.rand(self.feed.count, dtype=torch.float64, generator=generator) * self.weights_so_far[-1]
+        return torch.searchsorted(self.weights_so_far, drawn, right=True).clamp_(max=self.feed.count - 1)
 
     @torch.no_grad()
     def evaluate(self, split: SplitName, outputs: list[Tensor] | None = None) -> TestMetrics:

@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from archsearch.data.images import ImageSet
+from archsearch.data.weighing import class_weights
+from archsearch.space.settings import TrainingSettings
 from archsearch.space.tasks import TaskName
 from archsearch.training import recipe
+
+_LEAST = 1e-6  # of what the focal loss raises to a power, whose slope at 0 may be infinite
 
 
 @dataclass(frozen=True)
@@ -33,24 +37,40 @@ class Units:
         return cls(mean, std)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Loss:
     """The loss of a task, and its outputs' meaning.
 
-    Labels are a batch's as they come from a feed: (N,) int64, or (N, K) uint8 or float32. single_label: cross-entropy;
-    multi_label: binary cross-entropy, the mean over labels; regression: squared error of standardised targets, the
-    mean over targets.
+    Labels are a batch's as they come from a feed: (N,) int64, or (N, K) uint8 or float32. single_label: cross-entropy,
+    the mean over images; multi_label: binary cross-entropy, the mean over images and labels; regression: squared error
+    or smooth L1 of standardised targets, the mean over both. `gamma` makes it focal (None: it is not). `weights` (K,)
+    multiply the loss of each class's images, or of each label where it is present; the mean is not divided by them.
 
     A regression's network gives standardised numbers while it trains, for numbers far from 0 would be rounded away in
     bfloat16; the weights that are handed over give the targets' units.
     """
 
-    def __init__(self, task: TaskName = "single_label", units: Units | None = None) -> None:
-        self.task, self.units = task, units
+    task: TaskName = "single_label"
+    units: Units | None = None
+    gamma: float | None = None
+    weights: Tensor | None = None
+    smooth: bool = False
 
     @classmethod
-    def of(cls, images: ImageSet, device: torch.device) -> Loss:
-        """The loss of these images' task, its tensors on the device."""
-        return cls(images.task, Units.of(images, device) if images.task == "regression" else None)
+    def of(cls, images: ImageSet, device: torch.device, settings: TrainingSettings | None = None) -> Loss:
+        """The loss of these images' task, its tensors on the device: as `settings` have it, or plain, by which splits
+        are evaluated. The settings are those that archsearch.data.weighing.check_recipe admits."""
+        units = Units.of(images, device) if images.task == "regression" else None
+        if settings is None:
+            return cls(task=images.task, units=units)
+        factors = class_weights(images, settings)
+        return cls(
+            task=images.task,
+            units=units,
+            gamma=settings.focal_gamma if settings.loss == "focal" else None,
+            weights=None if factors is None else torch.tensor(factors, dtype=torch.float32, device=device),
+            smooth=settings.loss == "smooth_l1",
+        )
 
     def __call__(
         self,
@@ -64,13 +84,35 @@ class Loss:
         1 - share that of `partners`. `smoothing` spreads that much of a class's target over all classes, of a label's
         over present and absent; targets of a regression are not smoothed."""
         if self.task == "single_label":
-            return recipe.loss(scores, labels, smoothing, partners, share)
+            if self.gamma is None and self.weights is None:
+                return recipe.loss(scores, labels, smoothing, partners, share)
+            first = self._of_classes(scores.float(), labels, smoothing)
+            if partners is None:
+                return first
+            return share * first + (1 - share) * self._of_classes(scores.float(), partners, smoothing)
         targets = self.targets(labels, smoothing)
         if partners is not None:
             targets = share * targets + (1 - share) * self.targets(partners, smoothing)
         if self.task == "multi_label":
-            return functional.binary_cross_entropy_with_logits(scores.float(), targets)
-        return functional.mse_loss(scores.float(), targets)
+            return self._of_labels(scores.float(), targets)
+        return (functional.smooth_l1_loss if self.smooth else functional.mse_loss)(scores.float(), targets)
+
+    def _of_classes(self, scores: Tensor, labels: Tensor, smoothing: float) -> Tensor:
+        losses = functional.cross_entropy(
+            scores, labels, weight=self.weights, label_smoothing=smoothing, reduction="none"
+        )
+        if self.gamma is not None:
+            right = (-functional.cross_entropy(scores, labels, reduction="none")).exp()
+            losses = losses * (1 - right).clamp_min(_LEAST) ** self.gamma
+        return losses.mean()
+
+    def _of_labels(self, scores: Tensor, targets: Tensor) -> Tensor:
+        losses = functional.binary_cross_entropy_with_logits(scores, targets, pos_weight=self.weights, reduction="none")
+        if self.gamma is not None:
+            present = scores.sigmoid()
+            right = present * targets + (1 - present) * (1 - targets)
+            losses = losses * (1 - right).clamp_min(_LEAST) ** self.gamma
+        return losses.mean()
 
     def targets(self, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """What scores (N, K) are compared with, of several labels or numbers."""

@@ -37,6 +37,10 @@ training:
   step_factor: {choice: [0.1, 0.2], when: {schedule: step}}
   warmup: {float: [0, 0.9], when: {schedule: [one_cycle, cosine]}}
   label_smoothing: {float: [0, 0.2], step: 0.1}
+  loss: {choice: [cross_entropy, focal]}
+  focal_gamma: {float: [1, 3], step: 1, when: {loss: focal}}
+  class_weights: {choice: [none, balanced]}
+  sampling: {choice: [uniform, balanced]}
   mixup: {choice: [0, 0.2]}
   cutmix: {choice: [0, 1]}
 """
@@ -231,3 +235,15 @@ def test_the_schema_takes_what_the_loader_takes(tmp_path: Path) -> None:
                                            f"training: {{{REFUSED[name][0]}}}\n")  # fmt: skip
         assert not schema.is_valid(read(tmp_path / "bad.yaml").data), name
     assert TrainingSettings.model_fields.keys() >= set(SEARCHABLE)
+
+
+def test_weights_by_class_are_a_plain_value(tmp_path: Path) -> None:
+    found = space(tmp_path, "training: {class_weights: {cat: 2, dog: 0.5}}\n")
+    assert not found.trainings.varied and found.training.class_weights == {"cat": 2, "dog": 0.5}
+    again = tmp_path / "again.yaml"
+    again.write_text(found.to_yaml())
+    assert load_space(again) == found
+    with pytest.raises(InputError, match="cat is -1; allowed: a weight above 0"):
+        space(tmp_path, "training: {class_weights: {cat: -1}}\n")
+    with pytest.raises(InputError, match="names of classes to weights above 0"):
+        space(tmp_path, "training: {class_weights: often}\n")

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
+from archsearch.space.tasks import headline
 
 if TYPE_CHECKING:
     from archsearch.training.loop import EpochMetrics
@@ -103,8 +104,17 @@ def clock(seconds: float) -> str:
 
 def figures(metrics: EpochMetrics) -> str:
     """An epoch of a training in a line."""
-    accuracy = f"validation {percent(metrics.validation_accuracy)}"
-    return f"epoch {metrics.epoch}/{metrics.epochs}  loss {metrics.train_loss:.4f}  {accuracy}"
+    accuracy = metrics.validation_accuracy
+    score = scored(metrics.scores) if accuracy is None else percent(accuracy)
+    return f"epoch {metrics.epoch}/{metrics.epochs}  loss {metrics.train_loss:.4f}  validation {score}"
+
+
+def scored(scores: Mapping[str, float]) -> str:
+    """The metric of a split that stands for all, after its name unless it is the accuracy; a dash without it."""
+    if (shown := headline(scores)) is None:
+        return "-"
+    metric, value = shown
+    return ("" if metric.name == "accuracy" else f"{metric.label} ") + metric.text(value)
 
 
 def columns() -> int | None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from archsearch.api.showing.printing import percent, print_json, stdout_to_stderr
+from archsearch.api.showing.printing import print_json, scored, stdout_to_stderr
 from archsearch.cli.dispatch import Failure
 from archsearch.cli.options import Compiled, Json, Network, Set
 
@@ -86,8 +86,8 @@ def train(
     if as_json:
         print_json(result)
         return
-    print(f"{result['name']}: {percent(result['validation']['accuracy'])} on validation, "
-          f"{percent(result['test']['accuracy'])} on test, {result['params']:,} parameters")  # fmt: skip
+    print(f"{result['name']}: {scored(result['validation'])} on validation, "
+          f"{scored(result['test'])} on test, {result['params']:,} parameters")  # fmt: skip
     if start := result["start"]:
         anew = f"; initialised anew: {', '.join(start['replaced'])}" if start["replaced"] else ""
         print(f"started from {start['file']} ({start['source']}): {start['loaded']} tensors loaded{anew}; "
