@@ -249,18 +249,19 @@ def _subject(survey: FolderSurvey, side: int) -> Subject:
     ]
     if survey.ratio >= 1.5:
         comments.append(
-            f"# The longer side is {survey.ratio:.2g} times the shorter: images are center-cropped to a square."
+            f"# The longer side is {survey.ratio:.2g} times the shorter: images are center-cropped to a square; "
+            "fit: pad or squash keeps all of them."
         )
     if survey.copies:
         comments.append(f"# {survey.copies:,} duplicate files, {survey.across:,} of them across splits.")
     if survey.broken:
         comments.append(f"# {len(survey.broken):,} files cannot be read and are skipped (broken: skip).")
-    broken = ", broken: skip" if survey.broken else ""
+    options = (", channels: 1" if survey.channels == 1 else "") + (", broken: skip" if survey.broken else "")
     return Subject(
-        shape=(3, side, side),
+        shape=(survey.channels, side, side),
         classes=len(survey.classes),
         train=survey.train,
-        data=f"{{name: folder, root: {json.dumps(str(survey.root), ensure_ascii=False)}, size: {side}{broken}}}",
+        data=f"{{name: folder, root: {json.dumps(str(survey.root), ensure_ascii=False)}, size: {side}{options}}}",
         name=re.sub(r"[^A-Za-z0-9_-]+", "-", survey.root.absolute().name).strip("-")[:60] or "images",
         comments=tuple(comments),
     )

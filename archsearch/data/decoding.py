@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.data.form import ImageForm, formats, opened, read, suffixes
+from archsearch.data.form import ARRAY, ImageForm, formats, opened, orientation, read, suffixes
 from archsearch.experiment.machine import cores
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.reading.files import open_regular
+from archsearch.sources.layout import array_header
 from archsearch.sources.source import Content, Numbers, Source
 from archsearch.space.datasets import file_shape
 from archsearch.space.settings import DataSettings
@@ -125,13 +127,28 @@ def open_whole(content: Content, form: ImageForm, name: str, least: tuple[int, i
             return opened(file, form, least)
 
 
-def header(path: Path) -> tuple[tuple[int, int], str]:
-    """((width, height), Pillow's mode) of an image, of which no more than its header is read. Raises InputError for a
-    file that cannot be read."""
+def header(content: bytes | Path, name: str) -> tuple[tuple[int, int], str]:
+    """((width, height) as it is shown, Pillow's mode) of an image file, of which no more than its header is read; the
+    mode of a .npy file is its type, such as uint16. Raises InputError for what cannot be read."""
+    with _explained(name):
+        if isinstance(content, bytes):
+            return _header(io.BytesIO(content))
+        with open_regular(content) as file:
+            return _header(file)
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, int], str]:
     from PIL import Image
 
-    with _explained(str(path)), open_regular(path) as file, Image.open(file, formats=formats()) as image:
-        return image.size, image.mode
+    if file.read(len(ARRAY)) == ARRAY:
+        file.seek(0)
+        shape, kind = array_header(file)
+        height, width = shape[:2] if len(shape) == 2 or shape[0] > shape[2] else shape[1:]
+        return (width, height), kind.name
+    file.seek(0)
+    with Image.open(file, formats=formats()) as image:
+        turned = image.format in ("JPEG", "MPO") and orientation(image) > 4  # others would be decoded for that
+        return image.size[::-1] if turned else image.size, image.mode
 
 
 @contextmanager

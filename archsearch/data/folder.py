@@ -13,7 +13,7 @@ from archsearch.data.form import suffixes
 from archsearch.data.images import ImageSet, Progress
 from archsearch.data.sourced import Part, image_set, parts_of
 from archsearch.sources.folders import FolderSource
-from archsearch.sources.layout import Layout, class_name, is_hidden, layout, refused, subfolders
+from archsearch.sources.layout import ARRAY, Layout, class_name, first_array, is_hidden, layout, refused, subfolders
 from archsearch.sources.source import SPLITS, Labels
 from archsearch.space.settings import DataSettings
 
@@ -62,12 +62,13 @@ def listed(root: Path, plan: Layout) -> tuple[FolderSource, Counter[str]]:
 
     Raises InputError for a sub-folder that is no class, and where there are no images."""
     passed_over = Counter[str]()
+    endings = suffixes() if first_array(root) is None else frozenset({ARRAY})
     paths: list[Path] = []
     labels: list[int] = []
     splits: list[int] = []
     for split, top in enumerate((plan.train, plan.validation, plan.test)):
         if top is not None:
-            files = _files(top, plan.classes, passed_over, every=SPLITS[split] == "train")
+            files = _files(top, plan.classes, endings, passed_over, every=SPLITS[split] == "train")
             for label, members in enumerate(files):
                 paths += members
                 labels += [label] * len(members)
@@ -76,18 +77,20 @@ def listed(root: Path, plan: Layout) -> tuple[FolderSource, Counter[str]]:
     return FolderSource.of(root, paths, stated, np.array(splits, np.int8)), passed_over
 
 
-def _files(top: Path, classes: tuple[str, ...], passed_over: Counter[str], *, every: bool) -> list[list[Path]]:
-    """The images of a split, a list a class, sorted; `every` where each class must have some. Endings of files that are
-    no images are counted in `passed_over`.
+def _files(
+    top: Path, classes: tuple[str, ...], endings: frozenset[str], passed_over: Counter[str], *, every: bool
+) -> list[list[Path]]:
+    """The images of a split, by their `endings`: a list a class, sorted; `every` where each class must have some. Other
+    endings are counted in `passed_over`.
 
     Raises InputError for a sub-folder that is no class, and where there are no images."""
     folders: dict[str, list[Path]] = {name: [] for name in classes}
     for folder in subfolders(top):
         if class_name(folder) not in folders:
             raise refused(top, f"the class {folder!r}, which has no training images")
-        folders[class_name(folder)] += _images(top / folder, passed_over)
+        folders[class_name(folder)] += _images(top / folder, endings, passed_over)
     for path in top.iterdir():
-        if path.suffix.lower() in suffixes() and path.name[0] != "." and path.is_file():
+        if path.suffix.lower() in endings and path.name[0] != "." and path.is_file():
             passed_over[f"{path.suffix.lower()} outside a class folder"] += 1
     absent = [name for name, files in folders.items() if not files]
     if len(absent) == len(classes) or (every and absent):
@@ -95,7 +98,7 @@ def _files(top: Path, classes: tuple[str, ...], passed_over: Counter[str], *, ev
     return [sorted(files) for files in folders.values()]
 
 
-def _images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
+def _images(folder: Path, endings: frozenset[str], passed_over: Counter[str]) -> Iterator[Path]:
     """The images below a class's folder, at any depth, but not in hidden folders or those of thumbnails."""
     for parent, below, names in os.walk(folder):
         below[:] = [name for name in below if not is_hidden(name)]
@@ -103,7 +106,7 @@ def _images(folder: Path, passed_over: Counter[str]) -> Iterator[Path]:
             path = Path(parent, name)
             if name.startswith(".") or name.lower() in SYSTEM_FILES or not path.is_file():
                 continue
-            if path.suffix.lower() in suffixes():
+            if path.suffix.lower() in endings:
                 yield path
             else:
                 passed_over[path.suffix.lower() or name] += 1

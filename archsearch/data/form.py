@@ -176,7 +176,7 @@ def _bands(image: PILImage, form: ImageForm) -> list[PILImage]:
     if form.bits == 16 and image.mode not in WIDE and ";16" in str(getattr(image, "tile", "")):
         raise ValueError("16-bit colours, which Pillow reads as 8-bit ones: save them as pages of a TIFF, or as .npy")
     image.load()
-    turn = TURNS.get(_orientation(image))
+    turn = TURNS.get(orientation(image))
     planes = _samples(image, form) if image.mode in WIDE else None
     if planes is None:
         alpha = form.channels == 4 and not image.has_transparency_data
@@ -215,7 +215,7 @@ def _pages(image: PILImage) -> list[int]:
     return pages
 
 
-def _orientation(image: PILImage) -> int:
+def orientation(image: PILImage) -> int:
     """The orientation in EXIF or XMP, 1 to 8: 1 where there is none, or where the block cannot be read."""
     try:
         return int(image.getexif().get(ORIENTATION, 1))

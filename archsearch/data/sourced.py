@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.data.advice import sampled_advice
 from archsearch.data.decoding import NAMED, attempted, broken, form_of, unreadable
 from archsearch.data.form import ImageForm
 from archsearch.data.images import ImageSet, Progress, Split
@@ -115,7 +116,10 @@ def image_set(
     are read), and, must it be held, more than half of the free memory.
     """
     form = form_for(parts["train"].source, settings)
-    if not _in_memory(sum(map(len, parts.values())), form, settings, tell):
+    held = _in_memory(sum(map(len, parts.values())), form, settings, tell)
+    for message in sampled_advice(parts["train"].source, parts["train"].numbers, settings):
+        tell(message)
+    if not held:
         first, second, third = _streamed(root, parts, form, settings, tell)
         return StreamedImages.of(
             name=settings.name, classes=classes, train=first, validation=second, test=third, task=task

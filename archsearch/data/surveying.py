@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from archsearch.data.decoding import header, problems_of
+from archsearch.data.advice import advice, grey_share, median_lost, wide_share
+from archsearch.data.decoding import form_of, header, problems_of
 from archsearch.data.folder import parts_in
 from archsearch.data.images import Progress
 from archsearch.data.sourced import Part
@@ -27,9 +28,12 @@ HEADERS = 20_000  # files whose headers are read, at most; of more, so many spre
 @dataclass(frozen=True, kw_only=True)
 class FolderSurvey:
     """What a folder holds. `images` maps a split to the number of images of each class; `sides` are quantiles 0, 0.5
-    and 1 of the shorter side, in pixels, and `ratio` the median of longer over shorter side; `grey` is the share of
-    images without colours by their header. `broken` cannot be opened; `copies` are files that repeat another's bytes,
-    and `across` those whose original lies in another split. `headers` says how many files were looked at."""
+    and 1 of the shorter side, in pixels, and `ratio` the median of longer over shorter side; `channels` are
+    those that the images need, 1 where all are grey; `grey` is the share of
+    images without colours by their header, `wide` of those with more than 8 bits, `lost` the median share of an image
+    that the center crop removes, and `advice` what could be set otherwise. `broken` cannot be opened; `copies` are
+    files that repeat another's bytes, and `across` those whose original lies in another split. `headers` says how many
+    files were looked at."""
 
     root: Path
     classes: tuple[str, ...]
@@ -37,7 +41,11 @@ class FolderSurvey:
     headers: int
     sides: tuple[int, int, int]
     ratio: float
+    channels: int
     grey: float
+    wide: float
+    lost: float
+    advice: tuple[str, ...]
     broken: tuple[Problem, ...]
     copies: int
     across: int
@@ -61,7 +69,11 @@ class FolderSurvey:
             "headers": self.headers,
             "sides": list(self.sides),
             "ratio": self.ratio,
+            "channels": self.channels,
             "grey": self.grey,
+            "wide": self.wide,
+            "lost": self.lost,
+            "advice": list(self.advice),
             "broken": [problem.file for problem in self.broken],
             "copies": self.copies,
             "copies_across_splits": self.across,
@@ -77,11 +89,14 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
     chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(len(paths), HEADERS)).round().astype(int)]
     tell(f"reading the headers of {len(chosen):,} images in {root}")
     headers: dict[int, tuple[tuple[int, int], str]] = {}
-    broken = problems_of(lambda index: headers.__setitem__(index, header(chosen[index])), len(chosen))
+    broken = problems_of(
+        lambda index: headers.__setitem__(index, header(chosen[index], str(chosen[index]))), len(chosen)
+    )
     read = list(headers.values())
     shorter = sorted(min(size) for size, _ in read) or [0]
     ratios = sorted(max(size) / min(size) for size, _ in read) or [1.0]
     copies, across = _copies(splits)
+    grey = grey_share(read)
     return FolderSurvey(
         root=root,
         classes=classes,
@@ -89,7 +104,11 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
         headers=len(chosen),
         sides=(shorter[0], shorter[len(shorter) // 2], shorter[-1]),
         ratio=ratios[len(ratios) // 2],
-        grey=sum(mode.startswith(("1", "L", "I", "F")) for _, mode in read) / max(1, len(read)),
+        channels=1 if settings.channels == "auto" and grey == 1 else form_of(settings).channels,
+        grey=grey,
+        wide=wide_share(read),
+        lost=median_lost(read, settings),
+        advice=advice(read, settings),
         broken=tuple(broken.values()),
         copies=copies,
         across=across,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
 
 from archsearch.reading.errors import InputError, refuse
 
@@ -14,6 +18,11 @@ SPLITS = {
     "validation": ("val", "validation", "valid", "validate", "dev"),
     "test": ("test", "testing", "tst", "eval", "evaluation", "holdout"),
 }
+PICTURES = frozenset({
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff",
+    ".avif", ".heic", ".heif",
+})  # fmt: skip
+ARRAY = ".npy"
 RENAME = "rename the folder, or name another: --set data.root=DIR"
 _KINDS = {word: kind for kind, names in SPLITS.items() for word in names}
 _FILLERS = frozenset({"set", "data", "dataset", "images", "image", "imgs", "img", "split", "samples", "folder"})
@@ -71,6 +80,34 @@ def layout(root: Path) -> Layout:
 def subfolders(folder: Path) -> list[str]:
     """The names of its folders that are neither hidden nor thumbnails of a program, sorted."""
     return sorted(path.name for path in folder.iterdir() if not is_hidden(path.name) and path.is_dir())
+
+
+def first_array(root: Path) -> Path | None:
+    """The first .npy file of the first class, where the images of the folder are such: the class has no picture. None
+    for a folder without classes. Raises OSError for what cannot be read."""
+    plan = layout(root) if root.is_dir() else None
+    if plan is None or not plan.classes:
+        return None
+    first = None
+    for top in sorted(path for path in plan.train.iterdir() if class_name(path.name) == plan.classes[0]):
+        for parent, below, names in os.walk(top):
+            below[:] = sorted(name for name in below if not is_hidden(name))
+            for name in sorted(names):
+                ending = Path(name).suffix.lower()
+                if ending in PICTURES:
+                    return None
+                first = Path(parent, name) if first is None and ending == ARRAY and name[0] != "." else first
+    return first
+
+
+def array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """(shape, type) of the array in a .npy file, of which no more is read. Raises ValueError for another file."""
+    major, _ = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(file)
+    if len(shape) not in (2, 3):
+        raise ValueError(f"an array {shape}, which is no image")
+    return shape, kind
 
 
 def is_hidden(folder: str) -> bool:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.reading.errors import refuse
-from archsearch.reading.files import read_json
-from archsearch.sources.layout import layout, refused
+from archsearch.reading.files import open_regular, read_json
+from archsearch.sources.layout import array_header, first_array, layout, refused
 from archsearch.space.settings import DataSettings
 from archsearch.space.tasks import TASKS, TaskName
 
@@ -59,9 +59,29 @@ def facts(data: DataSettings) -> DataFacts:
 
 
 def file_shape(data: DataSettings) -> tuple[int, int, int]:
-    """(channels, height, width) that image files get by these settings."""
+    """(channels, height, width) that image files get by these settings. Raises InputError for a folder of .npy files of
+    which the first does not show how many channels it has."""
     height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
-    return 3 if data.channels == "auto" else data.channels, height, width
+    if data.channels != "auto":
+        return data.channels, height, width
+    array = first_array(Path(data.root)) if data.name == "folder" else None
+    return 3 if array is None else _channels_of(array), height, width
+
+
+def _channels_of(file: Path) -> int:
+    """How many channels the array in a .npy file has: its shorter end is that of the channels."""
+    try:
+        with open_regular(file) as opened:
+            shape, _ = array_header(opened)
+    except (OSError, ValueError) as error:
+        raise refuse(f"it cannot be read: {error}", allowed=".npy files of images", file=str(file)) from None
+    if len(shape) == 2:
+        return 1
+    if shape[0] == shape[2]:
+        allowed = "(height, width), (height, width, channels) or (channels, height, width)"
+        hint = "give the number of channels: --set data.channels=N"
+        raise refuse(f"an array {shape}", allowed=allowed, hint=hint, file=str(file))
+    return int(min(shape[0], shape[2]))
 
 
 def _facts_of_source(data: DataSettings) -> DataFacts:

@@ -45,6 +45,7 @@ def _images(folder: dict[str, Any] | None) -> Iterator[str]:
     yield (f"{sum(counts):,} images, {len(counts)} classes, {min(counts):,} to {max(counts):,} per class: {splits}")
     least, middle, most = folder["sides"]
     yield f"shorter sides {least} to {most} pixels, median {middle}"
+    yield from folder["advice"]
     if folder["broken"]:
         shown = ", ".join(folder["broken"][:5]) + (", ..." if len(folder["broken"]) > 5 else "")
         yield (f"{len(folder['broken']):,} cannot be read (skip them with --set data.broken=skip): {shown}")
