@@ -159,9 +159,12 @@ def _explained(file: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         if isinstance(error, ValueError) and hasattr(error, "problems"):
             raise
+        hint = "write the file again"
+        if isinstance(error, MemoryError):
+            hint = "write it with smaller row groups and pages (pyarrow: row_group_size=1000, write_batch_size=64)"
         raise refuse(
             f"it cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__:.300}",
             allowed="a Parquet file, or an Arrow file as datasets.save_to_disk writes it",
-            hint="write the file again",
+            hint=hint,
             file=str(file),
         ) from error

@@ -348,6 +348,49 @@ def test_debians_fashion_mnist_is_read(tmp_path):
     assert images.mean[0] == pytest.approx(0.286, abs=0.01)
 
 
+@pytest.mark.parametrize("under", ["MNIST/raw", "."])
+def test_mnist_is_read_from_idx_files(tmp_path, under):
+    files, place = fashion_files(), tmp_path / under
+    place.mkdir(parents=True, exist_ok=True)
+    for name, array in files.items():
+        (place / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
+    images = load_images(DataSettings(name="mnist", root=str(tmp_path), validation=10))
+    assert images.classes == tuple("0123456789") and images.shape == facts(DataSettings(name="mnist")).input
+    assert np.array_equal(images.test.images[:, 0], files["t10k-images-idx3-ubyte"])
+    with pytest.raises(InputError, match="MNIST is not in"):
+        load_images(DataSettings(name="mnist", root=str(tmp_path / "none")))
+
+
+def write_svhn(root, count=40):
+    from scipy.io import savemat
+
+    generator, arrays = np.random.default_rng(0), {}
+    for name in ("train", "test"):
+        arrays[name] = generator.integers(0, 256, (32, 32, 3, count), dtype=np.uint8)
+        labels = np.tile(np.arange(1, 11, dtype=np.uint8), count // 10)[:, None]
+        savemat(root / f"{name}_32x32.mat", {"X": arrays[name], "y": labels}, do_compression=True)
+    return arrays
+
+
+def test_svhn_is_read_and_its_ten_is_a_nought(tmp_path):
+    arrays = write_svhn(tmp_path)
+    images = load_images(DataSettings(name="svhn", root=str(tmp_path), validation=10))
+    assert images.shape == facts(DataSettings(name="svhn")).input == (3, 32, 32)
+    assert np.array_equal(images.test.images, arrays["test"].transpose(3, 2, 0, 1))
+    assert images.test.labels[:11].tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:300], lambda b: b"", lambda b: b[:200] + b"\xff" * 60 + b[260:]])
+def test_damaged_svhn_files_are_refused_by_name(tmp_path, damage):
+    write_svhn(tmp_path)
+    file = tmp_path / "train_32x32.mat"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(InputError, match=r"train_32x32\.mat: (it cannot be read|other arrays)"):
+        load_images(DataSettings(name="svhn", root=str(tmp_path)))
+    with pytest.raises(InputError, match="SVHN is not in"):
+        load_images(DataSettings(name="svhn", root=str(tmp_path / "none")))
+
+
 COLOURS = {"blue": (10, 20, 230), "red": (230, 20, 10)}
 
 
