@@ -240,12 +240,12 @@ class Experiment:
         return document
 
     @names_its_arguments()
-    def report(self, output: str | Path | None = None) -> Path:
+    def report(self, output: str | Path | None = None, *, images: bool = True) -> Path:
         """Writes the results of the search as one HTML file, to `output` (None: report.html in the folder); returns its
-        path. Raises InputError, OSError."""
+        path. With `images` it shows some that the network takes for others. Raises InputError, OSError."""
         from archsearch.api.reporting import write_report
 
-        return write_report(self.folder, _path(output))[0]
+        return write_report(self.folder, _path(output), images=images)[0]
 
     @names_its_arguments()
     def sync(self, *, tracking_uri: str | None = None) -> Sending:

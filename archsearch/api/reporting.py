@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,12 @@ from archsearch.reading.errors import InputError, refuse
 
 if TYPE_CHECKING:
     from archsearch.analysis.report import Context, Document
+    from archsearch.data.images import ImageSet
 
 
-def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[Path, Document]:
-    """Writes the report to `output`, by default into the experiment's folder; returns its path and its figures.
+def write_report(folder: ExperimentFolder, output: Path | None = None, *, images: bool = True) -> tuple[Path, Document]:
+    """Writes the report to `output`, by default into the experiment's folder; returns its path and its figures. With
+    `images` it shows some that the winner takes for others, from the experiment's data.
 
     Raises InputError for a ledger that cannot be read and an `output` that is no file, OSError where it cannot be
     written."""
@@ -27,7 +30,8 @@ def write_report(folder: ExperimentFolder, output: Path | None = None) -> tuple[
     path = output or folder.report
     if path.exists() and not path.is_file():
         raise refuse(f"{path} is a folder or a device", allowed="a new or existing file", file="--output")
-    reading = read_experiment(folder, context_of(folder))
+    context = context_of(folder)
+    reading = read_experiment(folder, replace(context, images=partial(_images, folder)) if images else context)
     figures = document(reading)
     write_atomically(path, page(reading, figures), root=folder.path if output is None else None)
     return path, figures
@@ -41,6 +45,16 @@ def report_at_the_end(folder: ExperimentFolder, tell: Callable[[str], object] = 
         tell(f"archsearch: no report was written: {type(error).__name__}: {error}".split("\n", maxsplit=1)[0][:300])
     else:
         tell(f"archsearch: report written to {path}")
+
+
+def _images(folder: ExperimentFolder) -> ImageSet:
+    """The experiment's data set; nothing is downloaded, and images in files are read one by one. Raises InputError,
+    OSError."""
+    from archsearch.data.datasets import load_images
+    from archsearch.space.loading import load_space
+
+    data = load_space(folder.space_yaml).data
+    return load_images(data.model_copy(update={"download": False, "in_memory": False}))
 
 
 def context_of(folder: ExperimentFolder) -> Context:

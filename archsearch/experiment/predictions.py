@@ -161,7 +161,7 @@ def keep_of_run(
 ) -> None:  # fmt: skip
     """Keeps beside the winner's `weights` what the training in `run` recorded when its test split was evaluated, as its
     `result` says."""
-    entry = result.get("predictions") or {"reason": "they were not recorded when the test split was evaluated"}
+    entry = result.get("predictions") or {"reason": "its outputs were not recorded when the test split was evaluated"}
     keep(folder, ledger, _read(folder, run.predictions, entry), weights, result["weights"]["sha256"], trial)
 
 
@@ -184,7 +184,11 @@ def predictions_of(folder: ExperimentFolder, ledger: Ledger, winner: Winner) -> 
     notes = [event.data for event in ledger.events_of(NOTE) if event.data.get("weights") == winner.sha256]
     if winner.sha256 is None or not notes:
         evaluated = winner.test_accuracy is not None
-        return "an earlier archsearch did not record them" if evaluated else "its test split was not evaluated"
+        return (
+            "the archsearch that tested it did not record its outputs"
+            if evaluated
+            else "its test split was not evaluated"
+        )
     path = winner.weights.with_name(PREDICTIONS)
     recorded = _read(folder, path, notes[-1])
     if recorded.content is None:

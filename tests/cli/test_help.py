@@ -31,7 +31,7 @@ SURFACE = {
         "EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--root", "--allow-source",
         "--tracking-uri", "--json",
     },
-    "report": {"EXPERIMENT", "-o", "--output", "--json"},
+    "report": {"EXPERIMENT", "-o", "--output", "--no-images", "--json"},
     "compare": {"A", "B", "--trials", "--epochs", "--seed", "-o", "--output", "--json"},
     "ui": {"[EXPERIMENT]", "--optuna", "--port", "--host", "--tracking-uri"},
     "sync": {"EXPERIMENT", "--tracking-uri", "--json"},

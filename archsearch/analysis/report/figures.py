@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NotRequired, TypedDict
 
 from archsearch.analysis.distributions import Edf, ExpectedBest
+from archsearch.analysis.mistakes import Mistakes
 from archsearch.experiment.records import Scalar
 
 
@@ -270,7 +271,8 @@ class Fact(TypedDict):
 class Document(TypedDict):
     """The whole report. `common` is the number of epochs after which trials are compared, `full` a full training's;
     `remarks` are sentences on a best that is not above simple models, whose accuracies `floor` has, or was not trained
-    well; `front` are the trials that none beats in accuracy and FLOPs, `pareto` those of several objectives."""
+    well; `front` are the trials that none beats in accuracy and FLOPs, `pareto` those of several objectives; `mistakes`
+    are the winner's, image by image."""
 
     experiment: str
     folder: str
@@ -300,6 +302,8 @@ class Document(TypedDict):
     failures: list[FailureGroup]
     confirmed: Confirmation | None
     narrower: Narrower
+    mistakes: Mistakes | None
+    why_no_mistakes: str
     facts: list[Fact]
 
 

@@ -8,6 +8,7 @@ from archsearch.analysis.report.charts import number
 from archsearch.analysis.report.figures import Document
 from archsearch.analysis.report.html import copied, download, paragraph, section, table
 from archsearch.analysis.report.reading import Reading
+from archsearch.analysis.report.wrong import fault
 from archsearch.analysis.svg import clean
 from archsearch.experiment.records import spell
 
@@ -23,7 +24,10 @@ PURPOSE = {
 def next_steps(reading: Reading, report: Document) -> str:
     """The section with the commands that come next, and the narrower space to search."""
     commands = [paragraph(PURPOSE[text.split()[1]], "note") + copied(text) for text in report["next"]]
-    return section("next", "What to do next", *commands, _in_mlflow(report), *_narrower(reading, report))
+    weak = fault(report["mistakes"])
+    advice = f"{weak} Look at its images and labels first, and add more of them." if weak else ""
+    parts = [paragraph(advice), *commands, _in_mlflow(report), *_narrower(reading, report)]
+    return section("next", "What to do next", *parts)
 
 
 def _in_mlflow(report: Document) -> str:

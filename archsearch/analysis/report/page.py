@@ -16,6 +16,7 @@ from archsearch.analysis.report.leaderboard import leaderboard
 from archsearch.analysis.report.next_steps import next_steps, reproduce
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, costs, unit
+from archsearch.analysis.report.wrong import wrong
 from archsearch.analysis.svg import clean
 from archsearch.experiment.remarks import SIMPLE
 from archsearch.reading.durations import spell_duration
@@ -30,6 +31,7 @@ def page(reading: Reading, report: Document) -> str:
         ("sure", "How sure", certainty(report)),
         ("leaderboard", "Leaderboard", leaderboard(report)),
         ("networks", "The network", findings.networks(reading, report)),
+        ("wrong", "Where it is wrong", wrong(reading, report)),
         ("next", "What to do next", next_steps(reading, report)),
         ("tradeoff", "Accuracy and cost", story.tradeoffs(report)),
         ("progress", "Best so far", story.so_far(report)),

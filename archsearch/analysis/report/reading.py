@@ -8,9 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from archsearch.analysis.mistakes import Mistakes, mistakes
+from archsearch.analysis.report.pictures import Pictures, pictures
+from archsearch.data.images import ImageSet
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.experiment.confirmed import read_confirmation
+from archsearch.experiment.predictions import Predictions, predictions_of
 from archsearch.experiment.summary import summarise
+from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
 from archsearch.reading.yaml import read
 from archsearch.space.loading import load_space
@@ -24,13 +29,15 @@ class Context:
     `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it).
     `is_anchor`: whether it chose the trial after so many others nevertheless, by size or experience (None: none).
     `baselines`: networks of the literature that fit the budget, by name, with their costs for the search's images.
-    `page`: where MLflow shows the search.
+    `page`: where MLflow shows the search. `images` loads the experiment's data set, for the pictures of mistakes (None:
+    without them).
     """
 
     startup: float | None = None
     is_anchor: Callable[[int], bool] | None = None
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     page: str | None = None
+    images: Callable[[], ImageSet] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,7 @@ class Reading:
 
     `space` is None, and `refused` says why, where space.yaml cannot be read as a space on this machine (its images'
     folder may lie elsewhere); `resolved` is what the file says in any case. `random` are the trials drawn at random.
+    `outputs` are the winner's for each image, or why they are not known.
     """
 
     folder: ExperimentFolder
@@ -73,6 +81,7 @@ class Reading:
     notes: Sequence[Event]
     confirmed: Mapping[str, Any] | None
     confirmed_random: Sequence[Score]
+    outputs: Predictions | str
     context: Context
 
     @property
@@ -119,6 +128,22 @@ class Reading:
         drawn = self.random & {score.trial for score in self.history}
         return {number: scores[number] for number in scores if number in drawn} if drawn <= scores.keys() else None
 
+    @cached_property
+    def mistakes(self) -> Mistakes | None:
+        """Where the winner is wrong; None where its outputs are not known, or are numbers."""
+        if isinstance(self.outputs, str) or self.outputs.task == "regression":
+            return None
+        return mistakes(self.outputs)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """The images of the mistakes that are listed."""
+        if self.mistakes is None or isinstance(self.outputs, str):
+            return Pictures()
+        session = next((note.data for note in reversed(self.notes) if note.kind == "began"), {})
+        listed = [*self.mistakes["suspects"], *self.mistakes["worst"]]
+        return pictures(self.context.images, session, self.outputs, listed)
+
     @property
     def lanes(self) -> float:
         """Seconds that workers were busy with trials, added up."""
@@ -149,6 +174,7 @@ def read_experiment(folder: ExperimentFolder, context: Context | None = None) ->
                     values.setdefault(epoch.trial, {})[epoch.epoch] = value
             seconds[epoch.trial] = seconds.get(epoch.trial, 0.0) + (epoch.metrics.get("seconds") or 0.0)
         random, why_not = _random(ledger, notes, context)
+        winner = winner_of(folder, ledger)
         return Reading(
             folder=folder,
             summary=summary,
@@ -166,6 +192,7 @@ def read_experiment(folder: ExperimentFolder, context: Context | None = None) ->
             notes=notes,
             confirmed=read_confirmation(folder),
             confirmed_random=_confirmed_random(folder),
+            outputs="there is no winner yet" if winner is None else predictions_of(folder, ledger, winner),
             context=context,
         )
 

@@ -22,6 +22,10 @@ def report(
             "-o", "--output", metavar="FILE", help="Output file. Default: report.html in the experiment's folder."
         ),
     ] = None,
+    no_images: Annotated[
+        bool,
+        typer.Option("--no-images", help="Leave out the pictures of images that the network gets wrong (at most 24)."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Writes the results of a search as one HTML file that needs no network; also while the search runs.
@@ -30,7 +34,7 @@ def report(
     """
 
     folder = find(experiment)
-    path, figures = write_report(folder, output)
+    path, figures = write_report(folder, output, images=not no_images)
     if as_json:
         print_json({**figures, "file": str(path)})
     else:

@@ -13,14 +13,18 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from archsearch import __version__
 from archsearch.analysis.report import Context, document, page, read_experiment
 from archsearch.analysis.report.comparing import compare, comparison_page
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.experiment.predictions import Predictions, SplitPredictions, keep
 from tests.analysis.report.searches import SPACE, by_depth, confirm, experiment
 
 FOLDER = Path(__file__).parent / "reference"
@@ -163,6 +167,25 @@ def drawn_at_random(place: Path) -> list[str]:
     return report(folder, startup=float("inf"))
 
 
+def mistaken(place: Path) -> list[str]:
+    """A confirmed winner with its outputs for each image: names of classes that are no plain text, one class at fault,
+    one without images, probabilities too sure."""
+    folder = experiment(place, 12)
+    confirm(folder, 3)
+    draw, names = np.random.default_rng(0), ("<cat>", "dog & fox", "a very long name of a class", "none", "owl")
+    splits = {}
+    for name, images in (("validation", 90), ("test", 160)):
+        labels = np.array([0, 1, 2, 4])[np.arange(images) % 4]
+        scores = draw.normal(size=(images, 5)) + 3 * np.eye(5)[np.where((labels == 1) & (draw.random(images) < 0.7), 2,
+                                                                       labels)]  # fmt: skip
+        splits[name] = SplitPredictions(scores=(4 * scores).astype(np.float32), labels=labels)
+    outputs = Predictions(task="single_label", classes=names, splits=splits)
+    weights = folder.confirmation.weights
+    with Ledger.open(folder.ledger) as ledger:
+        keep(folder, ledger, outputs.recorded(), weights, sha256(weights.read_bytes()).hexdigest(), 3)
+    return report(folder, startup=10)
+
+
 def interrupted(place: Path) -> list[str]:
     """A search that has not ended, with an unknown sampler, beside a bound of latency."""
     folder = experiment(place, 13, BUDGET, latency=True, state="interrupted", pace=0.2)
@@ -221,6 +244,7 @@ def _compared(a: ExperimentFolder, b: ExperimentFolder, startup: float) -> list[
 SHOWN = (
     whole,
     drawn_at_random,
+    mistaken,
     interrupted,
     unfinished,
     noise,
