@@ -74,3 +74,24 @@ def test_images_that_cannot_be_read_have_no_floor(digits, monkeypatch) -> None:
 
     monkeypatch.setattr("archsearch.analysis.floor.averaged", unreadable)
     assert not FloorInBackground(digits).then(print, patience=60)
+
+
+def test_the_floor_of_several_labels_and_of_numbers() -> None:
+    from tests.training.task_images import task_images
+
+    labels = measure_floor(task_images("multi_label"))
+    assert labels.metric == "mean_average_precision" and labels.commonest_class is not None
+    assert labels.commonest_class == pytest.approx(task_images("multi_label").validation.labels.mean())
+    assert labels.commonest_class + 0.2 < min(labels.logistic_regression or 0, labels.random_forest or 0) < 1
+    numbers = measure_floor(task_images("regression"))
+    assert numbers.metric == "r2" and numbers.commonest_class == pytest.approx(0, abs=0.05)
+    assert 0.5 < min(numbers.logistic_regression or 0, numbers.random_forest or 0) < 1
+    errors = measure_floor(task_images("regression"), metric="mean_absolute_error")
+    assert errors.random_forest is not None and errors.random_forest < 20 < (errors.commonest_class or 0)
+
+
+def test_the_floor_by_another_metric(digits) -> None:
+    floor = measure_floor(digits, metric="balanced_accuracy")
+    assert floor.metric == "balanced_accuracy" and floor.commonest_class == pytest.approx(0.1)
+    assert 0.9 < (floor.logistic_regression or 0) < 1
+    assert measure_floor(digits, metric="auc").commonest_class == 0.5
