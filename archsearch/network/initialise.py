@@ -15,9 +15,10 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Fills every parameter and buffer, in the module's order. The generator is a CPU one, so that a
     network has the same weights on every device.
 
-    Convolutions: normal with variance 2 / (kernel^2 * out / groups), which keeps the gradient's scale
-    (torchvision's choice for ResNets). Norms: scale 1 (0 where `zero_init` says so), shift 0. Linear: uniform
-    within 1 / sqrt(in), as torch does. Biases: 0, or what the grammar says of a gate. Learned gains: 0.
+    Convolutions: normal with variance 2 / (kernel^2 * out), which keeps the gradient's scale where there is one group;
+    torchvision and the released ResNeXts do not divide by the groups either. Norms: scale 1 (0 where `zero_init` says
+    so), shift 0. Linear: uniform within 1 / sqrt(in), as torch does. Biases: 0, or what the grammar says of a gate.
+    Learned gains: 0.
     Raises NotImplementedError where a layer has a tensor that `fill` leaves as it was.
     """
     with torch.no_grad():
@@ -41,7 +42,7 @@ def fill(module: nn.Module, generator: torch.Generator) -> None:
 
 @fill.register
 def _convolution(module: nn.Conv2d, generator: torch.Generator) -> None:
-    fan = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
+    fan = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
     module.weight.copy_(torch.empty(module.weight.shape).normal_(0, math.sqrt(2 / fan), generator=generator))
     if module.bias is not None:
         module.bias.fill_(getattr(module, "bias_init", 0.0))

@@ -16,8 +16,8 @@ RecipeName = Literal[
     "paper_imagenet",
 ]
 
-# What all of the papers have: SGD from 0.1, steps downwards, and every parameter decays (their code was Caffe's or
-# Torch's, which know no exceptions).
+# What the papers have in common: SGD from 0.1, steps downwards. That norms and biases decay too is what most of their
+# codes do, without a word in the text.
 _PAPER = {
     "optimizer": "sgd",
     "learning_rate": 0.1,

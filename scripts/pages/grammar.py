@@ -37,15 +37,20 @@ He et al. (arXiv:1603.05027) write y = h(x) + F(x), x' = f(y), which is the same
 
 Below, `3x3, 64` is a convolution with 64 channels, `g32` its groups, `/2` its stride; `pad` is option A. The tables
 show a stage that halves the resolution: its entry if it has one, the block that changes the shape, and the others.
-Keys that are not shown have their defaults (docs/search-space.md lists them all).
+Keys that are not shown have their defaults (docs/search-space.md lists them all). They are those of a network's file;
+in a search space `kind` is called `block`, and `norm_eps` is not among its keys.
+
+What the grammar does not say: stems of several convolutions, average pools on shortcuts, activations other than ReLU,
+norms other than batch normalisation, kernels other than 1x1 and 3x3 in blocks, branches of more than three
+convolutions, several branches side by side, and networks without stages of equal blocks.
 """
 
 START = """\
 ## Initialisation
 
-- **Convolutions**: He initialisation (arXiv:1502.01852), normal with variance 2 / (kernel² · out / groups), which keeps
-  the scale of gradients; the released DenseNets and Wide ResNets use the same. ECA's convolution over channels: uniform
-  within 1 / sqrt(kernel).
+- **Convolutions**: He initialisation (arXiv:1502.01852), normal with variance 2 / (kernel² · out), which keeps the
+  scale of gradients; torchvision and the released ResNeXts, DenseNets and Wide ResNets use the same, whatever the
+  groups. ECA's convolution over channels: uniform within 1 / sqrt(kernel).
 - **Norms**: scale 1, shift 0; with `zero_init` the last norm of a branch starts with scale 0 (Goyal 2017).
   **Linear layers**: uniform within 1 / sqrt(in). **Biases**: 0.
 - **Gates**: their bias is `gate_bias`, by default {highway:g} for highway links and {gated:g} for the gates of He 2016,
