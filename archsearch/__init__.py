@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from archsearch.api.search import init, search
     from archsearch.api.spaces import Space, load_space
     from archsearch.api.training import Trained, train
+    from archsearch.architecture.block import Block
     from archsearch.architecture.canonical import digest
     from archsearch.architecture.cost import Cost, cost
-    from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
+    from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
     from archsearch.network import build
     from archsearch.network.published import convert_weights
     from archsearch.reading.errors import InputError

@@ -3,7 +3,8 @@
 import random
 from typing import get_args
 
-from archsearch.architecture.spec import Architecture, Block, Head, Kind, Link, Placement, Stage, Stem, Survival
+from archsearch.architecture.block import Block, Kind, Link, Placement
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 
 
 def random_block(draw: random.Random) -> Block:
@@ -17,9 +18,9 @@ def random_block(draw: random.Random) -> Block:
         activation=draw.choice(get_args(Placement)),
         norm=draw.choice(["batch", "batch", "none"]),
         shortcut=draw.choice(["A", "A_pool", "B", "C"]),
-        shortcut_scale=draw.choice([1.0, 1.0, 0.5]),
+        shortcut_scale=draw.choice([1.0, 1.0, 0.5, 0.0, -0.5]),
         shortcut_dropout=draw.choice([0.0, 0.0, 0.5]),
-        branch_scale=draw.choice([1.0, 1.0, 0.5]),
+        branch_scale=draw.choice([1.0, 1.0, 0.5, -1.0]),
         gate=draw.choice(["none", "none", "exclusive", "shortcut"]),
         gate_bias=draw.choice([None, -1.0]),
         stride_at=draw.choice(["conv1x1", "conv3x3"]),
@@ -71,16 +72,16 @@ def random_architecture(draw: random.Random) -> Architecture:
 
 
 def sampled(count: int, seed: int = 0) -> list[Architecture]:
-    """Those whose image does not run out on the way."""
+    """Those that can be built: whose image does not run out on the way."""
     from archsearch.architecture.cost import cost
     from archsearch.reading.errors import InputError
 
     draw, found = random.Random(seed), []
     while len(found) < count:
-        architecture = random_architecture(draw)
         try:
+            architecture = random_architecture(draw)
             cost(architecture)
-        except InputError:
+        except (InputError, ValueError):  # ValueError: a block whose branch would never train
             continue
         found.append(architecture)
     return found

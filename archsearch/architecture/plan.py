@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 from itertools import repeat
 from typing import NamedTuple
 
+from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Sequence, Unit, named
 from archsearch.architecture.ops import (
     Conv,
@@ -31,14 +32,15 @@ from archsearch.architecture.ops import (
 )
 from archsearch.architecture.quantities import Shape, agree, floored
 from archsearch.architecture.slots import attention, branch, gate_bias, norm_act, placed, shortcut
-from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
+from archsearch.reading.errors import refuse
 
 
 class StageContext(NamedTuple):
     """What a stage's ops depend on beyond its own words and its input.
 
     `opens`: its first block stands behind a stem without a norm; `preactivated`: the stem's norm and ReLU are
-    that block's pre-activation; `ends`: no pre-activated stage follows.
+    that block's pre-activation; `ends`: no stage follows that begins with the activation of this one's blocks.
     """
 
     first: bool
@@ -79,9 +81,9 @@ def contexts_of(activations: tuple[str, ...], *, norm: bool | None, preactivates
             first=index == 0,
             opens=index == 0 and opens,
             preactivated=index == 0 and preactivates,
-            ends=following != "pre",
+            ends=following != "pre" and (own, following) != ("relu_only_pre", "relu_only_pre"),
         )
-        for index, following in enumerate((*activations[1:], ""))
+        for index, (own, following) in enumerate(zip(activations, (*activations[1:], ""), strict=True))
     ]
 
 
@@ -141,9 +143,13 @@ def _survivals(architecture: Architecture) -> Iterator[Survival]:
 
 
 def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator[Survival] | None = None) -> Sequence:
-    """Entry (a dense stage's transition, or a convolution or pool of its own), blocks, and exit: the norm and
-    ReLU that end a run of pre-activated blocks. Without `survivals` every block is kept."""
+    """Entry (a dense stage's transition, or a convolution or pool of its own), blocks, and exit: the extra activation
+    that ends a run of pre-activated blocks (He 2016, appendix), a norm and ReLU or the ReLU alone. Without `survivals`
+    every block is kept. Raises InputError for blocks whose branch would never train."""
     block, stride = stage.block, stage.stride
+    if problem := block.never_trains():  # a block of a space's words, put together without its model's own checks
+        message, _, allowed = problem.partition("; allowed: ")
+        raise refuse(message, allowed=allowed)
     survivals = survivals or repeat(Survival())
     steps: list[tuple[str, Op]] = []
     if entry := _entry(stage, x, first=context.first):
@@ -162,8 +168,8 @@ def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator
             unit = _preactivated_by_the_stem(unit)
         steps.append((f"block{number + 1}", unit))
         x, stride = unit.shape(x), 1
-    if block.activation == "pre" and context.ends:
-        steps.append(("exit", named(*norm_act(block))))
+    if context.ends and block.activation in ("pre", "relu_only_pre"):
+        steps.append(("exit", named(*(norm_act(block) if block.activation == "pre" else (Relu(),)))))
     return Sequence(steps=tuple(steps))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Reweight, named
 from archsearch.architecture.ops import (
     ChannelConv,
@@ -19,7 +20,6 @@ from archsearch.architecture.ops import (
     Sigmoid,
 )
 from archsearch.architecture.quantities import floored, log2_floor, nearest
-from archsearch.architecture.spec import Block
 
 Ops = tuple[Op, ...]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+WRITTEN = {"written": True}  # pydantic's context where a model is read from a document
+
 
 class StrictModel(BaseModel):
     """Base of every group of words: frozen, strict, and no word that is not known."""

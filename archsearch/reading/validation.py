@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from archsearch.reading.allowed import Annotation, describe, fields_of, key_of, literals, step_into
 from archsearch.reading.document import Document, Loc, shorten
 from archsearch.reading.errors import InputError, Problem
+from archsearch.reading.model import WRITTEN
 from archsearch.reading.nearest import did_you_mean
 
 MAX_PROBLEMS = 20
@@ -37,7 +38,7 @@ def validate(model: type[M], source: Document | dict[str, Any]) -> M:
 def try_validate(model: type[M], document: Document, loc: Loc = ()) -> tuple[M | None, list[Problem]]:
     """The model that the value at `loc` describes, or None and the problems that keep it from being one."""
     try:
-        return model.model_validate(document.at(loc)), []
+        return model.model_validate(document.at(loc), context=WRITTEN), []
     except ValidationError as error:
         return None, _explain(error, model, document, loc)
     except RecursionError:

@@ -85,8 +85,13 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
     space = _resolve(file, parameters, trainings.trainings(file.training), document, data)
     if clashes := refuse_clashes(document, space.trainings):
         raise InputError(*clashes)
-    for seed in range(PROBES):
-        space.architecture(RandomChoices(seed))
+    drawn = [space.architecture(RandomChoices(seed)) for seed in range(PROBES)]
+    reasons = [next(filter(None, (stage.block.never_trains() for stage in network.stages)), None) for network in drawn]
+    if reasons[0] and all(reasons):
+        message, _, allowed = reasons[0].partition("; allowed: ")
+        raise InputError(
+            document.problem(("space",), f"no network of the space would train: {message}", allowed=allowed)
+        )
     refuse_if_unreachable(space)
     return space
 

@@ -11,7 +11,8 @@ from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Stage
 from archsearch.reading.allowed import describe, step_into
 from archsearch.reading.document import Document, Loc, shorten
 from archsearch.reading.errors import Problem

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Stage
 from archsearch.reading.errors import InputError, Problem
 from archsearch.space.choices import Choices, Scalar, same
 from archsearch.space.parameters import Parameter, groups, vocabulary

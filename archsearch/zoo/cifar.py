@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from archsearch.architecture.spec import Block, Placement, Survival
+from archsearch.architecture.block import Block, Placement
+from archsearch.architecture.spec import Survival
 from archsearch.reading.errors import refuse
 from archsearch.zoo.entry import HE_2015, HE_2016, Entry, cifar
 

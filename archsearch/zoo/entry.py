@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 
 HE_2015 = "He et al. 2015, arXiv:1512.03385"
 HE_2016 = "He et al. 2016, arXiv:1603.05027"

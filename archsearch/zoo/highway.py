@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem
 from archsearch.zoo.entry import Entry
 
 SOURCE = "Srivastava et al. 2015, arXiv:1507.06228, table 2"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem
 from archsearch.zoo.entry import FB_RESNET, HE_2015, HE_2016, IMAGENET_STEM, TORCHVISION, Entry, imagenet
 
 BASIC_WIDTHS = (64, 128, 256, 512)

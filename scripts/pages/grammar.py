@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from archsearch.analysis.outline import Column, label
+from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Sequence, Unit
 from archsearch.architecture.ops import Conv
 from archsearch.architecture.slots import gate_bias
-from archsearch.architecture.spec import Block
 from scripts.pages.lineage import Specimen, families
 
 TITLE = """\
@@ -66,9 +66,9 @@ NEW = """\
 The grammar is in two short files, `architecture/plan.py` (what each slot gets) and `architecture/slots.py` (the
 content of a slot). Shapes, costs, modules, digests, drawings and this page are computed from their ops.
 
-1. **A key**: a field of `Block`, `Stage`, `Stem`, `Head` or `Survival` in `architecture/spec.py`, with a range, a
-   description, and a default that does not change existing networks. Files, errors, the schema and the reference of
-   search spaces follow from it.
+1. **A key**: a field of `Block`, `Stage`, `Stem`, `Head` or `Survival` in `architecture/block.py` or `spec.py`, with a
+   range, a description, and a default that does not change existing networks. Files, errors, the schema and the
+   reference of search spaces follow from it.
 2. **Its slot**: a case in `slots.py`, or in `plan.py` if it changes what is beside the branch.
 3. Only for a layer that no op has yet: an op in `architecture/ops.py` (its shape, its cost and what training saves
    of it), its module in `network/` (`calls.py` maps ops to modules, `initialise.py` fills them), and its label in

@@ -9,12 +9,13 @@ import pytest
 from archsearch import zoo
 from archsearch.analysis.drawing import draw
 from archsearch.analysis.outline import label, outline
+from archsearch.architecture.block import Block
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.composites import Reweight, Unit
 from archsearch.architecture.cost import Shape
 from archsearch.architecture.ops import Conv, Linear, Op, PadShortcut, Pool
 from archsearch.architecture.plan import plan
-from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.architecture.spec import Architecture, Stage
 from tests.sampling import sampled
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -6,12 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from archsearch import zoo
+from archsearch.architecture.block import Block, Kind, Placement
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.composites import Sequence, Unit
 from archsearch.architecture.cost import Shape, cost, layers
 from archsearch.architecture.ops import Conv, Relu
 from archsearch.architecture.plan import plan
-from archsearch.architecture.spec import Architecture, Block, Kind, Placement, Stage, Stem, Survival
+from archsearch.architecture.spec import Architecture, Stage, Stem, Survival
 from archsearch.reading.errors import InputError
 from tests.sampling import sampled
 

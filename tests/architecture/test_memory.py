@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from archsearch import Architecture, cost, zoo
+from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Reweight, Unit, named
 from archsearch.architecture.cost import total
 from archsearch.architecture.memory import training_bytes
 from archsearch.architecture.ops import Conv, Dropout, Gain, Norm, Op, PadShortcut, Pool, Relu, Sigmoid
 from archsearch.architecture.quantities import Shape
-from archsearch.architecture.spec import Block, Stage, Stem
+from archsearch.architecture.spec import Stage, Stem
 from tests.sampling import sampled
 
 X = Shape(4, 6, 6)

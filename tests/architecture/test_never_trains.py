@@ -5,10 +5,11 @@ import json
 import pytest
 
 import archsearch
+from archsearch.architecture.block import Block
 from archsearch.architecture.cost import cost
 from archsearch.architecture.ops import Relu
 from archsearch.architecture.plan import plan
-from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.architecture.spec import Architecture, Stage
 from archsearch.reading.errors import InputError
 from archsearch.space.choices import RandomChoices
 from archsearch.space.loading import load_space

@@ -3,8 +3,9 @@
 import torch
 
 from archsearch import build, zoo
+from archsearch.architecture.block import Block
 from archsearch.architecture.canonical import digest
-from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.architecture.spec import Architecture, Stage
 from tests.sampling import sampled
 
 

@@ -12,7 +12,8 @@ import torch
 from onnx import numpy_helper
 
 from archsearch import Architecture, zoo
-from archsearch.architecture.spec import Block, Head, Stage, Stem
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Head, Stage, Stem
 from archsearch.cli import main
 from archsearch.data.datasets import load_images
 from archsearch.experiment import ExperimentFolder, Ledger

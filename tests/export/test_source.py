@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from archsearch import zoo
-from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Stage
 from archsearch.export.code import literal
 from archsearch.export.fresh import fresh
 from archsearch.export.source import source
@@ -167,10 +168,11 @@ def test_writing_it_draws_nothing_from_torchs_global_random_state() -> None:
 
 
 def test_new_weights_start_as_archsearchs_do() -> None:
-    block = Block(zero_init=True, gate="shortcut", gate_bias=-3.0, learned_gain=True)
-    network = Architecture(stages=(Stage(depth=2, width=32, block=block),))
+    block = Block(zero_init=True, gate="shortcut", gate_bias=-3.0)
+    gained = Block(learned_gain=True)
+    network = Architecture(stages=(Stage(depth=2, width=32, block=block), Stage(depth=1, width=32, block=gained)))
     state = executed(source(network)).build().state_dict()
     assert (state["stage1.block1.gate.conv1.bias"] == -3).all()
     assert (state["stage1.block2.branch.norm2.weight"] == 0).all()
-    assert state["stage1.block2.gain.gain1.value"] == 0
+    assert state["stage2.block1.gain.gain1.value"] == 0
     assert state["stem.conv1.weight"].std().item() == pytest.approx((2 / (9 * 16)) ** 0.5, rel=0.15)

@@ -82,3 +82,35 @@ def test_norms_are_modules_where_the_plan_has_them() -> None:
         planned = sum(isinstance(layer.op, Norm) for layer in layers(plan(architecture), Shape(*architecture.input)))
         built = sum(isinstance(module, torch.nn.BatchNorm2d) for module in build(architecture).modules())
         assert planned == built
+
+
+def test_every_parameter_gets_a_gradient_within_some_steps_also_where_gains_start_at_0() -> None:
+    networks = [trainable(architecture) for architecture in sampled(60, seed=5)]
+    # With norms some have two factors that start at 0.
+    networks = [wide for wide in networks if not any(stage.block.never_trains() for stage in wide.stages)]
+    assert len(networks) >= 40
+    for wide in networks[:40]:
+        network = build(wide, seed=1).train()
+        parameters = dict(network.named_parameters())
+        generator, without = torch.Generator().manual_seed(0), set(parameters)
+        optimizer = torch.optim.SGD(parameters.values(), lr=0.05, momentum=0.9)
+        for _ in range(6):
+            x = torch.randn(8, *wide.input, generator=generator)
+            labels = torch.randint(0, wide.classes, (8,), generator=generator)
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(x), labels).backward()
+            without -= {name for name in without if parameters[name].grad is not None and parameters[name].grad.any()}
+            torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)
+            optimizer.step()
+        assert not without, (sorted(without), wide.to_yaml())
+
+
+def trainable(architecture: Architecture) -> Architecture:
+    """With no block dropped, and so wide that no ReLU of a few channels is off for every image by chance."""
+    stages = []
+    for stage in architecture.stages:
+        words = {"attention_reduction": 2, "growth_rate": 16, "norm": "batch"}
+        update = {"width": 4 * stage.width, "block": stage.block.model_copy(update=words)}
+        stages.append(stage.model_copy(update=update))
+    survival = architecture.survival.model_copy(update={"last": 1.0})
+    return architecture.model_copy(update={"survival": survival, "stages": tuple(stages)})

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Stage
 from archsearch.network import build
 from archsearch.network.layers import LearnedGain
 from archsearch.network.units import ResidualUnit
@@ -54,7 +55,7 @@ def test_a_weighted_residual_starts_as_its_shortcut_and_stays_within_one() -> No
 
 
 def test_a_shortcut_scaled_to_nothing_is_a_plain_block() -> None:
-    scaled, plain = unit(shortcut_scale=0.0).eval(), unit(link="plain").eval()
+    scaled, plain = unit(shortcut_scale=0.0, shortcut="A").eval(), unit(link="plain").eval()
     plain.load_state_dict(scaled.state_dict())
     with torch.no_grad():
         assert torch.equal(scaled(IMAGES), plain(IMAGES))

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from archsearch.architecture.spec import Architecture, Block, Stage
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Stage
 from archsearch.data.datasets import load_images
 from archsearch.network import build
 from archsearch.network.layers import SMALL, PointwiseConv, StridedPointwiseConv

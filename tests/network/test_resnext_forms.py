@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from archsearch.architecture.spec import Architecture, Block, Stage, Stem
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Architecture, Stage, Stem
 from archsearch.network import build
 from archsearch.network.units import ResidualUnit
 

@@ -2,9 +2,10 @@
 
 import torch
 
+from archsearch.architecture.block import Block
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.plan import plan
-from archsearch.architecture.spec import Architecture, Block, Stage, Survival
+from archsearch.architecture.spec import Architecture, Stage, Survival
 from archsearch.network import build
 from archsearch.network.units import ResidualUnit, StochasticDepth
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.architecture.block import Block
 from archsearch.architecture.canonical import digest
-from archsearch.architecture.spec import Architecture, Block, Head, Stage, Stem, Survival
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 from archsearch.reading.errors import InputError
 from archsearch.space.choices import RandomChoices, RecordedChoices, Recorder
 from archsearch.space.parameters import groups, vocabulary

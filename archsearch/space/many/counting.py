@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from archsearch.architecture.block import Block
 from archsearch.architecture.cost import Cost, stage_cost, total
 from archsearch.architecture.ops import Op
 from archsearch.architecture.plan import contexts_of, head_ops, stem_ops
 from archsearch.architecture.quantities import Shape
-from archsearch.architecture.spec import Block, Head, Stage, Stem
+from archsearch.architecture.spec import Head, Stage, Stem
 from archsearch.reading.errors import InputError
 from archsearch.space.many.columns import BoolArray, IntArray
 from archsearch.space.many.cost_table import NAMES, CostTable, Counted

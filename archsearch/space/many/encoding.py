@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archsearch.architecture.block import Block
 from archsearch.architecture.canonical import digest
-from archsearch.architecture.spec import Architecture, Block
+from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import InputError
 from archsearch.space.choices import RecordedChoices, Scalar
 from archsearch.space.many.columns import IntArray

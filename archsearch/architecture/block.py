@@ -1,0 +1,165 @@
+"""The words of one residual unit, and which of them leave it a branch that no training would change."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from archsearch.reading.model import WRITTEN, StrictModel
+
+Kind = Literal["single", "basic", "bottleneck"]
+Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
+Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
+
+
+class Block(StrictModel):
+    """One residual unit's words: what its branch computes and how it is joined with its input."""
+
+    kind: Kind = Field(
+        "basic",
+        description="single: one 3x3 convolution (Highway); basic: two; bottleneck: 1x1, 3x3, 1x1 "
+        "(He 2015, figure 5). With dense links, single and basic are one 3x3, and "
+        "bottleneck is a 1x1 and a 3x3 (Huang 2017).",
+    )
+    link: Link = Field(
+        "residual",
+        description="plain: no shortcut; residual: addition (He 2015); dense: concatenation (Huang 2017); dual_path: "
+        "both (Chen 2017); highway: T * F + (1 - T) * x with a learned gate T (Srivastava 2015).",
+    )
+    bottleneck_ratio: float = Field(
+        0.25,
+        gt=0,
+        le=8,
+        description="Channels of a bottleneck's 3x3 as a multiple of the stage's width (ResNet-50: "
+        "0.25, Wide ResNet-50-2 and ResNeXt-50: 0.5), rounded to a multiple of the "
+        "cardinality.",
+    )
+    cardinality: int = Field(
+        1, ge=1, le=256, description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). No effect on other blocks."
+    )
+    growth_rate: int = Field(
+        12,
+        ge=0,
+        le=1024,
+        description="Channels that each dense or dual-path block adds (DenseNet's k). A dual path "
+        "with growth 0 is residual.",
+    )
+    dense_bottleneck: int = Field(
+        4,
+        ge=1,
+        le=16,
+        description="Output channels of a dense bottleneck's 1x1, as a multiple of the growth rate (DenseNet-B: 4).",
+    )
+    activation: Placement = Field(
+        "post",
+        description="Position of norm and ReLU (He 2016, figure 4): post (v1), pre (v2, full "
+        "pre-activation), norm_after_addition, relu_before_addition, relu_only_pre.",
+    )
+    norm: Literal["batch", "none"] = Field(
+        "batch", description="none: no norms; convolutions have biases instead (Highway)."
+    )
+    shortcut: Literal["A", "A_pool", "B", "C"] = Field(
+        "B",
+        description="Shortcut where shapes change (He 2015): A subsamples and pads with zero "
+        "channels; A_pool averages and pads (Huang 2016's code); B is a 1x1 "
+        "projection; C projects every shortcut (He 2016's 1x1 conv shortcut).",
+    )
+    shortcut_scale: float = Field(1.0, ge=-2, le=2, description="Constant factor on the shortcut (He 2016: 0, 0.5).")
+    shortcut_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate on the shortcut (He 2016: 0.5).")
+    branch_scale: float = Field(1.0, ge=-2, le=2, description="Constant factor on the branch (He 2016: 0.5).")
+    gate: Literal["none", "exclusive", "shortcut"] = Field(
+        "none",
+        description="A 1x1 convolution with sigmoid as gate g (He 2016, section 3.1). exclusive: g "
+        "* F + (1 - g) * x; shortcut: F + (1 - g) * x.",
+    )
+    gate_bias: float | None = Field(
+        None, ge=-20, le=20, description="Initial bias of the gate. Default: -2 for highway links, -6 for other gates."
+    )
+    stride_at: Literal["conv1x1", "conv3x3"] = Field(
+        "conv3x3",
+        description="Which convolution of a bottleneck has the stride: the first 1x1 (ResNet v1) or the 3x3 (v1.5).",
+    )
+    attention: Literal["none", "se", "cbam", "eca"] = Field(
+        "none",
+        description="Attention on the branch, before it is added or concatenated: se (Hu 2018), "
+        "cbam (Woo 2018), eca (Wang 2020).",
+    )
+    attention_reduction: int = Field(16, ge=1, le=256, description="Reduction ratio of se and cbam.")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Dropout rate: before the last convolution of a branch (Wide ResNet: 0.3), "
+        "after it with dense links (DenseNet: 0.2), at the stage's entry for single "
+        "blocks (Highway: 0.2).",
+    )
+    learned_gain: bool = Field(
+        False,
+        description="Whether the branch is multiplied by a learned scalar that starts at 0 and "
+        "stays in (-1, 1) (Shen & Zeng 2016).",
+    )
+
+    zero_init: bool = Field(
+        False,
+        description="Whether the scale of a branch's last norm (post, relu_only_pre) starts at 0, "
+        "so that each block starts as the identity (Goyal 2017, arXiv:1706.02677). No "
+        "effect on plain and dense blocks.",
+    )
+
+    def never_trains(self) -> str | None:
+        """Why no step of training would change the branch: which words give it no gradient, and what is allowed
+        instead. None where it trains."""
+        starts_at_zero = [
+            name
+            for name, is_set in (
+                ("learned_gain", self.learned_gain and self.link != "plain"),
+                ("zero_init", self.zero_init and self._ends_branch_in_norm()),
+            )
+            if is_set
+        ]
+        if self.link == "plain":
+            return None
+        if self.branch_scale == 0:
+            return "branch_scale: 0 takes the branch away; allowed: any other factor"
+        if self.shortcut_scale == 0 and not self._shortcut_can_vanish():
+            return (
+                "shortcut_scale: 0 leaves weights of the shortcut without effect; allowed: 0 with residual or highway "
+                "links, shortcut A or A_pool and no gate on the shortcut"
+            )
+        if len(starts_at_zero) == 2:
+            return "learned_gain and zero_init are two factors that start at 0; allowed: one of them"
+        if starts_at_zero and self.link == "dense" and self.activation in ("pre", "relu_only_pre"):
+            allowed = "allowed: learned_gain with post, norm_after_addition or relu_before_addition"
+            return f"a dense block's output of 0 (learned_gain) stays 0 behind {self.activation}'s ReLU; {allowed}"
+        if starts_at_zero and self.link != "dense" and self.shortcut_scale <= 0:
+            return (
+                f"shortcut_scale: {self.shortcut_scale:g} and a branch that starts at 0 ({starts_at_zero[0]}) leave "
+                "nothing that a ReLU would pass; allowed: a factor above 0"
+            )
+        return None
+
+    def _shortcut_can_vanish(self) -> bool:
+        """Whether nothing is lost with the shortcut but the input itself: it has no weights."""
+        return self.link in ("residual", "highway") and self.shortcut in ("A", "A_pool") and self.gate != "shortcut"
+
+    def _ends_branch_in_norm(self) -> bool:
+        """Whether `zero_init` has a norm to act on."""
+        return (
+            self.norm == "batch"
+            and self.link not in ("plain", "dense")
+            and self.activation in ("post", "relu_only_pre")
+        )
+
+    @model_validator(mode="after")
+    def _dense_blocks_grow(self) -> Self:
+        if self.link == "dense" and self.growth_rate == 0:
+            raise ValueError("a dense block adds growth_rate channels; allowed: 1 to 1024")
+        return self
+
+    @model_validator(mode="after")
+    def _trains(self, info: ValidationInfo) -> Self:
+        # A network that a person wrote. A space may hold such words beside others: then plan.py refuses the network.
+        if info.context is WRITTEN and (problem := self.never_trains()):
+            raise ValueError(problem)
+        return self
