@@ -158,6 +158,22 @@ def test_boxes_are_distributed_as_torchvisions(size, smallest):
             assert differ(wanted[:, one] * 100 + wanted[:, other], ours[:, one] * 100 + ours[:, other]) < 5
 
 
+@pytest.mark.parametrize("size", [(16, 48), (48, 16)])
+def test_boxes_of_rectangles_have_their_aspect_ratio(size):
+    """A box that is resized to the image is stretched by a third at most; torchvision's draws with that ratio."""
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    aspect = size[1] / size[0]
+    ours = draw(20_000, TrainingSettings(resized_crop=0.3), seed=1, size=size).boxes.numpy()
+    stretched = ours[:, 3] / ours[:, 2] / aspect
+    assert 0.65 < stretched.min() < 0.8 and 1.25 < stretched.max() < 1.55
+    crop = v2.RandomResizedCrop(size, scale=(0.3, 1), ratio=(0.75 * aspect, 4 / 3 * aspect))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = [crop.make_params([torch.zeros(1, *size)]) for _ in range(3000)]
+    wanted = np.array([[one[name] for name in ("top", "left", "height", "width")] for one in drawn])
+    assert differ(wanted[:, 2] * 100 + wanted[:, 3], ours[:, 2] * 100 + ours[:, 3]) < 5
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_resized_crop_is_torchvisions_of_the_same_box(channels):
     """With and without antialiasing: a box is only ever enlarged."""

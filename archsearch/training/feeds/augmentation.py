@@ -53,7 +53,8 @@ class Draws:
             cut_columns=integers(size[1]),
         )
         if settings.resized_crop:
-            draws = replace(draws, boxes=draw_boxes(count, size, settings.resized_crop, generator))
+            boxes = draw_boxes(count, size, settings.resized_crop, generator, aspect=size[1] / size[0])
+            draws = replace(draws, boxes=boxes)
         if settings.colour_jitter:
             factors, order = draw_jitter(count, settings.colour_jitter, generator)
             draws = replace(draws, factors=factors, order=order)

@@ -1,6 +1,7 @@
 """Random resized crops (Szegedy 2015, arXiv:1409.4842): a box of random area and ratio, resized to the whole image.
 
-The boxes are distributed as those of torchvision's RandomResizedCrop(size, scale=(smallest, 1), ratio=(3/4, 4/3)).
+The boxes are distributed as those of torchvision's RandomResizedCrop(size, scale=(smallest, 1), ratio=(3/4, 4/3)), the
+ratio times the aspect ratio of images that are no squares: resized, a box is stretched by a third at most.
 A box is never larger than its image, so it is only ever enlarged, and there antialiasing changes nothing.
 """
 
@@ -17,11 +18,14 @@ RATIO = (3 / 4, 4 / 3)  # width / height
 ATTEMPTS = 10
 
 
-def draw_boxes(count: int, size: tuple[int, int], smallest: float, generator: torch.Generator) -> Tensor:
+def draw_boxes(
+    count: int, size: tuple[int, int], smallest: float, generator: torch.Generator, *, aspect: float = 1.0
+) -> Tensor:
     """(count, 4), int64: top, left, height, width of boxes in images of `size` (height, width).
 
-    The area is a uniform share of the image's from `smallest` to 1, the ratio uniform in its logarithm. What does
-    not fit is drawn again; after ten attempts the box is in the middle, as large as the ratios let it be.
+    The area is a uniform share of the image's from `smallest` to 1, the ratio `aspect` times one that is uniform in its
+    logarithm. What does not fit is drawn again; after ten attempts the box is in the middle, as large as the ratios let
+    it be.
     """
     (height, width), device = size, generator.device
 
@@ -29,14 +33,14 @@ def draw_boxes(count: int, size: tuple[int, int], smallest: float, generator: to
         drawn = torch.rand(amount, dtype=torch.float64, generator=generator, device=device)
         return drawn * (high - low) + low
 
-    boxes = torch.tensor(middle(size), device=device).repeat(count, 1)
+    boxes = torch.tensor(middle(size, aspect), device=device).repeat(count, 1)
     waiting = torch.arange(count, device=device)
     for _ in range(ATTEMPTS):
         missing = len(waiting)
         if not missing:
             break
         area = uniform(missing, smallest, 1) * (height * width)
-        ratio = uniform(missing, math.log(RATIO[0]), math.log(RATIO[1])).exp()
+        ratio = uniform(missing, math.log(RATIO[0] * aspect), math.log(RATIO[1] * aspect)).exp()
         wide, high = (area * ratio).sqrt().round().long(), (area / ratio).sqrt().round().long()
         fits = (wide > 0) & (wide <= width) & (high > 0) & (high <= height)
         row = (uniform(missing, 0, 1) * (height - high + 1)).long()
@@ -46,10 +50,10 @@ def draw_boxes(count: int, size: tuple[int, int], smallest: float, generator: to
     return boxes
 
 
-def middle(size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of the largest box in the middle whose ratio is within RATIO."""
+def middle(size: tuple[int, int], aspect: float = 1.0) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the largest box in the middle whose ratio is within RATIO times `aspect`."""
     height, width = size
-    low, high = RATIO
+    low, high = (ratio * aspect for ratio in RATIO)
     if width / height < low:
         height = round(width / low)
     elif width / height > high:

@@ -117,7 +117,8 @@ class ResizedCrops:
         from torchvision.transforms import v2  # seconds: only where it is wanted
 
         self._form = form
-        self._crop = v2.RandomResizedCrop((form.height, form.width), scale=(smallest, 1.0), ratio=RATIO, antialias=True)
+        ratio, size = [bound * form.width / form.height for bound in RATIO], (form.height, form.width)
+        self._crop = v2.RandomResizedCrop(size, scale=(smallest, 1.0), ratio=ratio, antialias=True)
         share = math.sqrt(smallest * RATIO[0])
         self._least = math.ceil(form.height / share), math.ceil(form.width / share)
 
