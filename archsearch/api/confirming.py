@@ -33,6 +33,7 @@ def confirm(
     *,
     top: int,
     seeds: int,
+    folds: int | None = None,
     baselines: Sequence[str | Path | Architecture] | None = None,
     random: bool = True,
     compiled: bool = False,
@@ -40,7 +41,8 @@ def confirm(
     tracking_uri: str | None = None,
 ) -> dict[str, Any]:
     """Retrains the `top` trials over new `seeds`, beside random search at equal cost and `baselines` (None: those of
-    the zoo that fit the budget), writes confirm/ and the report; returns what confirm.json holds.
+    the zoo that fit the budget), writes confirm/ and the report; returns what confirm.json holds. `folds`: chosen from
+    by a cross-validation of so many (1: none; None: as `data.validation` of the experiment has it).
 
     Raises as `archsearch.search.confirming.confirm.confirm`; after Ctrl-C the same call goes on.
     """
@@ -51,6 +53,7 @@ def confirm(
         folder=folder,
         top=top,
         seeds=seeds,
+        folds=space.data.folds if folds is None else folds if folds > 1 else None,
         named=None if baselines is None else _named(space, baselines),
         random=random,
         tracking_uri=tracking_uri,

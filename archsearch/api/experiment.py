@@ -184,6 +184,7 @@ class Experiment:
         *,
         top: int = 5,
         seeds: int = 3,
+        folds: int | None = None,
         baselines: Sequence[str | Path | Architecture] | None = None,
         random: bool = True,
         compiled: bool = False,
@@ -194,7 +195,9 @@ class Experiment:
         """Retrains the `top` trials over so many new `seeds`, beside random search at equal cost (unless `random` is
         False) and `baselines` (None: those of the zoo that fit the budget); returns what confirm/confirm.json holds.
 
-        The winner is chosen by validation accuracy before test accuracy is measured. If it is interrupted, the same
+        The winner is chosen by validation accuracy before test accuracy is measured: with `folds`, by its mean over so
+        many folds of the training and validation images (1: no cross-validation; None: as `data.validation` of the
+        experiment has it), on each of which every network is trained with every seed. If it is interrupted, the same
         call goes on. Raises InputError, DriverRunning, and RuntimeError where nothing could be trained.
         """
         from archsearch.api.confirming import confirm
@@ -204,6 +207,7 @@ class Experiment:
             Audience(progress=progress),
             top=top,
             seeds=seeds,
+            folds=folds,
             baselines=baselines,
             random=random,
             compiled=compiled,

@@ -24,12 +24,14 @@ Moments = tuple[tuple[float, ...], tuple[float, ...]]
 @dataclass(frozen=True, kw_only=True)
 class Split:
     """Images (N, C, H, W), uint8 or uint16, contiguous, with the labels of a task: classes as int64 (N,); K labels as
-    uint8 (N, K), 0 or 1; K targets as float32 (N, K), finite. `weights` (N,), float32, none negative, say how often an
-    image is drawn (sampling: weights). Raises ValueError for anything else."""
+    uint8 (N, K), 0 or 1; K targets as float32 (N, K), finite. `weights` (N,), float32, none negative, say how often
+    an image is drawn (sampling: weights); images of one of the `groups` (N,), int64, must not be divided. Raises
+    ValueError for anything else."""
 
     images: npt.NDArray[Any]
     labels: npt.NDArray[Any]
     weights: npt.NDArray[np.float32] | None = None
+    groups: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         images = self.images

@@ -45,6 +45,11 @@ class Part:
         """How often each image is drawn, where the source states that."""
         return None if self.source.weights is None else self.source.weights[self.numbers]
 
+    @property
+    def groups(self) -> npt.NDArray[np.int64] | None:
+        """The group of each image, where the source states that."""
+        return None if self.source.groups is None else self.source.groups[self.numbers]
+
     def __getitem__(self, keep: npt.NDArray[np.int64]) -> Part:
         return Part(source=self.source, numbers=self.numbers[keep], labels=self.labels[keep])
 
@@ -80,7 +85,7 @@ def parts_of(source: Source, labels: npt.NDArray[Any], settings: DataSettings) -
         train, validation = train[used], train[drawn]
     else:
         if groups is not None and not len(validation):
-            share = validation_images(settings.validation, len(train)) / len(train)
+            share = validation_images(settings.validation_size, len(train)) / len(train)
             drawn, remaining = grouped(groups[train.numbers], share, seed=settings.split_seed)
             validation, train = train[drawn], train[remaining]
         train = train[limited(np.arange(len(train)), train.labels, settings)]
@@ -134,7 +139,7 @@ def image_set(
         if unread and settings.broken == "skip":
             readable = _readable(part, unread, name)
             pixels, remaining = pixels[readable], part[readable]
-        images[name] = Split(images=pixels, labels=remaining.labels, weights=remaining.weights)
+        images[name] = Split(images=pixels, labels=remaining.labels, weights=remaining.weights, groups=remaining.groups)
     _left_out(problems, settings, tell)
     _tell_of_duplicates(images, root, tell)
     train, validation, test = (images[name] for name in SPLITS)
@@ -170,6 +175,7 @@ def _streamed(
             images=SourceImages(source=part.source, numbers=part.numbers, form=form),
             labels=part.labels,
             weights=part.weights,
+            groups=part.groups,
         )
         for part in (remaining[name] for name in SPLITS)
     ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from archsearch.data.images import ImageSet, Split
+from archsearch.data.streaming import StreamedSplit
 from archsearch.reading.errors import refuse
 from archsearch.space.datasets import validation_images
 from archsearch.space.settings import DataSettings
@@ -68,10 +71,10 @@ def train_and_validation(labels: Labels, settings: DataSettings) -> tuple[Indice
     judged by the same images as a long one. Raises InputError where nothing would be left to train on.
     """
     total = len(labels)
-    count = validation_images(settings.validation, total)
+    count = validation_images(settings.validation_size, total)
     if count >= total:
         raise refuse(
-            f"data.validation: {settings.validation} leaves none of {total} images to train on",
+            f"data.validation: {settings.validation_size} leaves none of {total} images to train on",
             allowed=f"1 to {total - 1}, or a share below 1",
         )
     validation, train = stratified(labels, count, seed=settings.split_seed)
@@ -87,9 +90,66 @@ def limited(train: Indices, labels: Labels, settings: DataSettings) -> Indices:
 
 
 def subset(split: Split, index: Indices) -> Split:
-    """The images `index` of a split in memory."""
+    """The images `index` of a split, in memory or on disk."""
     weights = None if split.weights is None else split.weights[index]
-    return Split(images=split.images[index], labels=split.labels[index], weights=weights)
+    groups = None if split.groups is None else split.groups[index]
+    if isinstance(split, StreamedSplit):
+        chosen = replace(split.images, numbers=split.images.numbers[index])
+        return replace(split, images=chosen, labels=split.labels[index], weights=weights, groups=groups)
+    return Split(images=split.images[index], labels=split.labels[index], weights=weights, groups=groups)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Fold `number` (from 1) of `of` folds, drawn with `seed`, of the training and validation images together."""
+
+    number: int
+    of: int
+    seed: int
+
+    def __str__(self) -> str:
+        return f"fold {self.number} of {self.of}"
+
+
+def folds(labels: npt.NDArray[Any], count: int, *, seed: int, groups: Indices | None = None) -> list[Indices]:
+    """`count` sets of indices, ascending, disjoint and together all of `labels`: of equal size, each class (see
+    `strata`) by its share. Images of one of the `groups` (N,) are in one set. Raises InputError for more folds than
+    images, or than groups."""
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+    units, name = (len(labels), "images") if groups is None else (len(np.unique(groups)), "groups")
+    if count > units:
+        raise refuse(f"{count} folds of {units} {name}", allowed=f"2 to {units} folds", file="--folds")
+    classes = strata(labels)
+    by_class = bool(np.bincount(classes).max() >= count)  # else no class can be in each fold
+    kinds = (KFold, StratifiedKFold) if groups is None else (GroupKFold, StratifiedGroupKFold)
+    splitter = kinds[by_class](n_splits=count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes with fewer images than folds, which some folds lack
+        return [chosen for _, chosen in splitter.split(np.zeros(len(labels)), classes, groups)]
+
+
+def fold_of(images: ImageSet, fold: Fold) -> ImageSet:
+    """The data set whose validation split is one fold of the training and validation images, and whose training split
+    is the others; mean and deviation are those of that training split. The test split stays as it is. Raises as
+    `folds`."""
+    both = _joined(images.train, images.validation)
+    chosen = folds(both.labels, fold.of, seed=fold.seed, groups=both.groups)[fold.number - 1]
+    train, validation = (subset(both, index) for index in (np.setdiff1d(np.arange(len(both)), chosen), chosen))
+    mean, std = train.moments()
+    return replace(images, train=train, validation=validation, mean=mean, std=std)
+
+
+def _joined(first: Split, second: Split) -> Split:
+    """The images of both splits of a data set, one after the other."""
+    values: dict[str, Any] = {"labels": np.concatenate([first.labels, second.labels])}
+    for name in ("weights", "groups"):
+        if getattr(first, name) is not None and getattr(second, name) is not None:
+            values[name] = np.concatenate([getattr(first, name), getattr(second, name)])
+    if isinstance(first, StreamedSplit) and isinstance(second, StreamedSplit):
+        numbers = np.concatenate([first.images.numbers, second.images.numbers])
+        return replace(first, images=replace(first.images, numbers=numbers), **values)
+    return Split(images=np.concatenate([first.images, second.images]), **values)
 
 
 def assemble(

@@ -93,6 +93,7 @@ _DOCUMENT: Fields = {
     "confidence": _is_share,
     "notes": partial(list_of, is_text),
     "seeds": partial(list_of, is_count),
+    "folds": partial(optional, _is_positive),
     "random": partial(optional, is_object),
     "power": partial(optional, _power),
     "search": is_object,

@@ -61,3 +61,7 @@ class ConfirmationFolder(RetrainedFolder):
     """confirm/ in an experiment's folder: what `archsearch confirm` writes."""
 
     document = Inside("confirm.json")  # every figure, and how the winner was chosen
+
+    def fold_run(self, key: str, seed: int, fold: int, folds: int) -> TrainingFolder:
+        """The training of one network with one seed that is validated on one fold (from 1) of several."""
+        return TrainingFolder(self.path / "runs" / f"{key}-s{seed}-f{fold}of{folds}")

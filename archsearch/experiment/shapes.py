@@ -215,6 +215,7 @@ EVENTS: Mapping[str, Fields] = {
         "validation_accuracy": _number_or_none,
         "test_accuracy": _number_or_none,
         "seeds": partial(optional, is_count),
+        "folds": partial(optional, is_count),
     },
     "finishing": {
         "trials": partial(list_of, is_count),

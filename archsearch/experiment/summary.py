@@ -94,6 +94,7 @@ def _best(best: Winner, looks: int) -> dict[str, Any]:
         "trial": trial.id,
         "of": best.of,
         "seeds": best.seeds,
+        **({"folds": best.folds} if best.folds else {}),
         "value": best.value,
         "test_accuracy": best.test_accuracy,
         "test_looks": looks,

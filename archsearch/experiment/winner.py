@@ -20,7 +20,8 @@ class Winner:
     """The winner of an experiment, and whose choice (`of`) it is.
 
     `trial` is the search's trial of this network. `value` is the validation accuracy, `test_accuracy` that on the test
-    split (None: not looked at); both are means over so many `seeds`. `weights` is the file of the weights handed over,
+    split (None: not looked at); both are means over so many `seeds`, on validation over so many `folds` of a
+    cross-validation too (None: there was none). `weights` is the file of the weights handed over,
     `sha256` its digest, hex
     (None: the ledger does not hold it); `epochs` are those of the longer training (None: there was none).
     """
@@ -33,6 +34,7 @@ class Winner:
     sha256: str | None
     seeds: int = 1
     epochs: int | None = None
+    folds: int | None = None
 
     @property
     def scored(self) -> Trial:
@@ -92,6 +94,7 @@ def _confirmed(folder: ExperimentFolder, ledger: Ledger) -> Winner | None:
         weights=files.weights,
         sha256=data.get("weights"),
         seeds=data.get("seeds") or 1,
+        folds=data.get("folds"),
     )
 
 

@@ -36,6 +36,21 @@ SourceClass = Annotated[
 ]
 
 
+class Folds(StrictModel):
+    """`validation: {folds: 5}`: cross-validation for `archsearch confirm`."""
+
+    folds: int = Field(
+        5,
+        ge=2,
+        le=100,
+        description="Number of folds of training and validation images together. `confirm` trains each network on all "
+        "folds but one, and validates on that one, for each of them; a search validates on that share of the images.",
+    )
+
+
+Size = Annotated[int | float, Field(gt=0)]
+
+
 class DataSettings(StrictModel):
     """Which images, and how they are split."""
 
@@ -75,12 +90,22 @@ class DataSettings(StrictModel):
         description="table, huggingface, webdataset: which columns (keys of a KEY.json) hold what.",
     )
     download: bool = Field(False, description="Whether missing data may be downloaded.")
-    validation: int | float = Field(
+    validation: Size | Folds = Field(
         0.15,
-        gt=0,
         description="Size of the validation split, taken from the training images: a number of "
-        "images, or a share below 1.",
+        "images, or a share below 1. {folds: 5}: a fifth, and five-fold cross-validation in `confirm`.",
     )
+
+    @property
+    def folds(self) -> int | None:
+        """Number of folds of a cross-validation; None where there is none."""
+        return self.validation.folds if isinstance(self.validation, Folds) else None
+
+    @property
+    def validation_size(self) -> int | float:
+        """Size of the validation split: a number of images, or a share below 1."""
+        return 1 / self.validation.folds if isinstance(self.validation, Folds) else self.validation
+
     size: Side | Rectangle = Field(
         64, description="Image files only: side in pixels that images get, or [height, width]; `fit` says how."
     )

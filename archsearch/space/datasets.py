@@ -100,7 +100,7 @@ def validation_images(validation: float, images: int) -> int:
 
 def split_sizes(data: DataSettings, images: int) -> tuple[int, int]:
     """(train, validation): the images that an epoch sees, of the data's `images` without the test split."""
-    validation = validation_images(data.validation, images)
+    validation = validation_images(data.validation_size, images)
     train = images - validation
     return max(1, min(train, data.limit or train)), validation
 

@@ -151,7 +151,7 @@ def _settled(
     data: DataSettings, document: Document, known_facts: DataFacts | None
 ) -> tuple[DataSettings, tuple[str, ...]]:
     """A number of validation images is meant for the file's own data; with smaller data a share stands in."""
-    if data.validation >= 1 and not isinstance(data.validation, int):
+    if data.validation_size >= 1 and not isinstance(data.validation_size, int):
         raise InputError(
             document.problem(
                 ("data", "validation"),
@@ -164,10 +164,10 @@ def _settled(
         images = known_facts.images
     elif data.name != "folder":
         images = _located_facts(data, document).images
-    if images is None or data.validation < images / 2:
+    if images is None or data.validation_size < images / 2:
         return data, ()
     note = (
-        f"data.validation: {data.validation:,} of {data.name}'s {images:,} training images are at "
+        f"data.validation: {data.validation_size:,} of {data.name}'s {images:,} training images are at "
         f"least half of them; {SHARE:.0%} of them are used instead"
     )
     return data.model_copy(update={"validation": SHARE}), (note,)

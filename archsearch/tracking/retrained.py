@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,12 +73,18 @@ def retrained(folder: ExperimentFolder, ledger: Ledger) -> Iterator[Retrained]:
                 name = names.get(result["digest"], path.parent.name) if trial is None else trial.id
                 yield Retrained(
                     key=f"{purpose}/{result['weights']['sha256']}",
-                    name=f"{purpose} {name} seed {result['seed']}",
+                    name=f"{purpose} {name} seed {result['seed']}{_fold(path.parent.name)}",
                     result=result,
                     architecture=Architecture.from_yaml(folder.read_text(training.model_yaml)),
                     trial=trial,
                     ended=milliseconds(path.stat().st_mtime),
                 )
+
+
+def _fold(folder: str) -> str:
+    """Which fold a training was validated on, by the name of its folder; nothing outside a cross-validation."""
+    named = re.search(r"-f(\d+)of(\d+)$", folder)
+    return f" fold {named[1]} of {named[2]}" if named else ""
 
 
 def _trial_of(trials: Sequence[Trial], result: Mapping[str, Any]) -> Trial | None:

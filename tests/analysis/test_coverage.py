@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from archsearch.analysis.distributions import best_of, compare_samples, edf
+from archsearch.analysis.intervals import over_folds, over_seeds
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 # Accuracies have a tail towards the low end; `rounded` ones are equal in part, as over few validation images.
@@ -73,3 +74,20 @@ def apart_of(tests: dict) -> bool:
         or best["low"] > 0
         or best["high"] < 0
     )
+
+
+@pytest.mark.parametrize("folds", [3, 5, 10])
+def test_the_corrected_interval_over_folds_holds_the_mean(folds: int) -> None:
+    """Folds whose values correlate by 1 / folds, as Nadeau & Bengio assume; Student's interval is too short."""
+    rng, repeats, share = np.random.default_rng(folds), 1000, 1 / folds
+    held, uncorrected = 0, 0
+    for _ in range(repeats):
+        values = share**0.5 * rng.normal() + (1 - share) ** 0.5 * rng.normal(size=folds)
+        interval, plain = over_folds(values.tolist()), over_seeds(values.tolist())
+        assert interval.low is not None and interval.high is not None and interval.p is not None
+        assert (interval.p > 0.05) == (interval.low <= 0 <= interval.high)
+        assert plain.low is not None and plain.high is not None
+        held += interval.low <= 0 <= interval.high
+        uncorrected += plain.low <= 0 <= plain.high
+    within(held, repeats, 0.95, 0.95)
+    assert uncorrected < 0.92 * repeats

@@ -98,6 +98,26 @@ def test_a_table_and_one_json_document_of_the_same_figures(experiment: Experimen
     assert json.loads(capfd.readouterr().out)["digest"] == winner["digest"]
 
 
+def test_cross_validation_as_the_terminal_and_the_report_show_it(tmp_path: Path, capfd) -> None:
+    experiment = searched(tmp_path, "data.validation={folds: 3}")
+    words = ["confirm", str(experiment.path), "--top", "2", "--seeds", "1", "--no-random", "--baseline", "none"]
+    assert main(words) == 0
+    said = capfd.readouterr()
+    assert "2 trials of the search, each with 1 new seed on each of 3 folds" in said.err
+    assert "seed 1 fold 3 of 3: validation" in said.err and "6 trainings of 2 networks" in said.err
+    assert "folds" in said.out.splitlines()[2] and "seeds" not in said.out.splitlines()[2]
+    assert "+- on validation is half of a 95 % interval over the folds, corrected for the training images" in said.out
+    assert "note: with fewer than 3 seeds there are no intervals on test" in said.out
+    page = (experiment.path / "report.html").read_text()
+    assert "<th>folds</th>" in page.replace(' scope="col"', "") or ">folds<" in page
+    assert "Nadeau &amp; Bengio 2003" in page
+    assert main(["status", str(experiment.path)]) == 0
+    assert "means over 3 folds on validation" in capfd.readouterr().out
+    assert main([*words, "--folds", "1", "--json"]) == 0
+    document = json.loads(capfd.readouterr().out)
+    assert document["folds"] is None and not any("fold" in run for row in document["rows"] for run in row["runs"])
+
+
 @pytest.mark.slow
 def test_random_search_beside_it_interrupted_and_gone_on_with(tmp_path: Path) -> None:
     """A real Ray, and a real Ctrl-C in the middle of the retraining."""

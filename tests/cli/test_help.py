@@ -28,8 +28,8 @@ SURFACE = {
     },
     "status": {"[EXPERIMENT]", "--watch", "--json"},
     "confirm": {
-        "EXPERIMENT", "--top", "--seeds", "--baseline", "--no-random", "--compile", "--root", "--allow-source",
-        "--tracking-uri", "--json",
+        "EXPERIMENT", "--top", "--seeds", "--folds", "--baseline", "--no-random", "--compile", "--root",
+        "--allow-source", "--tracking-uri", "--json",
     },
     "report": {"EXPERIMENT", "-o", "--output", "--no-images", "--json"},
     "compare": {"A", "B", "--trials", "--epochs", "--seed", "-o", "--output", "--json"},

@@ -15,7 +15,7 @@ from archsearch.api.showing.live import Lines, render
 from archsearch.api.showing.printing import paints
 from archsearch.experiment import Counts, Trial, TrialState
 from archsearch.search.confirming.contenders import Contender
-from archsearch.search.confirming.retraining import Outcome, Run
+from archsearch.search.confirming.runs import Outcome, Run
 
 COST = {"params": 27_874, "flops": 452_704, "macs": 442_016, "activations": 1}
 

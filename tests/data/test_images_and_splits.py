@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from archsearch.data import digits
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Split, moments
-from archsearch.data.splitting import stratified
+from archsearch.data.splitting import Fold, fold_of, folds, stratified
 from archsearch.reading.errors import InputError
+from archsearch.space.data_settings import Folds
 from archsearch.space.datasets import validation_images
 from archsearch.space.settings import DataSettings
 
@@ -150,3 +151,51 @@ def test_reading_images_imports_neither_torch_nor_scikit_learn():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_folds_are_disjoint_stratified_and_drawn_by_the_seed() -> None:
+    labels = np.repeat(np.arange(3), [50, 20, 5])
+    drawn = folds(labels, 5, seed=0)
+    assert sorted(np.concatenate(drawn).tolist()) == list(range(75))
+    assert [np.bincount(labels[fold]).tolist() for fold in drawn] == [[10, 4, 1]] * 5
+    assert all(np.array_equal(a, b) for a, b in zip(drawn, folds(labels, 5, seed=0), strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(drawn, folds(labels, 5, seed=1), strict=True))
+    rare = folds(np.array([0, 0, 0, 1, 2, 3]), 5, seed=0)
+    assert sorted(map(len, rare)) == [1, 1, 1, 1, 2], "no class is in each fold"
+    several = folds(np.eye(6, dtype=np.uint8), 3, seed=0)
+    assert list(map(len, several)) == [2, 2, 2], "labels that are no classes"
+    with pytest.raises(InputError, match="9 folds of 6 images"):
+        folds(np.zeros(6, np.int64), 9, seed=0)
+
+
+def test_images_of_a_group_are_in_one_fold() -> None:
+    labels, groups = np.tile([0, 1], 30), np.repeat(np.arange(15), 4)
+    drawn = folds(labels, 5, seed=0, groups=groups)
+    assert sorted(np.concatenate(drawn).tolist()) == list(range(60))
+    held = [set(groups[fold].tolist()) for fold in drawn]
+    assert sum(map(len, held)) == 15 and all(held)
+    with pytest.raises(InputError, match="16 folds of 15 groups"):
+        folds(labels, 16, seed=0, groups=groups)
+
+
+def test_a_fold_is_validated_on_and_the_others_trained_on() -> None:
+    images = load_images(DataSettings(name="digits"))
+    both = np.concatenate([images.train.images, images.validation.images])
+    sets = [fold_of(images, Fold(number=number, of=4, seed=3)) for number in range(1, 5)]
+    seen = np.concatenate([each.validation.images for each in sets])
+    assert sorted(map(bytes, seen)) == sorted(map(bytes, both)), "each image is validated on once"
+    for each in sets:
+        assert len(each.train) + len(each.validation) == len(both) and len(each.validation) in (359, 360)
+        assert sorted(map(bytes, np.concatenate([each.train.images, each.validation.images]))) == sorted(
+            map(bytes, both)
+        )
+        assert (each.mean, each.std) == each.train.moments(), "of its own training images"
+        assert each.test is images.test and each.name == images.name
+    assert len({images.digest, *(each.digest for each in sets)}) == 5
+
+
+def test_validation_by_folds_keeps_that_share_for_a_search() -> None:
+    settings = DataSettings(name="digits", validation=Folds(folds=5))
+    assert settings.folds == 5 and DataSettings().folds is None
+    images, share = load_images(settings), load_images(DataSettings(name="digits", validation=0.2))
+    assert images.digest == share.digest and len(images.validation) == 288

@@ -17,6 +17,7 @@ from archsearch.data.datasets import load_images
 from archsearch.data.decoding import open_whole
 from archsearch.data.form import ImageForm
 from archsearch.data.images import ImageSet
+from archsearch.data.splitting import Fold, fold_of
 from archsearch.data.streaming import StreamedImages, some_files
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
@@ -63,6 +64,15 @@ def same(one, other) -> bool:
     return len(one) == len(other) > 0 and all(
         torch.equal(x, y) for left, right in zip(one, other, strict=True) for x, y in zip(left, right, strict=True)
     )
+
+
+def test_a_fold_of_streamed_images_is_that_of_held_ones(root):
+    streamed, held = (fold_of(load(root, in_memory=held), Fold(number=2, of=3, seed=1)) for held in (False, True))
+    assert isinstance(streamed, StreamedImages)
+    for name in ("train", "validation", "test"):
+        one, other = streamed.split(name), held.split(name)
+        assert np.array_equal(one.labels, other.labels) and np.array_equal(one.images[:], other.images)
+    assert (streamed.mean, streamed.std) == (held.mean, held.std)
 
 
 def test_streamed_images_have_the_face_of_held_ones(root):

@@ -168,7 +168,8 @@ def assert_converts(architecture: Architecture, folder: Path) -> None:
     assert scores.isfinite().all()
     assert (scores - float_scores).square().mean().sqrt() < 0.25 * float_scores.std()
     by_image = torch.stack([float_scores, scores]).sub(float_scores.mean(0)).flatten(1)
-    assert torch.corrcoef(by_image)[0, 1] > 0.5, "scores that do not depend on the image"
+    random_and_deep = float_scores.std(0).mean() < 0.1 * float_scores.std()  # all images get nearly the same scores
+    assert random_and_deep or torch.corrcoef(by_image)[0, 1] > 0.5, "scores that do not depend on the image"
     assert file.stat().st_size < 0.5 * float_file.stat().st_size or float_file.stat().st_size < 500_000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,10 +23,11 @@ from archsearch.experiment.predictions import Predictions, predictions_of
 from archsearch.experiment.summary import summarise
 from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
-from archsearch.search.confirming.confirm import Plan, confirm, new_seeds
+from archsearch.search.confirming.confirm import Plan, confirm
 from archsearch.search.confirming.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
 from archsearch.search.confirming.random_search import random_best, random_space
-from archsearch.search.confirming.retraining import Outcome, Retraining, Run
+from archsearch.search.confirming.retraining import Retraining
+from archsearch.search.confirming.runs import Outcome, Run, new_seeds
 from archsearch.search.confirming.slots import Slots, slots
 from archsearch.search.confirming.verdict import Row, choose, differences, power, precision, ranked
 from archsearch.search.deciding.messages import Ready, Rest
@@ -34,6 +36,7 @@ from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
 from archsearch.space.loading import load_space
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
+from archsearch.tracking.retrained import retrained
 from tests.search.local import Silent, drive_locally, tiny
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
@@ -472,6 +475,78 @@ def check(document: dict[str, Any], folder: ExperimentFolder, images: Any) -> No
     assert experiment.best.number == trial and digest(experiment.architecture) == winner["digest"]
     state = experiment.weights()
     assert all(bool((state[name] == tensor).all()) for name, tensor in model.state_dict().items())
+
+
+def test_a_winner_by_cross_validation_is_trained_on_the_usual_split_and_tested_once(
+    searched: ExperimentFolder, tmp_path: Path
+) -> None:
+    folder = ExperimentFolder(Path(shutil.copytree(searched.path, tmp_path / "copy", symlinks=True)))
+    shutil.rmtree(folder.confirmation.path, ignore_errors=True)
+    space = load_space(folder.space_yaml)
+    images = load_images(space.data)
+    named = [baseline("densenet7_12_cifar", zoo.get("densenet7_12_cifar"), space)]
+    plan = Plan(folder=folder, top=2, seeds=1, named=named, random=False, processes=1, folds=3)
+    first = Told(interrupt_after=4)
+    with pytest.raises(KeyboardInterrupt):
+        confirm(plan, images, first)
+    assert (first.left, first.done) == (9, 0), "three networks on three folds"
+    assert "each with 1 new seed on each of 3 folds, then the winner and its rivals on the usual split: at most 11" in (
+        next(text for text in first.phases if text.startswith("plan: "))
+    )
+    second = Told()
+    document = confirm(plan, images, second)
+    assert (second.left, second.done) == (2, 0), "the winner and the network that it is compared with"
+    assert len(second.outcomes) == 5 + 2, "four were trained before the interruption"
+    assert (document["folds"], document["seeds"]) == (3, [1])
+    trials = [row for row in document["rows"] if row["kind"] == "trial"]
+    winner = next(row for row in document["rows"] if row["winner"])
+    for listed in document["rows"]:
+        crossed = [run for run in listed["runs"] if "fold" in run]
+        accuracies = [run["validation"]["accuracy"] for run in crossed]
+        assert [run["fold"] for run in crossed] == [1, 2, 3]
+        assert [run["test"] for run in crossed] == [None] * 3, "no fold's training is tested"
+        assert listed["validation"]["values"] == pytest.approx(accuracies) and listed["validation"]["n"] == 3
+        usual = [run for run in listed["runs"] if "fold" not in run]
+        compared = listed["winner"] or listed["kind"] == "baseline"
+        assert len(usual) == compared and (listed["test"] is not None) == compared
+        assert all(run["test"] is not None for run in usual)
+        digests = {json.loads((Path(run["folder"]) / "result.json").read_text())["data"]["digest"] for run in crossed}
+        assert len(digests) == 3 and images.digest not in digests, "each fold has other images"
+    assert winner["validation"]["mean"] == max(listed["validation"]["mean"] for listed in trials)
+    assert document["state"] == "confirmed" and document["weights_of_seed"] == 1
+    assert "with 1 seed on each of 3 folds of the training and validation images" in document["chosen"]
+    assert any("whose images are in the folds too" in note for note in document["notes"])
+    best = summarise(folder)["best"]
+    assert (best["folds"], best["value"]) == (3, winner["validation"]["mean"])
+    (lead,) = document["differences"]
+    other = next(listed for listed in document["rows"] if listed["kind"] == "baseline")
+    assert lead["validation"]["values"] == pytest.approx(
+        [a - b for a, b in zip(winner["validation"]["values"], other["validation"]["values"], strict=True)]
+    )
+    third = Told()
+    assert confirm(plan, images, third) == document
+    assert (third.outcomes, third.done) == ([], 2)
+    with Ledger.read(folder.ledger) as ledger:
+        names = sorted(training.name for training in retrained(folder, ledger) if training.key.startswith("confirm"))
+    assert len(names) == 11 and f"confirm {winner['name']} seed 1 fold 2 of 3" in names
+    assert f"confirm {winner['name']} seed 1" in names
+
+
+def test_the_choice_over_folds_is_final() -> None:
+    rows = [row("trial", 1, [], []), row("trial", 2, [], [])]
+    for each, accuracies in zip(rows, ([0.7, 0.8, 0.9], [0.9, 0.9, 0.9]), strict=True):
+        each.folds = {(fold, 4): {"validation": {"accuracy": value}} for fold, value in enumerate(accuracies, 1)}
+    winner = choose(rows)
+    assert winner is rows[1] and winner.interval("test") is None
+    winner.failed[4] = "nan"
+    assert choose(rows) is rows[1], "a failure on the usual split changes no choice"
+    winner.failed_folds[2, 5] = "nan"
+    assert choose(rows) is rows[0], "one on a fold does, as one of a seed"
+    interval = rows[0].interval("validation")
+    assert interval is not None and interval.mean == pytest.approx(0.8)
+    assert interval.half == pytest.approx(4.3027 * 0.1 * (1 / 3 + 1 / 2) ** 0.5, rel=1e-4), "Nadeau and Bengio"
+    rows[0].folds[1, 5] = {"validation": {"accuracy": 0.9}}
+    assert rows[0].by_fold() == pytest.approx({1: 0.8, 2: 0.8, 3: 0.9}), "seeds of a fold are averaged"
 
 
 def test_a_training_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from archsearch.data.splitting import Fold, fold_of
 from archsearch.data.streaming import StreamedImages, some_files
 from archsearch.reading.errors import InputError
 from archsearch.sources.columns import Columns
@@ -122,6 +123,14 @@ def test_images_of_one_group_are_in_one_split(folder: Path) -> None:
     groups = [set(part.tolist()) for part in numbers]
     assert sum(map(len, groups)) == 12 == len(set.union(*groups)) and min(map(len, groups)) >= 2
     assert sum(counts(images)) == COUNT
+    held, _ = load(name="table", file=str(file), in_memory=True, validation=0.25)
+    for fold in (Fold(number=number, of=3, seed=0) for number in (1, 2, 3)):
+        streamed, crossed = fold_of(images, fold), fold_of(held, fold)
+        train, validation = (
+            set((streamed.split(name).images.numbers // 5).tolist()) for name in ("train", "validation")
+        )
+        assert not train & validation and train | validation == groups[0] | groups[1]
+        assert np.array_equal(streamed.validation.images[:], crossed.validation.images)
 
 
 LABELS = "path,label\nimages/0000.png,0\n"

@@ -38,6 +38,8 @@ def _of_one_training(report: Document) -> str:
 
 
 def _retrained(confirmed: Confirmation) -> list[str]:
+    folds = confirmed["folds"]
+    repeated = "folds" if folds else "seeds"
     rows, wins = [], []
     for i, row in enumerate(confirmed["rows"]):
         wins += [i] if row["winner"] else []
@@ -52,13 +54,22 @@ def _retrained(confirmed: Confirmation) -> list[str]:
     lead = ""
     if leads:
         as_table = table(("of", "over", "validation", "test", "adjusted p", "significant"), leads, left=(0, 1))
-        lead = f"<h3>Leads, paired by seed, in percentage points</h3>{as_table}{paragraph(ADJUSTED, 'note')}"
+        paired = "by seed, on validation by fold" if folds else "by seed"
+        lead = f"<h3>Leads, paired {paired}, in percentage points</h3>{as_table}{paragraph(ADJUSTED, 'note')}"
     caption = f"A line is a 95 % interval over seeds (Student's t), of {FEWEST_SEEDS} seeds or more. "
+    if folds:
+        caption += f"On validation it is over {folds} folds, corrected for the training images that they share "
+        caption += "(Nadeau & Bengio 2003). "
     caption += "Test accuracy is measured for the winner and the networks that are compared."
     return [
         f"<h3>Retrained over new seeds: {clean(confirmed['winner'])}</h3>",
         figure(intervals(confirmed["rows"]), caption, legend(("seen", "validation"), ("tested", "test"))),
-        table(("network", "validation", "test", "seeds", "FLOPs", "parameters", ""), rows, wins=wins, wide=(6,)),
+        table(
+            ("network", "validation", "test", repeated, "FLOPs", "parameters", ""),
+            rows,
+            wins=wins,
+            wide=(6,),
+        ),
         lead,
         *(paragraph(f"Note: {note}.", "note") for note in confirmed["notes"] or ()),
     ]

@@ -257,6 +257,7 @@ class Confirmation(TypedDict):
     random: Mapping[str, Any] | None
     search: Mapping[str, Any]
     seeds: list[int]
+    folds: int | None
     power: Mapping[str, Any] | None
     rows: list[ConfirmedRow]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from archsearch.search.confirming.confirm import ConfirmationObserver
-    from archsearch.search.confirming.retraining import Outcome, Run
+    from archsearch.search.confirming.runs import Outcome, Run
     from archsearch.search.deciding.observer import Observer
     from archsearch.space.space import SearchSpace
 
@@ -94,6 +94,8 @@ class Bars(Lines):
     def planned(self, runs: Sequence[Run], *, done: int, networks: int) -> None:
         """Begins the bars: until now a random search may have been shown."""
         super().planned(runs, done=done, networks=networks)
+        self.close()
+        self._running, self._trained = {}, {}
         if not runs:
             return
         self._progress = progress_bars(transient=True)
@@ -130,4 +132,4 @@ class Bars(Lines):
 
 
 def _title(run: Run) -> str:
-    return f"{run.contender.name} seed {run.seed}"
+    return f"{run.contender.name} seed {run.seed}" + (f" {run.fold}" if run.fold is not None else "")

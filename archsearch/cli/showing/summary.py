@@ -55,7 +55,10 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     accuracy = f"{percent(best['value'])} on validation"
     looks = looked_at(best["test_looks"])
     accuracy += f", {percent(tested)} on test ({looks})" if tested is not None else ", not tested"
-    accuracy += f"; means over {best['seeds']} seeds" if best["seeds"] > 1 else ""
+    seeds, folds = best["seeds"], best.get("folds")
+    repeated = [f"{folds} folds on validation"] if folds else []
+    repeated += [f"{seeds} seeds"] if seeds > 1 else []
+    accuracy += f"; means over {' and '.join(repeated)}" if repeated else ""
     return [
         *((("note" if not number else ""), sentence) for number, sentence in enumerate(summary["remarks"])),
         ("best", f"trial {best['trial']}{CHOSEN[best['of']]}, digest {best['digest']}"),

@@ -22,6 +22,16 @@ def confirm(
         int, typer.Option(min=1, max=1000, help="Number of trials to retrain, the best by validation accuracy.")
     ] = 5,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of new seeds per network.")] = 3,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=100,
+            help="Number of folds of a cross-validation: each network is trained on each fold of the training and "
+            "validation images, with each seed, and the winner is chosen by its mean. 1: none. Default: that of "
+            "data.validation, else none.",
+        ),
+    ] = None,
     baseline: Annotated[
         list[str] | None,
         typer.Option(
@@ -62,6 +72,7 @@ def confirm(
                 audience,
                 top=top,
                 seeds=seeds,
+                folds=folds,
                 baselines=[] if baseline == ["none"] else baseline or None,
                 random=not no_random,
                 compiled=compiled,
@@ -74,6 +85,7 @@ def confirm(
         from archsearch.tracking import without_password
 
         parts = ["archsearch", "confirm", folder.argument, "--top", str(top), "--seeds", str(seeds)]
+        parts += ["--folds", str(folds)] if folds is not None else []
         for name in baseline or ():
             parts += ["--baseline", name]
         parts += ["--no-random"] if no_random else []
@@ -94,17 +106,25 @@ def confirm(
 
 def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
     print(f"{document['experiment']}: {document['winner']} is confirmed as the search's best\n")
-    head = ("rank", "network", "params", "FLOPs", "validation", "test", "seeds", "")
+    folds = document["folds"]
+    repeated = "folds" if folds else "seeds"
+    head = ("rank", "network", "params", "FLOPs", "validation", "test", repeated, "")
     print(table(head, [_row(row) for row in document["rows"]], flush_left=(1, 7)))
     print(f"\n{document['chosen']}")
     if document["differences"]:
-        print("\nlead in points, seed by seed")
-        columns = ("of", "over", "validation", "test", "seeds", "adjusted p", "significant")
+        print(f"\nlead in points, seed by seed{' (on validation fold by fold)' if folds else ''}")
+        columns = ("of", "over", "validation", "test", repeated, "adjusted p", "significant")
         print(table(columns, [_difference(lead) for lead in document["differences"]], flush_left=(0, 1)))
         print("\np: Student's t on the test split, adjusted for all comparisons (Holm); significant below 0.05.")
     share = f"{100 * document['confidence']:g} %"
+    if folds and folds >= FEWEST_SEEDS:
+        print(
+            f"+- on validation is half of a {share} interval over the folds, corrected for the training images that "
+            "they share (Nadeau & Bengio 2003)."
+        )
     if len(document["seeds"]) >= FEWEST_SEEDS:
-        print(f"+- is half of a {share} interval over the seeds (Student's t): of other seeds, not of other images.")
+        half = f"+- on test is half of a {share}" if folds else f"+- is half of a {share}"
+        print(f"{half} interval over the seeds (Student's t): of other seeds, not of other images.")
     print("test: of the winner, and of what is compared; the others' stays unseen.")
     if random := document["random"]:
         search = document["search"]

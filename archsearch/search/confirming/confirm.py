@@ -13,7 +13,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -28,13 +27,16 @@ from archsearch.reading.errors import refuse
 from archsearch.search.confirming import foretold
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
-from archsearch.search.confirming.retraining import Outcome, Retraining, RetrainingObserver, Run
+from archsearch.search.confirming.retraining import Retraining, RetrainingObserver
+from archsearch.search.confirming.runs import folds_of, new_seeds, runs_of
 from archsearch.search.confirming.slots import Slots, slots
 from archsearch.search.confirming.verdict import (
     Row,
     choose,
+    compared,
     differences,
-    first_of,
+    enter,
+    failures,
     power,
     precision,
     ranked,
@@ -59,9 +61,10 @@ class ConfirmationObserver(RetrainingObserver, RandomSearchObserver, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is confirmed and compared: the `top` trials over `seeds` new seeds, random search where `random` says so,
-    and `named` baselines, already of the experiment's image (None: those of the zoo that fit). `processes` train at
-    once (None: as many as the resources hold). `root` is where the data lies now (None: where space.yaml says)."""
+    """What is confirmed and compared: the `top` trials over `seeds` new seeds, chosen from by `folds` folds (None: by
+    the validation split), random search where `random` says so, and `named` baselines, already of the experiment's
+    image (None: those of the zoo that fit). `processes` train at once (None: as many as the resources hold). `root`
+    is where the data lies now (None: where space.yaml says)."""
 
     folder: ExperimentFolder
     top: int
@@ -72,6 +75,7 @@ class Plan:
     processes: int | None = None
     compiled: bool = False
     root: Path | None = None
+    folds: int | None = None
 
     @property
     def files(self) -> ConfirmationFolder:
@@ -120,26 +124,26 @@ class _Confirmation:
     def run(self) -> dict[str, Any]:
         rows = [Row(contender=contender) for contender in self._contenders()]
         seeds = new_seeds(self.ledger, self.plan.seeds)
-        runs: dict[tuple[str, int], Run] = {}
-        for seed in seeds:
-            for contender in (row.contender for row in rows):
-                folder = self.plan.files.run(contender.key, seed).path
-                runs.setdefault((contender.key, seed), Run(contender=contender, seed=seed, folder=folder))
         with Retraining(self.images, self.space.training, self._slots(), self.observer) as retraining:
-            for outcome in retraining.train(list(runs.values())):
-                _enter(rows, outcome)
-            winner = choose(rows)
-            if winner is None:
-                raise NothingTrained("no trial could be retrained: " + "; ".join(_failures(rows)))
+            winner, trained = None, rows
+            if self.plan.folds is not None:
+                drawn = folds_of(self.plan.folds, self.space.data.split_seed)
+                crossed = runs_of([row.contender for row in rows], seeds, self.plan.files, drawn)
+                enter(rows, retraining.train(crossed))
+                winner = _chosen(rows)
+                trained = [row for row in rows if compared(row, winner, rows)]
+            runs = runs_of([row.contender for row in trained], seeds, self.plan.files)
+            enter(rows, retraining.train(runs))
+            winner = winner or _chosen(rows)
+            if not winner.results:
+                raise NothingTrained("the winner could not be retrained: " + "; ".join(failures(rows)))
             # On disk before the test split is looked at: nobody, not even a later session, chooses by it.
             self._write(document := self._document(rows, winner, seeds, state="chosen"))
             self.observer.phase("measuring test accuracy")
-            against_random = any(row.contender.kind == "random" for row in rows)
             for row in rows:
-                row.seen = row is winner or row.contender.kind != "trial" or (row is first_of(rows) and against_random)
-            tested = [runs[row.contender.key, seed] for row in rows if row.seen for seed in row.results]
-            for outcome in retraining.test(list(dict.fromkeys(tested))):
-                _enter(rows, outcome)
+                row.seen = compared(row, winner, rows)
+            tested = {(row.contender.key, seed) for row in rows if row.seen for seed in row.results}
+            enter(rows, retraining.test([run for run in runs if (run.contender.key, run.seed) in tested]))
         document = self._document(rows, winner, seeds, state="confirmed")
         self._keep(winner, document)
         return document
@@ -154,6 +158,7 @@ class _Confirmation:
                 self.ledger,
                 networks,
                 seeds=plan.seeds,
+                folds=plan.folds,
                 epochs=self.space.training.epochs,
                 random_epochs=spent(self.ledger.trials()) if plan.random else 0,
                 at_once=self._slots().count,
@@ -172,7 +177,7 @@ class _Confirmation:
 
     def _document(self, rows: Sequence[Row], winner: Row, seeds: Sequence[int], *, state: str) -> dict[str, Any]:
         trials = self.ledger.trials()
-        order, looks = ranked(rows), 1 + _earlier_looks(self.ledger, len(seeds))
+        order, looks = ranked(rows), 1 + _earlier_looks(self.ledger, len(seeds), self.plan.folds)
         leads = differences(rows, winner, looks=looks)
         detects = power(leads, rows, looks=looks)
         return {
@@ -181,7 +186,7 @@ class _Confirmation:
             "state": state,
             "winner": winner.contender.name,
             "weights_of_seed": winner.best_seed,
-            "chosen": _choice(rows, len(trials), seeds, winner),
+            "chosen": _choice(rows, len(trials), seeds, winner, self.plan.folds),
             "rows": [row_document(row, rank, winner=row is winner) for rank, row in enumerate(order, 1)],
             "chosen_among": sum(row.contender.kind == "trial" for row in rows),
             "differences": [lead.to_dict() for lead in leads],
@@ -189,7 +194,8 @@ class _Confirmation:
             "confidence": CONFIDENCE,
             "top": self.plan.top,
             "seeds": list(seeds),
-            "notes": [*precision(detects, len(seeds)), *_notes(self, rows, order, winner)],
+            "folds": self.plan.folds,
+            "notes": [*precision(detects, len(seeds), self.plan.folds), *_notes(self, rows, order, winner)],
             "search": {
                 "trials": len(trials),
                 "finished": sum(trial.state is TrialState.FINISHED for trial in trials),
@@ -233,6 +239,7 @@ class _Confirmation:
             "weights": result["weights"]["sha256"],
             "top": self.plan.top,
             "seeds": len(document["seeds"]),
+            **({} if document["folds"] is None else {"folds": document["folds"]}),
             "validation_accuracy": validation.mean,
             "validation_half_width": validation.half,
             "test_accuracy": None if test is None else test.mean,
@@ -245,33 +252,18 @@ class _Confirmation:
             self.ledger.note(CONFIRMED, note, trial=winner.contender.trial)
 
 
-def new_seeds(ledger: Ledger, number: int) -> list[int]:
-    """The first `number` of 1, 2, 3, ... that no trial was trained with: the same for every network, so that they
-    pair."""
-    used = {trial.seed for trial in ledger.trials()}
-    return list(islice((seed for seed in count(1) if seed not in used), number))
+def _chosen(rows: Sequence[Row]) -> Row:
+    winner = choose(rows)
+    if winner is None:
+        raise NothingTrained("no trial could be retrained: " + "; ".join(failures(rows)))
+    return winner
 
 
-def _enter(rows: Sequence[Row], outcome: Outcome) -> None:
-    run = outcome.run
-    for row in rows:
-        if row.contender.key == run.contender.key:
-            if outcome.result is not None:
-                row.results[run.seed] = outcome.result
-            else:
-                row.failed[run.seed] = outcome.failed or "failed"
-
-
-def _failures(rows: Sequence[Row]) -> list[str]:
-    return [
-        f"{row.contender.name}, seed {seed}: {failure}" for row in rows for seed, failure in sorted(row.failed.items())
-    ]
-
-
-def _choice(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row) -> str:
+def _choice(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row, folds: int | None) -> str:
     """How the winner was chosen, in one sentence."""
     top = sum(row.contender.kind == "trial" for row in rows)
     times = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    times += f" on each of {folds} folds of the training and validation images" if folds else ""
     return (
         f"Best of {trials} trials by validation accuracy: the top {top} retrained in full with "
         f"{times}, {winner.contender.name} chosen by its mean validation accuracy before test "
@@ -279,9 +271,11 @@ def _choice(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row)
     ) + (f" As the highest of {top}, that mean and its interval are biased upwards." if top > 1 else "")
 
 
-def _earlier_looks(ledger: Ledger, seeds: int) -> int:
-    """How many other numbers of seeds the search was confirmed with before: each was a chance to see a difference."""
-    return len({event.data.get("seeds") for event in ledger.events_of(CONFIRMED)} - {seeds})
+def _earlier_looks(ledger: Ledger, seeds: int, folds: int | None) -> int:
+    """How many other numbers of seeds and folds the search was confirmed with before: each was a chance to see a
+    difference."""
+    before = {(event.data.get("seeds"), event.data.get("folds")) for event in ledger.events_of(CONFIRMED)}
+    return len(before - {(seeds, folds)})
 
 
 def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winner: Row) -> list[str]:
@@ -311,7 +305,12 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
         notes.append("no trial of random search reached a rung: there is nothing to compare with")
     if plan.named is None and not any(row.contender.kind == "baseline" for row in rows):
         notes.append(f"no network of the zoo fits the budget ({work.space.budget}): choose one with --baseline NAME")
-    notes += _failures(rows)
+    notes += failures(rows)
+    if plan.folds is not None:
+        notes.append(
+            "the search chose its trials by the validation split, whose images are in the folds too: their accuracies "
+            "over the folds are biased upwards, those of other networks are not"
+        )
     looks = [f"trial t{look['trial']:04d} once, at the search's end" for look in looks_at_test(work.ledger)]
     earlier = {event.data["winner"] for event in work.ledger.events() if event.kind == CONFIRMED}
     looks += [f"{name} by an earlier confirmation" for name in sorted(earlier - {winner.contender.name})]

@@ -17,10 +17,10 @@ from archsearch.experiment import ExperimentFolder, Ledger, TrainingFolder, Tria
 from archsearch.experiment.predictions import keep_of_run
 from archsearch.experiment.winner import FINISH_TESTED, FINISHED, hand_over, winner_of
 from archsearch.reading.durations import spell_duration
-from archsearch.search.confirming.confirm import new_seeds
 from archsearch.search.confirming.contenders import Contender, reference_network, top_of
 from archsearch.search.confirming.foretold import seconds_an_epoch
-from archsearch.search.confirming.retraining import Outcome, Retraining, Run, WorkerDied
+from archsearch.search.confirming.retraining import Retraining, WorkerDied
+from archsearch.search.confirming.runs import Outcome, Run, new_seeds
 from archsearch.search.confirming.slots import slots
 from archsearch.search.deciding.messages import Tested, TrialFailed
 from archsearch.search.deciding.precision import KIND as PRECISION

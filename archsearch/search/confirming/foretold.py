@@ -15,19 +15,34 @@ def seconds_an_epoch(epochs: Sequence[Epoch]) -> float:
 
 
 def plan(
-    ledger: Ledger, networks: Mapping[str, int], *, seeds: int, epochs: int, random_epochs: int, at_once: int
+    ledger: Ledger,
+    networks: Mapping[str, int],
+    *,
+    seeds: int,
+    folds: int | None = None,
+    epochs: int,
+    random_epochs: int,
+    at_once: int,
 ) -> str:
     """In a line: so many `networks` by what they are, each trained for so many `epochs` with so many `seeds`, `at_once`
-    of them at the same time, after a random search of `random_epochs` (0: none). The time is that of the search's own
-    epochs."""
-    trainings = seeds * sum(networks.values())
+    of them at the same time, after a random search of `random_epochs` (0: none). With `folds` each is trained on every
+    one of them, and on the usual split the winner and, at most, all networks that are none of the search's trials, with
+    another trial beside random search's. The time is that of the search's own epochs."""
+    first, *others = networks.values()
+    trainings = seeds * (first + sum(others))
+    if folds is not None:
+        final = seeds * (min(first, 2 if networks.get("of random search") else 1) + sum(others))
+        trainings = folds * trainings + final
     of_best = [epoch for trial in ledger.trials() if trial.epochs >= epochs for epoch in ledger.epochs(trial.number)]
     every = ledger.epochs()
     seconds = trainings * epochs * (seconds_an_epoch(of_best) or seconds_an_epoch(every))
     seconds += random_epochs * seconds_an_epoch(every)
+    crossed = "" if folds is None else f" on each of {folds} folds, then the winner and its rivals on the usual split"
+    most = "" if folds is None else "at most "
     listed = ", ".join(f"{count} {what}" for what, count in networks.items() if count)
     parts = [
-        f"{listed}, each with {seeds} new seed{'s' if seeds != 1 else ''}: {trainings} trainings of {epochs} epochs",
+        f"{listed}, each with {seeds} new seed{'s' if seeds != 1 else ''}{crossed}: {most}{trainings} trainings of "
+        f"{epochs} epochs",
         *([f"preceded by a random search of {random_epochs} epochs"] if random_epochs else []),
         *([f"about {spell_duration(max(1.0, seconds / at_once))} in total"] if seconds else []),
     ]

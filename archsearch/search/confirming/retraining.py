@@ -5,7 +5,6 @@ No Ray: a confirmation is a fixed list of trainings, and what they share is on t
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import signal
@@ -16,17 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from archsearch.experiment import TrainingFolder
-from archsearch.experiment.confirmed import check_result
-from archsearch.reading.errors import InputError, refuse
-from archsearch.reading.files import read_json
-from archsearch.search.confirming.contenders import Contender
+from archsearch.reading.errors import InputError
+from archsearch.search.confirming.runs import Outcome, Run, images_of
 from archsearch.search.confirming.slots import Slots
 from archsearch.search.deciding.messages import Report, Test, Tested, TrialFailed
 from archsearch.space.settings import TrainingSettings
@@ -35,6 +30,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
 
     from archsearch.data.images import ImageSet
+    from archsearch.data.splitting import Fold
 
 Task = Literal["train", "test"]
 PATIENCE = 0.2  # seconds between looks at Ctrl-C
@@ -42,51 +38,6 @@ PATIENCE = 0.2  # seconds between looks at Ctrl-C
 
 class WorkerDied(RuntimeError):
     """A process that trains was killed, perhaps for want of memory. What it has saved is kept."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A contender that is trained with one seed, in a folder of its own."""
-
-    contender: Contender = field(hash=False)
-    seed: int
-    folder: Path
-
-    def result(self, images_digest: str, settings: TrainingSettings) -> dict[str, Any] | None:
-        """What result.json holds, where it is of this very training and the weights are whole; None otherwise. Raises
-        InputError where such a file does not hold what archsearch writes."""
-        files = TrainingFolder(self.folder)
-        try:
-            document: dict[str, Any] = read_json(files.result)
-            sha256 = hashlib.sha256(files.weights.read_bytes()).hexdigest()
-            recorded = (document["digest"], document["seed"], document["data"]["digest"], _recipe(document["training"]))
-            intact = document["weights"]["sha256"] == sha256
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-        recipe = settings.with_overrides(self.contender.training)
-        expected = (self.contender.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
-        if not intact or recorded != expected:
-            return None
-        try:
-            check_result(document)
-        except ValueError as error:
-            hint = f"remove {self.folder} to train it again"
-            raise refuse(f"the training is damaged: {error}", hint=hint, file=str(files.result)) from error
-        return document
-
-
-def _recipe(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without the device: a machine with a GPU may go on from one without."""
-    return {key: value for key, value in settings.items() if key != "device"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a run ended: with a result (result.json's content), or with a failure, as a text (`failed`)."""
-
-    run: Run
-    result: dict[str, Any] | None = None
-    failed: str | None = None
 
 
 class RetrainingObserver(Protocol):
@@ -124,6 +75,7 @@ class Retraining:
             stop=self._context.Event(),
             progress=self._context.SimpleQueue(),
         )
+        self._digests: dict[Fold | None, str] = {None: images.digest}
         self._pool: ProcessPoolExecutor | None = None
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._broken = False
@@ -177,8 +129,12 @@ class Retraining:
         return self._pool
 
     def _results(self, runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any] | None]]:
-        worker = self._worker
-        return [(run, run.result(worker.images.digest, worker.settings)) for run in runs]
+        return [(run, run.result(self._digest(run.fold), self._worker.settings)) for run in runs]
+
+    def _digest(self, fold: Fold | None) -> str:
+        if fold not in self._digests:
+            self._digests[fold] = images_of(self._worker.images, fold).digest
+        return self._digests[fold]
 
     def _carry_out(self, task: Task, runs: Sequence[Run], limit: float = math.inf) -> Iterator[Outcome]:
         if not runs:
@@ -279,6 +235,7 @@ def _work(task: Task, run: Run) -> Outcome:
     from archsearch.training.run import TrainingRun
 
     worker = _worker[0]
+    images = images_of(worker.images, run.fold)
     training = TrainingRun(
         settings=worker.settings.with_overrides(run.contender.training),
         seed=run.seed,
@@ -286,11 +243,11 @@ def _work(task: Task, run: Run) -> Outcome:
         compiled=task == "train" and worker.slots.compiled,
     )
     if task == "test":
-        return Outcome(run=run, result=evaluate_test(run.folder, worker.images, training))
+        return Outcome(run=run, result=evaluate_test(run.folder, images, training))
     try:
         result = train_architecture(
             run.contender.architecture.model_copy(update={"name": None}),
-            worker.images,
+            images,
             training,
             run.folder,
             test=False,

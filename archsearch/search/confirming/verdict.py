@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import Any, Literal
 
 from archsearch.analysis.intervals import (
     POWER,
     SIGNIFICANT,
+    FoldInterval,
     Interval,
     detectable,
     enough,
     holm,
+    over_folds,
     over_seeds,
     paired_difference,
 )
 from archsearch.experiment.confirmed import FEWEST_SEEDS
 from archsearch.search.confirming.contenders import Contender
+from archsearch.search.confirming.runs import Outcome
 
 Split = Literal["validation", "test"]
 NEAR = 4  # times the seeds: with no more than so many a lead is near enough to be detected
@@ -26,7 +30,8 @@ NEAR = 4  # times the seeds: with no more than so many a lead is near enough to 
 
 @dataclass(kw_only=True)
 class Row:
-    """A contender with its runs by seed: result.json's content, or the failure's text.
+    """A contender with its runs by seed: result.json's content, or the failure's text. Those of a cross-validation, if
+    there is one, by number of the fold (from 1) and seed (`folds`, `failed_folds`).
 
     `seen` says whether its figures on the test split may be shown, which were then looked at for that purpose.
     """
@@ -34,6 +39,8 @@ class Row:
     contender: Contender
     results: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+    folds: dict[tuple[int, int], Mapping[str, Any]] = field(default_factory=dict)
+    failed_folds: dict[tuple[int, int], str] = field(default_factory=dict)
     seen: bool = False
 
     def accuracies(self, split: Split) -> dict[int, float]:
@@ -42,10 +49,35 @@ class Row:
             return {}
         return {seed: result[split]["accuracy"] for seed, result in sorted(self.results.items()) if result[split]}
 
+    def by_fold(self) -> dict[int, float]:
+        """Validation accuracies by number of the fold, each the mean over its seeds; none without a
+        cross-validation."""
+        values: dict[int, list[float]] = {}
+        for (fold, _), result in sorted(self.folds.items()):
+            values.setdefault(fold, []).append(result["validation"]["accuracy"])
+        return {fold: fmean(accuracies) for fold, accuracies in values.items()}
+
     def interval(self, split: Split) -> Interval | None:
-        """The mean accuracy over the seeds with its interval; None without results."""
+        """The mean accuracy over the seeds with its interval, on validation that over the folds of a cross-validation;
+        None without results."""
+        if split == "validation" and self.folds:
+            return over_folds(list(self.by_fold().values()))
         values = list(self.accuracies(split).values())
         return over_seeds(values) if values else None
+
+    def enter(self, outcome: Outcome) -> None:
+        """Takes in how one of its runs ended."""
+        seed, fold = outcome.run.seed, outcome.run.fold
+        if outcome.result is None:
+            failure = outcome.failed or "failed"
+            if fold is None:
+                self.failed[seed] = failure
+            else:
+                self.failed_folds[fold.number, seed] = failure
+        elif fold is None:
+            self.results[seed] = outcome.result
+        else:
+            self.folds[fold.number, seed] = outcome.result
 
     @property
     def best_seed(self) -> int:
@@ -54,13 +86,34 @@ class Row:
         return max(accuracies, key=lambda seed: (accuracies[seed], -seed))
 
 
+def enter(rows: Sequence[Row], outcomes: Iterable[Outcome]) -> None:
+    """Takes in how runs end, as they do, each in all rows of its network."""
+    for outcome in outcomes:
+        for row in rows:
+            if row.contender.key == outcome.run.contender.key:
+                row.enter(outcome)
+
+
+def failures(rows: Sequence[Row]) -> list[str]:
+    """What failed, as sentences."""
+    return [
+        *(f"{row.contender.name}, seed {seed}: {text}" for row in rows for seed, text in sorted(row.failed.items())),
+        *(
+            f"{row.contender.name}, fold {fold}, seed {seed}: {text}"
+            for row in rows
+            for (fold, seed), text in sorted(row.failed_folds.items())
+        ),
+    ]
+
+
 def choose(rows: Sequence[Row]) -> Row | None:
-    """The search's winner: of its own trials the one with the highest mean validation accuracy over the seeds.
+    """The search's winner: of its own trials the one with the highest mean validation accuracy over the seeds, or the
+    folds of a cross-validation.
 
     Trials of which a seed failed come behind all others; of equals the cheaper, then the earlier one is taken. The test
     split has no part in it. None where no trial was trained.
     """
-    able = [row for row in rows if row.contender.kind == "trial" and row.results]
+    able = [row for row in rows if row.contender.kind == "trial" and row.interval("validation") is not None]
     return min(able, key=_order, default=None)
 
 
@@ -72,13 +125,20 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
 def _order(row: Row) -> tuple[Any, ...]:
     interval = row.interval("validation")
     score = float("inf") if interval is None else -interval.mean
-    return (interval is None, bool(row.failed), score, row.contender.cost["flops"], row.contender.trial or 0)
+    return (
+        interval is None,
+        bool(row.failed_folds if row.folds else row.failed),
+        score,
+        row.contender.cost["flops"],
+        row.contender.trial or 0,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """The lead of `row` over `reference`: its accuracy minus that one's, paired by seed, on splits where both are
-    known. `p` is the p-value of no lead on the decisive split, adjusted for all comparisons."""
+    """The lead of `row` over `reference`: its accuracy minus that one's, paired by seed (on validation by fold, where
+    there is a cross-validation), on splits where both are known. `p` is the p-value of no lead on the decisive split,
+    adjusted for all comparisons."""
 
     row: Row
     reference: Row
@@ -113,6 +173,13 @@ def first_of(rows: Sequence[Row]) -> Row:
     return next(row for row in rows if row.contender.kind == "trial")
 
 
+def compared(row: Row, winner: Row, rows: Sequence[Row]) -> bool:
+    """Whether the test split is looked at for a row: the winner and what it is compared with, and the search's first
+    beside random search's."""
+    against_random = any(row.contender.kind == "random" for row in rows)
+    return row is winner or row.contender.kind != "trial" or (row is first_of(rows) and against_random)
+
+
 def differences(rows: Sequence[Row], winner: Row, *, looks: int = 1) -> list[Difference]:
     """The winner's leads over the baselines; and over random search's first trial the lead of the search's first: that
     was chosen by the same rule, while the winner is the best of several after retraining.
@@ -138,7 +205,10 @@ def power(leads: Sequence[Difference], rows: Sequence[Row], *, looks: int = 1) -
     """What the seeds can tell, as plain JSON values: the `lead` (of accuracies from 0 to 1) that so many `seeds` detect
     with a `probability` of 80 %, given the number of `comparisons` and the spread of the leads that were measured
     (`deviation`); and with how many (`more_seeds`) a lead that is not significant yet would be. None without spread."""
-    measured = [(lead, lead.decisive) for lead in leads if lead.decisive is not None and lead.decisive.deviation]
+    measured = [
+        (lead, lead.decisive) for lead in leads
+        if lead.decisive is not None and lead.decisive.deviation and not isinstance(lead.decisive, FoldInterval)
+    ]  # fmt: skip
     if not measured:
         return None
     n, count = min(interval.n for _, interval in measured), comparisons(rows) * looks
@@ -150,12 +220,13 @@ def power(leads: Sequence[Difference], rows: Sequence[Row], *, looks: int = 1) -
             "lead": detectable(n, level) * deviation, "more_seeds": more}  # fmt: skip
 
 
-def precision(detects: Mapping[str, Any] | None, seeds: int) -> list[str]:
+def precision(detects: Mapping[str, Any] | None, seeds: int, folds: int | None = None) -> list[str]:
     """A sentence on which leads so many seeds detect (`power`), and whether more of them would pay; none where nothing
     was compared."""
     if seeds < FEWEST_SEEDS:
+        where = " on test" if folds else ""
         return [
-            f"with fewer than {FEWEST_SEEDS} seeds there are no intervals, and no lead is significant; "
+            f"with fewer than {FEWEST_SEEDS} seeds there are no intervals{where}, and no lead is significant; "
             f"--seeds {FEWEST_SEEDS} or more continues from these trainings"
         ]
     if detects is None:
@@ -176,7 +247,10 @@ def _difference(row: Row, reference: Row) -> Difference:
     def lead(split: Split) -> Interval | None:
         return paired_difference(row.accuracies(split), reference.accuracies(split))
 
-    return Difference(row=row, reference=reference, validation=lead("validation"), test=lead("test"))
+    validation = lead("validation")
+    if row.folds or reference.folds:
+        validation = paired_difference(row.by_fold(), reference.by_fold(), over_folds)
+    return Difference(row=row, reference=reference, validation=validation, test=lead("test"))
 
 
 def row_document(row: Row, rank: int, *, winner: bool) -> dict[str, Any]:
@@ -187,7 +261,16 @@ def row_document(row: Row, rank: int, *, winner: bool) -> dict[str, Any]:
         **row.contender.to_dict(),
         "validation": _plain(row.interval("validation")),
         "test": _plain(row.interval("test")),
-        "runs": [_run_document(row, seed) for seed in sorted({*row.results, *row.failed})],
+        "runs": [
+            *(
+                {"fold": fold, **_run_document(seed, row.folds.get((fold, seed)), row.failed_folds.get((fold, seed)))}
+                for fold, seed in sorted({*row.folds, *row.failed_folds})
+            ),
+            *(
+                _run_document(seed, row.results.get(seed), row.failed.get(seed), seen=row.seen)
+                for seed in sorted({*row.results, *row.failed})
+            ),
+        ],
     }
 
 
@@ -195,16 +278,17 @@ def _plain(interval: Interval | None) -> dict[str, Any] | None:
     return None if interval is None else interval.to_dict()
 
 
-def _run_document(row: Row, seed: int) -> dict[str, Any]:
-    result = row.results.get(seed)
+def _run_document(
+    seed: int, result: Mapping[str, Any] | None, failure: str | None, *, seen: bool = False
+) -> dict[str, Any]:
     if result is None:
-        return {"seed": seed, "failed": row.failed[seed]}
+        return {"seed": seed, "failed": failure}
     return {
         "seed": seed,
         "failed": None,
         "folder": result["folder"],
         "validation": result["validation"],
-        "test": result["test"] if row.seen else None,
+        "test": result["test"] if seen else None,
         "epochs": result["epochs"],
         "seconds": result["seconds"],
         "device": result["device"],

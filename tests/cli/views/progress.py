@@ -18,7 +18,7 @@ from archsearch.api.showing.live import Lines, describe, render, scatter
 from archsearch.cli.showing import following
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.search.confirming.contenders import Contender
-from archsearch.search.confirming.retraining import Outcome, Run
+from archsearch.search.confirming.runs import Outcome, Run
 from archsearch.space.loading import load_space
 from archsearch.training.loop import EpochMetrics
 from tests.analysis.report.searches import experiment
