@@ -18,6 +18,8 @@ from archsearch import Architecture, zoo
 from archsearch.cli import main
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
+from archsearch.export.origin import finished_history
+from archsearch.export.selection import select
 from archsearch.network import build
 from archsearch.space.loading import load_space
 from archsearch.training.checkpoint import weights_to_bytes
@@ -254,6 +256,25 @@ def test_a_confirmed_winner_is_what_is_exported(broken: ExperimentFolder, tmp_pa
     assert "not the weights recorded in the ledger" in refusal(capsys, str(broken.path), "--format", "safetensors")
     files.weights.unlink()
     assert summarise(broken)["best"]["trial"] == best.id, "what was deleted is no winner"
+
+
+@pytest.mark.parametrize("test", [None, 0.75])
+def test_the_card_of_a_winner_that_was_trained_longer(test: float | None, tmp_path: Path) -> None:
+    experiment = searched(tmp_path, "search.trials=2")
+    with Ledger.open(experiment.ledger) as ledger:
+        best = ledger.best()
+        experiment.finish.path.mkdir()
+        weights = (experiment.trial(best.number) / "weights.safetensors").read_bytes()
+        experiment.finish.weights.write_bytes(weights)
+        note = {"winner": best.id, "of": "finish", "epochs": 9, "seed": 7, "validation_accuracy": 0.999}
+        ledger.note("finished_training", {**note, "weights": sha256(weights).hexdigest()}, trial=best.number)
+        if test is not None:
+            ledger.note("finish_tested", {"test_accuracy": test}, trial=best.number)
+    history, scored = finished_history(select(experiment, None))
+    assert f"Trial {best.id} of 2 of the search space, retrained for 9 epochs" in history[0]
+    assert scored["validation"] == "99.90 %"
+    assert ("test" in scored) == (test is not None)
+    assert test is None or scored["test"].startswith("75.00 % (")
 
 
 def commands(experiment: ExperimentFolder, capsys) -> list[str]:
