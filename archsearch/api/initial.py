@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from archsearch.api.spaces import plain
+from archsearch.api.subjects import ANOTHER, Subject, data_of, image_side, subject_of
 from archsearch.architecture.cost import Cost, cost
 from archsearch.architecture.spec import Architecture
 from archsearch.data.images import Progress
@@ -20,6 +20,7 @@ from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.numbers import format_count, parse_count
 from archsearch.reading.validation import validate
 from archsearch.reading.yaml import read
+from archsearch.sources.kinds import settings_of
 from archsearch.space.datasets import facts as known_facts
 from archsearch.space.datasets import split_sizes
 from archsearch.space.fitting import ImageFacts, auto_recipe
@@ -52,35 +53,32 @@ class Initial:
     survey: FolderSurvey
 
 
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """The images that a space is for: their (channels, height, width), how many classes they have and how many train,
-    the YAML of the file's `data:`, a name for the file, and what its first lines say."""
-
-    shape: tuple[int, int, int]
-    classes: int
-    train: int
-    data: str
-    name: str
-    comments: tuple[str, ...]
-
-
 def initial(
-    root: Path, *, time: str | None = None, flops: int | None = None, params: int | None = None, tell: Progress
+    root: Path,
+    overrides: Sequence[str] = (),
+    *,
+    time: str | None = None,
+    flops: int | None = None,
+    params: int | None = None,
+    tell: Progress,
 ) -> Initial:
-    """A space for the images in a folder. `time` (10m, 8h) ends the search; `flops` bounds its networks: left out, as
-    many as can be trained in full within half of the time. Raises InputError where there are no classes of images."""
+    """A space for the images in a folder or a table; `overrides` of `data.columns` and `data.task` say what a table's
+    columns are. `time` (10m, 8h) ends the search; `flops` bounds its networks: left out, as many as can be trained in
+    full within half of the time. Raises InputError where there are no labelled images."""
     from archsearch.training.devices import gpus
 
     time = _time_of(time) or TIME
+    data = data_of(root, overrides)
     try:
-        survey = survey_folder(DataSettings(name="folder", root=str(root)), tell)
-    except InputError as error:  # there is no file whose data.root could be set
-        hint = "choose another folder of images"
-        raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from None
+        survey = survey_folder(data, tell)
+    except InputError as error:
+        if data.name != "folder":
+            raise
+        # there is no file whose data.root could be set
+        raise InputError(*(replace(problem, hint=ANOTHER) for problem in error.problems)) from None
     if len(survey.broken) == survey.headers:
         raise refuse("no readable image", hint="check the files' format", file=str(root))
-    subject = _subject(survey, image_side(survey, on_gpu=bool(gpus())))
+    subject = subject_of(survey, data, image_side(survey, on_gpu=bool(gpus())))
     text = _designed(subject, time, flops, params, tell)
     return Initial(text=text, space=space_of(read(text)), survey=survey)
 
@@ -103,12 +101,15 @@ def space_of_data(
             hint="archsearch.search('digits')",
             file="space",
         )
-    if settings["name"] == "folder":
-        if "root" not in settings:
-            raise refuse("a folder without root", allowed="{'name': 'folder', 'root': DIR}", file="data")
-        return initial(Path(settings["root"]).expanduser(), time=time, **counts, tell=tell).text
+    if settings["name"] == "folder" and "root" not in settings:
+        raise refuse("a folder without root", allowed="{'name': 'folder', 'root': DIR}", file="data")
+    data = validate(DataSettings, Document(data=plain(settings), file="data"))
+    if data.is_source and settings_of(Path(data.location)) is not None:
+        keys = {key: value for key, value in settings.items() if key in ("columns", "task")}
+        told = [f"data.{key}={json.dumps(plain(value))}" for key, value in keys.items()]
+        return initial(Path(data.location), told, time=time, **counts, tell=tell).text
     time = _time_of(time) or TIME
-    facts = source.facts or known_facts(validate(DataSettings, Document(data=plain(settings), file="data")))
+    facts = source.facts or known_facts(data)
     assert facts.images is not None
     name, train = str(settings["name"]), split_sizes(DataSettings(), facts.images)[0]
     comment = f"# Made by archsearch for {facts.images:,} images of {facts.classes} classes."
@@ -149,10 +150,11 @@ def space_for(
     params: str | None = None,
     tell: Progress,
 ) -> SearchSpace:
-    """The space that is meant: a search-space file's, or one that fits a folder of images. `time`, `flops` and `params`
-    are what a person may want to say of either (10m, 20M, 60k); `overrides` come after. Raises InputError."""
-    if source.is_dir():
-        made = initial(source, time=time, **counts_of(flops, params), tell=tell)
+    """The space that is meant: a search-space file's, or one that fits a folder or a table of images. `time`, `flops`
+    and `params` are what a person may want to say of either (10m, 20M, 60k); `overrides` come after. Raises
+    InputError."""
+    if source.is_dir() or settings_of(source) is not None:
+        made = initial(source, overrides, time=time, **counts_of(flops, params), tell=tell)
         return space_of(apply(read(made.text), overrides))
     limits = [f"{key}={json.dumps(value)}" for key, value in limits_of(time, flops, params).items()]
     return load_space(source, [*limits, *overrides])
@@ -185,15 +187,6 @@ def _option(name: str, parse: Callable[[str], Number], text: str) -> Number:
         return parse(text)
     except InputError as error:
         raise InputError(*(replace(problem, file=f"--{name}") for problem in error.problems)) from None
-
-
-def image_side(survey: FolderSurvey, *, on_gpu: bool) -> int:
-    """The pixels a side that networks see: the images' own where they are small, else as many as a device can bear."""
-    middle = survey.sides[1]
-    most = ON_GPU if on_gpu else ON_CPU
-    if middle <= most:
-        return max(8, middle // 2 * 2 if middle < 32 else middle // 4 * 4)
-    return most
 
 
 def affordable_flops(facts: ImageFacts, classes: int, seconds: float, *, tell: Progress) -> int:
@@ -237,34 +230,6 @@ def _smallest(image: tuple[int, int, int], classes: int) -> list[Architecture]:
 
     reference(image, classes, note)
     return [network for _, network in sorted(least, key=lambda pair: pair[0])[:2]]
-
-
-def _subject(survey: FolderSurvey, side: int) -> Subject:
-    counts = [sum(split) for split in zip(*survey.images.values(), strict=True)]
-    small, middle, large = survey.sides
-    comments = [
-        f"# Made by archsearch init for {survey.total:,} images of {len(survey.classes)} classes, "
-        f"{min(counts):,} to {max(counts):,} per class.",
-        f"# Shorter sides {small} to {large} pixels, median {middle}" + (", grey." if survey.grey > 0.99 else "."),
-    ]
-    if survey.ratio >= 1.5:
-        comments.append(
-            f"# The longer side is {survey.ratio:.2g} times the shorter: images are center-cropped to a square; "
-            "fit: pad or squash keeps all of them."
-        )
-    if survey.copies:
-        comments.append(f"# {survey.copies:,} duplicate files, {survey.across:,} of them across splits.")
-    if survey.broken:
-        comments.append(f"# {len(survey.broken):,} files cannot be read and are skipped (broken: skip).")
-    options = (", channels: 1" if survey.channels == 1 else "") + (", broken: skip" if survey.broken else "")
-    return Subject(
-        shape=(survey.channels, side, side),
-        classes=len(survey.classes),
-        train=survey.train,
-        data=f"{{name: folder, root: {json.dumps(str(survey.root), ensure_ascii=False)}, size: {side}{options}}}",
-        name=re.sub(r"[^A-Za-z0-9_-]+", "-", survey.root.absolute().name).strip("-")[:60] or "images",
-        comments=tuple(comments),
-    )
 
 
 def _text(

@@ -108,4 +108,4 @@ def init(
     """
     from archsearch.api.initial import counts_of, initial
 
-    return initial(Path(folder), time=time, **counts_of(flops, params), tell=Audience().tell).text
+    return initial(Path(folder), (), time=time, **counts_of(flops, params), tell=Audience().tell).text

@@ -250,7 +250,7 @@ def _training_images(space: SearchSpace, tell: Progress) -> int | None:
     from archsearch.data.surveying import survey_folder
     from archsearch.space.datasets import facts, split_sizes
 
-    if space.data.name == "folder":
+    if space.data.is_source:
         return max(1, survey_folder(space.data, tell).train)
     images = facts(space.data).images
     return None if images is None else split_sizes(space.data, images)[0]
@@ -277,7 +277,7 @@ def dry_run(
     for warning in (told := [] if train is None else warnings(space, train)):
         tell(f"warning: {warning}")
     if warm_start is not None:  # images that would have to be downloaded are not compared
-        images = load_images(space.data, progress=tell) if space.data.name in ("digits", "folder") else None
+        images = load_images(space.data, progress=tell) if space.data.name == "digits" or space.data.is_source else None
         _carried_over(space, warm_start, tell, images=images)
     from archsearch.search.proposing.proposals import Proposals
     from archsearch.space.many.survey import survey

@@ -13,7 +13,8 @@ SpaceFile = Annotated[
 SpaceOrImages = Annotated[
     Path,
     typer.Argument(
-        metavar="SPACE", help="A search-space file, the name of a shipped one (digits), or a folder of images."
+        metavar="SPACE",
+        help="A search-space file, the name of a shipped one (digits), or a folder or a table of images.",
     ),
 ]
 Experiment = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Name or folder of an experiment.")]

@@ -22,7 +22,7 @@ from archsearch.reading.errors import Problem, refuse
 from archsearch.sources.source import ANY_SPLIT, SPLITS, Numbers, Source
 from archsearch.space.datasets import validation_images
 from archsearch.space.settings import DataSettings
-from archsearch.space.sourcing import TEST_SHARE, open_source, targets_of
+from archsearch.space.sourcing import TEST_SHARE, Targets, open_source, targets_of
 from archsearch.space.tasks import TaskName
 
 MEMORY_SHARE = 0.25  # of the free memory, which images may take unasked: a training holds them twice
@@ -57,12 +57,17 @@ class Part:
 def load(settings: DataSettings, tell: Progress) -> ImageSet:
     """The images of the source that the settings name. Raises InputError for a source, or images, that cannot be
     read."""
+    targets, parts = opened(settings, tell)
+    return image_set(settings.location, parts, targets.classes, settings, tell, task=targets.task)
+
+
+def opened(settings: DataSettings, tell: Progress) -> tuple[Targets, dict[str, Part]]:
+    """The source's labels, and its splits, ready to be read; nothing is decoded. Raises InputError."""
     source = open_source(settings)
     targets = targets_of(source, settings)
     for message in source.prepare():
         tell(message)
-    parts = parts_of(source, targets.labels, settings)
-    return image_set(settings.location, parts, targets.classes, settings, tell, task=targets.task)
+    return targets, parts_of(source, targets.labels, settings)
 
 
 def parts_of(source: Source, labels: npt.NDArray[Any], settings: DataSettings) -> dict[str, Part]:

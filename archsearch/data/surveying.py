@@ -1,6 +1,6 @@
-"""A folder of images looked at before anything is decoded: classes, sizes, colours, files that cannot be read, copies.
+"""A source of images looked at before anything is decoded: classes, sizes, colours, what cannot be read, copies.
 
-Of each file its header is read, and of files of equal length the bytes: a second for some thousands of images.
+Of each image its header is read, and of images of equal length the bytes: a second for some thousands of images.
 """
 
 from __future__ import annotations
@@ -13,30 +13,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from archsearch.data.advice import advice, grey_share, median_lost, wide_share
+from archsearch.data.advice import Header, advice, grey_share, median_lost, wide_share
 from archsearch.data.decoding import form_of, header, problems_of
 from archsearch.data.folder import parts_in
 from archsearch.data.images import Progress
-from archsearch.data.sourced import Part
+from archsearch.data.sourced import Part, opened
 from archsearch.reading.errors import Problem
+from archsearch.sources.source import Content, Source
 from archsearch.space.settings import DataSettings
+from archsearch.space.tasks import TaskName
 
 HEADERS = 20_000  # files whose headers are read, at most; of more, so many spread evenly
 
 
 @dataclass(frozen=True, kw_only=True)
 class FolderSurvey:
-    """What a folder holds. `images` maps a split to the number of images of each class; `sides` are quantiles 0, 0.5
-    and 1 of the shorter side, in pixels, and `ratio` the median of longer over shorter side; `channels` are
-    those that the images need, 1 where all are grey; `grey` is the share of
-    images without colours by their header, `wide` of those with more than 8 bits, `lost` the median share of an image
-    that the center crop removes, and `advice` what could be set otherwise. `broken` cannot be opened; `copies` are
-    files that repeat another's bytes, and `across` those whose original lies in another split. `headers` says how many
-    files were looked at."""
+    """What a folder, a table or another source holds. `sizes` maps a split to the number of its images, `images` to
+    those of each class or label (empty where the labels are numbers); `shape` is that of arrays of one shape. `sides`
+    are quantiles 0, 0.5 and 1 of the shorter side, in pixels, and `ratio` the median of longer over shorter side;
+    `channels` are those that the images need, 1 where all are grey; `grey` is the share of images without colours by
+    their header, `wide` of those with more than 8 bits, `lost` the median share of an image that the center crop
+    removes, and `advice` what could be set otherwise. `broken` cannot be opened; `copies` are images that repeat
+    another's bytes, and `across` those whose original lies in another split. `headers` says how many were looked
+    at."""
 
     root: Path
+    task: TaskName
     classes: tuple[str, ...]
+    sizes: dict[str, int]
+    shape: tuple[int, int, int] | None
     images: dict[str, tuple[int, ...]]
     headers: int
     sides: tuple[int, int, int]
@@ -53,17 +60,19 @@ class FolderSurvey:
     @property
     def total(self) -> int:
         """Images of all splits."""
-        return sum(map(sum, self.images.values()))
+        return sum(self.sizes.values())
 
     @property
     def train(self) -> int:
         """Images of the training split."""
-        return sum(self.images["train"])
+        return self.sizes["train"]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
             "root": str(self.root),
+            "task": self.task,
+            "splits": self.sizes,
             "classes": list(self.classes),
             "images": {split: list(counts) for split, counts in self.images.items()},
             "headers": self.headers,
@@ -81,25 +90,26 @@ class FolderSurvey:
 
 
 def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
-    """Looks at the folder that the settings name. Raises InputError where it holds no classes of images."""
-    root = Path(settings.root)
-    classes, splits = parts_in(settings, tell)
-    images = {name: tuple(np.bincount(part.labels, minlength=len(classes)).tolist()) for name, part in splits.items()}
-    paths = [path for part in splits.values() for path in _paths(part)]
-    chosen = [paths[i] for i in np.linspace(0, len(paths) - 1, min(len(paths), HEADERS)).round().astype(int)]
-    tell(f"reading the headers of {len(chosen):,} images in {root}")
-    headers: dict[int, tuple[tuple[int, int], str]] = {}
-    broken = problems_of(
-        lambda index: headers.__setitem__(index, header(chosen[index], str(chosen[index]))), len(chosen)
-    )
+    """Looks at the images that the settings name. Raises InputError where there are no labelled images."""
+    task, classes, splits = _opened(settings, tell)
+    source = splits["train"].source
+    images = {name: _counts(part.labels, len(classes)) for name, part in splits.items()}
+    numbers = np.concatenate([part.numbers for part in splits.values()])
+    chosen = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), HEADERS)).round().astype(int)].tolist()
+    tell(f"reading the headers of {len(chosen):,} images in {settings.location}")
+    headers: dict[int, Header] = {}
+    broken = problems_of(lambda index: headers.__setitem__(index, _header(source, chosen[index])), len(chosen))
     read = list(headers.values())
     shorter = sorted(min(size) for size, _ in read) or [0]
     ratios = sorted(max(size) / min(size) for size, _ in read) or [1.0]
     copies, across = _copies(splits)
     grey = grey_share(read)
     return FolderSurvey(
-        root=root,
+        root=Path(settings.location),
+        task=task,
         classes=classes,
+        sizes={name: len(part) for name, part in splits.items()},
+        shape=source.shape,
         images=images,
         headers=len(chosen),
         sides=(shorter[0], shorter[len(shorter) // 2], shorter[-1]),
@@ -115,26 +125,58 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
     )
 
 
-def _paths(part: Part) -> list[Path]:
-    return [part.source.file(number) for number in part.numbers.tolist()]
+def _opened(settings: DataSettings, tell: Progress) -> tuple[TaskName, tuple[str, ...], dict[str, Part]]:
+    if settings.name == "folder":
+        return "single_label", *parts_in(settings, tell)
+    targets, parts = opened(settings, tell)
+    return targets.task, targets.classes, parts
+
+
+def _counts(labels: npt.NDArray[Any], classes: int) -> tuple[int, ...]:
+    """The images of each class, or with each label; none where the labels are numbers."""
+    if labels.dtype.kind == "f":
+        return ()
+    counts = np.bincount(labels, minlength=classes) if labels.ndim == 1 else labels.sum(0, dtype=np.int64)
+    return tuple(counts.tolist())
+
+
+def _header(source: Source, number: int) -> Header:
+    """((width, height), mode) of an image; the mode of an array is that of a picture with as many channels."""
+    content = source.read(number)
+    if not isinstance(content, np.ndarray):
+        return header(content, source.name(number))
+    channels, height, width = source.shape or (1, *content.shape[:2])
+    return (width, height), content.dtype.name if content.dtype.itemsize > 1 else "L" if channels == 1 else "RGB"
 
 
 def _copies(splits: dict[str, Part]) -> tuple[int, int]:
-    """(files that repeat another's bytes, those of them whose original is in another split); of HEADERS files or fewer,
-    for all must be read whose lengths are equal."""
+    """(images that repeat another's bytes, those of them whose original is in another split); of HEADERS images or
+    fewer, for all must be read whose lengths are equal."""
     if sum(map(len, splits.values())) > HEADERS:
         return 0, 0
-    lengths: dict[int, list[tuple[str, Path]]] = defaultdict(list)
+    lengths: dict[int, list[tuple[str, Source, int]]] = defaultdict(list)
     for name, part in splits.items():
-        for path in _paths(part):
-            lengths[path.stat().st_size].append((name, path))
+        for number in part.numbers.tolist():
+            content = part.source.read(number)
+            length = content.stat().st_size if isinstance(content, Path) else len(_bytes(content))
+            lengths[length].append((name, part.source, number))
     return tuple(np.sum([_repeated(group) for group in lengths.values() if len(group) > 1] or [(0, 0)], 0).tolist())
 
 
-def _repeated(files: Sequence[tuple[str, Path]]) -> tuple[int, int]:
+def _repeated(images: Sequence[tuple[str, Source, int]]) -> tuple[int, int]:
     prints: dict[bytes, Counter[str]] = defaultdict(Counter)
-    for split, path in files:
-        prints[hashlib.sha256(path.read_bytes()).digest()][split] += 1
+    for split, source, number in images:
+        prints[hashlib.sha256(_bytes(source.read(number))).digest()][split] += 1
     copies = sum(splits.total() - 1 for splits in prints.values())
     across = sum(splits.total() - max(splits.values()) for splits in prints.values())
     return copies, across
+
+
+def _bytes(content: Content) -> bytes:
+    return (
+        content
+        if isinstance(content, bytes)
+        else content.tobytes()
+        if isinstance(content, np.ndarray)
+        else (content.read_bytes())
+    )

@@ -143,6 +143,11 @@ class DataSettings(StrictModel):
     limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick test.")
 
     @property
+    def is_source(self) -> bool:
+        """Whether the images are a person's own files, which can be looked at before anything is decoded."""
+        return self.name not in ("digits", "cifar10", "cifar100", "fashion_mnist", "mnist", "svhn", "arrays")
+
+    @property
     def location(self) -> str:
         """The path of the data: the folder `root`, or the file, below `root` where that is given."""
         if self.file is None:

@@ -14,7 +14,7 @@ HEAVY = ("torch", "ray", "optuna", "mlflow", "pydantic", "typer", "rich", "yaml"
 WORDS = [verb.name for verb in VERBS]
 
 SURFACE = {
-    "init": {"DIR", "--time", "--flops", "--params", "-o", "--output", "--json"},
+    "init": {"IMAGES", "--set", "--time", "--flops", "--params", "-o", "--output", "--json"},
     "check": {"SPACE", "--set", "--samples", "--no-probe", "--cluster", "--allow-source", "--json"},
     "sample": {"SPACE", "-n", "--number", "--seed", "--set", "--json"},
     "run": {

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
@@ -14,6 +15,7 @@ import yaml
 
 from archsearch.cli.dispatch import command_of
 from archsearch.cli.table import VERBS, find
+from archsearch.sources import own
 from archsearch.space.loading import load_space
 from tests.docs.reading import PAGES, ROOT, Command, blocks, commands
 
@@ -94,11 +96,26 @@ def files() -> list[tuple[str, str]]:
     ]
 
 
+class Scans:
+    """What the page on layouts names as a class of one's own."""
+
+    def __init__(self, path: str) -> None:
+        self.labels = ["benign", "malignant"] * 5
+
+    def read(self, number: int) -> bytes:
+        raise NotImplementedError
+
+
 @pytest.mark.parametrize(("page", "text"), files())
 def test_a_search_space_of_the_docs_is_valid(page: str, text: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for kind in "ab":
         (tmp_path / "my-images" / kind).mkdir(parents=True)
+    rows = [f"{number}.png,{kind},train,1,{number}" for number, kind in enumerate("abab" * 5)]
+    header = "photo,species,fold,importance,patient" if "species" in text else "path,label,split,weight,group"
+    Path("labels.csv").write_text("\n".join([header, *rows]))
+    monkeypatch.setattr(own, "ALLOWED_CLASSES", {"my_images:Scans"})
+    monkeypatch.setitem(sys.modules, "my_images", SimpleNamespace(Scans=Scans))
     whole = next(text for page, text in files() if page == "docs/tutorial.md")
     words = {**yaml.safe_load(whole), "budget": {}, **yaml.safe_load(text)}  # other images, another budget
     Path("space.yaml").write_text(yaml.safe_dump(words))

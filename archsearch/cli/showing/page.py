@@ -37,12 +37,16 @@ def page(space: SearchSpace, document: dict[str, Any]) -> str:
 
 
 def _images(folder: dict[str, Any] | None) -> Iterator[str]:
-    """What was seen of a folder of images, in lines; none for other data."""
+    """What was seen of the images, in lines; none for data sets that are known by name."""
     if folder is None:
         return
     counts = [sum(split) for split in zip(*folder["images"].values(), strict=True)]
-    splits = ", ".join(f"{sum(split):,} {name}" for name, split in folder["images"].items())
-    yield (f"{sum(counts):,} images, {len(counts)} classes, {min(counts):,} to {max(counts):,} per class: {splits}")
+    total, splits = sum(folder["splits"].values()), ", ".join(f"{n:,} {name}" for name, n in folder["splits"].items())
+    kind, each = {"multi_label": ("labels", "with each label")}.get(folder["task"], ("classes", "per class"))
+    if counts:
+        yield f"{total:,} images, {len(counts)} {kind}, {min(counts):,} to {max(counts):,} {each}: {splits}"
+    else:
+        yield f"{total:,} images, numbers to predict: {', '.join(folder['classes'])}: {splits}"
     least, middle, most = folder["sides"]
     yield f"shorter sides {least} to {most} pixels, median {middle}"
     yield from folder["advice"]

@@ -1,4 +1,4 @@
-"""`archsearch init`: a search-space file from a folder of images."""
+"""`archsearch init`: a search-space file from a folder or a table of images."""
 
 from __future__ import annotations
 
@@ -13,8 +13,24 @@ from archsearch.reading.errors import refuse
 
 
 def init(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of images with one sub-folder per class.")],
+    images: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IMAGES",
+            help="A folder of images with one sub-folder per class; a table (.csv, .tsv, .jsonl, .parquet); or a "
+            "folder of Parquet, tar, NumPy or idx files.",
+        ),
+    ],
     *,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="What a table's columns hold (data.columns.label=species) and the task (data.task=regression); "
+            "repeatable.",
+        ),
+    ] = None,
     time: Time = None,
     flops: Flops = None,
     params: Params = None,
@@ -24,14 +40,17 @@ def init(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Writes a search space that fits the images in a folder, to be read and changed.
+    """Writes a search space that fits images, to be read and changed.
 
-    `archsearch run DIR` does the same, and searches it.
+    `archsearch run IMAGES` does the same, and searches it.
     """
     from archsearch.api.initial import counts_of, initial
+    from archsearch.api.subjects import ABOUT_DATA
     from archsearch.experiment import write_atomically
 
-    first = initial(folder, time=time, **counts_of(flops, params), tell=tell)
+    if others := [override for override in sets or () if not override.strip().startswith(ABOUT_DATA)]:
+        raise refuse(f"{others[0]!r:.80}", allowed="data.columns.*, data.task", hint="edit the file", file="--set")
+    first = initial(images, sets or (), time=time, **counts_of(flops, params), tell=tell)
     file = output or Path(f"{first.space.name}.yaml")
     if file.exists():
         raise refuse(f"{file} already exists", hint="another -o FILE", file="--output")

@@ -39,7 +39,7 @@ def check_space(
     At most `samples` networks are counted. With `probes` a few are trained for a moment on this machine. `tell` is
     called with messages on what is done.
     """
-    survey = survey_folder(space.data, tell) if space.data.name == "folder" else None
+    survey = survey_folder(space.data, tell) if space.data.is_source else None
     images, sizes = _images(space, survey)
     space = expected(space, sizes[0])
     tell(f"counting {samples:,} random networks")
@@ -52,7 +52,7 @@ def check_space(
 def _images(space: SearchSpace, survey: FolderSurvey | None) -> tuple[int, tuple[int, int]]:
     """The images without the test split, and (train, validation) of an epoch."""
     if survey is not None:
-        sizes = (max(1, survey.train), max(1, sum(survey.images["validation"])))
+        sizes = (max(1, survey.train), max(1, survey.sizes["validation"]))
         return sum(sizes), sizes
     images = facts(space.data).images or 1
     return images, split_sizes(space.data, images)

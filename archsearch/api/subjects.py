@@ -1,0 +1,100 @@
+"""The images that a search-space file is written for: their settings, their shape, what its first lines say of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archsearch.data.surveying import FolderSurvey
+from archsearch.reading.document import Document
+from archsearch.reading.errors import refuse
+from archsearch.reading.validation import validate
+from archsearch.sources.kinds import settings_of
+from archsearch.sources.tables import SUFFIXES
+from archsearch.space.overrides import apply
+from archsearch.space.settings import DataSettings
+
+ON_CPU, ON_GPU = 64, 128  # pixels a side, at most
+ANOTHER = "choose another folder of images"
+ABOUT_DATA = ("data.columns", "data.task")  # keys that are needed to read a table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """The images that a space is for: their (channels, height, width), how many classes they have and how many train,
+    the YAML of the file's `data:`, a name for the file, and what its first lines say."""
+
+    shape: tuple[int, int, int]
+    classes: int
+    train: int
+    data: str
+    name: str
+    comments: tuple[str, ...]
+
+
+def data_of(path: Path, overrides: Sequence[str]) -> DataSettings:
+    """The settings of the images at `path`: by what a folder's files are called, or by the file's ending."""
+    try:
+        settings = settings_of(path)
+    except OSError as error:
+        raise refuse(f"it cannot be read: {error.strerror or error}", hint=ANOTHER, file=str(path)) from None
+    if settings is None:
+        allowed = f"a folder of images, or a table of them: {', '.join(SUFFIXES)}, .npz"
+        raise refuse("no images" if path.exists() else "no such file", allowed=allowed, hint=ANOTHER, file=str(path))
+    told = [override for override in overrides if override.strip().startswith(ABOUT_DATA)]
+    document = apply(Document(data={"data": settings}, file=str(path)), told)
+    return validate(DataSettings, Document(data=document.data["data"], file=str(path)))
+
+
+def image_side(survey: FolderSurvey, *, on_gpu: bool) -> int:
+    """The pixels a side that networks see: the images' own where they are small, else as many as a device can bear."""
+    middle = survey.sides[1]
+    most = ON_GPU if on_gpu else ON_CPU
+    if middle <= most:
+        return max(8, middle // 2 * 2 if middle < 32 else middle // 4 * 4)
+    return most
+
+
+def subject_of(survey: FolderSurvey, data: DataSettings, side: int) -> Subject:
+    """What a space is written for, from what was seen of the images; `side` is what image files are resized to."""
+    counts = [sum(split) for split in zip(*survey.images.values(), strict=True)]
+    small, middle, large = survey.sides
+    kind, each = ("labels", "with each") if survey.task == "multi_label" else ("classes", "per class")
+    of = (
+        f"{len(survey.classes)} {kind}, {min(counts):,} to {max(counts):,} {each}"
+        if counts
+        else (f"numbers to predict: {', '.join(survey.classes)}")
+    )
+    comments = [
+        f"# Made by archsearch init for {survey.total:,} images of {of}.",
+        f"# Shorter sides {small} to {large} pixels, median {middle}" + (", grey." if survey.grey > 0.99 else "."),
+    ]
+    if survey.ratio >= 1.5:
+        comments.append(
+            f"# The longer side is {survey.ratio:.2g} times the shorter: images are center-cropped to a square; "
+            "fit: pad or squash keeps all of them."
+        )
+    if survey.copies:
+        comments.append(f"# {survey.copies:,} duplicate files, {survey.across:,} of them across splits.")
+    if survey.broken:
+        comments.append(f"# {len(survey.broken):,} files cannot be read and are skipped (broken: skip).")
+    shape = survey.shape or (survey.channels, side, side)
+    keys: dict[str, Any] = {"name": data.name, "root" if data.file is None else "file": data.file or data.root}
+    keys |= {key: value for key, value in data.to_dict().items() if key in ("columns", "task")}
+    keys |= {} if survey.shape else {"size": side} | ({"channels": 1} if survey.channels == 1 else {})
+    keys |= {"broken": "skip"} if survey.broken else {}
+    plain_keys = ("name", "broken", "task")
+    values = {key: value if key in plain_keys else json.dumps(value, ensure_ascii=False) for key, value in keys.items()}
+    name = survey.root.absolute()
+    return Subject(
+        shape=shape,
+        classes=len(survey.classes),
+        train=survey.train,
+        data=f"{{{', '.join(f'{key}: {value}' for key, value in values.items())}}}",
+        name=re.sub(r"[^A-Za-z0-9_-]+", "-", name.stem if data.file else name.name).strip("-")[:60] or "images",
+        comments=tuple(comments),
+    )
