@@ -14,6 +14,7 @@ from archsearch.version import __version__ as __version__
 if TYPE_CHECKING:
     from archsearch import samplers, zoo
     from archsearch.api.experiment import Experiment, open
+    from archsearch.api.predicting import Predictions, predict
     from archsearch.api.search import init, search
     from archsearch.api.spaces import Space, load_space
     from archsearch.api.training import Trained, train
@@ -36,6 +37,7 @@ _HOMES = {
     "Head": "archsearch.architecture.spec",
     "InputError": "archsearch.reading.errors",
     "Observer": "archsearch.search.deciding.observer",
+    "Predictions": "archsearch.api.predicting",
     "Space": "archsearch.api.spaces",
     "Stage": "archsearch.architecture.spec",
     "Stem": "archsearch.architecture.spec",
@@ -47,6 +49,7 @@ _HOMES = {
     "cost": "archsearch.architecture.cost",
     "digest": "archsearch.architecture.canonical",
     "optuna_study": "archsearch.study.storage",
+    "predict": "archsearch.api.predicting",
     "samplers": "archsearch.samplers",
     "search": "archsearch.search",
     "suggest": "archsearch.study.distributions",
@@ -64,6 +67,7 @@ __all__ = [
     "Head",
     "InputError",
     "Observer",
+    "Predictions",
     "Space",
     "Stage",
     "Stem",
@@ -77,6 +81,7 @@ __all__ = [
     "load_space",
     "open",
     "optuna_study",
+    "predict",
     "samplers",
     "search",
     "suggest",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import optuna
     import pandas as pd  # type: ignore[import-untyped]
 
+    from archsearch.api.predicting import Predictions
     from archsearch.api.sending import Sending
     from archsearch.api.spaces import Space
     from archsearch.data.images import ImageSet
@@ -242,6 +243,21 @@ class Experiment:
             tell=Audience().tell,
         )  # fmt: skip
         return document
+
+    @names_its_arguments()
+    def predict(
+        self,
+        images: str | Path | Sequence[str | Path],
+        *,
+        device: str = "auto",
+        root: str | Path | None = None,
+        progress: bool | None = None,
+    ) -> Predictions:
+        """Predicts images with the best network: `archsearch.predict` of this experiment. The first call needs the
+        search's images (in `root`, if they were moved), to calibrate the probabilities. Raises InputError."""
+        from archsearch.api.predicting import predict
+
+        return predict(self.folder, images, device=device, root=root, progress=progress)
 
     @names_its_arguments()
     def report(self, output: str | Path | None = None, *, images: bool = True) -> Path:

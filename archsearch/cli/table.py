@@ -51,6 +51,8 @@ VERBS = (
     Verb("export", NETWORKS, "export a network, or an experiment's best, for other projects: "
 "PyTorch, ONNX, a bundle",
          "archsearch export digits -o bundle"),
+    Verb("predict", NETWORKS, "classify new images with an exported network, or an experiment's best",
+         "archsearch predict bundle new-images --csv -o labels.csv"),
     Verb("doctor", HELP, "check that this machine is ready",
          "archsearch doctor"),
     Verb("schema", HELP, "write the JSON Schema of search-space files, for editors",

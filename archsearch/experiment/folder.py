@@ -66,6 +66,7 @@ class ExperimentFolder:
     tracking_log = Inside("tracking.log")  # what the tracking process prints
     tracking_lock = Inside("tracking.lock")  # held by the process that sends the experiment to MLflow: one at a time
     trials = Inside("trials")  # the folder of the trials' folders
+    preprocessing = Inside("preprocessing.json")  # of the winner: how images are read and its probabilities calibrated
     arrays = Inside("arrays")  # the images, where they were given as arrays
 
     @property

@@ -7,32 +7,38 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from archsearch.architecture.canonical import digest
 from archsearch.experiment import write_atomically
 from archsearch.experiment.files import sync_folder
+from archsearch.experiment.layout import WEIGHTS
 from archsearch.export import formats, int8, parity
+from archsearch.export.alone import FILES as ALONE_FILES
+from archsearch.export.alone import write_alone
 from archsearch.export.card import card, preprocessing
 from archsearch.export.hub import FILES as HUB_FILES
 from archsearch.export.hub import write_hub
 from archsearch.export.int8 import Int8
+from archsearch.export.opened import KIND, MANIFEST, PREPROCESSING, is_bundle
 from archsearch.export.origin import Origin, validation
 from archsearch.export.parity import Parity, ParityLost, Trial
+from archsearch.export.preprocessed import Preprocessing
 from archsearch.export.source import source
 from archsearch.export.timm import timm_arguments
 from archsearch.network.build import Network
 from archsearch.reading.errors import refuse
-from archsearch.reading.files import read_json
 from archsearch.training.calibration import Calibration, calibrate
 from archsearch.training.checkpoint import weights_to_bytes
 from archsearch.training.measuring.latency import measure
+from archsearch.training.metrics import measured
 from archsearch.version import __version__
 
-MANIFEST, WEIGHTS, KIND = "manifest.json", "weights.safetensors", "archsearch bundle"
 NAMES: dict[formats.Format, str] = {"python": "model.py", "onnx": "model.onnx", "torch-export": "model.pt2"}
 RANDOM = 16  # images, where a network's data is not known
 FILES = {
@@ -57,12 +63,25 @@ def trial_for(origin: Origin, tell: Tell) -> Trial:
         images = parity.random_images(origin.architecture.input, RANDOM)
         return parity.trial_of(origin.network, [images], "random")
     images, labels = validation(origin.images)
-    return parity.trial_of(origin.network, [images], f"validation split of {origin.images.name}", labels)
+    of = f"validation split of {origin.images.name}"
+    return parity.trial_of(origin.network, [images], of, labels, origin.task)
 
 
 def calibration_of(trial: Trial) -> Calibration | None:
-    """How well the network's probabilities are calibrated on its validation split; None where that is not known."""
-    return None if trial.labels is None else calibrate(trial.scores.numpy(), trial.labels.numpy())
+    """How well the network's probabilities are calibrated on its validation split; None where that is not known, and
+    for a regression, which has none."""
+    if trial.labels is None or trial.task == "regression":
+        return None
+    return calibrate(trial.scores.numpy(), trial.labels.numpy())
+
+
+def scores_of(trial: Trial, read: Mapping[str, Any]) -> dict[str, float]:
+    """The metrics of the trial's task on its images, by the bundle's preprocessing; none where they have no labels."""
+    if trial.labels is None:
+        return {}
+    known = Preprocessing.read(read, PREPROCESSING)
+    thresholds = None if known.thresholds is None else np.array(known.thresholds)
+    return measured(trial.task, known.answers(trial.scores.numpy()), trial.labels.numpy(), thresholds)
 
 
 def write_format(form: formats.Format, network: Network, trial: Trial, output: Path) -> Parity:
@@ -92,7 +111,7 @@ def refuse_other_folders(output: Path) -> None:
     allowed = "a new or empty folder, or an existing bundle"
     if output.is_symlink() or (output.exists() and not output.is_dir()):
         raise refuse(f"{output} is a file or a link, not a folder", allowed=allowed, file="-o")
-    if output.is_dir() and any(output.iterdir()) and not _is_bundle(output):
+    if output.is_dir() and any(output.iterdir()) and not is_bundle(output):
         raise refuse(f"{output} holds other files", allowed=allowed, hint="choose another -o", file="-o")
     parent = output.absolute().parent
     if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
@@ -121,7 +140,7 @@ def write_bundle(origin: Origin, output: Path, tell: Tell, *, max_loss: float | 
 
 
 def _fill(folder: Path, origin: Origin, trial: Trial, tell: Tell, max_loss: float | None) -> dict[str, Any]:
-    architecture, files = origin.architecture, dict(FILES)
+    architecture, files = origin.architecture, {**FILES, **ALONE_FILES}
     calibration = calibration_of(trial)
     if calibration is not None:
         tell(str(calibration))
@@ -133,12 +152,14 @@ def _fill(folder: Path, origin: Origin, trial: Trial, tell: Tell, max_loss: floa
         onnx, output = folder / NAMES["onnx"], folder / int8.NAME
         tell(str(quantized := int8.write_int8(onnx, output, origin.images, trial, max_loss=max_loss)))
         files[int8.NAME] = INT8
-    _write_json(folder / "preprocessing.json", read)
+    _write_json(folder / PREPROCESSING, read)
     if arguments := timm_arguments(architecture):
         _write_json(folder / "timm.json", arguments)
         files["timm.json"] = TIMM
     latency = measure(architecture, device="cpu", threads=1, seconds=1.0)
-    page = partial(card, origin, parities, latency, right=trial.right, calibration=calibration)
+    page = partial(card, origin, parities, latency, right=trial.right, calibration=calibration, known=read)
+    page = partial(page, scores=scores_of(trial, read))
+    write_alone(folder)
     (folder / "MODEL_CARD.md").write_text(page(files=files, int8=quantized))
     write_hub(folder, page(files=HUB_FILES), read)
     written = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -198,13 +219,6 @@ def _replace(new: Path, output: Path) -> None:
         raise
     sync_folder(output.absolute().parent)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _is_bundle(folder: Path) -> bool:
-    try:
-        return bool(read_json(folder / MANIFEST).get("kind") == KIND)
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from torch import Tensor
 from archsearch.data.images import ImageSet
 from archsearch.export.formats import IMAGES, quiet
 from archsearch.export.parity import ParityLost, Trial, by_onnx, parts
+from archsearch.reading.errors import refuse
 from archsearch.training.feeds.augmentation import Normaliser
 from archsearch.training.feeds.pixels import as_pixels
 
@@ -68,9 +69,14 @@ class Int8:
 def write_int8(onnx: Path, output: Path, images: ImageSet, trial: Trial, *, max_loss: float) -> Int8:
     """Writes the float ONNX file `onnx` in 8-bit integers and measures it on the trial, whose images have labels.
 
-    Raises ParityLost where it loses more than `max_loss` points of accuracy.
+    Raises InputError for images without one class each, and ParityLost where it loses more than `max_loss` points of
+    accuracy.
     """
-    assert trial.labels is not None and trial.right is not None, "accuracy needs labels"
+    if trial.right is None or trial.labels is None:
+        allowed = "a network whose images have one class each"
+        raise refuse(
+            f"8-bit integers are judged by accuracy, which {trial.task} has not", allowed=allowed, file="--int8"
+        )
     calibration = calibration_images(images)
     quantize(onnx, output, calibration)
     top1 = by_onnx(output, trial.images).argmax(1)

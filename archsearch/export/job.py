@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,6 +102,8 @@ def _bundle(job: Job, tell: Progress) -> dict[str, Any]:
     origin = _origin(job, tell)
     manifest = write_bundle(origin, job.output, tell, max_loss=job.max_loss)
     tell(f"wrote {job.output}: {len(manifest['files'])} files and manifest.json")
+    if origin.images is not None:
+        tell(f"predict new images: archsearch predict {shlex.quote(str(job.output))} IMAGE|FOLDER...")
     return {
         "digest": manifest["digest"],
         "architecture": origin.architecture.to_dict(),

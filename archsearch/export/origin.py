@@ -30,7 +30,8 @@ from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.settings import DataSettings
 from archsearch.space.space import SearchSpace
-from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
+from archsearch.space.tasks import TaskName
+from archsearch.training.checkpoint import CheckpointDamaged, thresholds_of, weights_from_bytes
 from archsearch.training.feeds.feed import feed_of
 from archsearch.training.pretrained import read_weights
 
@@ -42,7 +43,8 @@ class Origin:
     """A network with its weights, in eval mode, and what is known of it.
 
     `history` are sentences on how it was found; `accuracy` what was scored before: split -> text. `images` is None
-    where its data is not known here; `described` is then what a training's result.json says of them.
+    where its data is not known here; `described` is then what a training's result.json says of them. `thresholds` are
+    the probabilities from which each of several labels is present, None for other tasks.
     """
 
     network: Network
@@ -52,11 +54,18 @@ class Origin:
     images: ImageSet | None = None
     settings: DataSettings | None = None
     described: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: tuple[float, ...] | None = None
 
     @property
     def architecture(self) -> Architecture:
         """The architecture of the network."""
         return self.network.architecture
+
+    @property
+    def task(self) -> TaskName:
+        """The task of its images; single_label where nothing is known of them."""
+        task: TaskName = self.described.get("task", "single_label") if self.images is None else self.images.task
+        return task
 
 
 def with_weights(architecture: Architecture, content: bytes, file: str) -> Network:
@@ -88,9 +97,13 @@ def of_file(architecture: Architecture, weights: Path) -> Origin:
     scored = {
         split: f"{100 * result[split]['accuracy']:.2f} % (one training)"
         for split in ("validation", "test")
-        if result.get(split)
+        if result.get(split) and "accuracy" in result[split]
     }
-    return Origin(network=network.eval(), history=tuple(history), accuracy=scored, described=result.get("data", {}))
+    described, thresholds = result.get("data", {}), result.get("thresholds")
+    return Origin(
+        network=network.eval(), history=tuple(history), accuracy=scored, described=described,
+        thresholds=None if thresholds is None else tuple(thresholds),
+    )  # fmt: skip
 
 
 def _result(file: Path, architecture: Architecture) -> dict[str, Any]:
@@ -121,10 +134,10 @@ def of_trial(
     space = _space(selection.folder, selection.network, root)
     sentences, scored = searched_history(selection, space) if history is None else history
     images = _images(space, tell, required=images_required)
-    network = with_weights(selection.network, weights, str(selection.weights))
+    network, thresholds = with_weights(selection.network, weights, str(selection.weights)), thresholds_of(weights)
     return Origin(
         network=network, history=tuple(sentences), accuracy=scored, budget=str(space.budget),
-        images=images, settings=space.data,
+        images=images, settings=space.data, thresholds=None if thresholds is None else tuple(thresholds.tolist()),
     )  # fmt: skip
 
 

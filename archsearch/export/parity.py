@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.export.formats import IMAGES, Format
+from archsearch.space.tasks import TaskName
 
 TOLERANCE = 1e-4
 SECONDS = 600.0  # for a fresh interpreter, after which something is wrong
@@ -32,7 +33,8 @@ class ParityLost(RuntimeError):
 @dataclass(frozen=True, kw_only=True)
 class Parity:
     """How far a format is from the original over `images` images: the largest difference of any score, and how many
-    images have another first class. `of` says what the images are."""
+    images have another first class. `of` says what the images are. The numbers of a regression have no first class, and
+    their difference is a share of the `largest` one, where that is above 1."""
 
     format: Format
     difference: float
@@ -57,18 +59,21 @@ class Parity:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """Images as float32 (N, C, H, W), normalised, and what the original says of them (N, classes); their labels (N,),
-    None for random images."""
+    """Images as float32 (N, C, H, W), normalised, and what the original says of them (N, classes); their labels as a
+    Split of the `task` has them, None for random images."""
 
     images: Tensor
     scores: Tensor
     of: str
     labels: Tensor | None = None
+    task: TaskName = "single_label"
 
     @property
     def right(self) -> int | None:
-        """How many images the original classifies correctly; None without labels."""
-        return None if self.labels is None else int((self.scores.argmax(1) == self.labels).sum())
+        """How many images the original classifies correctly; None without labels, and where they are no classes."""
+        if self.labels is None or self.task != "single_label":
+            return None
+        return int((self.scores.argmax(1) == self.labels).sum())
 
     def compare(self, form: Format, file: Path, weights: Path | None = None) -> Parity:
         """How far the file is from the original; `weights` are model.py's. Raises ParityLost where it cannot run."""
@@ -82,20 +87,28 @@ class Trial:
                 scores = scores_of(torch.export.load(file).module(), self.images)
         if scores.shape != self.scores.shape:
             raise ParityLost(f"{file.name} gives {tuple(scores.shape)}, not {tuple(self.scores.shape)}")
+        difference, largest = (scores - self.scores).abs().max().item(), self.scores.abs().max().item()
+        regression = self.task == "regression"
         return Parity(
             format=form,
-            difference=(scores - self.scores).abs().max().item(),
-            largest=self.scores.abs().max().item(),
+            difference=difference / max(1.0, largest) if regression else difference,
+            largest=largest,
             images=len(self.images),
-            other_top1=int((scores.argmax(1) != self.scores.argmax(1)).sum()),
+            other_top1=0 if regression else int((scores.argmax(1) != self.scores.argmax(1)).sum()),
             of=self.of,
         )
 
 
-def trial_of(network: nn.Module, batches: Iterable[Tensor], of: str, labels: Tensor | None = None) -> Trial:
+def trial_of(
+    network: nn.Module,
+    batches: Iterable[Tensor],
+    of: str,
+    labels: Tensor | None = None,
+    task: TaskName = "single_label",
+) -> Trial:
     """Of all images of these batches; the network in eval mode, on the CPU, in float32."""
     images = torch.cat([batch.float().contiguous() for batch in batches])
-    return Trial(images=images, scores=scores_of(network.eval(), images), of=of, labels=labels)
+    return Trial(images=images, scores=scores_of(network.eval(), images), of=of, labels=labels, task=task)
 
 
 def random_images(shape: tuple[int, int, int], count: int, seed: int = 0) -> Tensor:

@@ -37,6 +37,7 @@ _GROUPS: dict[str, list[tuple[str, Any]]] = {
         ("archsearch.init", archsearch.init),
     ],
     "Experiment": [("Experiment", Experiment)],
+    "Predicting": [("archsearch.predict", archsearch.predict), ("Predictions", archsearch.Predictions)],
     "Search spaces": [("archsearch.load_space", archsearch.load_space), ("Space", Space)],
     "Training one network": [("archsearch.train", archsearch.train), ("Trained", Trained)],
     "Callbacks": [("archsearch.Observer", archsearch.Observer)],

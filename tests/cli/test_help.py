@@ -45,6 +45,10 @@ SURFACE = {
     "export": {
         "EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--weights", "--seed", "--root", "--allow-source",
         "--int8", "--max-loss", "--json"},
+    "predict": {
+        "BUNDLE|EXPERIMENT", "IMAGE|FOLDER|TABLE...", "--top", "--device", "--backend", "--root", "--allow-source",
+        "--csv", "-o", "--output", "--json",
+    },
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,18 @@ def test_the_config_of_a_winner_is_read_in_python(folder: Path, monkeypatch: pyt
     assert f"params={archsearch.cost(namespace['architecture']).params}" in capsys.readouterr().out
 
 
+def test_new_images_are_predicted_in_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert main(["export", "digits", "-o", "bundle"]) == 0
+    shutil.copytree(folder / "my-images" / "cats", folder / "new-images")
+    (code,) = python("predict.md")
+    exec(code, namespace := {})
+    predictions = namespace["predictions"]
+    assert len(predictions.labels) == 20 and set(predictions.labels) <= set("0123456789")
+    again = archsearch.open("digits").predict(["new-images"], progress=False)
+    assert again.labels == predictions.labels
+
+
 def test_a_search_is_a_study_of_optuna_and_a_study_takes_our_samplers(folder: Path, monkeypatch) -> None:
     monkeypatch.chdir(folder)
     as_study, samplers = python("optuna.md")
@@ -86,6 +99,8 @@ def test_the_readme_uses_networks_in_python() -> None:
 @pytest.mark.slow
 def test_the_readme_searches_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "new-images").mkdir()
+    Image.fromarray(np.full((8, 8), 128, np.uint8)).save(tmp_path / "new-images" / "grey.png")
     exec(LIBRARY, names := {})
     assert names["experiment"].best.value > 0.5
 

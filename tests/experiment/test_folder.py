@@ -46,7 +46,8 @@ def test_what_lies_where_in_an_experiment(tmp_path: Path) -> None:
     run = folder.confirmation.run("0123456789abcdef", 2)
     places = {
         folder.space_yaml: "space.yaml", folder.ledger: "ledger.sqlite", folder.best_yaml: "best.yaml",
-        folder.report: "report.html", folder.outbox: "outbox.sqlite", folder.lock: "driver.lock",
+        folder.preprocessing: "preprocessing.json", folder.report: "report.html",
+        folder.outbox: "outbox.sqlite", folder.lock: "driver.lock",
         folder.tracking_log: "tracking.log", folder.tracking_lock: "tracking.lock",
         folder.weights(7): "trials/t0007/weights.safetensors", folder.model_yaml(7): "trials/t0007/model.yaml",
         folder.state(7, 3): "trials/t0007/state-3.safetensors",
