@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from archsearch.api.experiment import Experiment
 
 if TYPE_CHECKING:
     from archsearch.api.spaces import SpaceSource
+    from archsearch.data.images import OwnMetric
     from archsearch.search.deciding.observer import Observer
 
 
@@ -34,6 +35,7 @@ def search(
     learn_from: Sequence[str | Path | Experiment] = (),
     allow_samplers: Sequence[str] = (),
     allow_sources: Sequence[str] = (),
+    metrics: Mapping[str, OwnMetric] | None = None,
     address: str | None = None,
     runtime_env: bool = False,
     tracking_uri: str | None = None,
@@ -53,8 +55,10 @@ def search(
     nothing. `warm_start` takes over the results of an earlier experiment on the same data. The experiments
     `learn_from`, on any data, guide the first proposals (by default those in experiments/, except for a search in a
     `folder` or with `search={"experience": "none"}`). `allow_samplers` are sampler classes (`module:Class`) of the
-    space that may be imported, which runs their code, and `allow_sources` classes of images. `address` is that of a
-    running Ray cluster (None: a local Ray); `runtime_env` sends this archsearch to its nodes. `tracking_uri` is
+    space that may be imported, which runs their code, and `allow_sources` classes of images and metrics. `metrics` are
+    functions by their names, called with a network's outputs (N, K) and the labels of the validation images after each
+    epoch, measured beside those of the task; a resumed search measures those of `data.metrics` alone. `address` is that
+    of a running Ray cluster (None: a local Ray); `runtime_env` sends this archsearch to its nodes. `tracking_uri` is
     MLflow's.
 
     After Ctrl-C or a notebook's stop button everything is saved before KeyboardInterrupt is raised;
@@ -65,6 +69,7 @@ def search(
     from archsearch.api.initial import limits_of, space_of_data
     from archsearch.api.searching import begin
     from archsearch.api.spaces import load_space
+    from archsearch.data.own_metrics import checked
     from archsearch.search.proposing.samplers.registry import allow
     from archsearch.sources import own as sources
 
@@ -85,6 +90,7 @@ def search(
         output=None if folder is None else Path(folder),
         new=new,
         data=source,
+        metrics=checked(metrics),
         warm_start=warm_start.path if isinstance(warm_start, Experiment) else warm_start,
         learn_from=[named.path if isinstance(named, Experiment) else named for named in learn_from],
         address=address,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,7 @@ from archsearch.space.overrides import TrainSettings, read_train_settings
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
-    from archsearch.data.images import ImageSet
+    from archsearch.data.images import ImageSet, OwnMetric
     from archsearch.network.build import Network
     from archsearch.training.freezing import Freeze
     from archsearch.training.run import TrainingRun
@@ -94,6 +95,7 @@ def train(
     weights: str | Path | None = None,
     freeze: Freeze = "none",
     compiled: bool = False,
+    metrics: Mapping[str, OwnMetric] | None = None,
     folder: str | Path | None = None,
     progress: bool | None = None,
     **overrides: Any,
@@ -103,8 +105,9 @@ def train(
 
     `architecture` is one, a name of the zoo or a YAML file; it gets the data's image and classes. `data` is what
     `archsearch.search` takes; `overrides` are `training={"optimizer": "adamw"}` and the like. `weights` is a file to
-    start from, of which `freeze` ("trunk" or "bn") holds a part as it is. `folder` None: the first free of
-    trained/NETWORK-DATA. After KeyboardInterrupt the same call, with the same folder, goes on from its last checkpoint.
+    start from, of which `freeze` ("trunk" or "bn") holds a part as it is. `metrics` are those of `archsearch.search`.
+    `folder` None: the first free of trained/NETWORK-DATA. After KeyboardInterrupt the same call, with the same folder,
+    goes on from its last checkpoint.
 
     Raises InputError, and RuntimeError for a training that diverged.
     """
@@ -124,10 +127,13 @@ def train(
     location = folder_for(network, settings, None if folder is None else Path(folder))
     settings = settings.model_copy(update={"data": source.kept_in(location / "arrays", settings.data)})
     start = None if weights is None else Path(weights)
+    from archsearch.data.own_metrics import checked
     from archsearch.training.run import TrainingRun
 
     run = TrainingRun(settings=settings.training, seed=seed, freeze=freeze, compiled=compiled)
-    return Trained(location, train_shown(network, settings, run, location, audience, weights=start))
+    return Trained(
+        location, train_shown(network, settings, run, location, audience, weights=start, metrics=checked(metrics))
+    )
 
 
 def train_shown(
@@ -138,6 +144,7 @@ def train_shown(
     audience: Audience,
     *,
     weights: Path | None = None,
+    metrics: Mapping[str, OwnMetric] | None = None,
 ) -> dict[str, Any]:
     """Trains the network, adapted to the data, in a folder that `folder_for` gave, and shows it; returns what
     result.json holds. Raises as `archsearch.training.fit.train_architecture`."""
@@ -149,6 +156,7 @@ def train_shown(
     from archsearch.training.fit import train_architecture
 
     images = load_images(settings.data, progress=audience.tell)
+    images = replace(images, metrics={**images.metrics, **(metrics or {})})
     run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
         audience.tell(f"warning: {warning}")

@@ -42,9 +42,9 @@ AllowSampler = Annotated[
 AllowSource = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="MODULE:CLASS",
-        help="Allow a class of images (data.name) that the file names to be imported, which runs its module's code; "
-        "repeatable.",
+        metavar="MODULE:NAME",
+        help="Allow a class of images (data.name) or a metric (data.metrics) that the file names to be imported, which "
+        "runs its module's code; repeatable.",
     ),
 ]
 Time = Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from archsearch.data.images import ImageSet, Progress
 from archsearch.space.settings import DataSettings
 
@@ -9,11 +11,19 @@ from archsearch.space.settings import DataSettings
 def load_images(settings: DataSettings, *, progress: Progress | None = None) -> ImageSet:
     """The images that the settings name, split. `progress` is called with a message before anything that takes long.
 
-    Raises InputError, within seconds, for data that is absent, damaged or too large, with the ways out.
+    Raises InputError, within seconds, for data that is absent, damaged or too large, with the ways out, and for metrics
+    that are not allowed.
     """
+    from archsearch.data.own_metrics import imported
+
+    metrics = imported(settings.metrics)
+    images = _read(settings, progress or (lambda _: None))
+    return replace(images, metrics=metrics) if metrics else images
+
+
+def _read(settings: DataSettings, tell: Progress) -> ImageSet:
     from archsearch.data import arrays, cifar, digits, folder, mnist, sourced, svhn
 
-    tell = progress or (lambda _: None)
     match settings.name:
         case "digits":
             return digits.load(settings)

@@ -6,8 +6,8 @@ Plain arrays in a plain dataclass: Ray's object store shares them between worker
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
@@ -18,6 +18,7 @@ from archsearch.space.tasks import TaskName
 
 SplitName = Literal["train", "validation", "test"]
 Progress = Callable[[str], None]
+OwnMetric = Callable[[npt.NDArray[np.float32], npt.NDArray[Any]], float]
 Moments = tuple[tuple[float, ...], tuple[float, ...]]
 
 
@@ -54,6 +55,8 @@ class ImageSet:
     """A data set, split. `mean` and `std` are of the training split's channels, on a scale of 0 to 1.
 
     `classes` are the names of the classes, labels or targets of its `task`: as many as a network has outputs.
+    `metrics` are a person's own, measured beside those of the task: functions of a network's outputs (N, K), which are
+    probabilities or numbers in the targets' units, and the labels of a split.
     """
 
     name: str
@@ -64,6 +67,7 @@ class ImageSet:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     task: TaskName = "single_label"
+    metrics: Mapping[str, OwnMetric] = field(default_factory=dict)
 
     @classmethod
     def of(

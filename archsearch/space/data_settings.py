@@ -50,6 +50,10 @@ class Folds(StrictModel):
 
 Size = Annotated[int | float, Field(gt=0)]
 
+FunctionName = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), Allowed("module:function, such as measures:kappa")
+]
+
 
 class DataSettings(StrictModel):
     """Which images, and how they are split."""
@@ -88,6 +92,13 @@ class DataSettings(StrictModel):
     columns: Columns = Field(
         default_factory=lambda: Columns.model_validate({}),
         description="table, huggingface, webdataset: which columns (keys of a KEY.json) hold what.",
+    )
+    metrics: dict[str, FunctionName] = Field(
+        default_factory=dict,
+        description="Metrics of your own by their names, each module:function, called with a network's outputs "
+        "(N, K), which are probabilities or a regression's numbers, and the labels of a split; "
+        "measured in every epoch. Importing runs code: each needs --allow-source on the command "
+        "line.",
     )
     download: bool = Field(False, description="Whether missing data may be downloaded.")
     validation: Size | Folds = Field(

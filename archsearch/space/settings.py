@@ -112,7 +112,8 @@ class TrainingSettings(StrictModel):
         description="cross_entropy: of the classes, or binary of each label; focal: the same, examples "
         "that are already classified well weighted down (Lin 2017, arXiv:1708.02002); "
         "squared_error, smooth_l1 (Girshick 2015, arXiv:1504.08083): of a regression's "
-        "targets, standardised. auto: cross_entropy, or squared_error for a regression.",
+        "targets, standardised. auto: cross_entropy, or smooth_l1 for a regression, whose gradients are bounded at "
+        "high learning rates too.",
     )
     focal_gamma: float = Field(
         2.0, ge=0, le=10, description="Exponent of the loss focal: 0 is cross-entropy, 2 the paper's."

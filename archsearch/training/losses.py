@@ -42,8 +42,8 @@ class Loss:
     """The loss of a task, and its outputs' meaning.
 
     Labels are a batch's as they come from a feed: (N,) int64, or (N, K) uint8 or float32. single_label: cross-entropy,
-    the mean over images; multi_label: binary cross-entropy, the mean over images and labels; regression: squared error
-    or smooth L1 of standardised targets, the mean over both. `gamma` makes it focal (None: it is not). `weights` (K,)
+    the mean over images; multi_label: binary cross-entropy, the mean over images and labels; regression: squared error,
+    or smooth L1, of standardised targets, the mean over both. `gamma` makes it focal (None: it is not). `weights` (K,)
     multiply the loss of each class's images, or of each label where it is present; the mean is not divided by them.
 
     A regression's network gives standardised numbers while it trains, for numbers far from 0 would be rounded away in
@@ -69,7 +69,7 @@ class Loss:
             units=units,
             gamma=settings.focal_gamma if settings.loss == "focal" else None,
             weights=None if factors is None else torch.tensor(factors, dtype=torch.float32, device=device),
-            smooth=settings.loss == "smooth_l1",
+            smooth=settings.loss in ("auto", "smooth_l1"),
         )
 
     def __call__(

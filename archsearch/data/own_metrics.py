@@ -1,0 +1,48 @@
+"""Metrics of a person's own: functions that come from Python, or that a file names as module:function."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from archsearch.data.images import OwnMetric
+from archsearch.reading.errors import refuse
+from archsearch.sources import own
+from archsearch.space.tasks import METRICS
+
+NAME = r"[a-z][a-z0-9_]{0,60}"
+TAKEN = (*METRICS, "loss", "images")
+ALLOWED = "functions (outputs, labels) -> number: arrays (N, K) and (N,) or (N, K) of a split"
+
+
+def checked(metrics: Mapping[str, Any] | None) -> dict[str, OwnMetric]:
+    """Metrics by their names, as Python gives them. Raises InputError for names that are taken, or of other letters,
+    and for what cannot be called."""
+    for name, function in (metrics or {}).items():
+        if not isinstance(name, str) or not re.fullmatch(NAME, name) or name in TAKEN:
+            allowed = f"small letters, digits and _, other than {', '.join(TAKEN)}"
+            raise refuse(f"a metric of the name {name!r:.80}", allowed=allowed, file="metrics")
+        if not callable(function):
+            raise refuse(f"the metric {name} is {function!r:.80}", allowed=ALLOWED, file="metrics")
+    return dict(metrics or {})
+
+
+def imported(names: Mapping[str, str]) -> dict[str, OwnMetric]:
+    """The functions, each module:function, by the metrics' names. Raises InputError for one that the command line did
+    not allow, since importing a module runs its code, and for what is not there."""
+    functions: dict[str, Any] = {}
+    for name, title in names.items():
+        if title not in own.ALLOWED_CLASSES:
+            raise refuse(
+                "data.metrics: the file names a function, and importing its module runs its code",
+                hint="--allow-source MODULE:FUNCTION, if you trust that module",
+                file="data",
+            )
+        module, _, attribute = title.partition(":")
+        try:
+            functions[name] = getattr(importlib.import_module(module), attribute, None)
+        except ImportError as error:
+            raise refuse(f"data.metrics: {title!r:.80}: {error}", allowed=ALLOWED, file="data") from error
+    return checked(functions)
