@@ -68,7 +68,8 @@ def confirm(
         leave=audience.again or (lambda: None),
     ):
         images = load_images(space.data, progress=audience.tell)
-        with showing_confirmation(space.training.epochs, shown=audience.progress is not False) as observer:
+        shown = audience.progress is not False
+        with showing_confirmation(space.training.epochs, space.search.objective, shown=shown) as observer:
             document = confirmation.confirm(plan, images, observer)
             observer.phase("writing the report")
             report_at_the_end(folder, observer.phase)

@@ -12,6 +12,7 @@ from archsearch.api.arguments import names_its_arguments
 from archsearch.api.driving import Audience
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Counts, ExperimentFolder, Ledger, Trial, find
+from archsearch.experiment.objective import Objective
 from archsearch.experiment.summary import summarise
 from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
@@ -72,9 +73,9 @@ class Experiment:
 
     @property
     def best(self) -> Trial | None:
-        """The winner: the trial that `confirm` chose, else the search's best finished one. `value` is its validation
-        accuracy, `cost` its parameters, FLOPs and so on, `choices` its values of the parameters. None until a trial
-        has finished."""
+        """The winner: the trial that `confirm` chose, else the search's best finished one. `value` is that of the
+        search's metric on validation, `cost` its parameters, FLOPs and so on, `choices` its values of the parameters.
+        None until a trial has finished."""
         with Ledger.read(self.folder.ledger) as ledger:
             winner = winner_of(self.folder, ledger)
         return None if winner is None else winner.scored
@@ -88,8 +89,9 @@ class Experiment:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """A pandas DataFrame with a row for each trial, indexed by its id: state, value (validation accuracy), epochs,
-        costs, choices, seconds, seed, attempts, digest and reason (why it failed or was stopped)."""
+        """A pandas DataFrame with a row for each trial, indexed by its id: state, value (of the search's metric on
+        validation), epochs, costs, choices, seconds, seed, attempts, digest and reason (why it failed or was
+        stopped)."""
         import pandas as pd
 
         with Ledger.read(self.folder.ledger) as ledger:
@@ -276,10 +278,11 @@ class Experiment:
         return send(self.folder, tracking_uri, Audience().tell)
 
     def __repr__(self) -> str:
-        """The name, the state and the best accuracy, in a line."""
+        """The name, the state and the best value, in a line."""
         with suppress(InputError):
             summary = self.summary
-            value = "" if summary["best"] is None else f", best {100 * summary['best']['value']:.2f} %"
+            objective = Objective.of(summary)
+            value = "" if summary["best"] is None else f", best {objective.named(summary['best']['value'])}"
             trials = Counts.read(summary["trials"]).progress(summary["trials"]["planned"])
             return f"<Experiment {summary['experiment']}: {summary['state']}, {trials}{value}>"
         return f"<Experiment in {self.path}>"

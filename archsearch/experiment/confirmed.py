@@ -3,10 +3,13 @@ does not expect, whoever wrote the files."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from archsearch.experiment.folder import ExperimentFolder
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.shapes import (
     Fields,
     Test,
@@ -15,6 +18,7 @@ from archsearch.experiment.shapes import (
     is_choices,
     is_count,
     is_digest,
+    is_metric,
     is_number,
     is_object,
     is_sha256,
@@ -52,7 +56,7 @@ _DIFFERENCE: Fields = {
     "n": _is_positive,
     "values": partial(optional, partial(list_of, is_number)),
 }
-_interval = partial(_holds, {**_DIFFERENCE, "mean": _is_share})
+_interval = partial(_holds, _DIFFERENCE)
 _difference = partial(_holds, {
     "of": is_text,
     "over": is_text,
@@ -85,6 +89,7 @@ def _are_rows(value: Any) -> bool:
 
 _DOCUMENT: Fields = {
     "state": partial(matches, "chosen|confirmed"),
+    "metric": partial(optional, is_metric),
     "winner": is_text,
     "weights_of_seed": partial(optional, is_count),
     "chosen": is_text,
@@ -98,7 +103,6 @@ _DOCUMENT: Fields = {
     "power": partial(optional, _power),
     "search": is_object,
 }
-_measured = partial(_holds, {"accuracy": _is_share})
 _RESULT: Fields = {
     "digest": is_digest,
     "seed": is_count,
@@ -107,8 +111,8 @@ _RESULT: Fields = {
     "device": is_text,
     "precision": partial(matches, "float32|bfloat16"),
     "seconds": is_number,
-    "validation": _measured,
-    "test": partial(_or_null, _measured),
+    "validation": is_object,
+    "test": partial(_or_null, is_object),
     "weights": partial(_holds, {"sha256": is_sha256}),
 }
 
@@ -121,6 +125,7 @@ def read_confirmation(folder: ExperimentFolder) -> dict[str, Any] | None:
     try:
         document: Any = decoded(folder.read_bytes(path, LARGEST_JSON).decode(), deep=True)
         _check(document, _DOCUMENT)
+        _check_means(document)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
@@ -137,9 +142,24 @@ def read_confirmation(folder: ExperimentFolder) -> dict[str, Any] | None:
     return dict(document)
 
 
-def check_result(document: Any) -> None:
-    """Raises ValueError, naming the field, where a training's result.json does not hold what archsearch writes."""
+def _check_means(document: Mapping[str, Any]) -> None:
+    """Raises ValueError where a mean is none that the metric can have."""
+    means = [split["mean"] for row in document["rows"] for split in (row["validation"], row["test"]) if split]
+    if Objective.of(document).percent and not all(map(_is_share, means)):
+        raise ValueError("its rows")
+
+
+def check_result(document: Any, objective: Objective = BY_ACCURACY) -> None:
+    """Raises ValueError, naming the field, where a training's result.json does not hold what archsearch writes, or not
+    the objective's metric."""
     _check(document, _RESULT)
+    for split in ("validation", "test"):
+        try:
+            value = None if document[split] is None else objective.of_result(document[split])
+        except (KeyError, TypeError, ValueError):
+            value = math.nan
+        if value is not None and not (_is_share if objective.percent else is_number)(value):
+            raise ValueError(f"its {split}")
 
 
 def _check(document: Any, fields: Fields) -> None:

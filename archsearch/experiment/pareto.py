@@ -7,23 +7,27 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.records import Trial
 
 ScoreArray = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 
-def objective_scores(trial: Trial, objectives: Iterable[str], accuracy: float | None = None) -> list[float]:
-    """A trial's score by each objective, the higher the better: its accuracy (or the one given), costs negated."""
-    value = trial.value if accuracy is None else accuracy
-    return [value or 0.0 if name == "accuracy" else -trial.cost[name] for name in objectives]
+def objective_scores(
+    trial: Trial, names: Iterable[str], objective: Objective = BY_ACCURACY, value: float | None = None
+) -> list[float]:
+    """A trial's score by each of the objectives' `names`, the higher the better: its value (or the one given) of the
+    metric that `objective` is, and the others, which are costs, negated."""
+    value = trial.value if value is None else value
+    return [objective.key(value or 0.0) if name == objective.name else -trial.cost[name] for name in names]
 
 
-def front(trials: Sequence[Trial], objectives: Sequence[str]) -> list[Trial]:
-    """The trials that no other one dominates, in the order given."""
+def front(trials: Sequence[Trial], names: Sequence[str], objective: Objective = BY_ACCURACY) -> list[Trial]:
+    """The trials that no other one dominates, in the order given. Takes the objectives as `objective_scores`."""
     if not trials:
         return []
-    scores = np.array([objective_scores(trial, objectives) for trial in trials], np.float64)
+    scores = np.array([objective_scores(trial, names, objective) for trial in trials], np.float64)
     return [trial for trial, stays in zip(trials, undominated(scores), strict=True) if stays]
 
 

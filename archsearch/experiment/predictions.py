@@ -183,7 +183,7 @@ def predictions_of(folder: ExperimentFolder, ledger: Ledger, winner: Winner) -> 
     """The winner's recorded outputs; where there are none, why, as a text."""
     notes = [event.data for event in ledger.events_of(NOTE) if event.data.get("weights") == winner.sha256]
     if winner.sha256 is None or not notes:
-        evaluated = winner.test_accuracy is not None
+        evaluated = winner.test is not None
         return (
             "the archsearch that tested it did not record its outputs"
             if evaluated

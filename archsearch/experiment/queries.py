@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, cast
 
+from archsearch.experiment.objective import Objective, Sense
 from archsearch.experiment.records import (
     Counts,
     Epoch,
     Event,
-    Mode,
     Rung,
     Score,
     SearchState,
@@ -31,6 +31,11 @@ class Queries:
     def meta(self) -> Mapping[str, Any]:
         """The values that `create` was given, with `id` (of the experiment, hex) and `created` (Unix seconds)."""
         return {row["key"]: json.loads(row["value"]) for row in self._db.execute("SELECT * FROM meta")}
+
+    @cached_property
+    def objective(self) -> Objective:
+        """The metric that the search optimises: a trial's `value` is of it."""
+        return Objective.of(self.meta)
 
     @property
     def id(self) -> str:
@@ -90,11 +95,12 @@ class Queries:
     def scores(self) -> list[Score]:
         """The score so far of every trial that has one, in the order of their numbers."""
         query = (
-            "SELECT number, epoch, json_extract(metrics, '$.validation_accuracy') AS accuracy FROM trials "
+            "SELECT number, epoch, json_extract(metrics, '$.' || ?) AS score FROM trials "
             "JOIN epochs ON trial = number AND epoch = trials.epochs "
-            "WHERE state IN ('waiting', 'running') AND accuracy IS NOT NULL"
+            "WHERE state IN ('waiting', 'running') AND score IS NOT NULL"
         )
-        newest = {number: (epoch, accuracy) for number, epoch, accuracy in self._db.execute(query)}
+        rows = self._db.execute(query, (self.objective.validation,))
+        newest = {number: (epoch, score) for number, epoch, score in rows}
         scores = (Score.of(trial, newest.get(trial.number)) for trial in self.trials())
         return [score for score in scores if score is not None]
 
@@ -184,10 +190,10 @@ class Queries:
         rejected = self._value("SELECT COUNT(*) FROM events WHERE kind = 'rejected'")
         return Counts(rejected=rejected, **states)
 
-    def best(self, mode: Mode = "max", *, state: TrialState = TrialState.FINISHED) -> Trial | None:
-        """The finished (or paused) trial of the highest (or lowest) value, never NaN; of equals the one of the lowest
-        number."""
-        order = {"max": "DESC", "min": "ASC"}[mode]
+    def best(self, sense: Sense | None = None, *, state: TrialState = TrialState.FINISHED) -> Trial | None:
+        """The finished (or paused) trial of the highest or the lowest value, never NaN, as `sense` says (None: as the
+        search's objective does); of equals the one of the lowest number."""
+        order = {"max": "DESC", "min": "ASC"}[sense or self.objective.sense]
         return self._first(f"WHERE state = ? ORDER BY value {order}, number", state.value)
 
     def _value(self, query: str, *arguments: object) -> Any:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from archsearch.experiment.objective import Objective
+
 Scalar = str | int | float | bool | None
-Mode = Literal["max", "min"]
 SearchState = Literal["running", "finished", "interrupted", "failed"]
 
 
@@ -208,7 +209,8 @@ _SHOWN = (
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """The validation accuracy of a trial so far, measured after so many epochs; final where the trial has finished."""
+    """A trial's value so far, of the search's metric, measured after so many epochs; final where the trial has
+    finished."""
 
     trial: Trial
     value: float
@@ -221,7 +223,7 @@ class Score:
 
     @classmethod
     def of(cls, trial: Trial, newest: tuple[int, float] | None = None) -> Score | None:
-        """A trial's score: its value; while it runs or waits, that of its `newest` epoch (its number, the accuracy).
+        """A trial's score: its value; while it runs or waits, that of its `newest` epoch (its number, the value).
         None where there is none."""
         if trial.value is not None:
             return cls(trial=trial, value=trial.value, epochs=trial.epochs)
@@ -230,8 +232,8 @@ class Score:
         return cls(trial=trial, value=newest[1], epochs=newest[0])
 
 
-def leader_of(scores: Iterable[Score]) -> Score | None:
-    """The best so far: the highest score of the trials that have finished or still go on. Of equals one that has
+def leader_of(scores: Iterable[Score], objective: Objective) -> Score | None:
+    """The best so far: the best score of the trials that have finished or still go on. Of equals one that has
     finished, then the earliest. None where there is no score."""
     scores = [score for score in scores if score.final or not score.trial.state.ended]
-    return max(scores, key=lambda score: (score.value, score.final, -score.trial.number), default=None)
+    return max(scores, key=lambda score: (objective.key(score.value), score.final, -score.trial.number), default=None)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
 from archsearch.experiment.records import Epoch, Trial
 
 FLOOR = "floor"  # of the ledger's notes: accuracies of simple models, on so many validation images
@@ -18,7 +19,8 @@ SIMPLE = {
     "commonest_class": "always predicting the most common class",
 }
 NORMAL = 1.645  # standard errors by which the best has to be above the floor: the upper 5 % of a normal variable
-RISING = 0.02  # of accuracy, that a training of up to FACTOR times the epochs gained: more would gain more
+RISING = 0.02  # that a training of up to FACTOR times the epochs gained: more would gain more;
+RISING_BY = 0.05  # of the value, where the metric is no share
 FACTOR = 4
 BY_HEART = 0.15  # by which the accuracy on training images is above that on validation images
 
@@ -30,22 +32,25 @@ def remarks(
     rungs: Sequence[int],
     *,
     value: float | None = None,
+    objective: Objective = BY_ACCURACY,
 ) -> list[str]:
     """What is to be said of a finished `best` trial: `epochs` are its own, `rungs` the epochs at which its schedule
-    had ended before; `value` is the accuracy of the weights handed over (None: the trial's). The gravest comes first;
-    nothing where all is well."""
+    had ended before; `value` is that of the weights handed over (None: the trial's) by the search's `objective`. The
+    gravest comes first; nothing where all is well."""
     sentences, value = [], best.value if value is None else value
-    if floor is not None and value is not None and (sentence := _beside_floor(value, floor)):
+    if floor is not None and value is not None and (sentence := _beside_floor(value, floor, objective)):
         sentences.append(sentence)
     curve = {epoch.epoch: epoch.metrics for epoch in epochs}
     below = [rung for rung in rungs if best.epochs / FACTOR <= rung < best.epochs and rung in curve]
-    before = curve[below[-1]].get("validation_accuracy") if below else None
-    if before is not None and best.value is not None and best.value - before >= RISING:
-        gain = 100 * (best.value - before)
-        sentences.append(
-            f"From {below[-1]} to {best.epochs} epochs it gained {gain:.1f} points, and more epochs "
-            "may gain more (training.epochs)."
-        )
+    before = curve[below[-1]].get(objective.validation) if below else None
+    if before is not None and best.value is not None:
+        gain = objective.gain(best.value, before)
+        if gain >= (RISING if objective.percent else RISING_BY * abs(before)):
+            gained = objective.points(gain, 1) + ("" if objective.percent else f" in {objective.label}")
+            sentences.append(
+                f"From {below[-1]} to {best.epochs} epochs it gained {gained}, and more epochs may gain more "
+                "(training.epochs)."
+            )
     last = curve.get(best.epochs, {})
     training, validation = last.get("train_accuracy"), last.get("validation_accuracy")
     if training is not None and validation is not None and training - validation >= BY_HEART:
@@ -58,24 +63,34 @@ def remarks(
     return sentences
 
 
-def _beside_floor(value: float, floor: Mapping[str, Any]) -> str | None:
+def floor_of(floor: Mapping[str, Any], objective: Objective) -> dict[str, float]:
+    """The values of the simple models that a floor has by the objective's metric, by what a person calls them."""
+    if objective.name != ACCURACY:
+        return {}
+    return {label: floor[name] for name, label in SIMPLE.items() if isinstance(floor.get(name), int | float)}
+
+
+def _beside_floor(value: float, floor: Mapping[str, Any], objective: Objective) -> str | None:
     """The sentence for a best that is not above the best of the simple models by more than chance (5 %, one-sided; both
     accuracies are of as many images, taken as independent, which is cautious). None where it is."""
-    simple = {SIMPLE[name]: floor[name] for name in SIMPLE if isinstance(floor.get(name), int | float)}
+    simple = floor_of(floor, objective)
     if reference := floor.get("reference"):
-        simple[f"a {reference['name']} of the same budget"] = reference["accuracy"]
+        simple[f"a {reference['name']} of the same budget"] = reference[objective.name]
     images = floor.get("images")
     if not simple or not isinstance(images, int) or images < 1:
         return None
-    name = max(simple, key=lambda key: simple[key])
-    accuracy = simple[name]
-    error = math.sqrt((value * (1 - value) + accuracy * (1 - accuracy)) / images)
-    if value - accuracy > NORMAL * error:
+    name = max(simple, key=lambda label: objective.key(simple[label]))
+    other = simple[name]
+    # Of accuracy alone the error follows from the number of images; of another metric any lead counts.
+    shares = objective.name == ACCURACY
+    error = math.sqrt((value * (1 - value) + other * (1 - other)) / images) if shares else 0.0
+    if objective.gain(value, other) > NORMAL * error:
         return None
-    best, scores = _percent(value), f"{name}, {_percent(accuracy)} ({images:,} validation images)"
-    if value > accuracy:
+    best, scores = objective.named(value, 1), f"{name}, {objective.text(other, 1)} ({images:,} validation images)"
+    if objective.better(value, other):
         return f"The best network, {best}, is above {scores}, but not significantly."
-    relation = "below" if value < accuracy else "no better than"
+    worse = "below" if objective.sense == "max" else "above"
+    relation = worse if objective.better(other, value) else "no better than"
     return (
         f"The best network, {best}, is {relation} {scores}: the search has not beaten these "
         "baselines yet. More epochs, a larger budget or more images may help."

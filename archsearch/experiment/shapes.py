@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.records import TrialState
 
 Test = Callable[[Any], bool]
@@ -133,11 +134,21 @@ def optional(test: Test, value: Any) -> bool:
     return value is None or value is ABSENT or test(value)
 
 
-def _is_reference(value: Any) -> bool:
+def _is_reference(metric: str, value: Any) -> bool:
     return (
         is_object(value)
         and is_text(value.get("name"))
-        and all(is_number(value.get(name)) for name in ("validation_accuracy", "flops", "params", "epochs"))
+        and all(is_number(value.get(name)) for name in (metric, "flops", "params", "epochs"))
+    )
+
+
+def is_metric(value: Any) -> bool:
+    """A search's metric, as `Objective.to_dict` gives it."""
+    return (
+        type(value) is dict
+        and matches("[a-z][a-z0-9_]{0,63}", value.get("name"))
+        and value.get("sense") in ("max", "min")
+        and is_bool(value.get("percent"))
     )
 
 
@@ -206,32 +217,14 @@ EVENTS: Mapping[str, Fields] = {
     # notes
     "space_changed": {"trials": is_count, "space_yaml": is_text, "differences": partial(list_of, is_text)},
     "precision": {"precision": is_text, "text": _text_or_none},
-    "tested": {"test_accuracy": is_number},
     "test_failed": _reason,
     "test_interrupted": _reason,
-    "confirmed": {
-        "winner": is_text,
-        "weights": partial(optional, is_sha256),
-        "validation_accuracy": _number_or_none,
-        "test_accuracy": _number_or_none,
-        "seeds": partial(optional, is_count),
-        "folds": partial(optional, is_count),
-    },
     "finishing": {
         "trials": partial(list_of, is_count),
         "epochs": is_count,
         "seed": is_count,
         "seconds": is_number,
     },
-    "finished_training": {
-        "of": partial(matches, "search|finish"),
-        "winner": is_text,
-        "weights": partial(optional, is_sha256),
-        "validation_accuracy": is_number,
-        "epochs": is_count,
-        "reference": partial(optional, _is_reference),
-    },
-    "finish_tested": {"test_accuracy": is_number},
     "predictions": {
         "weights": partial(optional, is_sha256),
         "sha256": partial(optional, is_sha256),
@@ -247,6 +240,35 @@ EVENTS: Mapping[str, Fields] = {
         "admitted": is_bool,
     },
 }
+
+
+@lru_cache(64)
+def _fields_of(kind: str, objective: Objective) -> Fields:
+    """The fields of a kind of event, those of the objective's metric by its names; none of a kind that is unknown."""
+    match kind:
+        case "tested" | "finish_tested":
+            return {objective.test: is_number}
+        case "confirmed":
+            return {
+                "winner": is_text,
+                "weights": partial(optional, is_sha256),
+                objective.validation: _number_or_none,
+                objective.test: _number_or_none,
+                "seeds": partial(optional, is_count),
+                "folds": partial(optional, is_count),
+            }
+        case "finished_training":
+            return {
+                "of": partial(matches, "search|finish"),
+                "winner": is_text,
+                "weights": partial(optional, is_sha256),
+                objective.validation: is_number,
+                "epochs": is_count,
+                "reference": partial(optional, partial(_is_reference, objective.validation)),
+            }
+    return EVENTS.get(kind, {})
+
+
 _META: Fields = {
     "id": partial(matches, "[0-9a-f]{32}"),
     "created": is_number,
@@ -254,6 +276,7 @@ _META: Fields = {
     "label": _text_or_none,
     "trials": partial(optional, is_count),
     "objectives": partial(optional, is_object),
+    "metric": partial(optional, is_metric),
     "space_yaml": _text_or_none,
 }
 OF_TRIALS = frozenset({"proposed", "started", "epoch", "saved", "requeued", "promoted", *map(str, TrialState)})
@@ -262,8 +285,9 @@ OF_TRIALS = frozenset({"proposed", "started", "epoch", "saved", "requeued", "pro
 _OFTEN = OF_TRIALS | {"correlated", "rejected"}  # every number that is read of them has a test
 
 
-def check_event(kind: Any, trial: Any, text: Any) -> dict[str, Any]:
-    """The data of an event. Raises ValueError where it is not what an event of that kind holds."""
+def check_event(kind: Any, trial: Any, text: Any, objective: Objective = BY_ACCURACY) -> dict[str, Any]:
+    """The data of an event of a search with this objective. Raises ValueError where it is not what an event of that
+    kind holds."""
     data = decoded(text, deep=kind not in _OFTEN)
     if type(data) is not dict or type(kind) is not str:
         raise ValueError("its data is no mapping")
@@ -271,7 +295,7 @@ def check_event(kind: Any, trial: Any, text: Any) -> dict[str, Any]:
         raise ValueError("it is of no trial")
     if kind == "tested" and trial is None:
         return data  # nobody reads a test of no trial
-    if (field := mismatch(data, EVENTS.get(kind, {}))) is not None:
+    if (field := mismatch(data, _fields_of(kind, objective))) is not None:
         raise ValueError(f"its {field}")
     return data
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
+from archsearch.experiment.objective import ACCURACY
 from archsearch.experiment.records import Score, SearchState, TrialState, leader_of
 from archsearch.experiment.remarks import FLOOR, remarks
 from archsearch.experiment.winner import CONFIRMED, FINISH_TESTED, Winner, reference_of, winner_of
@@ -24,16 +25,19 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     simple models reach on the validation images (null where it was not measured), `reference` among them a plain
     residual network of the same budget (null where none was trained at the search's end), `remarks` are sentences on a
     best that is not above it, or was not trained well. `reason` says why a search has failed. `seconds` counts the
-    drivers' sessions; `best_so_far` is the trial of the highest validation accuracy (`value`) of those that have
-    finished or still go on, after so many `epochs`, null before the first score; `best` is the winner, null until a
-    trial has finished: `of` says who chose it (search, finish or confirm), its accuracies are means over so many
-    `seeds`, `test_accuracy` is null until it was tested, `test_looks` is how often the test split was looked at, for
-    this winner or one before it, and `training` is there only where settings of the training vary; `rungs` are those
-    that a trial has reached (see `Rung`); `used_up`: the space held no further network within the budget; `pareto` is
-    null with one objective, else the finished trials that no other beats in every objective, the most accurate first.
+    drivers' sessions. `metric` is what the search optimises on the validation images: its `name`, `sense` (max or min),
+    and whether it is a share from 0 to 1 (`percent`); every `value` is of it. `best_so_far` is the trial of the best
+    value of those that have finished or still go on, after so many `epochs`, null before the first score; `best` is the
+    winner, null until a trial has finished: `of` says who chose it (search, finish or confirm), its values are means
+    over so many `seeds`, `test_value` is null until it was tested (`test_accuracy` is the same where the metric is
+    accuracy, else null), `test_looks` is how often the test split was looked at, for this winner or one before it, and
+    `training` is there only where settings of the training vary; `rungs` are those that a trial has reached (see
+    `Rung`); `used_up`: the space held no further network within the budget; `pareto` is null with one objective, else
+    the finished trials that no other beats in every objective, that of the best value first.
     """
     with Ledger.read(folder.ledger) as ledger:
-        counts, best, leader = ledger.counts(), winner_of(folder, ledger), leader_of(ledger.scores())
+        counts, best = ledger.counts(), winner_of(folder, ledger)
+        leader = leader_of(ledger.scores(), ledger.objective)
         return {
             "experiment": ledger.meta.get("name", folder.name),
             "folder": str(folder.path),
@@ -43,6 +47,7 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "learned_from": _learned_from(ledger),
             "reason": _reason(ledger),
             "used_up": bool(ledger.events_of("exhausted")),
+            "metric": ledger.objective.to_dict(),
             "best_so_far": None if leader is None else _so_far(leader),
             "best": None if best is None else _best(best, len(ledger.events_of("tested", FINISH_TESTED, CONFIRMED))),
             "floor": (floor := _floor(ledger)),
@@ -96,7 +101,8 @@ def _best(best: Winner, looks: int) -> dict[str, Any]:
         "seeds": best.seeds,
         **({"folds": best.folds} if best.folds else {}),
         "value": best.value,
-        "test_accuracy": best.test_accuracy,
+        "test_value": best.test,
+        "test_accuracy": best.test if best.objective.name == ACCURACY else None,
         "test_looks": looks,
         "digest": trial.digest,
         **trial.cost,
@@ -117,16 +123,17 @@ def _floor(ledger: Ledger) -> dict[str, Any] | None:
 
 def _remarks(best: Winner, ledger: Ledger, floor: dict[str, Any] | None) -> list[str]:
     rungs = sorted({rung.epochs for rung in ledger.rungs()})
-    return remarks(best.trial, ledger.epochs(best.trial.number), floor, rungs, value=best.value)
+    epochs = ledger.epochs(best.trial.number)
+    return remarks(best.trial, epochs, floor, rungs, value=best.value, objective=ledger.objective)
 
 
 def _pareto(ledger: Ledger) -> list[dict[str, Any]] | None:
-    objectives = list(ledger.meta.get("objectives", {"accuracy": "max"}))
-    if len(objectives) < 2:
+    objective, names = ledger.objective, list(ledger.meta.get("objectives", ()))
+    if len(names) < 2:
         return None
     from archsearch.experiment.pareto import front, objective_scores  # NumPy: of no use to most searches' status
 
     scored = [trial for trial in ledger.trials(TrialState.FINISHED) if trial.value is not None]
-    by_accuracy = ["accuracy", *(name for name in objectives if name != "accuracy")]
-    members = sorted(front(scored, by_accuracy), key=lambda t: objective_scores(t, by_accuracy), reverse=True)
+    names.sort(key=lambda name: name != objective.name)  # the metric first
+    members = sorted(front(scored, names, objective), key=lambda t: objective_scores(t, names, objective), reverse=True)
     return [{"trial": t.id, "value": t.value, "digest": t.digest, **t.cost} for t in members]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from archsearch.experiment.objective import Objective
 from archsearch.experiment.shapes import Damaged, check_event, check_meta, decoded, is_time
 
 _LEGAL = {
@@ -117,8 +118,10 @@ def verify(db: sqlite3.Connection) -> None:
         if problem != "ok":
             raise Damaged(str(problem).splitlines()[-1])
         meta = _meta(db)
-        replay = _replayed(db)
-        _compare_trials(db, replay.trials, meta.get("objectives") or {})
+        objective = Objective.of(meta)
+        replay = _replayed(db, objective)
+        costs = [name for name in meta.get("objectives") or {} if name != objective.name]
+        _compare_trials(db, replay.trials, costs)
         _compare_epochs(db, replay.trials)
         states = {(n, e): (digest,) for n, t in enumerate(replay.trials, 1) for e, digest in t.states.items()}
         _compare(db, "states", "trial, epoch, digest", 2, states, (int, int, str))
@@ -136,7 +139,7 @@ def _meta(db: sqlite3.Connection) -> dict[str, Any]:
         raise Damaged(str(error)) from None
 
 
-def _replayed(db: sqlite3.Connection) -> _Replay:
+def _replayed(db: sqlite3.Connection, objective: Objective) -> _Replay:
     replay = _Replay()
     rows = db.execute("SELECT id, time, kind, trial, data FROM events ORDER BY id")
     for expected, (number, time, kind, trial, text) in enumerate(rows, 1):
@@ -145,7 +148,7 @@ def _replayed(db: sqlite3.Connection) -> _Replay:
         try:
             if not is_time(time) or type(trial) not in (int, type(None)):
                 raise ValueError("its time or its trial")
-            data = check_event(kind, trial, text)
+            data = check_event(kind, trial, text, objective)
         except ValueError as error:
             raise Damaged(f"event {number} was not written by archsearch: {error}") from None
         replay.apply(kind, trial, time, data, text)
@@ -159,7 +162,7 @@ _ROW = (
 _TYPES = (int, str, int, str, str, str, str, int, float, float, float, float, int, str, int)
 
 
-def _compare_trials(db: sqlite3.Connection, trials: Sequence[_Trial], objectives: Iterable[str]) -> None:
+def _compare_trials(db: sqlite3.Connection, trials: Sequence[_Trial], costs: Iterable[str]) -> None:
     count = 0
     for row in db.execute(f"SELECT {_ROW} FROM trials ORDER BY number"):
         count += 1
@@ -174,7 +177,7 @@ def _compare_trials(db: sqlite3.Connection, trials: Sequence[_Trial], objectives
             raise Damaged(f"trial {count} does not match its events")
         if (trial.state in ("finished", "stopped", "paused")) and trial.value is None:
             raise Damaged(f"trial {count} has no value")
-        if any(name != "accuracy" and name not in proposal["cost"] for name in objectives):
+        if any(name not in proposal["cost"] for name in costs):
             raise Damaged(f"trial {count} has no value of a cost that is an objective")
     if count != len(trials):
         raise Damaged(f"trial {count + 1} is missing")

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.records import Event, Trial
 
 Source = Literal["search", "finish", "confirm"]
@@ -19,32 +20,33 @@ CONFIRMED, FINISHED, FINISH_TESTED = "confirmed", "finished_training", "finish_t
 class Winner:
     """The winner of an experiment, and whose choice (`of`) it is.
 
-    `trial` is the search's trial of this network. `value` is the validation accuracy, `test_accuracy` that on the test
-    split (None: not looked at); both are means over so many `seeds`, on validation over so many `folds` of a
-    cross-validation too (None: there was none). `weights` is the file of the weights handed over,
-    `sha256` its digest, hex
-    (None: the ledger does not hold it); `epochs` are those of the longer training (None: there was none).
+    `trial` is the search's trial of this network. `value` is its value of the search's `objective` on the validation
+    images, `test` that on the test split (None: not looked at); both are means over so many `seeds`, on validation over
+    so many `folds` of a cross-validation too (None: there was none). `weights` is the file of the weights handed over,
+    `sha256` its digest, hex (None: the ledger does not hold it); `epochs` are those of the longer training (None: there
+    was none).
     """
 
     of: Source
     trial: Trial
     value: float
-    test_accuracy: float | None
+    test: float | None
     weights: Path
     sha256: str | None
     seeds: int = 1
     epochs: int | None = None
     folds: int | None = None
+    objective: Objective = BY_ACCURACY
 
     @property
     def scored(self) -> Trial:
-        """The trial with the winner's validation accuracy for its own."""
+        """The trial with the winner's value for its own."""
         return replace(self.trial, value=self.value)
 
 
 def winner_of(folder: ExperimentFolder, ledger: Ledger) -> Winner | None:
     """The confirmed winner, where `archsearch confirm` chose one and its weights are there; else the search's best
-    trial, or one that was trained longer at the search's end and is more accurate. None until a trial has finished."""
+    trial, or one that was trained longer at the search's end and is better. None until a trial has finished."""
     best = searched(folder, ledger)
     return None if best is None else _confirmed(folder, ledger) or _finished(folder, ledger, best.value) or best
 
@@ -58,16 +60,18 @@ def searched(folder: ExperimentFolder, ledger: Ledger) -> Winner | None:
         of="search",
         trial=best,
         value=best.value,
-        test_accuracy=tested(ledger, best.number),
+        test=tested(ledger, best.number),
         weights=folder.weights(best.number),
         sha256=ledger.weights_digest(best.number),
+        objective=ledger.objective,
     )
 
 
 def tested(ledger: Ledger, number: int) -> float | None:
-    """The test accuracy of the weights that the search kept of a trial; None where it was not looked at."""
+    """The objective's value on the test split of the weights that the search kept of a trial; None where it was not
+    looked at."""
     looks = ledger.events_of("tested", trial=number)
-    return looks[-1].data["test_accuracy"] if looks else None
+    return looks[-1].data[ledger.objective.test] if looks else None
 
 
 def hand_over(folder: ExperimentFolder, described: str) -> None:
@@ -83,48 +87,52 @@ def _confirmed(folder: ExperimentFolder, ledger: Ledger) -> Winner | None:
     if verdict is None or verdict.trial is None or not files.weights.is_file():
         return None
     data: dict[str, Any] = dict(verdict.data)
-    value = data.get("validation_accuracy")
+    value = data.get(ledger.objective.validation)
     if value is None:
         return None
     return Winner(
         of="confirm",
         trial=ledger.trial(verdict.trial),
         value=value,
-        test_accuracy=data.get("test_accuracy"),
+        test=data.get(ledger.objective.test),
         weights=files.weights,
         sha256=data.get("weights"),
         seeds=data.get("seeds") or 1,
         folds=data.get("folds"),
+        objective=ledger.objective,
     )
 
 
 def _finished(folder: ExperimentFolder, ledger: Ledger, value: float) -> Winner | None:
-    """The winner of the longer trainings, where it is more accurate than the search's best."""
-    verdict, weights = _last(ledger, FINISHED), folder.finish.weights
+    """The winner of the longer trainings, where it is better than the search's best."""
+    verdict, weights, objective = _last(ledger, FINISHED), folder.finish.weights, ledger.objective
     if verdict is None or verdict.trial is None or verdict.data["of"] != "finish" or not weights.is_file():
         return None
-    if verdict.data["validation_accuracy"] <= value:
+    if not objective.better(verdict.data[objective.validation], value):
         return None
     looks = [event for event in ledger.events_of(FINISH_TESTED, trial=verdict.trial) if event.id > verdict.id]
     return Winner(
         of="finish",
         trial=ledger.trial(verdict.trial),
-        value=verdict.data["validation_accuracy"],
-        test_accuracy=looks[-1].data["test_accuracy"] if looks else None,
+        value=verdict.data[objective.validation],
+        test=looks[-1].data[objective.test] if looks else None,
         weights=weights,
         sha256=verdict.data.get("weights"),
         epochs=verdict.data["epochs"],
+        objective=objective,
     )
 
 
 def reference_of(ledger: Ledger) -> dict[str, Any] | None:
-    """The plain residual network that was trained beside the longer trainings: its `name`, `accuracy` on validation,
-    `flops`, `params` and `epochs`; None where there was none."""
+    """The plain residual network that was trained beside the longer trainings: its `name`, its value of the objective's
+    metric on validation under that metric's name, `flops`, `params` and `epochs`; None where there was none."""
     verdict = _last(ledger, FINISHED)
     row = None if verdict is None else verdict.data.get("reference")
     if row is None:
         return None
-    return {"accuracy": row["validation_accuracy"], **{key: row[key] for key in ("name", "flops", "params", "epochs")}}
+    objective = ledger.objective
+    figures = {key: row[key] for key in ("name", "flops", "params", "epochs")}
+    return {objective.name: row[objective.validation], **figures}
 
 
 def _last(ledger: Ledger, kind: str) -> Event | None:

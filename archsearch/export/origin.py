@@ -17,9 +17,10 @@ from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Progress
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.confirmed import read_confirmation
+from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
-from archsearch.experiment.winner import winner_of
+from archsearch.experiment.winner import tested, winner_of
 from archsearch.export.selection import Selection
 from archsearch.network.build import Network, build
 from archsearch.network.pretrained import load_pretrained
@@ -145,12 +146,13 @@ def searched_history(selection: Selection, space: SearchSpace) -> History:
     """Of a trial as the search trained it."""
     trial = selection.trial
     with Ledger.read(selection.folder.ledger) as ledger:
-        tested = [event.data for event in ledger.events_of("tested", trial=trial.number)]
+        objective, test = ledger.objective, tested(ledger, trial.number)
         trials, looks = ledger.total, len(ledger.events_of("tested"))
-    scored = {"validation": f"{100 * trial.value:.2f} % (measured in the search)"} if trial.value is not None else {}
-    if tested:
-        accuracy = 100 * tested[-1]["test_accuracy"]
-        scored["test"] = f"{accuracy:.2f} % ({looked_at(looks)}, after the search)"
+    scored = {}
+    if trial.value is not None:
+        scored["validation"] = f"{objective.named(trial.value)} (measured in the search)"
+    if test is not None:
+        scored["test"] = f"{objective.named(test)} ({looked_at(looks)}, after the search)"
     history = [f"Trial {trial.id} of {trials} of the search space `{space.name}`, after {trial.epochs} epochs."]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
     return history, scored
@@ -161,15 +163,16 @@ def finished_history(selection: Selection) -> History:
     with Ledger.read(selection.folder.ledger) as ledger:
         winner, trials = winner_of(selection.folder, ledger), ledger.total
     assert winner is not None and winner.of == "finish"
+    better = "more accurate" if winner.objective.name == ACCURACY else "better"
     trial = selection.trial
     history = [
         f"Trial {trial.id} of {trials} of the search space, retrained for {winner.epochs} epochs "
-        "after the search, and more accurate on validation than the best of the search."
+        f"after the search, and {better} on validation than the best of the search."
     ]
     history += [f"Trained with {spell(trial.training)}."] if trial.training else []
-    scored = {"validation": f"{100 * winner.value:.2f} %"}
-    if winner.test_accuracy is not None:
-        scored["test"] = f"{100 * winner.test_accuracy:.2f} % ({looked_at(1)})"
+    scored = {"validation": winner.objective.named(winner.value)}
+    if winner.test is not None:
+        scored["test"] = f"{winner.objective.named(winner.test)} ({looked_at(1)})"
     return history, scored
 
 
@@ -181,7 +184,11 @@ def confirmed_history(folder: ExperimentFolder) -> History:
     if document is None or document.get("weights_of_seed") is None:
         raise refuse("the confirmation is damaged", hint="use --trial ID to export a trial", file=str(files.path))
     winner = next(row for row in document["rows"] if row["winner"])
-    scored = {split: _over_seeds(winner[split]) for split in ("validation", "test") if winner.get(split)}
+    scored = {
+        split: _over_seeds(winner[split], Objective.of(document))
+        for split in ("validation", "test")
+        if winner.get(split)
+    }
     return [document["chosen"], f"The weights are those of seed {document['weights_of_seed']}."], scored
 
 
@@ -211,16 +218,15 @@ def _images(space: SearchSpace, tell: Progress, *, required: bool) -> ImageSet |
     return images
 
 
-def _over_seeds(interval: Mapping[str, Any]) -> str:
-    """The mean with its interval; of few seeds each one's accuracy."""
+def _over_seeds(interval: Mapping[str, Any], objective: Objective) -> str:
+    """The mean with its interval; of few seeds each one's value."""
+    named, unit = "" if objective.name == ACCURACY else f"{objective.label} ", objective.unit
     if interval["half"] is None:
         values = interval.get("values") or [interval["mean"]]
         seeds = "1 seed" if interval["n"] == 1 else f"{interval['n']} seeds"
-        return f"{', '.join(f'{100 * value:.2f}' for value in values)} % ({seeds})"
-    return (
-        f"{100 * interval['mean']:.2f} % ± {100 * interval['half']:.2f} % ({CONFIDENCE:.0%} "
-        f"interval over {interval['n']} seeds)"
-    )
+        return f"{named}{', '.join(map(objective.number, values))}{unit} ({seeds})"
+    mean, half = (objective.number(interval[key]) + unit for key in ("mean", "half"))
+    return f"{named}{mean} ± {half} ({CONFIDENCE:.0%} interval over {interval['n']} seeds)"
 
 
 def validation(images: ImageSet) -> tuple[Tensor, Tensor]:

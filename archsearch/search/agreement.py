@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.objective import Objective
 from archsearch.reading.document import Loc, shorten
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.reading.yaml import read, write
@@ -59,6 +60,19 @@ def refuse_if_changed(
         file=str(folder.space_yaml),
     )
     raise InputError(*problems[:SHOWN], summary)
+
+
+def refuse_another_metric(folder: ExperimentFolder, ledger: Ledger, metric: Objective) -> None:
+    """Raises InputError where space.yaml was changed to this metric, another than the search began with: its trials'
+    values would be of both."""
+    first = ledger.objective
+    if (first.name, first.sense) != (metric.name, metric.sense):
+        raise refuse(
+            f"search.objectives has {metric.name}: {metric.sense}, but the search began with {first.name}",
+            allowed=f"{first.name}: {first.sense}",
+            hint="`archsearch run --warm-start` starts a search by another metric from these results",
+            file=str(folder.space_yaml),
+        )
 
 
 def set_trials(folder: ExperimentFolder, ledger: Ledger, trials: int) -> None:

@@ -19,7 +19,7 @@ from archsearch.experiment.remarks import FLOOR
 from archsearch.experiment.summary import EXPERIENCE, summarise
 from archsearch.experiment.winner import winner_of
 from archsearch.reading.packages import refuse_without
-from archsearch.search.agreement import KEY, refuse_if_changed, set_trials
+from archsearch.search.agreement import KEY, refuse_another_metric, refuse_if_changed, set_trials
 from archsearch.search.deciding.failures import commonest
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.weights import KeptWeights
@@ -111,6 +111,7 @@ def create(
         "trials": space.search.trials,
         "seed": space.search.seed,
         "objectives": dict(space.search.objectives),
+        "metric": space.search.objective.to_dict(),
         "archsearch": __version__,
         KEY: text,
         **({"label": label} if label else {}),
@@ -138,6 +139,7 @@ def drive(session: Session, observer: Observer) -> dict[str, Any]:
             if session.trials is not None:
                 set_trials(session.folder, ledger, session.trials)
                 space = load_space(session.folder.space_yaml, root_overrides(session.root))
+            refuse_another_metric(session.folder, ledger, space.search.objective)
             clear_away(space, session.folder, ledger)
             _search(session, space, ledger, observer)
     return summarise(session.folder)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
+from archsearch.experiment.objective import Objective
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.durations import DURATION_ALLOWED, DURATION_PATTERN, format_duration, parse_duration
 from archsearch.reading.model import StrictModel
@@ -58,7 +59,7 @@ def rung_epochs(grace: int, reduction: int, epochs: int) -> tuple[int, ...]:
     return tuple(grace * reduction**k for k in range(64) if grace * reduction**k < epochs)
 
 
-Objective = Literal["accuracy", "flops", "params", "macs", "activations", "memory"]
+ObjectiveName = Literal["accuracy", "flops", "params", "macs", "activations", "memory"]
 
 
 SamplerName = Literal["auto", "random", "evolution", "local_search", "bayes", "tpe", "nsga2", "nsga3", "gp", "cmaes"]
@@ -70,7 +71,7 @@ FinishShare = Annotated[
 ]
 
 
-def _most_accurate() -> dict[Objective, Literal["max", "min"]]:
+def _most_accurate() -> dict[ObjectiveName, Literal["max", "min"]]:
     return {"accuracy": "max"}
 
 
@@ -87,7 +88,7 @@ class OptunaSampler(StrictModel):
 class SearchSettings(StrictModel):
     """What is sought, by whom, for how long."""
 
-    objectives: dict[Objective, Literal["max", "min"]] = Field(
+    objectives: dict[ObjectiveName, Literal["max", "min"]] = Field(
         default_factory=_most_accurate,
         description="accuracy: max (on the validation images), alone or with costs to be "
         "minimised, such as flops: min. With costs, the search looks for the Pareto "
@@ -158,6 +159,11 @@ class SearchSettings(StrictModel):
     early_stopping: EarlyStopping = Field(
         default_factory=lambda: EarlyStopping.model_validate({}), description="Early stopping of trials."
     )
+
+    @property
+    def objective(self) -> Objective:
+        """The metric among the objectives."""
+        return Objective()
 
     @property
     def trial_time(self) -> float | None:

@@ -22,7 +22,6 @@ from archsearch.space.space import SearchSpace
 from archsearch.study.trials import Translation, duplicate
 
 STUDY = 1  # the id of the only study that a storage holds
-SCORE = "validation_accuracy"
 
 
 def optuna_study(experiment: str | Path | ExperimentFolder) -> optuna.Study:
@@ -85,7 +84,7 @@ class LedgerStorage(BaseStorage):
         ledger: Ledger = self._connection.ledger
         with self._lock:
             if ledger.last_event() > self._event:
-                self._event, trials, curves = ledger.changes(SCORE, self._event)
+                self._event, trials, curves = ledger.changes(ledger.objective.validation, self._event)
                 for trial in trials:
                     frozen = self._translation.frozen(trial, curves.get(trial.number, {}))
                     self._trials[trial.number - 1 : trial.number] = [frozen]

@@ -23,8 +23,8 @@ class Translation:
 
     - Finished is COMPLETE, stopped PRUNED, failed FAIL; paused and running are RUNNING, and so is a trial that waits
       to go on; one that was never begun is WAITING. Optuna's numbers count from 0; the attribute `trial` is the id.
-    - Values: validation accuracy and costs in the order of the search's objectives. Intermediate values: validation
-      accuracy after each epoch.
+    - Values: the metric on validation and costs in the order of the search's objectives. Intermediate values: the
+      metric after each epoch.
     - Parameters: those that were asked. A value that the space does not hold (its file was changed meanwhile) is a
       choice by itself.
     - User attributes: number, trial, digest, costs, epochs, reason, settings of the training that vary.
@@ -33,18 +33,19 @@ class Translation:
 
     def __init__(self, space: SearchSpace) -> None:
         self._budget, self._objectives = space.budget, tuple(space.search.objectives)
+        self._metric = space.search.objective.name
         self._domains = dict(space.dimensions())
         self._distributions = {name: distribution_of(domain) for name, domain in self._domains.items()}
 
     def frozen(self, trial: Trial, curve: Mapping[int, float | None]) -> FrozenTrial:
-        """The trial with `curve`, its validation accuracy by epoch; None where that was no finite number."""
+        """The trial with `curve`, its metric on validation by epoch; None where that was no finite number."""
         state = _STATES.get(trial.state, State.RUNNING)
         if trial.state is TrialState.WAITING and not trial.attempts:
             state = State.WAITING
         costs: Mapping[str, Any] = trial.cost
         values = None
         if trial.state in (TrialState.FINISHED, TrialState.STOPPED):
-            values = [trial.value if name == "accuracy" else costs[name] for name in self._objectives]
+            values = [trial.value if name == self._metric else costs[name] for name in self._objectives]
         frozen = FrozenTrial(
             number=trial.number - 1,
             trial_id=trial.number - 1,

@@ -33,12 +33,12 @@ def description_of(folder: ExperimentFolder, ledger: Ledger, winner: Winner | No
     lines = [f"# {name}", ""]
     if winner is None:
         return "\n".join([*lines, "No trial has finished yet."])
-    cost, test = winner.trial.cost, winner.test_accuracy
-    tested = f", {100 * test:.2f} % on the test split" if test is not None else ""
+    cost, test = winner.trial.cost, winner.test
+    tested = f", {winner.objective.text(test)} on the test split" if test is not None else ""
     tested += f" (means over {winner.seeds} seeds)" if winner.seeds > 1 else ""
     figures = [f"{cost[key]:,.0f} {unit}" for key, unit in FIGURES.items() if key in cost]
     lines += [
-        f"**Best: {winner.trial.id}**, {100 * winner.value:.2f} % on the validation split{tested}; "
+        f"**Best: {winner.trial.id}**, {winner.objective.named(winner.value)} on the validation split{tested}; "
         f"{', '.join(figures)}.",
         "",
         "Its curves, drawing (`drawing.svg`) and config (`architecture.yaml`) are in its own run, below this one."

@@ -12,6 +12,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrainingFolder, Trial
 from archsearch.experiment.confirmed import check_result, read_confirmation
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.winner import FINISHED
 from archsearch.reading.errors import InputError
 from archsearch.tracking.translate import STATE_TAG, Point, curve, milliseconds, params_of, points_of
@@ -19,9 +20,9 @@ from archsearch.tracking.translate import STATE_TAG, Point, curve, milliseconds,
 
 @dataclass(frozen=True, kw_only=True)
 class Retrained:
-    """A training that has ended, with what its result.json holds. `key` tells it from every other of the experiment:
-    its purpose (finish or confirm) and the SHA-256 of its weights. `trial` is the search's trial of this network (None:
-    the network is none of the search's); `ended` is in milliseconds."""
+    """A training that has ended, with what its result.json holds, of a search with this `objective`. `key` tells it
+    from every other of the experiment: its purpose (finish or confirm) and the SHA-256 of its weights. `trial` is the
+    search's trial of this network (None: the network is none of the search's); `ended` is in milliseconds."""
 
     key: str
     name: str
@@ -29,6 +30,12 @@ class Retrained:
     architecture: Architecture
     trial: Trial | None
     ended: int
+    objective: Objective = BY_ACCURACY
+
+    @property
+    def value(self) -> float:
+        """The objective's metric on validation."""
+        return self.objective.of_result(self.result["validation"])
 
     @property
     def took(self) -> int:
@@ -36,14 +43,14 @@ class Retrained:
         return round(1000 * self.result["seconds"])
 
     def points(self, ended: int) -> list[Point]:
-        """Its curves, its accuracies and its cost, all at this time, in milliseconds."""
+        """Its curves, its scores and its cost, all at this time, in milliseconds."""
         result, test, time = self.result, self.result.get("test") or {}, ended / 1000
-        accuracy, counted = result["validation"]["accuracy"], cost(self.architecture)
-        single = {"final_accuracy": accuracy, **{f"test_{name}": value for name, value in test.items()}}
+        name, counted = self.objective.name, cost(self.architecture)
+        single = {f"final_{name}": self.value, **{f"test_{key}": value for key, value in test.items()}}
         single |= {"params": counted.params, "flops": counted.flops, "macs": counted.macs}
         return [
             *(point for epoch in result["history"] for point in curve(epoch, epoch["epoch"], time)),
-            *points_of({"accuracy": accuracy}, time, step=result["epochs"]),
+            *points_of({name: self.value}, time, step=result["epochs"]),
             *points_of(single, time, step=0),
         ]
 
@@ -68,7 +75,7 @@ def retrained(folder: ExperimentFolder, ledger: Ledger) -> Iterator[Retrained]:
             with suppress(InputError, OSError, ValueError, KeyError, TypeError):
                 training = TrainingFolder(path.parent)
                 result = folder.read_json(training.result)
-                check_result(result)
+                check_result(result, ledger.objective)
                 trial = _trial_of(trials, result)
                 name = names.get(result["digest"], path.parent.name) if trial is None else trial.id
                 yield Retrained(
@@ -78,6 +85,7 @@ def retrained(folder: ExperimentFolder, ledger: Ledger) -> Iterator[Retrained]:
                     architecture=Architecture.from_yaml(folder.read_text(training.model_yaml)),
                     trial=trial,
                     ended=milliseconds(path.stat().st_mtime),
+                    objective=ledger.objective,
                 )
 
 

@@ -54,6 +54,7 @@ class Sender:
 
     def __init__(self, folder: ExperimentFolder, ledger: Ledger, outbox: Outbox, store: Store) -> None:
         self._folder, self._ledger, self._outbox, self._store = folder, ledger, outbox, store
+        self._objective = ledger.objective
         self.refused: list[str] = []
         self._columns: set[str] = set()  # the parameters that the view shows
         self._dataset: DataSet | None = None
@@ -65,15 +66,17 @@ class Sender:
             outbox.forget()
         space = ledger.meta.get("space")
         former = space if isinstance(space, str) and space else self._name
-        self._experiment = experiment or store.experiment(self._name, self._id, former=former)
+        self._experiment = experiment or store.experiment(
+            self._name, self._id, former=former, metric=ledger.objective.name
+        )
         self._adopt()
         sent = (e for e in ledger.events_of("finished") if e.id <= outbox.cursor)
-        self._top = max((e.data["value"] for e in sent), default=-math.inf)
+        self._top = max((self._objective.key(e.data["value"]) for e in sent), default=-math.inf)
 
     def send(self) -> int:
         """One batch of events; how many it held."""
         events = self._ledger.events(self._outbox.cursor, _BATCH)
-        for update in [*updates(self._holding(events)), *self._records(events)]:
+        for update in [*updates(self._holding(events), self._objective), *self._records(events)]:
             self._deliver(update)
         if events:
             crash_point("points-sent")
@@ -111,18 +114,23 @@ class Sender:
             self._outbox.drop(number)
 
     def _records(self, events: list[Event]) -> list[Update]:
-        """The accuracy of trials that have finished, at their last epoch, and the curve of the best so far, over the
+        """The value of trials that have finished, at their last epoch, and the curve of the best so far, over the
         trials' numbers."""
         changes = []
         for event in events:
             if event.kind == "finished" and event.trial:
                 trial = self._ledger.trial(event.trial)
-                changes.append(Update(trial=trial.number, points=score(trial, event.time)))
-                if event.data["value"] > self._top:
-                    self._top = event.data["value"]
-                    record = points_of({"best_accuracy": self._top}, event.time, step=trial.number)
+                changes.append(Update(trial=trial.number, points=score(trial, event.time, self._objective)))
+                if (key := self._objective.key(event.data["value"])) > self._top:
+                    self._top = key
+                    record = points_of({self._best: event.data["value"]}, event.time, step=trial.number)
                     changes.append(Update(trial=SEARCH, points=record))
         return changes
+
+    @property
+    def _best(self) -> str:
+        """MLflow's name of the best value so far."""
+        return f"best_{self._objective.name}"
 
     def settle(self, *, driven: bool) -> None:
         """At the end of a session: the best is marked, files are sent, and no run stays RUNNING."""
@@ -247,7 +255,7 @@ class Sender:
         """The search's view: its columns are those that the trials have."""
         trials = self._ledger.trials()
         self._columns = {key for trial in trials for key in trial.choices}
-        view = shared_view(self._id, self._parent, trials, self._name, time.time())
+        view = shared_view(self._id, self._parent, trials, self._name, time.time(), self._objective)
         self._store.tag_experiment(self._experiment, f"mlflow.sharedViewState.{self._id}", view)
 
     def _settle_trial(self, listed: FoundRun, trial: Trial, best: Trial | None) -> None:
@@ -257,8 +265,8 @@ class Sender:
             self._store.status(run, target, None if paused else milliseconds(at))
         if not trial.state.ended:
             self._store.log(run, tags={STATE_TAG: "paused" if paused else "interrupted"})
-        if trial.value is not None and "accuracy" not in listed.metrics:  # an earlier archsearch has sent it
-            self._store.log(run, points=score(trial, at))
+        if trial.value is not None and self._objective.name not in listed.metrics:  # an earlier archsearch has sent it
+            self._store.log(run, points=score(trial, at, self._objective))
         is_best, marked = best is not None and best.number == trial.number, BEST_TAG in listed.tags
         if is_best and not marked:
             self._store.log(run, tags={BEST_TAG: "true"})
@@ -279,7 +287,7 @@ class Sender:
         }
         tags = {STATE_TAG: state, DESCRIPTION: description_of(self._folder, self._ledger, winner)}
         if best is not None and best.value is not None:
-            points = points_of({"best_accuracy": best.value}, now, step=counts.total)
+            points = points_of({self._best: best.value}, now, step=counts.total)
             figures |= {f"best_{key}": value for key, value in best.cost.items()}
             tags |= {"archsearch.best_trial": best.id, "archsearch.best_digest": best.digest}
             tags |= {"archsearch.best_of": winner.of} if winner is not None else {}

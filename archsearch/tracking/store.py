@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from archsearch.experiment.objective import ACCURACY
 from archsearch.tracking.dataset import DataSet
 from archsearch.tracking.translate import EXPERIMENT_TAG, RETRAINED_TAG, SEARCH, TRIAL_TAG, Point
 
-# Tags of an experiment: its pages are those of models and their training, and begin with the accuracy.
-_SHOWN = {"mlflow.experimentKind": "custom_model_development", "mlflow.experiment.primaryMetric.name": "accuracy"}
+# Tags of an experiment: its pages are those of models and their training, and begin with the search's metric.
+_SHOWN = {"mlflow.experimentKind": "custom_model_development"}
+_METRIC = "mlflow.experiment.primaryMetric.name"
 # Asking again cannot help: the run was deleted by hand, or the store does not take the value.
 _FOR_EVER = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "INVALID_STATE"})
 
@@ -83,12 +85,12 @@ class Store:
             self._database.parent.mkdir(parents=True, exist_ok=True)
         self._client = MlflowClient(tracking_uri)
 
-    def experiment(self, name: str, search: str, *, former: str | None = None) -> str:
+    def experiment(self, name: str, search: str, *, former: str | None = None, metric: str = ACCURACY) -> str:
         """The id of the experiment that holds this search alone, made where there is none: the search's id is among its
         tags. Where another experiment has the name, or one that was deleted, it is name-2.
 
-        `former` is the name of an experiment of many searches, such as an earlier archsearch made: where it has runs of
-        this one, they stay there."""
+        `metric` is the one that its pages begin with. `former` is the name of an experiment of many searches, such as
+        an earlier archsearch made: where it has runs of this one, they stay there."""
         from mlflow.exceptions import MlflowException
 
         for experiment in self._client.search_experiments(filter_string=f"tags.`{EXPERIMENT_TAG}` = '{search}'"):
@@ -106,7 +108,7 @@ class Store:
             try:
                 return str(
                     self._client.create_experiment(
-                        candidate, artifact_location=artifacts, tags={**_SHOWN, EXPERIMENT_TAG: search}
+                        candidate, artifact_location=artifacts, tags={**_SHOWN, _METRIC: metric, EXPERIMENT_TAG: search}
                     )
                 )
             except MlflowException as error:

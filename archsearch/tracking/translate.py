@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from archsearch.experiment import Event, Trial
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.records import FEWEST_RANKED
 
 EXPERIMENT_TAG = "archsearch.experiment_id"
@@ -54,8 +55,8 @@ class Update:
     ended: int | None = None
 
 
-def updates(events: Iterable[Event]) -> list[Update]:
-    """One Update a run, in the order in which the runs appear."""
+def updates(events: Iterable[Event], objective: Objective = BY_ACCURACY) -> list[Update]:
+    """One Update a run, in the order in which the runs appear; trials' values are of the objective's metric."""
     by_trial: dict[int, Update] = {}
     for event in events:
         match event.kind:
@@ -69,7 +70,7 @@ def updates(events: Iterable[Event]) -> list[Update]:
             case "correlated":
                 _correlation(by_trial.setdefault(SEARCH, Update(trial=SEARCH)), event)
             case kind if kind in _STATUS:
-                _life(by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH)), event)
+                _life(by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH)), event, objective)
             case _:
                 update = by_trial.setdefault(event.trial or SEARCH, Update(trial=event.trial or SEARCH))
                 prefix = "" if event.kind == "tested" and event.trial else f"{event.kind}_"
@@ -107,9 +108,9 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def score(trial: Trial, time: float) -> list[Point]:
-    """A trial's validation accuracy, at the epoch that it stands at; none where it has none."""
-    return points_of({"accuracy": trial.value}, time, step=trial.epochs)
+def score(trial: Trial, time: float, objective: Objective = BY_ACCURACY) -> list[Point]:
+    """A trial's value of the objective's metric, at the epoch that it stands at; none where it has none."""
+    return points_of({objective.name: trial.value}, time, step=trial.epochs)
 
 
 def _session(update: Update, event: Event) -> None:
@@ -119,15 +120,15 @@ def _session(update: Update, event: Event) -> None:
     update.tags[STATE_TAG] = state
 
 
-def _life(update: Update, event: Event) -> None:
+def _life(update: Update, event: Event, objective: Objective) -> None:
     update.status, update.tags[STATE_TAG] = _STATUS[event.kind]
     update.ended = milliseconds(event.time) if update.status in _OVER else None
     if event.data.get("reason"):
         update.tags["archsearch.reason"] = str(event.data["reason"])[:4000]
     if event.kind == "finished":
-        update.points += points_of({"final_accuracy": event.data["value"]}, event.time, step=0)
+        update.points += points_of({f"final_{objective.name}": event.data["value"]}, event.time, step=0)
     elif event.kind == "paused":
-        update.points += points_of({"accuracy": event.data["value"]}, event.time, step=event.data["rung"])
+        update.points += points_of({objective.name: event.data["value"]}, event.time, step=event.data["rung"])
 
 
 def _correlation(update: Update, event: Event) -> None:

@@ -22,6 +22,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.objective import ACCURACY
 from archsearch.experiment.winner import Winner, winner_of
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.process import current_store, quiet_mlflow
@@ -62,16 +63,20 @@ def registrable(folder: ExperimentFolder) -> Registrable | None:
             return None
         trial = winner.trial
         tested = ledger.events_of("tested", trial=trial.number)
+        objective = ledger.objective
         epochs = [e for e in ledger.events_of("epoch", trial=trial.number) if e.data["epoch"] == trial.epochs]
         key = f"{winner.of}/{winner.sha256}"
         training = next((training for training in retrained(folder, ledger) if training.key == key), None)
-    metrics = {"validation_accuracy": winner.value}
-    if winner.test_accuracy is not None:
-        metrics["test_accuracy"] = winner.test_accuracy
+    metrics = {objective.validation: winner.value}
+    if winner.test is not None:
+        metrics[objective.test] = winner.test
     network = Architecture.from_dict(dict(trial.architecture))
     count = cost(network)
     metrics |= {"params": float(count.params), "flops": float(count.flops), "macs": float(count.macs)}
-    points = [*costs(trial), *(point for update in updates([*epochs[-1:], *tested]) for point in update.points)]
+    points = [
+        *costs(trial),
+        *(point for update in updates([*epochs[-1:], *tested], objective) for point in update.points),
+    ]
     return Registrable(
         winner=winner,
         architecture=network,
@@ -188,22 +193,20 @@ def _described(folder: ExperimentFolder, entry: Registrable) -> str:
     sentence = f"The network `{digest(entry.architecture)}` of the search `{folder.name}`, trial {winner.trial.id}"
     if winner.of == "confirm":
         count = f"{winner.seeds} seed{'s' if winner.seeds != 1 else ''}"
-        sentence += f", retrained with {count} by `archsearch confirm`; accuracies are means over them"
+        figures = "accuracies" if winner.objective.name == ACCURACY else "scores"
+        sentence += f", retrained with {count} by `archsearch confirm`; {figures} are means over them"
     elif winner.of == "finish":
         sentence += f", retrained for {winner.epochs} epochs after the search"
     sentence += "."
     if winner.of == "confirm" and entry.training is not None:
-        result = entry.training.result
-        sentence += (
-            f" The weights are those of seed {result['seed']}: {100 * result['validation']['accuracy']:.2f} % on "
-        )
-        sentence += "the validation split."
+        value = winner.objective.named(entry.training.value)
+        sentence += f" The weights are those of seed {entry.training.result['seed']}: {value} on the validation split."
     if winner.sha256 is None:
         sentence += " The ledger, written by an earlier archsearch, has no SHA-256 of these weights."
-    figures = {key: round(value, 6) for key, value in entry.metrics.items()}
+    rounded = {key: round(value, 6) for key, value in entry.metrics.items()}
     inputs = ", ".join(map(str, entry.architecture.input))
     return (
         f"{sentence}\n\nTakes float32 images (N, {inputs}), normalised as in training "
         f"(`archsearch export {folder.name} -o bundle` writes preprocessing and labels), and gives "
-        f"{entry.architecture.classes} scores an image.\n\n```json\n{json.dumps(figures, indent=1)}\n```"
+        f"{entry.architecture.classes} scores an image.\n\n```json\n{json.dumps(rounded, indent=1)}\n```"
     )

@@ -42,4 +42,4 @@ def test_the_front_of_trials_has_the_accurate_and_the_cheap(tmp_path: Path) -> N
     members = front(trials, ["accuracy", "flops"])
     assert [trial.number for trial in members] == [1, 2, 4, 6]
     assert objective_scores(trials[1], ["flops", "accuracy"]) == [-50, 0.8]
-    assert objective_scores(trials[1], ["flops", "accuracy"], accuracy=0.5) == [-50, 0.5]
+    assert objective_scores(trials[1], ["flops", "accuracy"], value=0.5) == [-50, 0.5]

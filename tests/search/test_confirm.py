@@ -296,7 +296,7 @@ def test_the_winner_is_the_trial_of_the_highest_mean_validation_accuracy() -> No
     assert winner is rows[1], "by the mean on validation; test has no part, and a failed seed comes behind"
     assert [r.contender.name for r in ranked(rows)] == ["random4", "trial2", "trial1", "baseline5", "trial3"]
     assert winner.best_seed == 2
-    assert winner.accuracies("test") == {}, "unseen until somebody looks"
+    assert winner.values("test") == {}, "unseen until somebody looks"
     for other in rows:
         other.seen = True
     leads = {(d.row.contender.name, d.reference.contender.name): d for d in differences(rows, winner)}

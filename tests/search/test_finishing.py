@@ -172,7 +172,7 @@ def test_killed_between_the_verdict_and_the_test_it_tests_what_was_chosen(ended)
 
 def test_where_the_search_s_own_best_is_no_worse_it_is_handed_over(ended, monkeypatch: pytest.MonkeyPatch) -> None:
     space, folder = ended
-    monkeypatch.setattr(finishing, "_accuracy", lambda outcome: 0.0)
+    monkeypatch.setattr(finishing, "_value", lambda outcome, objective: 0.0)
     yaml = folder.best_yaml.read_text()
     finish(space, folder)
     assert notes(folder) == ["finishing", "finished_training", "tested"]

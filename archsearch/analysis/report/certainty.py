@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from archsearch.analysis.report.charts import NOTHING, percent
-from archsearch.analysis.report.figures import Confirmation, Document, MeanInterval
+from archsearch.analysis.report.charts import NOTHING
+from archsearch.analysis.report.figures import Confirmation, ConfirmedRow, Difference, Document, MeanInterval
 from archsearch.analysis.report.html import figure, legend, paragraph, section, table
 from archsearch.analysis.report.parallel import confirmed as intervals
 from archsearch.analysis.report.tradeoff import amount
 from archsearch.analysis.svg import clean
 from archsearch.experiment.confirmed import FEWEST_SEEDS
+from archsearch.experiment.objective import Objective
 
 ADJUSTED = "p: Student's t on the test split, adjusted for all comparisons (Holm); significant below 0.05."
 TITLE = "How sure is the result?"
 
 
 def certainty(report: Document) -> str:
-    """The section on how the winner was picked and how far its accuracy can be trusted."""
+    """The section on how the winner was picked and how far its value can be trusted."""
     confirmed = report["confirmed"]
     parts = [paragraph(report["picked"])]
     if confirmed is None:
         return section("sure", TITLE, *parts, paragraph(_of_one_training(report)))
     if confirmed["chosen"] != report["picked"]:
         parts.append(paragraph(confirmed["chosen"]))
-    return section("sure", TITLE, *parts, *_retrained(confirmed))
+    return section("sure", TITLE, *parts, *_retrained(confirmed, Objective.of(report)))
 
 
 def _of_one_training(report: Document) -> str:
@@ -30,14 +31,18 @@ def _of_one_training(report: Document) -> str:
     winner = report["winner"]
     if winner is None or winner["low"] is None:
         return ""
-    interval = f"{percent(winner['low'])} to {percent(winner['high'])}"
+    objective = Objective.of(report)
+    interval, metric = (
+        f"{objective.text(winner['low'], 1)} to {objective.text(winner['high'] or 0.0, 1)}",
+        objective.label,
+    )
     return (
-        f"The 95 % interval of its validation accuracy, {interval}, comes from {winner['of']} alone: another seed "
-        "moves the accuracy too, and the best of many trials looks better than it is."
+        f"The 95 % interval of its validation {metric}, {interval}, comes from {winner['of']} alone: another seed "
+        f"moves the {metric} too, and the best of many trials looks better than it is."
     )
 
 
-def _retrained(confirmed: Confirmation) -> list[str]:
+def _retrained(confirmed: Confirmation, objective: Objective) -> list[str]:
     folds = confirmed["folds"]
     repeated = "folds" if folds else "seeds"
     rows, wins = [], []
@@ -45,9 +50,9 @@ def _retrained(confirmed: Confirmation) -> list[str]:
         wins += [i] if row["winner"] else []
         seeds = row["validation"]["n"] if row["validation"] else 0
         costs = amount("flops", row["flops"]), amount("params", row["params"])
-        rows.append((row["name"], _spread(row["validation"]), _spread(row["test"]), str(seeds), *costs, row["note"]))
+        rows.append((row["name"], *_splits(row, objective), str(seeds), *costs, row["note"]))
     leads = [
-        (d["of"], d["over"], _points(d["validation"]), _points(d["test"]),
+        (d["of"], d["over"], *_splits(d, objective, sign="+"),
          NOTHING if (p := d.get("p")) is None else f"{p:.2g}", "yes" if d["told_apart"] else "no")
         for d in confirmed["differences"] or ()
     ]  # fmt: skip
@@ -55,15 +60,17 @@ def _retrained(confirmed: Confirmation) -> list[str]:
     if leads:
         as_table = table(("of", "over", "validation", "test", "adjusted p", "significant"), leads, left=(0, 1))
         paired = "by seed, on validation by fold" if folds else "by seed"
-        lead = f"<h3>Leads, paired {paired}, in percentage points</h3>{as_table}{paragraph(ADJUSTED, 'note')}"
+        unit = "percentage points" if objective.percent else objective.label
+        above = "" if objective.sense == "max" else f" (above 0: a lower {objective.label})"
+        lead = f"<h3>Leads, paired {paired}, in {unit}{above}</h3>{as_table}{paragraph(ADJUSTED, 'note')}"
     caption = f"A line is a 95 % interval over seeds (Student's t), of {FEWEST_SEEDS} seeds or more. "
     if folds:
         caption += f"On validation it is over {folds} folds, corrected for the training images that they share "
         caption += "(Nadeau & Bengio 2003). "
-    caption += "Test accuracy is measured for the winner and the networks that are compared."
+    caption += f"Test {objective.label} is measured for the winner and the networks that are compared."
     return [
         f"<h3>Retrained over new seeds: {clean(confirmed['winner'])}</h3>",
-        figure(intervals(confirmed["rows"]), caption, legend(("seen", "validation"), ("tested", "test"))),
+        figure(intervals(confirmed["rows"], objective), caption, legend(("seen", "validation"), ("tested", "test"))),
         table(
             ("network", "validation", "test", repeated, "FLOPs", "parameters", ""),
             rows,
@@ -75,16 +82,17 @@ def _retrained(confirmed: Confirmation) -> list[str]:
     ]
 
 
-def _spread(interval: MeanInterval | None, form: str = ".2f", unit: str = " %") -> str:
-    """A mean in percent with half of its interval, such as `93.00 ± 1.00 %`; of few seeds each one's value."""
-    if interval is None:
-        return NOTHING
-    if interval["half"] is None:
-        values = interval.get("values") or [interval["mean"]]
-        return ", ".join(f"{100 * value:{form}}" for value in values) + unit
-    return f"{100 * interval['mean']:{form}} ± {100 * interval['half']:.2f}{unit}"
+def _splits(row: ConfirmedRow | Difference, objective: Objective, *, sign: str = "") -> tuple[str, str]:
+    """The means on validation and on test, each with half of its interval, such as `93.00 ± 1.00 %`; of few seeds each
+    one's value. With a `sign`, differences, such as `+3.00 ± 1.00`."""
+    unit = "" if sign else objective.unit
 
+    def spread(interval: MeanInterval | None) -> str:
+        if interval is None:
+            return NOTHING
+        if interval["half"] is None:
+            values = interval.get("values") or [interval["mean"]]
+            return ", ".join(objective.number(value, sign) for value in values) + unit
+        return f"{objective.number(interval['mean'], sign)} ± {objective.number(interval['half'])}{unit}"
 
-def _points(interval: MeanInterval | None) -> str:
-    """A difference in percentage points, such as `+3.00 ± 1.00`."""
-    return _spread(interval, "+.2f", "")
+    return spread(row["validation"]), spread(row["test"])

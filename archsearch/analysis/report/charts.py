@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from archsearch.analysis.outline import short
 from archsearch.analysis.svg import clean, element, text_width
+from archsearch.experiment.objective import Objective
 
 WIDE, NARROW = 860.0, 358.0  # pixels: drawn twice, for a wide page and for a telephone
 LETTER = 12.0
@@ -26,6 +27,16 @@ def percentages(values: Sequence[float]) -> Write:
     exact = (d for d in range(3) if all(math.isclose(100 * v, round(100 * v, d), abs_tol=1e-7) for v in values))
     digits = next(exact, 3)
     return lambda value: percent(value, digits)
+
+
+def numbers(values: Sequence[float]) -> Write:
+    """What writes these values as numbers of at most four digits."""
+    return lambda value: f"{value:.4g}"
+
+
+def written(objective: Objective) -> Callable[[Sequence[float]], Write]:
+    """How an axis writes values of the objective's metric: as percentages, or as numbers where they are no shares."""
+    return percentages if objective.percent else numbers
 
 
 def epochs(count: int | None) -> str:
@@ -114,17 +125,20 @@ class Canvas:
         """A scale up the height."""
         return Scale(low, high, self.floor, self.top, log)
 
-    def axes(self, x: Scale, y: Scale, *, x_name: str, y_name: str, x_text: Write | None = None) -> str:
-        """Hairlines at round values of y, which are percentages, ticks at those of x (None: percentages too), and what
-        they are."""
+    def axes(
+        self, x: Scale, y: Scale, *, x_name: str, y_name: str, x_text: Write | None = None,
+        written: Callable[[Sequence[float]], Write] = percentages,
+    ) -> str:  # fmt: skip
+        """Hairlines at round values of y, ticks at those of x, and what they are. Values of y, and of x without
+        `x_text`, are `written` so, which is given all of an axis."""
         body, ticks = "", y.ticks(4 if self.narrow else 5)
-        for value, text in zip(ticks, map(percentages(ticks), ticks), strict=True):
+        for value, text in zip(ticks, map(written(ticks), ticks), strict=True):
             pixel = y(value)
             body += line(self.left, pixel, self.width - self.right, pixel, "grid")
             body += label(self.left - 8, pixel + 4, text, "tick", "end")
         ticks = x.ticks(4 if self.narrow else 8)
         pixels = [x(value) for value in ticks]
-        for pixel, text in zip(pixels, spaced(pixels, map(x_text or percentages(ticks), ticks)), strict=True):
+        for pixel, text in zip(pixels, spaced(pixels, map(x_text or written(ticks), ticks)), strict=True):
             body += line(pixel, self.floor, pixel, self.floor + 5, "axis")
             anchor = "end" if pixel + text_width(text, LETTER) / 2 > self.width else "middle"
             body += label(min(pixel, self.width - 2), self.floor + 19, text, "tick", anchor) if text else ""
@@ -260,12 +274,18 @@ def log_extent(values: Iterable[float]) -> tuple[float, float]:
     return low / room, high * room
 
 
-def accuracies(values: Sequence[float], shown: Sequence[float] = ()) -> tuple[float, float]:
-    """A scale of accuracies: the worst tenth is left below the floor where it would press the others flat, but none of
-    those that must be `shown`."""
-    ascending = sorted(values)
+def scores(objective: Objective, values: Sequence[float], shown: Sequence[float] = ()) -> tuple[float, float]:
+    """A scale of values of the objective's metric: the worst tenth is left beyond its end where it would press the
+    others flat, but none of those that must be `shown`."""
+    ascending = sorted(map(objective.key, values))
     low, high = ascending[len(ascending) // 10], ascending[-1]
     if ascending[0] > low - 0.5 * (high - low):
         low = ascending[0]
-    floor, top = extent((min([low, *shown]), high))
-    return max(0.0, floor), min(1.0, top)
+    floor, top = sorted(map(objective.key, extent((min([low, *map(objective.key, shown)]), high))))
+    return within(objective, floor, top)
+
+
+def within(objective: Objective, low: float, high: float) -> tuple[float, float]:
+    """The ends of a scale, no further than the metric's values can be: shares are 0 to 1, errors 0 or more."""
+    low = max(0.0, low) if objective.percent or objective.sense == "min" else low
+    return low, min(1.0, high) if objective.percent else high

@@ -9,14 +9,15 @@ from typing import Any, NotRequired, TypedDict
 from archsearch.analysis.distributions import BestOfN, Edf, SampleTests, compare_samples, edf
 from archsearch.analysis.report.charts import (
     Canvas,
-    accuracies,
     both,
     dot,
     epochs,
     log_extent,
     percent,
     polyline,
+    scores,
     stairs,
+    written,
 )
 from archsearch.analysis.report.curves import edfs
 from archsearch.analysis.report.document import front
@@ -24,6 +25,7 @@ from archsearch.analysis.report.html import figure, frame, legend, paragraph, se
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount
 from archsearch.analysis.svg import clean
+from archsearch.experiment.objective import ACCURACY, Objective
 
 FEWEST = 5  # scores of each
 SIGNIFICANT = 0.05
@@ -64,9 +66,10 @@ class Side(TypedDict):
 
 
 class Comparison(TypedDict):
-    """Two searches, compared after `epochs`; where they cannot be (None), or cannot be tested, `why_not` says why, and
-    `tests` is None."""
+    """Two searches, compared by `metric` after `epochs`; where they cannot be (None), or cannot be tested, `why_not`
+    says why, and `tests` is None."""
 
+    metric: dict[str, Any]
     a: Side
     b: Side
     epochs: int | None
@@ -86,7 +89,12 @@ def compare(first: Reading, second: Reading) -> Comparison:
     """
     level = _level(first, second)
     a, b = (_side(reading, level) for reading in (first, second))
-    comparison: Comparison = {"a": a, "b": b, "epochs": level, "tests": None, "verdict": "", "why_not": ""}
+    objective, other = first.objective, second.objective
+    comparison: Comparison = {"metric": objective.to_dict(), "a": a, "b": b, "epochs": level, "tests": None,
+                              "verdict": "", "why_not": ""}  # fmt: skip
+    if objective != other:
+        why = f"A was searched by {objective.label} and B by {other.label}, so their scores do not compare"
+        return {**comparison, "epochs": None, "why_not": why}
     if level is None:
         return {**comparison, "why_not": f"there is no number of epochs after which both have {FEWEST} scores"}
     comparison["same_data"] = _data(first) == _data(second)
@@ -95,8 +103,11 @@ def compare(first: Reading, second: Reading) -> Comparison:
     chosen = [f"{name} ({side['experiment']})" for name, side in (("A", a), ("B", b)) if not side["drawn_at_random"]]
     if chosen:
         return {**comparison, "why_not": NO_TEST.format(" and ".join(chosen))}
-    tests = compare_samples(a["scores"], b["scores"])
-    return {**comparison, "tests": tests, "verdict": _verdict(tests, a["experiment"], b["experiment"])}
+    tests = compare_samples(*([objective.key(value) for value in side["scores"]] for side in (a, b)))
+    if objective.sense == "min" and (best := tests["best_of_n"]) is not None:  # in the metric's own values again
+        turned: BestOfN = {**best, "difference": -best["difference"], "low": -best["high"], "high": -best["low"]}
+        tests = {**tests, "best_of_n": turned}
+    return {**comparison, "tests": tests, "verdict": _verdict(tests, a["experiment"], b["experiment"], objective)}
 
 
 def _level(first: Reading, second: Reading) -> int | None:
@@ -146,24 +157,31 @@ def _data(reading: Reading) -> Any:
     return began[-1] if began and began[-1] else (dict(data) if isinstance(data, Mapping) else None)
 
 
-def _verdict(tests: SampleTests, a: str, b: str) -> str:
+def _verdict(tests: SampleTests, a: str, b: str, objective: Objective) -> str:
     """Two sentences, no stronger than the tests; `a` and `b` are the experiments' names."""
     rank, best = tests["mann_whitney"], tests["best_of_n"]
-    text = f"A network of A ({a}) is more accurate than one of B ({b}) in {percent(rank['superiority'], 0)} of pairs: "
+    share = percent(rank["superiority"], 0)
+    text = f"A network of A ({a}) {_is_better(objective)} than one of B ({b}) in {share} of pairs: "
     text += "a significant difference" if rank["adjusted"] < SIGNIFICANT else "no significant difference"
     text += f" (Mann-Whitney, adjusted p = {rank['adjusted']:.2g})."
     if best is None:
         return text
-    text += (
-        f" The best of {best['n']} networks of A is {100 * best['difference']:+.2f} points from that of B (medians; "
-    )
-    text += f"95 % interval {_interval(best)}): "
+    text += f" The best of {best['n']} networks of A is {_points(best, objective)} from that of B (medians; "
+    text += f"95 % interval {_interval(best, objective)}): "
     significant = best["low"] > 0 or best["high"] < 0
     return text + ("a significant difference." if significant else "no significant difference.")
 
 
-def _interval(best: BestOfN) -> str:
-    return f"{100 * best['low']:+.2f} to {100 * best['high']:+.2f}"
+def _is_better(objective: Objective) -> str:
+    return "is more accurate" if objective.name == ACCURACY else f"has a better {objective.label}"
+
+
+def _points(best: BestOfN, objective: Objective) -> str:
+    return objective.number(best["difference"], "+") + (" points" if objective.percent else "")
+
+
+def _interval(best: BestOfN, objective: Objective) -> str:
+    return f"{objective.number(best['low'], '+')} to {objective.number(best['high'], '+')}"
 
 
 # ---- as a page
@@ -177,7 +195,7 @@ def comparison_page(comparison: Comparison) -> str:
     head += f"<h1>{clean(a['experiment'])} and {clean(b['experiment'])}</h1>"
     head += paragraph(comparison["verdict"] or why_not(comparison), "lede")
     rows = [
-        (name, side["state"], f"{side['trials']:,}", f"{side['epochs']:,}", *_best(side))
+        (name, side["state"], f"{side['trials']:,}", f"{side['epochs']:,}", *_best(side, Objective.of(comparison)))
         for name, side in zip(names, (a, b), strict=True)
     ]
     head += table(("", "state", "trials", "epochs", "best", "its FLOPs", "trial"), rows) + "</header>"
@@ -195,9 +213,9 @@ def _kind(comparison: Comparison) -> str:
     return "spaces" if comparison["a"]["drawn_at_random"] and comparison["b"]["drawn_at_random"] else "searches"
 
 
-def _best(side: Side) -> tuple[str, str, str]:
+def _best(side: Side, objective: Objective) -> tuple[str, str, str]:
     best = side["best"]
-    return (percent(best["value"], 2), amount("flops", best["flops"]), best["trial"]) if best else ("none", "", "")
+    return (objective.named(best["value"]), amount("flops", best["flops"]), best["trial"]) if best else ("none", "", "")
 
 
 def _edf_section(comparison: Comparison, names: list[str]) -> str:
@@ -207,7 +225,8 @@ def _edf_section(comparison: Comparison, names: list[str]) -> str:
         return ""
     key = legend(*((f"~steps {css}", name) for css, name in zip(("edf-a", "edf-b"), names, strict=True)))
     after = f"after {epochs(comparison['epochs'])}"
-    caption = f"Validation accuracy {after}. "
+    objective = Objective.of(comparison)
+    caption = f"Validation {objective.label} {after}. "
     if any(curve["low"] for _, curve in drawn):
         caption += f"{BAND} "
     caption += "These are the networks that the " + (
@@ -215,11 +234,11 @@ def _edf_section(comparison: Comparison, names: list[str]) -> str:
         if _kind(comparison) == "spaces"
         else "searches chose, not a sample of their spaces: a better sampler moves its curve too."
     )
-    return section("edf", "How good their networks are", figure(edfs(drawn, f"accuracy {after}"), caption, key))
+    return section("edf", "How good their networks are", figure(edfs(drawn, after, objective), caption, key))
 
 
 def _fronts_section(comparison: Comparison, names: list[str]) -> str:
-    sides = {"a": comparison["a"], "b": comparison["b"]}
+    sides, objective = {"a": comparison["a"], "b": comparison["b"]}, Objective.of(comparison)
     rows = [(css, row) for css, side in sides.items() for row in side["finished"]]
     if not rows:
         return ""
@@ -228,40 +247,45 @@ def _fronts_section(comparison: Comparison, names: list[str]) -> str:
         x = canvas.x(*log_extent(row["flops"] for _, row in rows), log=True)
         fronts = {css: set(side["front"]) for css, side in sides.items()}
         shown = [row["value"] for css, row in rows if row["trial"] in fronts[css]]
-        y = canvas.y(*accuracies([row["value"] for _, row in rows], shown))
-        body = canvas.axes(x, y, x_name="FLOPs, log scale", y_name="validation accuracy",
-                           x_text=lambda v: amount("flops", v))  # fmt: skip
+        y = canvas.y(*scores(objective, [row["value"] for _, row in rows], shown))
+        end = y.low if objective.sense == "max" else y.high
+        body = canvas.axes(x, y, x_name="FLOPs, log scale", y_name=f"validation {objective.label}",
+                           x_text=lambda v: amount("flops", v), written=written(objective))  # fmt: skip
         for css, row in rows:
-            tip = f"{css.upper()} {row['trial']}: {percent(row['value'], 2)}, {amount('flops', row['flops'])} FLOPs"
-            body += dot(x(row["flops"]), y(row["value"]), 4.5, f"dot-{css}", tip=tip) if row["value"] >= y.low else ""
+            tip = f"{css.upper()} {row['trial']}: {objective.text(row['value'])}, {amount('flops', row['flops'])} FLOPs"
+            drawn = not objective.better(end, row["value"])
+            body += dot(x(row["flops"]), y(row["value"]), 4.5, f"dot-{css}", tip=tip) if drawn else ""
         for css in ("a", "b"):
             members = sorted((r["flops"], r["value"]) for c, r in rows if c == css and r["trial"] in fronts[css])
             body += polyline(stairs([(x(flops), y(value)) for flops, value in members]), f"line-{css}")
-        return canvas.svg("accuracy against FLOPs of the trials that finished, and both Pareto fronts", body)
+        return canvas.svg(f"{objective.label} against FLOPs of the trials that finished, and both Pareto fronts", body)
 
     key = legend(("dot-a", names[0]), ("dot-b", names[1]), ("~line-a", "Pareto front of A"), ("~line-b", "of B"))
-    return section("fronts", "What accuracy costs", figure(both(draw), "Trials that were trained to the end.", key))
+    return section(
+        "fronts", f"What {objective.label} costs", figure(both(draw), "Trials that were trained to the end.", key)
+    )
 
 
 def _tests(comparison: Comparison) -> str:
     if comparison["tests"] is None:
         return ""
     head = ("test", "statistic", "adjusted p, or 95 % interval", "what it asks")
-    figures = table(head, figures_of(comparison["tests"]), left=(0, 3), wide=(3,))
+    figures = table(head, figures_of(comparison["tests"], Objective.of(comparison)), left=(0, 3), wide=(3,))
     return section("tests", "Is the difference significant?", figures, paragraph(ADJUSTED, "note"))
 
 
-def figures_of(tests: SampleTests) -> list[tuple[str, str, str, str]]:
+def figures_of(tests: SampleTests, objective: Objective) -> list[tuple[str, str, str, str]]:
     """A row for each test: its name, its statistic, its adjusted p-value or interval, and the question that it
     answers."""
     rank, shape, best = tests["mann_whitney"], tests["kolmogorov_smirnov"], tests["best_of_n"]
+    more = "more accurate" if objective.name == ACCURACY else "better"
     rows = [
         ("Mann-Whitney", f"{percent(rank['superiority'], 0)}", f"p = {rank['adjusted']:.2g}",
-         "is a network of A more accurate than one of B more often than not"),
+         f"is a network of A {more} than one of B more often than not"),
         ("Kolmogorov-Smirnov", f"D = {shape['d']:.2f}", f"p = {shape['adjusted']:.2g}",
          "do the distributions differ at all"),
     ]  # fmt: skip
     if best is not None:
-        rows.append((f"best of {best['n']}", f"{100 * best['difference']:+.2f} points", _interval(best),
-                     "is the best of so many draws more accurate (difference of the medians)"))  # fmt: skip
+        rows.append((f"best of {best['n']}", _points(best, objective), _interval(best, objective),
+                     f"is the best of so many draws {more} (difference of the medians)"))  # fmt: skip
     return rows

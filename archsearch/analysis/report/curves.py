@@ -21,8 +21,11 @@ from archsearch.analysis.report.charts import (
     polyline,
     stairs,
     steps,
+    within,
+    written,
 )
 from archsearch.analysis.report.figures import Document, Progress, TrialRow, winner_of
+from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
 from archsearch.experiment.records import trial_id
 
 LIMIT = 300  # curves; of more, all that finished and an even choice of the others
@@ -51,10 +54,11 @@ def _learning(canvas: Canvas, report: Document, rows: Sequence[TrialRow], which:
     last = max(epoch for row in rows for epoch, _ in row["curve"])
     x = canvas.x(1 if last > 1 else 0, max(last, 2))
     values = [value for row in rows for _, value in (*row["curve"], *row["training_curve"])]
-    y = canvas.y(*extent([max(0.0, min(values)), max(values)], margin=0.04))
-    y = canvas.y(max(0.0, y.low), min(1.0, y.high))
+    objective = Objective.of(report)
+    y = canvas.y(*within(objective, *extent(within(objective, min(values), max(values)), margin=0.04)))
     split = "validation" if which == "curve" else "training"
-    body = canvas.axes(x, y, x_name="epoch", y_name=f"{split} accuracy", x_text=_whole)
+    body = canvas.axes(x, y, x_name="epoch", y_name=f"{split} {objective.label}", x_text=_whole,
+                       written=written(objective))  # fmt: skip
     for level in sorted({rung["epochs"] for rung in report["rungs"]}):
         if x.low <= level <= x.high:
             body += line(x(level), canvas.top, x(level), canvas.floor, "rung")
@@ -69,7 +73,7 @@ def _learning(canvas: Canvas, report: Document, rows: Sequence[TrialRow], which:
             body += polyline([(x(epoch), y(value)) for epoch, value in row["training_curve"]], "curve best training")
         if row["state"] != "finished" or best:
             body += dot(*curve[-1], 3.2 if best else 2, "tip-best" if best else "tip-end", row["trial"])
-    return canvas.svg(f"{split} accuracy by epoch of {len(rows)} trials, up to {last} epochs", body)
+    return canvas.svg(f"{split} {objective.label} by epoch of {len(rows)} trials, up to {last} epochs", body)
 
 
 def _whole(value: float) -> str:
@@ -77,14 +81,14 @@ def _whole(value: float) -> str:
 
 
 def best_so_far(report: Document, axis: Axis) -> str:
-    """The best accuracy so far against `trials` or `hours`, with what random draws are expected to find."""
-    progress = report["progress"]
+    """The best value so far against `trials` or `hours`, with what random draws are expected to find."""
+    progress, objective = report["progress"], Objective.of(report)
     if not progress["finished"] and (axis == "hours" or not progress["compared"]):
         return ""
-    return both(lambda canvas: _so_far(canvas, progress, axis), wide=340, narrow=300)
+    return both(lambda canvas: _so_far(canvas, progress, axis, objective), wide=340, narrow=300)
 
 
-def _so_far(canvas: Canvas, progress: Progress, axis: Axis) -> str:
+def _so_far(canvas: Canvas, progress: Progress, axis: Axis, objective: Objective) -> str:
     factor, unit = _unit(progress, axis)
     lines = _so_far_lines(progress, axis)
     draw = 1.0 if axis == "trials" else progress["random"].get("hours_each")  # along the axis, of one random draw
@@ -93,7 +97,8 @@ def _so_far(canvas: Canvas, progress: Progress, axis: Axis) -> str:
     ends = [rises[-1][0] for _, rises in lines] + ([random["n"][-1] * draw] if random and draw else [])
     x = canvas.x(0, factor * max([progress[axis], *ends]) or 1)
     y = canvas.y(*extent(values))
-    body = canvas.axes(x, y, x_name=unit, y_name="best validation accuracy so far", x_text=lambda v: f"{v:g}")
+    body = canvas.axes(x, y, x_name=unit, y_name=f"best validation {objective.label} so far",
+                       x_text=lambda v: f"{v:g}", written=written(objective))  # fmt: skip
     if random and draw:
         at = [factor * n * draw for n in random["n"]]
         bounds = [(a, low, high) for a, low, high in zip(at, random["low"], random["high"], strict=True)
@@ -113,7 +118,7 @@ def _so_far(canvas: Canvas, progress: Progress, axis: Axis) -> str:
         last = progress["finished"][-1]
         name = trial_id(last["trial"])
         body += callout(canvas, x(factor * last[axis]), y(last["value"]), name, "winner-name", covered)
-    return canvas.svg(f"best accuracy so far against {unit}", body)
+    return canvas.svg(f"best {objective.label} so far against {unit}", body)
 
 
 def _unit(progress: Progress, axis: Axis) -> tuple[float, str]:
@@ -140,19 +145,21 @@ def distributions(report: Document) -> str:
     search, space = distribution["search"], distribution["space"]
     drawn: list[tuple[str, Edf]] = [("edf-search", search)] if search and not distribution["all_random"] else []
     drawn += [("edf-space", space)] if space else []
-    return edfs(drawn, f"accuracy after {epochs(distribution['level'])}") if drawn else ""
+    return edfs(drawn, f"after {epochs(distribution['level'])}", Objective.of(report)) if drawn else ""
 
 
-def edfs(drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
-    """EDFs with their bands, each with its CSS class."""
-    return both(lambda canvas: _edfs(canvas, drawn, x_name), wide=360, narrow=310)
+def edfs(drawn: Sequence[tuple[str, Edf]], after: str, objective: Objective = BY_ACCURACY) -> str:
+    """EDFs with their bands, each with its CSS class, of values of the objective's metric `after` so many epochs."""
+    return both(lambda canvas: _edfs(canvas, drawn, after, objective), wide=360, narrow=310)
 
 
-def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
+def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], after: str, objective: Objective) -> str:
     x = canvas.x(*extent([v for _, edf in drawn for v in edf["x"]], margin=0.03))
-    x = canvas.x(max(0.0, x.low), min(1.0, x.high) if x.high <= 1.2 else x.high)
+    x = canvas.x(*within(objective, x.low, x.high))
     y = canvas.y(0, 1)
-    body = canvas.axes(x, y, x_name=x_name, y_name="share of networks at most this accurate")
+    at_most = "at most this accurate" if objective.name == ACCURACY else f"with at most this {objective.label}"
+    body = canvas.axes(x, y, x_name=f"{objective.label} {after}", y_name=f"share of networks {at_most}",
+                       x_text=written(objective)(x.ticks(4 if canvas.narrow else 8)))  # fmt: skip
     for css, edf in drawn:
         if edf["low"]:  # between two values the limits are those of the lower one, as the curve is
             upper, lower = (stairs(points(x, y, edf["x"], shares)) for shares in (edf["high"], edf["low"]))
@@ -160,4 +167,4 @@ def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], x_name: str) -> str:
     for css, edf in drawn:
         corners = [(x(edf["x"][0]), y(0)), *points(x, y, edf["x"], edf["share"])]
         body += polyline(steps(corners, x(x.high)), f"steps {css}")
-    return canvas.svg("empirical distribution of accuracies", body)
+    return canvas.svg(f"empirical distribution of {objective.plural}", body)

@@ -11,7 +11,6 @@ import numpy as np
 
 from archsearch.analysis.intervals import wilson
 from archsearch.analysis.mistakes import Mistake, Mistakes
-from archsearch.analysis.report.charts import percent
 from archsearch.analysis.report.choices import columns
 from archsearch.analysis.report.facts import facts
 from archsearch.analysis.report.figures import (
@@ -30,6 +29,7 @@ from archsearch.analysis.report.progress import distribution, progress
 from archsearch.analysis.report.reading import Reading
 from archsearch.architecture.cost import cost
 from archsearch.experiment import Trial, TrialState
+from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.pareto import undominated
 from archsearch.experiment.records import trial_id
 
@@ -55,6 +55,7 @@ def document(reading: Reading) -> Document:
         "picked": _picked(reading),
         "next": commands(reading),
         "mlflow": reading.context.page,
+        "metric": reading.objective.to_dict(),
         "objectives": dict(reading.meta.get("objectives", {"accuracy": "max"})),
         "full": reading.full,
         "common": reading.common,
@@ -77,7 +78,7 @@ def document(reading: Reading) -> Document:
 
 
 def score(reading: Reading, trial: Trial) -> tuple[float, int] | None:
-    """A trial's accuracy and the epochs behind it: at its end, or at the highest rung that it paused at."""
+    """A trial's value and the epochs behind it: at its end, or at the highest rung that it paused at."""
     if trial.state is TrialState.FINISHED and trial.value is not None:
         return trial.value, trial.epochs
     levels = [level for level, scores in reading.scores.items() if trial.number in scores]
@@ -85,16 +86,18 @@ def score(reading: Reading, trial: Trial) -> tuple[float, int] | None:
 
 
 def front(reading: Reading, name: str) -> list[str]:
-    """Finished trials that no other beats in accuracy and this cost, the cheapest first."""
+    """Finished trials that no other beats in the search's metric and this cost, the cheapest first."""
+    key = reading.objective.key
     return cheapest_first(
-        (t.id, t.cost[name], t.value or 0.0) for t in reading.finished if t.cost.get(name) is not None
+        (t.id, t.cost[name], key(t.value or 0.0)) for t in reading.finished if t.cost.get(name) is not None
     )
 
 
 def cheapest_first(points: Iterable[tuple[str, float, float]]) -> list[str]:
-    """The Pareto front of (name, cost, accuracy): the names from the cheapest up, of equal points the first alone."""
+    """The Pareto front of (name, cost, score), where more of a score is better: the names from the cheapest up, of
+    equal points the first alone."""
     ordered = sorted(points, key=lambda point: (point[1], -point[2]))
-    stays = undominated(np.array([(accuracy, -cost) for _, cost, accuracy in ordered], np.float64).reshape(-1, 2))
+    stays = undominated(np.array([(score, -cost) for _, cost, score in ordered], np.float64).reshape(-1, 2))
     members = {point[1:]: point[0] for point, on_front in zip(ordered[::-1], stays[::-1], strict=True) if on_front}
     return list(members.values())[::-1]
 
@@ -123,7 +126,8 @@ def _top(reading: Reading) -> list[int]:
     """The numbers of the best trials that finished; where none has, of the best at the highest rung reached."""
     if reading.finished:
         return [trial.number for trial in reading.finished[:TOP]]
-    ranked = [(s[1], s[0], -t.number) for t in reading.trials if (s := score(reading, t)) is not None]
+    key = reading.objective.key
+    ranked = [(s[1], key(s[0]), -t.number) for t in reading.trials if (s := score(reading, t)) is not None]
     return [-number for _, _, number in sorted(ranked, reverse=True)[:TOP]]
 
 
@@ -140,7 +144,8 @@ def _winner(reading: Reading) -> Winner | None:
         trial = reading.by_number.get(row.get("trial") or 0)
         return {
             "trial": row["name"], "value": validation["mean"], "half": validation["half"],
-            "low": validation["low"], "high": validation["high"], "of": seeds_of(validation),
+            "low": validation["low"], "high": validation["high"],
+            "of": seeds_of(validation, reading.objective),
             "test": row["test"], "confirmed": True, "digest": row["digest"],
             "cost": dict(trial.cost) if trial else {"params": row["params"], "flops": row["flops"],
                                                     "macs": row["macs"]},
@@ -149,8 +154,10 @@ def _winner(reading: Reading) -> Winner | None:
     if best is None:
         return None
     images = _validation_images(reading)
-    low, high = wilson(round(best["value"] * images), images) if images and 0 <= best["value"] <= 1 else (None, None)
-    tested = best["test_accuracy"]
+    low, high = None, None
+    if images and reading.objective.name == ACCURACY and 0 <= best["value"] <= 1:
+        low, high = wilson(round(best["value"] * images), images)
+    tested = best["test_value"]
     return {
         "trial": best["trial"], "value": best["value"], "half": None, "low": low, "high": high,
         "of": f"{images:,} validation images" if images else "", "confirmed": best["of"] == "confirm",
@@ -160,16 +167,16 @@ def _winner(reading: Reading) -> Winner | None:
     }  # fmt: skip
 
 
-def seeds_of(mean: Mapping[str, Any]) -> str:
-    """How many seeds a mean is of; where it has no interval, their accuracies too."""
+def seeds_of(mean: Mapping[str, Any], objective: Objective) -> str:
+    """How many seeds a mean is of; where it has no interval, their values too."""
     seeds = "1 seed" if mean["n"] == 1 else f"{mean['n']} seeds"
     if mean["half"] is not None or mean["n"] == 1 or not mean.get("values"):
         return seeds
-    return f"{seeds}: {', '.join(percent(value, 2) for value in mean['values'])}"
+    return f"{seeds}: {', '.join(map(objective.text, mean['values']))}"
 
 
 def _validation_images(reading: Reading) -> int | None:
-    """How many images an accuracy is a share of; None where it is not known."""
+    """How many images a value was measured on; None where it is not known."""
     data = reading.resolved.get("data")
     validation = data.get("validation") if isinstance(data, Mapping) else None
     if not isinstance(validation, int | float) or isinstance(validation, bool):
@@ -209,19 +216,19 @@ def _picked(reading: Reading) -> str:
         return "No trial was trained to its end, so there is no winner."
     if best["of"] == "confirm" and confirmed is not None and confirmed["chosen"]:
         return str(confirmed["chosen"])
-    tested = best["test_accuracy"] is not None
+    tested, metric = best["test_value"] is not None, reading.objective.label
     longer = " It was trained anew for more epochs when the search had ended." if best["of"] == "finish" else ""
     text = (
-        f"The best validation accuracy of {trials['finished']} trials that were trained to their end, out of "
+        f"The best validation {metric} of {trials['finished']} trials that were trained to their end, out of "
         f"{trials['total']:,}. Each was trained once, so a part of its lead is chance. "
     )
     if not tested:
-        text += "Its test accuracy was not measured. "
+        text += f"Its test {metric} was not measured. "
     elif earlier := sum(note.kind == "tested" for note in reading.notes) - 1:
         times = "once" if earlier == 1 else f"{earlier} times"
-        text += f"Test accuracy was measured once for it, and {times} for earlier winners. "
+        text += f"Test {metric} was measured once for it, and {times} for earlier winners. "
     else:
-        text += "Test accuracy was measured once, for it alone. "
+        text += f"Test {metric} was measured once, for it alone. "
     return text.strip() + longer + " `archsearch confirm` retrains the best with new seeds and measures that chance."
 
 
@@ -274,7 +281,8 @@ def _baselines(reading: Reading) -> list[Baseline]:
     ]  # fmt: skip
     named = {row["name"] for row in rows}
     data = reading.resolved.get("data")
-    if isinstance(data, Mapping) and data.get("name") == "cifar10":
+    published = reading.objective.name == ACCURACY and isinstance(data, Mapping) and data.get("name") == "cifar10"
+    if published:
         return rows + [row for row in _published(reading) if row["name"] not in named]
     costs = [(name, dict(cost)) for name, cost in reading.context.baselines.items() if name not in named]
     return rows + [{"name": name, "cost": cost, "kind": "cost", "value": None} for name, cost in costs]

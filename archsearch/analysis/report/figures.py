@@ -1,6 +1,7 @@
 """The report's figures as types: the JSON that `archsearch report --json` prints, and from which the page is drawn.
 
-Keys and their order are a format that scripts rely on. Accuracies are shares from 0 to 1, costs are by name (`flops`,
+Keys and their order are a format that scripts rely on. Values are of the search's `metric` in its own unit, accuracies
+and other shares from 0 to 1; costs are by name (`flops`,
 `params`, ...), hours are those of all workers added up, and a trial is named by its id, such as t0001.
 """
 
@@ -28,7 +29,7 @@ class MeanInterval(TypedDict):
 
 
 class TestAccuracy(TypedDict):
-    """The accuracy on the test split of a winner that was not retrained."""
+    """The metric on the test split of a winner that was not retrained."""
 
     mean: float
     half: None
@@ -71,8 +72,8 @@ class Spent(TypedDict):
 
 
 class TrialRow(TypedDict):
-    """A trial: `value` is its accuracy after `epochs`, `trained` all of its epochs; `curve` and `training_curve` are
-    (epoch, accuracy) on the validation and on the training images."""
+    """A trial: `value` is its value after `epochs`, `trained` all of its epochs; `curve` and `training_curve` are
+    (epoch, value) on the validation and on the training images."""
 
     trial: str
     state: str
@@ -112,7 +113,7 @@ class RungRow(TypedDict):
 
 
 class Rise(TypedDict):
-    """A score above all before it: after so many trials and hours; the number of its trial."""
+    """A score better than all before it: after so many trials and hours; the number of its trial."""
 
     trials: int
     hours: float
@@ -272,7 +273,7 @@ class Fact(TypedDict):
 class Document(TypedDict):
     """The whole report. `common` is the number of epochs after which trials are compared, `full` a full training's;
     `remarks` are sentences on a best that is not above simple models, whose accuracies `floor` has, or was not trained
-    well; `front` are the trials that none beats in accuracy and FLOPs, `pareto` those of several objectives; `mistakes`
+    well; `front` are the trials that none beats in the metric and FLOPs, `pareto` those of several objectives; `mistakes`
     are the winner's, image by image."""
 
     experiment: str
@@ -288,6 +289,7 @@ class Document(TypedDict):
     picked: str
     next: list[str]
     mlflow: str | None
+    metric: Mapping[str, Any]
     objectives: Mapping[str, str]
     full: int
     common: int | None

@@ -13,6 +13,7 @@ from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.svg import clean
 from archsearch.architecture.spec import Architecture
+from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.records import FEWEST_RANKED, number_of
 from archsearch.reading.errors import InputError
 
@@ -30,14 +31,20 @@ def networks(reading: Reading, report: Document) -> str:
         return ""
     first, *others = order
     title = "The best network so far" if winner is None else "The network" if first == winner else "The search's best"
-    also = [folded(f"{trial}: {_summary(by_id[trial])}", _network(reading, by_id[trial])) for trial in others]
+    objective = Objective.of(report)
+    also = [
+        folded(f"{trial}: {_summary(by_id[trial], objective)}", _network(reading, by_id[trial])) for trial in others
+    ]
     heading = f'<div class="screen"><h3>The next best</h3>{"".join(also)}</div>' if also else ""
     row = by_id[first]
-    return section("networks", f"{title}: {first}", paragraph(_summary(row)), _network(reading, row), heading)
+    return section(
+        "networks", f"{title}: {first}", paragraph(_summary(row, objective)), _network(reading, row), heading
+    )
 
 
-def _summary(row: TrialRow) -> str:
-    return f"{percent(row['value'], 2)} after {epochs(row['epochs'])}, {costs(row)}"
+def _summary(row: TrialRow, objective: Objective) -> str:
+    value = NOTHING if row["value"] is None else objective.named(row["value"])
+    return f"{value} after {epochs(row['epochs'])}, {costs(row)}"
 
 
 def _network(reading: Reading, row: TrialRow) -> str:
@@ -66,7 +73,7 @@ def importance(report: Document) -> str:
         return section("importance", "Which choices are influential is not known", reason)
     rows = result["words"]
     text = f"On trials left out of the fit, the choices explain {percent(max(0.0, result['explained'] or 0.0), 0)} of "
-    text += f"the variance in accuracy after {epochs(report['common'])} ({result['n']} trials)."
+    text += f"the variance in {Objective.of(report).label} after {epochs(report['common'])} ({result['n']} trials)."
     cells = [
         (r["word"], percent(r["share"]), f"{percent(r['low'])} to {percent(r['high'])}", percent(r["chance"]))
         for r in rows
@@ -93,9 +100,11 @@ def every_trial(report: Document) -> str:
         ("~thread top", "the best tenth"),
         ("~thread", "the others"),
     )
-    caption = "A line is a trial, from its choices at the top to its FLOPs and its accuracy. Of trials with the same "
-    caption += f"value the more accurate ones are further right; n/a: the choice does not apply. {omitted}"
-    return section("all", "Choices, cost and accuracy of all trials", figure(chart, caption.strip(), key))
+    metric = Objective.of(report)
+    better = "more accurate" if metric.name == ACCURACY else "better"
+    caption = f"A line is a trial, from its choices at the top to its FLOPs and its {metric.label}. Of trials with the "
+    caption += f"same value the {better} ones are further right; n/a: the choice does not apply. {omitted}"
+    return section("all", f"Choices, cost and {metric.label} of all trials", figure(chart, caption.strip(), key))
 
 
 def distribution(report: Document) -> str:
@@ -109,8 +118,9 @@ def distribution(report: Document) -> str:
         ("~edf-space", f"the space: {space['n']} trials drawn at random" if space else ""),
         ("~steps edf-search", f"the search: all {search['n']} trials" if search else ""),
     )
-    caption = f"Accuracy after {epochs(edfs['level'])}. "
-    caption += "A curve further right is a better set of networks."
+    objective = Objective.of(report)
+    caption = f"{objective.title} after {epochs(edfs['level'])}. "
+    caption += f"A curve further {'right' if objective.sense == 'max' else 'left'} is a better set of networks."
     if space is not None:
         caption += f" {BAND}"
     else:
@@ -121,7 +131,7 @@ def distribution(report: Document) -> str:
         head = ("", "95 % range", "median", "all trials")
         listed = "<h3>Where the best networks lie</h3>" + table(head, [_range(row) for row in ranges])
         listed += paragraph(f"Method: {report['narrower']['method']}. The sample is the search's own trials.", "note")
-    return section("space", "Distribution of accuracies", figure(chart, caption, key), listed)
+    return section("space", f"Distribution of {objective.plural}", figure(chart, caption, key), listed)
 
 
 def _range(row: Range) -> tuple[str, str, str, str]:

@@ -7,11 +7,12 @@ import io
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from archsearch.analysis.report.charts import NOTHING, number, percent
+from archsearch.analysis.report.charts import NOTHING, number
 from archsearch.analysis.report.figures import Document, TrialRow, winner_of
 from archsearch.analysis.report.html import download, paragraph, section
 from archsearch.analysis.report.tradeoff import amount
 from archsearch.analysis.svg import clean
+from archsearch.experiment.objective import Objective
 from archsearch.experiment.records import Scalar
 
 Cell = tuple[str, Any]  # what is shown, and what it is sorted by (None: last)
@@ -25,8 +26,10 @@ def leaderboard(report: Document) -> str:
         return ""
     varied = [name for name in _choices(rows) if len({repr(row["choices"].get(name)) for row in rows}) > 1]
     file = f"{report['experiment']}-trials.csv"
-    text = "Accuracy on the validation images, as the search measured it. Trials that were trained to their end come "
-    text += "first, then those that reached a higher rung. "
+    text = (
+        f"{Objective.of(report).title} on the validation images, as the search measured it. Trials that were trained "
+    )
+    text += "to their end come first, then those that reached a higher rung. "
     text += "A click on a column's heading sorts by it." + (" The winner is bold." if winner_of(report) else "")
     if any(name not in row["choices"] for row in rows for name in varied):
         text += " n/a: the choice does not apply to that network."
@@ -39,24 +42,27 @@ def leaderboard(report: Document) -> str:
 
 
 def ranked(report: Document) -> list[TrialRow]:
-    """All trials: those trained to the end by their accuracy, then the others by the epochs behind their score, then
+    """All trials: those trained to the end by their value, then the others by the epochs behind their score, then
     by it."""
+
+    key = Objective.of(report).key
 
     def rank(row: TrialRow) -> tuple[bool, int, float, str]:
         finished = row["state"] == "finished" and row["value"] is not None
-        return not finished, 0 if finished else -(row["epochs"] or 0), -(row["value"] or 0.0), row["trial"]
+        return not finished, 0 if finished else -(row["epochs"] or 0), -key(row["value"] or 0.0), row["trial"]
 
     return sorted(report["rows"], key=rank)
 
 
 def csv_of(report: Document) -> str:
-    """Every trial as a line of CSV, in the order of the table: accuracies as shares, all costs and all choices."""
+    """Every trial as a line of CSV, in the order of the table: values in their own unit (accuracies are shares), all
+    costs and all choices."""
     rows = ranked(report)
     costs = list(dict.fromkeys(name for row in rows for name in row["cost"]))
     choices = _choices(rows)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    about = ("trial", "state", "validation_accuracy", "epochs", "epochs_trained", "seconds")
+    about = ("trial", "state", Objective.of(report).validation, "epochs", "epochs_trained", "seconds")
     writer.writerow((*about, *costs, "digest", "seed", *choices))
     for row in rows:
         figures = (row["trial"], row["state"], row["value"], row["epochs"], row["trained"], row["seconds"])
@@ -72,9 +78,11 @@ def _choices(rows: Sequence[TrialRow]) -> list[str]:
 def _table(report: Document, rows: Sequence[TrialRow], varied: Sequence[str]) -> str:
     """The rows in their order, with a button on each column's heading; paper leaves out the class `choice`."""
     columns = _columns(report, rows)
+    objective = Objective.of(report)
+    first = {objective.label: ' data-first="descending"'} if objective.sense == "max" else {}  # of the first click
     head = [
         '<th scope="col" aria-sort="ascending"><button type="button">#</button></th>',
-        *(f'<th scope="col"{_FIRST.get(name, "")}><button type="button">{name}</button></th>' for name in columns),
+        *(f'<th scope="col"{first.get(name, "")}><button type="button">{name}</button></th>' for name in columns),
         *(f'<th scope="col" class="choice"><button type="button">{clean(name)}</button></th>' for name in varied),
     ]
     body, winner = [], winner_of(report)
@@ -87,11 +95,9 @@ def _table(report: Document, rows: Sequence[TrialRow], varied: Sequence[str]) ->
     return f'<div class="scroll all" tabindex="0" role="group" aria-label="All trials"><table>{inner}</table></div>'
 
 
-_FIRST = {"accuracy": ' data-first="descending"'}  # the order of the first click, where it is not ascending
-
-
 def _columns(report: Document, rows: Sequence[TrialRow]) -> dict[str, Callable[[TrialRow], Cell]]:
     """The columns before the choices, by their headings."""
+    objective = Objective.of(report)
     front = {member["trial"] for member in report["pareto"]} if report["pareto"] else set(report["front"])
 
     def cost(name: str) -> Callable[[TrialRow], Cell]:
@@ -103,7 +109,7 @@ def _columns(report: Document, rows: Sequence[TrialRow]) -> dict[str, Callable[[
 
     columns: dict[str, Callable[[TrialRow], Cell]] = {
         "trial": lambda row: (row["trial"], row["trial"]),
-        "accuracy": lambda row: (percent(row["value"], 2), row["value"]),
+        objective.label: lambda row: (NOTHING if row["value"] is None else objective.text(row["value"]), row["value"]),
         "epochs": lambda row: (NOTHING if row["epochs"] is None else str(row["epochs"]), row["epochs"]),
         "state": lambda row: (row["state"], row["state"]),
         "FLOPs": cost("flops"),

@@ -41,7 +41,7 @@ def narrower(reading: Reading) -> Narrower:
         why_not = f"{len(scored)} trials have a score to compare; {FEWEST} are needed"
         return {"ranges": [], "yaml": None, "method": METHOD, "changes": [], "size": None, "why_not": why_not}
     trials = [reading.by_number[number] for number in scored]
-    best = best_rows(np.array(list(scored.values())))
+    best = best_rows(np.array([reading.objective.key(value) for value in scored.values()]))
     table = [column for column in columns(trials) if column.varies]
     ranges = [_cost_range(name, np.array([t.cost[name] for t in trials], np.float64), best) for name in COSTS]
     ranges += [row for column in table if (row := _parameter_range(column, best)) is not None]

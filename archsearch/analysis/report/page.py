@@ -18,7 +18,8 @@ from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.tradeoff import amount, costs, unit
 from archsearch.analysis.report.wrong import wrong
 from archsearch.analysis.svg import clean
-from archsearch.experiment.remarks import SIMPLE
+from archsearch.experiment.objective import ACCURACY, Objective
+from archsearch.experiment.remarks import floor_of
 from archsearch.reading.durations import spell_duration
 from archsearch.version import __version__
 
@@ -33,7 +34,7 @@ def page(reading: Reading, report: Document) -> str:
         ("networks", "The network", findings.networks(reading, report)),
         ("wrong", "Where it is wrong", wrong(reading, report)),
         ("next", "What to do next", next_steps(reading, report)),
-        ("tradeoff", "Accuracy and cost", story.tradeoffs(report)),
+        ("tradeoff", f"{Objective.of(report).title} and cost", story.tradeoffs(report)),
         ("progress", "Best so far", story.so_far(report)),
         ("curves", "Curves", story.learning_curves(report)),
         ("importance", "Influential choices", findings.importance(report)),
@@ -79,27 +80,32 @@ def _headline(report: Document) -> str:
             return f"All {trials['total']} trials failed" if trials["total"] > 1 else "The only trial failed"
         return "No trial was trained to its end" if trials["total"] else "No trial has begun"
     flops = amount("flops", winner["cost"]["flops"])
-    return f"{winner['trial']} gets {percent(winner['value'])} of the validation images right with {flops} FLOPs"
+    objective = Objective.of(report)
+    value = objective.text(winner["value"], 1)
+    if objective.name == ACCURACY:
+        return f"{winner['trial']} gets {value} of the validation images right with {flops} FLOPs"
+    return f"{winner['trial']} has a validation {objective.label} of {value} with {flops} FLOPs"
 
 
 def _figures(report: Document) -> str:
-    winner = report["winner"]
+    winner, objective = report["winner"], Objective.of(report)
     if winner is None:
         return ""
     interval = ""
-    if winner["low"] is not None:
-        interval = f"95 % interval {percent(winner['low'])} to {percent(winner['high'])} ({winner['of']})"
+    if winner["low"] is not None and winner["high"] is not None:
+        ends = f"{objective.text(winner['low'], 1)} to {objective.text(winner['high'], 1)}"
+        interval = f"95 % interval {ends} ({winner['of']})"
     elif winner["of"]:
         interval = f"of {winner['of']}"
     cost = winner["cost"]
-    rows = [("Validation accuracy", percent(winner["value"]), interval)]
+    rows = [(f"Validation {objective.label}", objective.text(winner["value"], 1), interval)]
     if test := winner["test"]:
-        spread = f"of {seeds_of(test)}" if test.get("values") else "measured once"
+        spread = f"of {seeds_of(test, objective)}" if test.get("values") else "measured once"
         if test["half"] is not None:
-            spread = f"± {100 * test['half']:.2f} points, {test['n']} seeds"
-        rows.append(("Test accuracy", percent(test["mean"]), spread))
-    if report["floor"] is not None:
-        rows.append(("Simple baseline", *_floor(report["floor"])))
+            spread = f"± {objective.points(test['half'])}, {test['n']} seeds"
+        rows.append((f"Test {objective.label}", objective.text(test["mean"], 1), spread))
+    if report["floor"] is not None and (baseline := _floor(report["floor"], objective)):
+        rows.append(("Simple baseline", *baseline))
     rows.append(
         ("FLOPs", amount("flops", cost["flops"]), f"{amount('macs', cost['macs'])} MACs" if "macs" in cost else "")
     )
@@ -113,13 +119,16 @@ def _figures(report: Document) -> str:
     return f'<dl class="figures">{cells}</dl>'
 
 
-def _floor(floor: Mapping[str, Any]) -> tuple[str, str]:
-    """The best accuracy of simple models on the validation images, and by which model."""
-    accuracies = {label: floor[name] for name, label in SIMPLE.items() if floor.get(name) is not None}
+def _floor(floor: Mapping[str, Any], objective: Objective) -> tuple[str, str] | None:
+    """The best value of simple models on the validation images, and by which model; None where none was measured by
+    the search's metric."""
+    values = floor_of(floor, objective)
     if reference := floor.get("reference"):
-        accuracies[f"{reference['name']}, {epochs(reference['epochs'])}"] = reference["accuracy"]
-    best = max(accuracies, key=lambda label: accuracies[label])
-    return percent(accuracies[best]), f"{best}, on the validation images"
+        values[f"{reference['name']}, {epochs(reference['epochs'])}"] = reference[objective.name]
+    if not values:
+        return None
+    best = max(values, key=lambda label: objective.key(values[label]))
+    return objective.text(values[best], 1), f"{best}, on the validation images"
 
 
 def _budget(report: Document) -> str:
@@ -140,9 +149,9 @@ def _budget(report: Document) -> str:
 
 def _tips(report: Document) -> dict[str, list[str]]:
     """What is shown of each trial when it is pointed at."""
-    tips = {}
+    tips, objective = {}, Objective.of(report)
     for row in report["rows"]:
-        head = f"{row['trial']}  {percent(row['value'], 2)}" if row["value"] is not None else row["trial"]
+        head = f"{row['trial']}  {objective.named(row['value'])}" if row["value"] is not None else row["trial"]
         trained = epochs(row["epochs"] or row["trained"])
         lines = [f"{row['state']}, {trained}{', drawn at random' if row['random'] else ''}"]
         lines.append(costs(row))

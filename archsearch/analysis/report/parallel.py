@@ -1,4 +1,4 @@
-"""Parallel coordinates, a line for each trial through its choices, cost and accuracy; bars and dots with intervals."""
+"""Parallel coordinates, a line for each trial through its choices, cost and value; bars and dots with intervals."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from archsearch.analysis.report.charts import (
     WIDE,
     Canvas,
     Scale,
+    Write,
     dot,
     label,
     line,
@@ -19,19 +20,24 @@ from archsearch.analysis.report.charts import (
     percentages,
     polyline,
     spaced,
+    within,
+    written,
 )
 from archsearch.analysis.report.figures import ConfirmedRow, Document, ImportanceRow, TrialRow, winner_of
 from archsearch.analysis.svg import element, shorten
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 
 TRIALS, AXES = 300, 11  # at most
 ROW = 30.0
+VALUE = "accuracy"  # the axis of the search's metric, whichever that is
 # The x of a trial on an axis. The share, from -0.5 to 0.5, spreads the trials of one value: the better further right.
 Position = Callable[[TrialRow, float], float]
 
 
 def parallel(report: Document) -> tuple[str, str]:
     """The chart, an axis a row, so that it fits a telephone too; and a sentence on what is not drawn."""
-    rows = sorted((row for row in report["rows"] if row["value"] is not None), key=lambda row: row["value"] or 0.0)
+    key = Objective.of(report).key
+    rows = sorted((row for row in report["rows"] if row["value"] is not None), key=lambda row: key(row["value"] or 0.0))
     names = _axes(report, rows)
     if len(rows) < 2 or not names:
         return "", ""
@@ -65,12 +71,13 @@ def _chart(width: float, names: Sequence[str], rows: Sequence[TrialRow], report:
     canvas = Canvas(width, step * (len(names) + 2) + 24, left=left, right=24.0 if width == WIDE else 14.0, top=30)
     axes: list[tuple[Position, float]] = []
     body, names_drawn = "", ""
-    for i, name in enumerate([*names, "flops", "accuracy"]):
+    objective = Objective.of(report)
+    for i, name in enumerate([*names, "flops", VALUE]):
         y = canvas.top + step * i + (0 if width == WIDE else 14)
-        position, drawn = _axis(canvas, name, y, rows)
+        position, drawn = _axis(canvas, name, y, rows, objective)
         body += line(canvas.left, y, canvas.width - canvas.right, y, "rail")
         names_drawn += drawn
-        text = {"flops": "FLOPs"}.get(name, name)
+        text = {"flops": "FLOPs", VALUE: objective.label}.get(name, name)
         if width == WIDE:
             names_drawn += label(left - 16, y + 4, shorten(text, left - 20, 12), "rail-name", "end")
         else:
@@ -84,26 +91,26 @@ def _chart(width: float, names: Sequence[str], rows: Sequence[TrialRow], report:
         css = "thread best" if row["trial"] == winner else "thread top" if row["trial"] in top else "thread"
         body += polyline(points, css, row["trial"])
     return canvas.svg(
-        f"parallel coordinates of {len(rows)} trials: {', '.join(names)}, FLOPs, accuracy", body + names_drawn
+        f"parallel coordinates of {len(rows)} trials: {', '.join(names)}, FLOPs, {objective.label}", body + names_drawn
     )
 
 
-def _axis(canvas: Canvas, name: str, y: float, rows: Sequence[TrialRow]) -> tuple[Position, str]:
+def _axis(canvas: Canvas, name: str, y: float, rows: Sequence[TrialRow], objective: Objective) -> tuple[Position, str]:
     """Where an axis shows a trial, and the axis' ticks: round numbers where it has many, else every value."""
     start, end = canvas.left + 10, canvas.width - canvas.right - 10
 
     def value(row: TrialRow) -> Any:
-        return {"flops": row["cost"]["flops"], "accuracy": row["value"]}.get(name, row["choices"].get(name))
+        return {"flops": row["cost"]["flops"], VALUE: row["value"]}.get(name, row["choices"].get(name))
 
     levels = _levels([value(row) for row in rows])
     numbers = [level for level in levels if level is not None]
     many = 9 if canvas.width == WIDE else 5
-    if name in ("flops", "accuracy") or (len(levels) > many and all(type(v) in (int, float) for v in numbers)):
+    if name in ("flops", VALUE) or (len(levels) > many and all(type(v) in (int, float) for v in numbers)):
         low, high = numbers[0], numbers[-1]
         log = (low > 0 and high > 20 * low) or name == "flops"
         scale = Scale(low, high, start + (44 if None in levels else 0), end, log)
         ticks = scale.ticks(many - 1)
-        texts = map(percentages(ticks) if name == "accuracy" else short if name == "flops" else number, ticks)
+        texts = map(written(objective)(ticks) if name == VALUE else short if name == "flops" else number, ticks)
         marks = [(start, "n/a")] if None in levels else []
         marks += list(zip(map(scale, ticks), texts, strict=True))
         return lambda row, _: start if value(row) is None else scale(value(row)), _ticks(marks, y)
@@ -140,7 +147,7 @@ def bars(rows: Sequence[ImportanceRow]) -> str:
 def _bars(width: float, rows: Sequence[ImportanceRow]) -> str:
     canvas = Canvas(width, ROW * len(rows) + 40, left=190 if width == WIDE else 118, right=60, top=8, bottom=32)
     x = canvas.x(0, max(max(row["high"], row["chance"]) for row in rows) or 1)
-    body = _grid(canvas, x, 5)
+    body = _grid(canvas, x, 5, percentages)
     for i, row in enumerate(rows):
         middle = canvas.top + ROW * (i + 0.5)
         body += label(canvas.left - 10, middle + 4, shorten(row["word"], canvas.left - 14, 12), "bar-name", "end")
@@ -155,10 +162,10 @@ def _bars(width: float, rows: Sequence[ImportanceRow]) -> str:
     )
 
 
-def _grid(canvas: Canvas, x: Scale, limit: int) -> str:
-    """Lines at round percentages of x, at most `limit` on a wide page."""
+def _grid(canvas: Canvas, x: Scale, limit: int, written: Callable[[Sequence[float]], Write]) -> str:
+    """Lines at round values of x, `written` so, at most `limit` on a wide page."""
     body, ticks = "", x.ticks(3 if canvas.narrow else limit)
-    for value, text in zip(ticks, map(percentages(ticks), ticks), strict=True):
+    for value, text in zip(ticks, map(written(ticks), ticks), strict=True):
         body += line(x(value), canvas.top, x(value), canvas.floor, "grid")
         body += label(x(value), canvas.floor + 18, text, "tick", "middle")
     return body
@@ -170,20 +177,20 @@ def whisker(low: float, high: float, y: float) -> str:
     return line(low, y, high, y, "whisker") + ends
 
 
-def confirmed(rows: Sequence[ConfirmedRow]) -> str:
+def confirmed(rows: Sequence[ConfirmedRow], objective: Objective = BY_ACCURACY) -> str:
     """The networks that were retrained: the mean over seeds on validation and on test, each with its interval."""
     trained = [row for row in rows if row.get("validation")]
-    return "".join(_confirmed(width, trained) for width in (WIDE, NARROW)) if trained else ""
+    return "".join(_confirmed(width, trained, objective) for width in (WIDE, NARROW)) if trained else ""
 
 
-def _confirmed(width: float, rows: Sequence[ConfirmedRow]) -> str:
+def _confirmed(width: float, rows: Sequence[ConfirmedRow], objective: Objective) -> str:
     canvas = Canvas(width, 38 * len(rows) + 44, left=190 if width == WIDE else 118, right=24, top=8, bottom=36)
     intervals = [interval for row in rows for interval in (row["validation"], row["test"]) if interval]
     ends = [v for i in intervals for v in (i["low"], i["high"], i["mean"]) if v is not None]
     low, high = min(ends), max(ends)
     room = (high - low) * 0.08 or 0.01
-    x = canvas.x(max(0.0, low - room), min(1.0, high + room))
-    body = _grid(canvas, x, 6)
+    x = canvas.x(*within(objective, low - room, high + room))
+    body = _grid(canvas, x, 6, written(objective))
     for i, row in enumerate(rows):
         middle = canvas.top + 38 * (i + 0.5)
         css = "bar-name strong" if row["winner"] else "bar-name"
@@ -194,7 +201,7 @@ def _confirmed(width: float, rows: Sequence[ConfirmedRow]) -> str:
                 continue
             if interval["low"] is not None and interval["high"] is not None:
                 body += whisker(x(interval["low"]), x(interval["high"]), middle + shift)
-            spread = f" ± {100 * interval['half']:.2f}" if interval["half"] else ""
-            tip = f"{row['name']}, {split}: {percent(interval['mean'], 2)}{spread}, n = {interval['n']}"
+            spread = f" ± {objective.number(interval['half'])}" if interval["half"] else ""
+            tip = f"{row['name']}, {split}: {objective.text(interval['mean'])}{spread}, n = {interval['n']}"
             body += dot(x(interval["mean"]), middle + shift, 4.5, mark, tip=tip)
-    return canvas.svg("accuracy of each retrained network with its interval", body)
+    return canvas.svg(f"{objective.label} of each retrained network with its interval", body)

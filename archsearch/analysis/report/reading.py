@@ -13,6 +13,7 @@ from archsearch.analysis.report.pictures import Pictures, pictures
 from archsearch.data.images import ImageSet
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.experiment.confirmed import read_confirmation
+from archsearch.experiment.objective import Objective
 from archsearch.experiment.predictions import Predictions, predictions_of
 from archsearch.experiment.summary import summarise
 from archsearch.experiment.winner import winner_of
@@ -42,7 +43,7 @@ class Context:
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """The accuracy of a trial after so many epochs (0: all of them, where `finished`), in the order of events; `lanes`
+    """The value of a trial after so many epochs (0: all of them, where `finished`), in the order of events; `lanes`
     is the time of all workers until then, in seconds."""
 
     trial: int
@@ -85,6 +86,11 @@ class Reading:
     context: Context
 
     @property
+    def objective(self) -> Objective:
+        """The metric that the search optimises: scores and curves are of it."""
+        return Objective.of(self.meta)
+
+    @property
     def name(self) -> str:
         """The experiment's name."""
         return str(self.summary["experiment"])
@@ -119,7 +125,7 @@ class Reading:
     def finished(self) -> list[Trial]:
         """Trials trained in full, with a score, the best first."""
         trials = [trial for trial in self.trials if trial.state is TrialState.FINISHED and trial.value is not None]
-        return sorted(trials, key=lambda trial: (-(trial.value or 0.0), trial.number))
+        return sorted(trials, key=lambda trial: (-self.objective.key(trial.value or 0.0), trial.number))
 
     def sample(self, level: int | None) -> dict[int, float] | None:
         """The scores after `level` epochs of the trials drawn at random, by trial; None where some of those with a
@@ -163,12 +169,13 @@ def read_experiment(folder: ExperimentFolder, context: Context | None = None) ->
     summary = summarise(folder)
     space, refused, resolved = _space(folder)
     with Ledger.read(folder.ledger) as ledger:
+        objective = ledger.objective
         trials, notes = ledger.trials(), ledger.events_of(*_NOTES)
         curves: dict[int, dict[int, float]] = {}
         training: dict[int, dict[int, float]] = {}
         seconds: dict[int, float] = {}
         for epoch in ledger.epochs():
-            for metric, values in (("validation_accuracy", curves), ("train_accuracy", training)):
+            for metric, values in ((objective.validation, curves), (f"train_{objective.name}", training)):
                 value = epoch.metrics.get(metric)
                 if value is not None:
                     values.setdefault(epoch.trial, {})[epoch.epoch] = value

@@ -1,17 +1,18 @@
-"""The first sections: accuracy against cost, the best so far, and the curves."""
+"""The first sections: the search's metric against cost, the best so far, and the curves."""
 
 from __future__ import annotations
 
-from archsearch.analysis.report.charts import epochs, percent
+from archsearch.analysis.report.charts import epochs
 from archsearch.analysis.report.curves import best_so_far, learning
 from archsearch.analysis.report.document import cheapest_first
 from archsearch.analysis.report.figures import Document, Progress, TrialRow
 from archsearch.analysis.report.html import figure, legend, paragraph, section
 from archsearch.analysis.report.tradeoff import tradeoff
+from archsearch.experiment.objective import Objective
 from archsearch.experiment.records import trial_id
 from archsearch.reading.durations import spell_duration
 
-# ---- accuracy against cost
+# ---- the metric against cost
 
 
 def tradeoffs(report: Document) -> str:
@@ -19,20 +20,21 @@ def tradeoffs(report: Document) -> str:
     rows = [row for row in report["rows"] if row["value"] is not None]
     if not rows:
         return ""
+    objective = Objective.of(report)
     costs = dict.fromkeys([*report["objectives"], *(bound["name"] for bound in report["budget"])])
     figures = [_tradeoff(report, "flops", report["front"], _tradeoff_caption(report))]
     for name in costs:
-        if name not in ("accuracy", "flops") and any(row["cost"].get(name) for row in rows):
-            figures.append(_tradeoff(report, name, _front(rows, name), ""))
-    title = "Accuracy and cost"
+        if name not in (objective.name, "flops") and any(row["cost"].get(name) for row in rows):
+            figures.append(_tradeoff(report, name, _front(rows, name, objective), ""))
+    title = f"{objective.title} and cost"
     if len(report["front"]) > 1:
         title += f": {len(report['front'])} networks on the Pareto front"
     return section("tradeoff", title, paragraph(_tradeoff_text(report)), *figures)
 
 
-def _front(rows: list[TrialRow], name: str) -> list[str]:
+def _front(rows: list[TrialRow], name: str, objective: Objective) -> list[str]:
     finished = [row for row in rows if row["state"] == "finished" and row["cost"].get(name)]
-    return cheapest_first((row["trial"], row["cost"][name], row["value"] or 0.0) for row in finished)
+    return cheapest_first((row["trial"], row["cost"][name], objective.key(row["value"] or 0.0)) for row in finished)
 
 
 def _tradeoff_text(report: Document) -> str:
@@ -40,12 +42,14 @@ def _tradeoff_text(report: Document) -> str:
     front = [by_id[trial] for trial in report["front"]]
     if len(front) < 2:
         return ""
-    small, best = front[0], front[-1]
-    lost = 100 * ((best["value"] or 0.0) - (small["value"] or 0.0))
+    small, best, objective = front[0], front[-1], Objective.of(report)
+    lost = objective.gain(best["value"] or 0.0, small["value"] or 0.0)
+    change = f"{100 * lost:.1f} percentage points" if objective.percent else f"{lost:.3g}"
+    verb = "" if objective.sense == "max" else "rises "
     times = best["cost"]["flops"] / small["cost"]["flops"]
     return (
         f"Along the front from {best['trial']} down to {small['trial']}, FLOPs fall by a factor of {times:.1f} and "
-        f"validation accuracy by {lost:.1f} percentage points."
+        f"validation {objective.label} {verb}by {change}."
     )
 
 
@@ -65,9 +69,10 @@ def _tradeoff(report: Document, name: str, front: list[str], caption: str) -> st
 
 def _tradeoff_caption(report: Document) -> str:
     kinds = {row["kind"] for row in report["baselines"]}
+    beyond, edge = ("below", "bottom") if Objective.of(report).sense == "max" else ("above", "top")
     caption = (
-        "Only trials that were trained to the end can be on the front, and the axes show their range: one far below "
-        "the others is drawn hollow at the bottom, and scores at rungs below the range are left out."
+        f"Only trials that were trained to the end can be on the front, and the axes show their range: one far "
+        f"{beyond} the others is drawn hollow at the {edge}, and scores at rungs {beyond} the range are left out."
     )
     if "published" in kinds:
         caption += " Published accuracies are test accuracies after much longer training; pointing shows the name."
@@ -108,7 +113,8 @@ def so_far(report: Document) -> str:
     if expected and apart and not progress["random_search"]:
         clock += " Random search trained to the end is not drawn; `archsearch confirm` runs one at equal cost."
     return section(
-        "progress", _so_far_title(progress), paragraph(_lead(progress)), figure(trials, explained + compare, key),
+        "progress", _so_far_title(progress), paragraph(_lead(progress, Objective.of(report))),
+        figure(trials, explained + compare, key),
         figure(spent, clock, hour_key) if progress["finished"] else "",
     )  # fmt: skip
 
@@ -122,7 +128,7 @@ def _so_far_title(progress: Progress) -> str:
     )
 
 
-def _lead(progress: Progress) -> str:
+def _lead(progress: Progress, objective: Objective) -> str:
     """The search beside random draws, where both are known."""
     random = progress["random"]
     if "best" not in random or not progress["compared"]:
@@ -132,8 +138,8 @@ def _lead(progress: Progress) -> str:
     if progress["compared"][-1]["trials"] <= n:
         return f"After {after} the search has nothing better than the best of the {n} trials that were drawn at random."
     return (
-        f"{n} trials were drawn at random; after {after} the best of them had {percent(drawn)}, and the best of all "
-        f"has {percent(best)}."
+        f"{n} trials were drawn at random; after {after} the best of them had {objective.named(drawn, 1)}, and the "
+        f"best of all has {objective.named(best, 1)}."
     )
 
 
@@ -153,9 +159,10 @@ def learning_curves(report: Document) -> str:
         ("~curve done", "trained to the end"),
         ("~curve", "paused or stopped at a rung" if rungs else "not trained to the end"),
     )
+    metric, worsen = Objective.of(report).label, "fall" if Objective.of(report).sense == "max" else "rise"
     caption = "A dot is where a trial paused. " + (
         "At a rung (dashed) the learning rate has fallen to zero, so scores there can be compared; after it the rate "
-        "restarts, and accuracy may fall for a while. " if rungs else ""
+        f"restarts, and {metric} may {worsen} for a while. " if rungs else ""
     )  # fmt: skip
     beside = (
         "Measured while training, on augmented images and with weights that still change: it may lie below validation."

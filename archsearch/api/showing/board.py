@@ -9,8 +9,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from archsearch.api.showing.printing import percent
 from archsearch.experiment import Counts, ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.records import Score, leader_of
 from archsearch.experiment.schema import session_after
 from archsearch.experiment.steady import steady
@@ -38,15 +38,17 @@ class TrialEvent:
 class Board:
     """A search's trials and phase, as an observer is told of them. `trials` may hold those of earlier sessions.
 
-    Times are Unix seconds by the ledger's clock. `before` are the seconds of earlier sessions, `began` is when this one
-    began in the ledger (None: it has not yet), `ended` when it ended there (None: it goes on), `wall_time` the seconds
-    that all sessions together have (None: no limit). `events` ends with the newest.
+    `objective` is the metric that the trials are ranked by. Times are Unix seconds by the ledger's clock. `before` are
+    the seconds of earlier sessions, `began` is when this one began in the ledger (None: it has not yet), `ended` when
+    it ended there (None: it goes on), `wall_time` the seconds that all sessions together have (None: no limit).
+    `events` ends with the newest.
     """
 
     name: str
     planned: int
     epochs: int
     wall_time: float | None = None
+    objective: Objective = BY_ACCURACY
     clock: Callable[[], float] = steady
     activity: str = "starting"
     notice: str = ""
@@ -54,14 +56,14 @@ class Board:
     metrics: dict[int, Mapping[str, float]] = field(default_factory=dict)
     events: deque[TrialEvent] = field(default_factory=lambda: deque(maxlen=EVENTS))
     best: Trial | None = None
-    leader: Score | None = None  # the best so far: the highest accuracy of the trials that have finished or go on
+    leader: Score | None = None  # the best so far: the best value of the trials that have finished or go on
     gpus: float = 0.0  # the share of a GPU that a trial has
     before: float = 0.0
     began: float | None = field(init=False)
     ended: float | None = None
     # When this session began and ended, by the ledger.
     _session: Callable[[], tuple[float | None, float | None]] = lambda: (None, None)
-    _curves: dict[int, dict[int, float]] = field(default_factory=dict)  # validation accuracies of trials that go on
+    _curves: dict[int, dict[int, float]] = field(default_factory=dict)  # values by epoch of trials that go on
     _scores: dict[int, Score] = field(default_factory=dict)  # of the trials that have finished or go on
     _tally: Counter[TrialState] = field(default_factory=Counter)
     _epochs: deque[float] = field(default_factory=lambda: deque(maxlen=PACE))
@@ -81,6 +83,7 @@ class Board:
             planned=search.trials,
             epochs=epochs,
             wall_time=search.wall_time,
+            objective=ledger.objective,
             gpus=gpus,
             before=ledger.driven_seconds(),
             _session=partial(session_after, folder.ledger, ledger.last_event()),
@@ -90,7 +93,7 @@ class Board:
             if not score.trial.state.ended:
                 board._curves[score.trial.number] = {score.epochs: score.value}
             if score.trial.state is TrialState.RUNNING:
-                board.metrics[score.trial.number] = {"epoch": score.epochs, "validation_accuracy": score.value}
+                board.metrics[score.trial.number] = {"epoch": score.epochs, ledger.objective.validation: score.value}
         board.restore(ledger.trials())
         return board
 
@@ -125,14 +128,14 @@ class Board:
             self.activity = "searching"
             self.metrics[trial.number] = metrics
             self._epochs.append(time)
-            if (accuracy := metrics.get("validation_accuracy")) is not None:
-                self._curves.setdefault(trial.number, {})[int(metrics["epoch"])] = accuracy
+            if (value := metrics.get(self.objective.validation)) is not None:
+                self._curves.setdefault(trial.number, {})[int(metrics["epoch"])] = value
         elif trial.state is TrialState.RUNNING:
             self.metrics.pop(trial.number, None)
             curve = self._curves.pop(trial.number, {}).items()  # what an attempt before it did further on is gone
-            if stands := {epoch: accuracy for epoch, accuracy in curve if epoch <= trial.epochs}:
+            if stands := {epoch: value for epoch, value in curve if epoch <= trial.epochs}:
                 self._curves[trial.number], newest = stands, max(stands)
-                self.metrics[trial.number] = {"epoch": newest, "validation_accuracy": stands[newest]}
+                self.metrics[trial.number] = {"epoch": newest, self.objective.validation: stands[newest]}
             if before is not None and before.state is TrialState.PAUSED:
                 self._note("promoted", replace(trial, value=before.value), time)
             elif before is not None and trial.attempts > before.attempts:
@@ -162,17 +165,21 @@ class Board:
         if score is not None and (score.final or not trial.state.ended):
             self._scores[trial.number] = score
         if self.leader is not None and self.leader.trial.number == trial.number:
-            self.leader = leader_of(self._scores.values())
+            self.leader = leader_of(self._scores.values(), self.objective)
         else:
-            self.leader = leader_of(filter(None, (self.leader, self._scores.get(trial.number))))
+            self.leader = leader_of(filter(None, (self.leader, self._scores.get(trial.number))), self.objective)
 
     def _note(self, change: str, trial: Trial, time: float) -> None:
         self.events.append(TrialEvent(time=time, change=change, trial=trial))
 
     def _compare(self, trial: Trial) -> None:
         if trial.state is TrialState.FINISHED and trial.value is not None:
-            best = self.best
-            if best is None or best.value is None or (trial.value, -trial.number) > (best.value, -best.number):
+            best, key = self.best, self.objective.key
+            if (
+                best is None
+                or best.value is None
+                or (key(trial.value), -trial.number) > (key(best.value), -best.number)
+            ):
                 self.best = trial
 
     @property
@@ -187,7 +194,7 @@ class Board:
         if (leader := self.leader) is None:
             return ""
         when = "" if leader.final else f" at epoch {leader.epochs} of {self.epochs}"
-        return f"{leader.trial.id} {percent(leader.value)}{when}"
+        return f"{leader.trial.id} {self.objective.named(leader.value)}{when}"
 
     @property
     def settled(self) -> int:
@@ -229,7 +236,7 @@ class Board:
 
     @property
     def scored(self) -> list[tuple[float, float]]:
-        """(FLOPs, accuracy) of every trial that was trained to its end."""
+        """(FLOPs, value) of every trial that was trained to its end."""
         finished = [trial for trial in list(self.trials.values()) if trial.state is TrialState.FINISHED]
         return [(float(trial.cost["flops"]), trial.value) for trial in finished if trial.value is not None]
 

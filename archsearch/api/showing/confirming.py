@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from archsearch.api.showing.bars import progress_bars
 from archsearch.api.showing.board import Board
 from archsearch.api.showing.live import watching
-from archsearch.api.showing.printing import paints, percent, tell, tell_progress
+from archsearch.api.showing.printing import paints, score, tell, tell_progress
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.reading.escaping import printable
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def showing_confirmation(epochs: int, *, shown: bool = True) -> Iterator[ConfirmationObserver]:
+def showing_confirmation(
+    epochs: int, objective: Objective = BY_ACCURACY, *, shown: bool = True
+) -> Iterator[ConfirmationObserver]:
     """Shows a confirmation whose trainings have so many epochs, until the block ends; nothing unless it is `shown`."""
     if not shown or not paints():
-        yield Lines(shown=shown)
+        yield Lines(objective, shown=shown)
         return
-    bars = Bars(epochs)
+    bars = Bars(epochs, objective)
     try:
         yield bars
     finally:
@@ -39,7 +42,8 @@ def showing_confirmation(epochs: int, *, shown: bool = True) -> Iterator[Confirm
 class Lines:
     """A line a phase and a line a training; no line unless they are `shown`."""
 
-    def __init__(self, *, shown: bool = True) -> None:
+    def __init__(self, objective: Objective = BY_ACCURACY, *, shown: bool = True) -> None:
+        self._objective = objective
         self._shown, self._ended, self._planned = shown, 0, 0
         self._began = time.monotonic()
 
@@ -62,22 +66,23 @@ class Lines:
         earlier = f"; {done} are done already" if done else ""
         self.phase(f"{self._planned} trainings of {networks} networks{earlier}")
 
-    def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
+    def epoch(self, run: Run, epoch: int, value: float | None) -> None:
         """Prints nothing: a line an epoch would be too many."""
 
     def ended(self, outcome: Outcome) -> None:
         """Prints what the training came to."""
         self._ended += 1
         result = outcome.result
-        text = f"validation {percent(result['validation']['accuracy'])}" if result else outcome.failed
+        value = None if result is None else self._objective.of_result(result["validation"])
+        text = outcome.failed if value is None else f"validation {self._objective.named(value)}"
         self.phase(f"{_title(outcome.run)}: {text}; {self._ended} of {self._planned}")
 
 
 class Bars(Lines):
     """A bar for all epochs of all trainings, and one for each training that runs; a line for each that has ended."""
 
-    def __init__(self, epochs: int) -> None:
-        super().__init__()
+    def __init__(self, epochs: int, objective: Objective = BY_ACCURACY) -> None:
+        super().__init__(objective)
         self._epochs = epochs
         self._progress: Progress | None = None
         self._total: TaskID | None = None
@@ -102,13 +107,13 @@ class Bars(Lines):
         self._progress.start()
         self._total = self._progress.add_task("all trainings", total=len(runs) * self._epochs)
 
-    def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
+    def epoch(self, run: Run, epoch: int, value: float | None) -> None:
         """Moves the training's bar, which begins with its first epoch, and the total."""
         if self._progress is None:
             return
         if run not in self._running:
             self._running[run] = self._progress.add_task(_title(run), total=self._epochs)
-        description = f"{_title(run)}  epoch {epoch}/{self._epochs}  {percent(accuracy)}"
+        description = f"{_title(run)}  epoch {epoch}/{self._epochs}  {score(self._objective, value)}"
         self._progress.update(self._running[run], completed=epoch, description=description)
         self._advance(run, epoch)
 

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from archsearch.api.showing.printing import percent, short
+from archsearch.api.showing.printing import score, short
 from archsearch.experiment import Counts, Trial, TrialState
+from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.summary import looked_at
 from archsearch.reading.durations import spell_duration
 
@@ -25,26 +26,31 @@ def experiment_card(summary: dict[str, Any], trials: Sequence[Trial]) -> str:
     ]
     if summary["reason"]:
         lines.append(f"reason: {escape(summary['reason'])}")
-    if (best := summary["best"]) is not None and best["test_accuracy"] is not None:
+    objective = Objective.of(summary)
+    if (best := summary["best"]) is not None and best["test_value"] is not None:
         looks = looked_at(best["test_looks"])
-        lines.append(f"best {best['trial']}: {percent(best['test_accuracy'])} on test ({looks})")
+        lines.append(f"best {best['trial']}: {escape(objective.named(best['test_value']))} on test ({looks})")
     leader = summary["best_so_far"]
     if leader is not None and leader["state"] != "finished":
         epochs = f"epoch {leader['epochs']}"
-        lines.append(f"best so far {leader['trial']}: {percent(leader['value'])} on validation at {epochs}")
+        lines.append(
+            f"best so far {leader['trial']}: {escape(objective.named(leader['value']))} on validation at {epochs}"
+        )
     scored = [trial for trial in trials if trial.state is TrialState.FINISHED and trial.value is not None]
-    scored.sort(key=lambda trial: (best is None or trial.id != best["trial"], -(trial.value or 0.0), trial.number))
-    table = _table(scored[:TOP]) if scored else "<br>no trial has finished"
+    leads = None if best is None else best["trial"]
+    scored.sort(key=lambda trial: (trial.id != leads, -objective.key(trial.value or 0.0), trial.number))
+    table = _table(scored[:TOP], objective) if scored else "<br>no trial has finished"
     folder = f"<small style='opacity:.7'>{escape(summary['folder'])}</small>"
     return f"<div style='{FRAME}'>{'<br>'.join(lines)}{table}{folder}</div>"
 
 
-def _table(trials: Sequence[Trial]) -> str:
-    head = _cells("th", ("trial", "validation", "params", "FLOPs", "epochs"))
+def _table(trials: Sequence[Trial], objective: Objective) -> str:
+    validation = "validation" if objective.name == ACCURACY else f"validation {objective.label}"
+    head = _cells("th", ("trial", validation, "params", "FLOPs", "epochs"))
     rows = []
     for trial in trials:
         costs = (short(trial.cost[name]) for name in ("params", "flops"))
-        rows.append(_cells("td", (trial.id, percent(trial.value), *costs, str(trial.epochs))))
+        rows.append(_cells("td", (trial.id, score(objective, trial.value), *costs, str(trial.epochs))))
     return f"<table style='color:inherit;background:none'>{head}{''.join(rows)}</table>"
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from archsearch.api.showing.board import Board, TrialEvent
 from archsearch.api.showing.notebook import SearchLine
-from archsearch.api.showing.printing import clock, is_notebook, paints, percent, short, tell_progress
+from archsearch.api.showing.printing import clock, is_notebook, paints, score, short, tell_progress
 from archsearch.experiment import Trial, TrialState
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.records import spell
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.escaping import in_one_line
@@ -85,20 +86,22 @@ class Lines:
             if board.clock() - self._told >= QUIET:
                 self._tell(f"{board.progress}, {board.counts.running} running{best}")
         elif trial.state in (TrialState.PAUSED, TrialState.FINISHED, TrialState.FAILED):
-            self._tell(f"{trial.id} {describe(trial)}; {board.progress}{best}")  # a stopped one was told of as paused
+            self._tell(
+                f"{trial.id} {describe(trial, board.objective)}; {board.progress}{best}"
+            )  # a stopped one was told of as paused
 
     def _tell(self, text: str) -> None:
         self._told = self._board.clock()
         tell_progress(self._board.elapsed, text)
 
 
-def describe(trial: Trial) -> str:
-    """The trial's state, its epochs, its accuracy or failure and its size, in a line."""
+def describe(trial: Trial, objective: Objective = BY_ACCURACY) -> str:
+    """The trial's state, its epochs, its value or failure and its size, in a line."""
     size = ", ".join(_size(trial))
     epochs = f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}"
     if trial.state is TrialState.FAILED:
         return f"failed after {epochs} ({size}): {trial.reason}"
-    return f"{trial.state.label} after {epochs}: accuracy {percent(trial.value)} ({size})"
+    return f"{trial.state.label} after {epochs}: {objective.label} {score(objective, trial.value)} ({size})"
 
 
 def _size(trial: Trial) -> tuple[str, str]:
@@ -126,14 +129,16 @@ def render(board: Board, console: Console) -> RenderableType:
     events = board.newest(min(EVENT_ROWS, room - len(listed) - 2))
     if events:
         parts += [Text(), _events(board, events, console.width)]
-    if console.height > TALL and len(drawn := scatter(board.scored)) > 1:
+    if console.height > TALL and len(drawn := scatter(board.scored, board.objective)) > 1:
         parts += [Text(), *(Text(line, style="dim") for line in drawn)]
     return Group(*parts)
 
 
-def scatter(points: Sequence[tuple[float, float]], *, width: int = 48, height: int = 6) -> list[str]:
-    """(FLOPs, accuracy) points as lines of text, FLOPs by their logarithm to the right: o on the Pareto front, else a
-    dot. Empty where the points do not differ in both."""
+def scatter(
+    points: Sequence[tuple[float, float]], objective: Objective = BY_ACCURACY, *, width: int = 48, height: int = 6
+) -> list[str]:
+    """(FLOPs, value) points, the better the higher, as lines of text, FLOPs by their logarithm to the right: o on the
+    Pareto front, else a dot. Empty where the points do not differ in both."""
     costs, values = ([pair[side] for pair in points] for side in (0, 1))
     if len(points) < 2 or min(costs) <= 0 or min(costs) == max(costs) or min(values) == max(values):
         return []
@@ -141,15 +146,16 @@ def scatter(points: Sequence[tuple[float, float]], *, width: int = 48, height: i
 
     from archsearch.experiment.pareto import undominated
 
-    stays = undominated(np.array([(value, -cost) for cost, value in points]))
+    stays = undominated(np.array([(objective.key(value), -cost) for cost, value in points]))
     front = {point for point, on_front in zip(points, stays, strict=True) if on_front}
-    low, high, worst, top = math.log(min(costs)), math.log(max(costs)), min(values), max(values)
+    low, high = math.log(min(costs)), math.log(max(costs))
+    worst, top = sorted((min(values), max(values)), key=objective.key)
     rows = [[" "] * width for _ in range(height)]
     for pair in sorted(points, key=lambda pair: pair in front):
         x = round((math.log(pair[0]) - low) / (high - low) * (width - 1))
         y = round((top - pair[1]) / (top - worst) * (height - 1))
         rows[y][x] = "o" if pair in front else "."
-    labels = [percent(top), *[""] * (height - 2), percent(worst)]
+    labels = [objective.text(top), *[""] * (height - 2), objective.text(worst)]
     lines = [f"{label:>8} |{''.join(row)}".rstrip() for label, row in zip(labels, rows, strict=True)]
     ends = f"{short(min(costs))} to {short(max(costs))} FLOPs; o: the Pareto front"
     return [*lines, f"{'':>8} +{'-' * width}", f"{'':>10}{ends}"]
@@ -209,16 +215,20 @@ def _best(board: Board) -> Iterator[Text]:
         yield _line((f"{_label('best')}no score yet", "dim"))
         return
     yield _scored(
-        "best", leader.trial, leader.value, "" if leader.final else f" at epoch {leader.epochs} of {board.epochs}"
+        board.objective,
+        "best",
+        leader.trial,
+        leader.value,
+        "" if leader.final else f" at epoch {leader.epochs} of {board.epochs}",
     )
     if not leader.final and board.best is not None and board.best.value is not None:
-        yield _scored("finished", board.best, board.best.value, "")
+        yield _scored(board.objective, "finished", board.best, board.best.value, "")
 
 
-def _scored(label: str, trial: Trial, value: float, when: str) -> Text:
+def _scored(objective: Objective, label: str, trial: Trial, value: float, when: str) -> Text:
     size = "".join(f"  {part}" for part in _size(trial))
     size += f"  {spell(trial.training, digits=3)}" if trial.training else ""
-    return _line((_label(label), "dim"), f"{trial.id}  ", (percent(value), "bold green"), f"{when}{size}")
+    return _line((_label(label), "dim"), f"{trial.id}  ", (objective.named(value), "bold green"), f"{when}{size}")
 
 
 def _pace(board: Board) -> str:
@@ -258,7 +268,7 @@ def _running(board: Board, running: list[Trial], width: int) -> RenderableType:
             Text(trial.id, style="cyan"),
             ProgressBar(total=board.epochs, completed=epoch, width=BAR if width >= WIDE else BAR // 3),
             f"epoch {epoch}/{board.epochs}",
-            percent(metrics.get("validation_accuracy")),
+            score(board.objective, metrics.get(board.objective.validation)),
             *_size(trial)[:shown],
         )
     return rows
@@ -279,7 +289,7 @@ def _events(board: Board, events: list[TrialEvent], width: int) -> RenderableTyp
             Text(trial.id, style="dim"),
             Text(trial.state.label if event.change == trial.state else event.change, style=STYLES.get(trial.state, "")),
             f"{trial.epochs} epoch{'s' if trial.epochs != 1 else ''}",
-            Text(reason, style="red") if failed else percent(trial.value),
+            Text(reason, style="red") if failed else score(board.objective, trial.value),
             *(_size(trial) if sizes else ()),
         )
     return rows

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import write_atomically
+from archsearch.experiment.objective import Objective
 from archsearch.reading.errors import refuse
 from archsearch.space.tasks import headline
 
@@ -93,6 +94,11 @@ def short(count: float | None) -> str:
 def percent(share: float | None) -> str:
     """A share of 0 to 1 as 93.04 %; a dash for None."""
     return "-" if share is None else f"{100 * share:.2f} %"
+
+
+def score(objective: Objective, value: float | None) -> str:
+    """A value of the objective's metric; a dash for None."""
+    return "-" if value is None else objective.text(value)
 
 
 def clock(seconds: float) -> str:

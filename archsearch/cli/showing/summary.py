@@ -8,11 +8,13 @@ from typing import Any
 
 from archsearch.api.showing.printing import percent, print_json, short
 from archsearch.experiment import Counts, ExperimentFolder
+from archsearch.experiment.objective import Objective
 from archsearch.experiment.records import FEWEST_RANKED, spell
 from archsearch.experiment.summary import learned, looked_at
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.errors import InputError
 
+LABEL = 11  # letters of a label
 CHOSEN = {
     "search": "",
     "finish": ", trained longer after the search",
@@ -39,7 +41,7 @@ def show(summary: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    trials, best, leader = summary["trials"], summary["best"], summary["best_so_far"]
+    trials, best, leader, objective = summary["trials"], summary["best"], summary["best_so_far"], Objective.of(summary)
     lines = [
         ("trials", Counts.read(trials).text(trials["planned"])),
         *(("rung" if not number else "", _rung(rung)) for number, rung in enumerate(summary["rungs"])),
@@ -49,50 +51,57 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
     ]
     if best is None:
         reason = [("reason", summary["reason"])] if summary["reason"] else []
-        so_far = "no trial has a score" if leader is None else f"{_so_far(leader)}; none has finished"
+        so_far = "no trial has a score" if leader is None else f"{_so_far(leader, objective)}; none has finished"
         return [("best", so_far), *reason, *lines]
-    tested = best["test_accuracy"]
-    accuracy = f"{percent(best['value'])} on validation"
+    tested = best["test_value"]
+    value = f"{objective.text(best['value'])} on validation"
     looks = looked_at(best["test_looks"])
-    accuracy += f", {percent(tested)} on test ({looks})" if tested is not None else ", not tested"
+    value += f", {objective.text(tested)} on test ({looks})" if tested is not None else ", not tested"
     seeds, folds = best["seeds"], best.get("folds")
     repeated = [f"{folds} folds on validation"] if folds else []
     repeated += [f"{seeds} seeds"] if seeds > 1 else []
-    accuracy += f"; means over {' and '.join(repeated)}" if repeated else ""
+    value += f"; means over {' and '.join(repeated)}" if repeated else ""
     return [
         *((("note" if not number else ""), sentence) for number, sentence in enumerate(summary["remarks"])),
         ("best", f"trial {best['trial']}{CHOSEN[best['of']]}, digest {best['digest']}"),
-        ("accuracy", accuracy),
-        *([("ahead", f"{_so_far(leader)}; not finished")] if leader and leader["state"] != "finished" else []),
-        *([("baselines", _floor(summary["floor"]))] if summary["floor"] else []),
+        (_label(objective), value if len(objective.label) <= LABEL else f"{objective.label} {value}"),
+        *([("ahead", f"{_so_far(leader, objective)}; not finished")]
+          if leader and leader["state"] != "finished" else []),
+        *([("baselines", _floor(summary["floor"], objective))] if summary["floor"] else []),
         *([("training", spell(best["training"], digits=4))] if "training" in best else []),
         ("cost", f"{best['params']:,} parameters ({short(best['params'])}), {best['flops']:,} FLOPs "
                  f"({short(best['flops'])}), {best['macs']:,} MACs"),
-        *((("pareto" if not number else ""), _member(row)) for number, row in enumerate(summary["pareto"] or ())),
+        *((("pareto" if not number else ""), _member(row, objective))
+          for number, row in enumerate(summary["pareto"] or ())),
         *lines,
         ("written to", str(ExperimentFolder(Path(summary["folder"])).best_yaml)),
     ]  # fmt: skip
 
 
-def _so_far(leader: dict[str, Any]) -> str:
+def _label(objective: Objective) -> str:
+    """What stands before the winner's value: the metric where it is short enough for the column of labels."""
+    return objective.label if len(objective.label) <= LABEL else "value"
+
+
+def _so_far(leader: dict[str, Any], objective: Objective) -> str:
     """A trial that goes on, with the best score so far."""
     epochs = f"{leader['epochs']} epoch{'s' if leader['epochs'] != 1 else ''}"
-    return f"trial {leader['trial']} so far, {percent(leader['value'])} on validation after {epochs}"
+    return f"trial {leader['trial']} so far, {objective.named(leader['value'])} on validation after {epochs}"
 
 
-def _floor(floor: dict[str, Any]) -> str:
+def _floor(floor: dict[str, Any], objective: Objective) -> str:
     """What simple models reach on the same images, in a line."""
     names = (("random_forest", "random forest"), ("logistic_regression", "logistic regression"))
     models = [f"{label} {percent(floor[name])}" for name, label in names if floor[name] is not None]
     if reference := floor["reference"]:
-        models.insert(0, f"{reference['name']} {percent(reference['accuracy'])}")
+        models.insert(0, f"{reference['name']} {objective.named(reference[objective.name])}")
     return ", ".join([*models, f"the commonest class {percent(floor['commonest_class'])}"]) + " on validation"
 
 
-def _member(row: dict[str, Any]) -> str:
+def _member(row: dict[str, Any], objective: Objective) -> str:
     """A trial of the Pareto front, in a line."""
     return (
-        f"trial {row['trial']}: {percent(row['value'])} on validation, {short(row['params'])} parameters, "
+        f"trial {row['trial']}: {objective.named(row['value'])} on validation, {short(row['params'])} parameters, "
         f"{short(row['flops'])} FLOPs"
     )
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archsearch.api.showing.printing import deliver, percent, print_json, short, table
+from archsearch.api.showing.printing import deliver, print_json, short, table
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import Json
+from archsearch.experiment.objective import Objective
 
 if TYPE_CHECKING:
     from archsearch.analysis.report.comparing import Comparison
@@ -69,11 +70,12 @@ def _show(comparison: Comparison) -> None:
     from archsearch.analysis.report.charts import epochs
     from archsearch.analysis.report.comparing import figures_of, why_not
 
-    rows = []
+    rows, objective = [], Objective.of(comparison)
     for name, side in (("a", comparison["a"]), ("b", comparison["b"])):
         best = side["best"]
         figures = (None, None) if best is None else (best["value"], best["flops"])
-        cells = (percent(figures[0]), short(figures[1]), str(len(side["front"])))
+        value = "-" if figures[0] is None else objective.named(figures[0])
+        cells = (value, short(figures[1]), str(len(side["front"])))
         rows.append((name.upper(), side["experiment"], side["state"], str(side["trials"]), *cells))
     print(table(("", "experiment", "state", "trials", "best", "FLOPs", "on its front"), rows, flush_left=(0, 1, 2)))
     if comparison["tests"] is None:
@@ -81,4 +83,4 @@ def _show(comparison: Comparison) -> None:
         return
     print(f"\nAfter {epochs(comparison['epochs'])}: {comparison['verdict']}\n")
     head = ("test", "statistic", "adjusted p, or 95 % interval", "what it asks")
-    print(table(head, figures_of(comparison["tests"]), flush_left=(0, 3)))
+    print(table(head, figures_of(comparison["tests"], objective), flush_left=(0, 3)))

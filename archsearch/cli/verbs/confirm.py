@@ -13,6 +13,7 @@ from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import AllowSource, Compiled, Experiment, Json, Root, TrackingUri
 from archsearch.experiment import ExperimentFolder, find
 from archsearch.experiment.confirmed import FEWEST_SEEDS
+from archsearch.experiment.objective import ACCURACY, Objective
 
 
 def confirm(
@@ -108,13 +109,17 @@ def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
     print(f"{document['experiment']}: {document['winner']} is confirmed as the search's best\n")
     folds = document["folds"]
     repeated = "folds" if folds else "seeds"
-    head = ("rank", "network", "params", "FLOPs", "validation", "test", repeated, "")
-    print(table(head, [_row(row) for row in document["rows"]], flush_left=(1, 7)))
+    objective = Objective.of(document)
+    splits = [split if objective.name == ACCURACY else f"{split} {objective.label}" for split in ("validation", "test")]
+    head = ("rank", "network", "params", "FLOPs", *splits, repeated, "")
+    print(table(head, [_row(row, objective) for row in document["rows"]], flush_left=(1, 7)))
     print(f"\n{document['chosen']}")
     if document["differences"]:
-        print(f"\nlead in points, seed by seed{' (on validation fold by fold)' if folds else ''}")
+        unit = "points" if objective.percent else objective.label
+        by_fold = " (on validation fold by fold)" if folds else ""
+        print(f"\nlead in {unit}, seed by seed{by_fold}{_better(objective)}")
         columns = ("of", "over", "validation", "test", repeated, "adjusted p", "significant")
-        print(table(columns, [_difference(lead) for lead in document["differences"]], flush_left=(0, 1)))
+        print(table(columns, [_difference(lead, objective) for lead in document["differences"]], flush_left=(0, 1)))
         print("\np: Student's t on the test split, adjusted for all comparisons (Holm); significant below 0.05.")
     share = f"{100 * document['confidence']:g} %"
     if folds and folds >= FEWEST_SEEDS:
@@ -141,33 +146,38 @@ def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
     print(f"next:\n  archsearch export {shlex.quote(folder.argument)} -o bundle")
 
 
-def _row(row: dict[str, Any]) -> tuple[str, ...]:
+def _better(objective: Objective) -> str:
+    """What a lead above 0 is, where that is not plain: of a metric that should be small."""
+    return "" if objective.sense == "max" else f" (above 0: a lower {objective.label})"
+
+
+def _row(row: dict[str, Any], objective: Objective) -> tuple[str, ...]:
     validation = row["validation"]
     return (
         str(row["rank"]),
         f"{row['name']} (winner)" if row["winner"] else row["name"],
         short(row["params"]),
         short(row["flops"]),
-        _points(validation, unit=" %"),
-        _points(row["test"], unit=" %"),
+        _points(validation, objective, unit=objective.unit),
+        _points(row["test"], objective, unit=objective.unit),
         str(validation["n"] if validation else 0),
         row["note"],
     )
 
 
-def _difference(difference: dict[str, Any]) -> tuple[str, ...]:
+def _difference(difference: dict[str, Any], objective: Objective) -> tuple[str, ...]:
     interval, p = difference["validation"] or difference["test"], difference["p"]
-    cells = [_points(difference[split], sign="+") for split in ("validation", "test")]
+    cells = [_points(difference[split], objective, sign="+") for split in ("validation", "test")]
     significant = "yes" if difference["told_apart"] else "no"
     names = difference["of"], difference["over"]
     return (*names, *cells, str(interval["n"] if interval else 0), "-" if p is None else f"{p:.2g}", significant)
 
 
-def _points(interval: dict[str, Any] | None, *, sign: str = "", unit: str = "") -> str:
-    """Percentage points and half of their interval, or each seed's where there is no interval; a dash where nothing was
-    measured."""
+def _points(interval: dict[str, Any] | None, objective: Objective, *, sign: str = "", unit: str = "") -> str:
+    """A mean (in percentage points, of a share) and half of its interval, or each seed's where there is no interval; a
+    dash where nothing was measured."""
     if interval is None:
         return "-"
     if interval["half"] is None:
-        return ", ".join(f"{100 * value:{sign}.2f}" for value in interval["values"]) + unit
-    return f"{100 * interval['mean']:{sign}.2f} +- {100 * interval['half']:.2f}{unit}"
+        return ", ".join(objective.number(value, sign) for value in interval["values"]) + unit
+    return f"{objective.number(interval['mean'], sign)} +- {objective.number(interval['half'])}{unit}"

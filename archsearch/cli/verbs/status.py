@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from archsearch.api.showing.printing import columns, percent, print_json, short, table, tell
+from archsearch.api.showing.printing import columns, print_json, score, short, table, tell
 from archsearch.cli.options import Json, OptionalExperiment
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import Counts, ExperimentFolder, Ledger, Trial, find, list_experiments
+from archsearch.experiment.objective import Objective
 from archsearch.experiment.summary import summarise
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.errors import InputError, refuse
@@ -64,11 +65,12 @@ def _list_all(as_json: bool) -> None:
 
 def _line(summary: dict[str, Any]) -> tuple[str, ...]:
     trials, best = summary["trials"], summary["best"] or summary["best_so_far"] or {}
+    objective, value = Objective.of(summary), best.get("value")
     return (
         summary["experiment"],
         summary["state"],
         f"{Counts.read(trials).settled}/{trials['planned'] or '?'}",
-        percent(best.get("value")),
+        "-" if value is None else objective.named(value),
         short(best.get("params")),
         short(best.get("flops")),
         spell_duration(summary["seconds"]),
@@ -81,25 +83,26 @@ def _print_top(folder: ExperimentFolder, summary: dict[str, Any]) -> None:
     each by its score."""
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.trials()
-        scores = {score.trial.number: score.value for score in ledger.scores()}
+        scores, objective = {score.trial.number: score.value for score in ledger.scores()}, ledger.objective
     leader = (summary["best"] or summary["best_so_far"] or {}).get("trial")
+    worth = {number: objective.key(value) for number, value in scores.items()}
     order = ["finished", "paused", "running", "waiting", "stopped", "failed"]
-    trials.sort(key=lambda t: (t.id != leader, order.index(t.state), -scores.get(t.number, 0.0), t.number))
+    trials.sort(key=lambda t: (t.id != leader, order.index(t.state), -worth.get(t.number, 0.0), t.number))
     if not trials:
         return
-    head = ("trial", "state", "epochs", "accuracy", "params", "FLOPs", "reason")
-    rows = [_trial(trial, scores.get(trial.number)) for trial in trials[:TOP]]
+    head = ("trial", "state", "epochs", objective.label, "params", "FLOPs", "reason")
+    rows = [_trial(trial, score(objective, scores.get(trial.number))) for trial in trials[:TOP]]
     print("\n" + table(head, rows, flush_left=(0, 1, 6), width=columns()))
     if len(trials) > TOP:
         print(f"and {len(trials) - TOP} more")
 
 
-def _trial(trial: Trial, score: float | None) -> tuple[str, ...]:
+def _trial(trial: Trial, score: str) -> tuple[str, ...]:
     return (
         trial.id,
         trial.state.label,
         str(trial.epochs),
-        percent(score),
+        score,
         short(trial.cost["params"]),
         short(trial.cost["flops"]),
         in_one_line(trial.reason or "")[:60],

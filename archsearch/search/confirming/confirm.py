@@ -37,6 +37,7 @@ from archsearch.search.confirming.verdict import (
     differences,
     enter,
     failures,
+    how_chosen,
     power,
     precision,
     ranked,
@@ -122,9 +123,10 @@ class _Confirmation:
     observer: ConfirmationObserver
 
     def run(self) -> dict[str, Any]:
-        rows = [Row(contender=contender) for contender in self._contenders()]
+        objective = self.ledger.objective
+        rows = [Row(contender=contender, objective=objective) for contender in self._contenders()]
         seeds = new_seeds(self.ledger, self.plan.seeds)
-        with Retraining(self.images, self.space.training, self._slots(), self.observer) as retraining:
+        with Retraining(self.images, self.space.training, self._slots(), self.observer, objective) as retraining:
             winner, trained = None, rows
             if self.plan.folds is not None:
                 drawn = folds_of(self.plan.folds, self.space.data.split_seed)
@@ -139,7 +141,7 @@ class _Confirmation:
                 raise NothingTrained("the winner could not be retrained: " + "; ".join(failures(rows)))
             # On disk before the test split is looked at: nobody, not even a later session, chooses by it.
             self._write(document := self._document(rows, winner, seeds, state="chosen"))
-            self.observer.phase("measuring test accuracy")
+            self.observer.phase(f"measuring test {objective.label}")
             for row in rows:
                 row.seen = compared(row, winner, rows)
             tested = {(row.contender.key, seed) for row in rows if row.seen for seed in row.results}
@@ -184,9 +186,10 @@ class _Confirmation:
             "experiment": self.ledger.meta.get("name", self.plan.folder.name),
             "folder": str(self.plan.files.path),
             "state": state,
+            "metric": self.ledger.objective.to_dict(),
             "winner": winner.contender.name,
             "weights_of_seed": winner.best_seed,
-            "chosen": _choice(rows, len(trials), seeds, winner, self.plan.folds),
+            "chosen": how_chosen(rows, len(trials), seeds, winner, self.plan.folds),
             "rows": [row_document(row, rank, winner=row is winner) for rank, row in enumerate(order, 1)],
             "chosen_among": sum(row.contender.kind == "trial" for row in rows),
             "differences": [lead.to_dict() for lead in leads],
@@ -195,7 +198,8 @@ class _Confirmation:
             "top": self.plan.top,
             "seeds": list(seeds),
             "folds": self.plan.folds,
-            "notes": [*precision(detects, len(seeds), self.plan.folds), *_notes(self, rows, order, winner)],
+            "notes": [*precision(detects, len(seeds), self.plan.folds, winner.objective),
+                      *_notes(self, rows, order, winner)],
             "search": {
                 "trials": len(trials),
                 "finished": sum(trial.state is TrialState.FINISHED for trial in trials),
@@ -240,9 +244,9 @@ class _Confirmation:
             "top": self.plan.top,
             "seeds": len(document["seeds"]),
             **({} if document["folds"] is None else {"folds": document["folds"]}),
-            "validation_accuracy": validation.mean,
+            winner.objective.validation: validation.mean,
             "validation_half_width": validation.half,
-            "test_accuracy": None if test is None else test.mean,
+            winner.objective.test: None if test is None else test.mean,
             "test_half_width": None if test is None else test.half,
             "differences": document["differences"],
             "file": "confirm/confirm.json",
@@ -259,18 +263,6 @@ def _chosen(rows: Sequence[Row]) -> Row:
     return winner
 
 
-def _choice(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row, folds: int | None) -> str:
-    """How the winner was chosen, in one sentence."""
-    top = sum(row.contender.kind == "trial" for row in rows)
-    times = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
-    times += f" on each of {folds} folds of the training and validation images" if folds else ""
-    return (
-        f"Best of {trials} trials by validation accuracy: the top {top} retrained in full with "
-        f"{times}, {winner.contender.name} chosen by its mean validation accuracy before test "
-        "accuracy was measured."
-    ) + (f" As the highest of {top}, that mean and its interval are biased upwards." if top > 1 else "")
-
-
 def _earlier_looks(ledger: Ledger, seeds: int, folds: int | None) -> int:
     """How many other numbers of seeds and folds the search was confirmed with before: each was a chance to see a
     difference."""
@@ -281,6 +273,7 @@ def _earlier_looks(ledger: Ledger, seeds: int, folds: int | None) -> int:
 def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winner: Row) -> list[str]:
     """Sentences that a reader of the figures has to know."""
     plan, notes = work.plan, []
+    metric, better = winner.objective.label, "higher" if winner.objective.sense == "max" else "lower"
     if work.ledger.state != "finished":
         notes.append("the search has not finished, so networks that it may still find are not included")
     learnt = any(note.data.get("sources") for note in work.ledger.events_of(EXPERIENCE))
@@ -297,23 +290,24 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
             f"networks other than trials are trained with the settings of {top[0].contender.name}, the search's best"
         )
     if len(work.space.search.objectives) > 1:
-        notes.append("of the search's objectives, only accuracy is compared here")
+        notes.append(f"of the search's objectives, only {metric} is compared here")
     for row in order[: order.index(winner)]:
         if row.contender.kind != "trial":
-            notes.append(f"{row.contender.name} has a higher mean validation accuracy than the winner")
+            notes.append(f"{row.contender.name} has a {better} mean validation {metric} than the winner")
     if plan.random and not any(row.contender.kind == "random" for row in rows):
         notes.append("no trial of random search reached a rung: there is nothing to compare with")
     if plan.named is None and not any(row.contender.kind == "baseline" for row in rows):
         notes.append(f"no network of the zoo fits the budget ({work.space.budget}): choose one with --baseline NAME")
     notes += failures(rows)
     if plan.folds is not None:
+        bias = "upwards" if winner.objective.sense == "max" else "downwards"
         notes.append(
-            "the search chose its trials by the validation split, whose images are in the folds too: their accuracies "
-            "over the folds are biased upwards, those of other networks are not"
+            "the search chose its trials by the validation split, whose images are in the folds too: "
+            f"their {winner.objective.plural} over the folds are biased {bias}, those of other networks are not"
         )
     looks = [f"trial t{look['trial']:04d} once, at the search's end" for look in looks_at_test(work.ledger)]
     earlier = {event.data["winner"] for event in work.ledger.events() if event.kind == CONFIRMED}
     looks += [f"{name} by an earlier confirmation" for name in sorted(earlier - {winner.contender.name})]
     if looks:
-        notes.append(f"test accuracy was also measured for {'; '.join(looks)}")
+        notes.append(f"test {metric} was also measured for {'; '.join(looks)}")
     return notes

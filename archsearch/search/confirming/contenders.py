@@ -11,6 +11,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger, Trial, TrialState
+from archsearch.experiment.objective import BY_ACCURACY
 from archsearch.reading.errors import InputError, refuse
 from archsearch.space.space import SearchSpace
 from archsearch.zoo.reference import reference
@@ -33,7 +34,8 @@ LARGE = 85  # pixels: beyond, an image is nearer to ImageNet's 224 than to CIFAR
 class Contender:
     """A network to be retrained, and its result in its search.
 
-    `score` is the validation accuracy that the search saw after `epochs` epochs; `state` is that of its trial.
+    `score` is the value of `metric` (`validation_accuracy`) that the search saw after `epochs` epochs; `state` is that
+    of its trial.
     `training` holds its overrides of the space's training settings; `key` tells it from others: the network's digest,
     or one of network and training where training settings vary.
     """
@@ -46,6 +48,7 @@ class Contender:
     cost: Mapping[str, float]
     within_budget: bool
     score: float | None = None
+    metric: str = BY_ACCURACY.validation
     epochs: int | None = None
     state: str | None = None
     note: str = ""
@@ -63,7 +66,7 @@ class Contender:
             "within_budget": self.within_budget,
             "search": None
             if self.score is None
-            else {"validation_accuracy": self.score, "epochs": self.epochs, "state": self.state},
+            else {self.metric: self.score, "epochs": self.epochs, "state": self.state},
             "note": self.note,
             **({"training": dict(self.training)} if self.training else {}),
             "architecture": self.architecture.to_dict(),
@@ -71,31 +74,32 @@ class Contender:
 
 
 def top_of(ledger: Ledger, space: SearchSpace, count: int, *, kind: Kind = "trial") -> list[Contender]:
-    """The best `count` trials by validation accuracy: finished ones first, then the others by the last rung that they
-    reached, the highest first. Fewer where there are fewer; of equals the earlier trial."""
+    """The best `count` trials by the search's metric on validation: finished ones first, then the others by the last
+    rung that they reached, the highest first. Fewer where there are fewer; of equals the earlier trial."""
     ranked: list[tuple[tuple[float, ...], Contender]] = []
     for trial in ledger.trials():
         if (reached := _reached(ledger, trial)) is not None:
             epochs, score = reached
-            contender = _contender(trial, space, kind, epochs=epochs, score=score)
+            contender = _contender(trial, space, kind, epochs=epochs, score=score, metric=ledger.objective.validation)
             unfinished = trial.state is not TrialState.FINISHED
-            ranked.append(((unfinished, -epochs if unfinished else 0, -score, trial.number), contender))
+            worth = ledger.objective.key(score)
+            ranked.append(((unfinished, -epochs if unfinished else 0, -worth, trial.number), contender))
     return [contender for _, contender in sorted(ranked, key=lambda pair: pair[0])[:count]]
 
 
 def _reached(ledger: Ledger, trial: Trial) -> tuple[int, float] | None:
-    """(epochs, validation accuracy) at the trial's end, or at its last rung: beyond one, the learning rate is high
-    again and a score says little. None for a trial that failed or reached no rung."""
+    """(epochs, value of the search's metric) at the trial's end, or at its last rung: beyond one, the learning rate is
+    high again and a score says little. None for a trial that failed or reached no rung."""
     if trial.state is TrialState.FAILED:
         return None
     if trial.state is TrialState.FINISHED:
         return None if trial.value is None else (trial.epochs, trial.value)
     epoch = next((e for e in ledger.epochs(trial.number) if e.epoch == trial.rung), None)
-    score = None if epoch is None else epoch.metrics.get("validation_accuracy")
+    score = None if epoch is None else epoch.metrics.get(ledger.objective.validation)
     return None if score is None else (trial.rung, score)
 
 
-def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, score: float) -> Contender:
+def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, score: float, metric: str) -> Contender:
     network = Architecture.from_dict(dict(trial.architecture))
     finished = trial.state is TrialState.FINISHED
     training = space.trainings.overrides(trial.choices)
@@ -108,6 +112,7 @@ def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, sco
         cost=space.price(cost(network)).to_dict(),
         within_budget=_fits(space, network),
         score=score,
+        metric=metric,
         epochs=epochs,
         state=trial.state.value,
         note="" if finished else f"chosen by its rung of {epochs} of {space.training.epochs} epochs",

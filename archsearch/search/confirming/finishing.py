@@ -2,8 +2,8 @@
 
 `search.finish` says how much time that may take. How many networks are trained, and for how many epochs, follows from
 the seconds that an epoch took in the search, and is in the ledger before it begins. Which network is handed over is
-chosen by validation accuracy, of equals the search's own; that is in the ledger before the test split is looked at.
-Everything lies in EXPERIMENT/finish, and is gone on with where it was interrupted.
+chosen by the search's metric on validation, of equals the search's own; that is in the ledger before the test split is
+looked at. Everything lies in EXPERIMENT/finish, and is gone on with where it was interrupted.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrainingFolder, TrialState
+from archsearch.experiment.objective import Objective
 from archsearch.experiment.predictions import keep_of_run
 from archsearch.experiment.winner import FINISH_TESTED, FINISHED, hand_over, winner_of
 from archsearch.reading.durations import spell_duration
@@ -36,7 +37,8 @@ PLANNED = "finishing"  # of the ledger's notes: what is going to be trained
 SHARE = 0.25  # of the search's time, with `auto`
 FEWEST_TRIALS = 8  # of a search that `auto` finishes
 LEAST_ROOM = 30.0  # seconds of training, below which `auto` leaves a search as it is
-GAIN = 0.005  # of accuracy that the best has gained since its last rung, at least, for `auto` to train longer
+GAIN = 0.005  # that the best has gained since its last rung, at least, for `auto` to train longer;
+GAIN_BY = 0.02  # of the value, where the metric is no share
 START = 10.0  # seconds until processes train
 MOST = 3  # networks that are trained longer
 LONGEST, SEVERAL, SHORTEST = 3.0, 2.0, 1.5  # times the search's epochs: at most, for more than one network, at least
@@ -129,8 +131,11 @@ def _limit(seconds: float) -> float:
 def _still_gains(ledger: Ledger, number: int, value: float) -> bool:
     """Whether the trial's last epochs, from its last rung on, were of use; True where it had no rung."""
     trial = ledger.trial(number)
-    before = [e.metrics.get("validation_accuracy") for e in ledger.epochs(number) if e.epoch == trial.rung]
-    return not before or before[0] is None or value - before[0] >= GAIN
+    objective = ledger.objective
+    before = [e.metrics.get(objective.validation) for e in ledger.epochs(number) if e.epoch == trial.rung]
+    if not before or before[0] is None:
+        return True
+    return objective.gain(value, before[0]) >= (GAIN if objective.percent else GAIN_BY * abs(before[0]))
 
 
 def _with_reference(space: SearchSpace, contenders: Sequence[Contender]) -> list[Contender]:
@@ -175,8 +180,8 @@ class _Work:
         last = verdicts[-1] if verdicts else None
         chosen = last is not None and last.id > self.ledger.events_of(PLANNED)[-1].id
         machine = slots(self.space.resources, self.space.training.device)
-        phases = _Phases(self.observer, self.plan)
-        with Retraining(self.images, self._settings(), machine, phases) as retraining:
+        phases = _Phases(self.observer, self.plan, self.ledger.objective)
+        with Retraining(self.images, self._settings(), machine, phases, self.ledger.objective) as retraining:
             if not chosen:
                 self._choose(self._train(retraining, runs))
             self.observer.phase("measuring test accuracy")
@@ -187,8 +192,9 @@ class _Work:
                     if outcome.result is not None:
                         files, weights = TrainingFolder(outcome.run.folder), self.folder.finish.weights
                         keep_of_run(self.folder, self.ledger, files, outcome.result, weights, verdict.trial)
-                        test = outcome.result["test"]
-                        self.ledger.note(FINISH_TESTED, {"test_accuracy": test["accuracy"]}, trial=verdict.trial)
+                        objective = self.ledger.objective
+                        measured = {objective.test: objective.of_result(outcome.result["test"])}
+                        self.ledger.note(FINISH_TESTED, measured, trial=verdict.trial)
             else:
                 self._test_the_search_s_best(retraining)
 
@@ -214,36 +220,36 @@ class _Work:
 
     def _choose(self, results: Sequence[Outcome]) -> None:
         """Writes the winner's files where it was trained here, then the verdict into the ledger."""
-        own = self.ledger.best()
+        own, objective = self.ledger.best(), self.ledger.objective
         assert own is not None and own.value is not None, "a search without a best is not finished"
         trained = [outcome for outcome in results if outcome.result and outcome.run.contender.kind == "trial"]
-        best = max(trained, key=_accuracy, default=None)
-        rows = [_row(outcome) for outcome in results]
+        best = max(trained, key=lambda outcome: objective.key(_value(outcome, objective)), default=None)
+        rows = [_row(outcome, objective) for outcome in results]
         references = [row for row, outcome in zip(rows, results, strict=True)
                       if outcome.run.contender.kind == "baseline" and outcome.result]  # fmt: skip
         verdict: dict[str, Any] = {
-            "of": "search", "winner": own.id, "epochs": own.epochs, "seed": own.seed, "validation_accuracy": own.value,
+            "of": "search", "winner": own.id, "epochs": own.epochs, "seed": own.seed, objective.validation: own.value,
             "weights": self.ledger.weights_digest(own.number), "beside": rows,
             "reference": references[0] if references else None,
         }  # fmt: skip
         number = own.number
-        if best is not None and best.result is not None and _accuracy(best) > own.value:
+        if best is not None and best.result is not None and objective.better(_value(best, objective), own.value):
             result, contender = best.result, best.run.contender
             number = contender.trial or 0
             self._write(contender, result)
             verdict |= {
                 "of": "finish", "winner": contender.name, "epochs": result["epochs"], "seed": result["seed"],
-                "validation_accuracy": result["validation"]["accuracy"], "weights": result["weights"]["sha256"],
+                objective.validation: _value(best, objective), "weights": result["weights"]["sha256"],
             }  # fmt: skip
         self.ledger.note(FINISHED, verdict, trial=number)
 
     def _write(self, contender: Contender, result: Mapping[str, Any]) -> None:
-        folder, files = self.folder, self.folder.finish
+        folder, files, objective = self.folder, self.folder.finish, self.ledger.objective
         file = files.run(f"{contender.key}-e{self.plan.epochs}", self.plan.seed).weights
         folder.write(files.weights, folder.read_weights(file, result["weights"]["sha256"]))
         head = (
             f"# {self.space.name}: trial {contender.name}, retrained for {result['epochs']} "
-            f"epochs,\n# validation accuracy {result['validation']['accuracy']:.4f}.\n"
+            f"epochs,\n# validation {objective.label} {objective.of_result(result['validation']):.4f}.\n"
         )
         name = f"{self.ledger.meta.get('name', folder.name)}-{contender.name}"
         text = head + contender.architecture.model_copy(update={"name": name}).to_yaml()
@@ -265,17 +271,19 @@ class _Work:
                     final.failed(number, failure)
 
 
-def _accuracy(outcome: Outcome) -> float:
-    return float(outcome.result["validation"]["accuracy"]) if outcome.result else 0.0
+def _value(outcome: Outcome, objective: Objective) -> float:
+    """The metric on validation of a training that has ended."""
+    assert outcome.result is not None
+    return objective.of_result(outcome.result["validation"])
 
 
-def _row(outcome: Outcome) -> dict[str, Any]:
+def _row(outcome: Outcome, objective: Objective) -> dict[str, Any]:
     contender, result = outcome.run.contender, outcome.result
     return {
         "name": contender.name, "kind": contender.kind, "digest": contender.digest,
         "flops": contender.cost["flops"], "params": contender.cost["params"],
         "epochs": result["epochs"] if result else None, "failed": outcome.failed,
-        "validation_accuracy": result["validation"]["accuracy"] if result else None,
+        objective.validation: _value(outcome, objective) if result else None,
         "seconds": result["seconds"] if result else None,
     }  # fmt: skip
 
@@ -283,8 +291,9 @@ def _row(outcome: Outcome) -> dict[str, Any]:
 class _Phases:
     """Tells the search's observer how the trainings go on."""
 
-    def __init__(self, observer: Observer, plan: Plan) -> None:
+    def __init__(self, observer: Observer, plan: Plan, objective: Objective) -> None:
         self._observer, self._plan, self._total, self._epochs = observer, plan, 0, dict[str, int]()
+        self._objective = objective
         self._next = time.monotonic() + OFTEN
 
     def planned(self, runs: Sequence[Run], *, done: int, networks: int) -> None:
@@ -295,7 +304,7 @@ class _Phases:
             f"{spell_duration(max(1.0, self._plan.seconds))} (search.finish: none skips this)"
         )
 
-    def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
+    def epoch(self, run: Run, epoch: int, value: float | None) -> None:
         """Tells now and then how many of the epochs are trained."""
         self._epochs[run.contender.key] = epoch
         if time.monotonic() >= self._next:
@@ -306,5 +315,5 @@ class _Phases:
     def ended(self, outcome: Outcome) -> None:
         """Tells what a training came to."""
         result = outcome.result
-        text = f"validation {result['validation']['accuracy']:.2%}" if result else outcome.failed
+        text = f"validation {self._objective.text(_value(outcome, self._objective))}" if result else outcome.failed
         self._observer.phase(f"finishing: {outcome.run.contender.name}, {self._plan.epochs} epochs: {text}")

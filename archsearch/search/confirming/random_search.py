@@ -59,8 +59,8 @@ def random_best(
     tracking_uri: str | None = None,
     root: Path | None = None,
 ) -> Contender | None:
-    """The best trial, by validation accuracy, of a random search with the same space, budget and early stopping, which
-    trains as many epochs as the experiment's trials had; None where no trial of it reached a rung.
+    """The best trial, by the search's metric on validation, of a random search with the same space, budget and early
+    stopping, which trains as many epochs as the experiment's trials had; None where no trial of it reached a rung.
 
     Goes on where it was interrupted. Raises what `archsearch.search.session.drive` raises.
     """
@@ -117,9 +117,10 @@ def random_document(experiment: ExperimentFolder) -> dict[str, Any]:
 
 
 def looks_at_test(ledger: Ledger) -> list[dict[str, Any]]:
-    """Trials whose test accuracy the search itself has looked at: its winner's, once, at its end."""
+    """Trials that the search itself has looked at on the test split: its winner, once, at its end."""
+    metric = ledger.objective.test
     return [
-        {"trial": event.trial, "test_accuracy": event.data["test_accuracy"]}
+        {"trial": event.trial, metric: event.data[metric]}
         for event in ledger.events()
         if event.kind == "tested" and event.trial is not None
     ]

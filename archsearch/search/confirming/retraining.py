@@ -20,6 +20,7 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.runs import Outcome, Run, images_of
 from archsearch.search.confirming.slots import Slots
@@ -47,8 +48,8 @@ class RetrainingObserver(Protocol):
         """Called before the first run: the runs to come, how many are done already, and of how many networks all
         are."""
 
-    def epoch(self, run: Run, epoch: int, accuracy: float) -> None:
-        """Called when a run has ended an epoch, with its validation accuracy."""
+    def epoch(self, run: Run, epoch: int, value: float | None) -> None:
+        """Called when a run has ended an epoch, with the search's metric on validation (None: no finite number)."""
 
     def ended(self, outcome: Outcome) -> None:
         """Called when a run has ended in this session."""
@@ -66,10 +67,12 @@ class Retraining:
         settings: TrainingSettings,
         slots: Slots,
         observer: RetrainingObserver,
+        objective: Objective = BY_ACCURACY,
     ) -> None:
-        self._context, self._observer = get_context("spawn"), observer
+        self._context, self._observer, self._objective = get_context("spawn"), observer, objective
         self._worker = _Worker(
             images=images,
+            metric=objective.validation,
             settings=settings.model_copy(update={"device": slots.device}),
             slots=slots,
             stop=self._context.Event(),
@@ -129,7 +132,7 @@ class Retraining:
         return self._pool
 
     def _results(self, runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any] | None]]:
-        return [(run, run.result(self._digest(run.fold), self._worker.settings)) for run in runs]
+        return [(run, run.result(self._digest(run.fold), self._worker.settings, self._objective)) for run in runs]
 
     def _digest(self, fold: Fold | None) -> str:
         if fold not in self._digests:
@@ -203,10 +206,11 @@ class _Stopped(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
-    """What a process receives when it starts: `stop` is set where it has to end, `progress` is a queue of
-    (run, epoch, validation accuracy)."""
+    """What a process receives when it starts: `stop` is set where it has to end, `progress` is a queue of (run, epoch,
+    value of the `metric`)."""
 
     images: ImageSet
+    metric: str
     settings: TrainingSettings
     slots: Slots
     stop: Event
@@ -251,7 +255,7 @@ def _work(task: Task, run: Run) -> Outcome:
             training,
             run.folder,
             test=False,
-            on_epoch=lambda metrics: worker.progress.put((run, metrics.epoch, metrics.validation_accuracy)),
+            on_epoch=lambda metrics: worker.progress.put((run, metrics.epoch, metrics.to_dict().get(worker.metric))),
             on_step=partial(_stop_if_told, worker.stop),
         )
     except (_Stopped, InputError, OSError):

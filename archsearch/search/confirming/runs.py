@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import ConfirmationFolder, Ledger, TrainingFolder
 from archsearch.experiment.confirmed import check_result
+from archsearch.experiment.objective import Objective
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
 from archsearch.search.confirming.contenders import Contender
@@ -31,9 +32,9 @@ class Run:
     folder: Path
     fold: Fold | None = None
 
-    def result(self, images_digest: str, settings: TrainingSettings) -> dict[str, Any] | None:
+    def result(self, images_digest: str, settings: TrainingSettings, objective: Objective) -> dict[str, Any] | None:
         """What result.json holds, where it is of this very training and the weights are whole; None otherwise. Raises
-        InputError where such a file does not hold what archsearch writes."""
+        InputError where such a file does not hold what archsearch writes, or not the objective's metric."""
         files = TrainingFolder(self.folder)
         try:
             document: dict[str, Any] = read_json(files.result)
@@ -47,7 +48,7 @@ class Run:
         if not intact or recorded != expected:
             return None
         try:
-            check_result(document)
+            check_result(document, objective)
         except ValueError as error:
             hint = f"remove {self.folder} to train it again"
             raise refuse(f"the training is damaged: {error}", hint=hint, file=str(files.result)) from error

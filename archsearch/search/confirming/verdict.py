@@ -21,6 +21,7 @@ from archsearch.analysis.intervals import (
     paired_difference,
 )
 from archsearch.experiment.confirmed import FEWEST_SEEDS
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.search.confirming.contenders import Contender
 from archsearch.search.confirming.runs import Outcome
 
@@ -33,7 +34,8 @@ class Row:
     """A contender with its runs by seed: result.json's content, or the failure's text. Those of a cross-validation, if
     there is one, by number of the fold (from 1) and seed (`folds`, `failed_folds`).
 
-    `seen` says whether its figures on the test split may be shown, which were then looked at for that purpose.
+    `seen` says whether its figures on the test split may be shown, which were then looked at for that purpose;
+    `objective` is the metric that is compared.
     """
 
     contender: Contender
@@ -42,27 +44,34 @@ class Row:
     folds: dict[tuple[int, int], Mapping[str, Any]] = field(default_factory=dict)
     failed_folds: dict[tuple[int, int], str] = field(default_factory=dict)
     seen: bool = False
+    objective: Objective = BY_ACCURACY
 
-    def accuracies(self, split: Split) -> dict[int, float]:
-        """Accuracies by seed; none on the test split while it is unseen."""
+    def values(self, split: Split) -> dict[int, float]:
+        """The metric's values by seed; none on the test split while it is unseen."""
         if split == "test" and not self.seen:
             return {}
-        return {seed: result[split]["accuracy"] for seed, result in sorted(self.results.items()) if result[split]}
+        measured = {seed: result[split] for seed, result in sorted(self.results.items()) if result[split]}
+        return {seed: self.objective.of_result(figures) for seed, figures in measured.items()}
+
+    def keys(self, split: Split) -> dict[int, float]:
+        """The same, turned so that more is better; on validation by fold where there is a cross-validation."""
+        values = self.by_fold() if split == "validation" and self.folds else self.values(split)
+        return {number: self.objective.key(value) for number, value in values.items()}
 
     def by_fold(self) -> dict[int, float]:
-        """Validation accuracies by number of the fold, each the mean over its seeds; none without a
+        """The metric's values on validation by number of the fold, each the mean over its seeds; none without a
         cross-validation."""
         values: dict[int, list[float]] = {}
         for (fold, _), result in sorted(self.folds.items()):
-            values.setdefault(fold, []).append(result["validation"]["accuracy"])
-        return {fold: fmean(accuracies) for fold, accuracies in values.items()}
+            values.setdefault(fold, []).append(self.objective.of_result(result["validation"]))
+        return {fold: fmean(of_seeds) for fold, of_seeds in values.items()}
 
     def interval(self, split: Split) -> Interval | None:
-        """The mean accuracy over the seeds with its interval, on validation that over the folds of a cross-validation;
+        """The mean over the seeds with its interval, on validation that over the folds of a cross-validation;
         None without results."""
         if split == "validation" and self.folds:
             return over_folds(list(self.by_fold().values()))
-        values = list(self.accuracies(split).values())
+        values = list(self.values(split).values())
         return over_seeds(values) if values else None
 
     def enter(self, outcome: Outcome) -> None:
@@ -81,9 +90,9 @@ class Row:
 
     @property
     def best_seed(self) -> int:
-        """The seed of the highest validation accuracy; of equals the lowest. Its weights stand for the network."""
-        accuracies = self.accuracies("validation")
-        return max(accuracies, key=lambda seed: (accuracies[seed], -seed))
+        """The seed of the best value on validation; of equals the lowest. Its weights stand for the network."""
+        values, key = self.values("validation"), self.objective.key
+        return max(values, key=lambda seed: (key(values[seed]), -seed))
 
 
 def enter(rows: Sequence[Row], outcomes: Iterable[Outcome]) -> None:
@@ -106,9 +115,23 @@ def failures(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def how_chosen(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: Row, folds: int | None) -> str:
+    """How the winner was chosen, in one sentence."""
+    top = sum(row.contender.kind == "trial" for row in rows)
+    times = "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
+    times += f" on each of {folds} folds of the training and validation images" if folds else ""
+    metric, highest = winner.objective.label, winner.objective.highest
+    bias = "upwards" if winner.objective.sense == "max" else "downwards"
+    return (
+        f"Best of {trials} trials by validation {metric}: the top {top} retrained in full with "
+        f"{times}, {winner.contender.name} chosen by its mean validation {metric} before test "
+        f"{metric} was measured."
+    ) + (f" As the {highest} of {top}, that mean and its interval are biased {bias}." if top > 1 else "")
+
+
 def choose(rows: Sequence[Row]) -> Row | None:
-    """The search's winner: of its own trials the one with the highest mean validation accuracy over the seeds, or the
-    folds of a cross-validation.
+    """The search's winner: of its own trials the one with the best mean on validation over the seeds, or the folds of a
+    cross-validation.
 
     Trials of which a seed failed come behind all others; of equals the cheaper, then the earlier one is taken. The test
     split has no part in it. None where no trial was trained.
@@ -124,21 +147,16 @@ def ranked(rows: Sequence[Row]) -> list[Row]:
 
 def _order(row: Row) -> tuple[Any, ...]:
     interval = row.interval("validation")
-    score = float("inf") if interval is None else -interval.mean
-    return (
-        interval is None,
-        bool(row.failed_folds if row.folds else row.failed),
-        score,
-        row.contender.cost["flops"],
-        row.contender.trial or 0,
-    )
+    score = float("inf") if interval is None else -row.objective.key(interval.mean)
+    failed = bool(row.failed_folds if row.folds else row.failed)
+    return (interval is None, failed, score, row.contender.cost["flops"], row.contender.trial or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """The lead of `row` over `reference`: its accuracy minus that one's, paired by seed (on validation by fold, where
-    there is a cross-validation), on splits where both are known. `p` is the p-value of no lead on the decisive split,
-    adjusted for all comparisons."""
+    """The lead of `row` over `reference`: by how much its accuracy (or other metric) is better than that one's, paired
+    by seed (on validation by fold, where there is a cross-validation), on splits where both are known. `p` is the
+    p-value of no lead on the decisive split, adjusted for all comparisons."""
 
     row: Row
     reference: Row
@@ -202,9 +220,10 @@ def comparisons(rows: Sequence[Row]) -> int:
 
 
 def power(leads: Sequence[Difference], rows: Sequence[Row], *, looks: int = 1) -> dict[str, Any] | None:
-    """What the seeds can tell, as plain JSON values: the `lead` (of accuracies from 0 to 1) that so many `seeds` detect
-    with a `probability` of 80 %, given the number of `comparisons` and the spread of the leads that were measured
-    (`deviation`); and with how many (`more_seeds`) a lead that is not significant yet would be. None without spread."""
+    """What the seeds can tell, as plain JSON values: the `lead` (in the metric's unit, of accuracies from 0 to 1) that
+    so many `seeds` detect with a `probability` of 80 %, given the number of `comparisons` and the spread of the leads
+    that were measured (`deviation`); and with how many (`more_seeds`) a lead that is not significant yet would be. None
+    without spread."""
     measured = [
         (lead, lead.decisive) for lead in leads
         if lead.decisive is not None and lead.decisive.deviation and not isinstance(lead.decisive, FoldInterval)
@@ -220,7 +239,9 @@ def power(leads: Sequence[Difference], rows: Sequence[Row], *, looks: int = 1) -
             "lead": detectable(n, level) * deviation, "more_seeds": more}  # fmt: skip
 
 
-def precision(detects: Mapping[str, Any] | None, seeds: int, folds: int | None = None) -> list[str]:
+def precision(
+    detects: Mapping[str, Any] | None, seeds: int, folds: int | None = None, objective: Objective = BY_ACCURACY
+) -> list[str]:
     """A sentence on which leads so many seeds detect (`power`), and whether more of them would pay; none where nothing
     was compared."""
     if seeds < FEWEST_SEEDS:
@@ -231,9 +252,9 @@ def precision(detects: Mapping[str, Any] | None, seeds: int, folds: int | None =
         ]
     if detects is None:
         return []
-    count, more = detects["comparisons"], detects["more_seeds"]
+    count, more, lead = detects["comparisons"], detects["more_seeds"], objective.points(detects["lead"])
     sentence = (
-        f"{detects['seeds']} seeds detect a lead of {100 * detects['lead']:.2f} points in {detects['probability']:.0%} "
+        f"{detects['seeds']} seeds detect a lead of {lead} in {detects['probability']:.0%} "
         f"of cases, at the spread measured here and with {count} comparison{'s' if count != 1 else ''}"
     )
     if more is not None:
@@ -245,11 +266,11 @@ def precision(detects: Mapping[str, Any] | None, seeds: int, folds: int | None =
 
 def _difference(row: Row, reference: Row) -> Difference:
     def lead(split: Split) -> Interval | None:
-        return paired_difference(row.accuracies(split), reference.accuracies(split))
+        return paired_difference(row.keys(split), reference.keys(split))
 
     validation = lead("validation")
     if row.folds or reference.folds:
-        validation = paired_difference(row.by_fold(), reference.by_fold(), over_folds)
+        validation = paired_difference(row.keys("validation"), reference.keys("validation"), over_folds)
     return Difference(row=row, reference=reference, validation=validation, test=lead("test"))
 
 

@@ -25,6 +25,7 @@ class Candidates:
             ledger.trials_as_known(),
             ledger.epochs(),
             prior=carried_results(ledger),
+            objective=ledger.objective,
             weights=weights_of(ledger),
             refused=self._gate.refused,
         )

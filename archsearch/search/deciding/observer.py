@@ -19,8 +19,9 @@ class Observer(Protocol):
         """Called before the first and after the last trial, with what the driver does now: `starting Ray`."""
 
     def trial(self, trial: Trial, metrics: Mapping[str, float] | None) -> None:
-        """Called when a trial has changed: it has begun, paused, been promoted or ended, which `trial.state` tells;
-        or it has trained an epoch, whose `metrics` (`epoch`, `validation_accuracy`, `train_loss`, ...) are given."""
+        """Called when a trial has changed: it has begun, paused, been promoted or ended, which `trial.state` tells; or
+        it has trained an epoch, whose `metrics` (`epoch`, `train_loss`, `validation_accuracy` and other metrics of the
+        validation images, ...) are given."""
 
 
 class AfterCommit:

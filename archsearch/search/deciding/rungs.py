@@ -92,7 +92,7 @@ class Rungs:
             elif event.kind == "promoted":
                 rungs.promote(trial, rung)
             else:
-                rungs.record(trial, rung, event.data["value"])
+                rungs.record(trial, rung, ledger.objective.key(event.data["value"]))
         return rungs
 
     def bracket(self, trial: int) -> int:

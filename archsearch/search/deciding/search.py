@@ -46,8 +46,6 @@ from archsearch.search.proposing.samplers.faces import with_face
 from archsearch.space.space import SearchSpace
 from archsearch.study.storage import study_over
 
-OBJECTIVE = "validation_accuracy"
-
 
 @dataclass(kw_only=True)
 class Search:
@@ -68,6 +66,7 @@ class Search:
 
     def __post_init__(self) -> None:
         self.observer = AfterCommit(self.observer, self.ledger)
+        self._objective = self.ledger.objective
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, "the driver was restarted")
         self._candidates = Candidates(self.space, self.ledger, self.observer)
@@ -135,7 +134,7 @@ class Search:
             self._failed(number, late)
             return None
         if epoch >= self._criteria.end(number):
-            score = metrics[OBJECTIVE]
+            score = metrics[self._objective.validation]
             if self._weights.takes(self.ledger.trial(number), score):
                 return HandOver(number=number)
             self._end(number, lambda: self.ledger.finish(number, score))
@@ -162,7 +161,7 @@ class Search:
     def _pause(self, report: RungReached) -> None:
         """The trial waits at its rung, with its state on disk; what can no longer be promoted loses its own."""
         number, epoch, metrics = self._note_epoch(report)
-        score = metrics[OBJECTIVE]
+        score = metrics[self._objective.validation]
         self._write_epoch(number, epoch, metrics, report.state)
         self.ledger.pause(number, score, rung=epoch, bracket=self._rungs.bracket(number))
         self._score(number, epoch, score)
@@ -175,14 +174,14 @@ class Search:
 
     def _score(self, number: int, epochs: int, score: float) -> None:
         """Records a score at a rung or at the end; the ledger keeps the correlations that it changes."""
-        for rank in self._rungs.record(number, epochs, score):
+        for rank in self._rungs.record(number, epochs, self._objective.key(score)):
             if rank.n:
                 self.ledger.correlate(rank.rung, rank.value, rank.n, corrected=rank.corrected, bracket=rank.bracket)
 
     def _keep(self, report: Weights) -> None:
         """Finishes the best trial so far: its weights are on disk before the ledger calls it finished."""
         number = report.number
-        score = self.ledger.epochs(number)[-1].metrics[OBJECTIVE]
+        score = self.ledger.epochs(number)[-1].metrics[self._objective.validation]
         assert score is not None, "only a finite score asks for weights"
         digest = self._weights.keep(self.ledger.trial(number), score, report.weights)
         self._end(number, lambda: self.ledger.finish(number, score, weights=digest))

@@ -24,29 +24,32 @@ class KeptWeights:
 
     def __init__(self, space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:
         self._space, self._folder, self._ledger = space, folder, ledger
-        self._objectives = tuple(space.search.objectives)
+        self._objectives, self._objective = tuple(space.search.objectives), ledger.objective
 
-    def takes(self, trial: Trial, accuracy: float) -> bool:
-        """Whether the weights of a running trial with this validation accuracy would be kept."""
-        if self._is_best(trial, accuracy):
+    def takes(self, trial: Trial, value: float) -> bool:
+        """Whether the weights of a running trial with this value of the objective would be kept."""
+        if self._is_best(trial, value):
             return True
         if len(self._objectives) == 1:
             return False
-        rows = [objective_scores(rival, self._objectives) for rival in self._ledger.trials(TrialState.FINISHED)]
-        scores = np.array([objective_scores(trial, self._objectives, accuracy), *rows], np.float64)
+        names, objective, finished = self._objectives, self._objective, self._ledger.trials(TrialState.FINISHED)
+        rows = [objective_scores(rival, names, objective) for rival in finished]
+        scores = np.array([objective_scores(trial, names, objective, value), *rows], np.float64)
         return bool(undominated(scores)[0])
 
-    def keep(self, trial: Trial, accuracy: float, weights: bytes) -> str:
-        """Writes the trial's weights and architecture, and best.yaml where it is the most accurate (best-of-search.yaml
-        where another winner was chosen after the search). Returns the weights' SHA-256, for the ledger."""
+    def keep(self, trial: Trial, value: float, weights: bytes) -> str:
+        """Writes the trial's weights and architecture, and best.yaml where it is the best (best-of-search.yaml where
+        another winner was chosen after the search). Returns the weights' SHA-256, for the ledger."""
         self._folder.make_trial(trial.number)
         self._folder.write(self._folder.weights(trial.number), weights)
-        architecture = self._described(trial, accuracy)
+        architecture = self._described(trial, value)
         self._folder.write(self._folder.model_yaml(trial.number), architecture)
-        if self._is_best(trial, accuracy):
+        if self._is_best(trial, value):
             winner = winner_of(self._folder, self._ledger)
             beside = (
-                winner is not None and winner.of != "search" and (winner.of == "confirm" or accuracy <= winner.value)
+                winner is not None
+                and winner.of != "search"
+                and (winner.of == "confirm" or not self._objective.better(value, winner.value))
             )
             self._folder.write(self._folder.best_of_search if beside else self._folder.best_yaml, architecture)
         crash_point("weights-written")
@@ -65,7 +68,7 @@ class KeptWeights:
         finished, best = self._ledger.trials(TrialState.FINISHED), self._ledger.best()
         keep = {best.number} if best else set()
         if len(self._objectives) > 1:
-            keep |= {trial.number for trial in front(finished, self._objectives)}
+            keep |= {trial.number for trial in front(finished, self._objectives, self._objective)}
         for trial in finished:
             if trial.number not in keep:
                 weights = self._folder.weights(trial.number)
@@ -73,15 +76,15 @@ class KeptWeights:
                     with suppress(OSError):
                         path.unlink()
 
-    def _is_best(self, trial: Trial, accuracy: float) -> bool:
-        """Whether `Ledger.best` will name the running trial, with this accuracy: of equals that of the lowest number,
+    def _is_best(self, trial: Trial, value: float) -> bool:
+        """Whether `Ledger.best` will name the running trial, with this value: of equals that of the lowest number,
         whichever finishes first."""
-        best = self._ledger.best()
-        return best is None or best.value is None or (accuracy, -trial.number) > (best.value, -best.number)
+        best, key = self._ledger.best(), self._objective.key
+        return best is None or best.value is None or (key(value), -trial.number) > (key(best.value), -best.number)
 
-    def _described(self, trial: Trial, accuracy: float) -> str:
+    def _described(self, trial: Trial, value: float) -> str:
         head = (
-            f"# {self._space.name}: trial {trial.id}, validation accuracy {accuracy:.4f},\n"
+            f"# {self._space.name}: trial {trial.id}, validation {self._objective.label} {value:.4f},\n"
             f"# {trial.cost['params']:,} parameters, {trial.cost['flops']:,} FLOPs (fvcore's total).\n"
         )
         if trial.training:

@@ -29,7 +29,6 @@ from archsearch.space.many.features import COSTS, features
 from archsearch.space.many.grid import Grid
 from archsearch.space.parameters import read_parameters
 
-SCORE = "validation_accuracy"
 CAUTION = 10.0  # trials' worth of evidence that a weight is what it was believed to be
 NEWEST = 10  # experiments that are learnt from without being named,
 LOOKED_AT = 40  # of so many,
@@ -41,8 +40,9 @@ PRIOR = Path(__file__).with_name("prior.json")
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """The trials of one experiment, n of them: their features by name, their accuracies, and how much each is trusted,
-    from 0 to 1, where that is not alike (a score that was foretold is less sure than a measured one); (n,) each."""
+    """The trials of one experiment, n of them: their features by name, their scores (accuracies, or another metric of
+    which 1 is the best), and how much each is trusted, from 0 to 1, where that is not alike (a score that was foretold
+    is less sure than a measured one); (n,) each."""
 
     name: str
     features: Mapping[str, FloatArray]
@@ -119,9 +119,10 @@ def source_of(folder: ExperimentFolder) -> Source | None:
         raise InputError(*problems)
     grid, rng = Grid(parameters), np.random.default_rng(0)
     with Ledger.read(folder.ledger) as ledger:
+        objective = ledger.objective
         curves: dict[int, dict[int, float]] = {}
         for epoch in ledger.epochs():
-            if (score := epoch.metrics.get(SCORE)) is not None:
+            if (score := epoch.metrics.get(objective.validation)) is not None:
                 curves.setdefault(epoch.trial, {})[epoch.epoch] = score
         trials = [trial for trial in ledger.trials_as_known() if trial.state in LEARNT and trial.number in curves]
         full = max((trial.epochs for trial in trials), default=1)
@@ -130,7 +131,9 @@ def source_of(folder: ExperimentFolder) -> Source | None:
     usable = [(trial, row) for trial, row in zip(trials, rows, strict=False) if row is not None]
     if len(usable) < FEWEST:
         return None
-    records = Records(columns=len(grid.columns), objectives=("accuracy",), rungs=rungs, full=full)
+    records = Records(
+        columns=len(grid.columns), objectives=(objective.name,), rungs=rungs, full=full, objective=objective
+    )
     for trial, row in usable:
         curve = curves[trial.number]
         records.learn(row, TrainedCandidate(choices=trial.choices, costs=trial.cost, curve=curve), number=trial.number)
@@ -139,7 +142,10 @@ def source_of(folder: ExperimentFolder) -> Source | None:
     costs = {name: np.array([trial.cost[name] for trial, _ in usable])[known.rows] for name in COSTS}
     spread = max(float(np.var(known.values)), 1e-12)
     trust = spread / (spread + known.variance)
-    return Source(name=folder.name, features=features(grid, codes, costs), scores=known.values, trust=trust)
+    scores = known.values
+    if objective.sense == "min":  # errors, in whatever unit: as parts of the largest
+        scores = 1 + scores / max(float(-scores.min()), 1e-12)
+    return Source(name=folder.name, features=features(grid, codes, costs), scores=scores, trust=trust)
 
 
 def weights(sources: Sequence[Source], believed: Mapping[str, float] | None = None) -> dict[str, float]:

@@ -17,6 +17,7 @@ from threadpoolctl import ThreadpoolController
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.records import Epoch, Trial, TrialState
 from archsearch.search.proposing.records import Records, TrainedCandidate
 from archsearch.search.proposing.samplers.bayes import Bayes
@@ -59,7 +60,8 @@ class Proposals:
 
     `trials` (in the order in which they were first known) and `epochs` are the ledger's; `prior` are results of other
     experiments on the same data (a warm start), `weights` those of what experiments on any data taught (None: nothing);
-    `refused` are the digests and choices that a measured latency ruled out.
+    `refused` are the digests and choices that a measured latency ruled out; `objective` is the metric of epochs and of
+    results.
     """
 
     def __init__(
@@ -71,8 +73,9 @@ class Proposals:
         prior: Sequence[TrainedCandidate] = (),
         weights: Mapping[str, float] | None = None,
         refused: Iterable[tuple[str, Mapping[str, Any]]] = (),
+        objective: Objective = BY_ACCURACY,
     ) -> None:
-        self._space = space
+        self._space, self._objective = space, objective
         self._threads = ThreadpoolController()  # finding the libraries takes milliseconds
         self.feasible = Feasible(space, seed=derived_seed(space.search.seed, "candidates"))
         sampler = sampler_for(space.search)
@@ -83,6 +86,7 @@ class Proposals:
         self._records = Records(
             columns=len(self.feasible.columns),
             objectives=tuple(space.search.objectives),
+            objective=objective,
             rungs=space.search.early_stopping.rungs(space.training.epochs),
             full=space.training.epochs,
         )
@@ -155,7 +159,7 @@ class Proposals:
         # Of one that goes on above its rung no more is known than it scored there; of one that failed, nothing.
         running = trial.state in (TrialState.WAITING, TrialState.RUNNING)
         last = trial.rung if running else 0 if trial.state is TrialState.FAILED else trial.epochs
-        scores = {e.epoch: e.metrics.get("validation_accuracy") for e in epochs if e.epoch <= last}
+        scores = {e.epoch: e.metrics.get(self._objective.validation) for e in epochs if e.epoch <= last}
         curve = {epoch: score for epoch, score in scores.items() if score is not None}
         trained = TrainedCandidate(choices=trial.choices, costs=trial.cost, curve=curve, ended=trial.ended or 0.0)
         self._records.learn(row, trained, number=trial.number, ended=trial.state.ended or bool(curve))
@@ -187,9 +191,12 @@ class Proposals:
         end behind what was known at its start."""
         rows = np.array([row for row, _ in carried], np.int32).reshape(len(carried), len(self.feasible.columns))
         admitted = {row.tobytes() for row in self.feasible.admitted(rows)} if len(rows) else set()
-        # Of equally long trainings the more accurate, and longer ones first.
-        best = sorted(carried, key=lambda pair: max(pair[1].curve.items()), reverse=True)
-        return [row for row, _ in best if row.tobytes() in admitted][:REPEATED]
+
+        def rank(pair: tuple[IntArray, TrainedCandidate]) -> tuple[int, float]:
+            epochs, value = max(pair[1].curve.items())
+            return epochs, self._objective.key(value)  # of equally long trainings the better, and longer ones first
+
+        return [row for row, _ in sorted(carried, key=rank, reverse=True) if row.tobytes() in admitted][:REPEATED]
 
     def _identity(self, digest: str, choices: Mapping[str, Any]) -> str:
         trainings = self._space.trainings

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.search.proposing.history import History
 from archsearch.space.many.columns import FloatArray, IntArray
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedCandidate:
-    """A candidate's choices and costs, and its training so far: `curve` maps epochs to validation accuracy; when it
-    `ended`, in seconds."""
+    """A candidate's choices and costs, and its training so far: `curve` maps epochs to the metric's value on
+    validation; when it `ended`, in seconds."""
 
     choices: Mapping[str, Any]
     costs: Mapping[str, float]
@@ -26,10 +27,20 @@ class TrainedCandidate:
 class Records:
     """n trials, in the order in which something was known of them; `begin` adds one that only runs so far.
 
-    `rungs` are the epochs, below `full`, at which scores of unfinished trials can be compared.
+    `rungs` are the epochs, below `full`, at which scores of unfinished trials can be compared. Of the `objectives`,
+    those that are not `objective`'s metric are costs.
     """
 
-    def __init__(self, *, columns: int, objectives: tuple[str, ...], rungs: Sequence[int], full: int) -> None:
+    def __init__(
+        self,
+        *,
+        columns: int,
+        objectives: tuple[str, ...],
+        rungs: Sequence[int],
+        full: int,
+        objective: Objective = BY_ACCURACY,
+    ) -> None:
+        self._objective = objective
         self._objectives, self._levels, self._full = objectives, frozenset(rungs), full
         self._count = 0
         self._codes: IntArray = np.empty((64, columns), np.int32)
@@ -80,8 +91,8 @@ class Records:
 
     def _score(self, trained: TrainedCandidate, epochs: int) -> FloatArray:
         """Every objective, turned so that more is better."""
-        accuracy = trained.curve.get(epochs, np.nan)
-        return np.array([accuracy if name == "accuracy" else -trained.costs[name] for name in self._objectives])
+        value = self._objective.key(trained.curve.get(epochs, np.nan))
+        return np.array([value if name == self._objective.name else -trained.costs[name] for name in self._objectives])
 
     def _index(self, number: int | None) -> int:
         """Where a trial stands in the arrays; one that is new gets the next index, and room for it."""

@@ -74,7 +74,7 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder, images: ImageSet | 
     if before.data.name != space.data.name:
         raise refuse(
             f"{folder.name} searched on {before.data.name}, this file on {space.data.name}: "
-            "accuracies cannot be compared",
+            "their scores cannot be compared",
             allowed="an experiment on the same data",
             file="--warm-start",
         )
@@ -88,12 +88,14 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder, images: ImageSet | 
             notes += filter(None, [refuse_other_images(ledger, images, hint=hint, file="--warm-start")])
         curves: dict[int, dict[int, float]] = {}
         for epoch in ledger.epochs():
-            score = epoch.metrics.get("validation_accuracy")
+            score = epoch.metrics.get(space.search.objective.validation)
             if score is not None:
                 curves.setdefault(epoch.trial, {})[epoch.epoch] = score
         trials = [trial for trial in ledger.trials() if trial.state in LEARNT and curves.get(trial.number)]
+        other_metric = ledger.objective != space.search.objective and ledger.has(*LEARNT)
     if not trials:
-        raise refuse(f"{folder.name} has no results yet", allowed="an experiment with finished or stopped trials",
+        what = f" of {space.search.objective.label}, this search's metric" if other_metric else " yet"
+        raise refuse(f"{folder.name} has no results{what}", allowed="an experiment with finished or stopped trials",
                      file="--warm-start")  # fmt: skip
     for trial in trials:
         architecture = Architecture.from_dict(dict(trial.architecture))
@@ -107,7 +109,7 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder, images: ImageSet | 
         results.append(TrainedCandidate(choices=grid.choices(row), costs=price.to_dict(), curve=curves[trial.number]))
     varied = {*before.trainings.varied, *space.trainings.varied}
     same_recipe = before.training.model_dump(exclude=varied) == space.training.model_dump(exclude=varied)
-    notes += [] if same_recipe else ["the training settings have changed, so accuracies may differ"]
+    notes += [] if same_recipe else ["the training settings have changed, so scores may differ"]
     return Carried(
         source=folder.name,
         results=tuple(results),
