@@ -69,7 +69,8 @@ class Experiment:
         if first is None:
             return load_space(self.folder.space_yaml)
         network = Architecture.from_dict(dict(first.architecture))
-        return load_space(self.folder.space_yaml, data=DataFacts(input=network.input, classes=network.classes))
+        data = DataFacts(input=network.input, classes=network.classes, task=None)
+        return load_space(self.folder.space_yaml, data=data)
 
     @property
     def best(self) -> Trial | None:

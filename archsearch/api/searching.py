@@ -233,7 +233,7 @@ def _learnt(space: SearchSpace, named: Sequence[str | Path], tell: Progress, *, 
     if not takes_experience(space.search):
         if named:
             raise refuse(
-                "only the sampler bayes (auto), with accuracy as the single objective, learns from other experiments",
+                "only the sampler bayes (auto), with a single objective, learns from other experiments",
                 hint="omit --learn-from",
                 file="--learn-from",
             )
@@ -248,15 +248,17 @@ def _learnt(space: SearchSpace, named: Sequence[str | Path], tell: Progress, *, 
     return learnt
 
 
-def _training_images(space: SearchSpace, tell: Progress) -> int | None:
-    """How many training images there are, as far as that is known before they are read."""
+def _training_images(space: SearchSpace, tell: Progress) -> tuple[int | None, tuple[int, ...]]:
+    """How many training images there are (None: not known before they are read), and of each class where that is
+    known."""
     from archsearch.data.surveying import survey_folder
     from archsearch.space.datasets import facts, split_sizes
 
     if space.data.is_source:
-        return max(1, survey_folder(space.data, tell).train)
+        survey = survey_folder(space.data, tell)
+        return max(1, survey.train), survey.images["train"]
     images = facts(space.data).images
-    return None if images is None else split_sizes(space.data, images)[0]
+    return (None if images is None else split_sizes(space.data, images)[0]), ()
 
 
 def dry_run(
@@ -275,8 +277,8 @@ def dry_run(
     from archsearch.space.fitting import expected, warnings
 
     folder = _noted_folder(space, name, output, tell, new=new)
-    train = _training_images(space, tell)
-    space = expected(space, train)
+    train, counts = _training_images(space, tell)
+    space = expected(space, train, counts)
     for warning in (told := [] if train is None else warnings(space, train)):
         tell(f"warning: {warning}")
     if warm_start is not None:  # images that would have to be downloaded are not compared
@@ -294,6 +296,7 @@ def dry_run(
         "warnings": told,
         "experiment": folder.name,
         "folder": str(folder.path),
+        "objectives": dict(space.search.objectives),
         "trials": space.search.trials,
         "seed": space.search.seed,
         "size": extent.count if extent.count != float("inf") else None,

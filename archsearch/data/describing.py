@@ -11,7 +11,6 @@ from archsearch.data.images import ImageSet, Split
 from archsearch.data.weighing import check_recipe, class_counts
 from archsearch.space.fitting import ImageFacts
 from archsearch.space.settings import TrainingSettings
-from archsearch.space.tasks import is_imbalanced
 
 LOOKED_AT = 2_000  # training images, at most
 AT_ONCE = 256
@@ -31,7 +30,7 @@ def describe(images: ImageSet, training: TrainingSettings) -> ImageFacts:
         shape=images.shape,
         mirrored=share,
         task=images.task,
-        imbalanced=images.task == "single_label" and is_imbalanced(class_counts(images).tolist()),
+        counts=tuple(class_counts(images).tolist()) if images.task == "single_label" else (),
     )
 
 

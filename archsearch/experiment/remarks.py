@@ -18,6 +18,11 @@ SIMPLE = {
     "logistic_regression": "logistic regression on the pixels",
     "commonest_class": "always predicting the most common class",
 }
+SIMPLE_OF_ANY = {
+    "random_forest": SIMPLE["random_forest"],
+    "logistic_regression": "a linear model on the pixels",
+    "commonest_class": "the same answer for every image",
+}  # by another metric than accuracy, of labels and numbers too
 NORMAL = 1.645  # standard errors by which the best has to be above the floor: the upper 5 % of a normal variable
 RISING = 0.02  # that a training of up to FACTOR times the epochs gained: more would gain more;
 RISING_BY = 0.05  # of the value, where the metric is no share
@@ -65,9 +70,10 @@ def remarks(
 
 def floor_of(floor: Mapping[str, Any], objective: Objective) -> dict[str, float]:
     """The values of the simple models that a floor has by the objective's metric, by what a person calls them."""
-    if objective.name != ACCURACY:
+    if floor.get("metric", ACCURACY) != objective.name:
         return {}
-    return {label: floor[name] for name, label in SIMPLE.items() if isinstance(floor.get(name), int | float)}
+    labels = SIMPLE if objective.name == ACCURACY else SIMPLE_OF_ANY
+    return {label: floor[name] for name, label in labels.items() if isinstance(floor.get(name), int | float)}
 
 
 def _beside_floor(value: float, floor: Mapping[str, Any], objective: Objective) -> str | None:

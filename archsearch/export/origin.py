@@ -194,7 +194,7 @@ def confirmed_history(folder: ExperimentFolder) -> History:
 
 def _space(folder: ExperimentFolder, architecture: Architecture, root: Path | None) -> SearchSpace:
     """The experiment's space, though its images may be gone: the network says their shape and classes."""
-    data = DataFacts(input=architecture.input, classes=architecture.classes)
+    data = DataFacts(input=architecture.input, classes=architecture.classes, task=None)
     return load_space(folder.space_yaml, root_overrides(root), data=data)
 
 

@@ -159,7 +159,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
         if note:
             observer.phase(f"note: {note}")
     ledger.begin({**images_record(images), **circumstances(), **Standing.of(session.folder.ledger).to_dict()})
-    floor = None if ledger.events_of(FLOOR) or not session.test else FloorInBackground(images)
+    measured = ledger.events_of(FLOOR) or not session.test
+    floor = None if measured else FloorInBackground(images, metric=ledger.objective.name)
     finishing = session.finishing
     with _ends(session, ledger, observer), _terminable():
         if finishing is not None and session.trials is None and finishing.begun(ledger):  # nothing else remains
@@ -293,7 +294,7 @@ def complete(folder: ExperimentFolder) -> None:
         if (best := winner_of(folder, ledger)) is None:
             return
         network = Architecture.from_dict(dict(best.trial.architecture))
-        space = load_space(folder.space_yaml, data=DataFacts(input=network.input, classes=network.classes))
+        space = load_space(folder.space_yaml, data=DataFacts(input=network.input, classes=network.classes, task=None))
         clear_away(space, folder, ledger)
         if not folder.best_yaml.is_file():
             KeptWeights(space, folder, ledger).describe(best)

@@ -19,7 +19,7 @@ ELSEWHERE = "name another folder: --set data.root=DIR, or --root DIR for an exis
 @dataclass(frozen=True, kw_only=True)
 class DataFacts:
     """An image's (channels, height, width), the number of classes, labels or targets of its task, and of training
-    images where it is known.
+    images where it is known; the task is None where only a network is known of them.
 
     The training images are those that `validation` is taken from.
     """
@@ -27,7 +27,7 @@ class DataFacts:
     input: tuple[int, int, int]
     classes: int
     images: int | None = None
-    task: TaskName = "single_label"
+    task: TaskName | None = "single_label"
 
 
 def facts(data: DataSettings) -> DataFacts:

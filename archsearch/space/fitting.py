@@ -10,18 +10,20 @@ written out.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from archsearch.experiment.objective import ACCURACY, BY_ACCURACY
 from archsearch.space.datasets import DataFacts, split_sizes
 from archsearch.space.datasets import facts as known_facts
 from archsearch.space.loading import space_of
 from archsearch.space.plausibility import implausible
 from archsearch.space.recipes import RECIPES, filled
+from archsearch.space.search_settings import seeking
 from archsearch.space.settings import TrainingSettings
 from archsearch.space.space import SearchSpace
-from archsearch.space.tasks import TaskName, default_metric
+from archsearch.space.tasks import TaskName, default_metric, is_imbalanced
 
 STEPS, STEPS_IN_TIME = 2_000, 6_000  # of a full training; the second where a wall time ends the search, for it shortens
 EPOCHS, EPOCHS_IN_TIME = (20, 200), (20, 400)  # the fewest and the most that follow from them
@@ -35,16 +37,20 @@ ORIGIN = "the images"
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFacts:
-    """Of a data set's training images: how many, (channels, height, width), and the share of a linear classifier's
+    """Of a data set's training images: how many, (channels, height, width), the share of a linear classifier's
     accuracy, above that of the commonest class, that is left where the images are mirrored: about 1 for photos, a
-    quarter for digits. `imbalanced`: their classes are of very different size (archsearch.space.tasks.is_imbalanced).
-    """
+    quarter for digits; and how many there are of each class (none: not known, or another task)."""
 
     train: int
     shape: tuple[int, int, int]
     mirrored: float
     task: TaskName = "single_label"
-    imbalanced: bool = False
+    counts: tuple[int, ...] = ()
+
+    @property
+    def imbalanced(self) -> bool:
+        """Whether their classes are of very different size."""
+        return is_imbalanced(self.counts)
 
     @property
     def metric(self) -> str:
@@ -53,12 +59,13 @@ class ImageFacts:
 
 
 def fitted(space: SearchSpace, facts: ImageFacts) -> SearchSpace:
-    """The space with what its file leaves out of `training:`, and of early stopping's first rung, filled to suit the
-    images; `notes` of it say what and why. As it is where its recipe is not auto."""
+    """The space with what its file leaves out of `training:`, of early stopping's first rung, and of the objectives,
+    filled to suit the images; `notes` of it say what and why. Where its recipe is not auto, the objectives alone."""
+    space = by_classes(space, facts.counts)
     if space.training.recipe != "auto":
         return replace(space, notes=(*space.notes, *warnings(space, facts.train)))
-    known = DataFacts(input=space.input, classes=space.classes)
-    document = space.document
+    known = DataFacts(input=space.input, classes=space.classes, task=None)
+    document = space.document.with_value(("search", "objectives"), dict(space.search.objectives), ORIGIN)
     present = document.data.get("training") or {}
     settings = auto_recipe(present, facts, timed=space.search.wall_time is not None)
     for name, value in settings.items():
@@ -75,9 +82,28 @@ def fitted(space: SearchSpace, facts: ImageFacts) -> SearchSpace:
     return replace(resolved, data=space.data, notes=notes)
 
 
-def expected(space: SearchSpace, train: int | None = None) -> SearchSpace:
-    """`fitted` before any image is read, flips taken to be plausible, for so many training images; None: for those of a
-    data set that is known by its name. A folder's number is not known then, and its space is as it is."""
+def by_classes(space: SearchSpace, counts: Sequence[int]) -> SearchSpace:
+    """The space, by balanced accuracy where its file states no objectives and its classes have training images of very
+    different numbers, `counts`; a note of it says so."""
+    stated = (space.document.data.get("search") or {}).get("objectives")
+    default = default_metric("single_label", imbalanced=is_imbalanced(counts))
+    if stated is not None or space.search.objective != BY_ACCURACY or default == ACCURACY:
+        return space
+    present = [count for count in counts if count > 0]
+    note = (
+        f"search.objectives: {default}: max, since classes have {min(present):,} to {max(present):,} training images; "
+        "accuracy would hardly depend on the small ones (--set search.objectives='{accuracy: max}' searches by it)"
+    )
+    document = space.document.with_value(("search", "objectives"), dict(seeking(default)), ORIGIN)
+    search = space.search.model_copy(update={"objectives": seeking(default)})
+    return replace(space, search=search, document=document, notes=(*space.notes, note))
+
+
+def expected(space: SearchSpace, train: int | None = None, counts: Sequence[int] = ()) -> SearchSpace:
+    """`fitted` before any image is read, flips taken to be plausible, for so many training images, `counts` of each
+    class; None: for those of a data set that is known by its name. A folder's number is not known then, and its space
+    is as it is."""
+    space = by_classes(space, counts)
     if train is None:
         images = known_facts(space.data).images
         if images is None:

@@ -21,10 +21,11 @@ from archsearch.space.datasets import DataFacts, facts
 from archsearch.space.overrides import apply
 from archsearch.space.parameters import Parameter, read_parameters
 from archsearch.space.reach import refuse_if_unreachable
-from archsearch.space.search_settings import SearchSettings
+from archsearch.space.search_settings import SearchSettings, seeking
 from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.shipped import space_path
 from archsearch.space.space import FORMAT, SearchSpace
+from archsearch.space.tasks import METRICS, default_metric, metrics_of
 from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes
 
 SHARE = 0.15
@@ -120,6 +121,7 @@ def _resolve(
 ) -> SearchSpace:
     data, notes = _settled(file.data, document, known_facts)
     data_facts = known_facts or _located_facts(data, document)
+    search = _by_a_metric_of(data_facts, file.search, document)
     return SearchSpace(
         name=file.name,
         parameters=parameters,
@@ -127,13 +129,35 @@ def _resolve(
         classes=data_facts.classes,
         budget=file.budget,
         data=data,
-        search=file.search,
+        search=search,
         trainings=trainings,
         resources=file.resources,
         file=document.file,
         notes=notes,
         document=document,
     )
+
+
+def _by_a_metric_of(facts: DataFacts, search: SearchSettings, document: Document) -> SearchSettings:
+    """The settings with the default metric of the images' task, where the file states no objectives. Raises InputError
+    for a metric that images of this task do not have."""
+    task = facts.task
+    if "objectives" not in search.model_fields_set:
+        metric = default_metric(task or "single_label")
+        return search if metric in search.objectives else search.model_copy(update={"objectives": seeking(metric)})
+    metric = search.objective.name
+    if task is not None and metric not in (allowed := {m.name: m.sense for m in metrics_of(task, facts.classes)}):
+        text = f"search.objectives has {metric}, which images of {facts.classes} classes do not have"
+        if task not in METRICS[metric].tasks:
+            text = f"search.objectives has {metric}, which the task {task} does not have"
+        raise InputError(
+            document.problem(
+                ("search", "objectives", metric),
+                text,
+                allowed=", ".join(f"{name}: {sense}" for name, sense in allowed.items()),
+            )
+        )
+    return search
 
 
 def _located_facts(data: DataSettings, document: Document) -> DataFacts:

@@ -4,14 +4,15 @@ it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
 
-from archsearch.experiment.objective import Objective
+from archsearch.experiment.objective import Objective, Sense
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.durations import DURATION_ALLOWED, DURATION_PATTERN, format_duration, parse_duration
 from archsearch.reading.model import StrictModel
+from archsearch.space.tasks import METRICS
 
 Duration = Annotated[
     float,
@@ -59,7 +60,25 @@ def rung_epochs(grace: int, reduction: int, epochs: int) -> tuple[int, ...]:
     return tuple(grace * reduction**k for k in range(64) if grace * reduction**k < epochs)
 
 
-ObjectiveName = Literal["accuracy", "flops", "params", "macs", "activations", "memory"]
+ObjectiveName = Literal[
+    "accuracy",
+    "top5_accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "auc",
+    "mean_average_precision",
+    "exact_match",
+    "mean_absolute_error",
+    "root_mean_square_error",
+    "r2",
+    "flops",
+    "params",
+    "macs",
+    "activations",
+    "memory",
+    "latency",
+]
+Objectives = dict[ObjectiveName, Sense]
 
 
 SamplerName = Literal["auto", "random", "evolution", "local_search", "bayes", "tpe", "nsga2", "nsga3", "gp", "cmaes"]
@@ -71,8 +90,13 @@ FinishShare = Annotated[
 ]
 
 
-def _most_accurate() -> dict[ObjectiveName, Literal["max", "min"]]:
+def _most_accurate() -> Objectives:
     return {"accuracy": "max"}
+
+
+def seeking(metric: str) -> Objectives:
+    """The objectives of a search by one metric of METRICS and by no cost."""
+    return {cast("ObjectiveName", metric): METRICS[metric].sense}
 
 
 class OptunaSampler(StrictModel):
@@ -88,11 +112,13 @@ class OptunaSampler(StrictModel):
 class SearchSettings(StrictModel):
     """What is sought, by whom, for how long."""
 
-    objectives: dict[ObjectiveName, Literal["max", "min"]] = Field(
+    objectives: Objectives = Field(
         default_factory=_most_accurate,
-        description="accuracy: max (on the validation images), alone or with costs to be "
-        "minimised, such as flops: min. With costs, the search looks for the Pareto "
-        "front.",
+        description="One metric of the validation images with its sense, such as macro_f1: max or "
+        "mean_absolute_error: min, alone or with costs to be minimised, such as flops: "
+        "min. With costs, the search looks for the Pareto front. Default: accuracy; "
+        "balanced_accuracy if a class has more than ten times the training images of "
+        "another; mean_average_precision for several labels; r2 for regression.",
     )
     sampler: SamplerName | OptunaSampler = Field(
         "auto",
@@ -106,7 +132,7 @@ class SearchSettings(StrictModel):
     )
     experience: Literal["auto", "none"] = Field(
         "auto",
-        description="What bayes (with accuracy as the only objective) knows before its first trial. auto: "
+        description="What bayes (without costs among the objectives) knows before its first trial. auto: "
         "which networks scored higher in earlier experiments, whatever their data, "
         "and in archsearch's own benchmarks; earlier experiments are those of "
         "--learn-from, otherwise the ten newest in experiments/ (none with "
@@ -132,7 +158,7 @@ class SearchSettings(StrictModel):
         description="After the search, its best networks are retrained for up to three times the "
         "epochs, with a plain residual network of the same budget for comparison, "
         "within this share of the search's time (of `wall_time` if it is set; the "
-        "search then ends earlier). The most accurate on validation becomes the "
+        "search then ends earlier). The best on validation becomes the "
         "winner. auto: a quarter, for searches of at least 8 trials and three minutes "
         "without `wall_time`, if the best is still improving and 1.5 times the epochs "
         "fit; none: no retraining.",
@@ -163,7 +189,8 @@ class SearchSettings(StrictModel):
     @property
     def objective(self) -> Objective:
         """The metric among the objectives."""
-        return Objective()
+        metric = next(METRICS[name] for name in self.objectives if name in METRICS)
+        return Objective(name=metric.name, sense=metric.sense, percent=metric.percent)
 
     @property
     def trial_time(self) -> float | None:
@@ -181,10 +208,16 @@ class SearchSettings(StrictModel):
         return data
 
     @model_validator(mode="after")
-    def _seeks_accuracy(self) -> Self:
+    def _seeks_one_metric(self) -> Self:
         for name, sense in self.objectives.items():
-            if sense != ("max" if name == "accuracy" else "min"):
-                raise ValueError(f"objectives: {name}: {sense}; allowed: accuracy: max, and min of costs")
-        if "accuracy" not in self.objectives:
-            raise ValueError("objectives without accuracy; allowed: accuracy: max, alone or with costs to be minimised")
+            right = METRICS[name].sense if name in METRICS else "min"
+            if sense != right:
+                raise ValueError(f"objectives: {name}: {sense}; allowed: {name}: {right}")
+        metrics = [name for name in self.objectives if name in METRICS]
+        if len(metrics) != 1:
+            listed = f"the metrics {', '.join(metrics)}" if metrics else "no metric"
+            raise ValueError(
+                f"objectives with {listed}; allowed: one metric, such as accuracy: max, alone or with costs to be "
+                "minimised"
+            )
         return self

@@ -52,7 +52,7 @@ def _space(folder: ExperimentFolder) -> SearchSpace:
     """The experiment's space. Its images need not be there any more: a trial's network says their shape."""
     with Ledger.read(folder.ledger) as ledger:
         networks = [ledger.trial(1).architecture] if ledger.total else []
-    data = [DataFacts(input=tuple(n["input"]), classes=n["classes"]) for n in networks]
+    data = [DataFacts(input=tuple(n["input"]), classes=n["classes"], task=None) for n in networks]
     return load_space(folder.space_yaml, data=data[0] if data else None)
 
 

@@ -108,7 +108,7 @@ def test_what_the_winner_outputs_for_each_image_is_kept_from_that_one_look(whole
         winner = winner_of(whole, ledger)
         outputs = predictions_of(whole, ledger, winner)
     assert isinstance(outputs, Predictions) and outputs.classes == images.classes
-    for name, accuracy in (("validation", winner.value), ("test", winner.test_accuracy)):
+    for name, accuracy in (("validation", winner.value), ("test", winner.test)):
         split = outputs.splits[name]
         assert (split.labels == images.split(name).labels).all()
         assert (split.scores.argmax(1) == split.labels).mean() == pytest.approx(accuracy, abs=1e-6)

@@ -53,6 +53,7 @@ class Side(TypedDict):
 
     experiment: str
     folder: str
+    metric: dict[str, Any]
     state: str
     trials: int
     epochs: int
@@ -131,6 +132,7 @@ def _side(reading: Reading, level: int | None) -> Side:
     return {
         "experiment": reading.name,
         "folder": str(reading.folder.path),
+        "metric": reading.objective.to_dict(),
         "state": reading.summary["state"],
         "trials": reading.summary["trials"]["total"],
         "epochs": sum(trial.epochs for trial in reading.trials),
@@ -195,7 +197,7 @@ def comparison_page(comparison: Comparison) -> str:
     head += f"<h1>{clean(a['experiment'])} and {clean(b['experiment'])}</h1>"
     head += paragraph(comparison["verdict"] or why_not(comparison), "lede")
     rows = [
-        (name, side["state"], f"{side['trials']:,}", f"{side['epochs']:,}", *_best(side, Objective.of(comparison)))
+        (name, side["state"], f"{side['trials']:,}", f"{side['epochs']:,}", *_best(side, Objective.of(side)))
         for name, side in zip(names, (a, b), strict=True)
     ]
     head += table(("", "state", "trials", "epochs", "best", "its FLOPs", "trial"), rows) + "</header>"

@@ -154,9 +154,8 @@ def _winner(reading: Reading) -> Winner | None:
     if best is None:
         return None
     images = _validation_images(reading)
-    low, high = None, None
-    if images and reading.objective.name == ACCURACY and 0 <= best["value"] <= 1:
-        low, high = wilson(round(best["value"] * images), images)
+    share = reading.objective.name == ACCURACY and 0 <= best["value"] <= 1
+    low, high = wilson(round(best["value"] * images), images) if images and share else (None, None)
     tested = best["test_value"]
     return {
         "trial": best["trial"], "value": best["value"], "half": None, "low": low, "high": high,
@@ -281,8 +280,7 @@ def _baselines(reading: Reading) -> list[Baseline]:
     ]  # fmt: skip
     named = {row["name"] for row in rows}
     data = reading.resolved.get("data")
-    published = reading.objective.name == ACCURACY and isinstance(data, Mapping) and data.get("name") == "cifar10"
-    if published:
+    if reading.objective.name == ACCURACY and isinstance(data, Mapping) and data.get("name") == "cifar10":
         return rows + [row for row in _published(reading) if row["name"] not in named]
     costs = [(name, dict(cost)) for name, cost in reading.context.baselines.items() if name not in named]
     return rows + [{"name": name, "cost": cost, "kind": "cost", "value": None} for name, cost in costs]

@@ -273,8 +273,8 @@ class Fact(TypedDict):
 class Document(TypedDict):
     """The whole report. `common` is the number of epochs after which trials are compared, `full` a full training's;
     `remarks` are sentences on a best that is not above simple models, whose accuracies `floor` has, or was not trained
-    well; `front` are the trials that none beats in the metric and FLOPs, `pareto` those of several objectives; `mistakes`
-    are the winner's, image by image."""
+    well; `front` are the trials that none beats in the metric and FLOPs, `pareto` those of several objectives;
+    `mistakes` are the winner's, image by image."""
 
     experiment: str
     folder: str

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.showing.printing import percent, print_json, short
+from archsearch.api.showing.printing import print_json, short
 from archsearch.experiment import Counts, ExperimentFolder
-from archsearch.experiment.objective import Objective
+from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.records import FEWEST_RANKED, spell
 from archsearch.experiment.summary import learned, looked_at
 from archsearch.reading.durations import spell_duration
@@ -67,7 +67,7 @@ def _lines(summary: dict[str, Any]) -> list[tuple[str, str]]:
         (_label(objective), value if len(objective.label) <= LABEL else f"{objective.label} {value}"),
         *([("ahead", f"{_so_far(leader, objective)}; not finished")]
           if leader and leader["state"] != "finished" else []),
-        *([("baselines", _floor(summary["floor"], objective))] if summary["floor"] else []),
+        *([("baselines", text)] if summary["floor"] and (text := _floor(summary["floor"], objective)) else []),
         *([("training", spell(best["training"], digits=4))] if "training" in best else []),
         ("cost", f"{best['params']:,} parameters ({short(best['params'])}), {best['flops']:,} FLOPs "
                  f"({short(best['flops'])}), {best['macs']:,} MACs"),
@@ -90,12 +90,17 @@ def _so_far(leader: dict[str, Any], objective: Objective) -> str:
 
 
 def _floor(floor: dict[str, Any], objective: Objective) -> str:
-    """What simple models reach on the same images, in a line."""
-    names = (("random_forest", "random forest"), ("logistic_regression", "logistic regression"))
-    models = [f"{label} {percent(floor[name])}" for name, label in names if floor[name] is not None]
+    """What simple models reach on the same images, in a line; empty where none was measured by the search's metric."""
+    names = {"random_forest": "random forest", "logistic_regression": "logistic regression",
+             "commonest_class": "the commonest class"}  # fmt: skip
+    if objective.name != ACCURACY:
+        names |= {"logistic_regression": "linear model", "commonest_class": "the same answer for all"}
+    models = []
+    if floor.get("metric", ACCURACY) == objective.name:
+        models = [f"{label} {objective.text(floor[name])}" for name, label in names.items() if floor[name] is not None]
     if reference := floor["reference"]:
         models.insert(0, f"{reference['name']} {objective.named(reference[objective.name])}")
-    return ", ".join([*models, f"the commonest class {percent(floor['commonest_class'])}"]) + " on validation"
+    return ", ".join(models) + " on validation" if models else ""
 
 
 def _member(row: dict[str, Any], objective: Objective) -> str:

@@ -74,7 +74,7 @@ def _show(comparison: Comparison) -> None:
     for name, side in (("a", comparison["a"]), ("b", comparison["b"])):
         best = side["best"]
         figures = (None, None) if best is None else (best["value"], best["flops"])
-        value = "-" if figures[0] is None else objective.named(figures[0])
+        value = "-" if figures[0] is None else Objective.of(side).named(figures[0])
         cells = (value, short(figures[1]), str(len(side["front"])))
         rows.append((name.upper(), side["experiment"], side["state"], str(side["trials"]), *cells))
     print(table(("", "experiment", "state", "trials", "best", "FLOPs", "on its front"), rows, flush_left=(0, 1, 2)))

@@ -5,7 +5,7 @@ which nothing succeeds gives up. All is counted from the ledger, so that a new d
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -52,6 +52,14 @@ class Failures:
         if spent <= self._limit:
             return None
         return Failure("late", f"{spent:.0f} s of training; search.trial_limit is {self._limit:.0f} s")
+
+    def unmeasured(self, metrics: Mapping[str, float]) -> Failure | None:
+        """That an epoch has no value of the search's metric, which its validation images do not define; None where it
+        has one."""
+        objective = self._ledger.objective
+        if objective.validation in metrics:
+            return None
+        return Failure("nan", f"the validation images do not define its {objective.label}")
 
     def micro_batch(self, number: int) -> int | None:
         """How many images a trial that ran out of memory now takes at once: half as many after each time. None: as

@@ -1,4 +1,5 @@
-"""The latency gate: a candidate is measured on a worker's device before it may become a trial.
+"""The latency gate: a candidate is measured on a worker's device before it may become a trial, where the budget
+bounds latency or it is an objective.
 
 Measured once for each network, whatever its trainings, and kept in the ledger. From a few measurements on, a model of
 the exact counts keeps candidates from being proposed that would most likely break the bound.
@@ -16,6 +17,7 @@ import numpy as np
 from archsearch.experiment import Failure, Ledger
 from archsearch.search.deciding.failures import ATTEMPTS
 from archsearch.search.deciding.messages import LatencyFailed, LatencyMeasured, Measure
+from archsearch.space.budget import Latency
 from archsearch.space.space import SearchSpace
 from archsearch.training.measuring.line import LatencyModel
 
@@ -30,13 +32,17 @@ LIKELY = 0.3  # a candidate of less probability to keep the bound is not propose
 
 
 class Gate:
-    """Has the latency of candidates measured where the budget bounds it, and admits those that keep the bound.
+    """Has the latency of candidates measured where the budget bounds it or it is an objective, and admits those that
+    keep the bound.
 
     `pending` candidates, by identity, are being measured, or will be `again`, since a worker died over them.
     """
 
     def __init__(self, space: SearchSpace, ledger: Ledger) -> None:
-        self._budget, self._bound, self._ledger = space.budget, space.budget.latency, ledger
+        self._budget, self._ledger = space.budget, ledger
+        self._bound = space.budget.latency
+        if self._bound is None and "latency" in space.search.objectives:
+            self._bound = Latency(min=0.0)
         self.pending: dict[str, Candidate] = {}
         self.again: list[str] = []
         self._deaths: Counter[str] = Counter()
@@ -53,7 +59,7 @@ class Gate:
         return candidate if latency is None else _with_latency(candidate, float(latency["median_ms"]))
 
     def ask(self, candidate: Candidate) -> Measure | None:
-        """What a worker is to measure; None where latency is not bounded, or is known."""
+        """What a worker is to measure; None where latency is not asked for, or is known."""
         if self._bound is None or candidate.price.latency is not None:
             return None
         self.pending[candidate.identity] = candidate
@@ -110,11 +116,12 @@ class Gate:
         """Fits a model of latency to what was measured; from then on `feasible` hands out no candidate that would
         hardly keep the bound."""
         measured = [note for note in self._notes if note["latency"] is not None]
-        if self._bound is None or len(measured) < ENOUGH:
+        if self._budget.latency is None or len(measured) < ENOUGH:
             return
         costs = {name: np.array([note["costs"][name] for note in measured]) for name in COUNTS}
         model = LatencyModel.fit(costs, [note["latency"]["median_ms"] for note in measured])
-        low, high = self._bound.low or 0.0, self._bound.high if self._bound.high is not None else np.inf
+        bound = self._budget.latency
+        low, high = bound.low or 0.0, bound.high if bound.high is not None else np.inf
         feasible.also = lambda counts: model.within(counts, low=low, high=high, probability=LIKELY)
 
 

@@ -3,9 +3,10 @@ and a `Search` made from it anew goes on where the last one was."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Failure, Ledger, Trial, TrialState
 from archsearch.experiment.steady import steady
@@ -23,7 +24,6 @@ from archsearch.search.deciding.messages import (
     Measure,
     PrecisionFailed,
     PrecisionMeasured,
-    Ready,
     Report,
     ReportIn,
     Rest,
@@ -50,8 +50,7 @@ from archsearch.study.storage import study_over
 @dataclass(kw_only=True)
 class Search:
     """One search in progress; `observer` is told of every change of a trial. Without `test` nobody looks at the test
-    split; nor where `goes_on`, asked at the end, says that its best are
-    trained further first: then it `hands_on`."""
+    split; nor where `goes_on`, asked at the end, says that its best are trained further first: then it `hands_on`."""
 
     space: SearchSpace
     folder: ExperimentFolder
@@ -67,8 +66,7 @@ class Search:
     def __post_init__(self) -> None:
         self.observer = AfterCommit(self.observer, self.ledger)
         self._objective = self.ledger.objective
-        for trial in self.ledger.trials(TrialState.RUNNING):
-            self.ledger.requeue(trial.number, "the driver was restarted")
+        self.interrupted("the driver was restarted")
         self._candidates = Candidates(self.space, self.ledger, self.observer)
         sampler = with_face(self._candidates.sampler, self.space)
         self.study = study_over(self.folder, self.space, sampler)
@@ -104,8 +102,6 @@ class Search:
                 return self._next() if candidate is None else self._begin(candidate)
             case TrialFailed(number=number, failure=failure):
                 self._failed(number, failure)
-            case Ready():
-                pass
         return self._next()
 
     def lost(self, instruction: Instruction | None, failure: Failure) -> None:
@@ -120,20 +116,22 @@ class Search:
             case None | ReportIn() | Wait() | Rest():
                 pass
 
-    def interrupted(self) -> None:
-        """The driver leaves: what runs waits for `resume`, and what is paused stays so."""
+    def interrupted(self, reason: str = "interrupted") -> None:
+        """The driver leaves, or left: what runs waits for `resume`, and what is paused stays so."""
         for trial in self.ledger.trials(TrialState.RUNNING):
-            self.ledger.requeue(trial.number, "interrupted")
+            self.ledger.requeue(trial.number, reason)
 
     def _after_epoch(self, report: EpochTrained) -> Instruction | None:
         """Writes the epoch down and decides; None where the trial has ended."""
         number, epoch, metrics = self._note_epoch(report)
         self._write_epoch(number, epoch, metrics, report.state)
         self.observer.trial(self.ledger.trial(number), metrics)
-        if not report.more and (late := self._failures.late(number)) is not None:
-            self._failed(number, late)
+        ends = epoch >= self._criteria.end(number)
+        failure = self._failures.unmeasured(metrics) if ends else None
+        if not report.more and (failure := self._failures.late(number) or failure) is not None:
+            self._failed(number, failure)
             return None
-        if epoch >= self._criteria.end(number):
+        if ends:
             score = metrics[self._objective.validation]
             if self._weights.takes(self.ledger.trial(number), score):
                 return HandOver(number=number)
@@ -161,8 +159,11 @@ class Search:
     def _pause(self, report: RungReached) -> None:
         """The trial waits at its rung, with its state on disk; what can no longer be promoted loses its own."""
         number, epoch, metrics = self._note_epoch(report)
-        score = metrics[self._objective.validation]
         self._write_epoch(number, epoch, metrics, report.state)
+        if (failure := self._failures.unmeasured(metrics)) is not None:
+            self._failed(number, failure)
+            return
+        score = metrics[self._objective.validation]
         self.ledger.pause(number, score, rung=epoch, bracket=self._rungs.bracket(number))
         self._score(number, epoch, score)
         if (behind := self._rungs.pushed_out(number, epoch, self.space.search.trials)) is not None:
@@ -243,10 +244,12 @@ class Search:
         return Rest()
 
     def _promote(self, promotion: Promotion) -> Trial:
-        number, bracket, rung = promotion.trial, promotion.bracket, promotion.rung
-        rank = self._rungs.correlation(bracket, rung)
+        rank = self._rungs.correlation(promotion.bracket, promotion.rung)
         data = {"share": promotion.share, "correlation": rank.value, "corrected": rank.corrected, "n": rank.n}
-        self.ledger.promote(number, bracket=bracket, data=data)
+        return self._leave_rung(promotion.trial, promotion.rung, data)
+
+    def _leave_rung(self, number: int, rung: int, data: Mapping[str, Any]) -> Trial:
+        self.ledger.promote(number, bracket=self._rungs.bracket(number), data=data)
         self._rungs.promote(number, rung)
         return self.ledger.trial(number)
 
@@ -254,11 +257,8 @@ class Search:
         if not self._phase_told:
             self._phase_told = True
             self.observer.phase("the best trials so far are trained to the end in the remaining time")
-        number, rung = finalist.number, finalist.rung
         data = {"finalist": True, "epochs": self._criteria.planned_end(finalist)}
-        self.ledger.promote(number, bracket=self._rungs.bracket(number), data=data)
-        self._rungs.promote(number, rung)
-        return self._train(self.ledger.trial(number), final=True)
+        return self._train(self._leave_rung(finalist.number, finalist.rung, data), final=True)
 
     def _train(self, trial: Trial, *, final: bool = False) -> Train:
         """Starts a trial from its first epoch, or from its last whole state; a `final` one pauses no more."""

@@ -41,7 +41,7 @@ def check_space(
     """
     survey = survey_folder(space.data, tell) if space.data.is_source else None
     images, sizes = _images(space, survey)
-    space = expected(space, sizes[0])
+    space = expected(space, sizes[0], () if survey is None else survey.images["train"])
     tell(f"counting {samples:,} random networks")
     document = _counted(space, file, samples, images, sizes[0]) | {
         "folder": None if survey is None else survey.to_dict()
@@ -92,6 +92,7 @@ def _counted(space: SearchSpace, file: Path, samples: int, images: int, train: i
         "dearest": dearest.cost.to_dict(),
         "extremes_exact": cheapest.exact and dearest.exact,
         "median_flops_within_budget": median,
+        "objectives": dict(space.search.objectives),
         "trials": space.search.trials,
         "epochs": space.training.epochs,
         "training_images": images,

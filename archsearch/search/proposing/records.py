@@ -92,7 +92,9 @@ class Records:
     def _score(self, trained: TrainedCandidate, epochs: int) -> FloatArray:
         """Every objective, turned so that more is better."""
         value = self._objective.key(trained.curve.get(epochs, np.nan))
-        return np.array([value if name == self._objective.name else -trained.costs[name] for name in self._objectives])
+        return np.array(
+            [value if name == self._objective.name else -trained.costs.get(name, np.nan) for name in self._objectives]
+        )
 
     def _index(self, number: int | None) -> int:
         """Where a trial stands in the arrays; one that is new gets the next index, and room for it."""
