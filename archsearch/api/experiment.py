@@ -65,12 +65,11 @@ class Experiment:
         from archsearch.space.datasets import DataFacts
 
         with Ledger.read(self.folder.ledger) as ledger:
-            first = next(iter(ledger.trials()), None)
-        if first is None:
-            return load_space(self.folder.space_yaml)
-        network = Architecture.from_dict(dict(first.architecture))
-        data = DataFacts(input=network.input, classes=network.classes, task=None)
-        return load_space(self.folder.space_yaml, data=data)
+            if not ledger.total:
+                return load_space(self.folder.space_yaml)
+            network = Architecture.from_dict(dict(ledger.trial(1).architecture))
+        facts = DataFacts(input=network.input, classes=network.classes, task=None)
+        return load_space(self.folder.space_yaml, data=facts)
 
     @property
     def best(self) -> Trial | None:
@@ -91,8 +90,7 @@ class Experiment:
     @property
     def trials(self) -> pd.DataFrame:
         """A pandas DataFrame with a row for each trial, indexed by its id: state, value (of the search's metric on
-        validation), epochs, costs, choices, seconds, seed, attempts, digest and reason (why it failed or was
-        stopped)."""
+        validation), epochs, costs, choices, seconds, seed, attempts, digest and reason (why it failed or stopped)."""
         import pandas as pd
 
         with Ledger.read(self.folder.ledger) as ledger:
@@ -282,8 +280,8 @@ class Experiment:
         """The name, the state and the best value, in a line."""
         with suppress(InputError):
             summary = self.summary
-            objective = Objective.of(summary)
-            value = "" if summary["best"] is None else f", best {objective.named(summary['best']['value'])}"
+            best, objective = summary["best"], Objective.of(summary)
+            value = "" if best is None else f", best {objective.named(best['value'])}"
             trials = Counts.read(summary["trials"]).progress(summary["trials"]["planned"])
             return f"<Experiment {summary['experiment']}: {summary['state']}, {trials}{value}>"
         return f"<Experiment in {self.path}>"
