@@ -45,6 +45,7 @@ def random_architecture(draw: random.Random) -> Architecture:
             padded=draw.choice([True, True, False]),
             pool=draw.choice(["none", "none", "max"]),
             preactivates=draw.choice([False, False, True]),
+            first_shortcut=draw.choice(["activated", "raw"]),
         ),
         stages=tuple(
             Stage(

@@ -39,8 +39,9 @@ from archsearch.reading.errors import refuse
 class StageContext(NamedTuple):
     """What a stage's ops depend on beyond its own words and its input.
 
-    `opens`: its first block stands behind a stem without a norm; `preactivated`: the stem's norm and ReLU are
-    that block's pre-activation; `ends`: no stage follows that begins with the activation of this one's blocks.
+    `opens`: its first block's pre-activation feeds both its sides whatever its shape; `preactivated`: the stem's norm
+    and ReLU are that block's pre-activation; `ends`: no stage follows that begins with the activation of this one's
+    blocks.
     """
 
     first: bool
@@ -68,19 +69,18 @@ def plan(architecture: Architecture) -> Sequence:
 def stage_contexts(architecture: Architecture) -> list[StageContext]:
     """Each stage's."""
     stem = architecture.stem
-    return contexts_of(
-        tuple(stage.block.activation for stage in architecture.stages), norm=stem.norm, preactivates=stem.preactivates
-    )
+    return contexts_of(tuple(stage.block.activation for stage in architecture.stages), stem)
 
 
-def contexts_of(activations: tuple[str, ...], *, norm: bool | None, preactivates: bool) -> list[StageContext]:
-    """Each stage's context, by the stages' activation placements and the stem's words."""
-    opens = not (_ends_in_norm(norm, activations[0]) and not preactivates)
+def contexts_of(activations: tuple[str, ...], stem: Stem) -> list[StageContext]:
+    """Each stage's context, by the stages' activation placements and the stem."""
+    shares = stem.first_shortcut == "activated" and not _ends_in_norm(stem.norm, activations[0])
+    opens = stem.preactivates or shares
     return [
         StageContext(
             first=index == 0,
             opens=index == 0 and opens,
-            preactivated=index == 0 and preactivates,
+            preactivated=index == 0 and stem.preactivates,
             ends=following != "pre" and (own, following) != ("relu_only_pre", "relu_only_pre"),
         )
         for index, (own, following) in enumerate(zip(activations, (*activations[1:], ""), strict=True))

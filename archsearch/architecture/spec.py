@@ -72,6 +72,12 @@ class Stem(StrictModel):
         description="Whether the stem's norm and ReLU also serve as the first block's "
         "pre-activation (fb.resnet.torch's preresnet).",
     )
+    first_shortcut: Literal["activated", "raw"] = Field(
+        "activated",
+        description="Shortcut of a pre-activated first block that keeps the shape, behind a stem without norm. "
+        "activated: its norm and ReLU come before both branch and shortcut (He 2016, appendix); raw: the shortcut "
+        "is the stem's output (Wide ResNet's code, timm's resnetv2_18).",
+    )
 
     @model_validator(mode="after")
     def _odd_kernel(self) -> Self:

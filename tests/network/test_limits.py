@@ -1,10 +1,15 @@
 """Where one family's words are set to a limit, another family comes out, exactly."""
 
+import re
+
+import timm
 import torch
 from torch import nn
 
 from archsearch.architecture.block import Block
-from archsearch.architecture.spec import Architecture, Stage
+from archsearch.architecture.canonical import digest
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem
 from archsearch.network import build
 from archsearch.network.layers import LearnedGain
 from archsearch.network.units import ResidualUnit
@@ -84,3 +89,55 @@ def test_zero_init_starts_each_block_as_its_shortcut_and_still_learns() -> None:
     assert isinstance(last, nn.BatchNorm2d)
     assert last.weight.grad is not None
     assert last.weight.grad.abs().max() > 0
+
+
+def test_the_shortcut_of_a_preactivated_first_block_reads_what_the_stem_says() -> None:
+    """Wide ResNet's code and timm's resnetv2_18 add the stem's raw output; He 2016 activates it first."""
+    stage = Stage(depth=2, width=16, stride=1, block=Block(activation="pre"))
+    networks = {}
+    for words in ({}, {"first_shortcut": "raw"}):
+        architecture = Architecture(input=(3, 8, 8), stem=Stem(**words), stages=(stage,))
+        network = build(architecture, seed=1).eval()
+        networks[words.get("first_shortcut", "activated")] = network
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for kind, network in networks.items():
+            first, stem = network.stage1.block1, network.stem(x)
+            if kind == "raw":
+                assert torch.equal(first(stem), stem + first.branch(stem))
+            else:
+                shared = first.shared(stem)
+                assert torch.equal(first(stem), shared + first.branch(shared))
+    counts = [cost(network.architecture) for network in networks.values()]
+    assert counts[0] == counts[1]
+    assert digest(networks["raw"].architecture) != digest(networks["activated"].architecture)
+    widens = Architecture(stem=Stem(first_shortcut="raw"), stages=(stage.model_copy(update={"width": 32}),))
+    default = widens.model_copy(update={"stem": Stem()})
+    assert digest(widens) == digest(default), "where the shape changes one pre-activation feeds both sides"
+
+
+def test_a_raw_first_shortcut_is_timms_resnetv2_18() -> None:
+    stem = Stem(kernel=7, stride=2, width=64, pool="max", norm=False, first_shortcut="raw")
+    block = Block(activation="pre")
+    stages = tuple(
+        Stage(depth=2, width=64 * 2**index, stride=1 if index == 0 else 2, block=block) for index in range(4)
+    )
+    ours = build(Architecture(input=(3, 64, 64), classes=10, stem=stem, stages=stages, head=Head(classifier="conv")))
+    theirs = timm.create_model("resnetv2_18", num_classes=10).eval()
+    names = {"downsample.conv": "shortcut.conv1", "head.fc": "head.conv1", "stem.conv": "stem.conv1"}
+    state = {}
+    for key, tensor in theirs.state_dict().items():
+        name = re.sub(r"^norm\.", "stage4.exit.norm1.", key)
+        name = re.sub(r"stages\.(\d)\.blocks\.(\d)\.", lambda m: f"stage{int(m[1]) + 1}.block{int(m[2]) + 1}.", name)
+        name = re.sub(r"(block\d)\.(conv|norm)(\d)", r"\1.branch.\2\3", name)
+        for old, new in names.items():
+            name = name.replace(old, new)
+        state[name] = tensor
+    for first in (f"stage{stage}.block1." for stage in (2, 3, 4)):  # where shapes change both sides share the norm
+        for kind in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked"):
+            state[f"{first}shared.norm1.{kind}"] = state.pop(f"{first}branch.norm1.{kind}")
+            state[f"{first}branch.norm1.{kind}"] = state.pop(f"{first}branch.norm2.{kind}")
+    ours.load_state_dict(state)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert torch.allclose(ours.eval()(images), theirs(images), atol=1e-5)

@@ -199,7 +199,7 @@ class Counter:
         stages = range(int(resolved.stages[rows[0]]))
         activations = tuple(self._value("activation", resolved, index, rows[0]) for index in stages)
         stem = Stem.model_construct(**self._fields(Stem, resolved, 0, rows[:1]))
-        context = contexts_of(activations, norm=stem.norm, preactivates=stem.preactivates)[stage]
+        context = contexts_of(activations, stem)[stage]
         channels: Any = inputs[:, 0] if len(rows) > 1 else int(inputs[0, 0])
         return stage_cost(planned, context, Shape(channels, int(inputs[0, 1]), int(inputs[0, 2])))
 
