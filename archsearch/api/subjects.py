@@ -83,7 +83,7 @@ def subject_of(survey: FolderSurvey, data: DataSettings, side: int) -> Subject:
     if survey.broken:
         comments.append(f"# {len(survey.broken):,} files cannot be read and are skipped (broken: skip).")
     shape = survey.shape or (survey.channels, side, side)
-    keys: dict[str, Any] = {"name": data.name, "root" if data.file is None else "file": data.file or data.root}
+    keys: dict[str, Any] = {"name": data.name, "root" if data.file is None else "file": str(survey.root)}
     keys |= {key: value for key, value in data.to_dict().items() if key in ("columns", "task")}
     keys |= {} if survey.shape else {"size": side} | ({"channels": 1} if survey.channels == 1 else {})
     keys |= {"broken": "skip"} if survey.broken else {}

@@ -7,11 +7,12 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from archsearch.reading.errors import InputError, refuse
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SPLITS = {
     "train": ("train", "training"),
@@ -102,6 +103,8 @@ def first_array(root: Path) -> Path | None:
 
 def array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """(shape, type) of the array in a .npy file, of which no more is read. Raises ValueError for another file."""
+    import numpy as np  # here, for reading a search space needs none of it
+
     major, _ = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
     shape, _, kind = read(file)

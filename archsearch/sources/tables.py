@@ -22,7 +22,7 @@ ALLOWED = f"a table: {', '.join(SUFFIXES)}"
 DELIMITERS = ",;\t|"
 LONGEST_LINE = 2**24  # bytes of a JSON value
 NAMED = 20  # rows that an error names each
-ELSEWHERE = "name another file: --set data.file=FILE"
+ELSEWHERE = "name another file: --set data.file=FILE, or --root DIR for an existing experiment"
 
 ROLES = {
     "image": ("image", "images", "path", "file", "filename", "file_name", "filepath", "file_path", "image_path", "img",

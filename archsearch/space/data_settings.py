@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -160,10 +161,16 @@ class DataSettings(StrictModel):
 
     @property
     def location(self) -> str:
-        """The path of the data: the folder `root`, or the file, below `root` where that is given."""
-        if self.file is None:
-            return self.root
-        return os.path.join(self.root, self.file) if "root" in self.model_fields_set else self.file  # noqa: PTH118
+        """The path of the data: the folder `root`, or the file in it."""
+        return self.root if self.file is None else str(Path(self.root, self.file))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_file_alone_has_its_folder_as_root(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(values.get("file"), str) and "root" not in values:
+            folder, name = os.path.split(values["file"])
+            return {**values, "root": folder or ".", "file": name}
+        return values
 
     @model_validator(mode="after")
     def _a_table_is_a_file(self) -> Self:

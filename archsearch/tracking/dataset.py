@@ -12,6 +12,7 @@ from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import InputError
 from archsearch.reading.yaml import read
 
+FILES = ("folder", "table", "huggingface", "webdataset", "numpy", "idx")  # data that a person's files are
 LONGEST_DIGEST, LONGEST_NAME = 36, 500  # characters that MLflow takes
 
 
@@ -33,8 +34,8 @@ def dataset_of(folder: ExperimentFolder, ledger: Ledger) -> DataSet | None:
     sessions = [event.data for event in ledger.events_of("began") if isinstance(event.data.get("data"), str)]
     if not sessions or not 0 < len(sessions[-1]["data"]) <= LONGEST_DIGEST:
         return None
-    kind, root = _settings(folder)
-    source_type, source = "local", json.dumps({"uri": str(folder.arrays.absolute() if kind == "arrays" else root)})
+    kind, path = _settings(folder)
+    source_type, source = "local", json.dumps({"uri": str(folder.arrays.absolute() if kind == "arrays" else path)})
     if kind == "digits":
         source_type, source = "code", json.dumps({"tags": {"mlflow.source.name": "sklearn.datasets.load_digits"}})
     counts = sessions[-1].get("images")
@@ -42,7 +43,7 @@ def dataset_of(folder: ExperimentFolder, ledger: Ledger) -> DataSet | None:
     trials = ledger.trials()
     shape = trials[0].architecture.get("input") if trials else None
     return DataSet(
-        name=(root.name if kind == "folder" else kind)[:LONGEST_NAME],
+        name=(path.name if kind in FILES else kind)[:LONGEST_NAME],
         digest=sessions[-1]["data"],
         source_type=source_type,
         source=source,
@@ -52,12 +53,13 @@ def dataset_of(folder: ExperimentFolder, ledger: Ledger) -> DataSet | None:
 
 
 def _settings(folder: ExperimentFolder) -> tuple[str, Path]:
-    """Which data, and its folder, as space.yaml says."""
+    """Which data, and its folder or file, as space.yaml says."""
     settings: Any = None
     with suppress(InputError, OSError, AttributeError):
         settings = read(folder.read_text(folder.space_yaml)).data.get("data")
     settings = settings if isinstance(settings, dict) else {}
-    return str(settings.get("name", "digits")), Path(str(settings.get("root", "data"))).absolute()
+    path = Path(str(settings.get("root", "data")), str(settings.get("file") or ""))
+    return str(settings.get("name", "digits")), path.absolute()
 
 
 def _tensors(shape: list[int]) -> dict[str, str]:
