@@ -155,7 +155,10 @@ def load(settings: DataSettings) -> ImageSet:
         if "validation" not in splits:
             return assemble(classes, train, splits["test"], settings, task=task)
         splits["train"] = subset(train, limited(np.arange(len(train)), train.labels, settings))
-        return ImageSet.of(name=settings.name, classes=classes, task=task, **splits)
+        return ImageSet.of(
+            name=settings.name, classes=classes, task=task,
+            train=splits["train"], validation=splits["validation"], test=splits["test"],
+        )  # fmt: skip
     except ValueError as error:
         if isinstance(error, InputError):
             raise

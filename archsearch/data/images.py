@@ -14,6 +14,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.data.form import ImageForm
 from archsearch.space.tasks import TaskName
 
 SplitName = Literal["train", "validation", "test"]
@@ -57,6 +58,7 @@ class ImageSet:
     `classes` are the names of the classes, labels or targets of its `task`: as many as a network has outputs.
     `metrics` are a person's own, measured beside those of the task: functions of a network's outputs (N, K), which are
     probabilities or numbers in the targets' units, and the labels of a split.
+    `form` is how image files were read; None of images of one size that are no files.
     """
 
     name: str
@@ -68,6 +70,7 @@ class ImageSet:
     std: tuple[float, ...]
     task: TaskName = "single_label"
     metrics: Mapping[str, OwnMetric] = field(default_factory=dict)
+    form: ImageForm | None = None
 
     @classmethod
     def of(
@@ -79,6 +82,7 @@ class ImageSet:
         validation: Split,
         test: Split,
         task: TaskName = "single_label",
+        form: ImageForm | None = None,
     ) -> Self:
         """Measures the mean and the deviation of `train`. Raises ValueError where splits or labels do not fit."""
         shapes = {(split.images.shape[1:], str(split.images.dtype)) for split in (train, validation, test)}
@@ -88,8 +92,9 @@ class ImageSet:
             _check_task(split.labels, task, len(classes))
         mean, std = train.moments()
         return cls(
-            name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std, task=task
-        )
+            name=name, classes=classes, train=train, validation=validation, test=test, mean=mean, std=std, task=task,
+            form=form,
+        )  # fmt: skip
 
     @property
     def shape(self) -> tuple[int, int, int]:

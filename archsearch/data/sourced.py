@@ -132,7 +132,7 @@ def image_set(
     if not held:
         first, second, third = _streamed(root, parts, form, settings, tell)
         return StreamedImages.of(
-            name=settings.name, classes=classes, train=first, validation=second, test=third, task=task
+            name=settings.name, classes=classes, train=first, validation=second, test=third, task=task, form=form
         )
     images: dict[str, Split] = {}
     problems: list[Problem] = []
@@ -148,7 +148,9 @@ def image_set(
     _left_out(problems, settings, tell)
     _tell_of_duplicates(images, root, tell)
     train, validation, test = (images[name] for name in SPLITS)
-    return ImageSet.of(name=settings.name, classes=classes, train=train, validation=validation, test=test, task=task)
+    return ImageSet.of(
+        name=settings.name, classes=classes, train=train, validation=validation, test=test, task=task, form=form
+    )
 
 
 def form_for(source: Source, settings: DataSettings) -> ImageForm:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,8 @@ def train_architecture(
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "folder": str(folder),
         "data": {"name": images.name, "digest": images.digest, "task": images.task, "classes": list(images.classes),
-                 "mean": list(images.mean), "std": list(images.std)},
+                 "mean": list(images.mean), "std": list(images.std),
+                 "form": None if images.form is None else asdict(images.form)},
         "start": start,
         "frozen": training.frozen.to_dict(),
         "seed": run.seed,
