@@ -1,5 +1,6 @@
 """predict.py of a bundle and the lines of its card, where there is torch and Pillow and nothing else."""
 
+import dataclasses
 import json
 import re
 import subprocess
@@ -9,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 import archsearch
 from archsearch.cli import main
+from archsearch.data.form import ImageForm, normalised, read
+from archsearch.export.alone import write_alone
 from archsearch.export.parity import FRESH
 from tests.export.photographs import searched, write_digits
 
@@ -93,3 +97,64 @@ def test_it_is_read_as_the_export_names_it(folder: Path) -> None:
     for name in ("huggingface/README.md", "MODEL_CARD.md"):
         there = "python predict.py" in (folder / "bundle" / name).read_text()
         assert there == ("huggingface" not in name), "the folder for the hub has no predict.py"
+
+
+FORMS = {
+    "grey": ImageForm(channels=1, height=9, width=14),
+    "padded": ImageForm(channels=3, height=12, width=10, fit="pad"),
+    "squashed": ImageForm(channels=4, height=8, width=8, fit="squash"),
+    "deep": ImageForm(channels=1, height=10, width=10, bits=16),
+    "deep colours": ImageForm(channels=3, height=10, width=12, bits=16),
+    "stack": ImageForm(channels=5, height=10, width=12, pages=True),
+    "deep stack": ImageForm(channels=2, height=7, width=9, bits=16, pages=True, range=(0.0, 3000.0)),
+}
+EACH = """
+import importlib, json, sys
+answers = []
+for folder, file in zip(sys.argv[1::2], sys.argv[2::2]):
+    sys.path.insert(0, folder)
+    for name in ("form", "model", "predict"):
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    answers.append(importlib.import_module("predict").image(file).tolist())
+    sys.path.pop(0)
+print(json.dumps(answers))
+"""
+
+
+def picture(folder: Path, form: ImageForm) -> Path:
+    """Real pixels in a file that has what the form needs: a photograph of a flower, its channels as pages."""
+    flower = load_sample_image("flower.jpg")[100:180, 200:310]
+    if not form.pages:
+        file = folder / "flower.png"
+        if form.bits == 16 and form.channels == 1:
+            Image.fromarray(flower[:, :, 1].astype(np.uint16) * 200).save(file)
+        else:
+            Image.fromarray(flower).save(file)
+        return file
+    planes = [np.roll(flower[:, :, number % 3], number, 1) for number in range(form.channels)]
+    pages = [Image.fromarray(plane.astype(np.uint16) * 11 if form.bits == 16 else plane) for plane in planes]
+    pages[0].save(folder / "flower.tif", save_all=True, append_images=pages[1:])
+    return folder / "flower.tif"
+
+
+def test_every_form_is_read_as_in_training(tmp_path: Path) -> None:
+    arguments, expected = [], []
+    for name, form in FORMS.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        mean, std = [0.1 * number for number in range(form.channels)], [0.2 + 0.1 * x for x in range(form.channels)]
+        known = {"form": dataclasses.asdict(form), "mean": mean, "std": std, "task": "single_label"}
+        (folder / "preprocessing.json").write_text(json.dumps(known))
+        (folder / "model.py").write_text("load = None\n")
+        write_alone(folder)
+        file = picture(folder, form)
+        arguments += [str(folder), str(file)]
+        expected.append(normalised(read(file.read_bytes(), form), form, mean, std))
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", EACH, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    for name, answer, pixels in zip(FORMS, json.loads(done.stdout), expected, strict=True):
+        assert np.abs(np.array(answer) - pixels).max() < 1e-5, name
+        assert pixels.std() > 0.1, "there is something to be seen"
