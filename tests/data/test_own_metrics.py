@@ -55,4 +55,10 @@ def test_what_is_no_function_is_refused(title, monkeypatch):
 def test_names_that_are_taken_or_no_names_are_refused(name):
     with pytest.raises(InputError, match="a metric of the name"):
         checked({name: kappa})
-    assert checked(None) == {} and checked({"kappa": kappa}) == {"kappa": kappa}
+    assert checked(None) == {} and checked({"kappa": kappa})["kappa"].function is kappa
+
+
+def test_a_lambda_reaches_another_process():
+    metrics = checked({"first": lambda outputs, labels: float(outputs[0, 0] + labels[0])})
+    restored = pickle.loads(pickle.dumps(metrics))
+    assert restored["first"](np.array([[0.5]], np.float32), np.array([2])) == 2.5
