@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import optuna
 import pytest
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 import archsearch
 from archsearch.reading.errors import InputError
@@ -43,6 +45,18 @@ def run(sampler: SpaceSampler, space: SearchSpace, trials: int) -> tuple[optuna.
 
     study.optimize(objective, n_trials=trials)
     return study, digests
+
+
+def test_of_a_pruned_trial_its_reported_scores_are_learnt(space: SearchSpace) -> None:
+    sampler, full = UniformSampler(space, seed=0), space.training.epochs
+    reported = {0: 9.0, 1: 0.5, full - 1: 0.7, full: 0.9, 2: float("nan")}
+    for direction, sign in ((StudyDirection.MAXIMIZE, 1), (StudyDirection.MINIMIZE, -1)):
+        pruned = optuna.trial.create_trial(state=TrialState.PRUNED, intermediate_values=reported)
+        assert sampler._trained(pruned, [direction]).curve == {1: sign * 0.5, full - 1: sign * 0.7}
+        ended = optuna.trial.create_trial(value=0.8, intermediate_values=reported)
+        assert sampler._trained(ended, [direction]).curve == {1: sign * 0.5, full - 1: sign * 0.7, full: sign * 0.8}
+        failed = optuna.trial.create_trial(state=TrialState.FAIL, intermediate_values=reported)
+        assert sampler._trained(failed, [direction]).curve == {}
 
 
 @pytest.mark.parametrize("kind", KINDS)

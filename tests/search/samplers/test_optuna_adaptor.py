@@ -182,7 +182,9 @@ def test_a_model_hears_of_the_best_and_the_newest_of_many_trials(monkeypatch: py
     assert [list(trial.params.values()) for trial in adaptor.known] == [
         [c for c in row if c >= 0] for row in expected.tolist()
     ]
-    assert OptunaAdaptor("optuna.samplers:RandomSampler").propose(history, field, np.random.default_rng(0)) is not None
+    other = OptunaAdaptor("optuna.samplers:RandomSampler")
+    assert other.propose(history, field, np.random.default_rng(0)) is not None
+    assert len(other.known) == 20, "no model whose time grows: it hears of all"
 
 
 def test_a_population_hears_of_trials_as_they_end_and_is_not_made_anew() -> None:
