@@ -74,13 +74,18 @@ def _thresholds(origin: Origin, calibration: Calibration | None) -> list[float] 
 
 
 def _form(origin: Origin) -> ImageForm:
-    """The form that an image file gets. Data sets that are no files have images of one size, which a file is cropped
-    to."""
+    """The form that an image file gets: that of the training's files. Data sets that are no files have images of one
+    size, to which a file is cropped."""
+    images, described = origin.images, origin.described.get("form")
+    if images is not None and images.form is not None:
+        return images.form
+    if described is not None:
+        return ImageForm(**described)
     channels, height, width = origin.architecture.input
-    if not _of_files(origin) or origin.settings is None:
-        wide = origin.images is not None and origin.images.white > 255
-        return ImageForm(channels=channels, height=height, width=width, bits=16 if wide else 8)
-    return dataclasses.replace(form_of(origin.settings), channels=channels, height=height, width=width)
+    if _of_files(origin) and origin.settings is not None:  # without its files
+        return dataclasses.replace(form_of(origin.settings), channels=channels, height=height, width=width)
+    wide = images is not None and images.white > 255
+    return ImageForm(channels=channels, height=height, width=width, bits=16 if wide else 8)
 
 
 def _of_files(origin: Origin) -> bool:
