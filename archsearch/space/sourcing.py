@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.sources.columns import Columns
 from archsearch.sources.source import SPLITS, Labels, Source
 from archsearch.space.settings import DataSettings
 from archsearch.space.tasks import TaskName
@@ -28,33 +31,48 @@ class Targets:
 
 
 def open_source(data: DataSettings) -> Source:
-    """The source that the settings name. Raises InputError where it cannot be read; no image is looked at."""
-    match data.name:
+    """The source that the settings name. Raises InputError where it cannot be read; no image is looked at.
+
+    A file that has not changed is not read again: a space's facts are asked for several times."""
+    if data.name in ("table", "numpy") and data.file is not None:
+        path = Path(data.location).absolute()
+        with suppress(OSError):  # which the reader explains
+            status = path.stat()
+            return _unchanged(data.name, data.location, data.columns, (str(path), status.st_size, status.st_mtime_ns))
+    return _opened(data.name, data.location, data.columns)
+
+
+@lru_cache(2)
+def _unchanged(name: str, location: str, columns: Columns, state: tuple[Any, ...]) -> Source:
+    return _opened(name, location, columns)
+
+
+def _opened(name: str, location: str, columns: Columns) -> Source:
+    match name:
         case "table":
             from archsearch.sources.table import open_table
 
-            return open_table(Path(data.location), data.columns)
+            return open_table(Path(location), columns)
         case "huggingface":
             from archsearch.sources.huggingface import open_folder
 
-            return open_folder(Path(data.root), data.columns)
+            return open_folder(Path(location), columns)
         case "webdataset":
             from archsearch.sources.webdataset import open_shards
 
-            return open_shards(Path(data.root), data.columns)
+            return open_shards(Path(location), columns)
         case "numpy":
             from archsearch.sources.arrays import open_numpy
 
-            return open_numpy(Path(data.location))
+            return open_numpy(Path(location))
         case "idx":
             from archsearch.sources.arrays import open_idx
 
-            return open_idx(Path(data.root))
-        case name if ":" in name:
+            return open_idx(Path(location))
+        case _:
             from archsearch.sources.own import open_own
 
-            return open_own(name, data.location)
-    raise ValueError(f"{data.name} is no source")
+            return open_own(name, location)
 
 
 def without_test(source: Source) -> int:
