@@ -93,7 +93,7 @@ def mistakes(outputs: Predictions) -> Mistakes:
         raise ValueError("a regression has no classes")
     name = "test" if "test" in outputs.splits else next(iter(outputs.splits))
     split = outputs.splits[name]
-    decided = _decided(split, several)
+    decided = _decided(outputs, split)
     truth = split.labels.astype(bool) if several else _one_hot(split.labels, len(outputs.classes))
     matrix = None if several else _matrix(split.labels, split.scores.argmax(1), len(outputs.classes))
     suspects, suspected = _suspects(outputs, several)
@@ -114,10 +114,11 @@ def mistakes(outputs: Predictions) -> Mistakes:
     }
 
 
-def _decided(split: SplitPredictions, several: bool) -> npt.NDArray[np.bool_]:
-    """(N, K): what is predicted of each image: the class of the highest score, or labels of a probability above 0.5."""
-    if several:
-        return np.asarray(split.scores > 0)
+def _decided(outputs: Predictions, split: SplitPredictions) -> npt.NDArray[np.bool_]:
+    """(N, K): what is predicted of each image: the class of the highest score, or labels from their thresholds on."""
+    if outputs.task == "multi_label":
+        limits = np.full(len(outputs.classes), 0.5) if outputs.thresholds is None else np.array(outputs.thresholds)
+        return np.asarray(probabilities(split.scores.astype(np.float64), several_labels=True) >= limits)
     return _one_hot(split.scores.argmax(1), split.scores.shape[1])
 
 
@@ -175,7 +176,7 @@ def _worst(outputs: Predictions, name: str, several: bool) -> list[Mistake]:
     predicted = probabilities(split.scores.astype(np.float64), several)
     if several:
         of_label = np.where(split.labels > 0, predicted, 1 - predicted)
-        wrong = np.argwhere(of_label < 0.5)
+        wrong = np.argwhere(_decided(outputs, split) != (split.labels > 0))
         order = np.argsort(of_label[tuple(wrong.T)], kind="stable")[: 2 * SHOWN]
         return [_denied(outputs, name, predicted, int(i), int(j)) for i, j in wrong[order]]
     rows = np.flatnonzero(predicted.argmax(1) != split.labels)

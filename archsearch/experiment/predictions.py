@@ -56,11 +56,13 @@ class Recorded:
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
-    """The outputs of one network by split; `task` is a TaskName, `classes` are the K outputs' names."""
+    """The outputs of one network by split; `task` is a TaskName, `classes` are the K outputs' names, `thresholds` of
+    several labels the probabilities from which each is predicted (None: 0.5)."""
 
     task: str
     classes: tuple[str, ...]
     splits: Mapping[str, SplitPredictions]
+    thresholds: tuple[float, ...] | None = None
 
     def recorded(self) -> Recorded:
         """The file's content, with scores as float16 where float32 would take more than LARGEST bytes."""
@@ -69,7 +71,8 @@ class Predictions:
         if (reason := too_large(count * np.dtype(dtype).itemsize)) is not None:
             return Recorded(content=None, reason=reason)
         largest = np.finfo(dtype).max
-        about = json.dumps({"task": self.task, "classes": self.classes}).encode()
+        values = {"task": self.task, "classes": self.classes, "thresholds": self.thresholds}
+        about = json.dumps(values).encode()
         arrays: dict[str, npt.NDArray[Any]] = {"about": np.frombuffer(about, np.uint8)}
         for name, split in self.splits.items():
             scores = split.scores.astype(np.float32)
@@ -86,14 +89,16 @@ class Predictions:
         try:
             arrays = _arrays(content)
             about = json.loads(arrays.pop("about").tobytes())
-            task, classes = about["task"], tuple(about["classes"])
+            task, classes, thresholds = about["task"], tuple(about["classes"]), about["thresholds"]
             names = [name.removesuffix("_scores") for name in arrays if name.endswith("_scores")]
             splits = {
                 name: SplitPredictions(scores=arrays[f"{name}_scores"], labels=arrays[f"{name}_labels"])
                 for name in names
             }
-            whole = cls(task=task, classes=classes, splits=splits)
-            if not splits or not all(isinstance(name, str) for name in classes) or not all(map(whole._fits, splits)):
+            limits = None if thresholds is None else tuple(map(float, thresholds))
+            whole = cls(task=task, classes=classes, splits=splits, thresholds=limits)
+            named = all(isinstance(name, str) for name in classes) and len(limits or classes) == len(classes)
+            if not splits or not named or not all(map(whole._fits, splits)):
                 raise ValueError("its arrays do not belong together")
         except (zipfile.BadZipFile, KeyError, TypeError, EOFError, NotImplementedError, RecursionError) as error:
             raise ValueError(f"not a file of predictions: {error}") from error

@@ -26,5 +26,6 @@ def evaluated(training: Training) -> tuple[TestMetrics, Recorded]:
         name: SplitPredictions(scores=torch.cat(outputs[name]).numpy(), labels=images.split(name).labels)
         for name in SPLITS
     }
-    predictions = Predictions(task=images.task, classes=tuple(images.classes), splits=splits)
+    thresholds = None if training.thresholds is None else tuple(training.thresholds.tolist())
+    predictions = Predictions(task=images.task, classes=tuple(images.classes), splits=splits, thresholds=thresholds)
     return metrics, predictions.recorded()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
@@ -106,6 +108,10 @@ def test_several_labels_are_each_judged_by_itself() -> None:
     row = next(row for row in figures["suspects"] if row["image"] == 7)
     assert {row["label"], row["predicted"]} == {"c1", "not c1"}
     assert sum(level["count"] for level in figures["trust"]["levels"]) == labels.size
+    limits = replace(outputs(scores, labels), thresholds=(0.5, 0.02, 0.5))
+    early = mistakes(limits)["classes"]
+    assert early[1]["predicted"] == (scores[:, 1] >= np.log(0.02 / 0.98)).sum() > figures["classes"][1]["predicted"]
+    assert early[0] == figures["classes"][0]
 
 
 def test_a_class_that_stands_out_is_named_and_an_even_network_has_none() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +87,16 @@ def array(values: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def about(**changes: Any) -> bytes:
+    values = {"task": "single_label", "classes": ["a", "b", "c"], "thresholds": None} | changes
+    return rewritten(content_of(outputs()), "about.npy", array(np.frombuffer(json.dumps(values).encode(), np.uint8)))
+
+
+def test_the_members_are_what_is_read() -> None:
+    assert Predictions.from_bytes(about()).thresholds is None
+    assert Predictions.from_bytes(about(thresholds=[0.1, 0.5, 1])).thresholds == (0.1, 0.5, 1.0)
+
+
 def damaged() -> dict[str, bytes]:
     content = content_of(outputs())
     header = array(np.zeros((6, 3), np.float32))
@@ -98,9 +110,11 @@ def damaged() -> dict[str, bytes]:
         "no scores": rewritten(content, "test_scores.npy", None),
         "no about": rewritten(content, "about.npy", None),
         "about of no JSON": rewritten(content, "about.npy", array(np.zeros(3, np.uint8))),
-        "an unknown task": rewritten(
-            content, "about.npy", array(np.frombuffer(b'{"task": "x", "classes": ["a", "b", "c"]}', np.uint8))
-        ),
+        "an unknown task": about(task="x"),
+        "too few classes": about(classes=["a"]),
+        "classes without names": about(classes=[1, 2, 3]),
+        "too few thresholds": about(thresholds=[0.5]),
+        "thresholds that are no numbers": about(thresholds=["a", "b", {}]),
         "a header that promises more": rewritten(
             content, "test_scores.npy", header.replace(b"(6, 3)", b"(9999999, 9999)").replace(b" " * 11, b"", 1)
         ),

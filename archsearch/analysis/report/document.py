@@ -10,7 +10,6 @@ from typing import Any, cast
 import numpy as np
 
 from archsearch.analysis.intervals import wilson
-from archsearch.analysis.mistakes import Mistake, Mistakes
 from archsearch.analysis.report.choices import columns
 from archsearch.analysis.report.facts import facts
 from archsearch.analysis.report.figures import (
@@ -24,6 +23,7 @@ from archsearch.analysis.report.figures import (
     Winner,
 )
 from archsearch.analysis.report.importance import importance
+from archsearch.analysis.report.listed import mistakes_of, residuals_of
 from archsearch.analysis.report.narrower import narrower
 from archsearch.analysis.report.progress import distribution, progress
 from archsearch.analysis.report.reading import Reading
@@ -71,7 +71,8 @@ def document(reading: Reading) -> Document:
         "failures": _failures(reading),
         "confirmed": _confirmed(reading),
         "narrower": narrower(reading),
-        "mistakes": _mistakes(reading),
+        "mistakes": mistakes_of(reading),
+        "residuals": residuals_of(reading),
         "why_no_mistakes": reading.outputs if isinstance(reading.outputs, str) else "",
         "facts": facts(reading),
     }
@@ -252,18 +253,6 @@ def commands(reading: Reading) -> list[str]:
         lines.append(f"archsearch profile {shlex.quote(str(folder.best_yaml))}")
         lines.append(f"archsearch export {what} -o bundle")
     return [*lines, f"archsearch ui {what}"]
-
-
-def _mistakes(reading: Reading) -> Mistakes | None:
-    """The winner's mistakes, with the files' names where they are known."""
-    figures, names = reading.mistakes, reading.pictures.names
-    if figures is None:
-        return None
-    suspects, worst = (
-        [cast(Mistake, {**row, "name": names.get((row["split"], row["image"]))}) for row in rows]
-        for rows in (figures["suspects"], figures["worst"])
-    )
-    return {**figures, "suspects": suspects, "worst": worst}
 
 
 # ---- the literature, and failures

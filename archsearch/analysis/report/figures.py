@@ -12,6 +12,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from archsearch.analysis.distributions import Edf, ExpectedBest
 from archsearch.analysis.mistakes import Mistakes
+from archsearch.analysis.residuals import Residuals
 from archsearch.experiment.records import Scalar
 
 
@@ -274,7 +275,7 @@ class Document(TypedDict):
     """The whole report. `common` is the number of epochs after which trials are compared, `full` a full training's;
     `remarks` are sentences on a best that is not above simple models, whose accuracies `floor` has, or was not trained
     well; `front` are the trials that none beats in the metric and FLOPs, `pareto` those of several objectives;
-    `mistakes` are the winner's, image by image."""
+    `mistakes` are the winner's, image by image, or `residuals`."""
 
     experiment: str
     folder: str
@@ -306,6 +307,7 @@ class Document(TypedDict):
     confirmed: Confirmation | None
     narrower: Narrower
     mistakes: Mistakes | None
+    residuals: Residuals | None
     why_no_mistakes: str
     facts: list[Fact]
 

@@ -99,7 +99,7 @@ def _reliability(canvas: Canvas, trust: Trust) -> str:
     bars = 56.0  # pixels of the counts, below the diagram
     upper = Canvas(canvas.width, canvas.height - bars, canvas.left, canvas.right, canvas.top, canvas.bottom)
     x, y = upper.x(0, 1), upper.y(0, 1)
-    body = upper.axes(x, y, x_name="predicted probability", y_name="share that is right")
+    body = upper.axes(x, y, x_name="predicted probability", y_name="share that came true")
     body += line(x(0), y(0), x(1), y(1), "expected")
     body += _levels(upper, [row for row in trust["levels"] if row["count"] >= SMALLEST_BIN], "seen", "as trained")
     if trust["temperature"] != 1:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from archsearch.analysis.mistakes import Mistake
 from archsearch.data.images import ImageSet, SplitName
 from archsearch.data.recorded import images_record
 from archsearch.data.streaming import SourceImages, StreamedImages
@@ -33,17 +32,19 @@ def pictures(
     load: Callable[[], ImageSet] | None,
     session: Mapping[str, Any],
     outputs: Predictions,
-    mistakes: Iterable[Mistake],
+    listed: Iterable[tuple[str, int]],
 ) -> Pictures:
-    """The pictures of these mistakes, as many as LARGEST bytes hold. `load` reads the data set (None: no pictures are
-    wanted), `session` is what the ledger has of the images that were searched on."""
+    """The pictures of the `listed` images (split, index), as many as LARGEST bytes hold.
+
+    `load` reads the data set (None: no pictures are wanted), `session` is what the ledger has of the images that were
+    searched on."""
     if load is None:
         return Pictures(why_not=OFF)
     try:
         images = load()
         if _differs(session, images, outputs):
             return Pictures(why_not="the data is not what the network was trained on")
-        return _drawn(images, mistakes)
+        return _drawn(images, listed)
     except InputError as error:
         return Pictures(why_not=f"the images cannot be read: {error.problems[0].message}")
     except OSError as error:
@@ -64,17 +65,17 @@ def _split(name: str) -> SplitName:
     return "test" if name == "test" else "validation"
 
 
-def _drawn(images: ImageSet, mistakes: Iterable[Mistake]) -> Pictures:
+def _drawn(images: ImageSet, listed: Iterable[tuple[str, int]]) -> Pictures:
     from archsearch.data.thumbnails import data_uri
 
     by_image: dict[tuple[str, int], tuple[str, int, int]] = {}
     names: dict[tuple[str, int], str] = {}
     remaining = LARGEST
-    for row in mistakes:
-        key, split = (row["split"], row["image"]), images.split(_split(row["split"]))
+    for name, index in listed:
+        key, split = (name, index), images.split(_split(name))
         if isinstance(split.images, SourceImages):
-            names[key] = split.images.source.name(int(split.images.numbers[row["image"]]))
-        picture = data_uri(split.images[np.array([row["image"]])][0])
+            names[key] = split.images.source.name(int(split.images.numbers[index]))
+        picture = data_uri(split.images[np.array([index])][0])
         if key not in by_image and len(picture[0]) <= remaining:
             by_image[key] = picture
             remaining -= len(picture[0])

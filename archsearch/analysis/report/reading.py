@@ -10,6 +10,7 @@ from typing import Any
 
 from archsearch.analysis.mistakes import Mistakes, mistakes
 from archsearch.analysis.report.pictures import Pictures, pictures
+from archsearch.analysis.residuals import Residuals, residuals
 from archsearch.data.images import ImageSet
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.experiment.confirmed import read_confirmation
@@ -142,12 +143,21 @@ class Reading:
         return mistakes(self.outputs)
 
     @cached_property
+    def residuals(self) -> Residuals | None:
+        """The errors of a winner that predicts numbers; None where its outputs are not known, or are no numbers."""
+        if isinstance(self.outputs, str) or self.outputs.task != "regression":
+            return None
+        return residuals(self.outputs)
+
+    @cached_property
     def pictures(self) -> Pictures:
         """The images of the mistakes that are listed."""
-        if self.mistakes is None or isinstance(self.outputs, str):
+        if isinstance(self.outputs, str):
             return Pictures()
         session = next((note.data for note in reversed(self.notes) if note.kind == "began"), {})
-        listed = [*self.mistakes["suspects"], *self.mistakes["worst"]]
+        listed = [(row["split"], row["image"]) for row in self.residuals["worst"]] if self.residuals else []
+        if self.mistakes is not None:
+            listed = [(row["split"], row["image"]) for key in ("suspects", "worst") for row in self.mistakes[key]]
         return pictures(self.context.images, session, self.outputs, listed)
 
     @property

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from archsearch.analysis.mistakes import ClassRow, Mistake, Mistakes, Rate, at_fault
 from archsearch.analysis.report.charts import NOTHING, percent
 from archsearch.analysis.report.figures import Document
+from archsearch.analysis.report.gallery import gallery, item
 from archsearch.analysis.report.html import figure, folded, legend, paragraph, section, table
 from archsearch.analysis.report.matrix import DRAWN, WRITTEN, confusion, reliability
+from archsearch.analysis.report.numbers import off
 from archsearch.analysis.report.pictures import Pictures
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.svg import clean
@@ -16,13 +18,14 @@ from archsearch.analysis.trust import Trust
 from archsearch.training.calibration import SMALLEST_BIN
 
 TITLE = "Where it is wrong"
-TINY = 32  # pixels of a side, up to which a picture is enlarged without smoothing
-LISTED = 30  # classes of the table that is not folded
+LISTED = 20  # classes of the table that is not folded
 
 
 def wrong(reading: Reading, report: Document) -> str:
     """The section; where the winner's outputs are not known, a sentence that says why, or nothing before a test."""
     figures = report["mistakes"]
+    if report["residuals"] is not None:
+        return off(report["residuals"], reading.pictures, TITLE)
     if figures is None:
         tested = report["winner"] is not None and report["winner"]["test"] is not None
         reason = f"It cannot be said where the network is wrong: {report['why_no_mistakes']}."
@@ -43,7 +46,10 @@ def _lead(figures: Mistakes) -> str:
         ", which were evaluated once, for the winner alone. " if figures["split"] == "test" else ". "
     )
     if several:
-        text += "An image counts as wrong where one of its labels is; a label is predicted from a probability of 0.5. "
+        text += (
+            "An image counts as wrong where one of its labels is. A label is predicted from its threshold on, which "
+        )
+        text += "which was chosen on the validation images. "
     return (text + fault(figures)).strip()
 
 
@@ -129,23 +135,14 @@ def _images(figures: Mistakes, pictures: Pictures) -> list[str]:
 
 
 def _gallery(rows: Sequence[Mistake], pictures: Pictures) -> str:
-    return f'<ul class="thumbs">{"".join(_item(row, pictures) for row in rows)}</ul>'
+    return gallery(_item(row, pictures) for row in rows)
 
 
 def _item(row: Mistake, pictures: Pictures) -> str:
-    picture = pictures.by_image.get((row["split"], row["image"]))
-    name = row["name"] or f"{row['split']} image {row['image']}"
-    drawn = ""
-    if picture is not None:
-        uri, width, height = picture
-        alt = f"{row['split']} image {row['image']}"
-        css = ' class="tiny"' if max(width, height) <= TINY else ""
-        drawn = f'<img{css} src="{uri}" alt="{clean(alt)}" width="{width}" height="{height}">'
     probability = percent(row["probability"]).replace(" ", "\N{NO-BREAK SPACE}")
-    return (
-        f"<li>{drawn}<div>{clean(row['label'])}</div><div>predicted {clean(row['predicted'])}, "
-        f"{probability}</div><small>{clean(name)}</small></li>"
-    )
+    name = row["name"] or f"{row['split']} image {row['image']}"
+    text = f"predicted {row['predicted']}, {probability}"
+    return item(pictures, (row["split"], row["image"]), row["label"], text, name)
 
 
 # ---- probabilities
@@ -161,7 +158,7 @@ def _trust(figures: Mistakes) -> list[str]:
     )
     caption = "Predictions in ten bins by their probability: above the line more of them are right than predicted, "
     caption += f"below it fewer. The bars count them; bins of fewer than {SMALLEST_BIN} are not drawn."
-    title = f"Its probabilities are off by {percent(trust['error'])} on average"
+    title = f"Its probabilities are off by {100 * trust['error']:.1f} points on average"
     return [f"<h3>{clean(title)}</h3>", figure(reliability(trust), caption, key), paragraph(_how(trust), "note")]
 
 

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from sklearn.metrics import r2_score
 
 from archsearch.analysis.mistakes import mistakes
 from archsearch.analysis.report import Context, document, page, read_experiment
@@ -25,11 +27,16 @@ from archsearch.api.reporting import write_report
 from archsearch.data.recorded import images_record
 from archsearch.data.thumbnails import SIDE, data_uri
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.experiment.predictions import Predictions, SplitPredictions
+from archsearch.experiment.predictions import Predictions, SplitPredictions, keep
+from archsearch.network import build
 from archsearch.search.session import create
 from archsearch.space.loading import load_space
-from tests.analysis.report.searches import experiment
+from archsearch.training.loop import Training
+from archsearch.training.recording import evaluated
+from tests.analysis.report.searches import confirm, experiment
 from tests.search.local import SPACE, drive_locally, load_images
+from tests.training.task_images import task_images
+from tests.training.test_task_training import RUN, architecture
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
 
@@ -233,3 +240,48 @@ def test_a_class_at_fault_is_named_where_the_next_steps_are(own: ExperimentFolde
     text = page(reading, figures)
     sentence = "Class &lt;zero&gt; stands out: 31 of 40 wrong, most of them predicted as one."
     assert text.count(sentence) == 2
+
+
+def recorded(task: str, place: Path) -> tuple[ExperimentFolder, Predictions]:
+    """A search's folder whose winner's outputs are those of a network that was trained on real images of this task."""
+    images = task_images(task)
+    training = Training(build(architecture(images)), images, RUN)
+    for _ in training:
+        pass
+    _, outputs = evaluated(training)
+    folder = experiment(place, 6)
+    confirm(folder, 3)
+    weights = folder.confirmation.weights
+    with Ledger.open(folder.ledger) as ledger:
+        keep(folder, ledger, outputs, weights, sha256(weights.read_bytes()).hexdigest(), 3)
+    return folder, Predictions.from_bytes(outputs.content or b"")
+
+
+def test_several_labels_on_real_images(tmp_path: Path) -> None:
+    folder, outputs = recorded("multi_label", tmp_path)
+    text, figures = section_of(folder, images=False)
+    rows, split = figures["mistakes"], outputs.splits["test"]
+    assert rows["task"] == "multi_label" and outputs.thresholds is not None
+    shares = 1 / (1 + np.exp(-split.scores.astype(float)))
+    decided = shares >= np.array(outputs.thresholds)
+    assert rows["wrong"] == (decided != split.labels).any(1).sum()
+    assert [row["predicted"] for row in rows["classes"]] == decided.sum(0).tolist()
+    assert "Each label" in text and "confusion matrix" not in text and "reliability diagram" in text
+    assert "predicted not " in text or "<div>not " in text
+
+
+def test_numbers_on_real_images_have_residuals(tmp_path: Path) -> None:
+    folder, outputs = recorded("regression", tmp_path)
+    text, figures = section_of(folder, images=False)
+    assert figures["mistakes"] is None
+    split, (target, *_) = outputs.splits["test"], figures["residuals"]["targets"]
+    errors = (split.scores - split.labels)[:, 0].astype(float)
+    assert target["mean_absolute_error"] == pytest.approx(np.abs(errors).mean(), rel=1e-5)
+    assert target["root_mean_square_error"] == pytest.approx((errors**2).mean() ** 0.5, rel=1e-5)
+    assert target["r2"] == pytest.approx(r2_score(split.labels[:, 0], split.scores[:, 0]), abs=1e-5)
+    assert sum(target["counts"]) == len(errors) == figures["residuals"]["images"]
+    worst = figures["residuals"]["worst"]
+    assert abs(worst[0]["predicted"] - worst[0]["label"]) == pytest.approx(np.abs(errors).max(), rel=1e-5)
+    assert len(worst) == 12 and text.count("<li><div>") == 12
+    assert text.count('aria-label="' + target["name"] + ": predicted against true of") == 2
+    assert "The largest errors" in text and f"{target['r2']:.3f}" in text
