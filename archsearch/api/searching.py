@@ -278,7 +278,9 @@ def dry_run(
 
     folder = _noted_folder(space, name, output, tell, new=new)
     train, counts = _training_images(space, tell)
-    space = expected(space, train, counts)
+    known, space = len(space.notes), expected(space, train, counts)
+    for note in space.notes[known:]:
+        tell(f"note: {note}")
     for warning in (told := [] if train is None else warnings(space, train)):
         tell(f"warning: {warning}")
     if warm_start is not None:  # images that would have to be downloaded are not compared

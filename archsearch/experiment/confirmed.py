@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from archsearch.experiment.folder import ExperimentFolder
-from archsearch.experiment.objective import BY_ACCURACY, Objective
+from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
 from archsearch.experiment.shapes import (
     Fields,
     Test,
@@ -151,15 +151,21 @@ def _check_means(document: Mapping[str, Any]) -> None:
 
 def check_result(document: Any, objective: Objective = BY_ACCURACY) -> None:
     """Raises ValueError, naming the field, where a training's result.json does not hold what archsearch writes, or not
-    the objective's metric."""
+    the objective's metric, which test images may not define."""
     _check(document, _RESULT)
     for split in ("validation", "test"):
         try:
-            value = None if document[split] is None else objective.of_result(document[split])
+            unknown = document[split] is None or _undefined(split, document[split], objective)
+            value = None if unknown else objective.of_result(document[split])
         except (KeyError, TypeError, ValueError):
             value = math.nan
         if value is not None and not (_is_share if objective.percent else is_number)(value):
             raise ValueError(f"its {split}")
+
+
+def _undefined(split: str, measured: Mapping[str, Any], objective: Objective) -> bool:
+    """Whether it is a test split whose images do not define the metric; they always define accuracy."""
+    return split == "test" and objective.name != ACCURACY and objective.name not in measured
 
 
 def _check(document: Any, fields: Fields) -> None:

@@ -122,6 +122,9 @@ def _resolve(
     data, notes = _settled(file.data, document, known_facts)
     data_facts = known_facts or _located_facts(data, document)
     search = _by_a_metric_of(data_facts, file.search, document)
+    if search is not file.search:
+        objective = search.objective
+        notes += (f"search.objectives: {objective.name}: {objective.sense}, the default for {data_facts.task}",)
     return SearchSpace(
         name=file.name,
         parameters=parameters,

@@ -84,6 +84,8 @@ def test_what_is_sought_by_default_follows_from_the_task(tmp_path: Path) -> None
         "multi_label": {"mean_average_precision": "max"},
         "regression": {"r2": "max"},
     }
+    notes = [space(tmp_path, task=task).notes for task in ("single_label", "regression")]
+    assert notes == [(), ("search.objectives: r2: max, the default for regression",)]
 
 
 @pytest.mark.parametrize("search", ["", "{trials: 3}"])

@@ -184,15 +184,15 @@ class _Work:
         with Retraining(self.images, self._settings(), machine, phases, self.ledger.objective) as retraining:
             if not chosen:
                 self._choose(self._train(retraining, runs))
-            self.observer.phase("measuring test accuracy")
+            objective = self.ledger.objective
+            self.observer.phase(f"measuring test {objective.label}")
             verdict = self.ledger.events_of(FINISHED)[-1]
             if verdict.data["of"] == "finish":
                 winner = [run for run in runs if run.contender.trial == verdict.trial]
                 for outcome in retraining.test(winner):
-                    if outcome.result is not None:
+                    if outcome.result is not None and objective.name in outcome.result["test"]:
                         files, weights = TrainingFolder(outcome.run.folder), self.folder.finish.weights
                         keep_of_run(self.folder, self.ledger, files, outcome.result, weights, verdict.trial)
-                        objective = self.ledger.objective
                         measured = {objective.test: objective.of_result(outcome.result["test"])}
                         self.ledger.note(FINISH_TESTED, measured, trial=verdict.trial)
             else:

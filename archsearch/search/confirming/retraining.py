@@ -262,6 +262,8 @@ def _work(task: Task, run: Run) -> Outcome:
         raise
     except Exception as error:
         return Outcome(run=run, failed=str(failure_of(error)))
+    if worker.metric.removeprefix("validation_") not in result["validation"]:
+        return Outcome(run=run, failed=f"nan: the validation images do not define {worker.metric}")
     return Outcome(run=run, result=result)
 
 

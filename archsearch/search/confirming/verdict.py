@@ -50,8 +50,9 @@ class Row:
         """The metric's values by seed; none on the test split while it is unseen."""
         if split == "test" and not self.seen:
             return {}
-        measured = {seed: result[split] for seed, result in sorted(self.results.items()) if result[split]}
-        return {seed: self.objective.of_result(figures) for seed, figures in measured.items()}
+        measured = {seed: result[split] or {} for seed, result in sorted(self.results.items())}
+        name = self.objective.name  # test images may not define it
+        return {seed: self.objective.of_result(figures) for seed, figures in measured.items() if name in figures}
 
     def keys(self, split: Split) -> dict[int, float]:
         """The same, turned so that more is better; on validation by fold where there is a cross-validation."""

@@ -53,7 +53,11 @@ class FinalTest:
 
     def passed(self, report: Tested) -> None:
         """Writes down what the test split says of the winner: its predictions are on disk before the ledger has it."""
-        number = report.number
+        number, objective = report.number, self._ledger.objective
+        if objective.test not in report.metrics:
+            reason = f"the test images do not define its {objective.label}"
+            self._ledger.note("test_failed", {"reason": reason}, trial=number)
+            return
         if report.predictions is not None:
             weights, sha256 = self._folder.weights(number), self._ledger.weights_digest(number)
             keep(self._folder, self._ledger, report.predictions, weights, sha256, number)
