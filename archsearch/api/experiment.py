@@ -197,7 +197,7 @@ class Experiment:
         """Retrains the `top` trials over so many new `seeds`, beside random search at equal cost (unless `random` is
         False) and `baselines` (None: those of the zoo that fit the budget); returns what confirm/confirm.json holds.
 
-        The winner is chosen by validation accuracy before test accuracy is measured: with `folds`, by its mean over so
+        The winner is chosen by the metric on validation before test is evaluated: with `folds`, by its mean over so
         many folds of the training and validation images (1: no cross-validation; None: as `data.validation` of the
         experiment has it), on each of which every network is trained with every seed. If it is interrupted, the same
         call goes on. Raises InputError, DriverRunning, and RuntimeError where nothing could be trained.

@@ -19,9 +19,7 @@ from archsearch.experiment.objective import ACCURACY, Objective
 def confirm(
     experiment: Experiment,
     *,
-    top: Annotated[
-        int, typer.Option(min=1, max=1000, help="Number of trials to retrain, the best by validation accuracy.")
-    ] = 5,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="Number of trials to retrain, the best on validation.")] = 5,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Number of new seeds per network.")] = 3,
     folds: Annotated[
         int | None,
@@ -55,8 +53,8 @@ def confirm(
 ) -> int:
     """Retrains a search's best networks over new seeds, against random search at equal cost and known networks.
 
-    The winner is chosen by mean validation accuracy; only then is the test accuracy measured, of the winner and the
-    networks that it is compared with. Ctrl-C saves and exits (code 3); the same command continues.
+    The winner is chosen by the mean of the search's metric on validation; only then is the test split evaluated, for
+    the winner and the networks that it is compared with. Ctrl-C saves and exits (code 3); the same command continues.
     """
     from archsearch.api.confirming import confirm as confirmed
     from archsearch.cli.driving import audience_of_a_command
