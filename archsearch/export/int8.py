@@ -114,7 +114,7 @@ def quantize(onnx: Path, output: Path, calibration: Tensor) -> None:
         quantize_static(
             onnx,
             output,
-            _Reader(calibration),
+            Reader(calibration),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=list(OPS),
             per_channel=True,
@@ -125,7 +125,7 @@ def quantize(onnx: Path, output: Path, calibration: Tensor) -> None:
         )
 
 
-class _Reader:
+class Reader:
     """Calibration images as onnxruntime's CalibrationDataReader takes them: `get_next` until None."""
 
     def __init__(self, images: Tensor) -> None:
