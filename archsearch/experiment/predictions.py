@@ -89,7 +89,7 @@ class Predictions:
         try:
             arrays = _arrays(content)
             about = json.loads(arrays.pop("about").tobytes())
-            task, classes, thresholds = about["task"], tuple(about["classes"]), about["thresholds"]
+            task, classes, thresholds = about["task"], tuple(about["classes"]), about.get("thresholds")
             names = [name.removesuffix("_scores") for name in arrays if name.endswith("_scores")]
             splits = {
                 name: SplitPredictions(scores=arrays[f"{name}_scores"], labels=arrays[f"{name}_labels"])

@@ -94,6 +94,8 @@ def about(**changes: Any) -> bytes:
 
 def test_the_members_are_what_is_read() -> None:
     assert Predictions.from_bytes(about()).thresholds is None
+    earlier = array(np.frombuffer(b'{"task": "single_label", "classes": ["a", "b", "c"]}', np.uint8))
+    assert Predictions.from_bytes(rewritten(content_of(outputs()), "about.npy", earlier)).thresholds is None
     assert Predictions.from_bytes(about(thresholds=[0.1, 0.5, 1])).thresholds == (0.1, 0.5, 1.0)
 
 
