@@ -88,6 +88,7 @@ def test_a_search_by_another_metric_is_run_resumed_confirmed_exported_and_report
     assert (tmp_path / "bundle" / "model.py").is_file()
     if case == "rare":
         assert "note: search.objectives: balanced_accuracy: max, since classes have" in done.stderr
+    assert [path.name for path in (tmp_path / "experiments").iterdir()] == [case], "no process ran the script again"
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(f"sqlite:///{tmp_path}/mlruns/mlflow.db")

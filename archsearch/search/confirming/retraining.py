@@ -128,7 +128,8 @@ class Retraining:
             self._pool = self._pool or ProcessPoolExecutor(
                 self._worker.slots.count, mp_context=self._context, initializer=_begin, initargs=(self._worker,)
             )
-            self._pool.submit(os.getpid)  # processes start with the first task
+            for _ in range(self._worker.slots.count):  # one starts with each task for which none is idle
+                self._pool.submit(os.getpid)
         return self._pool
 
     def _results(self, runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any] | None]]:
