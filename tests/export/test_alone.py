@@ -18,6 +18,7 @@ from archsearch.data.form import ImageForm, normalised, read
 from archsearch.export.alone import write_alone
 from archsearch.export.parity import FRESH
 from tests.export.photographs import searched, write_digits
+from tests.export.test_predict import rewritten
 
 # Neither NumPy nor archsearch: whatever is not torch's, Pillow's or Python's own cannot be imported.
 ALONE = (
@@ -34,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     experiment = searched(folder)
     assert main(["export", str(experiment.path), "-o", str(folder / "bundle")]) == 0
     write_digits(folder / "new", each=20, first=40)
+    rewritten(folder / "bundle", calibration={"temperature": 2.5})
     return folder
 
 

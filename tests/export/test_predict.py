@@ -93,6 +93,13 @@ def test_a_bundle_answers_as_its_network_does(folder: Path, capsys) -> None:
     assert np.mean(right) > 0.7, "it has learnt something"
 
 
+def test_probabilities_are_those_of_the_temperature(bundle: Path, folder: Path) -> None:
+    rewritten(bundle, calibration={"temperature": 2.5})
+    found = archsearch.predict(bundle, folder / "new", progress=False)
+    assert found.temperature == 2.5
+    assert np.abs(found.values - by_hand(bundle, list(found.files))).max() < 1e-5
+
+
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_torch_onnxruntime_and_the_experiment_agree(backend: str, folder: Path) -> None:
     one = archsearch.predict(folder / "bundle", folder / "new", backend=backend, progress=False)
