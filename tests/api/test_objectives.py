@@ -38,7 +38,7 @@ class Stops:
             raise KeyboardInterrupt
 
 try:
-    archsearch.search(space, data=data, trials=3, seed=1, callbacks=[Stops()], progress=False)
+    archsearch.search(space, data=data, trials=3, seed=1, callbacks=[Stops()])
 except KeyboardInterrupt:
     before = archsearch.open(case).state
 found = archsearch.open(case).resume(progress=False)
