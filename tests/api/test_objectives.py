@@ -46,6 +46,7 @@ searched = found.summary
 confirmed = found.confirm(top=2, seeds=1, baselines=[], random=False, progress=False)
 found.export("bundle")
 found.report("report.html")
+found.sync()
 print(json.dumps({
     "before": before, "searched": searched, "confirmed": confirmed, "after": found.summary, "shown": repr(found),
     "values": found.trials["value"].dropna().tolist(), "card": found._repr_html_(),
