@@ -48,7 +48,9 @@ def test_a_small_space_is_looked_at_whole_and_every_number_is_exact(space: Searc
     assert by_name["params"].above == sum(price.params > 4_000 for price in prices)
     assert found.hardest == ("flops" if sum(params_kept) > sum(flops_kept) else "params")
     for name in COSTS:
-        assert sum(row["count"] for row in found.histograms[name]) == len(prices)
+        rows = found.histograms[name]
+        assert sum(row["count"] for row in rows) == len(prices) and len(rows) == 12
+        assert [row["from"] for row in rows[1:]] == [row["to"] for row in rows[:-1]]
         assert sum(row["within_budget"] for row in found.histograms[name]) == sum(within)
         costs = sorted(getattr(price, name) for price in prices)
         assert found.quantiles[name]["all"][0] == costs[0]

@@ -55,3 +55,10 @@ def test_every_listed_network_has_its_own_digest() -> None:
     # He 2016's 1x1 conv shortcut is option C: two names in the literature, one network.
     same = [sorted(names) for names in digests.values() if len(names) > 1]
     assert same == [["resnet110_option_c_cifar", "resnet110_shortcut_conv1x1_cifar"]]
+
+
+def test_names_that_follow_a_rule_have_1_to_1024_blocks_a_stage() -> None:
+    assert cost(zoo.get("resnet6146_cifar")).layers > 6000  # 1,024 basic blocks in each of three stages
+    for name in ("resnet6152_cifar", "resnet2_cifar"):
+        with pytest.raises(InputError, match="no such depth"):
+            zoo.get(name)
