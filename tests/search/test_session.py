@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.search.running.environment import LONGEST_TMPDIR
-from archsearch.search.running.private import private_folder
+from archsearch.search.running.private import end_processes, private_folder
 from archsearch.search.session import _terminable
 
 
@@ -94,4 +95,28 @@ with private_folder() as folder:
             }
         assert left.parent == base and (tmp_path / "archsearch.lock").exists()
         alive.kill()
+    shutil.rmtree(base)
+
+
+def test_what_is_left_of_a_killed_drivers_ray_is_killed_and_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setenv("RAY_TMPDIR", str(base))
+    left, other = base / "as00000000", base / "as00000001"
+    for folder in (left, other):
+        folder.mkdir(mode=0o700)
+        (folder / "archsearch.lock").touch()
+    waits = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with (
+        subprocess.Popen([*waits, f"--temp-dir={left}/r"]) as worker,
+        subprocess.Popen([*waits, f"--temp-dir={other}/r"]) as foreign,
+        (other / "archsearch.lock").open("rb") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with private_folder() as mine, subprocess.Popen([*waits, f"--temp-dir={mine}/r"]) as late:
+            assert worker.wait(10) == -signal.SIGKILL, "its driver's lock is free"
+            assert (late.poll(), left.exists()) == (None, False)
+            end_processes(mine)
+            assert late.wait(10) == -signal.SIGKILL
+        assert foreign.poll() is None, "its driver lives"
+        foreign.kill()
     shutil.rmtree(base)

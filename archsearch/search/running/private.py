@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -38,12 +39,24 @@ def private_folder() -> Iterator[Path]:
             (folder / "unlocked").rename(folder / LOCK)  # nobody finds it unlocked
         yield folder
     finally:
+        end_processes(folder)
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
 
 
+def end_processes(folder: Path) -> None:
+    """Kills this user's processes of the Ray whose session lies in the folder, where there is a /proc: a worker that is
+    just starting while its Ray ends or is killed waits for an answer that never comes (Ray 2.60)."""
+    mark = f"--temp-dir={folder}/".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if process.stat().st_uid == os.geteuid() and mark in (process / "cmdline").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
 def sweep(base: Path) -> None:
-    """Removes this user's private folders in `base` whose process is gone: the system has freed their lock."""
+    """Removes this user's private folders in `base` whose process is gone: the system has freed their lock. What is
+    left of their Ray is killed."""
     for folder in base.glob(f"{PREFIX}????????"):
         with suppress(OSError):
             status = folder.lstat()
@@ -52,6 +65,7 @@ def sweep(base: Path) -> None:
             handle = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                end_processes(folder)
                 shutil.rmtree(folder, ignore_errors=True)
             finally:
                 os.close(handle)
