@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from archsearch.space.settings import DataSettings
 
 ON_CPU, ON_GPU = 64, 128  # pixels a side, at most
 ANOTHER = "choose another folder of images"
+RECTANGLE = 1.25  # longer over shorter side, from which the images of one shape are no squares
 ABOUT_DATA = ("data.columns", "data.task")  # keys that are needed to read a table
 
 
@@ -59,6 +61,19 @@ def image_side(survey: FolderSurvey, *, on_gpu: bool) -> int:
     return most
 
 
+def frame(survey: FolderSurvey, side: int) -> tuple[int, int]:
+    """(height, width) that networks see, for a shorter side of `side` pixels: a square, but where all images have one
+    other shape. Of images larger than that it has a square's area."""
+    aspect = survey.aspect
+    if aspect is None or max(aspect, 1 / aspect) < RECTANGLE:
+        return side, side
+    long = max(aspect, 1 / aspect)
+    is_own = survey.sides[1] - side < 4  # the images' own size
+    short = side if is_own else max(8, round(side / math.sqrt(long) / 4) * 4)
+    sides = short, max(short, round(short * long / 2) * 2)
+    return sides if aspect > 1 else sides[::-1]
+
+
 def subject_of(survey: FolderSurvey, data: DataSettings, side: int) -> Subject:
     """What a space is written for, from what was seen of the images; `side` is what image files are resized to."""
     counts = [sum(split) for split in zip(*survey.images.values(), strict=True)]
@@ -73,7 +88,10 @@ def subject_of(survey: FolderSurvey, data: DataSettings, side: int) -> Subject:
         f"# Made by archsearch init for {survey.total:,} images of {of}.",
         f"# Shorter sides {small} to {large} pixels, median {middle}" + (", grey." if survey.grey > 0.99 else "."),
     ]
-    if survey.ratio >= 1.5:
+    height, width = frame(survey, side)
+    if height != width and not survey.shape:
+        comments.append(f"# All are about {survey.aspect:.2g} times as wide as high: networks see {height}x{width}.")
+    elif survey.ratio >= 1.5:
         comments.append(
             f"# The longer side is {survey.ratio:.2g} times the shorter: images are center-cropped to a square; "
             "fit: pad or squash keeps all of them."
@@ -82,10 +100,12 @@ def subject_of(survey: FolderSurvey, data: DataSettings, side: int) -> Subject:
         comments.append(f"# {survey.copies:,} duplicate files, {survey.across:,} of them across splits.")
     if survey.broken:
         comments.append(f"# {len(survey.broken):,} files cannot be read and are skipped (broken: skip).")
-    shape = survey.shape or (survey.channels, side, side)
+    shape = survey.shape or (survey.channels, height, width)
     keys: dict[str, Any] = {"name": data.name, "root" if data.file is None else "file": str(survey.root)}
     keys |= {key: value for key, value in data.to_dict().items() if key in ("columns", "task")}
-    keys |= {} if survey.shape else {"size": side} | ({"channels": 1} if survey.channels == 1 else {})
+    if not survey.shape:
+        keys |= {"size": side if height == width else [height, width]}
+        keys |= {"channels": 1} if survey.channels == 1 else {}
     keys |= {"broken": "skip"} if survey.broken else {}
     plain_keys = ("name", "broken", "task")
     values = {key: value if key in plain_keys else json.dumps(value, ensure_ascii=False) for key, value in keys.items()}

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,12 @@ HEADERS = 20_000  # files whose headers are read, at most; of more, so many spre
 class FolderSurvey:
     """What a folder, a table or another source holds. `sizes` maps a split to the number of its images, `images` to
     those of each class or label (empty where the labels are numbers); `shape` is that of arrays of one shape. `sides`
-    are quantiles 0, 0.5 and 1 of the shorter side, in pixels, and `ratio` the median of longer over shorter side;
-    `channels` are those that the images need, 1 where all are grey; `grey` is the share of images without colours by
-    their header, `wide` of those with more than 8 bits, `lost` the median share of an image that the center crop
-    removes, and `advice` what could be set otherwise. `broken` cannot be opened; `copies` are images that repeat
-    another's bytes, and `across` those whose original lies in another split. `headers` says how many were looked
-    at."""
+    are quantiles 0, 0.5 and 1 of the shorter side, in pixels, `ratio` the median of longer over shorter side, and
+    `aspect` the width over the height, where nearly all images agree in it; `channels` are those that the images need,
+    1 where all are grey; `grey` is the share of images without colours by their header, `wide` of those with more than
+    8 bits, `lost` the median share of an image that the center crop removes, and `advice` what could be set otherwise.
+    `broken` cannot be opened; `copies` are images that repeat another's bytes, and `across` those whose original lies
+    in another split. `headers` says how many were looked at."""
 
     root: Path
     task: TaskName
@@ -47,6 +48,7 @@ class FolderSurvey:
     images: dict[str, tuple[int, ...]]
     headers: int
     sides: tuple[int, int, int]
+    aspect: float | None = None
     ratio: float
     channels: int
     grey: float
@@ -77,6 +79,7 @@ class FolderSurvey:
             "images": {split: list(counts) for split, counts in self.images.items()},
             "headers": self.headers,
             "sides": list(self.sides),
+            "aspect": self.aspect,
             "ratio": self.ratio,
             "channels": self.channels,
             "grey": self.grey,
@@ -114,6 +117,7 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
         headers=len(chosen),
         sides=(shorter[0], shorter[len(shorter) // 2], shorter[-1]),
         ratio=ratios[len(ratios) // 2],
+        aspect=common_aspect([size for size, _ in read]),
         channels=1 if settings.channels == "auto" and grey == 1 else form_of(settings).channels,
         grey=grey,
         wide=wide_share(read),
@@ -123,6 +127,16 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
         copies=copies,
         across=across,
     )
+
+
+def common_aspect(sizes: Sequence[tuple[int, int]]) -> float | None:
+    """The width over the height in which nine in ten images (width, height) agree to 5 %; None where they do not."""
+    aspects = [width / height for width, height in sizes]
+    if not aspects:
+        return None
+    middle = float(median(aspects))
+    near = sum(abs(aspect / middle - 1) <= 0.05 for aspect in aspects)
+    return middle if near >= 0.9 * len(aspects) else None
 
 
 def _opened(settings: DataSettings, tell: Progress) -> tuple[TaskName, tuple[str, ...], dict[str, Part]]:

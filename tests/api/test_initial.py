@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from archsearch.api.initial import FINAL_SHARE, affordable_flops, initial, space_for
 from archsearch.architecture.cost import cost
@@ -114,3 +116,25 @@ def test_hints_of_init_are_what_init_accepts(tmp_path: Path, capsys) -> None:
 
 def test_a_time_in_whole_seconds(shapes: Path) -> None:
     assert initial(shapes, time="90", flops=3_000_000, tell=silent).space.search.wall_time == 90
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(16, 8)] * 40, (8, 16)),
+        ([(8, 16)] * 40, (16, 8)),
+        ([(18, 16)] * 40, (16, 16)),  # nearly square
+        ([(16, 8)] * 34 + [(8, 8)] * 6, (8, 8)),  # of several shapes
+        ([(16, 8)] * 38 + [(8, 8)] * 2, (8, 16)),
+        ([(400, 200)] * 40, (44, 88)),  # larger than a CPU bears: a square's area
+    ],
+)
+def test_images_of_one_shape_keep_it(sizes: list[tuple[int, int]], expected: tuple[int, int], tmp_path: Path) -> None:
+    for number, size in enumerate(sizes):
+        folder = tmp_path / "images" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 255, (size[1], size[0], 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    made = initial(tmp_path / "images", flops=20_000_000, tell=lambda _: None)
+    assert made.space.input == (3, *expected)
+    assert ("networks see" in made.text) == (expected[0] != expected[1])
