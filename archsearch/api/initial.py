@@ -42,6 +42,7 @@ LOWEST_SHARE = 5  # of the bound networks take a fifth at least: less is no use 
 ON_CPU, ON_GPU = 64, 128  # pixels a side, at most
 TRIALS = 300  # at most: the time ends the search
 PROBE_SECONDS = 3.0
+USED = 0.5  # share of a bound that the reference network uses, as long as there are larger ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +192,8 @@ def _option(name: str, parse: Callable[[str], Number], text: str) -> Number:
 
 def affordable_flops(facts: ImageFacts, classes: int, seconds: float, *, tell: Progress) -> int:
     """The highest of BOUNDS for which a full training of the reference network takes half of the time, or less, by a
-    measurement on this machine; the lowest where none does."""
+    measurement on this machine; the lowest where none does. No bound is higher than twice what the largest reference
+    network for such images has: nothing is known of how long larger ones take, and images of 8x8 do not need them."""
     tell("measuring how fast this machine trains")
     timings = _timings(facts, classes)
     recipe = auto_recipe({}, facts, timed=True)
@@ -200,6 +202,8 @@ def affordable_flops(facts: ImageFacts, classes: int, seconds: float, *, tell: P
         network = within(facts.shape, classes, flops=bound)
         if network is None:
             continue
+        if cost(network).flops < USED * bound:
+            break
         epoch = timings.epoch_seconds(
             network, train=facts.train, validation=max(1, facts.train // 6), batch=recipe["batch_size"]
         )

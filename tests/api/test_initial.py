@@ -138,3 +138,11 @@ def test_images_of_one_shape_keep_it(sizes: list[tuple[int, int]], expected: tup
     made = initial(tmp_path / "images", flops=20_000_000, tell=lambda _: None)
     assert made.space.input == (3, *expected)
     assert ("networks see" in made.text) == (expected[0] != expected[1])
+
+
+@pytest.mark.parametrize(("side", "highest"), [(8, 70_000_000), (16, 300_000_000)])
+def test_however_long_the_time_the_bound_is_of_the_size_of_real_networks(side: int, highest: int) -> None:
+    facts = ImageFacts(train=500, shape=(1, side, side), mirrored=1.0)
+    assert affordable_flops(facts, 10, 1e9, tell=lambda _: None) == highest
+    largest = within((1, side, side), 10, flops=10**12)
+    assert largest is not None and highest / 2 < cost(largest).flops < 2 * highest
