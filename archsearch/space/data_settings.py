@@ -49,7 +49,7 @@ class Folds(StrictModel):
     )
 
 
-Size = Annotated[int | float, Field(gt=0)]
+Size = Annotated[int | float, Field(gt=0), Allowed("a number of images, or a share below 1")]
 
 FunctionName = Annotated[
     str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), Allowed("module:function, such as measures:kappa")

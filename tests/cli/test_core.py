@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 CORE = [line for line in (ROOT / "requirements-core.txt").read_text().splitlines() if not line.startswith("#")]
 BEYOND = (
-    "ray", "optuna", "mlflow", "torchvision", "fvcore", "sklearn", "scipy", "pandas", "threadpoolctl",
+    "ray", "optuna", "mlflow", "torchvision", "fvcore", "sklearn", "scipy", "pandas", "threadpoolctl", "pyarrow",
     "onnx", "onnxscript", "onnxruntime", "optuna_dashboard", "plotly",
 )  # fmt: skip
 
@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_core_is_a_part_of_the_dependencies_word_for_word() -> None:
     assert set(CORE) < set(PROJECT["dependencies"])
     names = {re.match(r"[\w-]+", line)[0] for line in PROJECT["dependencies"] if line not in CORE}  # type: ignore[index]
-    assert names == {"scikit-learn" if name == "sklearn" else name for name in BEYOND[:9]}
+    assert names == {"scikit-learn" if name == "sklearn" else name for name in BEYOND[:10]}
 
 
 def test_the_core_counts_trains_and_exports(folder: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_missing_word_is_placed_where_it_should_stand() -> None:
 def test_a_union_is_one_problem_in_one_sentence() -> None:
     assert problems("limit: 3", DataSettings) == [(1, 8, "limit is 3", "an integer of at least 10 or null", "")]
     ((_, _, _, allowed, _),) = problems("validation: half", DataSettings)
-    assert allowed == "an integer above 0 or a number above 0"
+    assert allowed == "a number of images, or a share below 1 or a mapping with the keys folds"
 
 
 def test_a_mappings_unknown_key_is_placed_at_the_key() -> None:

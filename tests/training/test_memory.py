@@ -59,7 +59,7 @@ def test_a_shipped_spaces_networks_keep_what_torch_keeps(space: str) -> None:
 
 def test_over_the_whole_vocabulary_few_tensors_are_missed() -> None:
     """Small networks, where a tensor at a boundary between parts that no op can see counts for much."""
-    normed = [a for a in sampled(60, seed=1) if all(stage.block.norm == "batch" for stage in a.stages)]
+    normed = [a for a in sampled(60, seed=2) if all(stage.block.norm == "batch" for stage in a.stages)]
     errors = [cost(a).saved / saved_for_backward(without_drops(a)) - 1 for a in normed]
     assert len(errors) > 20
     assert statistics.median(map(abs, errors)) < 0.01
