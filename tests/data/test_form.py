@@ -168,6 +168,10 @@ def test_smaller_copies_of_a_page_are_no_channels():
     tags[254] = 1
     small.encoderinfo = {"tiffinfo": tags}
     content = in_file(first, "TIFF", save_all=True, append_images=[small])
+    with Image.open(io.BytesIO(content)) as written:
+        written.seek(1)
+        if written.tag_v2.get(254) != 1:
+            pytest.skip("Pillow 11.0 writes no tags of later pages")
     assert np.array_equal(decode(content, form(1, pages=True), "x")[0], np.asarray(first))
 
 
