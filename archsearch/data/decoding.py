@@ -56,6 +56,12 @@ def decode(content: Content, form: ImageForm, name: str) -> npt.NDArray[Any]:
             return read(file, form)
 
 
+def pixels(path: Path, size: int) -> npt.NDArray[np.uint8]:
+    """(size, size, 3), uint8: a file as a folder's usual settings have it, for a look at one. Raises InputError."""
+    form = ImageForm(channels=3, height=size, width=size)
+    return np.ascontiguousarray(decode(path, form, str(path)).transpose(1, 2, 0))
+
+
 def decoded(source: Source, numbers: Numbers, form: ImageForm) -> npt.NDArray[Any]:
     """(N, channels, height, width): these images of a source. Raises InputError, which names those that are broken."""
     images, problems = attempted(source, numbers, form)

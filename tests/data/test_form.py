@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from archsearch.data import form as form_module
-from archsearch.data.decoding import decode, form_of
+from archsearch.data.decoding import decode, form_of, pixels
 from archsearch.data.form import ImageForm, lost
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings
@@ -264,3 +264,10 @@ form.np.save("read.npy", form.read(open("x.png", "rb"), wanted))
     subprocess.run([sys.executable, "-I", "-c", script], cwd=tmp_path, check=True)
     wanted = decode(tmp_path / "x.png", form(3, 8, 12, fit="pad", bits=16), "x")
     assert np.array_equal(np.load(tmp_path / "read.npy"), wanted)
+
+
+def test_one_file_as_a_folders_settings_have_it(tmp_path):
+    Image.fromarray(np.tile(np.array([[[255, 0, 0]]], np.uint8), (9, 21, 1))).save(tmp_path / "red.png")
+    assert pixels(tmp_path / "red.png", 8).tolist() == [[[255, 0, 0]] * 8] * 8
+    with pytest.raises(InputError, match=r"nothing\.png"):
+        pixels(tmp_path / "nothing.png", 8)
