@@ -57,7 +57,9 @@ METRICS = {"rare": "balanced_accuracy", "pairs": "mean_average_precision", "angl
 LABELS = {case: name.replace("_", " ") for case, name in METRICS.items()}
 
 
-@pytest.mark.parametrize("case", METRICS)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=pytest.mark.slow if case == "pairs" else ()) for case in METRICS]
+)
 def test_a_search_by_another_metric_is_run_resumed_confirmed_exported_and_reported(case: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     root = Path(__file__).parents[2]

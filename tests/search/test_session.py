@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,7 @@ with private_folder() as folder:
     shutil.rmtree(base)
 
 
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 def test_what_is_left_of_a_killed_drivers_ray_is_killed_and_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
     base = Path(tempfile.mkdtemp(dir="/tmp"))
     monkeypatch.setenv("RAY_TMPDIR", str(base))
@@ -112,7 +114,11 @@ def test_what_is_left_of_a_killed_drivers_ray_is_killed_and_no_other_process(mon
         (other / "archsearch.lock").open("rb") as lock,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
+        while not Path(f"/proc/{worker.pid}/cmdline").read_bytes():
+            time.sleep(0.01)
         with private_folder() as mine, subprocess.Popen([*waits, f"--temp-dir={mine}/r"]) as late:
+            while not Path(f"/proc/{late.pid}/cmdline").read_bytes():  # for a moment after it was started
+                time.sleep(0.01)
             assert worker.wait(10) == -signal.SIGKILL, "its driver's lock is free"
             assert (late.poll(), left.exists()) == (None, False)
             end_processes(mine)
