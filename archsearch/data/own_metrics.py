@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
 import re
 from collections.abc import Mapping
@@ -56,17 +55,7 @@ def checked(metrics: Mapping[str, Any] | None) -> dict[str, OwnMetric]:
 def imported(names: Mapping[str, str]) -> dict[str, OwnMetric]:
     """The functions, each module:function, by the metrics' names. Raises InputError for one that the command line did
     not allow, since importing a module runs its code, and for what is not there."""
-    functions: dict[str, Any] = {}
-    for name, title in names.items():
-        if title not in own.ALLOWED_CLASSES:
-            raise refuse(
-                "data.metrics: the file names a function, and importing its module runs its code",
-                hint="--allow-source MODULE:FUNCTION, if you trust that module",
-                file="data",
-            )
-        module, _, attribute = title.partition(":")
-        try:
-            functions[name] = getattr(importlib.import_module(module), attribute, None)
-        except ImportError as error:
-            raise refuse(f"data.metrics: {title!r:.80}: {error}", allowed=ALLOWED, file="data") from error
+    functions = {
+        name: own.imported(title, key="data.metrics", kind="function", allowed=ALLOWED) for name, title in names.items()
+    }
     return checked(functions)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from archsearch.reading.errors import InputError
 from archsearch.sources.layout import refused
-from archsearch.sources.source import Labels, Numbers
+from archsearch.sources.source import Labels, Numbers, identity_of_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,7 @@ class FolderSource:
 
     def identity(self, numbers: Numbers) -> Iterable[bytes]:
         """The names, and the lengths of the files. Raises OSError for a file that is missing."""
-        yield b"\0".join(bytes(name) for name in self.names[numbers])
-        yield np.array([self.file(number).stat().st_size for number in numbers.tolist()], "<i8").tobytes()
+        return identity_of_files(self.names[numbers], map(self.file, numbers.tolist()))
 
     def refused(self, problem: str, number: int | None = None) -> InputError:
         """The refusal of the folder, or of the one that holds an image."""

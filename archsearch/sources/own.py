@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -75,21 +75,27 @@ class OwnSource:
         return ()
 
 
-def open_own(title: str, path: str) -> OwnSource:
-    """The source that the class module:Class makes of the data at `path`. Raises InputError for one that was not
-    allowed, since importing a module runs its code, and for one that lacks something."""
+def imported(title: str, *, key: str, kind: Literal["class", "function"], allowed: str) -> Any:
+    """What module:name means, the value of a file's `key`; None where its module has no such name. Raises InputError
+    for one that was not allowed, since importing a module runs its code, and for a module that is not there."""
     if title not in ALLOWED_CLASSES:
         # Without the name: a terminal, or whoever reads this text, is told nothing that the file's author chose.
         raise refuse(
-            "data.name: the file names a class, and importing its module runs its code",
-            hint="--allow-source MODULE:CLASS, if you trust that module",
+            f"{key}: the file names a {kind}, and importing its module runs its code",
+            hint=f"--allow-source MODULE:{kind.upper()}, if you trust that module",
             file="data",
         )
     module, _, attribute = title.partition(":")
     try:
-        kind: Any = getattr(importlib.import_module(module), attribute, None)
+        return getattr(importlib.import_module(module), attribute, None)
     except ImportError as error:
-        raise refuse(f"data.name: {title!r:.80}: {error}", allowed=ALLOWED, file="data") from error
+        raise refuse(f"{key}: {title!r:.80}: {error}", allowed=allowed, file="data") from error
+
+
+def open_own(title: str, path: str) -> OwnSource:
+    """The source that the class module:Class makes of the data at `path`. Raises InputError for one that was not
+    allowed, since importing a module runs its code, and for one that lacks something."""
+    kind = imported(title, key="data.name", kind="class", allowed=ALLOWED)
     if not inspect.isclass(kind):
         raise refuse(f"data.name: {title!r:.80} is no class", allowed=ALLOWED, file="data")
     inner: Any = kind(path)  # type: ignore[call-arg]

@@ -30,6 +30,12 @@ class Labels:
     title: str = "target"
 
 
+def identity_of_files(names: npt.NDArray[np.bytes_], files: Iterable[Path]) -> Iterable[bytes]:
+    """The names of image files, and the lengths of `files`, which have them. Raises OSError for one that is missing."""
+    yield b"\0".join(bytes(name) for name in names)
+    yield np.array([file.stat().st_size for file in files], "<i8").tobytes()
+
+
 class Source(Protocol):
     """Labelled images, numbered from 0, of which none is decoded yet.
 

@@ -16,7 +16,7 @@ from archsearch.sources.columnar import PARQUET, ColumnarTable, open_columnar
 from archsearch.sources.columns import Columns
 from archsearch.sources.embedded import EmbeddedSource
 from archsearch.sources.labelling import groups_of, labels_of, no_rows, splits_of, weights_of
-from archsearch.sources.source import Labels, Numbers, Source
+from archsearch.sources.source import Labels, Numbers, Source, identity_of_files
 from archsearch.sources.tables import (
     ALLOWED,
     ELSEWHERE,
@@ -63,8 +63,7 @@ class TableSource:
 
     def identity(self, numbers: Numbers) -> Iterable[bytes]:
         """The paths in the table, and the lengths of the files. Raises OSError for a file that is missing."""
-        yield b"\0".join(bytes(name) for name in self.names[numbers])
-        yield np.array([self.file(number).stat().st_size for number in numbers.tolist()], "<i8").tobytes()
+        return identity_of_files(self.names[numbers], map(self.file, numbers.tolist()))
 
     def refused(self, problem: str, number: int | None = None) -> InputError:
         """The refusal of the table, or of one row."""

@@ -33,13 +33,19 @@ class Targets:
 def open_source(data: DataSettings) -> Source:
     """The source that the settings name. Raises InputError where it cannot be read; no image is looked at.
 
-    A file that has not changed is not read again: a space's facts are asked for several times."""
-    if data.name in ("table", "numpy") and data.file is not None:
-        path = Path(data.location).absolute()
+    Files that have not changed are not read again: a space's facts are asked for several times, and then the images.
+    A class of one's own is asked each time, for what it reads is not known."""
+    if data.name in ("table", "huggingface", "webdataset", "numpy", "idx"):
         with suppress(OSError):  # which the reader explains
-            status = path.stat()
-            return _unchanged(data.name, data.location, data.columns, (str(path), status.st_size, status.st_mtime_ns))
+            return _unchanged(data.name, data.location, data.columns, _state(Path(data.location).absolute()))
     return _opened(data.name, data.location, data.columns)
+
+
+def _state(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Name, length and time of change of a file, or of all in a folder."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    statuses = ((file, file.stat()) for file in files)
+    return tuple((str(file), status.st_size, status.st_mtime_ns) for file, status in statuses)
 
 
 @lru_cache(2)

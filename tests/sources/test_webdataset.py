@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 from archsearch.reading.errors import InputError
+from archsearch.sources import webdataset
 from archsearch.sources.columns import Columns
 from archsearch.sources.webdataset import members, open_shards
+from archsearch.space.datasets import facts
+from archsearch.space.settings import DataSettings
 from tests.sources.laid_out import counts, digits, load, png, sums, write_shard
 
 
@@ -38,6 +41,22 @@ def test_shards_without_splits_are_drawn_from(tmp_path: Path) -> None:
     source = open_shards(tmp_path, Columns())
     assert source.read(17) == png(digits(60)[0][17])
     assert source.name(17) == f"{tmp_path}/digits-0.tar: 00017"
+
+
+def test_shards_that_have_not_changed_are_indexed_once_for_facts_and_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    indexed: list[str] = []
+    before = webdataset._samples
+    monkeypatch.setattr(webdataset, "_samples", lambda n, file: [indexed.append(file.name), *before(n, file)][1:])
+    write_shard(tmp_path / "train-0.tar", 0, 60)
+    settings = DataSettings(name="webdataset", root=str(tmp_path))
+    for _ in range(2):
+        assert facts(settings).images == 51 and counts(load(name="webdataset", root=str(tmp_path))[0]) == [43, 8, 9]
+    assert indexed == ["train-0.tar"]
+    write_shard(tmp_path / "train-1.tar", 60, 80)
+    assert facts(settings).images == 68
+    assert indexed == ["train-0.tar", "train-0.tar", "train-1.tar"]
 
 
 def write(file: Path, entries: list[tuple[str, bytes]], format: int = tarfile.PAX_FORMAT) -> Path:
