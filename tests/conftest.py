@@ -8,6 +8,10 @@ import pytest
 
 CHECKED = ("MLFLOW_", "PYTHON", "XDG_")
 
+# Tests run side by side, most with a thread of torch a core. By default a thread of OpenMP that has nothing to do spins
+# for a while: with more threads than cores, that is taken from those that have. Set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background job, whose children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -58,7 +58,7 @@ LABELS = {case: name.replace("_", " ") for case, name in METRICS.items()}
 
 
 @pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=pytest.mark.slow if case == "pairs" else ()) for case in METRICS]
+    "case", [pytest.param(case, marks=() if case == "rare" else pytest.mark.slow) for case in METRICS]
 )
 def test_a_search_by_another_metric_is_run_resumed_confirmed_exported_and_reported(case: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)

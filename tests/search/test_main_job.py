@@ -21,7 +21,7 @@ SPACES = Path(__file__).parent.parent.parent / "search_spaces"
 COMMAND = [sys.executable, "-m", "archsearch"]
 DIGITS = str(SPACES / "digits.yaml")
 TRIALS = 20
-KILLS = 3  # of the driver, by SIGKILL
+KILLS = 2  # of the driver, by SIGKILL
 PATIENCE = 420.0  # seconds: generous, for a busy machine; nothing here is a claim about speed
 
 
