@@ -14,17 +14,15 @@ from archsearch.architecture.ops import (
     Dropout,
     Flatten,
     Gain,
-    GlobalPool,
     Linear,
     Norm,
     Op,
     PadShortcut,
-    Pool,
     Relu,
     Sigmoid,
-    StemPool,
 )
 from archsearch.architecture.plan import plan
+from archsearch.architecture.pools import GlobalPool, Pool, StemPool
 from archsearch.architecture.spec import Architecture
 
 # Of ops without a number to show.

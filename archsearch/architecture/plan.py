@@ -16,20 +16,8 @@ from typing import NamedTuple
 
 from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Sequence, Unit, named
-from archsearch.architecture.ops import (
-    Conv,
-    Dropout,
-    Flatten,
-    Gain,
-    GlobalPool,
-    Linear,
-    Norm,
-    Op,
-    Pool,
-    Relu,
-    Sigmoid,
-    StemPool,
-)
+from archsearch.architecture.ops import Conv, Dropout, Flatten, Gain, Linear, Norm, Op, Relu, Sigmoid
+from archsearch.architecture.pools import GlobalPool, Pool, StemPool
 from archsearch.architecture.quantities import Shape, agree, floored
 from archsearch.architecture.slots import attention, branch, gate_bias, norm_act, placed, shortcut
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival

@@ -12,13 +12,13 @@ from archsearch.architecture.ops import (
     ChannelStatistics,
     Conv,
     Dropout,
-    GlobalPool,
     Norm,
     Op,
     PadShortcut,
     Relu,
     Sigmoid,
 )
+from archsearch.architecture.pools import GlobalPool
 from archsearch.architecture.quantities import floored, log2_floor, nearest
 
 Ops = tuple[Op, ...]

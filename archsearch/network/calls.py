@@ -20,16 +20,14 @@ from archsearch.architecture.ops import (
     Dropout,
     Flatten,
     Gain,
-    GlobalPool,
     Linear,
     Norm,
     Op,
     PadShortcut,
-    Pool,
     Relu,
     Sigmoid,
-    StemPool,
 )
+from archsearch.architecture.pools import GlobalPool, Pool, StemPool
 from archsearch.architecture.quantities import Shape
 from archsearch.network.layers import (
     NARROW,

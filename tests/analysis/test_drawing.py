@@ -13,8 +13,9 @@ from archsearch.architecture.block import Block
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.composites import Reweight, Unit
 from archsearch.architecture.cost import Shape
-from archsearch.architecture.ops import Conv, Linear, Op, PadShortcut, Pool
+from archsearch.architecture.ops import Conv, Linear, Op, PadShortcut
 from archsearch.architecture.plan import plan
+from archsearch.architecture.pools import Pool
 from archsearch.architecture.spec import Architecture, Stage
 from tests.sampling import sampled
 

@@ -10,7 +10,8 @@ from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Reweight, Unit, named
 from archsearch.architecture.cost import total
 from archsearch.architecture.memory import training_bytes
-from archsearch.architecture.ops import Conv, Dropout, Gain, Norm, Op, PadShortcut, Pool, Relu, Sigmoid
+from archsearch.architecture.ops import Conv, Dropout, Gain, Norm, Op, PadShortcut, Relu, Sigmoid
+from archsearch.architecture.pools import Pool
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Stage, Stem
 from tests.sampling import sampled
