@@ -12,7 +12,7 @@ import numpy.typing as npt
 from archsearch.reading.errors import InputError, refuse
 from archsearch.sources.layout import split_kind
 from archsearch.sources.source import ANY_SPLIT, SPLITS, Labels
-from archsearch.sources.tables import Table, bad_rows
+from archsearch.sources.tables import Rows, bad_rows
 
 WHOLE = re.compile(r"-?(0|[1-9][0-9]{0,17})")  # as Python writes it: 007 is a name
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?([eE][+-]?[0-9]+)?")
@@ -21,7 +21,7 @@ Checked = Callable[[Any], Any]
 
 
 def labels_of(
-    table: Table,
+    rows: Rows,
     columns: Sequence[str],
     cells: Sequence[Sequence[Any]],
     positions: Positions,
@@ -34,23 +34,23 @@ def labels_of(
     indices of, where the file states them. Raises InputError, which names the rows, for cells that are empty or of
     another kind than the rest."""
     if len(columns) > 1:
-        numbers = [_checked(table, positions, column, _number, f"a number in {name!r}")
+        numbers = [_checked(rows, positions, column, _number, f"a number in {name!r}")
                    for name, column in zip(columns, cells, strict=True)]  # fmt: skip
         return Labels(values=np.array(numbers, np.float64).T, names=tuple(columns))
     (column,) = cells
     if separator is not None:
-        parts = _checked(table, positions, column, lambda cell: _divided(cell, separator), "a string")
+        parts = _checked(rows, positions, column, lambda cell: _divided(cell, separator), "a string")
         return _tags(parts, names)
     if any(isinstance(cell, list | tuple) for cell in column):
-        lists = _checked(table, positions, column, _list, "a list of labels")
+        lists = _checked(rows, positions, column, _list, "a list of labels")
         if not names and all(isinstance(value, float) for row in lists for value in row):
             lengths = {len(row) for row in lists}
             if len(lengths) > 1:
-                raise refuse(f"rows of {sorted(lengths)} numbers", allowed="as many in each row", file=str(table.path))
+                raise refuse(f"rows of {sorted(lengths)} numbers", allowed="as many in each row", file=str(rows.path))
             stem = columns[0]
             return Labels(values=np.array(lists), names=tuple(f"{stem} {n}" for n in range(1, lengths.pop() + 1)))
         return _tags(lists, names)
-    values = _checked(table, positions, column, _label, "a class's name or number")
+    values = _checked(rows, positions, column, _label, "a class's name or number")
     if all(type(value) is int or (isinstance(value, str) and WHOLE.fullmatch(value)) for value in values):
         return Labels(values=np.array([int(value) for value in values], np.int64), names=names, title=columns[0])
     if all(type(value) is float or NUMBER.fullmatch(str(value)) for value in values):
@@ -58,7 +58,7 @@ def labels_of(
     return Labels(values=np.array([str(value) for value in values]))
 
 
-def splits_of(table: Table, cells: Sequence[Any], positions: Positions) -> npt.NDArray[np.int8]:
+def splits_of(rows: Rows, cells: Sequence[Any], positions: Positions) -> npt.NDArray[np.int8]:
     """The split of each row: any of its usual names (training, valid, test_set); an empty cell states none."""
 
     def index(cell: Any) -> int:
@@ -70,13 +70,13 @@ def splits_of(table: Table, cells: Sequence[Any], positions: Positions) -> npt.N
         return SPLITS.index(kind)
 
     allowed = f"{', '.join(SPLITS)}, or an empty cell"
-    splits = np.array(_checked(table, positions, cells, index, allowed), np.int8)
+    splits = np.array(_checked(rows, positions, cells, index, allowed), np.int8)
     if not np.isin(splits, (ANY_SPLIT, 0)).any():
-        raise refuse("no row of the split train", allowed=allowed, file=str(table.path))
+        raise refuse("no row of the split train", allowed=allowed, file=str(rows.path))
     return splits
 
 
-def weights_of(table: Table, cells: Sequence[Any], positions: Positions) -> npt.NDArray[np.float32]:
+def weights_of(rows: Rows, cells: Sequence[Any], positions: Positions) -> npt.NDArray[np.float32]:
     """The weight of each row, above 0."""
 
     def weight(cell: Any) -> float:
@@ -85,16 +85,16 @@ def weights_of(table: Table, cells: Sequence[Any], positions: Positions) -> npt.
             raise ValueError(f"the weight {number:g}")
         return number
 
-    return np.array(_checked(table, positions, cells, weight, "a number above 0"), np.float32)
+    return np.array(_checked(rows, positions, cells, weight, "a number above 0"), np.float32)
 
 
-def groups_of(table: Table, cells: Sequence[Any], positions: Positions) -> npt.NDArray[np.int64]:
+def groups_of(rows: Rows, cells: Sequence[Any], positions: Positions) -> npt.NDArray[np.int64]:
     """The number of each row's group; rows with an equal cell are of one group."""
-    names = _checked(table, positions, cells, lambda cell: str(_label(cell)), "a group's name or number")
+    names = _checked(rows, positions, cells, lambda cell: str(_label(cell)), "a group's name or number")
     return np.unique(np.array(names), return_inverse=True)[1].astype(np.int64)
 
 
-def _checked(table: Table, positions: Positions, cells: Sequence[Any], check: Checked, allowed: str) -> list[Any]:
+def _checked(rows: Rows, positions: Positions, cells: Sequence[Any], check: Checked, allowed: str) -> list[Any]:
     """`check` of each cell. Raises InputError for those rows for which it raises ValueError."""
     values, messages = [], []
     for index, cell in enumerate(cells):
@@ -103,7 +103,7 @@ def _checked(table: Table, positions: Positions, cells: Sequence[Any], check: Ch
         except ValueError as error:
             messages.append((index, str(error)))
     if messages:
-        raise bad_rows(table, positions, messages, allowed=allowed, hint="correct these rows, or remove them")
+        raise bad_rows(rows, positions, messages, allowed=allowed, hint="correct these rows, or remove them")
     return values
 
 
@@ -166,6 +166,6 @@ def _tags(rows: Sequence[Sequence[str | int | float]], names: tuple[str, ...]) -
     return Labels(values=values, names=names)
 
 
-def no_rows(table: Table) -> InputError:
+def no_rows(rows: Rows) -> InputError:
     """The refusal of a table without rows."""
-    return refuse("no rows", allowed="a row for each image", file=str(table.path))
+    return refuse("no rows", allowed="a row for each image", file=str(rows.path))

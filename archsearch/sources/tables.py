@@ -34,12 +34,19 @@ ROLES = {
 }  # fmt: skip
 
 
-class Table(Protocol):
-    """A table whose columns are known, and whose rows are read when they are asked for."""
+class Rows(Protocol):
+    """Rows of a file or a folder, as messages name them."""
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The file, or the folder."""
+
+    def position(self, number: int) -> str:
+        """What a message calls the row at this position: its line, its number or its key."""
+
+
+class Table(Rows, Protocol):
+    """A table whose columns are known, and whose rows are read when they are asked for."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -47,9 +54,6 @@ class Table(Protocol):
 
     def values(self, columns: Sequence[str]) -> tuple[list[list[Any]], npt.NDArray[np.int64]]:
         """(a list of values for each of these columns, the rows' positions). Raises InputError for a broken row."""
-
-    def position(self, number: int) -> str:
-        """What a message calls the row at this position: its line, or its number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,16 +137,16 @@ def bad_row(path: Path, line: int, message: str, *, allowed: str = "", hint: str
 
 
 def bad_rows(
-    table: Table, positions: npt.NDArray[np.int64], messages: Sequence[tuple[int, str]], *, allowed: str, hint: str
+    rows: Rows, positions: npt.NDArray[np.int64], messages: Sequence[tuple[int, str]], *, allowed: str, hint: str
 ) -> InputError:
     """The refusal of rows, which `messages` name by their index: the first are named each, then their number."""
     problems = [
-        Problem(message=message, file=table.position(int(positions[index]))) for index, message in messages[:NAMED]
+        Problem(message=message, file=rows.position(int(positions[index]))) for index, message in messages[:NAMED]
     ]
     if len(messages) == 1:
         return InputError(Problem(message=messages[0][1], allowed=allowed, hint=hint, file=problems[0].file))
     count = f"{len(messages)} rows like these" + ("" if len(messages) <= NAMED else f", {NAMED} of them listed above")
-    return InputError(*problems, Problem(message=count, allowed=allowed, hint=hint, file=str(table.path)))
+    return InputError(*problems, Problem(message=count, allowed=allowed, hint=hint, file=str(rows.path)))
 
 
 def _named(path: Path, columns: tuple[str, ...]) -> tuple[str, ...]:

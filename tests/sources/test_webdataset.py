@@ -79,6 +79,26 @@ def test_long_names_and_names_with_dots_are_read(tmp_path: Path, format: int) ->
     assert source.read(0) == source.read(1) == image
 
 
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_members_are_those_that_tarfile_lists(tmp_path: Path, format: int) -> None:
+    draws = np.random.default_rng(7)
+    names = [f"{'d' * int(draws.integers(1, 9))}/{'é' * int(draws.integers(0, 40))}{n}.png" for n in range(60)]
+    names += [f"{'folder' * 12}/{'x' * 90}.png", "y" * 100, "z" * 99]
+    file = write(tmp_path / "a.tar", [(name, bytes(int(draws.integers(0, 2000)))) for name in names], format)
+    with tarfile.open(file) as tar:
+        listed = [(member.name, member.offset_data, member.size) for member in tar.getmembers()]
+    assert list(members(file)) == listed and len(listed) == len(names)
+
+
+def test_each_byte_of_a_header_counts_in_its_checksum(tmp_path: Path) -> None:
+    content = write(tmp_path / "a.tar", [("a.png", b"x")]).read_bytes()
+    for byte in range(tarfile.BLOCKSIZE):
+        (tmp_path / "a.tar").write_bytes(content[:byte] + bytes([content[byte] ^ 1]) + content[byte + 1 :])
+        if byte not in (154, 155):  # what ends the checksum's own digits
+            with pytest.raises(InputError, match=r"a\.tar: not a tar file that can be read"):
+                list(members(tmp_path / "a.tar"))
+
+
 def test_names_in_a_tar_file_are_never_paths(tmp_path: Path) -> None:
     image, shards = png(digits(1)[0][0]), tmp_path / "shards"
     shards.mkdir()
