@@ -13,6 +13,7 @@ def random_block(draw: random.Random) -> Block:
         link=draw.choice(get_args(Link)),
         bottleneck_ratio=draw.choice([0.25, 0.5, 1.0, 2.0]),
         cardinality=draw.choice([1, 2, 3, 4, 8]),
+        group_width=draw.choice([None, None, 1, 3, 8]),
         growth_rate=draw.choice([4, 5, 8, 12]),
         dense_bottleneck=draw.choice([1, 2, 4]),
         activation=draw.choice(get_args(Placement)),

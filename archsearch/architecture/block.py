@@ -33,10 +33,21 @@ class Block(StrictModel):
         le=8,
         description="Channels of a bottleneck's 3x3 as a multiple of the stage's width (ResNet-50: "
         "0.25, Wide ResNet-50-2 and ResNeXt-50: 0.5), rounded to a multiple of the "
-        "cardinality.",
+        "cardinality or of the group width.",
     )
     cardinality: int = Field(
-        1, ge=1, le=256, description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). No effect on other blocks."
+        1,
+        ge=1,
+        le=65_536,
+        description="Groups of a bottleneck's 3x3 (ResNeXt, Xie 2017). No effect on other blocks.",
+    )
+    group_width: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="Channels of each group of a bottleneck's 3x3, in place of the cardinality (RegNet, Radosavovic "
+        "2020); 1 is a depthwise convolution (Howard 2017). A group is no wider than the 3x3, whose channels are "
+        "rounded to a multiple of the group's. No effect on other blocks.",
     )
     growth_rate: int = Field(
         12,

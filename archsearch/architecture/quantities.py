@@ -156,3 +156,8 @@ def log2_floor(value: int) -> int:
 def larger(a: int, b: int) -> int:
     """The larger of two counts, or of each pair where they are arrays."""
     return a + (b - a) * (b > a)
+
+
+def smaller(a: int, b: int) -> int:
+    """The smaller of two counts, or of each pair where they are arrays."""
+    return b + (a - b) * (a < b)

@@ -19,7 +19,7 @@ from archsearch.architecture.ops import (
     Sigmoid,
 )
 from archsearch.architecture.pools import GlobalPool
-from archsearch.architecture.quantities import floored, log2_floor, nearest
+from archsearch.architecture.quantities import floored, log2_floor, nearest, smaller
 
 Ops = tuple[Op, ...]
 
@@ -50,14 +50,23 @@ def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
         case _, "basic":
             return Conv(out=width, kernel=3, stride=stride, bias=bias), Conv(out=out, kernel=3, bias=bias)
         case _:
-            groups = block.cardinality
-            inner = groups * nearest(width * block.bottleneck_ratio / groups)
+            inner, groups = _inner(block, width)
             first, second = (stride, 1) if block.stride_at == "conv1x1" else (1, stride)
             return (
                 Conv(out=inner, stride=first, bias=bias),
                 Conv(out=inner, kernel=3, stride=second, groups=groups, bias=bias),
                 Conv(out=out, bias=bias),
             )
+
+
+def _inner(block: Block, width: int) -> tuple[int, int]:
+    """Channels and groups of a bottleneck's 3x3: the nearest multiple of the groups, or of the group width."""
+    inner = width * block.bottleneck_ratio
+    if block.group_width is None:
+        return block.cardinality * nearest(inner / block.cardinality), block.cardinality
+    group = smaller(block.group_width, floored(inner))
+    groups = nearest(inner / group)
+    return groups * group, groups
 
 
 def placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:

@@ -49,7 +49,7 @@ BROKEN = {
     "unknown top word": ("\nsearch:", "\nserach:", 12, 1, "'serach'", "budget, search", "did you mean search?"),
     "unknown setting": ("trials:", "trails:", 12, 10, "'trails' in search", "trials", "did you mean trials?"),
     "unknown data": ("digits}", "digts}", 3, 14, "'digts'", "digits, cifar10", "did you mean digits?"),
-    "option out of range": ("[1, 2, 4]", "[0, 2, 4]", 9, 26, "is 0", "an integer from 1 to 256", ""),
+    "option out of range": ("[1, 2, 4]", "[0, 2, 4]", 9, 26, "is 0", "an integer from 1 to 65536", ""),
     "option of a wrong type": ("[8, 16]", "[8, wide]", 7, 23, "'wide'", "an integer from 1 to 8192", ""),
     "option quoted": ("[8, 16]", "[8, '16']", 7, 23, "'16'", "an integer", "without quotes"),
     "option twice": ("[8, 16]", "[8, 8]", 7, 19, "8 is there twice", "each option once", ""),

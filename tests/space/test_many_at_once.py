@@ -109,6 +109,34 @@ search: {trials: 3}
 """
 
 
+GROUPS = """
+archsearch: 1
+name: groups
+data: {name: digits}
+space:
+  stages: 2
+  depth: 2
+  width: {choice: [8, 20, 24, 56], each: stage}
+  block: bottleneck
+  bottleneck_ratio: {choice: [0.5, 1.0, 2.0]}
+  group_width: {choice: [GROUPS], each: stage}
+search: {trials: 3}
+"""
+
+
+@pytest.mark.parametrize("widths", ["1, 3, 8, 64", "null, 8"])
+def test_groups_by_width_are_counted_at_once(tmp_path: Path, widths: str) -> None:
+    space = odd(tmp_path, GROUPS.replace("GROUPS", widths))
+    grid = Grid(space.parameters)
+    rows = grid.everything(2000)
+    assert rows is not None
+    counts, possible = Counter(grid, image=space.input, classes=space.classes).count(rows, chunk=len(rows))
+    assert possible.all()
+    for row, found in zip(rows[::5], counts[::5], strict=True):
+        counted = cost(space.architecture(RecordedChoices(grid.choices(row))))
+        assert found.tolist() == [getattr(counted, name) for name in NAMES]
+
+
 def test_many_stages_that_grow_by_different_numbers_are_counted_at_once(tmp_path: Path) -> None:
     space = odd(tmp_path, DUAL_PATH)
     grid = Grid(space.parameters)

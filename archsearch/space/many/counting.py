@@ -31,8 +31,8 @@ _NOTHING = (0,) * len(NAMES)
 ALONE = 6  # networks up to which plain numbers are quicker than arrays
 CHUNK = 1 << 14  # candidates at a time: what one pass works on stays in the cache
 ARRAYS = (  # numbers of a stage and its block that may be arrays
-    "width", "depth", "growth_rate", "bottleneck_ratio", "cardinality", "compression", "attention_reduction",
-    "dense_bottleneck",
+    "width", "depth", "growth_rate", "bottleneck_ratio", "cardinality", "group_width", "compression",
+    "attention_reduction", "dense_bottleneck",
 )  # fmt: skip
 
 
@@ -177,7 +177,7 @@ class Counter:
         counts, emitted = np.zeros((len(rows), len(NAMES)), np.int64), np.full(len(rows), -1, np.int64)
         inputs = np.array([self._shapes[index] for index in shapes[rows]], np.int64)
         widths = self._numbers("width", resolved, stage, rows)
-        columns = [resolved.index(name, stage)[rows] for name in self._of_stages if name not in ARRAYS]
+        columns = [resolved.index(name, stage)[rows] for name in self._of_stages if not self._is_array(name)]
         columns += [resolved.index(name, 0)[rows] for name in (self._of_stem if stage == 0 else ())]
         columns += [self._following(stage, resolved, rows), inputs[:, 1], inputs[:, 2], inputs[:, 0] == widths]
         columns += [self._numbers("growth_rate", resolved, stage, rows) == 0]
@@ -213,6 +213,10 @@ class Counter:
 
     # ---- values and keys
 
+    def _is_array(self, name: str) -> bool:
+        """Whether stages that differ in this parameter are planned at once: all of its values are numbers."""
+        return name in ARRAYS and None not in self.grid.encodings[name].table
+
     def _numbers(self, name: str, resolved: Resolved, stage: int, rows: IntArray) -> IntArray:
         """(n,): the values of a parameter that has numbers."""
         if name not in self.grid.encodings:
@@ -231,7 +235,7 @@ class Counter:
         for name, encoding in self.grid.encodings.items():
             term = encoding.parameter.term
             if term.owner is model:
-                is_array = name in ARRAYS and len(encoding.table) > 1 and len(rows) > 1
+                is_array = self._is_array(name) and len(encoding.table) > 1 and len(rows) > 1
                 fields[term.field] = (
                     self._numbers(name, resolved, stage, rows)
                     if is_array
