@@ -107,6 +107,8 @@ def zoo_table(text: str = "", *, flops: int | None = None, params: int | None = 
             "flops": counted.flops,
             "macs": counted.macs,
             "published_error_percent": entry.published_error_percent,
+            "protocol": entry.published.protocol if entry.published else None,
+            "error_source": entry.published.source if entry.published else None,
             "source": entry.source,
         }
         for entry, counted in counts

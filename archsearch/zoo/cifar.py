@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from archsearch.architecture.block import Block, Placement
 from archsearch.architecture.spec import Survival
 from archsearch.reading.errors import refuse
-from archsearch.zoo.entry import HE_2015, HE_2016, Entry, cifar
+from archsearch.zoo.entry import Entry, cifar
+from archsearch.zoo.errors import HE_2015, HE_2016, HUANG, HUANG_2016, SHEN, SMALL_IMAGES, XIE, ZAGORUYKO
 
 BOTTLENECK_WIDTHS = (64, 128, 256)
-ZAGORUYKO = "Zagoruyko & Komodakis 2016, arXiv:1605.07146, table 5"
-HUANG = "Huang et al. 2017, arXiv:1608.06993, table 2"
-XIE = "Xie et al. 2017, arXiv:1611.05431, table 7"
 
 PLACEMENTS: dict[str, Placement] = {
     "bn_after_addition": "norm_after_addition",
@@ -29,57 +26,15 @@ SHORTCUTS: dict[str, Block] = {
     "conv1x1": Block(shortcut="C"),
     "dropout": Block(shortcut="A", shortcut_dropout=0.5),
 }
-PUBLISHED = {
-    "resnet110_shortcut_scaled_05_05_cifar": 12.35,
-    "resnet110_shortcut_exclusive_gate_cifar": 8.7,
-    "resnet110_shortcut_only_gate_cifar": 6.91,
-    "resnet110_shortcut_conv1x1_cifar": 12.22,
-    "stochastic_depth_resnet110_cifar": 5.25,
-    "stochastic_depth_resnet1202_cifar": 4.91,
-    "weighted_resnet1192_cifar": 5.1,
-    "resnet20_cifar": 8.75,
-    "resnet32_cifar": 7.51,
-    "resnet44_cifar": 7.17,
-    "resnet56_cifar": 6.97,
-    "resnet110_cifar": 6.43,
-    "resnet1202_cifar": 7.93,
-    "resnet164_cifar": 5.93,
-    "resnet1001_cifar": 7.61,
-    "resnet110_option_c_cifar": 12.22,
-    "resnet110_bn_after_addition_cifar": 8.17,
-    "resnet164_bn_after_addition_cifar": 6.5,
-    "resnet110_relu_before_addition_cifar": 7.84,
-    "resnet164_relu_before_addition_cifar": 6.14,
-    "resnet110_relu_only_preact_cifar": 6.71,
-    "resnet164_relu_only_preact_cifar": 5.91,
-    "preact_resnet110_cifar": 6.37,
-    "preact_resnet164_cifar": 5.46,
-    "preact_resnet1001_cifar": 4.92,
-    "wrn28_10_cifar": 4.0,
-    "wrn16_4_cifar": 5.02,
-    "wrn16_8_cifar": 4.27,
-    "wrn22_8_cifar": 4.38,
-    "wrn40_1_cifar": 6.85,
-    "wrn40_2_cifar": 5.33,
-    "wrn40_4_cifar": 4.53,
-    "wrn40_10_cifar": 3.8,
-    "resnext29_8x64d_cifar": 3.65,
-    "resnext29_16x64d_cifar": 3.58,
-    "densenet40_12_cifar": 5.24,
-    "densenet100_12_cifar": 4.1,
-    "densenet100_24_cifar": 3.74,
-    "densenet_bc100_12_cifar": 4.51,
-    "densenet_bc190_40_cifar": 3.46,
-    "densenet_bc250_24_cifar": 3.62,
-}
 UNPUBLISHED = (
     *(f"resnet110_shortcut_{name}_cifar" for name in ("scaled_0_1", "scaled_05_1", "dropout")),
     "weighted_resnet118_cifar",
+    "wrn40_10_cifar",
     *(f"plain{depth}_cifar" for depth in (20, 32, 44, 56, 110)),
     *(f"resnet{depth}_option_b_cifar" for depth in (20, 56, 110)),
     "preact_resnet110_option_b_cifar",
 )
-NAMES = (*UNPUBLISHED, *PUBLISHED)
+NAMES = (*UNPUBLISHED, *(name for errors in SMALL_IMAGES.values() for name in errors if name.endswith("_cifar")))
 
 
 def entry(name: str) -> Entry | None:
@@ -90,7 +45,7 @@ def entry(name: str) -> Entry | None:
     """
     for pattern, make in RULES:
         if match := re.fullmatch(pattern, name):
-            return replace(make(name, **match.groupdict()), published_error_percent=PUBLISHED.get(name))
+            return make(name, **match.groupdict())
     return None
 
 
@@ -123,9 +78,10 @@ def _resnet(name: str, family: str, depth: str, option: str | None = None, place
     )
 
 
-def _wide(name: str, depth: str, factor: str) -> Entry:
+def _wide(name: str, depth: str, factor: str, dropout: str | None) -> Entry:
     k = int(factor)
-    architecture = cifar(name, _blocks(name, depth, 2, 4), Block(activation="pre"), (16 * k, 32 * k, 64 * k))
+    block = Block(activation="pre", dropout=0.3 if dropout else 0.0)
+    architecture = cifar(name, _blocks(name, depth, 2, 4), block, (16 * k, 32 * k, 64 * k))
     return Entry("wide_resnet", ZAGORUYKO, architecture)
 
 
@@ -155,13 +111,13 @@ def _densenet(name: str, depth: str, growth: str, bc: str | None) -> Entry:
 def _shortcut(name: str, depth: str, shortcut: str) -> Entry:
     """He 2016, table 1: the alternative stands in all units."""
     architecture = cifar(name, _blocks(name, depth, 2, 2), SHORTCUTS[shortcut])
-    return Entry("resnet_shortcut_alternative", f"{HE_2016}, table 1 (ResNet-110, median of 5)", architecture)
+    return Entry("resnet_shortcut_alternative", f"{HE_2016}, table 1", architecture)
 
 
 def _stochastic_depth(name: str, depth: str) -> Entry:
     survival = Survival(schedule="linear", last=0.5, per="batch", rescale="test")
     architecture = cifar(name, _blocks(name, depth, 2, 2), Block(shortcut="A_pool"), survival=survival)
-    return Entry("stochastic_depth", "Huang et al. 2016, arXiv:1603.09382", architecture)
+    return Entry("stochastic_depth", HUANG_2016, architecture)
 
 
 def _weighted(name: str, depth: str) -> Entry:
@@ -170,7 +126,7 @@ def _weighted(name: str, depth: str) -> Entry:
     network = cifar(name, _blocks(name, depth, 2, 4), block)
     entered = tuple(stage.model_copy(update={"entry": "conv"}) for stage in network.stages)
     architecture = network.model_copy(update={"stages": entered})
-    return Entry("weighted_residual", "Shen & Zeng 2016, arXiv:1605.08831 (abstract); re-implementations", architecture)
+    return Entry("weighted_residual", SHEN, architecture)
 
 
 RULES = (
@@ -181,7 +137,7 @@ RULES = (
         rf"(?P<family>plain|preact_resnet|resnet)(?P<depth>\d+)(_option_(?P<option>[abc])|_(?P<placement>{'|'.join(PLACEMENTS)}))?_cifar",
         _resnet,
     ),
-    (r"wrn(?P<depth>\d+)_(?P<factor>\d+)_cifar", _wide),
+    (r"wrn(?P<depth>\d+)_(?P<factor>\d+)(?P<dropout>_dropout)?_cifar", _wide),
     (r"resnext(?P<depth>\d+)_(?P<groups>\d+)x(?P<base>\d+)d_cifar", _resnext),
     (r"densenet(?P<bc>_bc)?(?P<depth>\d+)_(?P<growth>\d+)_cifar", _densenet),
 )

@@ -6,28 +6,33 @@ from dataclasses import dataclass
 
 from archsearch.architecture.block import Block
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
-
-HE_2015 = "He et al. 2015, arXiv:1512.03385"
-HE_2016 = "He et al. 2016, arXiv:1603.05027"
-FB_RESNET = "facebook/fb.resnet.torch, README"
-TORCHVISION = "torchvision"
+from archsearch.zoo.errors import PUBLISHED, Published
 
 IMAGENET_STEM = Stem(kernel=7, stride=2, width=64, pool="max")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A named network. `published_error_percent`: top-1 test error on its data set, None where none is stated."""
+    """A named network, its family, and where it is described."""
 
     family: str
     source: str
     architecture: Architecture
-    published_error_percent: float | None = None
 
     @property
     def name(self) -> str:
         """Its architecture's name."""
         return self.architecture.name or ""
+
+    @property
+    def published(self) -> Published | None:
+        """Its top-1 test error on its data set, with protocol and source; None where none is published."""
+        return PUBLISHED.get(self.name)
+
+    @property
+    def published_error_percent(self) -> float | None:
+        """The error alone."""
+        return self.published.percent if self.published else None
 
 
 def stages(

@@ -5,16 +5,15 @@ from __future__ import annotations
 from archsearch.architecture.block import Block
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem
 from archsearch.zoo.entry import Entry
-
-SOURCE = "Srivastava et al. 2015, arXiv:1507.06228, table 2"
+from archsearch.zoo.errors import SRIVASTAVA
 
 
 def entries() -> tuple[Entry, ...]:
     """Layers of one 3x3 convolution and its gate, without norms."""
     return (
-        Entry("highway", SOURCE, _cifar(), 7.54),
-        Entry("highway", SOURCE, _mnist("highway10_32_mnist", 32), 0.45),
-        Entry("highway", SOURCE, _mnist("highway10_16_mnist", 16), 0.57),
+        Entry("highway", SRIVASTAVA, _cifar()),
+        Entry("highway", SRIVASTAVA, _mnist("highway10_32_mnist", 32)),
+        Entry("highway", SRIVASTAVA, _mnist("highway10_16_mnist", 16)),
     )
 
 

@@ -9,6 +9,7 @@ from archsearch import zoo
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.reading.errors import InputError
+from archsearch.zoo.errors import PUBLISHED
 
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
 
@@ -26,6 +27,33 @@ def test_counts_families_and_errors_are_the_references(name: str) -> None:
         assert (counted.params, counted.macs, counted.flops) == tuple(
             expected[key] for key in ("params", "macs", "flops")
         )
+
+
+def test_an_error_has_its_protocol_and_the_source_that_published_it() -> None:
+    errors = {entry.name: entry.published for entry in zoo.entries()}
+    assert all(error is None or (error.protocol and error.source) for error in errors.values())
+    # 10 crops of He 2015's own network, 1 crop of torchvision's, 320 pixels of He 2016's: three protocols.
+    assert errors["resnet50_v1"].protocol == "10 crops, 224 px" and errors["resnet50"].protocol == "1 crop, 224 px"
+    assert errors["resnet50"].source == "torchvision, IMAGENET1K_V1"
+    assert errors["preact_resnet152"].protocol == "1 crop, 320 px"
+    # Wide ResNet-40-10 was published with dropout alone, DPN-107 after another pretraining.
+    assert errors["wrn40_10_cifar"] is None and errors["wrn40_10_dropout_cifar"].percent == 3.8
+    assert {block.dropout for block in (stage.block for stage in zoo.get("wrn40_10_dropout_cifar").stages)} == {0.3}
+    comparable = {name for name, error in errors.items() if error and error.protocol == errors["dpn92"].protocol}
+    assert {"dpn68", "dpn98", "dpn131", "resnet50"} <= comparable and "dpn107" not in comparable
+
+
+def test_a_published_error_is_of_a_network_of_the_list() -> None:
+    assert set(PUBLISHED) <= set(zoo.names())
+
+
+def test_torchvisions_errors_are_those_of_its_weights() -> None:
+    models = pytest.importorskip("torchvision.models")
+    theirs = {name: error.percent for name, error in PUBLISHED.items() if error.source.startswith("torchvision")}
+    assert len(theirs) >= 3
+    for name, error in theirs.items():
+        metrics = models.get_model_weights(name)["IMAGENET1K_V1"].meta["_metrics"]
+        assert error == pytest.approx(100 - metrics["ImageNet-1K"]["acc@1"], abs=0.006), name
 
 
 def test_names_beyond_the_list_follow_the_families_rules() -> None:

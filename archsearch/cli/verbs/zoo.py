@@ -31,9 +31,12 @@ def zoo(
     if as_json:
         print_json(rows)
         return
-    head = ("name", "family", "input", "params", "FLOPs", "MACs", "error %", "source")
-    print(table(head, [_row(row) for row in rows], flush_left=(0, 1, 7)))
-    print(f"\n{len(rows)} networks. error %: top-1 on the data set's test split, as the source published it.")
+    head = ("name", "family", "input", "params", "FLOPs", "MACs", "error %", "protocol", "source")
+    print(table(head, [_row(row) for row in rows], flush_left=(0, 1, 7, 8)))
+    print(
+        f"\n{len(rows)} networks. error %: top-1 on the data set's test split, as the source published it; "
+        "errors of different protocols cannot be compared."
+    )
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
@@ -46,5 +49,6 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
         short(row["flops"]),
         short(row["macs"]),
         "-" if error is None else f"{error:.2f}",
-        row["source"],
+        row["protocol"] or "-",
+        row["error_source"] or row["source"],
     )
