@@ -1,5 +1,6 @@
 """check's page for people: what it says of a space that is counted whole."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from archsearch.cli import main
 from archsearch.cli.showing.page import _figure, _foretold, _hours, _seconds
 from archsearch.space.loading import load_space
+from tests.sources.laid_out import digits, png
 
 SPACE = """\
 archsearch: 1
@@ -89,6 +91,26 @@ def foretold(tmp_path: Path, probe: dict[str, object] | None = None, **forecast:
         "forecast": {**FORECAST, **forecast}, "probe": {**PROBE, **(probe or {})},
     }  # fmt: skip
     return "\n".join(_foretold(load_space(file), document))
+
+
+def test_of_a_folder_or_a_table_the_space_is_checked_that_run_would_search(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pixels, labels = digits(60)
+    rows = ["path,label"]
+    for number, (image, label) in enumerate(zip(pixels, labels, strict=True)):
+        path = Path("images", str(label), f"{number}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(image))
+        rows.append(f"{path},{label}")
+    Path("labels.csv").write_text("\n".join(rows))
+    for subject in ("images", "labels.csv"):
+        words = [subject, "--time", "2m", "--flops", "300k", "--no-probe", "--set", "training.epochs=4"]
+        assert main(["run", *words[:5], *words[6:], "--dry-run", "--json"]) == 0
+        planned = json.loads(capsys.readouterr().out)
+        assert main(["check", *words, "--json"]) == 0
+        checked = json.loads(capsys.readouterr().out)
+        assert checked["epochs"] == 4 and checked["trials"] == planned["trials"] and checked["size"] > 1
+        assert not Path("experiments").exists() and not list(Path().glob("*.yaml"))
 
 
 def test_the_page_says_what_ends_a_search_in_epochs(tmp_path: Path, capsys) -> None:

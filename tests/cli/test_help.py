@@ -15,7 +15,10 @@ WORDS = [verb.name for verb in VERBS]
 
 SURFACE = {
     "init": {"IMAGES", "--set", "--time", "--flops", "--params", "-o", "--output", "--json"},
-    "check": {"SPACE", "--set", "--samples", "--no-probe", "--cluster", "--allow-source", "--json"},
+    "check": {
+        "SPACE", "--time", "--flops", "--params", "--set", "--samples", "--no-probe", "--cluster", "--allow-source",
+        "--json",
+    },
     "sample": {"SPACE", "-n", "--number", "--seed", "--set", "--json"},
     "run": {
         "SPACE", "--time", "--flops", "--params", "--trials", "--seed", "--name", "--output", "--new", "--warm-start",
