@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from archsearch.data.images import ImageSet
 from archsearch.data.splitting import strata
+from archsearch.data.streaming import StreamedImages
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
 from archsearch.space.settings import TrainingSettings
@@ -30,6 +31,9 @@ def check_recipe(images: ImageSet, settings: TrainingSettings) -> None:
     if settings.sampling == "weights" and images.train.weights is None:
         hint = "name the column of a table that has them, or --set training.sampling=balanced"
         raise refuse("training.sampling: weights, but the data states none", allowed="uniform, balanced", hint=hint)
+    if settings.crops_files and images.form is not None and not isinstance(images, StreamedImages):
+        hint = "--set data.in_memory=false, or --set training.crop_from=image"
+        raise refuse("training.crop_from: file, but the images are held in memory", allowed="image", hint=hint)
     named = settings.class_weights if isinstance(settings.class_weights, dict) else {}
     for name in named:
         if name not in images.classes:

@@ -22,7 +22,7 @@ from archsearch.space.overrides import apply
 from archsearch.space.parameters import Parameter, read_parameters
 from archsearch.space.reach import refuse_if_unreachable
 from archsearch.space.search_settings import SearchSettings, seeking
-from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings
+from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings, data_for
 from archsearch.space.shipped import space_path
 from archsearch.space.space import FORMAT, SearchSpace
 from archsearch.space.tasks import METRICS, default_metric, metrics_of
@@ -119,7 +119,7 @@ def _resolve(
     document: Document,
     known_facts: DataFacts | None,
 ) -> SearchSpace:
-    data, notes = _settled(file.data, document, known_facts)
+    data, notes = _settled(data_for(trainings.base, file.data), document, known_facts)
     data_facts = known_facts or _located_facts(data, document)
     search = _by_a_metric_of(data_facts, file.search, document)
     if search is not file.search:

@@ -15,7 +15,7 @@ from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import validate
 from archsearch.reading.yaml import read
-from archsearch.space.settings import DataSettings, TrainingSettings
+from archsearch.space.settings import DataSettings, TrainingSettings, data_for
 from archsearch.space.space import SearchSpace
 
 _KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
@@ -62,7 +62,8 @@ def read_train_settings(options: dict[str, tuple[str, Any]], sets: list[str]) ->
     for key, (option, value) in options.items():
         if value is not None:
             document = document.with_value(tuple(key.split(".")), value, option)
-    return validate(TrainSettings, apply(document, sets))
+    settings = validate(TrainSettings, apply(document, sets))
+    return settings.model_copy(update={"data": data_for(settings.training, settings.data)})
 
 
 def kept_text(space: SearchSpace) -> str:

@@ -16,8 +16,8 @@ RecipeName = Literal[
     "paper_imagenet",
 ]
 
-# What the papers have in common: SGD from 0.1, steps downwards. That norms and biases decay too is what most of their
-# codes do, without a word in the text.
+# What the papers have in common: SGD from 0.1, steps downwards. Their texts do not say what decays; their codes give
+# Torch's optim.sgd, with its weightDecay, all parameters as one vector: norms and biases too.
 _PAPER = {
     "optimizer": "sgd",
     "learning_rate": 0.1,
@@ -57,7 +57,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "paper_stochastic_depth": {**_CIFAR, "epochs": 500},
     # fb.resnet.torch, ResNet on ImageNet: a tenth at epochs 30 and 60.
     "paper_imagenet": {**_PAPER, "epochs": 90, "batch_size": 256, "milestones": [1 / 3, 2 / 3], "resized_crop": 0.08,
-                       "colour_jitter": 0.4},
+                       "crop_from": "file", "colour_jitter": 0.4},
 }  # fmt: skip
 # A file that says one of a pair has said something of the other.
 EXCLUSIVE = (("crop_padding", "resized_crop"),)

@@ -7,130 +7,23 @@ Every field's description is also the text of the search-space reference.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.model import StrictModel
 from archsearch.space.data_settings import DataSettings as DataSettings  # noqa: PLC0414 (so that mypy exports it)
-from archsearch.space.recipes import SCHEDULES_WITHOUT_WARMUP, RecipeName, filled
+from archsearch.space.optimization_settings import OptimizationSettings
+from archsearch.space.recipes import SCHEDULES_WITHOUT_WARMUP, filled
 
 Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
 
-def _rising(milestones: tuple[float, ...]) -> tuple[float, ...]:
-    if any(later <= sooner for sooner, later in pairwise(milestones)):
-        raise ValueError(f"milestones {list(milestones)} do not increase; allowed: {RISING}")
-    return milestones
-
-
-RISING = "a list of 1 to 16 increasing shares of the training, each above 0 and below 1"
-Milestones = Annotated[
-    tuple[Annotated[float, Field(gt=0, lt=1), Allowed("a share of the training, above 0 and below 1")], ...],
-    Field(strict=False, min_length=1, max_length=16),
-    AfterValidator(_rising),
-    Allowed(RISING),
-]
-
-
-ClassWeights = Annotated[
-    Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0, le=1e6), Allowed("a weight above 0")]],
-    Allowed("none, balanced, or a mapping of names of classes to weights above 0"),
-]
-
-
-class TrainingSettings(StrictModel):
+class TrainingSettings(OptimizationSettings):
     """The recipe of every trial."""
 
-    recipe: RecipeName = Field(
-        "auto",
-        description="Sets the training settings that the file does not give. auto: from the images "
-        "(how many, how large, whether mirrored images keep their class); fast: for a "
-        "few epochs; names of papers: their recipes; none: the default of each "
-        "setting. The experiment's space.yaml has every setting written out, with "
-        "recipe: none.",
-    )
-    epochs: int = Field(10, ge=1, le=100_000, description="Number of epochs of a full training.")
-    batch_size: int = Field(128, ge=1, le=65_536, description="Images per step.")
-    optimizer: Literal["sgd", "adamw"] = Field(
-        "sgd", description="sgd: with momentum; adamw (Loshchilov & Hutter 2019)."
-    )
-    learning_rate: float = Field(0.1, gt=0, le=100, description="Highest learning rate of the schedule.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum, or AdamW's beta 1.")
-    nesterov: bool = Field(True, description="Whether SGD uses Nesterov momentum.")
-    weight_decay: float = Field(
-        5e-4,
-        ge=0,
-        le=10,
-        description="Weight decay; norms and biases have none, unless decay_norms_and_biases is true.",
-    )
-    decay_norms_and_biases: bool = Field(
-        False, description="Whether norms and biases have weight decay too, as in most papers."
-    )
-    clip_norm: float | None = Field(
-        None, gt=0, le=1e6, description="Gradients are clipped to this norm, taken over all parameters (Pascanu 2013)."
-    )
-    ema: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Decay per step of an exponential moving average of the weights, such as "
-        "0.995; the average is evaluated and saved. The decay is lower in the first "
-        "steps. 0: no average.",
-    )
-    schedule: Literal["one_cycle", "cosine", "linear", "step", "constant"] = Field(
-        "one_cycle",
-        description="Learning rate schedule. one_cycle: linear increase during `warmup`, then "
-        "linear decrease to zero (Smith 2018); cosine: linear increase during "
-        "`warmup`, then half a cosine to zero; linear: linear decrease to zero from "
-        "the first step; step: multiplied by `step_factor` at each of `milestones`; "
-        "constant.",
-    )
-    step_factor: float = Field(
-        0.1, gt=0, lt=1, description="Factor of the learning rate at each milestone, for schedule step."
-    )
-    milestones: Milestones = Field((0.5, 0.75), description="Milestones of schedule step, as shares of the training.")
-    warmup: float = Field(
-        0.2,
-        ge=0,
-        lt=1,
-        description="Share of the steps in which the learning rate increases. Default with the "
-        "schedules linear and step: 0.",
-    )
-    label_smoothing: float = Field(
-        0.0,
-        ge=0,
-        lt=1,
-        description="Label smoothing (Szegedy 2016); of several labels it lies between present and absent. No effect "
-        "on a regression.",
-    )
-    loss: Literal["auto", "cross_entropy", "focal", "squared_error", "smooth_l1"] = Field(
-        "auto",
-        description="cross_entropy: of the classes, or binary of each label; focal: the same, examples "
-        "that are already classified well weighted down (Lin 2017, arXiv:1708.02002); "
-        "squared_error, smooth_l1 (Girshick 2015, arXiv:1504.08083): of a regression's "
-        "targets, standardised. auto: cross_entropy, or smooth_l1 for a regression, whose gradients are bounded at "
-        "high learning rates too.",
-    )
-    focal_gamma: float = Field(
-        2.0, ge=0, le=10, description="Exponent of the loss focal: 0 is cross-entropy, 2 the paper's."
-    )
-    class_weights: ClassWeights = Field(
-        "none",
-        description="Factor of the loss of each class's images, or of each label where it is present. "
-        "balanced: inversely to how many training images have the class (King & Zeng "
-        "2001, doi:10.1093/pan/9.2.137), so that each class weighs the same; a mapping such as {cat: 2}: "
-        "others have 1.",
-    )
-    sampling: Literal["uniform", "balanced", "weights"] = Field(
-        "uniform",
-        description="Which training images an epoch has. uniform: each once; balanced: as many, "
-        "drawn so that each class (of several labels an image's rarest) comes equally often (Buda 2018, "
-        "arXiv:1710.05381); weights: drawn by the weights that the data states.",
-    )
     mixup: float = Field(
         0.0,
         ge=0,
@@ -156,6 +49,12 @@ class TrainingSettings(StrictModel):
         description="Smallest share of the area in random resized crops, with aspect ratios 3/4 to "
         "4/3, as torchvision's RandomResizedCrop (ImageNet: 0.08). It replaces "
         "`crop_padding`. 0: off.",
+    )
+    crop_from: Literal["image", "file"] = Field(
+        "image",
+        description="What resized crops are taken of. image: of the image at data.size, in memory and on disk alike; "
+        "file: of the image file at its own size, as for ImageNet (Szegedy 2015, arXiv:1409.4842), which keeps detail: "
+        "images are then read from disk in each epoch.",
     )
     colour_jitter: float = Field(
         0.0,
@@ -209,6 +108,11 @@ class TrainingSettings(StrictModel):
         return type(self).model_validate({**self.model_dump(), **overrides}) if overrides else self
 
     @property
+    def crops_files(self) -> bool:
+        """Whether crops are taken of image files at their own size."""
+        return self.crop_from == "file" and self.resized_crop > 0
+
+    @property
     def inert(self) -> frozenset[str]:
         """The settings that change nothing beside the others, whatever they are."""
         inert = {
@@ -222,6 +126,12 @@ class TrainingSettings(StrictModel):
         """The settings that differ from their defaults; the warm-up where its default is the schedule's."""
         warmup = {"warmup": self.warmup} if self.schedule in SCHEDULES_WITHOUT_WARMUP else {}
         return {**super().to_dict(), **warmup}
+
+
+def data_for(training: TrainingSettings, data: DataSettings) -> DataSettings:
+    """The data settings with what the training decides of them: images of which it crops the files are not held."""
+    reads = training.crops_files and data.is_source and data.in_memory == "auto"
+    return data.model_copy(update={"in_memory": False}) if reads else data
 
 
 GpuShare = Annotated[

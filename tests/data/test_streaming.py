@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from archsearch.data.images import ImageSet
 from archsearch.data.splitting import Fold, fold_of
 from archsearch.data.streaming import StreamedImages, some_files
 from archsearch.reading.errors import InputError
+from archsearch.space.overrides import read_train_settings
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.feeds.feed import DeviceFeed, feed_of
 from archsearch.training.feeds.stream_feed import ResizedCrops, StreamFeed, usual_workers
@@ -29,7 +31,8 @@ from tests.training.nets import tiny
 SQUARE = ImageForm(channels=3, height=16, width=16)
 CPU = torch.device("cpu")
 AUGMENTED = TrainingSettings(crop_padding=2, flip=True, cutout=5, colour_jitter=0.3)
-RESIZED = TrainingSettings(flip=True, resized_crop=0.2)
+RESIZED = TrainingSettings(flip=True, resized_crop=0.2, cutout=3)
+OF_FILES = RESIZED.model_copy(update={"crop_from": "file"})
 
 
 def write(root: Path, each: int = 20) -> Path:
@@ -117,9 +120,11 @@ def test_some_files_are_the_first_the_middle_and_the_last_of_each_split(root):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_streamed_batches_are_those_of_held_images(root, workers):
+@pytest.mark.parametrize("settings", [AUGMENTED, RESIZED], ids=["padded", "resized"])
+def test_streamed_batches_are_those_of_held_images(root, settings, workers):
+    """Resized crops too: what is cropped does not depend on what fits into memory."""
     streamed, held = load(root, in_memory=False), load(root, in_memory=True)
-    feed, wanted = StreamFeed(streamed, AUGMENTED, CPU, workers), DeviceFeed(held, AUGMENTED, CPU)
+    feed, wanted = StreamFeed(streamed, settings, CPU, workers), DeviceFeed(held, settings, CPU)
     assert feed.count == wanted.count == 25
     for split in ("validation", "test"):
         assert same(list(feed.evaluation(split, 3)), list(wanted.evaluation(split, 3)))
@@ -129,11 +134,11 @@ def test_streamed_batches_are_those_of_held_images(root, workers):
     assert not multiprocessing.active_children()
 
 
-def test_resized_crops_are_the_same_whoever_reads_them(root):
+def test_crops_of_files_are_the_same_whoever_reads_them(root):
     images = load(root, in_memory=False)
-    alone, two = (StreamFeed(images, RESIZED, CPU, workers) for workers in (0, 2))
+    alone, two = (StreamFeed(images, OF_FILES, CPU, workers) for workers in (0, 2))
     assert same(epoch(alone), epoch(two)) and not same(epoch(alone), epoch(two, seed=1))
-    assert same(epoch(alone), epoch(alone))
+    assert same(epoch(alone), epoch(alone)) and not same(epoch(alone), epoch(StreamFeed(images, RESIZED, CPU, 0)))
     batch, labels = epoch(two)[0]
     assert batch.shape == (8, 3, 16, 16) and batch.is_contiguous(memory_format=torch.channels_last)
     assert batch.dtype == torch.float32 and labels.dtype == torch.int64
@@ -149,6 +154,18 @@ def test_a_resized_crop_is_torchvisions_of_the_original_image(root):
     assert np.array_equal(ours(path, "x", 3).transpose(1, 2, 0), wanted)
     elsewhere = pickle.loads(pickle.dumps(ours))  # as processes that are not forked get it
     assert np.array_equal(elsewhere(path, "x", 3).transpose(1, 2, 0), wanted)
+
+
+def test_a_recipe_that_crops_files_reads_them_in_each_epoch_and_refuses_images_in_memory(root):
+    folder = {"data.name": ("data", "folder"), "data.root": ("data", str(root)), "data.size": ("data", 16)}
+    for crop_from, in_memory in (("image", "auto"), ("file", False)):
+        overrides = ["training.resized_crop=0.2", f"training.crop_from={crop_from}"]
+        assert read_train_settings(folder, overrides).data.in_memory == in_memory
+    held = load(root, in_memory=True)
+    with pytest.raises(InputError, match=r"crop_from: file, but.*in memory; allowed: image(?s:.*)in_memory=false"):
+        Training(tiny(0, 3, classes=2), held, OF_FILES, seed=0)
+    Training(tiny(0, 3, classes=2), held, RESIZED, seed=0)
+    Training(tiny(0, 3, classes=2), replace(held, form=None), OF_FILES, seed=0)  # arrays: image and file are the same
 
 
 def test_a_large_jpeg_is_decoded_smaller_and_its_crops_are_distributed_as_before(tmp_path):
@@ -175,7 +192,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_its_crops_are_distributed_as_before
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("settings", [AUGMENTED, RESIZED], ids=["padded", "resized"])
+@pytest.mark.parametrize("settings", [AUGMENTED, OF_FILES], ids=["padded", "of files"])
 def test_torchs_own_generator_is_left_alone(root, settings, workers):
     feed = StreamFeed(load(root, in_memory=False), settings, CPU, workers)
     before = torch.get_rng_state()
@@ -186,7 +203,7 @@ def test_torchs_own_generator_is_left_alone(root, settings, workers):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_broken_file_is_named_when_it_is_read(tmp_path, workers):
     top = write(tmp_path / "pets")
-    feed = StreamFeed(load(top, in_memory=False), RESIZED, CPU, workers)
+    feed = StreamFeed(load(top, in_memory=False), OF_FILES, CPU, workers)
     broken = feed.images.train.images.path(4)
     broken.write_bytes(broken.read_bytes()[:60])
     with pytest.raises(InputError) as caught:

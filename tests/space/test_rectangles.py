@@ -96,7 +96,7 @@ def test_a_network_learns_from_rectangles(root, recipe, in_memory):
 
 def test_streamed_crops_of_rectangles_are_those_of_the_whole_picture(root):
     images = load_images(DataSettings(name="folder", root=str(root), size=(24, 40), in_memory=False))
-    crops = StreamFeed(images, TrainingSettings(resized_crop=0.9), CPU, 0)
+    crops = StreamFeed(images, TrainingSettings(resized_crop=0.9, crop_from="file"), CPU, 0)
     batch, _ = next(crops.training(torch.arange(8), torch.Generator().manual_seed(0), 8))
     whole, _ = next(StreamFeed(images, TrainingSettings(), CPU, 0).training(torch.arange(8), torch.Generator(), 8))
     assert batch.shape == whole.shape == (8, 3, 24, 40)

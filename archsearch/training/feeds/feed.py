@@ -1,6 +1,6 @@
 """Batches for a training, wherever the images lie: on the device, in the host's memory, or on disk.
 
-One interface, and the same batches from all three, but for resized crops, which streamed images have of the original.
+One interface, and the same batches from all three; only files on disk can be cropped at their own size.
 The images lie on the device where they take a quarter of its free memory at most; else batches are sent to it, each
 while the one before is in use.
 """

@@ -1,8 +1,8 @@
 """Batches from image files, read by torch's DataLoader in processes of its own.
 
-Processes decode, resize and crop, because only that needs a file's own size; crop after padding, flip, colour,
-cutout and normalisation are those of all other images, on whole batches on the device. Each resized crop is
-torchvision's (v2), of the original image, seeded for itself: the batches do not depend on who reads them.
+Processes decode and resize; crops, flips, colour, cutout and normalisation are those of all other images, on whole
+batches on the device. Where the recipe crops files (`crop_from: file`), which needs a file's own size, processes crop
+too: each crop is torchvision's (v2), seeded for itself, so that the batches do not depend on who reads them.
 """
 
 from __future__ import annotations
@@ -41,8 +41,10 @@ class StreamFeed(SentFeed):
     def __init__(
         self, images: StreamedImages, settings: TrainingSettings, device: torch.device, workers: int | None = None
     ) -> None:
-        super().__init__(images, settings.model_copy(update={"resized_crop": 0.0}), device)
-        self._workers, self._smallest = workers, settings.resized_crop
+        self._smallest = settings.resized_crop if settings.crops_files else 0.0
+        on_device = settings.model_copy(update={"resized_crop": 0.0}) if self._smallest else settings
+        super().__init__(images, on_device, device)
+        self._workers = workers
 
     @property
     def workers(self) -> int:
@@ -52,7 +54,8 @@ class StreamFeed(SentFeed):
     def _batches(
         self, split: SplitName, order: Tensor, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[Batch]:
-        """Of a training, which has a `generator`, resized crops; their pixels are a view of (N, H, W, C)."""
+        """Of a training, which has a `generator`, crops of the files where the recipe has those; pixels are a view of
+        (N, H, W, C)."""
         source, smallest = self.images.split(split), self._smallest if generator is not None else 0.0
         assert isinstance(source.images, SourceImages)
         seeds = torch.randint(2**62, (len(order),), generator=generator) if smallest else torch.zeros_like(order)
