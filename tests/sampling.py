@@ -3,7 +3,7 @@
 import random
 from typing import get_args
 
-from archsearch.architecture.block import Block, Kind, Link, Placement
+from archsearch.architecture.block import Block, Kind, Link, Placement, Shortcut
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 
 
@@ -18,7 +18,7 @@ def random_block(draw: random.Random) -> Block:
         dense_bottleneck=draw.choice([1, 2, 4]),
         activation=draw.choice(get_args(Placement)),
         norm=draw.choice(["batch", "batch", "none"]),
-        shortcut=draw.choice(["A", "A_pool", "B", "C"]),
+        shortcut=draw.choice(get_args(Shortcut)),
         shortcut_scale=draw.choice([1.0, 1.0, 0.5, 0.0, -0.5]),
         shortcut_dropout=draw.choice([0.0, 0.0, 0.5]),
         branch_scale=draw.choice([1.0, 1.0, 0.5, -1.0]),
@@ -40,6 +40,7 @@ def random_architecture(draw: random.Random) -> Architecture:
         classes=draw.choice([2, 10]),
         stem=Stem(
             kernel=draw.choice([1, 3, 5, 7]),
+            deep=draw.choice(["none", "none", "half", "tiered"]),
             stride=draw.choice([1, 2]),
             width=draw.choice([4, 8, 9]),
             norm=draw.choice([None, True, False]),

@@ -11,6 +11,7 @@ from archsearch.reading.model import WRITTEN, StrictModel
 Kind = Literal["single", "basic", "bottleneck"]
 Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
 Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
+Shortcut = Literal["A", "A_pool", "B", "B_pool", "C"]
 
 
 class Block(StrictModel):
@@ -70,11 +71,12 @@ class Block(StrictModel):
     norm: Literal["batch", "none"] = Field(
         "batch", description="none: no norms; convolutions have biases instead (Highway)."
     )
-    shortcut: Literal["A", "A_pool", "B", "C"] = Field(
+    shortcut: Shortcut = Field(
         "B",
         description="Shortcut where shapes change (He 2015): A subsamples and pads with zero "
         "channels; A_pool averages and pads (Huang 2016's code); B is a 1x1 "
-        "projection; C projects every shortcut (He 2016's 1x1 conv shortcut).",
+        "projection; B_pool an average pool and a 1x1 projection without stride (ResNet-D, He 2018, "
+        "arXiv:1812.01187); C projects every shortcut (He 2016's 1x1 conv shortcut).",
     )
     shortcut_scale: float = Field(1.0, ge=-2, le=2, description="Constant factor on the shortcut (He 2016: 0, 0.5).")
     shortcut_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate on the shortcut (He 2016: 0.5).")

@@ -92,10 +92,16 @@ def _ends_in_norm(norm: bool | None, activation: str) -> bool:
 
 
 def stem_ops(stem: Stem, block: Block) -> Sequence:
-    """The stem before a first stage of such blocks."""
+    """The stem before a first stage of such blocks: one convolution or three, with norm and ReLU between them."""
     conv = Conv(out=stem.width, kernel=stem.kernel, stride=stem.stride, bias=block.norm == "none", padded=stem.padded)
+    ops: list[Op] = [conv]
+    if stem.deep != "none":
+        half = floored(stem.width / 2)
+        first = half if stem.deep == "half" else 3 * floored(stem.width / 8)
+        inner = replace(conv, kernel=3, stride=1, padded=True)
+        ops = [replace(conv, out=first, kernel=3), *norm_act(block), replace(inner, out=half), *norm_act(block), inner]
     after = norm_act(block) if _ends_in_norm(stem.norm, block.activation) else ()
-    return named(conv, *after, *((StemPool(),) if stem.pool == "max" else ()))
+    return named(*ops, *after, *((StemPool(),) if stem.pool == "max" else ()))
 
 
 def head_ops(head: Head, classes: int) -> Sequence:

@@ -27,14 +27,17 @@ class StemPool(Op):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pool(Op):
-    """Average or maximum over windows of stride x stride that do not overlap; a rest at the edge is left out."""
+    """Average or maximum over windows of stride x stride that do not overlap; a rest at the edge is left out, or with
+    `ceil` a smaller window."""
 
     stride: int
     kind: Literal["average", "max"] = "average"
+    ceil: bool = False
 
     def shape(self, x: Shape) -> Shape:
-        """floor(size / stride). Raises InputError where nothing would be left."""
-        y = Shape(x.channels, x.height // self.stride, x.width // self.stride)
+        """size / stride, rounded down or up. Raises InputError where nothing would be left."""
+        rest = self.stride - 1 if self.ceil else 0
+        y = Shape(x.channels, (x.height + rest) // self.stride, (x.width + rest) // self.stride)
         if not y.height or not y.width:
             raise refuse(
                 f"a stage cannot pool {x.height}x{x.width} pixels by {self.stride}",

@@ -18,7 +18,7 @@ from archsearch.architecture.ops import (
     Relu,
     Sigmoid,
 )
-from archsearch.architecture.pools import GlobalPool
+from archsearch.architecture.pools import GlobalPool, Pool
 from archsearch.architecture.quantities import floored, log2_floor, nearest, smaller
 
 Ops = tuple[Op, ...]
@@ -111,8 +111,9 @@ def _between(block: Block, convs: tuple[Conv, ...]) -> Ops:
 
 
 def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
-    """Options A, B, C (He 2015, section 3.3). Projections have a norm, but for pre-activated blocks. A dual
-    path's, in the first block of a stage, has a norm and ReLU of its own before it (Chen 2017)."""
+    """Options A, B, C (He 2015, section 3.3). Projections have a norm, but for pre-activated blocks, and with B_pool an
+    average pool for the stride. A dual path's, in the first block of a stage, has a norm and ReLU of its own before it
+    (Chen 2017)."""
     if block.link in ("plain", "dense"):
         return ()
     dropout = (Dropout(p=block.shortcut_dropout),) if block.shortcut_dropout else ()
@@ -126,8 +127,10 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
         return (PadShortcut(out=width, stride=stride, pooled=option == "A_pool" and stride > 1), *dropout)
     if option != "C" and not changes:
         return dropout
+    pool = (Pool(stride=stride, ceil=True),) if option == "B_pool" and stride > 1 else ()
+    projection = Conv(out=width, stride=1 if pool else stride, bias=block.norm == "none")
     after = () if block.activation in ("pre", "relu_only_pre") else norm(block)
-    return (Conv(out=width, stride=stride, bias=block.norm == "none"), *after, *dropout)
+    return (*pool, projection, *after, *dropout)
 
 
 def attention(block: Block, channels: int) -> Ops:

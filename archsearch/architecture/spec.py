@@ -51,13 +51,22 @@ class Stem(StrictModel):
     """The layers before the first stage."""
 
     kernel: int = Field(
-        3, ge=1, le=11, description="Kernel size of the first convolution (CIFAR: 3, ImageNet: 7); odd."
+        3,
+        ge=1,
+        le=11,
+        description="Kernel size of the first convolution (CIFAR: 3, ImageNet: 7); odd. No effect on deep stems.",
+    )
+    deep: Literal["none", "half", "tiered"] = Field(
+        "none",
+        description="Three 3x3 convolutions instead of one (Inception-v2's; He 2018, arXiv:1812.01187): half: the "
+        "first two have half the width (ResNet-C and -D: 32, 32, 64); tiered: three eighths and half of it (timm's "
+        "ResNet-T: 24, 32, 64). The first one has the stride.",
     )
     stride: int = Field(1, ge=1, le=4, description="Stride of the first convolution (CIFAR: 1, ImageNet: 2).")
-    width: int = Field(16, ge=1, le=8192, description="Output channels of the first convolution.")
+    width: int = Field(16, ge=1, le=8192, description="Output channels of the stem.")
     norm: bool | None = Field(
         None,
-        description="Whether norm and ReLU follow the first convolution. Default: true, "
+        description="Whether norm and ReLU follow the last convolution. Default: true, "
         "unless the first stage is pre-activated.",
     )
     padded: bool = Field(

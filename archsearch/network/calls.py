@@ -100,7 +100,8 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
         case StemPool():
             return _call(nn.MaxPool2d, 3, stride=2, padding=1)
         case Pool():
-            return _call(nn.MaxPool2d if op.kind == "max" else nn.AvgPool2d, op.stride)
+            keywords: dict[str, Argument] = {"ceil_mode": True} if op.ceil else {}
+            return _call(nn.MaxPool2d if op.kind == "max" else nn.AvgPool2d, op.stride, **keywords)
         case GlobalPool(adaptive=True):
             pool = _call(nn.AdaptiveAvgPool2d, 1)
             return _call(nn.Sequential, pool, _call(nn.Flatten)) if op.flat else pool

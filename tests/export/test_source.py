@@ -37,12 +37,15 @@ def executed(text: str) -> types.ModuleType:
 @pytest.mark.parametrize("number", range(len(SAMPLED)))
 def test_sampled_networks_compute_the_same_in_both_modes(number: int) -> None:
     architecture = SAMPLED[number]
-    ours, theirs = fresh(architecture, seed=number), executed(source(architecture)).build()
-    theirs.load_state_dict(ours.state_dict())
     images = torch.randn(3, *architecture.input, generator=torch.Generator().manual_seed(number))
     with torch.no_grad():
-        wanted = ours(images)
+        for seed in (number, number + 100, number + 200):  # a head of few channels may have all its ReLUs off
+            ours, theirs = fresh(architecture, seed=seed), executed(source(architecture)).build()
+            wanted = ours(images)
+            if wanted.std() > 1e-6:
+                break
         assert wanted.std() > 1e-6, "scores that say nothing"
+        theirs.load_state_dict(ours.state_dict())
         torch.testing.assert_close(theirs.eval()(images), wanted, atol=1e-5, rtol=1e-5)
     found = []
     with torch.random.fork_rng(), torch.no_grad():

@@ -26,7 +26,9 @@ archsearch: 1
 name: odd
 data: {name: digits}
 space:
-  stem: {width: {choice: [16, 4, 8]}, norm: {choice: [true, false]}, kernel: {choice: [3, 5]}}
+  stem:
+    {width: {choice: [16, 4, 8]}, norm: {choice: [true, false]}, kernel: {choice: [3, 5]},
+     deep: {choice: [none, half, tiered]}}
   stages: {int: [1, 3]}
   depth: {int: [1, 4], each: stage}
   width: {choice: [24, 8, 16], each: stage, order: decreasing, when: {link: [plain, residual, dual_path, highway]}}
@@ -40,7 +42,7 @@ space:
   entry: {choice: [block, conv, pool, pool_conv], each: stage}
   activation: {choice: [post, pre, norm_after_addition, relu_only_pre], each: stage}
   norm: {choice: [batch, none]}
-  shortcut: {choice: [A, B, C], when: {link: residual, activation: [post, pre]}}
+  shortcut: {choice: [A, B, B_pool, C], when: {link: residual, activation: [post, pre]}}
   attention: {choice: [none, se, eca, cbam], each: stage}
   learned_gain: {choice: [false, true]}
   head: {width: {choice: [null, 32]}, pool: {choice: [adaptive, mean]}}
