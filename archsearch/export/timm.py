@@ -7,32 +7,20 @@ from typing import Any
 
 from torch import Tensor
 
-from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
-from archsearch.network.published import PUBLISHED, layout_of, published_names
-from archsearch.reading.errors import InputError
+from archsearch.network.published import PUBLISHED, equivalent, layout_for, published_names
 from archsearch.zoo import get
 
 
 def timm_arguments(architecture: Architecture) -> dict[str, Any] | None:
     """`{"model", "arguments", "modules"}`: timm's name, what `create_model` takes beside it, and the name that each
     module of ours has there. None where timm publishes no network that computes the same, but for image and classes."""
-    for names, _ in PUBLISHED["timm"]:
-        for name in names:
-            theirs = get(name).model_copy(update={"input": architecture.input, "classes": architecture.classes})
-            if len(theirs.stages) == len(architecture.stages) and _equivalent(theirs, architecture):
-                arguments = {"num_classes": architecture.classes, "in_chans": architecture.input[0]}
-                modules = dict(published_names(architecture, layout_of(name, "timm")))
-                return {"model": name, "arguments": arguments, "modules": modules}
+    layout = layout_for(architecture, "timm")
+    for name in PUBLISHED["timm"] if layout else ():
+        if layout and equivalent(get(name), architecture):
+            arguments = {"num_classes": architecture.classes, "in_chans": architecture.input[0]}
+            return {"model": name, "arguments": arguments, "modules": dict(published_names(architecture, layout))}
     return None
-
-
-def _equivalent(theirs: Architecture, architecture: Architecture) -> bool:
-    """Whether both compute the same; False where the image is too small for timm's network."""
-    try:
-        return digest(theirs) == digest(architecture)
-    except InputError:
-        return False
 
 
 def timm_weights(state: Mapping[str, Tensor], arguments: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""A state dict of ours, torchvision's or timm's -> the start of a network, whose classifier may be another."""
+"""A state dict of ours or of another library -> the start of a network, whose classifier may be another."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.network.build import Network, skeleton
-from archsearch.network.published import PUBLISHED, LayerAddress, check, converted, layout_of, published_names
+from archsearch.network.layouts import LAYOUTS, Layout
+from archsearch.network.published import PUBLISHED, check, converted, equivalent, published_names
 from archsearch.reading.errors import refuse
 
 OWN_STEM = "stem.conv1.weight"
-STEM = LayerAddress(slot="stem", kind="conv", number=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,28 +29,31 @@ class Start:
 def load_pretrained(network: Network, state: Mapping[str, Tensor]) -> Start:
     """Loads the weights; the classifier stays as it was built where the numbers of classes differ.
 
-    torchvision's and timm's weights are recognised by their names, and taken for the networks that they publish
-    alone: there it is known that both compute the same. Raises InputError for weights of another network.
+    Another library's weights are recognised by their names, and taken by networks that its classes can be: there it is
+    known that both compute the same. Raises InputError for weights of another network.
     """
     architecture = network.architecture
-    source, name, stem = _recognised(state, architecture)
-    channels = state[stem].shape[1] if state[stem].ndim == 4 else None
-    if channels != architecture.input[0]:
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    path, classifier = classifier_of(network)
+    layout = _recognised(state, architecture)
+    names = dict(published_names(architecture, layout)) if layout else {}
+    stem = f"{next(iter(names.values()))}.weight" if names else OWN_STEM
+    channels = state[stem].shape[1] if stem in state and state[stem].ndim == 4 else None
+    if channels not in (None, architecture.input[0]):
         raise refuse(
             f"{stem} takes images of {channels} channels, but the data has {architecture.input[0]}",
             allowed="weights of a network with the same number of input channels",
         )
-    path, classifier = classifier_of(network)
-    layout = layout_of(name, source) if name else None
-    weight = state.get(f"{dict(published_names(architecture, layout))[path] if layout else path}.weight")
+    weight = state.get(f"{names.get(path, path)}.weight")
     classes = weight.shape[0] if weight is not None and weight.ndim else architecture.classes
     in_file = architecture.model_copy(update={"classes": classes})
-    weights = converted(state, in_file, name, source) if name else _checked(state, in_file)
+    weights = converted(state, in_file, layout) if layout else _checked(state, in_file)
     replaced: tuple[str, ...] = ()
     if classes != architecture.classes:
         anew = {f"{path}.{key}": value for key, value in classifier.state_dict().items()}
         weights, replaced = {**weights, **anew}, tuple(anew)
     network.load_state_dict(weights)
+    source = _libraries(layout, architecture) if layout else "archsearch"
     return Start(source=source, loaded=len(weights) - len(replaced), replaced=replaced)
 
 
@@ -64,41 +67,46 @@ def classifier_of(network: nn.Module) -> tuple[str, nn.Module]:
     return with_parameters[-1]
 
 
-def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> tuple[str, str, str]:
-    """Whose names these are, what the network is called there (nothing for our own), and the stem's tensor."""
-    if OWN_STEM in state:
-        return "archsearch", "", OWN_STEM
-    layouts = [
-        (source, names, f"{layout(STEM)}.weight")
-        for source, rows in PUBLISHED.items()
-        for names, layout in rows
-        if f"{layout(STEM)}.weight" in state
-    ]
+def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> Layout | None:
+    """The layout of these names, whose classes can be this network; None for our own names."""
+    layouts = [layout for layout in LAYOUTS if layout.mark in state]
+    if not layouts and OWN_STEM in state:
+        return None
     if not layouts:
         raise refuse(
             f"no tensors with known names (the first: {', '.join(list(state)[:3]) or 'none'})",
-            allowed="weights of archsearch, torchvision or timm",
+            allowed="weights of archsearch, torchvision, timm, pytorch_resnet_cifar10 or pytorch-cifar",
         )
-    for source, names, stem in layouts:
-        for name in names:
-            if _is_the_zoos(architecture, name):
-                return source, name, stem
+    problems = {layout: layout.differs(architecture) for layout in layouts}
+    for layout, problem in problems.items():
+        if not problem:
+            return layout
+    libraries = " or ".join(dict.fromkeys(library for layout in layouts for library in layout.libraries))
     raise refuse(
-        f"{layouts[0][0]} has no network that is equivalent to {architecture.name or digest(architecture)}",
-        allowed=", ".join(dict.fromkeys(name for _, names, _ in layouts for name in names)),
+        f"{libraries}, whose names these are, have no network that is equivalent to {_title(architecture)}",
+        allowed="; ".join(dict.fromkeys(f"{layout.title}: {problem}" for layout, problem in problems.items())),
     )
 
 
-def _is_the_zoos(architecture: Architecture, name: str) -> bool:
-    """The same network, but for its image and its classes."""
+def _libraries(layout: Layout, architecture: Architecture) -> str:
+    """Whose the names are: of the libraries that share them those that publish this network, or else the last, which
+    has the most of them."""
+    publishing = [library for library in layout.libraries if _publishes(library, architecture)]
+    return " or ".join(publishing or layout.libraries[-1:])
+
+
+def _publishes(library: str, architecture: Architecture) -> bool:
     from archsearch.zoo import get
 
-    fitted = get(name).model_copy(update={"input": architecture.input, "classes": architecture.classes})
-    return digest(fitted) == digest(architecture)
+    return any(equivalent(get(name), architecture) for name in PUBLISHED.get(library, ()))
 
 
 def _checked(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:
     """Our own names, checked."""
     expected = skeleton(architecture).state_dict()
-    check(state, expected, what=architecture.name or digest(architecture), leftover=state.keys() - expected.keys())
+    check(state, expected, what=_title(architecture), leftover=state.keys() - expected.keys())
     return dict(state)
+
+
+def _title(architecture: Architecture) -> str:
+    return architecture.name or digest(architecture)

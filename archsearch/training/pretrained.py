@@ -22,7 +22,8 @@ from archsearch.reading.pickles import Refused
 from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
 from archsearch.training.saved import checked
 
-KINDS = "a .safetensors file from `archsearch train`, or a .pth file from torchvision or timm"
+KINDS = "a .safetensors file from `archsearch train`, or a .pth file from torchvision, timm or pytorch_resnet_cifar10"
+SUFFIXES = (".safetensors", ".pth", ".pt", ".th")
 LARGEST = 4 * 2**30  # bytes: the largest published network of the family has 3.3 GB
 COPIES = 4  # of a file's bytes that are in memory at once
 # What torch.load raises for bytes that are no checkpoint: it has no error of its own for them.
@@ -39,8 +40,8 @@ class WeightsFile:
 
 
 def read_weights(path: Path) -> WeightsFile:
-    """Reads .safetensors, .pth and .pt. Raises InputError for a file that is absent, damaged, or more than tensors."""
-    if path.suffix not in (".safetensors", ".pth", ".pt"):
+    """The tensors of a file with one of `SUFFIXES`. Raises InputError for one that is absent, damaged, or has more."""
+    if path.suffix not in SUFFIXES:
         raise refuse(f"weights with the suffix {path.suffix!r}", allowed=KINDS, file=str(path))
     refuse_links_around(path)
     try:
@@ -87,6 +88,8 @@ def _pickled(path: Path, data: bytes) -> dict[str, Tensor]:
         ) from error
     except UNREADABLE as error:
         raise refuse("the file is damaged: torch cannot read it", allowed=KINDS, file=str(path)) from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise refuse(
             f"the file contains {type(content).__name__}, not a state dict of tensors",

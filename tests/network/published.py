@@ -18,6 +18,11 @@ def published(name: str, source: str, *, seed: int = 0, **words: object) -> nn.M
             model = timm.create_model(name, pretrained=False, **words)
         else:
             model = torchvision.models.get_model(name, weights=None, **words)
+    return filled(model, seed=seed)
+
+
+def filled(model: nn.Module, *, seed: int = 0) -> nn.Module:
+    """The model with every tensor drawn; it may be on the meta device."""
     draws = torch.Generator().manual_seed(seed)
     drawn = {key: _drawn(key, value, draws) for key, value in model.state_dict().items()}
     model.load_state_dict(drawn, assign=True)

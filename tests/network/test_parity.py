@@ -21,7 +21,7 @@ COMPARED = [
     *((name, "torchvision") for name in (*RESNETS, *DENSENETS)),
     *((name, "timm") for name in ("seresnet50", "resnetv2_50", "dpn68", "dpn92")),
 ]
-CONVERTED = [(name, source) for source, rows in PUBLISHED.items() for names, _ in rows for name in names]
+CONVERTED = [(name, source) for source in ("torchvision", "timm") for name in PUBLISHED[source]]
 OTHERS = [each for each in CONVERTED if each not in COMPARED]
 LARGE = {"resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2"}  # 2 GB and more with gradients
 TRAINED = [

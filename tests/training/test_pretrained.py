@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 
@@ -16,6 +18,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
 from archsearch.data.datasets import load_images
 from archsearch.network import build
+from archsearch.network.pretrained import load_pretrained
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.fit import train_architecture
@@ -71,7 +74,7 @@ def test_torchvisions_weights_are_tuned_on_a_folder_and_what_is_frozen_stays(
     learned = {key for key in before.keys() - kept - set(HEAD) if not key.endswith("num_batches_tracked")}
     assert all(not torch.equal(after[key], before[key]) for key in learned)
     assert all(after[key].shape == fresh[key].shape and not torch.equal(after[key], fresh[key]) for key in HEAD)
-    assert result["start"]["source"] == "torchvision"
+    assert result["start"]["source"] == "torchvision or timm"  # whose names and networks are the same
     assert (result["start"]["loaded"], result["start"]["replaced"]) == (len(before) - 2, list(HEAD))
     assert result["start"]["file"] == str(resnet18)
     frozen = sum(before[key].numel() for key in kept if not key.endswith(NORMS))
@@ -210,6 +213,48 @@ def test_weights_of_another_network_are_refused_by_their_file(tmp_path: Path, re
     own = tmp_path / "own.pth"
     torch.save(build("resnet20_cifar").state_dict(), own)
     assert "missing (stage1.block4.branch.conv1.weight, " in refused(own, zoo.get("resnet32_cifar"))
+
+
+@pytest.mark.parametrize(
+    ("name", "zoo_name", "depth", "block", "source"),
+    [
+        ("resnet26", "resnet50", 2, {}, "timm"),
+        ("resnet50", "resnet50", None, {}, "torchvision or timm"),
+        ("seresnet50", "resnet50", None, {"attention": "se"}, "timm"),
+    ],
+)
+def test_weights_fit_by_their_structure_whatever_the_network_is_called(
+    name: str, zoo_name: str, depth: int | None, block: dict, source: str
+) -> None:
+    data = zoo.get(zoo_name).to_dict() | {"name": "mine"}
+    for stage in data["stages"]:
+        stage |= {"depth": depth or stage["depth"], "block": stage["block"] | block}
+    theirs, ours = published(name, "timm"), build(Architecture.from_dict(data))
+    start = load_pretrained(ours, theirs.state_dict())
+    assert (start.source, start.replaced) == (source, ())
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        wanted = theirs.eval()(images)
+        assert (ours.eval()(images) - wanted).abs().max() < 1e-5 * wanted.abs().max()
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"stride_at": "conv1x1"}, "ResNet: stage 1: stride_at: conv1x1; allowed: conv3x3"),
+        ({"branch_scale": 0.5}, "ResNet: stage 1: branch_scale: 0.5; allowed: 1.0"),
+        ({"activation": "relu_before_addition"}, "activation: relu_before_addition; allowed: post"),
+    ],
+)
+def test_the_same_tensors_in_another_function_are_refused_by_the_word_that_differs(changed: dict, problem: str) -> None:
+    data = zoo.get("resnet50").to_dict() | {"name": "mine"}
+    for stage in data["stages"]:
+        stage["block"] |= changed
+    with torch.device("meta"):
+        state = timm.create_model("resnet50", pretrained=False).state_dict()
+    with pytest.raises(InputError, match=re.escape(problem)) as error:
+        load_pretrained(build(Architecture.from_dict(data)), state)
+    assert "torchvision or timm, whose names these are" in str(error.value)
 
 
 def test_freezing_without_weights_is_refused(tmp_path: Path, capsys) -> None:
