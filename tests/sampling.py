@@ -1,9 +1,9 @@
 """Random architectures over the whole vocabulary, for property tests."""
 
 import random
-from typing import get_args
+from typing import Any, get_args
 
-from archsearch.architecture.block import Block, Kind, Link, Placement, Shortcut
+from archsearch.architecture.block import Block, Kind, Link, Nonlinearity, Placement, Shortcut
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 
 
@@ -30,7 +30,18 @@ def random_block(draw: random.Random) -> Block:
         dropout=draw.choice([0.0, 0.0, 0.3]),
         learned_gain=draw.choice([False, False, True]),
         zero_init=draw.choice([False, False, True]),
+        **random_norms(beside(draw)),
     )
+
+
+def beside(draw: random.Random) -> random.Random:
+    """Draws of their own for keys that came later: what `draw` gives the older ones stays as it was."""
+    return random.Random(str(draw.getstate()))
+
+
+def random_norms(draw: random.Random) -> dict[str, Any]:
+    """Values of a block's keys that say how it normalises and activates."""
+    return {"nonlinearity": draw.choice(["relu", *get_args(Nonlinearity)])}
 
 
 def random_architecture(draw: random.Random) -> Architecture:

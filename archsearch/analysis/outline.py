@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from archsearch.architecture.composites import Reweight, Sequence, Unit
 from archsearch.architecture.cost import Cost, Shape, total
 from archsearch.architecture.ops import (
+    Activation,
     ChannelConv,
     ChannelMlp,
     ChannelStatistics,
@@ -30,6 +31,8 @@ LABELS: dict[type[Op], str] = {
     Norm: "norm", Relu: "ReLU", Sigmoid: "sigmoid", StemPool: "max pool 3x3, /2", GlobalPool: "global mean",
     Flatten: "flatten", Gain: "learned gain",
 }  # fmt: skip
+
+FUNCTIONS = {"silu": "SiLU", "gelu": "GELU", "hard_swish": "hard-swish", "relu6": "ReLU6"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,6 +104,8 @@ def label(op: Op) -> str:
         case Conv():
             groups = f", g{op.groups}" if op.groups > 1 else ""
             return f"{op.kernel}x{op.kernel}, {op.out}{groups}{_by(op.stride)}{'' if op.padded else ', unpadded'}"
+        case Activation():
+            return FUNCTIONS[op.function]
         case Dropout():
             return f"dropout {op.p:g}"
         case Pool():

@@ -9,9 +9,12 @@ from typing import Literal, NamedTuple
 from archsearch.analysis.outline import Column, label
 from archsearch.analysis.svg import HAIR, INK, PAPER, SOFT, Piece, arrow, element, path, rect, text, text_width
 from archsearch.architecture.composites import Reweight, Sequence, Unit
-from archsearch.architecture.ops import Conv, Dropout, Gain, Linear, Norm, Op, PadShortcut, Relu, Sigmoid
+from archsearch.architecture.ops import Activation, Conv, Dropout, Gain, Linear, Norm, Op, PadShortcut, Relu, Sigmoid
 
-Kind = Literal["conv1x1", "conv", "grouped", "norm", "relu", "sigmoid", "dropout", "attention", "pad", "scale", "other"]
+Kind = Literal[
+    "conv1x1", "conv", "grouped", "norm", "relu", "activation", "sigmoid", "dropout", "attention", "pad", "scale",
+    "other",
+]  # fmt: skip
 
 
 class Look(NamedTuple):
@@ -31,6 +34,7 @@ LOOKS: dict[Kind, Look] = {
     "grouped": Look("#cfd3f4", "#4d50a8", "grouped convolution"),
     "norm": Look("#f0a63c", "#f0a63c", "norm", bar=True),
     "relu": Look("#3d9a5f", "#3d9a5f", "ReLU", bar=True),
+    "activation": Look("#12929b", "#12929b", "other activation function", bar=True),
     "sigmoid": Look("#8e5bb5", "#8e5bb5", "sigmoid", bar=True),
     "dropout": Look("#eceff2", "#7b8794", "dropout", dashed=True),
     "attention": Look("#f8d9e4", "#b8436f", "attention"),
@@ -40,8 +44,8 @@ LOOKS: dict[Kind, Look] = {
 }
 # Of ops that are always drawn alike; "other" are those that stand neither here nor in `item`.
 KINDS: dict[type[Op], Kind] = {
-    Norm: "norm", Relu: "relu", Sigmoid: "sigmoid", Dropout: "dropout", Reweight: "attention", PadShortcut: "pad",
-    Gain: "scale", Linear: "conv1x1",
+    Norm: "norm", Relu: "relu", Activation: "activation", Sigmoid: "sigmoid", Dropout: "dropout",
+    Reweight: "attention", PadShortcut: "pad", Gain: "scale", Linear: "conv1x1",
 }  # fmt: skip
 SHORTCUT = "#b4571f"
 DASH = {"stroke_dasharray": "3 2"}

@@ -12,6 +12,7 @@ Kind = Literal["single", "basic", "bottleneck"]
 Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
 Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
 Shortcut = Literal["A", "A_pool", "B", "B_pool", "C"]
+Nonlinearity = Literal["relu", "silu", "gelu", "hard_swish", "relu6"]
 
 
 class Block(StrictModel):
@@ -67,6 +68,12 @@ class Block(StrictModel):
         "post",
         description="Position of norm and ReLU (He 2016, figure 4): post (v1), pre (v2, full "
         "pre-activation), norm_after_addition, relu_before_addition, relu_only_pre.",
+    )
+    nonlinearity: Nonlinearity = Field(
+        "relu",
+        description="Activation function, also of the stem (the first stage's) and of a stage's entry: relu; silu "
+        "(Ramachandran 2017, arXiv:1710.05941); gelu (Hendrycks 2016, arXiv:1606.08415); hard_swish (Howard 2019, "
+        "arXiv:1905.02244); relu6 (Sandler 2018, arXiv:1801.04381). Attention and the head keep ReLU.",
     )
     norm: Literal["batch", "none"] = Field(
         "batch", description="none: no norms; convolutions have biases instead (Highway)."
@@ -142,6 +149,8 @@ class Block(StrictModel):
             )
         if len(starts_at_zero) == 2:
             return "learned_gain and zero_init are two factors that start at 0; allowed: one of them"
+        if self.nonlinearity not in ("relu", "relu6"):  # the others have a gradient at 0 and pass negative numbers
+            return None
         if starts_at_zero and self.link == "dense" and self.activation in ("pre", "relu_only_pre"):
             allowed = "allowed: learned_gain with post, norm_after_addition or relu_before_addition"
             return f"a dense block's output of 0 (learned_gain) stays 0 behind {self.activation}'s ReLU; {allowed}"

@@ -7,6 +7,7 @@ its follower is the usual one, and the unit knows who follows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from archsearch.architecture.ops import Op, Parts
@@ -34,8 +35,14 @@ class Sequence(Op):
         return tuple(parts)
 
     def saved(self, x: Shape) -> Saved:
-        """Nothing besides what its ops save."""
-        return Saved()
+        """Nothing besides what its ops save; `extra` are the elements of outputs that are saved, or are not, against
+        what the ops presume of their followers (fewer: negative). Of the last op, and of units and sections, nothing.
+        """
+        extra = 0
+        for (_, op, into), (_, follower, y) in pairwise(self.parts(x)):
+            if not isinstance(op, (Sequence, Unit)):
+                extra += _difference(op, into, y, follower.saved(y).input)
+        return Saved(extra=extra)
 
 
 def named(*ops: Op) -> Sequence:
@@ -156,12 +163,12 @@ def _reads(sequence: Sequence, x: Shape) -> bool:
 
 
 def _correction(sequence: Sequence, x: Shape, read: bool) -> int:
-    """Elements of the outputs in a sequence that are saved, less those that its ops presume to be. `read`: whether
-    whoever takes the sequence's output saves it."""
-    parts = sequence.parts(x)
-    saved = [op.saved(into) for _, op, into in parts]
-    followers = [*(following.input for following in saved[1:]), read]
-    return sum(
-        ((op_saves.output or reads) - op_saves.output_presumed) * op.shape(into).elements
-        for op_saves, reads, (_, op, into) in zip(saved, followers, parts, strict=False)
-    )
+    """The elements of a sequence's output where they are saved, less what its last op presumes. `read`: whether whoever
+    takes the output saves it."""
+    return _difference(sequence.steps[-1][1], x, sequence.shape(x), read) if sequence.steps else 0
+
+
+def _difference(op: Op, x: Shape, y: Shape, read: bool) -> int:
+    """The elements of what `op` emits, `y`, where they are saved, less what it presumes."""
+    saved = op.saved(x)
+    return ((saved.output or read) - saved.output_presumed) * y.elements

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
+from operator import attrgetter
 from typing import Any
 
 from archsearch.architecture.ops import Op
-from archsearch.architecture.plan import StageContext, grows, head_ops, stage_contexts, stage_ops, stem_ops
+from archsearch.architecture.plan import STEM_READS, StageContext, grows, head_ops, stage_contexts, stage_ops, stem_ops
 from archsearch.architecture.quantities import Cost, Shape
 from archsearch.architecture.spec import Architecture, Stage
 
@@ -85,6 +86,7 @@ def _growing_cost(stage: Stage, context: StageContext, x: Shape) -> tuple[Cost, 
 
 
 Part = tuple[tuple[int, ...], Shape]  # a part's counts, in the order of Cost's fields, and what it emits
+_stem_reads = attrgetter(*STEM_READS)
 _parts: dict[Any, Part] = {}
 
 
@@ -95,7 +97,7 @@ def cost(architecture: Architecture) -> Cost:
     """
     stem, stages, head = architecture.stem, architecture.stages, architecture.head
     first, shape = stages[0].block, Shape(*architecture.input)
-    key: Any = ("stem", *stem.__dict__.values(), first.norm, first.activation, shape)
+    key: Any = ("stem", *stem.__dict__.values(), *_stem_reads(first), shape)
     counts, x = _parts.get(key) or _remember(key, *_counted(stem_ops(stem, first), shape))
     sums = [counts]
     before: Any = (stem.norm, stem.preactivates)

@@ -7,6 +7,7 @@ the same ops.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from archsearch.architecture.quantities import Cost, Saved, Shape
 from archsearch.reading.errors import refuse
@@ -92,6 +93,18 @@ class Relu(Op):
     def saved(self, x: Shape) -> Saved:
         """The output."""
         return Saved(output=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Activation(Op):
+    """An activation function other than ReLU and sigmoid: x * sigmoid(x), x * Phi(x), x * relu6(x + 3) / 6 or
+    min(max(x, 0), 6)."""
+
+    function: Literal["silu", "gelu", "hard_swish", "relu6"]
+
+    def saved(self, x: Shape) -> Saved:
+        """The input, so that what computed it may not be overwritten."""
+        return Saved(input=True, next_reads=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,7 @@ from archsearch.architecture.composites import Sequence, Unit, named
 from archsearch.architecture.ops import Conv, Dropout, Flatten, Gain, Linear, Norm, Op, Relu, Sigmoid
 from archsearch.architecture.pools import GlobalPool, Pool, StemPool
 from archsearch.architecture.quantities import Shape, agree, floored
-from archsearch.architecture.slots import attention, branch, gate_bias, norm_act, placed, shortcut
+from archsearch.architecture.slots import act, attention, branch, gate_bias, norm_act, placed, shortcut
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 from archsearch.reading.errors import refuse
 
@@ -89,6 +89,9 @@ def _with_eps(op: Op, eps: float) -> Op:
 def _ends_in_norm(norm: bool | None, activation: str) -> bool:
     """Pre-activated blocks bring a norm of their own; all others want the stem to end in one."""
     return norm if norm is not None else activation != "pre"
+
+
+STEM_READS = ("norm", "nonlinearity", "activation")  # what the stem depends on of the first stage's block
 
 
 def stem_ops(stem: Stem, block: Block) -> Sequence:
@@ -163,7 +166,7 @@ def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator
         steps.append((f"block{number + 1}", unit))
         x, stride = unit.shape(x), 1
     if context.ends and block.activation in ("pre", "relu_only_pre"):
-        steps.append(("exit", named(*(norm_act(block) if block.activation == "pre" else (Relu(),)))))
+        steps.append(("exit", named(*(norm_act(block) if block.activation == "pre" else (act(block),)))))
     return Sequence(steps=tuple(steps))
 
 

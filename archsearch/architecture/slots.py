@@ -7,6 +7,7 @@ from dataclasses import replace
 from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Reweight, named
 from archsearch.architecture.ops import (
+    Activation,
     ChannelConv,
     ChannelMlp,
     ChannelStatistics,
@@ -29,9 +30,14 @@ def norm(block: Block) -> Ops:
     return (Norm(),) if block.norm == "batch" else ()
 
 
+def act(block: Block) -> Op:
+    """The activation function."""
+    return Relu() if block.nonlinearity == "relu" else Activation(function=block.nonlinearity)
+
+
 def norm_act(block: Block) -> Ops:
-    """A norm and a ReLU, or the ReLU alone."""
-    return (*norm(block), Relu())
+    """A norm and the activation function, or that alone."""
+    return (*norm(block), act(block))
 
 
 def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
@@ -82,13 +88,13 @@ def _placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:
     between, middle = norm_act(block), _between(block, convs)
     match block.activation:
         case "post":
-            return (), (*middle, *_last_norm(block)), (Relu(),)
+            return (), (*middle, *_last_norm(block)), (act(block),)
         case "norm_after_addition":
             return (), middle, between
         case "relu_before_addition":
             return (), (*middle, *between), ()
         case "relu_only_pre":
-            return (Relu(),), (*middle, *_last_norm(block)), ()
+            return (act(block),), (*middle, *_last_norm(block)), ()
         case "pre":
             return between, middle, ()
 

@@ -29,7 +29,7 @@ CALIBRATED_ON = 256  # training images: four times as many change nothing (LOG.m
 AT_ONCE = 16  # images whose activations are in memory together
 OPS = (
     "Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Sigmoid", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool",
-    "Slice", "Pad", "Reshape", "Flatten", "Unsqueeze",
+    "Slice", "Pad", "Reshape", "Flatten", "Unsqueeze", "Clip",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from archsearch.export.blocks import compressed, function, groups
 from archsearch.export.code import Argument, Code, Node, Value, laid, node, substituted, walk
 from archsearch.network import units
 from archsearch.network.build import skeleton
-from archsearch.network.calls import call
+from archsearch.network.calls import FUNCTIONS, call
 from archsearch.network.layers import LearnedGain
 
 BUILD = '''\
@@ -62,6 +62,7 @@ FILLED = (nn.Conv2d, nn.Conv1d, nn.Linear, nn.BatchNorm2d)  # by BUILD, or by to
 TENSORS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}  # that these have
 # The statement by which `build` fills the tensors of a layer of our own; "" where its constructor does.
 STATEMENTS: dict[type[nn.Module], str] = {LearnedGain: ""}
+BEFORE = {"nn.BatchNorm2d", "nn.ReLU", *(f"nn.{kind.__name__}" for kind in FUNCTIONS.values())}  # a first convolution
 DTYPES = 'DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}'
 UNITS = {
     name for name, value in vars(units).items() if inspect.isclass(value) and issubclass(value, units.ResidualUnit)
@@ -194,7 +195,7 @@ def _name(block: Node) -> str:
     name = f"{kind}_{'layer' if kind == 'dense' else 'bottleneck' if layers.count('nn.Conv2d') == 3 else 'block'}"
     if "shared" in slots:
         return f"preact_{name}_entry"
-    return f"preact_{name}" if layers[0] in ("nn.BatchNorm2d", "nn.ReLU") else name
+    return f"preact_{name}" if layers[0] in BEFORE else name
 
 
 def _network(network: Value, architecture: Architecture) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 
 from archsearch.architecture.composites import Reweight, Sequence, Unit
 from archsearch.architecture.ops import (
+    Activation,
     ChannelConv,
     ChannelMlp,
     ChannelStatistics,
@@ -61,6 +62,7 @@ class Call:
         return self.function(*arguments, **{name: _value(argument) for name, argument in self.keywords})
 
 
+FUNCTIONS = {"silu": nn.SiLU, "gelu": nn.GELU, "hard_swish": nn.Hardswish, "relu6": nn.ReLU6}
 Argument = Call | bool | int | float
 
 
@@ -93,6 +95,8 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
             return _call(starting, norm, scale_init=op.scale_init) if op.scale_init != 1 else norm
         case Relu():
             return _call(nn.ReLU, inplace=overwrites)
+        case Activation():
+            return _call(FUNCTIONS[op.function])
         case Sigmoid():
             return _call(nn.Sigmoid)
         case Dropout():

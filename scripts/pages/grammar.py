@@ -24,7 +24,7 @@ A network is a stem, stages of blocks, and a head. Every block of every family i
 | slot | content |
 |---|---|
 | `shared` s | norm and ReLU before both sides; empty if both take x itself |
-| `branch` F | convolutions with norms and ReLUs, then attention |
+| `branch` F | convolutions with norms and ReLUs (or another `nonlinearity`), then attention |
 | `shortcut` h | empty (identity), zero padding, a 1x1 projection, an average pool before it, dropout |
 | `gate` g | a convolution and a sigmoid, if a gate weights the two sides |
 | `gain` w | a learned scalar |
@@ -40,9 +40,9 @@ show a stage that halves the resolution: its entry if it has one, the block that
 Keys that are not shown have their defaults (docs/search-space.md lists them all). They are those of a network's file;
 in a search space `kind` is called `block`, and `norm_eps` is not among its keys.
 
-What the grammar does not say: activations other than ReLU,
-norms other than batch normalisation, kernels other than 1x1 and 3x3 in blocks, branches of more than three
-convolutions, several branches side by side, and networks without stages of equal blocks.
+What the grammar does not say: norms other than batch normalisation,
+kernels other than 1x1 and 3x3 in blocks, branches of more than three convolutions,
+several branches side by side, and networks without stages of equal blocks.
 """
 
 START = """\

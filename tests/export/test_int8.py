@@ -141,6 +141,7 @@ FAMILIES = {
     "gates": small(gate="exclusive", branch_scale=0.5, shortcut_scale=0.5),
     "se": small(attention="se", attention_reduction=4),
     "cbam": small(attention="cbam", attention_reduction=4),
+    **{name: small(nonlinearity=name) for name in ("silu", "gelu", "hard_swish", "relu6")},
     "eca": small(attention="eca", activation="norm_after_addition"),
 }
 

@@ -17,7 +17,7 @@ import numpy as np
 from archsearch.architecture.block import Block
 from archsearch.architecture.cost import Cost, stage_cost, total
 from archsearch.architecture.ops import Op
-from archsearch.architecture.plan import contexts_of, head_ops, stem_ops
+from archsearch.architecture.plan import STEM_READS, contexts_of, head_ops, stem_ops
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Head, Stage, Stem
 from archsearch.reading.errors import InputError
@@ -126,7 +126,7 @@ class Counter:
     # ---- the stem, and the head
 
     def _find_stem(self, resolved: Resolved, shapes: IntArray, rows: Any) -> IntArray:
-        names = [*self._of_stem, *(name for name in ("norm", "activation") if name in self.grid.encodings)]
+        names = [*self._of_stem, *(name for name in STEM_READS if name in self.grid.encodings)]
         key, size = self._key(names, resolved, 0, rows)
 
         def ops(row: IntArray) -> Op:
