@@ -18,13 +18,13 @@ def training_bytes(
     largest: int,
     batch: int,
     image: int = 0,
-    optimizer: Literal["sgd", "adamw"] = "sgd",
+    optimizer: Literal["sgd", "adamw", "lamb"] = "sgd",
     precision: Literal["float32", "bfloat16"] = "float32",
     average: bool = False,
 ) -> int:
     """Bytes that a training step needs at its peak, on the device: weights, their moving `average` where there is one,
-    moments (SGD's momentum; AdamW's two), and what autograd keeps, which falls in the backward pass while gradients
-    grow: the larger of both and half the other.
+    moments (SGD's momentum; two of the others), and what autograd keeps, which falls in the backward pass while
+    gradients grow: the larger of both and half the other.
 
     `saved` and `largest` are a Cost's, `image` the elements of one image, which the first convolution keeps. One tensor
     of the largest size comes and goes beside those that are kept. In bfloat16 (autocast) activations have two bytes,

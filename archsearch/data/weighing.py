@@ -13,12 +13,13 @@ from archsearch.reading.nearest import did_you_mean
 from archsearch.space.settings import TrainingSettings
 
 Weights = npt.NDArray[np.float64]
+CLASSIFYING = ("auto", "cross_entropy", "binary_cross_entropy", "focal")
 
 
 def check_recipe(images: ImageSet, settings: TrainingSettings) -> None:
     """Raises InputError for settings that the images' task, or their classes, do not admit."""
     regression = images.task == "regression"
-    losses = ("auto", "squared_error", "smooth_l1") if regression else ("auto", "cross_entropy", "focal")
+    losses = ("auto", "squared_error", "smooth_l1") if regression else CLASSIFYING
     if settings.loss not in losses:
         problem = f"training.loss: {settings.loss}, but the task is {images.task}"
         raise refuse(problem, allowed=", ".join(losses), hint="--set training.loss=auto")

@@ -46,11 +46,13 @@ class OptimizationSettings(StrictModel):
     )
     epochs: int = Field(10, ge=1, le=100_000, description="Number of epochs of a full training.")
     batch_size: int = Field(128, ge=1, le=65_536, description="Images per step.")
-    optimizer: Literal["sgd", "adamw"] = Field(
-        "sgd", description="sgd: with momentum; adamw (Loshchilov & Hutter 2019)."
+    optimizer: Literal["sgd", "adamw", "lamb"] = Field(
+        "sgd",
+        description="sgd: with momentum; adamw (Loshchilov & Hutter 2019, arXiv:1711.05101); lamb: for large batches, "
+        "each tensor's step in proportion to its norm (You 2019, arXiv:1904.00962).",
     )
     learning_rate: float = Field(0.1, gt=0, le=100, description="Highest learning rate of the schedule.")
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum, or AdamW's beta 1.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum, or beta 1 of AdamW and LAMB.")
     nesterov: bool = Field(True, description="Whether SGD uses Nesterov momentum.")
     weight_decay: float = Field(
         5e-4,
@@ -74,24 +76,33 @@ class OptimizationSettings(StrictModel):
         "0.995; the average is evaluated and saved. The decay is lower in the first "
         "steps. 0: no average.",
     )
-    schedule: Literal["one_cycle", "cosine", "linear", "step", "constant"] = Field(
+    schedule: Literal["one_cycle", "cosine", "linear", "step", "plateau", "constant"] = Field(
         "one_cycle",
         description="Learning rate schedule. one_cycle: linear increase during `warmup`, then "
         "linear decrease to zero (Smith 2018); cosine: linear increase during "
         "`warmup`, then half a cosine to zero; linear: linear decrease to zero from "
         "the first step; step: multiplied by `step_factor` at each of `milestones`; "
+        "plateau: multiplied by `step_factor` after `patience` epochs without a lower validation error (He 2015, "
+        "arXiv:1512.03385; of other tasks than single_label without a lower validation loss), whatever the rungs; "
         "constant.",
     )
     step_factor: float = Field(
-        0.1, gt=0, lt=1, description="Factor of the learning rate at each milestone, for schedule step."
+        0.1, gt=0, lt=1, description="Factor of the learning rate, for the schedules step and plateau."
     )
     milestones: Milestones = Field((0.5, 0.75), description="Milestones of schedule step, as shares of the training.")
+    patience: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="Epochs without a lower validation error after which the learning rate falls, for schedule "
+        "plateau.",
+    )
     warmup: float = Field(
         0.2,
         ge=0,
         lt=1,
         description="Share of the steps in which the learning rate increases. Default with the "
-        "schedules linear and step: 0.",
+        "schedules linear, step and plateau: 0.",
     )
     label_smoothing: float = Field(
         0.0,
@@ -100,9 +111,11 @@ class OptimizationSettings(StrictModel):
         description="Label smoothing (Szegedy 2016); of several labels it lies between present and absent. No effect "
         "on a regression.",
     )
-    loss: Literal["auto", "cross_entropy", "focal", "squared_error", "smooth_l1"] = Field(
+    loss: Literal["auto", "cross_entropy", "binary_cross_entropy", "focal", "squared_error", "smooth_l1"] = Field(
         "auto",
-        description="cross_entropy: of the classes, or binary of each label; focal: the same, examples "
+        description="cross_entropy: of the classes, or binary of each label; binary_cross_entropy: of each class by "
+        "itself, the mean over classes; of mixed images both classes are present, unless one's share is 0.2 or less "
+        "(Wightman 2021, arXiv:2110.00476); focal: the same, examples "
         "that are already classified well weighted down (Lin 2017, arXiv:1708.02002); "
         "squared_error, smooth_l1 (Girshick 2015, arXiv:1504.08083): of a regression's "
         "targets, standardised. auto: cross_entropy, or smooth_l1 for a regression, whose gradients are bounded at "
@@ -123,4 +136,11 @@ class OptimizationSettings(StrictModel):
         description="Which training images an epoch has. uniform: each once; balanced: as many, "
         "drawn so that each class (of several labels an image's rarest) comes equally often (Buda 2018, "
         "arXiv:1710.05381); weights: drawn by the weights that the data states.",
+    )
+    repeated_augmentation: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="How often an image is in its batch, each time augmented anew (Hoffer 2019, arXiv:1901.09335). An "
+        "epoch has as many steps, and the fewer images: of 3 a third.",
     )

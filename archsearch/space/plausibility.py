@@ -12,7 +12,7 @@ from archsearch.reading.document import Document
 from archsearch.space.settings import TrainingSettings
 from archsearch.space.space import SearchSpace
 
-HIGHEST_RATE = {"sgd": 10.0, "adamw": 0.1}  # of what is in use; higher ones diverge
+HIGHEST_RATE = {"sgd": 10.0, "adamw": 0.1, "lamb": 1.0}  # of what is in use; higher ones diverge
 HIGHEST_DECAY = 1.0
 MOST_EPOCHS = 2_000
 LOOKED_AT = ("batch_size", "learning_rate", "weight_decay", "epochs", "crop_padding", "cutout")

@@ -61,7 +61,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 # A file that says one of a pair has said something of the other.
 EXCLUSIVE = (("crop_padding", "resized_crop"),)
-SCHEDULES_WITHOUT_WARMUP = ("linear", "step")
+SCHEDULES_WITHOUT_WARMUP = ("linear", "step", "plateau")
 
 
 def filled(settings: dict[str, Any]) -> dict[str, Any]:

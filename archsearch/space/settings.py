@@ -96,6 +96,12 @@ class TrainingSettings(OptimizationSettings):
         return self
 
     @model_validator(mode="after")
+    def _plateau_begins_at_the_highest_rate(self) -> Self:
+        if self.schedule == "plateau" and self.warmup:
+            raise ValueError(f"a warm-up of {self.warmup:g} with the schedule plateau; allowed: warmup: 0")
+        return self
+
+    @model_validator(mode="after")
     def _crops_one_way(self) -> Self:
         if self.resized_crop and self.crop_padding:
             raise ValueError(
@@ -116,8 +122,9 @@ class TrainingSettings(OptimizationSettings):
     def inert(self) -> frozenset[str]:
         """The settings that change nothing beside the others, whatever they are."""
         inert = {
-            "nesterov": self.optimizer == "adamw" or self.momentum == 0,
-            "step_factor": self.schedule != "step",
+            "nesterov": self.optimizer != "sgd" or self.momentum == 0,
+            "step_factor": self.schedule not in ("step", "plateau"),
+            "patience": self.schedule != "plateau",
             "focal_gamma": self.loss != "focal",
         }
         return frozenset(name for name, changes_nothing in inert.items() if changes_nothing)

@@ -26,8 +26,8 @@ GROUP = "training"
 # are compared at the rungs), on which device, in which precision, and how the images are held and augmented.
 SEARCHABLE = (
     "batch_size", "optimizer", "learning_rate", "momentum", "nesterov", "weight_decay", "decay_norms_and_biases",
-    "clip_norm", "ema", "schedule", "step_factor", "warmup", "label_smoothing", "loss", "focal_gamma",
-    "class_weights", "sampling", "mixup", "cutmix",
+    "clip_norm", "ema", "schedule", "step_factor", "patience", "warmup", "label_smoothing", "loss", "focal_gamma",
+    "class_weights", "sampling", "repeated_augmentation", "mixup", "cutmix",
 )  # fmt: skip
 TOGETHER = ("schedule", "warmup")  # of them, those that TrainingSettings checks together
 
@@ -84,7 +84,7 @@ class Trainings:
         values = [getattr(self.base, setting)]
         if (varied := self.varied.get(setting)) is not None:
             values += varied.probes()
-        return max(values, key=lambda value: value == "adamw" if isinstance(value, str) else value)
+        return max(values, key=lambda value: value != "sgd" if isinstance(value, str) else value)
 
     def to_data(self) -> dict[str, Any]:
         """As a file holds it: every setting written out, and the domains."""

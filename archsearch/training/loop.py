@@ -24,6 +24,7 @@ from archsearch.training.freezing import Frozen
 from archsearch.training.losses import Loss
 from archsearch.training.metrics import Thresholds, best_thresholds, measured
 from archsearch.training.mixing import Mixer
+from archsearch.training.plateau import Plateau
 from archsearch.training.randomness import generator_of, torch_seeded
 from archsearch.training.run import DepthSeeded, PointwiseMultiplied, TrainingRun
 from archsearch.training.step import Step
@@ -120,6 +121,7 @@ class Training:
         run = TrainingRun(settings=run, **fields) if isinstance(run, TrainingSettings) else replace(run, **fields)
         self.run, self.settings, self.images, self.on_step = run, run.settings, images, on_step
         self.course = Course(run.settings.epochs, run.rungs)
+        self.plateau = Plateau(run.settings.patience)
         if run.threads is not None:
             torch.set_num_threads(run.threads)
         self.device = resolve_device(run.device or run.settings.device)
@@ -153,6 +155,7 @@ class Training:
         if not math.isfinite(loss):
             raise Diverged(self.epoch, loss)
         validation = self.evaluate("validation")
+        self.plateau.update(validation.loss if validation.accuracy is None else 1 - validation.accuracy)
         return EpochMetrics(
             epoch=self.epoch,
             epochs=self.course.epochs,
@@ -172,7 +175,7 @@ class Training:
         epoch, count, rate = self.epoch, self.steps * self.batch_size, 0.0
         if isinstance(self.model, DepthSeeded):
             self.model.seed_stochastic_depth(generator_of(self.run.seed, "depth", epoch))
-        order = self._order(generator_of(self.run.seed, "order", epoch))[:count]
+        order = self._batched(self._order(generator_of(self.run.seed, "order", epoch)))
         batches = self.feed.training(order, generator_of(self.run.seed, "augmentation", epoch), self.batch_size)
         mixer = Mixer(self.settings, generator_of(self.run.seed, "mixing", epoch))
         self.model.train()
@@ -180,7 +183,8 @@ class Training:
         self.step.start()
         with torch_seeded(self.run.seed, epoch, self.device, deterministic=self.settings.deterministic):
             for number, (images, labels) in enumerate(batches):
-                rate = recipe.learning_rate(self.settings, *self.course.schedule_step(epoch, number, self.steps))
+                step = self.course.schedule_step(epoch, number, self.steps)
+                rate = recipe.learning_rate(self.settings, *step, self.plateau.falls)
                 self.step(images, labels, mixer, rate)
                 if self.on_step is not None:
                     self.on_step(number + 1, self.steps)
@@ -194,6 +198,14 @@ class Training:
             return torch.randperm(self.feed.count, generator=generator)
         drawn = torch.rand(self.feed.count, dtype=torch.float64, generator=generator) * self.weights_so_far[-1]
         return torch.searchsorted(self.weights_so_far, drawn, right=True).clamp_(max=self.feed.count - 1)
+
+    def _batched(self, order: Tensor) -> Tensor:
+        """The images of an epoch's whole batches, one batch after another. With repeated augmentation a batch has the
+        first of its images, then the same again: so mixing pairs different ones."""
+        repeats = self.settings.repeated_augmentation
+        different = -(-self.batch_size // repeats)
+        batches = order[: self.steps * different].view(self.steps, different).repeat(1, repeats)
+        return batches[:, : self.batch_size].flatten()
 
     @torch.no_grad()
     def evaluate(self, split: SplitName, outputs: list[Tensor] | None = None) -> TestMetrics:
@@ -254,7 +266,10 @@ class Training:
         """(tensors, plain values): all that `restore` needs, as save_checkpoint takes it; between epochs."""
         tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()} | self.step.state()
         thresholds = {} if self.thresholds is None else {"thresholds": self.thresholds.tolist()}
-        return tensors, {"epoch": self.epoch, "seed": self.run.seed, "course": self.course.state(), **thresholds}
+        plain: dict[str, Any] = {"course": self.course.state()}
+        if self.settings.schedule == "plateau":
+            plain["plateau"] = self.plateau.state()
+        return tensors, {"epoch": self.epoch, "seed": self.run.seed, **plain, **thresholds}
 
     def restore(self, tensors: dict[str, Tensor], extra: dict[str, Any]) -> Self:
         """Goes on where `state` was taken. Raises ValueError for a state of another network, recipe or seed."""
@@ -270,4 +285,6 @@ class Training:
         self.thresholds = np.array(extra["thresholds"]) if "thresholds" in extra else None
         if "course" in extra:
             self.course.restore(extra["course"])
+        if "plateau" in extra:
+            self.plateau = Plateau(**extra["plateau"])
         return self

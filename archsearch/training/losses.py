@@ -16,6 +16,7 @@ from archsearch.space.settings import TrainingSettings
 from archsearch.space.tasks import TaskName
 from archsearch.training import recipe
 
+PRESENT = 0.2  # of a mixed image: a class with a larger share is present (as timm trained for Wightman 2021)
 _LEAST = 1e-6  # of what the focal loss raises to a power, whose slope at 0 may be infinite
 
 
@@ -43,7 +44,8 @@ class Loss:
 
     Labels are a batch's as they come from a feed: (N,) int64, or (N, K) uint8 or float32. single_label: cross-entropy,
     the mean over images; multi_label: binary cross-entropy, the mean over images and labels; regression: squared error,
-    or smooth L1, of standardised targets, the mean over both. `gamma` makes it focal (None: it is not). `weights` (K,)
+    or smooth L1, of standardised targets, the mean over both. `binary` makes classes labels: present or absent, each by
+    itself. `gamma` makes it focal (None: it is not). `weights` (K,)
     multiply the loss of each class's images, or of each label where it is present; the mean is not divided by them.
 
     A regression's network gives standardised numbers while it trains, for numbers far from 0 would be rounded away in
@@ -55,6 +57,7 @@ class Loss:
     gamma: float | None = None
     weights: Tensor | None = None
     smooth: bool = False
+    binary: bool = False
 
     @classmethod
     def of(cls, images: ImageSet, device: torch.device, settings: TrainingSettings | None = None) -> Loss:
@@ -70,6 +73,7 @@ class Loss:
             gamma=settings.focal_gamma if settings.loss == "focal" else None,
             weights=None if factors is None else torch.tensor(factors, dtype=torch.float32, device=device),
             smooth=settings.loss in ("auto", "smooth_l1"),
+            binary=settings.loss == "binary_cross_entropy",
         )
 
     def __call__(
@@ -83,6 +87,8 @@ class Loss:
         """The mean loss in float32 of scores (N, K). Of mixed images `share` of the target is that of `labels`,
         1 - share that of `partners`. `smoothing` spreads that much of a class's target over all classes, of a label's
         over present and absent; targets of a regression are not smoothed."""
+        if self.task == "single_label" and self.binary:
+            return self._of_labels(scores.float(), self._present(scores, labels, smoothing, partners, share))
         if self.task == "single_label":
             if self.gamma is None and self.weights is None:
                 return recipe.loss(scores, labels, smoothing, partners, share)
@@ -113,6 +119,17 @@ class Loss:
             right = present * targets + (1 - present) * (1 - targets)
             losses = losses * (1 - right).clamp_min(_LEAST) ** self.gamma
         return losses.mean()
+
+    @staticmethod
+    def _present(
+        scores: Tensor, labels: Tensor, smoothing: float, partners: Tensor | None, share: float | Tensor
+    ) -> Tensor:
+        """Targets (N, K) of classes as labels: 1 where present, less the smoothing, which is spread over all."""
+        classes = scores.shape[1]
+        present = functional.one_hot(labels, classes).float()
+        if partners is not None:
+            present = present.maximum(functional.one_hot(partners, classes) * (1 - share > PRESENT))
+        return present * (1 - smoothing) + smoothing / classes
 
     def targets(self, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """What scores (N, K) are compared with, of several labels or numbers."""

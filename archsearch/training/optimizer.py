@@ -1,4 +1,4 @@
-"""SGD, with Nesterov's momentum or plain, and AdamW, as torch's fused steps and nothing else.
+"""SGD, with Nesterov's momentum or plain, and AdamW, as torch's fused steps and nothing else; LAMB (see lamb.py).
 
 torch.optim's functions alone: making an object of its classes imports torch's compiler, which takes seconds and a
 hundred megabytes in every worker.
@@ -6,12 +6,15 @@ hundred megabytes in every worker.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from archsearch.space.settings import TrainingSettings
+from archsearch.training.lamb import lamb
 
 BETA2, EPSILON = 0.999, 1e-8
 
@@ -31,17 +34,15 @@ class Optimizer:
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         dimensions = 0 if settings.decay_norms_and_biases else 2
         decays = {name: p.ndim >= dimensions for name, p in self.parameters.items()}
-        self._groups = [
-            (settings.weight_decay, [name for name in decays if decays[name]]),
-            (0.0, [name for name in decays if not decays[name]]),
-        ]
+        self.weight_decay = settings.weight_decay
+        self._groups = {group: [name for name in decays if decays[name] == group] for group in (True, False)}
         self.buffers: dict[str, dict[str, Tensor]] = {}
         for name, parameter in self.parameters.items():
             match self.kind:
                 case "sgd":
                     # Zeros are a right start: momentum * 0 + gradient is the first step's momentum.
                     self.buffers[name] = {"momentum": torch.zeros_like(parameter, requires_grad=False)}
-                case "adamw":
+                case "adamw" | "lamb":
                     self.buffers[name] = {
                         "mean": torch.zeros_like(parameter, requires_grad=False),
                         "square": torch.zeros_like(parameter, requires_grad=False),
@@ -53,13 +54,14 @@ class Optimizer:
         """One step at this learning rate, after which there are no gradients."""
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters.values(), self.clip_norm)
-        for decay, names in self._groups:
+        for decays, names in self._groups.items():
             if stepped := [name for name in names if self.parameters[name].grad is not None]:
-                self._step(stepped, rate, decay)
+                self._step(stepped, rate, decays=decays)
         for parameter in self.parameters.values():
             parameter.grad = None
 
-    def _step(self, names: list[str], rate: float, decay: float) -> None:
+    def _step(self, names: list[str], rate: float, *, decays: bool) -> None:
+        decay = self.weight_decay if decays else 0.0
         weights: list[Tensor] = [self.parameters[name] for name in names]
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         match self.kind:
@@ -77,10 +79,11 @@ class Optimizer:
                     weight_decay=decay,
                     maximize=False,
                 )
+            case "lamb":
+                moments = self._moments(names)
+                lamb(weights, gradients, *moments, rate=rate, beta1=self.momentum, decay=decay, adapts=decays)
             case "adamw":
-                mean, square, steps = (
-                    [self.buffers[name][key] for name in names] for key in ("mean", "square", "steps")
-                )
+                mean, square, steps = self._moments(names)
                 adamw(
                     weights,
                     gradients,
@@ -97,6 +100,9 @@ class Optimizer:
                     amsgrad=False,
                     maximize=False,
                 )
+
+    def _moments(self, names: list[str]) -> Iterator[list[Tensor]]:
+        return ([self.buffers[name][key] for name in names] for key in ("mean", "square", "steps"))
 
     def state(self) -> dict[str, Tensor]:
         """The buffers, each as BUFFER.PARAMETER."""

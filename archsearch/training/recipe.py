@@ -12,11 +12,12 @@ from torch.nn import functional
 from archsearch.space.settings import TrainingSettings
 
 
-def learning_rate(settings: TrainingSettings, step: float, total: int) -> float:
+def learning_rate(settings: TrainingSettings, step: float, total: int, falls: int = 0) -> float:
     """The rate of step 0 .. total-1: rising * falling * the highest. `step` may lie between two.
 
     one_cycle and linear fall on a line, cosine on half a cosine, so that the rate would be zero at step `total`; step
-    falls by `step_factor` from the steps on that are each of `milestones` of the total; constant does not fall.
+    falls by `step_factor` from the steps on that are each of `milestones` of the total; plateau has fallen by that
+    factor `falls` times (see Plateau); constant does not fall.
     """
     warm = settings.warmup * total
     rising = min(1.0, (step + 1) / warm) if warm else 1.0
@@ -28,6 +29,8 @@ def learning_rate(settings: TrainingSettings, step: float, total: int) -> float:
             falling = (1 + math.cos(math.pi * fraction)) / 2
         case "step":
             falling = settings.step_factor ** sum(step / total >= milestone for milestone in settings.milestones)
+        case "plateau":
+            falling = settings.step_factor**falls
         case "constant":
             falling = 1.0
     return settings.learning_rate * rising * falling

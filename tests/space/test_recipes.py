@@ -83,11 +83,13 @@ def test_a_file_that_crops_one_way_is_not_given_the_other(name: str, words: dict
 
 
 @pytest.mark.parametrize(
-    ("schedule", "warmup"), [("one_cycle", 0.2), ("cosine", 0.2), ("constant", 0.2), ("linear", 0.0), ("step", 0.0)]
+    ("schedule", "warmup"),
+    [("one_cycle", 0.2), ("cosine", 0.2), ("constant", 0.2), ("linear", 0.0), ("step", 0.0)],
 )
 def test_the_warm_up_that_is_not_asked_for(schedule: str, warmup: float) -> None:
     assert TrainingSettings.model_validate({"schedule": schedule}).warmup == warmup
     assert TrainingSettings.model_validate({"schedule": schedule, "warmup": 0.1}).warmup == 0.1
+    assert TrainingSettings.model_validate({"schedule": "plateau"}).warmup == 0.0
 
 
 def test_a_space_as_resolved_holds_plain_numbers_and_loads_back(tmp_path: Path) -> None:
@@ -117,6 +119,8 @@ def test_a_space_as_resolved_holds_plain_numbers_and_loads_back(tmp_path: Path) 
         ("milestones: 0.5", "training.milestones is 0.5; allowed: a list of 1 to 16"),
         ("milestones: ['0.5']", r"milestones\[0\] is '0.5'.*\n.*without quotes"),
         ("schedule: step, warmup: 0.6", "warm-up of 0.6 of the training ends after.*; allowed: a warmup that ends"),
+        ("schedule: plateau, warmup: 0.1", "a warm-up of 0.1 with the schedule plateau; allowed: warmup: 0"),
+        ("patience: 0", "training.patience is 0; allowed: an integer from 1 to 1000"),
         ("recipe: paper", "training.recipe is 'paper'; allowed: auto, none, fast, paper_resnet"),
         ("recipe: [fast]", "training.recipe is .*; allowed: auto, none, fast"),
         ("step_factor: 1", "training.step_factor is 1; allowed: a number above 0 and below 1"),
@@ -125,7 +129,10 @@ def test_a_space_as_resolved_holds_plain_numbers_and_loads_back(tmp_path: Path) 
         ("cutmix: -1", "training.cutmix is -1; allowed: a number from 0 to 100"),
         ("mixup: on", "training.mixup is 'on'; allowed: a number from 0 to 100"),
         ("nesterov: 1", "training.nesterov is 1; allowed: true or false"),
-        ("schedule: steps", "'steps'; allowed: one_cycle, cosine, linear, step, constant\n.*did you mean step"),
+        (
+            "schedule: steps",
+            "'steps'; allowed: one_cycle, cosine, linear, step, plateau, constant\n.*did you mean step",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_is_allowed(tmp_path: Path, words: str, told: str) -> None:

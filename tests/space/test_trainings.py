@@ -25,7 +25,7 @@ EVERYTHING = """\
 training:
   epochs: 4
   batch_size: {int: [16, 64], step: 16}
-  optimizer: {choice: [sgd, adamw]}
+  optimizer: {choice: [sgd, adamw, lamb]}
   learning_rate: {float: [0.001, 0.5], log: true}
   momentum: {float: [0, 0.9], step: 0.45}
   nesterov: {choice: [true, false], when: {optimizer: sgd}}
@@ -33,14 +33,16 @@ training:
   decay_norms_and_biases: {choice: [true, false]}
   clip_norm: {choice: [null, 1.0]}
   ema: {choice: [0, 0.99]}
-  schedule: {choice: [one_cycle, cosine, linear, step, constant]}
-  step_factor: {choice: [0.1, 0.2], when: {schedule: step}}
+  schedule: {choice: [one_cycle, cosine, linear, step, plateau, constant]}
+  step_factor: {choice: [0.1, 0.2], when: {schedule: [step, plateau]}}
+  patience: {int: [2, 6], when: {schedule: plateau}}
   warmup: {float: [0, 0.9], when: {schedule: [one_cycle, cosine]}}
   label_smoothing: {float: [0, 0.2], step: 0.1}
-  loss: {choice: [cross_entropy, focal]}
+  loss: {choice: [cross_entropy, binary_cross_entropy, focal]}
   focal_gamma: {float: [1, 3], step: 1, when: {loss: focal}}
   class_weights: {choice: [none, balanced]}
   sampling: {choice: [uniform, balanced]}
+  repeated_augmentation: {choice: [1, 3]}
   mixup: {choice: [0, 0.2]}
   cutmix: {choice: [0, 1]}
 """

@@ -102,7 +102,7 @@ def test_the_norm_that_is_clipped_is_that_of_all_gradients_together_and_those_th
     assert torch.allclose(found, -torch.tensor([[0.6, 0.0], [0.0, 0.8], [0.0, 0.0]]), atol=1e-6)
 
 
-@pytest.mark.parametrize("words", KINDS)
+@pytest.mark.parametrize("words", [*KINDS, {"optimizer": "lamb"}])
 def test_a_parameter_without_a_gradient_waits_for_its_first(words):
     """As when stochastic depth drops a block in the first steps; torch.optim.SGD(fused=True) raises there."""
     model = nn.ParameterDict({"early": nn.Parameter(torch.ones(2, 2)), "late": nn.Parameter(torch.ones(2, 2))})
@@ -118,6 +118,56 @@ def test_a_parameter_without_a_gradient_waits_for_its_first(words):
     assert torch.equal(late, first)
 
 
+def in_the_papers_words(model: nn.Module, settings: TrainingSettings, gradients: list[list[torch.Tensor]]) -> None:
+    """You 2019, algorithm 2, a tensor at a time in float64; norms and biases as they are in timm's code."""
+    for parameter, own in zip(model.parameters(), zip(*gradients, strict=True), strict=True):
+        w, m, v = parameter.detach().double(), 0.0, 0.0
+        decays = parameter.ndim > 1 or settings.decay_norms_and_biases
+        for t, g in enumerate(own, 1):
+            m = settings.momentum * m + (1 - settings.momentum) * g.double()
+            v = 0.999 * v + (1 - 0.999) * g.double() ** 2
+            r = (m / (1 - settings.momentum**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-6)
+            u = r + settings.weight_decay * w if decays else r
+            ratio = w.norm() / u.norm() if decays and w.norm() > 0 and u.norm() > 0 else 1.0
+            w = w - 0.1 / t * ratio * u
+        parameter.data.copy_(w)
+
+
+@pytest.mark.parametrize("words", [{}, {"momentum": 0.5}, {"decay_norms_and_biases": True}, {"weight_decay": 0.0}])
+def test_lamb_is_the_papers_algorithm_and_timms(words):
+    settings = TrainingSettings(**{"optimizer": "lamb", "weight_decay": 0.05, **words})
+    ours = tiny().to(memory_format=torch.channels_last)
+    paper, theirs = copy.deepcopy(ours), copy.deepcopy(ours)
+    generator = torch.Generator().manual_seed(0)
+    gradients = [[torch.randn(p.shape, generator=generator) / 4 for p in ours.parameters()] for _ in range(5)]
+    optimizer = Optimizer(ours, settings)
+    for number, step in enumerate(gradients, 1):
+        for parameter, gradient in zip(ours.parameters(), step, strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step(0.1 / number)
+    in_the_papers_words(paper, settings, gradients)
+    for one, two in zip(ours.parameters(), paper.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+    assert all(float(buffers["steps"]) == 5 for buffers in optimizer.buffers.values())
+    if settings.weight_decay == 0:
+        return  # where nothing decays timm adapts nothing
+    lamb = pytest.importorskip("timm.optim.lamb").Lamb
+    groups = [
+        {"params": [p for p in theirs.parameters() if decays == (p.ndim > 1 or settings.decay_norms_and_biases)],
+         "weight_decay": settings.weight_decay if decays else 0.0}
+        for decays in (True, False)
+    ]  # fmt: skip
+    timms = lamb(groups, betas=(settings.momentum, 0.999), max_grad_norm=None)
+    for number, step in enumerate(gradients, 1):
+        for group in timms.param_groups:
+            group["lr"] = 0.1 / number
+        for parameter, gradient in zip(theirs.parameters(), step, strict=True):
+            parameter.grad = gradient.clone()
+        timms.step()
+    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=1e-5)
+
+
 def test_frozen_parameters_stay():
     model = tiny()
     model[0].weight.requires_grad_(False)
@@ -127,6 +177,6 @@ def test_frozen_parameters_stay():
 def test_a_state_of_another_optimiser_is_refused():
     state = Optimizer(tiny(), TrainingSettings(optimizer="sgd")).state()
     with pytest.raises(ValueError, match="another network or optimiser"):
-        Optimizer(tiny(), TrainingSettings(optimizer="adamw")).restore(state)
+        Optimizer(tiny(), TrainingSettings(optimizer="lamb")).restore(state)
     with pytest.raises(ValueError, match="another network or optimiser"):
         Optimizer(tiny(channels=3), TrainingSettings(optimizer="sgd")).restore(state)

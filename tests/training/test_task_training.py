@@ -15,6 +15,7 @@ from archsearch.training.checkpoint import CheckpointDamaged, thresholds_of, wei
 from archsearch.training.feeds.feed import HostFeed
 from archsearch.training.fit import evaluate_test, train_architecture
 from archsearch.training.loop import Training
+from archsearch.training.losses import Loss
 from archsearch.training.run import TrainingRun
 from tests.training.nets import tiny
 from tests.training.task_images import task_images
@@ -139,6 +140,23 @@ def test_smoothing_and_mixing_change_several_labels_targets():
     scores, others = torch.randn(1, 5), 1 - labels
     mixed = loss(scores, labels, 0.0, others, 0.7)
     assert mixed == pytest.approx(float(0.7 * loss(scores, labels) + 0.3 * loss(scores, others)), rel=1e-5)
+
+
+def test_classes_as_labels_are_present_or_absent_each_by_itself():
+    loss = Loss(binary=True)
+    scores = torch.randn(3, 5, generator=torch.Generator().manual_seed(0))
+    labels, partners = torch.tensor([0, 4, 2]), torch.tensor([1, 4, 3])
+    present = torch.tensor([[1.0, 0, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 0, 0]])
+    both = torch.tensor([[1.0, 1, 0, 0, 0], [0, 0, 0, 0, 1], [0, 0, 1, 1, 0]])
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits
+    assert torch.equal(loss(scores, labels), entropy(scores, present))
+    for share, targets in ((0.75, both), (torch.tensor(0.75), both), (0.85, present)):
+        assert torch.equal(loss(scores, labels, 0.0, partners, share), entropy(scores, targets))
+    timm = pytest.importorskip("timm.loss")
+    assert loss(scores, labels, 0.1) == pytest.approx(float(timm.BinaryCrossEntropy(0.1)(scores, labels)), rel=1e-6)
+    mixed = (0.75 * present + 0.25 * torch.nn.functional.one_hot(partners, 5)).float()
+    theirs = timm.BinaryCrossEntropy(target_threshold=0.2)(scores, mixed)
+    assert loss(scores, labels, 0.0, partners, 0.75) == pytest.approx(float(theirs), rel=1e-6)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -16,6 +16,7 @@ from archsearch.training import devices, recipe
 from archsearch.training.checkpoint import load_checkpoint, save_checkpoint
 from archsearch.training.devices import device_name, resolve_device
 from archsearch.training.loop import Diverged, Training
+from archsearch.training.plateau import Plateau
 from tests.training.nets import tiny
 
 RECIPE = TrainingSettings(epochs=6)
@@ -59,6 +60,11 @@ def test_adamw_learns_too(digits):
     assert list(Training(tiny(), digits, settings, seed=0, device="cpu"))[-1].validation_accuracy > 0.9
 
 
+def test_lamb_and_binary_cross_entropy_learn_too(digits):
+    settings = TrainingSettings(epochs=6, optimizer="lamb", learning_rate=0.1, loss="binary_cross_entropy")
+    assert list(Training(tiny(), digits, settings, seed=0, device="cpu"))[-1].validation_accuracy > 0.9
+
+
 def test_the_seconds_of_an_epoch_hold_those_of_its_steps(digits):
     training = Training(tiny(), digits, RECIPE, seed=0, device="cpu", threads=1)
     for m in training:
@@ -90,7 +96,7 @@ def test_stopping_early_trains_no_more(few):
     assert all(torch.equal(v, weights[k]) for k, v in training.model.state_dict().items())
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "lamb"])
 def test_a_training_restored_from_disk_goes_on_as_it_would_have(few, tmp_path, optimizer):
     settings = AUGMENTED.model_copy(update={"optimizer": optimizer, "learning_rate": 0.01})
     uninterrupted = run(few, settings, net=tiny(1, dropout=0.2))
@@ -161,6 +167,42 @@ def test_a_batch_larger_than_the_data_is_all_of_it(few):
     assert len(list(training)) == 1
 
 
+PLATEAU = TrainingSettings(
+    epochs=9, batch_size=40, schedule="plateau", patience=1, step_factor=0.5, learning_rate=1.0, device="cpu"
+)
+
+
+def test_the_rate_of_a_plateau_falls_when_the_validation_error_has_stopped_falling(few):
+    history = run(few, PLATEAU)
+    lowest, rate = 1.0, 1.0
+    for epoch in history:
+        assert epoch["learning_rate"] == pytest.approx(rate)
+        error = 1 - epoch["validation_accuracy"]
+        lowest, rate = (error, rate) if error < lowest else (lowest, rate / 2)
+    assert 1 < 1 / history[-1]["learning_rate"] < 2**7, "it fell, and not in every epoch"
+
+
+@pytest.mark.parametrize("stop", [1, 4, 7])
+def test_a_plateau_is_the_same_with_rungs_and_goes_on_as_it_would_have(few, tmp_path, stop):
+    uninterrupted = run(few, PLATEAU)
+    assert run(few, PLATEAU, rungs=(1, 3)) == uninterrupted
+    first = Training(tiny(1), few, PLATEAU, seed=3, device="cpu", rungs=(1, 3))
+    begun = [lasting(next(first)) for _ in range(stop)]
+    save_checkpoint(tmp_path / "c", *first.state())
+    again = Training(tiny(9), few, PLATEAU, seed=3, device="cpu", rungs=(1, 3))
+    again.restore(*load_checkpoint(tmp_path / "c"))
+    assert begun + [lasting(m) for m in again] == uninterrupted
+
+
+def test_a_plateau_waits_for_so_many_epochs_after_the_lowest_error_or_the_last_fall():
+    plateau, falls = Plateau(2), []
+    for error in (0.5, 0.5, 0.4, 0.4, 0.45, 0.41, 0.5, 0.3, 0.3, 0.3):
+        plateau.update(error)
+        falls.append(plateau.falls)
+    assert falls == [0, 0, 0, 0, 1, 1, 2, 2, 2, 3]
+    assert Plateau(**plateau.state()) == plateau
+
+
 class Watching(nn.Sequential):
     """Notes what it is given."""
 
@@ -189,6 +231,20 @@ def test_an_epoch_shows_each_image_once_in_an_order_of_its_own(few):
     assert model.projected == 8
     assert len(model.generators) == 2 and model.generators[0] != model.generators[1]
     assert model.batches[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_repeated_augmentation_shows_fewer_images_several_times_in_a_batch(few):
+    model = Watching(tiny())
+    settings = TrainingSettings(epochs=1, batch_size=50, repeated_augmentation=3)
+    list(Training(model, few, settings, seed=0, device="cpu"))
+    batches = [[image.numpy().tobytes() for image in batch] for batch in model.batches]
+    assert [len(batch) for batch in batches] == [50] * 4
+    for batch in batches:
+        assert batch[:17] == batch[17:34] and batch[34:] == batch[:16] and len(set(batch)) == 17
+        assert all(one != other for one, other in zip(batch, batch[-1:] + batch[:-1], strict=True)), "mixing pairs"
+    assert len({image for batch in batches for image in batch}) == 4 * 17
+    again = run(few, settings.model_copy(update={"epochs": 2, "flip": True}))
+    assert again == run(few, settings.model_copy(update={"epochs": 2, "flip": True}))
 
 
 def test_the_rate_reaches_the_optimiser(few):

@@ -176,7 +176,11 @@ def test_an_angle_is_lost_in_a_mirror():
     ("task", "recipe", "message"),
     [
         ("regression", {"loss": "focal"}, "the task is regression; allowed: auto, squared_error, smooth_l1"),
-        ("multi_label", {"loss": "squared_error"}, "the task is multi_label; allowed: auto, cross_entropy, focal"),
+        (
+            "multi_label",
+            {"loss": "squared_error"},
+            "the task is multi_label; allowed: auto, cross_entropy, binary_cross_entropy, focal",
+        ),
         ("regression", {"class_weights": "balanced"}, "no classes"),
         ("regression", {"sampling": "balanced"}, "no classes"),
         ("multi_label", {"sampling": "weights"}, "the data states none; allowed: uniform, balanced"),
