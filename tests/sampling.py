@@ -3,15 +3,18 @@
 import random
 from typing import Any, get_args
 
-from archsearch.architecture.block import Block, Kind, Link, Nonlinearity, Placement, Shortcut
+from archsearch.architecture.block import Block, Kind, Layers, Link, Nonlinearity, Placement, Shortcut
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 
 
 def random_block(draw: random.Random) -> Block:
     return Block(
         kind=draw.choice(get_args(Kind)),
+        layers=draw.choice([None, None, *get_args(Layers)]),
+        kernel=draw.choice([3, 3, 5, 7]),
         link=draw.choice(get_args(Link)),
         bottleneck_ratio=draw.choice([0.25, 0.5, 1.0, 2.0]),
+        first_ratio=draw.choice([1.0, 1.0, 0.5]),
         cardinality=draw.choice([1, 2, 3, 4, 8]),
         group_width=draw.choice([None, None, 1, 3, 8]),
         growth_rate=draw.choice([4, 5, 8, 12]),
@@ -26,6 +29,9 @@ def random_block(draw: random.Random) -> Block:
         gate_bias=draw.choice([None, -1.0]),
         stride_at=draw.choice(["conv1x1", "conv3x3"]),
         attention=draw.choice(["none", "none", "se", "cbam", "eca"]),
+        attention_at=draw.choice(["output", "inside"]),
+        attention_from=draw.choice(["branch", "input"]),
+        attention_rounding=draw.choice([1, 1, 8]),
         attention_reduction=draw.choice([2, 4, 16]),
         dropout=draw.choice([0.0, 0.0, 0.3]),
         learned_gain=draw.choice([False, False, True]),

@@ -10,6 +10,7 @@ from archsearch.reading.model import WRITTEN, StrictModel
 
 Kind = Literal["single", "basic", "bottleneck"]
 Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
+Layers = Literal[1, 2, 3, 4, "3-1-3", "1-3", "3-1", "3-1-1"]
 Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
 Shortcut = Literal["A", "A_pool", "B", "B_pool", "C"]
 Nonlinearity = Literal["relu", "silu", "gelu", "hard_swish", "relu6"]
@@ -24,6 +25,13 @@ class Block(StrictModel):
         "(He 2015, figure 5). With dense links, single and basic are one 3x3, and "
         "bottleneck is a 1x1 and a 3x3 (Huang 2017).",
     )
+    layers: Layers | None = Field(
+        None,
+        description="Number of 3x3 convolutions of a branch, or its 3x3 and 1x1 convolutions in order (Zagoruyko 2016, "
+        "arXiv:1605.07146, section 2: B(3,1,3) is 3-1-3 with block basic). In a bottleneck they stand between its 1x1 "
+        "convolutions. Default: by the block, which is basic with 2 and single with 1.",
+    )
+    kernel: Literal[3, 5, 7] = Field(3, description="Size of the kernels of a branch that are called 3x3 here.")
     link: Link = Field(
         "residual",
         description="plain: no shortcut; residual: addition (He 2015); dense: concatenation (Huang 2017); dual_path: "
@@ -36,6 +44,13 @@ class Block(StrictModel):
         description="Channels of a bottleneck's 3x3 as a multiple of the stage's width (ResNet-50: "
         "0.25, Wide ResNet-50-2 and ResNeXt-50: 0.5), rounded to a multiple of the "
         "cardinality or of the group width.",
+    )
+    first_ratio: float = Field(
+        1.0,
+        gt=0,
+        le=8,
+        description="Output channels of a bottleneck's first 1x1 as a multiple of those of its 3x3 (Hu 2018: 0.5 in "
+        "SENet-154), rounded to a multiple of the groups. No effect on other blocks.",
     )
     cardinality: int = Field(
         1,
@@ -98,14 +113,32 @@ class Block(StrictModel):
     )
     stride_at: Literal["conv1x1", "conv3x3"] = Field(
         "conv3x3",
-        description="Which convolution of a bottleneck has the stride: the first 1x1 (ResNet v1) or the 3x3 (v1.5).",
+        description="Which convolution has the stride: the branch's first, so a bottleneck's 1x1 (ResNet v1), or its "
+        "first 3x3 (v1.5).",
     )
     attention: Literal["none", "se", "cbam", "eca"] = Field(
         "none",
-        description="Attention on the branch, before it is added or concatenated: se (Hu 2018), "
-        "cbam (Woo 2018), eca (Wang 2020).",
+        description="Attention on the branch: se (Hu 2018), cbam (Woo 2018), eca (Wang 2020).",
+    )
+    attention_at: Literal["output", "inside"] = Field(
+        "output",
+        description="output: before the branch is added or concatenated; inside: before its last convolution, behind "
+        "the norm and ReLU of the one before, or that one itself with pre (RegNetY). No effect on branches of one "
+        "convolution.",
     )
     attention_reduction: int = Field(16, ge=1, le=256, description="Reduction ratio of se and cbam.")
+    attention_from: Literal["branch", "input"] = Field(
+        "branch",
+        description="Channels that attention_reduction divides: those that attention weights, or the block's input's "
+        "(RegNetY).",
+    )
+    attention_rounding: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="The hidden channels of se and cbam are rounded to the nearest multiple of this, and are at least "
+        "as many (timm: 8). 1: rounded down.",
+    )
     dropout: float = Field(
         0.0,
         ge=0,
@@ -127,9 +160,9 @@ class Block(StrictModel):
         "effect on plain and dense blocks.",
     )
 
-    def never_trains(self) -> str | None:
+    def never_trains(self, following: str = "") -> str | None:
         """Why no step of training would change the branch: which words give it no gradient, and what is allowed
-        instead. None where it trains."""
+        instead. None where it trains. `following`: the activation of the next stage's blocks."""
         starts_at_zero = [
             name
             for name, is_set in (
@@ -151,9 +184,10 @@ class Block(StrictModel):
             return "learned_gain and zero_init are two factors that start at 0; allowed: one of them"
         if self.nonlinearity not in ("relu", "relu6"):  # the others have a gradient at 0 and pass negative numbers
             return None
-        if starts_at_zero and self.link == "dense" and self.activation in ("pre", "relu_only_pre"):
-            allowed = "allowed: learned_gain with post, norm_after_addition or relu_before_addition"
-            return f"a dense block's output of 0 (learned_gain) stays 0 behind {self.activation}'s ReLU; {allowed}"
+        placement = next((p for p in (self.activation, following) if p in ("pre", "relu_only_pre")), None)
+        if starts_at_zero and self.link == "dense" and placement:
+            allowed = "allowed: learned_gain where neither this stage nor the next is pre or relu_only_pre"
+            return f"a dense block's output of 0 (learned_gain) stays 0 behind {placement}'s ReLU; {allowed}"
         if starts_at_zero and self.link != "dense" and self.shortcut_scale <= 0:
             return (
                 f"shortcut_scale: {self.shortcut_scale:g} and a branch that starts at 0 ({starts_at_zero[0]}) leave "

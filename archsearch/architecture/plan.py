@@ -19,7 +19,17 @@ from archsearch.architecture.composites import Sequence, Unit, named
 from archsearch.architecture.ops import Conv, Dropout, Flatten, Gain, Linear, Norm, Op, Relu, Sigmoid
 from archsearch.architecture.pools import GlobalPool, Pool, StemPool
 from archsearch.architecture.quantities import Shape, agree, floored
-from archsearch.architecture.slots import act, attention, branch, gate_bias, norm_act, placed, shortcut
+from archsearch.architecture.slots import (
+    act,
+    attends_inside,
+    attention,
+    branch,
+    gate_bias,
+    layered,
+    norm_act,
+    placed,
+    shortcut,
+)
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 from archsearch.reading.errors import refuse
 
@@ -29,13 +39,14 @@ class StageContext(NamedTuple):
 
     `opens`: its first block's pre-activation feeds both its sides whatever its shape; `preactivated`: the stem's norm
     and ReLU are that block's pre-activation; `ends`: no stage follows that begins with the activation of this one's
-    blocks.
+    blocks; `following`: the activation of the next stage's blocks, "" behind the last.
     """
 
     first: bool
     opens: bool
     preactivated: bool
     ends: bool
+    following: str
 
 
 def plan(architecture: Architecture) -> Sequence:
@@ -70,6 +81,7 @@ def contexts_of(activations: tuple[str, ...], stem: Stem) -> list[StageContext]:
             opens=index == 0 and opens,
             preactivated=index == 0 and stem.preactivates,
             ends=following != "pre" and (own, following) != ("relu_only_pre", "relu_only_pre"),
+            following=following,
         )
         for index, (own, following) in enumerate(zip(activations, (*activations[1:], ""), strict=True))
     ]
@@ -144,7 +156,9 @@ def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator
     that ends a run of pre-activated blocks (He 2016, appendix), a norm and ReLU or the ReLU alone. Without `survivals`
     every block is kept. Raises InputError for blocks whose branch would never train."""
     block, stride = stage.block, stage.stride
-    if problem := block.never_trains():  # a block of a space's words, put together without its model's own checks
+    if problem := block.never_trains(
+        context.following
+    ):  # a block of a space's words, put together without its model's own checks
         message, _, allowed = problem.partition("; allowed: ")
         raise refuse(message, allowed=allowed)
     survivals = survivals or repeat(Survival())
@@ -153,11 +167,12 @@ def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator
         section = named(*entry)
         steps.append(("entry", section))
         x, stride = section.shape(x), 1
-    units: dict[tuple[bool, ...], Unit] = {}
+    units: dict[tuple[object, ...], Unit] = {}
+    each = grows(block) and block.attention_from == "input"
     for number in range(stage.depth):
         first = number == 0
         opens = context.opens and first
-        form = (first, _changes(stage, x, stride))  # blocks that agree in these are the same ops: made once
+        form = (first, _changes(stage, x, stride), each and number)  # blocks that agree in these are equal: made once
         if form not in units:
             units[form] = _unit(stage, x, stride, first=first, opens=opens)
         unit = _surviving(units[form], next(survivals))
@@ -216,7 +231,8 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
         block = block.model_copy(update={"link": "residual"})
     link, adds = block.link, block.link in ("residual", "highway")
     convs = branch(block, width, stride)
-    before, middle, after = placed(block, convs)
+    before, middle, after = placed(block, layered(block, convs, x.channels))
+    weights = () if attends_inside(block, convs) else attention(block, convs[-1].out, x.channels)
     changes = _changes(stage, x, stride)
     shares = bool(before) and adds and (changes or opens)
     h = shortcut(block, width, stride, changes if link != "dual_path" else first)
@@ -224,7 +240,7 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
     gated = "shortcut" if link == "residual" and block.gate == "shortcut" else gated
     return Unit(
         shared=named(*before) if shares else Sequence(),
-        branch=named(*(() if shares else before), *middle, *attention(block, convs[-1].out)),
+        branch=named(*(() if shares else before), *middle, *weights),
         shortcut=named(*h),
         gate=_gate(block, width, stride) if gated != "none" else Sequence(),
         gain=named(Gain()) if block.learned_gain and link != "plain" else Sequence(),
@@ -250,7 +266,7 @@ def _preactivated_by_the_stem(unit: Unit) -> Unit:
 
 
 def _gate(block: Block, width: int, stride: int) -> Sequence:
-    """A highway's gate has its branch's 3x3 kernel (Srivastava 2015), those of He 2016 are 1x1."""
+    """A highway's gate has its branch's kernel (Srivastava 2015), those of He 2016 are 1x1."""
     highway = block.link == "highway"
-    conv = Conv(out=width, kernel=3 if highway else 1, stride=stride, bias=True, bias_init=gate_bias(block))
+    conv = Conv(out=width, kernel=block.kernel if highway else 1, stride=stride, bias=True, bias_init=gate_bias(block))
     return named(conv, Sigmoid())

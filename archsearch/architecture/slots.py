@@ -43,49 +43,75 @@ def norm_act(block: Block) -> Ops:
 def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
     """The branch's convolutions, without what stands between them. A dual path's last one emits the residual
     channels and those it adds."""
-    bias, growth = block.norm == "none", block.growth_rate
-    out = width + growth if block.link == "dual_path" else width
-    match block.link, block.kind:
-        case "dense", "bottleneck":
-            inner = block.dense_bottleneck * growth
-            return Conv(out=inner, stride=stride, bias=bias), Conv(out=growth, kernel=3, bias=bias)
-        case "dense", _:
-            return (Conv(out=growth, kernel=3, stride=stride, bias=bias),)
-        case _, "single":
-            return (Conv(out=out, kernel=3, stride=stride, bias=bias),)
-        case _, "basic":
-            return Conv(out=width, kernel=3, stride=stride, bias=bias), Conv(out=out, kernel=3, bias=bias)
-        case _:
-            inner, groups = _inner(block, width)
-            first, second = (stride, 1) if block.stride_at == "conv1x1" else (1, stride)
-            return (
-                Conv(out=inner, stride=first, bias=bias),
-                Conv(out=inner, kernel=3, stride=second, groups=groups, bias=bias),
-                Conv(out=out, bias=bias),
-            )
+    kernels, out, groups = _kernels(block), emitted(block, width), 1
+    first = inner = block.growth_rate if block.link == "dense" else width
+    if block.kind == "bottleneck" and block.link == "dense":
+        first = block.dense_bottleneck * block.growth_rate
+    elif block.kind == "bottleneck":
+        first, inner, groups = _inner(block, width)
+    channels = [first, *[inner] * (len(kernels) - 2), out][-len(kernels) :]
+    strided = 0 if block.stride_at == "conv1x1" else next(i for i, kernel in enumerate(kernels) if kernel > 1)
+    strides = [stride if index == strided else 1 for index in range(len(kernels))]
+    return tuple(
+        Conv(out=out, kernel=kernel, stride=stride, groups=groups if kernel > 1 else 1, bias=block.norm == "none")
+        for out, kernel, stride in zip(channels, kernels, strides, strict=True)
+    )
 
 
-def _inner(block: Block, width: int) -> tuple[int, int]:
-    """Channels and groups of a bottleneck's 3x3: the nearest multiple of the groups, or of the group width."""
-    inner = width * block.bottleneck_ratio
-    if block.group_width is None:
-        return block.cardinality * nearest(inner / block.cardinality), block.cardinality
-    group = smaller(block.group_width, floored(inner))
-    groups = nearest(inner / group)
-    return groups * group, groups
+def _kernels(block: Block) -> list[int]:
+    """The sizes of the branch's kernels, in order."""
+    layers = block.layers or (2 if block.kind == "basic" and block.link != "dense" else 1)
+    pattern = layers.split("-") if isinstance(layers, str) else ["3"] * layers
+    sizes = [block.kernel if size == "3" else 1 for size in pattern]
+    if block.kind != "bottleneck":
+        return sizes
+    return [1, *sizes] if block.link == "dense" else [1, *sizes, 1]
 
 
-def placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:
+def emitted(block: Block, width: int) -> int:
+    """Channels that a branch emits."""
+    if block.link == "dense":
+        return block.growth_rate
+    return width + block.growth_rate if block.link == "dual_path" else width
+
+
+def _inner(block: Block, width: int) -> tuple[int, int, int]:
+    """Channels of a bottleneck's first 1x1 and of its 3x3, and the groups of that: the nearest multiples of the
+    groups, or of the group width."""
+    inner, groups = width * block.bottleneck_ratio, block.cardinality
+    group = nearest(inner / groups)
+    if block.group_width is not None:
+        group = smaller(block.group_width, floored(inner))
+        groups = nearest(inner / group)
+    return groups * nearest(group * block.first_ratio), groups * group, groups
+
+
+def layered(block: Block, convs: tuple[Conv, ...], into: int) -> tuple[Ops, ...]:
+    """The branch's layers, between which stand norms and ReLUs: each convolution with the attention that stands
+    directly behind or before it. `into`: the block's input channels."""
+    layers: list[Ops] = [(conv,) for conv in convs]
+    if attends_inside(block, convs):
+        weights, behind = attention(block, convs[-2].out, into), block.activation == "pre"
+        layers[-2:] = [(convs[-2], *weights), (convs[-1],)] if behind else [(convs[-2],), (*weights, convs[-1])]
+    return tuple(layers)
+
+
+def attends_inside(block: Block, convs: tuple[Conv, ...]) -> bool:
+    """Whether attention stands between the branch's convolutions."""
+    return block.attention_at == "inside" and len(convs) > 1
+
+
+def placed(block: Block, layers: tuple[Ops, ...]) -> tuple[Ops, Ops, Ops]:
     """(before the first convolution, the middle of the branch, after the join): He 2016, figure 4.
 
     What a dense block emits stays as it is for all later ones, so what stands after a join ends its branch.
     """
-    before, middle, after = _placed(block, convs)
+    before, middle, after = _placed(block, layers)
     return (before, (*middle, *after), ()) if block.link == "dense" else (before, middle, after)
 
 
-def _placed(block: Block, convs: tuple[Conv, ...]) -> tuple[Ops, Ops, Ops]:
-    between, middle = norm_act(block), _between(block, convs)
+def _placed(block: Block, layers: tuple[Ops, ...]) -> tuple[Ops, Ops, Ops]:
+    between, middle = norm_act(block), _between(block, layers)
     match block.activation:
         case "post":
             return (), (*middle, *_last_norm(block)), (act(block),)
@@ -105,15 +131,15 @@ def _last_norm(block: Block) -> Ops:
     return tuple(replace(op, scale_init=0.0) if zero and isinstance(op, Norm) else op for op in norm(block))
 
 
-def _between(block: Block, convs: tuple[Conv, ...]) -> Ops:
-    """The convolutions with norm and ReLU between them, and dropout before the last (Wide ResNet), or behind it
+def _between(block: Block, layers: tuple[Ops, ...]) -> Ops:
+    """The layers with norm and ReLU between them, and dropout before the last convolution (Wide ResNet), or behind it
     in a dense block (Huang 2017)."""
-    ops: list[Op] = [convs[0]]
-    dropout = (Dropout(p=block.dropout),) if block.dropout else ()
-    for number, conv in enumerate(convs[1:], start=2):
-        last = number == len(convs) and block.link != "dense"
-        ops += (*norm_act(block), *(dropout if last else ()), conv)
-    return (*ops, *dropout) if block.link == "dense" else tuple(ops)
+    *others, last = layers
+    if block.dropout and block.link == "dense":
+        last = (*last, Dropout(p=block.dropout))
+    elif block.dropout and others and block.kind != "single":
+        last = (*last[:-1], Dropout(p=block.dropout), last[-1])
+    return (*(op for layer in others for op in (*layer, *norm_act(block))), *last)
 
 
 def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
@@ -139,9 +165,10 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
     return (*pool, projection, *after, *dropout)
 
 
-def attention(block: Block, channels: int) -> Ops:
-    """Squeeze-and-excitation (Hu 2018), CBAM (Woo 2018) or ECA (Wang 2020), on the branch's output."""
-    hidden = floored(channels // block.attention_reduction)
+def attention(block: Block, channels: int, into: int) -> Ops:
+    """Squeeze-and-excitation (Hu 2018), CBAM (Woo 2018) or ECA (Wang 2020) on so many channels of a block whose input
+    has `into`."""
+    hidden = _hidden(block, into if block.attention_from == "input" else channels)
     pool = GlobalPool(adaptive=False, flat=False)
     match block.attention:
         case "none":
@@ -157,6 +184,14 @@ def attention(block: Block, channels: int) -> Ops:
             kernel = (log2_floor(channels) + 1) // 2
             kernel += 1 - kernel % 2
             return (Reweight(weights=named(pool, ChannelConv(kernel=kernel), Sigmoid())),)
+
+
+def _hidden(block: Block, channels: int) -> int:
+    """Hidden channels of attention: a part of the channels, rounded down or to the nearest multiple."""
+    reduction, multiple = block.attention_reduction, block.attention_rounding
+    if multiple == 1:
+        return floored(channels // reduction)
+    return multiple * floored((2 * channels + multiple * reduction) // (2 * multiple * reduction))
 
 
 def gate_bias(block: Block) -> float:

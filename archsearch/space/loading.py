@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from archsearch.architecture.plan import stage_contexts
+from archsearch.architecture.spec import Architecture
 from archsearch.experiment.folder import refuse_links_around
 from archsearch.reading.document import Document
 from archsearch.reading.errors import InputError
@@ -87,7 +89,7 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
     if clashes := refuse_clashes(document, space.trainings):
         raise InputError(*clashes)
     drawn = [space.architecture(RandomChoices(seed)) for seed in range(PROBES)]
-    reasons = [next(filter(None, (stage.block.never_trains() for stage in network.stages)), None) for network in drawn]
+    reasons = [_never_trains(network) for network in drawn]
     if reasons[0] and all(reasons):
         message, _, allowed = reasons[0].partition("; allowed: ")
         raise InputError(
@@ -95,6 +97,12 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
         )
     refuse_if_unreachable(space)
     return space
+
+
+def _never_trains(network: Architecture) -> str | None:
+    """Why some block of the network would never train; None where all of them do."""
+    blocks = zip(network.stages, stage_contexts(network), strict=True)
+    return next(filter(None, (stage.block.never_trains(context.following) for stage, context in blocks)), None)
 
 
 def _check_version(document: Document) -> None:

@@ -40,9 +40,8 @@ show a stage that halves the resolution: its entry if it has one, the block that
 Keys that are not shown have their defaults (docs/search-space.md lists them all). They are those of a network's file;
 in a search space `kind` is called `block`, and `norm_eps` is not among its keys.
 
-What the grammar does not say: norms other than batch normalisation,
-kernels other than 1x1 and 3x3 in blocks, branches of more than three convolutions,
-several branches side by side, and networks without stages of equal blocks.
+What the grammar does not say: norms other than batch normalisation, branches whose convolutions have different kernels
+other than 1x1 and one other, several branches side by side, and networks without stages of equal blocks.
 """
 
 START = """\

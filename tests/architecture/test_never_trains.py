@@ -51,6 +51,16 @@ def test_a_network_that_is_written_with_them_is_refused_at_its_line(words: dict,
         cost(Architecture(stages=(Stage(depth=2, block=Block(**words)),)))
 
 
+@pytest.mark.parametrize("following", ["pre", "relu_only_pre"])
+@pytest.mark.parametrize("link", ["residual", "dense"])
+def test_a_dense_stage_of_zeros_before_a_relu_is_refused(following: str, link: str) -> None:
+    stages = [Stage(depth=2, block=Block(link="dense", learned_gain=True)), Stage(depth=2)]
+    assert cost(Architecture(stages=tuple(stages))).params > 0
+    stages[1] = Stage(depth=2, block=Block(link=link, activation=following))
+    with pytest.raises(InputError, match=f"stays 0 behind {following}'s ReLU"):
+        cost(Architecture(stages=tuple(stages)))
+
+
 @pytest.mark.parametrize("words", ALIVE)
 def test_their_neighbours_are_networks(words: dict) -> None:
     architecture = Architecture(stages=(Stage(depth=2, block=Block(**words)),))

@@ -77,3 +77,14 @@ def assert_equal(architecture: Architecture, model: nn.Module) -> None:
 @pytest.mark.parametrize("name", ["regnetx_002", "regnetx_004"])
 def test_regnetx(name: str) -> None:
     assert_equal(regnet(name), timm.create_model(name, pretrained=False))
+
+
+@pytest.mark.parametrize("name", ["regnety_002", "regnety_008"])
+def test_regnety(name: str) -> None:
+    se = {"attention": "se", "attention_at": "inside", "attention_from": "input", "attention_reduction": 4}
+    assert_equal(regnet(name, **se), timm.create_model(name, pretrained=False))
+
+
+def test_seresnet_with_rounded_hidden_channels() -> None:
+    block = Block(attention="se", attention_rounding=8)
+    assert_equal(imagenet([block] * 4, [2, 2, 2, 2], [64, 128, 256, 512]), timm.create_model("seresnet18"))

@@ -66,7 +66,7 @@ def _scale(layer: Scale, generator: torch.Generator) -> None:
 def scaled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Architecture]:
     """PLAIN, while each of its branches ends in the new op."""
     monkeypatch.setattr(counting, "_parts", {})  # what was counted without the op
-    monkeypatch.setattr(grammar, "attention", lambda block, channels: (ChannelScale(),))
+    monkeypatch.setattr(grammar, "attention", lambda *_: (ChannelScale(),))
     return PLAIN
 
 
@@ -115,7 +115,7 @@ def test_it_starts_as_its_filler_says_and_draws_nothing(scaled: Architecture) ->
 
 def test_the_digest_knows_it_and_its_fields(monkeypatch: pytest.MonkeyPatch, scaled: Architecture) -> None:
     with_op = digest(scaled)
-    monkeypatch.setattr(grammar, "attention", lambda block, channels: (ChannelScale(start=0.5),))
+    monkeypatch.setattr(grammar, "attention", lambda *_: (ChannelScale(start=0.5),))
     assert len({with_op, digest(scaled)}) == 2
     monkeypatch.undo()
     assert digest(PLAIN) != with_op
