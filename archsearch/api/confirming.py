@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.api.driving import Audience
-from archsearch.api.networks import architecture_of
+from archsearch.api.networks import network_of
 from archsearch.api.reporting import report_at_the_end
 from archsearch.api.sending import tell_backlog
 from archsearch.api.showing.confirming import showing_confirmation
-from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder
+from archsearch.guests.either import Described
 from archsearch.search.confirming import confirm as confirmation
 from archsearch.search.confirming.contenders import Contender, baseline
 from archsearch.search.running.interrupts import interruptible
@@ -34,7 +34,7 @@ def confirm(
     top: int,
     seeds: int,
     folds: int | None = None,
-    baselines: Sequence[str | Path | Architecture] | None = None,
+    baselines: Sequence[str | Path | Described] | None = None,
     random: bool = True,
     compiled: bool = False,
     root: Path | None = None,
@@ -90,10 +90,10 @@ def _send(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) ->
     tell_backlog(folder, tracking_uri, tell)
 
 
-def _named(space: SearchSpace, baselines: Sequence[str | Path | Architecture]) -> list[Contender]:
+def _named(space: SearchSpace, baselines: Sequence[str | Path | Described]) -> list[Contender]:
     """The networks to compare with, each once, with the experiment's image."""
-    named: dict[str, Architecture] = {}
+    named: dict[str, Described] = {}
     for source in baselines:
-        network = architecture_of(source)
-        named.setdefault(str(network.name or "baseline") if isinstance(source, Architecture) else str(source), network)
+        network = network_of(source)
+        named.setdefault(str(network.name or "baseline") if isinstance(source, Described) else str(source), network)
     return [baseline(name, network, space) for name, network in named.items()]

@@ -6,11 +6,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from archsearch.api.networks import architecture_of
+from archsearch.api.networks import network_of
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, find
 from archsearch.export.job import FORMS, MAX_LOSS, Job, carry_out
 from archsearch.export.selection import select
+from archsearch.guests.guest import Guest
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.nearest import did_you_mean
 
@@ -53,7 +54,9 @@ def export(
     if folder is None:
         assert isinstance(source, str)
         _refuse_what_a_network_lacks(source, trial, form, weights, root)
-        network = architecture_of(source)
+        network = network_of(source)
+        if isinstance(network, Guest):
+            raise refuse(f"{network.name} is a guest, a module of another library", allowed="a network of archsearch")
         return carry_out(Job(form=form, network=network, output=output, weights=weights, seed=seed), tell)
     if weights is not None:
         raise refuse(
@@ -74,7 +77,7 @@ def _experiment(source: str) -> ExperimentFolder | None:
         return find(source)
     except InputError as no_experiment:
         try:
-            architecture_of(source)
+            network_of(source)
         except InputError as no_network:
             raise InputError(*no_experiment.problems, *no_network.problems) from None
     return None

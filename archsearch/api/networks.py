@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from archsearch import zoo
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.cost import Shape, cost
+from archsearch.architecture.cost import Shape
 from archsearch.architecture.memory import training_bytes
-from archsearch.architecture.spec import Architecture
 from archsearch.experiment.folder import refuse_links_around
+from archsearch.guests.either import Described, cost, digest, read
+from archsearch.guests.guest import Guest, is_guest_name
 from archsearch.reading.errors import refuse
 
 FAMOUS = (
@@ -29,16 +29,20 @@ FAMOUS = (
 )
 
 
-def architecture_of(source: str | Path | Architecture) -> Architecture:
-    """The network of that name in the zoo, or of that YAML file; an Architecture is returned as it is. Raises
-    InputError."""
-    if isinstance(source, Architecture):
+def network_of(source: str | Path | Described) -> Described:
+    """The network of that name in the zoo or in another library (`torchvision:vgg16_bn`), or of that YAML file; what is
+    data already is returned as it is. Raises InputError."""
+    if isinstance(source, Described):
         return source
+    if isinstance(source, str) and is_guest_name(source):
+        from archsearch.guests.libraries import named
+
+        return named(source)
     path = Path(source)
     refuse_links_around(path)
     if isinstance(source, Path) or path.is_file() or path.suffix in (".yaml", ".yml") or "/" in source:
-        read = Architecture.from_yaml(path)
-        return read if read.name else read.model_copy(update={"name": path.stem})
+        network = read(path)
+        return network if network.name else network.model_copy(update={"name": path.stem})
     return zoo.get(source)
 
 
@@ -49,12 +53,14 @@ def _fame(entry: zoo.Entry) -> tuple[int, int]:
 
 
 def profiled(
-    network: Architecture, *, counter: Literal["analytic", "fvcore"] = "analytic", batch: int = 128, name: str = ""
+    network: Described, *, counter: Literal["analytic", "fvcore"] = "analytic", batch: int = 128, name: str = ""
 ) -> dict[str, Any]:
-    """What `archsearch profile --json` prints: the network's costs by this counter, and the bytes at the peak of a
-    training step of `batch` images."""
+    """What `archsearch profile --json` prints: the network's costs by this counter (a guest's by fvcore), and the bytes
+    at the peak of a training step of `batch` images."""
     counted = analytic = cost(network)
-    if counter == "fvcore":
+    if isinstance(network, Guest):
+        counter = "fvcore"
+    elif counter == "fvcore":
         from archsearch.network.oracle import counted_by_fvcore
 
         counted = counted_by_fvcore(network)

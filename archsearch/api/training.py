@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
-from archsearch.api.networks import architecture_of
+from archsearch.api.networks import network_of
 from archsearch.api.spaces import flat, plain
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder
 from archsearch.experiment.files import numbered
+from archsearch.guests.either import Described, digest, parsed, read
 from archsearch.reading.errors import refuse
 from archsearch.space.overrides import TrainSettings, read_train_settings
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
+    from torch import nn
 
+    from archsearch.architecture.spec import Architecture
     from archsearch.data.images import ImageSet, OwnMetric
-    from archsearch.network.build import Network
     from archsearch.training.freezing import Freeze
     from archsearch.training.run import TrainingRun
 
@@ -38,9 +38,10 @@ class Trained:
     result: dict[str, Any]
 
     @property
-    def architecture(self) -> Architecture:
-        """The architecture, with the data's image shape and classes."""
-        return Architecture.from_yaml(TrainingFolder(self.folder).model_yaml)
+    def architecture(self) -> Described:
+        """The architecture, with the data's image shape and classes; a `Guest`, which has its `name`, `input` and
+        `classes`, where torchvision or timm made the network."""
+        return read(TrainingFolder(self.folder).model_yaml)
 
     @property
     def metrics(self) -> pd.DataFrame:
@@ -63,7 +64,7 @@ class Trained:
         """Every metric of the task on a split, by its name, such as macro_f1, beside `loss`."""
         return dict(self.result[split])
 
-    def module(self) -> Network:
+    def module(self) -> nn.Module:
         """The trained nn.Module in eval mode: images, divided by 255 and normalised by `result["data"]["mean"]` and
         `["std"]`, (N, C, H, W) -> scores (N, classes). Raises InputError for damaged weights."""
         from archsearch.export.origin import with_weights
@@ -103,11 +104,11 @@ def train(
     """Trains one network and tests it once, like `archsearch train`; writes model.yaml, weights.safetensors,
     result.json.
 
-    `architecture` is one, a name of the zoo or a YAML file; it gets the data's image and classes. `data` is what
-    `archsearch.search` takes; `overrides` are `training={"optimizer": "adamw"}` and the like. `weights` is a file to
-    start from, of which `freeze` ("trunk" or "bn") holds a part as it is. `metrics` are those of `archsearch.search`.
-    `folder` None: the first free of trained/NETWORK-DATA. After KeyboardInterrupt the same call, with the same folder,
-    goes on from its last checkpoint.
+    `architecture` is one, a name of the zoo, `torchvision:NAME`, `timm:NAME` or a YAML file; it gets the data's image
+    and classes. `data` is what `archsearch.search` takes; `overrides` are `training={"optimizer": "adamw"}` and the
+    like. `weights` is a file to start from, of which `freeze` ("trunk" or "bn") holds a part as it is. `metrics` are
+    those of `archsearch.search`. `folder` None: the first free of trained/NETWORK-DATA. After KeyboardInterrupt the
+    same call, with the same folder, goes on from its last checkpoint.
 
     Raises InputError, and RuntimeError for a training that diverged.
     """
@@ -121,7 +122,7 @@ def train(
         },
         [],
     )
-    network = architecture_of(architecture)
+    network = network_of(architecture)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise refuse(f"seed is {seed!r:.40}", allowed="a whole number from 0 to 4294967295", file="seed")
     location = folder_for(network, settings, None if folder is None else Path(folder))
@@ -137,7 +138,7 @@ def train(
 
 
 def train_shown(
-    network: Architecture,
+    network: Described,
     settings: TrainSettings,
     run: TrainingRun,
     folder: Path,
@@ -181,18 +182,18 @@ def train_shown(
         raise
 
 
-def folder_for(network: Architecture, settings: TrainSettings, output: Path | None) -> Path:
+def folder_for(network: Described, settings: TrainSettings, output: Path | None) -> Path:
     """`output`, or the first of trained/NETWORK-DATA, -2, -3, ... that holds no result yet. Raises InputError."""
     if output is not None:
         if TrainingFolder(output).result.exists():
             problem = f"{output} already holds a trained network"
             raise refuse(problem, allowed="a new folder, or one of an interrupted training", file="--output")
         return output
-    name = f"{network.name or digest(network)}-{settings.data.name}"
+    name = f"{network.name or digest(network)}-{settings.data.name}".replace(":", "-")
     return next(folder for folder in numbered(TRAINED / name) if not TrainingFolder(folder).result.exists())
 
 
-def _adapted(network: Architecture, images: ImageSet, audience: Audience) -> Architecture:
+def _adapted(network: Described, images: ImageSet, audience: Audience) -> Described:
     """The network with the data's image and classes, which a name in the zoo cannot know."""
     needed = {"input": list(images.shape), "classes": len(images.classes)}
     fields = network.to_dict()
@@ -200,4 +201,4 @@ def _adapted(network: Architecture, images: ImageSet, audience: Audience) -> Arc
     if not changed:
         return network
     audience.tell(f"adapted to {images.name}: {', '.join(changed)}")
-    return Architecture.from_dict({**fields, **needed})
+    return parsed({**fields, **needed})

@@ -22,7 +22,11 @@ OptionalExperiment = Annotated[
     str | None, typer.Argument(metavar="[EXPERIMENT]", help="Name or folder of an experiment.")
 ]
 Network = Annotated[
-    str, typer.Argument(metavar="ARCH", help="A network: a name from `archsearch zoo`, or a YAML file.")
+    str,
+    typer.Argument(
+        metavar="ARCH",
+        help="A network: a name from `archsearch zoo`, torchvision:NAME, timm:NAME, or a YAML file.",
+    ),
 ]
 Set = Annotated[
     list[str] | None,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.architecture.canonical import digest
@@ -22,7 +22,8 @@ from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
 from archsearch.experiment.winner import tested, winner_of
 from archsearch.export.selection import Selection
-from archsearch.network.build import Network, build
+from archsearch.guests.either import Described, build
+from archsearch.network.build import Network
 from archsearch.network.pretrained import load_pretrained
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.files import read_json
@@ -69,7 +70,11 @@ class Origin:
         return task
 
 
-def with_weights(architecture: Architecture, content: bytes, file: str) -> Network:
+@overload
+def with_weights(architecture: Architecture, content: bytes, file: str) -> Network: ...
+@overload
+def with_weights(architecture: Described, content: bytes, file: str) -> nn.Module: ...
+def with_weights(architecture: Described, content: bytes, file: str) -> nn.Module:
     """The network with its own weights, from a safetensors file's bytes. Raises InputError, naming the file."""
     network = build(architecture)
     try:

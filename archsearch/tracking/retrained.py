@@ -8,12 +8,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from archsearch.architecture.cost import cost
-from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, TrainingFolder, Trial
 from archsearch.experiment.confirmed import check_result, read_confirmation
 from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.winner import FINISHED
+from archsearch.guests.either import Described, cost, read
 from archsearch.reading.errors import InputError
 from archsearch.tracking.translate import STATE_TAG, Point, curve, milliseconds, params_of, points_of
 
@@ -27,7 +26,7 @@ class Retrained:
     key: str
     name: str
     result: Mapping[str, Any]
-    architecture: Architecture
+    architecture: Described
     trial: Trial | None
     ended: int
     objective: Objective = BY_ACCURACY
@@ -82,7 +81,7 @@ def retrained(folder: ExperimentFolder, ledger: Ledger) -> Iterator[Retrained]:
                     key=f"{purpose}/{result['weights']['sha256']}",
                     name=f"{purpose} {name} seed {result['seed']}{_fold(path.parent.name)}",
                     result=result,
-                    architecture=Architecture.from_yaml(folder.read_text(training.model_yaml)),
+                    architecture=read(folder.read_text(training.model_yaml)),
                     trial=trial,
                     ended=milliseconds(path.stat().st_mtime),
                     objective=ledger.objective,

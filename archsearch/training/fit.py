@@ -10,10 +10,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.spec import Architecture
 from archsearch.data.images import ImageSet
 from archsearch.experiment import TrainingFolder, write_atomically
+from archsearch.guests.either import Described, build, digest, read
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
 from archsearch.training.checkpoint import (
@@ -32,7 +31,7 @@ CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
 
 
 def train_architecture(
-    architecture: Architecture,
+    architecture: Described,
     images: ImageSet,
     run: TrainingRun,
     folder: Path,
@@ -54,15 +53,13 @@ def train_architecture(
     Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
     """
-    from archsearch.network import build
-
     _fits(architecture, images)
     settings = run.settings
     if run.freeze != "none" and weights is None:
         raise refuse(f"{run.freeze} without initial weights", allowed="none, or initial weights", file="--freeze")
     pretrained = read_weights(weights) if weights is not None else None
     model = build(architecture, seed=run.seed)
-    start = start_from(pretrained, model) if pretrained is not None else None
+    start = start_from(pretrained, model, architecture) if pretrained is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = TrainingFolder(folder)
     if run.precision is None and settings.precision == "auto":
@@ -122,8 +119,6 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
 
     Raises InputError, also for a network or weights that are not those of the result, and OSError.
     """
-    from archsearch.network import build
-
     files = TrainingFolder(folder)
     result: dict[str, Any] = read_json(files.result)
     if result["test"] is not None:
@@ -133,7 +128,7 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
         raise refuse(
             "these are not the weights recorded in result.json: their SHA-256 differs", file=str(files.weights)
         )
-    architecture = Architecture.from_yaml(files.model_yaml)
+    architecture = read(files.model_yaml)
     if digest(architecture) != result["digest"]:
         raise refuse("this is not the network recorded in result.json: its digest differs", file=str(files.model_yaml))
     training = Training(build(architecture), images, replace(run, precision=result["precision"]))
@@ -152,7 +147,7 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
     return result
 
 
-def _fits(architecture: Architecture, images: ImageSet) -> None:
+def _fits(architecture: Described, images: ImageSet) -> None:
     if tuple(architecture.input) != images.shape or architecture.classes != len(images.classes):
         raise refuse(
             f"the architecture takes images {tuple(architecture.input)} of {architecture.classes} "
@@ -162,7 +157,7 @@ def _fits(architecture: Architecture, images: ImageSet) -> None:
         )
 
 
-def _identity(architecture: Architecture, images: ImageSet, training: Training, start: dict[str, Any] | None) -> str:
+def _identity(architecture: Described, images: ImageSet, training: Training, start: dict[str, Any] | None) -> str:
     """Equal for two trainings that go through the same states: same network, images, settings, seed and start."""
     values = [architecture.to_dict(), images.digest, training.settings.to_dict(), training.run.seed]
     values += [start["sha256"] if start else "", training.frozen.freeze]

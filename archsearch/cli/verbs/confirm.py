@@ -35,8 +35,8 @@ def confirm(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="A network for comparison, from the zoo or a YAML file; repeatable. Default: up "
-            "to three of the zoo that fit the budget; none: no baseline.",
+            help="A network for comparison: a name from the zoo, torchvision:NAME, timm:NAME, or a YAML file; "
+            "repeatable. Default: up to three of the zoo that fit the budget; none: no baseline.",
         ),
     ] = None,
     no_random: Annotated[

@@ -15,7 +15,7 @@ from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
     from archsearch.architecture.cost import Cost
-    from archsearch.architecture.spec import Architecture
+    from archsearch.guests.either import Described
 
 
 def profile(
@@ -49,15 +49,15 @@ def profile(
 
     One multiply-add is one FLOP. flops is fvcore's total, norms and pooling included; macs counts convolutions and
     linear layers alone, the figure that papers quote; activations are the outputs of those layers. memory is an
-    estimate: peak bytes of a training step of --batch images with SGD in float32, without the data set.
+    estimate: peak bytes of a training step of --batch images with SGD in float32, without the data set. A network of
+    torchvision or timm is built and counted by fvcore; its macs include products of matrices, as in attention.
     """
-    from archsearch.api.networks import architecture_of, profiled
-    from archsearch.architecture.cost import cost
-    from archsearch.architecture.spec import Architecture
+    from archsearch.api.networks import network_of, profiled
+    from archsearch.guests.either import cost, parsed
 
-    network = architecture_of(arch)
+    network = network_of(arch)
     if image is not None:
-        network = Architecture.from_dict({**network.to_dict(), "input": list(arguments.shape(image))})
+        network = parsed({**network.to_dict(), "input": list(arguments.shape(image))})
     document = profiled(network, counter=counter, batch=batch, name=arch)
     if drawing is not None:
         _draw(network, drawing)
@@ -82,9 +82,12 @@ def profile(
     return DONE
 
 
-def _draw(network: Architecture, file: Path) -> None:
+def _draw(network: Described, file: Path) -> None:
     from archsearch.analysis.drawing import draw
+    from archsearch.architecture.spec import Architecture
 
+    if not isinstance(network, Architecture):
+        raise refuse(f"{network.name} is a guest: only networks of archsearch are drawn", file="--draw")
     if file.suffix.lower() != ".svg":
         raise refuse(f"the file {str(file)!r:.200}", allowed="a name that ends in .svg", file="--draw")
     try:
@@ -94,20 +97,18 @@ def _draw(network: Architecture, file: Path) -> None:
         raise refuse(f"{str(file)!r:.200}: {error.strerror}", allowed=allowed, file="--draw") from None
 
 
-def _print_table(network: Architecture, document: dict[str, Any], depth: str) -> None:
-    from archsearch.architecture.cost import Shape, layers, total
-    from archsearch.architecture.plan import plan
+def _print_table(network: Described, document: dict[str, Any], depth: str) -> None:
+    from archsearch.architecture.cost import Shape
+    from archsearch.guests.either import cost, origin, parts
 
-    planned, x = plan(network), Shape(*network.input)
-    if depth == "layer":
-        parts = [(layer.path, layer.output, layer.cost) for layer in layers(planned, x)]
-    else:
-        parts = [(name, part.shape(into), total(part, into)) for name, part, into in planned.parts(x)]
-    rows = [_row(path, str(out), counted) for path, out, counted in parts]
+    rows = [_row(*part) for part in parts(network, layers=depth == "layer")]
     head = (depth, "output", "params", "FLOPs", "MACs", "activations")
-    sums = _row("total", "", total(planned, x))
+    sums = _row("total", "", cost(network))
     print(table(head, [*rows, sums], flush_left=(0, 1)))
+    x = Shape(*network.input)
     print(f"\n{document['name']}, digest {document['digest']}, input {x}, {network.classes} classes")
+    if guest := origin(network):
+        print(guest)
     shares = (f"{name} {count:,}" for name, count in document["by_operator"].items())
     print(f"FLOPs by operator ({document['counter']}): {', '.join(shares)}")
     print(f"training memory: {short(document['memory'])}B (estimate for batch {document['batch']}, SGD, float32)")

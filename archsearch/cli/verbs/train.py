@@ -67,12 +67,12 @@ def train(
         "training.learning_rate": ("--learning-rate", learning_rate),
     }
     from archsearch.api.driving import Audience
-    from archsearch.api.networks import architecture_of
+    from archsearch.api.networks import network_of
     from archsearch.api.training import folder_for, train_shown
     from archsearch.space.overrides import read_train_settings
 
     settings = read_train_settings(options, sets or [])
-    network = architecture_of(arch)
+    network = network_of(arch)
     folder = folder_for(network, settings, output)
     with stdout_to_stderr():
         from archsearch.training.loop import Diverged

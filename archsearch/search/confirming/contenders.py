@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from archsearch import zoo
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger, Trial, TrialState
 from archsearch.experiment.objective import BY_ACCURACY
+from archsearch.guests.either import Described, cost, digest, origin, unnamed
+from archsearch.guests.guest import Guest
 from archsearch.reading.errors import InputError, refuse
 from archsearch.space.space import SearchSpace
 from archsearch.zoo.reference import reference
@@ -42,7 +42,7 @@ class Contender:
 
     kind: Kind
     name: str
-    architecture: Architecture
+    architecture: Described
     digest: str
     key: str
     cost: Mapping[str, float]
@@ -174,9 +174,10 @@ def trained_as(contender: Contender, model: Contender, space: SearchSpace) -> Co
     return replace(contender, training=model.training, key=key)
 
 
-def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
-    """A network with the experiment's image and classes. Raises InputError where it cannot take that image."""
-    adapted = network.model_copy(update={"input": space.input, "classes": space.classes, "name": None})
+def baseline(name: str, network: Described, space: SearchSpace) -> Contender:
+    """A network with the experiment's image and classes; a guest is called one in its name. Raises InputError where it
+    cannot take that image."""
+    adapted = unnamed(network.model_copy(update={"input": space.input, "classes": space.classes}))
     try:
         priced = space.price(cost(adapted)).to_dict()
     except InputError as error:
@@ -189,21 +190,21 @@ def baseline(name: str, network: Architecture, space: SearchSpace) -> Contender:
             file="--baseline",
         ) from None
     fits, network_digest = _fits(space, adapted), digest(adapted)
-    origin = "" if network.input == space.input else f"made for {'x'.join(map(str, network.input))}"
+    made = "" if network.input == space.input else f"made for {'x'.join(map(str, network.input))}"
     over = "" if fits else "over the budget"
     return Contender(
         kind="baseline",
-        name=name,
+        name=f"{name} (guest)" if isinstance(network, Guest) else name,
         architecture=adapted,
         digest=network_digest,
         key=network_digest,
         cost=priced,
         within_budget=fits,
-        note=", ".join(filter(None, (origin, over))),
+        note=", ".join(filter(None, (origin(adapted), made, over))),
     )
 
 
-def _fits(space: SearchSpace, network: Architecture) -> bool:
+def _fits(space: SearchSpace, network: Described) -> bool:
     """Whether the network keeps the budget's upper bounds: a baseline may well be below the lower ones."""
     violations = space.budget.violations(space.price(cost(network)))
     return not any(over > 0 for name, over in violations.items() if not name.endswith(".min"))

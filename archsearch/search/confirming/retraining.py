@@ -21,6 +21,7 @@ from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from archsearch.experiment.objective import BY_ACCURACY, Objective
+from archsearch.guests.either import unnamed
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.runs import Outcome, Run, images_of
 from archsearch.search.confirming.slots import Slots
@@ -251,7 +252,7 @@ def _work(task: Task, run: Run) -> Outcome:
         return Outcome(run=run, result=evaluate_test(run.folder, images, training))
     try:
         result = train_architecture(
-            run.contender.architecture.model_copy(update={"name": None}),
+            unnamed(run.contender.architecture),
             images,
             training,
             run.folder,

@@ -16,8 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from archsearch.architecture.spec import Architecture
-from archsearch.network.build import build
+from archsearch.guests.either import Described, build
 from archsearch.space.settings import Precision
 from archsearch.training.devices import device_name, resolve_device
 from archsearch.training.measuring.timing import Clock, torch_threads
@@ -79,7 +78,7 @@ class Latency:
 
 
 def measure(
-    architecture: Architecture,
+    architecture: Described,
     *,
     device: str | torch.device = "auto",
     batch: int = 1,

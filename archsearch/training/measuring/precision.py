@@ -17,11 +17,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.cost import cost
-from archsearch.architecture.spec import Architecture
 from archsearch.experiment import write_atomically
-from archsearch.network.build import build
+from archsearch.guests.either import Described, build, cost, digest
+from archsearch.guests.guest import Guest
 from archsearch.reading.files import read_json
 from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training.devices import device_name, resolve_device
@@ -57,7 +55,7 @@ class Chosen:
 
 
 def choose_precision(
-    network: Architecture,
+    network: Described,
     settings: TrainingSettings,
     *,
     device: str | torch.device | None = None,
@@ -87,7 +85,7 @@ def choose_precision(
     return result
 
 
-def _measured(network: Architecture, run: TrainingRun) -> Chosen:
+def _measured(network: Described, run: TrainingRun) -> Chosen:
     """Times steps on noise in both precisions, in turns; `run.precision` is replaced."""
     assert isinstance(run.device, torch.device) and run.threads is not None
     clock = Clock(run.device, run.threads)
@@ -114,8 +112,11 @@ def _measured(network: Architecture, run: TrainingRun) -> Chosen:
     )
 
 
-def _one_block_a_stage(network: Architecture) -> Architecture:
-    """The network with one block a stage: its faster precision is that of a deeper one, and sooner measured."""
+def _one_block_a_stage(network: Described) -> Described:
+    """The network with one block a stage: its faster precision is that of a deeper one, and sooner measured. A guest as
+    it is."""
+    if isinstance(network, Guest):
+        return network
     stages = tuple(stage.model_copy(update={"depth": 1}) for stage in network.stages)
     return network.model_copy(update={"name": "one block a stage", "stages": stages})
 
