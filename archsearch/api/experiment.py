@@ -195,8 +195,7 @@ class Experiment:
         progress: bool | None = None,
     ) -> dict[str, Any]:
         """Retrains the `top` trials over so many new `seeds`, beside random search at equal cost (unless `random` is
-        False) and `baselines`, as `archsearch.train` takes an architecture (None: those of the zoo that fit the
-        budget); returns what confirm/confirm.json holds.
+        False) and `baselines`, such as `timm:NAME` (None: those of the zoo that fit); returns what confirm.json holds.
 
         The winner is chosen by the metric on validation before test is evaluated: with `folds`, by its mean over so
         many folds of the training and validation images (1: no cross-validation; None: as `data.validation` of the

@@ -11,7 +11,6 @@ from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, find
 from archsearch.export.job import FORMS, MAX_LOSS, Job, carry_out
 from archsearch.export.selection import select
-from archsearch.guests.guest import Guest
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.nearest import did_you_mean
 
@@ -55,8 +54,6 @@ def export(
         assert isinstance(source, str)
         _refuse_what_a_network_lacks(source, trial, form, weights, root)
         network = network_of(source)
-        if isinstance(network, Guest):
-            raise refuse(f"{network.name} is a guest, a module of another library", allowed="a network of archsearch")
         return carry_out(Job(form=form, network=network, output=output, weights=weights, seed=seed), tell)
     if weights is not None:
         raise refuse(

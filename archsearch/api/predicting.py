@@ -241,7 +241,10 @@ def opened(
 
         network, document = winner(folder, root, device_, tell)
         read = Preprocessing.read(document, str(folder.preprocessing))
-    if network.architecture.input != read.form.shape or network.architecture.classes != len(read.labels):
+    from archsearch.guests.either import described
+
+    architecture = described(network)
+    if architecture.input != read.form.shape or architecture.classes != len(read.labels):
         raise refuse("preprocessing.json is not that of the network: its shape or labels differ", file=str(source))
     return scoring.TorchScorer(network, read, device_), read
 

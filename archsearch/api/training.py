@@ -20,10 +20,10 @@ from archsearch.space.overrides import TrainSettings, read_train_settings
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
-    from torch import nn
 
     from archsearch.architecture.spec import Architecture
     from archsearch.data.images import ImageSet, OwnMetric
+    from archsearch.guests.building import Module
     from archsearch.training.freezing import Freeze
     from archsearch.training.run import TrainingRun
 
@@ -64,7 +64,7 @@ class Trained:
         """Every metric of the task on a split, by its name, such as macro_f1, beside `loss`."""
         return dict(self.result[split])
 
-    def module(self) -> nn.Module:
+    def module(self) -> Module:
         """The trained nn.Module in eval mode: images, divided by 255 and normalised by `result["data"]["mean"]` and
         `["std"]`, (N, C, H, W) -> scores (N, classes). Raises InputError for damaged weights."""
         from archsearch.export.origin import with_weights

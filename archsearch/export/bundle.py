@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from archsearch.architecture.canonical import digest
+from archsearch.architecture.spec import Architecture
 from archsearch.experiment import write_atomically
 from archsearch.experiment.files import sync_folder
-from archsearch.experiment.layout import WEIGHTS
+from archsearch.experiment.layout import MODEL, WEIGHTS
 from archsearch.export import formats, int8, parity
 from archsearch.export.alone import FILES as ALONE_FILES
 from archsearch.export.alone import write_alone
@@ -31,8 +32,9 @@ from archsearch.export.parity import Parity, ParityLost, Trial
 from archsearch.export.preprocessed import Preprocessing
 from archsearch.export.source import source
 from archsearch.export.timm import timm_arguments
-from archsearch.network.build import Network
-from archsearch.reading.errors import refuse
+from archsearch.guests.either import described, digest
+from archsearch.guests.guest import Guest
+from archsearch.reading.errors import InputError, refuse
 from archsearch.training.calibration import Calibration, calibrate
 from archsearch.training.checkpoint import weights_to_bytes
 from archsearch.training.measuring.latency import measure
@@ -84,7 +86,7 @@ def scores_of(trial: Trial, read: Mapping[str, Any]) -> dict[str, float]:
     return measured(trial.task, known.answers(trial.scores.numpy()), trial.labels.numpy(), thresholds)
 
 
-def write_format(form: formats.Format, network: Network, trial: Trial, output: Path) -> Parity:
+def write_format(form: formats.Format, network: nn.Module, trial: Trial, output: Path) -> Parity:
     """One format as a file, compared with the network before it is there. Raises ParityLost, InputError, OSError."""
     with tempfile.TemporaryDirectory() as folder:
         (result,) = _written(Path(folder), network, trial, (form,))
@@ -146,22 +148,28 @@ def _fill(folder: Path, origin: Origin, trial: Trial, tell: Tell, max_loss: floa
         tell(str(calibration))
     read = preprocessing(origin, calibration)
     (folder / "model.yaml").write_text(architecture.to_yaml())
-    parities = _written(folder, origin.network, trial, tuple(NAMES), tell)
+    if isinstance(architecture, Guest):
+        parities = _of_guest(folder, origin.network, trial, tell)
+        parts = {MODEL, WEIGHTS, PREPROCESSING, MANIFEST, *(NAMES[compared.format] for compared in parities)}
+        files = {name: purpose for name, purpose in FILES.items() if name in parts}
+    else:
+        parities = _written(folder, origin.network, trial, tuple(NAMES), tell)
+        write_alone(folder)
+        if arguments := timm_arguments(architecture):
+            _write_json(folder / "timm.json", arguments)
+            files["timm.json"] = TIMM
     quantized = None
     if max_loss is not None and origin.images is not None:
         onnx, output = folder / NAMES["onnx"], folder / int8.NAME
         tell(str(quantized := int8.write_int8(onnx, output, origin.images, trial, max_loss=max_loss)))
         files[int8.NAME] = INT8
     _write_json(folder / PREPROCESSING, read)
-    if arguments := timm_arguments(architecture):
-        _write_json(folder / "timm.json", arguments)
-        files["timm.json"] = TIMM
     latency = measure(architecture, device="cpu", threads=1, seconds=1.0)
     page = partial(card, origin, parities, latency, right=trial.right, calibration=calibration, known=read)
     page = partial(page, scores=scores_of(trial, read))
-    write_alone(folder)
     (folder / "MODEL_CARD.md").write_text(page(files=files, int8=quantized))
-    write_hub(folder, page(files=HUB_FILES), read)
+    if not isinstance(architecture, Guest):
+        write_hub(folder, page(files=HUB_FILES), read)
     written = sorted(path for path in folder.rglob("*") if path.is_file())
     document = {
         "kind": KIND,
@@ -182,18 +190,21 @@ def _fill(folder: Path, origin: Origin, trial: Trial, tell: Tell, max_loss: floa
 
 
 def _written(
-    folder: Path, network: Network, trial: Trial, forms: tuple[formats.Format, ...], tell: Tell = lambda _: None
+    folder: Path, network: nn.Module, trial: Trial, forms: tuple[formats.Format, ...], tell: Tell = lambda _: None
 ) -> list[Parity]:
     """Writes these formats with the weights, and compares each. Raises ParityLost for the first that differs."""
     (folder / WEIGHTS).write_bytes(weights_to_bytes(network.state_dict()))
     if "python" in forms:
-        (folder / NAMES["python"]).write_text(source(network.architecture))
+        architecture = described(network)
+        assert isinstance(architecture, Architecture), "a guest has no source of ours"
+        (folder / NAMES["python"]).write_text(source(architecture))
     if {"onnx", "torch-export"} & {*forms}:
         exported = formats.program(network)
         if "torch-export" in forms:
             formats.write_program(exported, folder / NAMES["torch-export"])
         if "onnx" in forms:
-            formats.write_onnx(exported, folder / NAMES["onnx"])
+            with formats.refused_of_guests(network, "onnx"):
+                formats.write_onnx(exported, folder / NAMES["onnx"])
     parities = []
     for form in forms:
         compared = trial.compare(form, folder / NAMES[form], folder / WEIGHTS)
@@ -203,6 +214,19 @@ def _written(
             )
         tell(str(compared))
         parities.append(compared)
+    return parities
+
+
+def _of_guest(folder: Path, network: nn.Module, trial: Trial, tell: Tell) -> list[Parity]:
+    """Writes the formats that torch's exporters have of a module of another library, and says which they have not.
+    Raises ParityLost."""
+    parities: list[Parity] = []
+    for form in ("torch-export", "onnx"):
+        try:
+            parities += _written(folder, network, trial, (form,), tell)
+        except InputError as error:
+            (folder / NAMES[form]).unlink(missing_ok=True)
+            tell(f"{form} is left out: {error.problems[0].message}")
     return parities
 
 

@@ -9,14 +9,14 @@ from importlib.metadata import version
 from typing import Any
 
 from archsearch.analysis.intervals import wilson
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.cost import cost
 from archsearch.data.decoding import form_of
 from archsearch.data.form import ImageForm
 from archsearch.export.alone import PREDICT, ten_lines
 from archsearch.export.int8 import Int8
 from archsearch.export.origin import Origin
 from archsearch.export.parity import Parity
+from archsearch.guests.either import cost, digest
+from archsearch.guests.either import origin as maker
 from archsearch.space.tasks import METRICS, TaskName
 from archsearch.training.calibration import Calibration
 from archsearch.training.measuring.latency import Latency
@@ -32,6 +32,8 @@ HOW_READ = {
     "arrays": "arrays, as they were given",
 }
 OUTPUTS = {"single_label": "classes", "multi_label": "labels", "regression": "targets"}
+OURS = "The Python files contain code of archsearch, which is Apache-2.0."
+THEIRS = "The network's code is that of another library, under its licence."
 RESIZE = {"interpolation": "bilinear", "antialias": True, "library": "Pillow"}
 
 
@@ -125,10 +127,10 @@ def card(
     `calibration` is measured; `known` is the bundle's preprocessing; `scores` are the
     metrics of its task on the validation split, by their names; `int8`: how accurate 8-bit integers are, where
     they are among the formats."""
-    network, counted = origin.architecture, cost(origin.architecture)
+    network, counted, guest = origin.architecture, cost(origin.architecture), maker(origin.architecture)
     channels, height, width = network.input
     lines = [
-        f"# {_plain(network.name or digest(network))}",
+        f"# {_plain((network.name or digest(network)).replace(':', ' '))}",
         "",
         f"Images ({channels}, {height}, {width}) -> {network.classes} {OUTPUTS[origin.task]}. {counted.params:,} "
         f"parameters, {counted.macs:,} MACs (convolutions and linear layers), {counted.flops:,} FLOPs (fvcore's count "
@@ -142,7 +144,7 @@ def card(
         *(["## Probabilities", "", *_calibrated(calibration, origin.task), ""] if origin.task != "regression" else []),
         "## How it was found",
         "",
-        *(f"- {sentence}" for sentence in origin.history),
+        *(f"- {sentence}" for sentence in (*origin.history, *([f"The network is a {guest}."] if guest else []))),
         f"- Budget: {origin.budget or 'not known'}.",
         f"- archsearch {__version__}, torch {version('torch')}, Python {platform.python_version()}.",
         "",
@@ -165,7 +167,7 @@ def card(
         "",
         "## Licence",
         "",
-        "The Python files contain code of archsearch, which is Apache-2.0. archsearch claims no rights in "
+        f"{THEIRS if guest else OURS} archsearch claims no rights in "
         "the weights: their licence is yours to choose, within the terms of the data.",
     ]
     return "\n".join(lines) + "\n"

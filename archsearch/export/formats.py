@@ -14,7 +14,8 @@ import torch
 from torch import nn
 from torch.export import Dim, ExportedProgram
 
-from archsearch.network.build import Network
+from archsearch.guests.either import described
+from archsearch.guests.guest import Guest
 from archsearch.reading.errors import refuse
 
 Format = Literal["python", "onnx", "torch-export"]
@@ -34,10 +35,11 @@ def refuse_without_onnx() -> None:
         )
 
 
-def program(network: Network) -> ExportedProgram:
-    """torch.export's program of the network in eval mode; its first axis is any number of images."""
-    images = torch.zeros(2, *network.architecture.input)
-    with quiet():
+def program(network: nn.Module) -> ExportedProgram:
+    """torch.export's program of the network in eval mode; its first axis is any number of images. Raises InputError for
+    a guest that torch.export cannot take."""
+    images = torch.zeros(2, *described(network).input)
+    with quiet(), refused_of_guests(network, "torch-export"):
         return torch.export.export(_Images(network).eval(), (images,), dynamic_shapes=({0: Dim("batch")},))
 
 
@@ -74,10 +76,24 @@ def _forget_its_making(file: Path) -> None:
     onnx.save(model, file)
 
 
+@contextmanager
+def refused_of_guests(network: nn.Module, form: Format) -> Iterator[None]:
+    """Inside, what an exporter raises of a module of another library becomes an InputError. Of a network of the
+    grammar, which has every form, it would be a fault of ours."""
+    try:
+        yield
+    except Exception as error:
+        guest = described(network)
+        if not isinstance(guest, Guest):
+            raise
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise refuse(f"{guest.name} cannot be exported so: {first:.200}", file=f"--format {form}") from error
+
+
 class _Images(nn.Module):
     """The network as a module whose argument is called `images`: that name is the program's."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from archsearch.architecture.spec import Architecture
 from archsearch.export.parity import random_images
-from archsearch.network import build
-from archsearch.network.build import Network
+from archsearch.guests.either import Described, build
 from archsearch.network.layers import LearnedGain
 
 SETTLED_ON = 16  # images
 LARGEST = 10.0  # score: as of networks that were trained
 
 
-def fresh(architecture: Architecture, *, seed: int = 0) -> Network:
+def fresh(architecture: Described, *, seed: int = 0) -> nn.Module:
     """All numbers drawn from `seed`, norms' scales and learned gains too, for a branch that starts at 0 would hide its
     own faults; the norms' statistics are those of 16 random images. In eval mode.
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.spec import Architecture
 from archsearch.data.images import Progress
 from archsearch.experiment import write_atomically
 from archsearch.export.selection import Selection, kept_weights
+from archsearch.guests.either import Described, digest
+from archsearch.guests.guest import Guest
 from archsearch.reading.errors import refuse
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from archsearch.export.origin import Origin
 
 FORMS = ("bundle", "config", "python", "safetensors", "onnx", "torch-export")
+GUEST_FORMS = ("bundle", "onnx", "torch-export")  # of a module of another library
 BINARY = {"onnx": "model.onnx", "torch-export": "model.pt2", "bundle": "bundle"}  # form: an output that a hint names
 MAX_LOSS = 1.0  # points of validation accuracy that 8-bit integers may lose
 WRITABLE = "a file in an existing, writable folder"
@@ -38,7 +39,7 @@ class Job:
     """
 
     form: str
-    network: Architecture
+    network: Described
     output: Path | None
     selection: Selection | None = None
     weights: Path | None = None
@@ -53,6 +54,9 @@ def carry_out(job: Job, tell: Progress) -> tuple[dict[str, Any], str | None]:
     All but config and safetensors are compared with the network before they are written. Raises ParityLost for a form
     that does not compute what the network does, or loses too much accuracy in 8-bit integers, and InputError.
     """
+    if isinstance(job.network, Guest) and job.form not in GUEST_FORMS:
+        problem = f"{job.network.name} is a module of {job.network.library}: archsearch has no {job.form} of it"
+        raise refuse(problem, allowed=", ".join(GUEST_FORMS), file=f"--format {job.form}")
     document = {
         "format": job.form,
         "file": None if job.output is None else str(job.output),

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from archsearch.data.images import ImageSet, Progress
 from archsearch.experiment import ExperimentFolder
 from archsearch.export.card import preprocessing
 from archsearch.export.origin import AT_ONCE, of_trial, with_weights
 from archsearch.export.selection import kept_weights, select
-from archsearch.network.build import Network
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.calibration import Calibration, calibrate
@@ -27,7 +27,7 @@ HINT = "use --root DIR if the data was moved; a bundle (`archsearch export`) nee
 
 def winner(
     folder: ExperimentFolder, root: Path | None, device: torch.device, tell: Progress
-) -> tuple[Network, dict[str, Any]]:
+) -> tuple[nn.Module, dict[str, Any]]:
     """The network, and what preprocessing.json of its bundle would say.
 
     That needs the experiment's images, which lie in `root` (None: where its space.yaml says), once for these weights:
@@ -60,7 +60,7 @@ def winner(
     return origin.network, document
 
 
-def calibrated(network: Network, images: ImageSet, device: torch.device) -> Calibration:
+def calibrated(network: nn.Module, images: ImageSet, device: torch.device) -> Calibration:
     """The temperature of the network's probabilities on the validation split; the network is moved to the device."""
     network = network.eval().to(device)
     feed = feed_of(images, TrainingSettings(), device, workers=0)

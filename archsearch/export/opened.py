@@ -7,9 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from archsearch.architecture.cost import cost
-from archsearch.architecture.spec import Architecture
 from archsearch.experiment.layout import MODEL, WEIGHTS
+from archsearch.guests.either import Described, params, read
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.files import open_regular, read_json
 
@@ -57,11 +56,11 @@ class Bundle:
                 raise
             raise refuse("no JSON", hint=COPY_AGAIN, file=str(self.folder / PREPROCESSING)) from error
 
-    def architecture(self, weights: bytes) -> Architecture:
+    def architecture(self, weights: bytes) -> Described:
         """The network of these weights. Raises as `read`, and InputError for a network that is larger than they are."""
         self.read(MODEL)
-        architecture = Architecture.from_yaml(self.folder / MODEL)
-        if cost(architecture).params > len(weights):
+        architecture = read(self.folder / MODEL)
+        if params(architecture) > len(weights):
             raise refuse("a network of more parameters than its weights have bytes", file=str(self.folder / WEIGHTS))
         return architecture
 

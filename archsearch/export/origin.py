@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from archsearch.analysis.intervals import CONFIDENCE
-from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Progress
@@ -22,9 +21,8 @@ from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
 from archsearch.experiment.winner import tested, winner_of
 from archsearch.export.selection import Selection
-from archsearch.guests.either import Described, build
+from archsearch.guests.either import Described, build, described, digest, load
 from archsearch.network.build import Network
-from archsearch.network.pretrained import load_pretrained
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.files import read_json
 from archsearch.space.datasets import DataFacts
@@ -49,7 +47,7 @@ class Origin:
     the probabilities from which each of several labels is present, None for other tasks.
     """
 
-    network: Network
+    network: nn.Module
     history: tuple[str, ...] = ()
     accuracy: Mapping[str, str] = field(default_factory=dict)
     budget: str = ""
@@ -59,9 +57,9 @@ class Origin:
     thresholds: tuple[float, ...] | None = None
 
     @property
-    def architecture(self) -> Architecture:
-        """The architecture of the network."""
-        return self.network.architecture
+    def architecture(self) -> Described:
+        """What the network was built from."""
+        return described(self.network)
 
     @property
     def task(self) -> TaskName:
@@ -85,12 +83,12 @@ def with_weights(architecture: Described, content: bytes, file: str) -> nn.Modul
     return network.eval()
 
 
-def of_file(architecture: Architecture, weights: Path) -> Origin:
+def of_file(architecture: Described, weights: Path) -> Origin:
     """A network, and a file of weights: archsearch's, torchvision's or timm's. Where `archsearch train` has left them,
     what its result.json says. Raises InputError for weights of another network."""
     network = build(architecture)
     try:
-        start = load_pretrained(network, read_weights(weights).tensors)
+        start = load(network, read_weights(weights).tensors)
     except InputError as error:
         raise InputError(*(replace(problem, file=str(weights)) for problem in error.problems)) from error
     if start.replaced:
@@ -112,7 +110,7 @@ def of_file(architecture: Architecture, weights: Path) -> Origin:
     )  # fmt: skip
 
 
-def _result(file: Path, architecture: Architecture) -> dict[str, Any]:
+def _result(file: Path, architecture: Described) -> dict[str, Any]:
     """What a training has left beside its weights; nothing where that is of another network."""
     try:
         result: dict[str, Any] = read_json(file)

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from archsearch.data.decoding import decode
 from archsearch.data.unlabelled import Images
@@ -19,7 +20,6 @@ from archsearch.experiment.machine import cores
 from archsearch.export import int8
 from archsearch.export.formats import IMAGES
 from archsearch.export.preprocessed import Preprocessing
-from archsearch.network.build import Network
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.reading.nearest import did_you_mean
 from archsearch.training.devices import resolve_device
@@ -45,7 +45,7 @@ class Scorer(Protocol):
 class TorchScorer:
     """The network in torch, on a device, in float32."""
 
-    def __init__(self, network: Network, read: Preprocessing, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, read: Preprocessing, device: torch.device) -> None:
         white = read.form.white
         self._device = device
         self._network = network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

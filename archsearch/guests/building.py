@@ -13,6 +13,7 @@ from archsearch.network.pretrained import Start, classifier_of
 from archsearch.network.published import check
 from archsearch.reading.errors import refuse
 
+Module = nn.Module  # for rooms that do not name torch
 LARGEST_SIDE = 1024  # pixels, up to which a network's smallest image is looked for
 # What modules of others raise for an image that they cannot take.
 REFUSALS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError, ZeroDivisionError)
@@ -32,6 +33,7 @@ def build_guest(guest: Guest, *, seed: int = 0, device: str | torch.device = "cp
             _emits_scores(module, guest)
         except REFUSALS as error:
             raise _too_small(guest, error) from error
+    vars(module)["architecture"] = guest  # as a Network has it
     return module.to(device)
 
 
@@ -53,8 +55,7 @@ def _too_small(guest: Guest, error: Exception) -> Exception:
         first = next(iter(str(error).strip().splitlines()), type(error).__name__)
         return refuse(f"it cannot take images of {channels}x{height}x{width}: {first:.200}", file=guest.name)
     return refuse(
-        f"images of {height}x{width} are too small for it",
-        allowed=f"images of {side}x{side} and more",
+        f"it takes images of {side}x{side} and more, not of {height}x{width}",
         hint=f"image files get that size by data.size: {side} in a search space, or --set data.size={side}",
         file=guest.name,
     )
@@ -81,6 +82,16 @@ def _takes(guest: Guest, side: int) -> bool:
     except REFUSALS:
         return False
     return True
+
+
+def parameters_of(guest: Guest) -> int:
+    """How many parameters the network has; they take no memory. Raises InputError where the library cannot make it."""
+    library = library_of(guest.name)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return sum(parameter.numel() for parameter in library.module(guest).parameters())
+    except REFUSALS as error:
+        raise _too_small(guest, error) from error
 
 
 def load_guest(module: nn.Module, guest: Guest, state: Mapping[str, Tensor]) -> Start:

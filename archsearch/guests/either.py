@@ -83,10 +83,25 @@ def build(network: Described, *, seed: int = 0, device: str | torch.device = "cp
     return build(network, seed=seed, device=device)
 
 
-def load(module: nn.Module, network: Described, state: Mapping[str, Tensor]) -> Start:
-    """Loads weights of archsearch, torchvision or timm into the network's module; the classifier stays as it was built
-    where the numbers of classes differ. Raises InputError for weights of another network."""
+def described(module: nn.Module) -> Described:
+    """The network that a module of `build` was built from."""
+    network: Described = vars(module)["architecture"]
+    return network
+
+
+def params(network: Described) -> int:
+    """How many parameters it has, without memory for them. Raises InputError where its image runs out."""
     if isinstance(network, Guest):
+        from archsearch.guests.building import parameters_of
+
+        return parameters_of(network)
+    return counting.cost(network).params
+
+
+def load(module: nn.Module, state: Mapping[str, Tensor]) -> Start:
+    """Loads weights of archsearch, torchvision or timm into a module of `build`; the classifier stays as it was built
+    where the numbers of classes differ. Raises InputError for weights of another network."""
+    if isinstance(network := described(module), Guest):
         from archsearch.guests.building import load_guest
 
         return load_guest(module, network, state)

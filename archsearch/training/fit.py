@@ -59,7 +59,7 @@ def train_architecture(
         raise refuse(f"{run.freeze} without initial weights", allowed="none, or initial weights", file="--freeze")
     pretrained = read_weights(weights) if weights is not None else None
     model = build(architecture, seed=run.seed)
-    start = start_from(pretrained, model, architecture) if pretrained is not None else None
+    start = start_from(pretrained, model) if pretrained is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = TrainingFolder(folder)
     if run.precision is None and settings.precision == "auto":

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from archsearch.experiment.folder import refuse_links_around
 from archsearch.experiment.machine import free_memory
-from archsearch.guests.either import Described, load
+from archsearch.guests.either import load
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.files import read_regular
 from archsearch.reading.pickles import Refused
@@ -51,13 +51,13 @@ def read_weights(path: Path) -> WeightsFile:
     return WeightsFile(path=path, sha256=hashlib.sha256(data).hexdigest(), tensors=tensors)
 
 
-def start_from(file: WeightsFile, module: nn.Module, network: Described) -> dict[str, Any]:
-    """Loads the weights into the network's module; the JSON fields of what was loaded and what started anew.
+def start_from(file: WeightsFile, module: nn.Module) -> dict[str, Any]:
+    """Loads the weights into a network's module; the JSON fields of what was loaded and what started anew.
 
     Raises InputError, under the file's name, for weights of another network.
     """
     try:
-        start = load(module, network, file.tensors)
+        start = load(module, file.tensors)
     except InputError as error:
         raise InputError(*(replace(problem, file=str(file.path)) for problem in error.problems)) from error
     return {

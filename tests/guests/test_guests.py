@@ -129,8 +129,7 @@ def test_an_image_that_is_too_small_is_refused_with_the_size_that_is_needed(mode
     with pytest.raises(InputError) as refused:
         cost(guest)
     (problem,) = refused.value.problems
-    assert problem.message == "images of 8x8 are too small for it"
-    assert problem.allowed == f"images of {side}x{side} and more"
+    assert problem.message == f"it takes images of {side}x{side} and more, not of 8x8"
     assert f"data.size={side}" in problem.hint and problem.file == guest.name
     build(guest.model_copy(update={"input": (1, side, side)}))
 

@@ -112,12 +112,25 @@ def test_guests_stand_in_a_confirmation_as_baselines_and_are_called_guests(confi
 def test_the_report_and_mlflow_call_a_guest_a_guest(confirmed) -> None:
     with Ledger.read(confirmed.ledger) as ledger:
         names = {training.name for training in retrained(confirmed, ledger)}
-    assert "confirm timm:resnet10t (guest) seed 2" in names
+    assert "confirm timm:resnet10t (guest) seed 1" in names
     assert "torchvision:mobilenet_v3_small (guest)" in confirmed.report.read_text()
+
+
+def test_compare_shows_what_searches_were_confirmed_with(confirmed, tmp_path, capsys) -> None:
+    space, other = tiny(tmp_path, "search.trials=1", "training.epochs=1")
+    drive_locally(space, other)
+    page = tmp_path / "page.html"
+    assert main(["compare", str(confirmed.path), str(other.path), "-o", str(page)]) == 0
+    shown = capsys.readouterr().out
+    (line,) = [line for line in shown.splitlines() if "torchvision:mobilenet_v3_small (guest)" in line]
+    assert line.startswith("A ") and "guest: torchvision " in line
+    assert "timm:resnet10t (guest)" in page.read_text() and "What they were confirmed with" in page.read_text()
+    assert main(["compare", str(other.path), str(confirmed.path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["a"]["retrained"] == [] and len(document["b"]["retrained"]) == 4
 
 
 def test_a_guest_that_cannot_take_the_images_is_refused_before_anything_is_trained(confirmed, capsys) -> None:
     assert main(["confirm", str(confirmed.path), "--baseline", "torchvision:alexnet"]) == 2
     error = capsys.readouterr().err
-    assert "torchvision:alexnet cannot take images of 1x8x8: images of 8x8 are too small" in error
-    assert "63x63" in error
+    assert "torchvision:alexnet cannot take images of 1x8x8: it takes images of 63x63 and more" in error

@@ -50,9 +50,9 @@ def _retrained(confirmed: Confirmation, objective: Objective) -> list[str]:
         wins += [i] if row["winner"] else []
         seeds = row["validation"]["n"] if row["validation"] else 0
         costs = amount("flops", row["flops"]), amount("params", row["params"])
-        rows.append((row["name"], *_splits(row, objective), str(seeds), *costs, row["note"]))
+        rows.append((row["name"], *spreads(row, objective), str(seeds), *costs, row["note"]))
     leads = [
-        (d["of"], d["over"], *_splits(d, objective, sign="+"),
+        (d["of"], d["over"], *spreads(d, objective, sign="+"),
          NOTHING if (p := d.get("p")) is None else f"{p:.2g}", "yes" if d["told_apart"] else "no")
         for d in confirmed["differences"] or ()
     ]  # fmt: skip
@@ -82,7 +82,7 @@ def _retrained(confirmed: Confirmation, objective: Objective) -> list[str]:
     ]
 
 
-def _splits(row: ConfirmedRow | Difference, objective: Objective, *, sign: str = "") -> tuple[str, str]:
+def spreads(row: ConfirmedRow | Difference, objective: Objective, *, sign: str = "") -> tuple[str, str]:
     """The means on validation and on test, each with half of its interval, such as `93.00 ± 1.00 %`; of few seeds each
     one's value. With a `sign`, differences, such as `+3.00 ± 1.00`."""
     unit = "" if sign else objective.unit

@@ -21,8 +21,10 @@ from archsearch.analysis.report.charts import (
 )
 from archsearch.analysis.report.curves import edfs
 from archsearch.analysis.report.document import front
+from archsearch.analysis.report.figures import ConfirmedRow
 from archsearch.analysis.report.html import figure, frame, legend, paragraph, section, table
 from archsearch.analysis.report.reading import Reading
+from archsearch.analysis.report.retrained import retrained, retrained_section, rows_of
 from archsearch.analysis.report.tradeoff import amount
 from archsearch.analysis.svg import clean
 from archsearch.experiment.objective import ACCURACY, Objective
@@ -49,7 +51,8 @@ class FinishedTrial(TypedDict):
 
 
 class Side(TypedDict):
-    """One of the two searches; `scores` are those after the epochs at which the two are compared."""
+    """One of the two searches; `scores` are those after the epochs at which the two are compared, `retrained` its
+    confirmed winner and what that was compared with."""
 
     experiment: str
     folder: str
@@ -64,6 +67,7 @@ class Side(TypedDict):
     finished: list[FinishedTrial]
     best: FinishedTrial | None
     front: list[str]
+    retrained: list[ConfirmedRow]
 
 
 class Comparison(TypedDict):
@@ -143,6 +147,7 @@ def _side(reading: Reading, level: int | None) -> Side:
         "finished": finished,
         "best": finished[0] if finished else None,
         "front": front(reading, "flops"),
+        "retrained": retrained(reading),
     }
 
 
@@ -202,7 +207,13 @@ def comparison_page(comparison: Comparison) -> str:
     ]
     head += table(("", "state", "trials", "epochs", "best", "its FLOPs", "trial"), rows) + "</header>"
     body = head + _edf_section(comparison, names) + _fronts_section(comparison, names) + _tests(comparison)
+    body += retrained_section(retrained_rows(comparison))
     return frame(f"{a['experiment']} and {b['experiment']}", body, {})
+
+
+def retrained_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """A row for each network that the searches were confirmed with, under `retrained.HEAD`."""
+    return rows_of(*((Objective.of(side), side["retrained"]) for side in (comparison["a"], comparison["b"])))
 
 
 def why_not(comparison: Comparison) -> str:

@@ -68,7 +68,8 @@ def compare(
 
 def _show(comparison: Comparison) -> None:
     from archsearch.analysis.report.charts import epochs
-    from archsearch.analysis.report.comparing import figures_of, why_not
+    from archsearch.analysis.report.comparing import figures_of, retrained_rows, why_not
+    from archsearch.analysis.report.retrained import HEAD, NOTE
 
     rows, objective = [], Objective.of(comparison)
     for name, side in (("a", comparison["a"]), ("b", comparison["b"])):
@@ -78,6 +79,9 @@ def _show(comparison: Comparison) -> None:
         cells = (value, short(figures[1]), str(len(side["front"])))
         rows.append((name.upper(), side["experiment"], side["state"], str(side["trials"]), *cells))
     print(table(("", "experiment", "state", "trials", "best", "FLOPs", "on its front"), rows, flush_left=(0, 1, 2)))
+    if retrained := retrained_rows(comparison):
+        shown = table(HEAD, retrained, flush_left=(0, 1, 6)).replace(" ± ", " +- ")
+        print(f"\n{shown}\n\n{NOTE}")
     if comparison["tests"] is None:
         print(f"\n{why_not(comparison)}")
         return
