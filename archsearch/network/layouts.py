@@ -119,18 +119,22 @@ def _fitted(model: Model, allowed: Allowed) -> Model:
 
 
 def _resnet(address: LayerAddress, network: Architecture) -> str:
-    """torchvision's ResNet, and timm's, which adds squeeze-and-excitation."""
-    kind = {"conv": "conv", "norm": "bn", "linear": "fc"}[address.kind]
+    """torchvision's ResNet, and timm's, which adds deep stems (a row of convolutions, norms and ReLUs that ends in a
+    convolution), average pools on shortcuts (before the convolution) and attention."""
+    kind = {"conv": "conv", "norm": "bn", "linear": "fc", "channelconv": "conv"}[address.kind]
     block = f"layer{address.stage}.{address.block - 1}"
     match address.slot:
+        case "stem" if network.stem.deep != "none" and (address.kind, address.number) != ("norm", 3):
+            return f"conv1.{3 * (address.number - 1) + (address.kind == 'norm')}"
         case "stem":
-            return f"{kind}{address.number}"
+            return f"{kind}1"
         case "main":
             return f"{block}.{kind}{address.number}"
         case "shortcut":
-            return f"{block}.downsample.{0 if address.kind == 'conv' else 1}"
+            pools = network.stages[address.stage - 1].block.shortcut == "B_pool"
+            return f"{block}.downsample.{pools + (address.kind == 'norm')}"
         case "attention":
-            return f"{block}.se.fc{address.number}"
+            return f"{block}.se.{'conv' if address.kind == 'channelconv' else f'fc{address.number}'}"
         case _:
             return kind
 
@@ -162,7 +166,7 @@ def _preactivated(address: LayerAddress, network: Architecture) -> str:
     block = f"stages.{address.stage - 1}.blocks.{address.block - 1}"
     match address.slot:
         case "stem":
-            return f"stem.{address.kind}"
+            return f"stem.{address.kind}" + (str(address.number) if network.stem.deep != "none" else "")
         case "main":
             return f"{block}.{address.kind}{address.number}"
         case "shortcut":
@@ -171,6 +175,39 @@ def _preactivated(address: LayerAddress, network: Architecture) -> str:
             return "norm"
         case _:
             return "head.fc"
+
+
+def _regnet(address: LayerAddress, network: Architecture) -> str:
+    """timm's RegNet."""
+    kind = {"conv": "conv", "norm": "bn", "linear": "fc"}[address.kind]
+    block = f"s{address.stage}.b{address.block}"
+    match address.slot:
+        case "stem":
+            return f"stem.{kind}"
+        case "main":
+            return f"{block}.conv{address.number}.{kind}"
+        case "shortcut":
+            return f"{block}.downsample.{kind}"
+        case "attention":
+            return f"{block}.se.fc{address.number}"
+        case _:
+            return "head.fc"
+
+
+def _regnet_of_torchvision(address: LayerAddress, network: Architecture) -> str:
+    block = f"trunk_output.block{address.stage}.block{address.stage}-{address.block - 1}"
+    position = int(address.kind == "norm")
+    match address.slot:
+        case "stem":
+            return f"stem.{position}"
+        case "main":
+            return f"{block}.f.{'abc'[address.number - 1]}.{position}"
+        case "shortcut":
+            return f"{block}.proj.{position}"
+        case "attention":
+            return f"{block}.f.se.fc{address.number}"
+        case _:
+            return "fc"
 
 
 def _dual_path(address: LayerAddress, network: Architecture) -> str:
@@ -208,8 +245,14 @@ LAYOUTS = (
         libraries=("timm",),
         mark="fc.weight",
         name=_resnet,
-        stem=IMAGENET_STEM,
-        block={**SHAPES, "attention": ("none", "se"), "attention_reduction": ANY, "zero_init": ANY},
+        stem={**IMAGENET_STEM, "deep": ANY},
+        block={
+            **SHAPES,
+            "shortcut": ("B", "B_pool"),
+            "attention": ("none", "se", "eca"),
+            "attention_reduction": ANY,
+            "zero_init": ANY,
+        },
         head=MEANS,
     ),
     Layout(
@@ -217,7 +260,7 @@ LAYOUTS = (
         libraries=("torchvision", "timm"),
         mark="features.conv0.weight",
         name=_densenet,
-        stem={**IMAGENET_STEM, "norm": (True,)},
+        stem={**IMAGENET_STEM, "norm": (True,), "deep": ("none", "half")},
         stage={"compression": ANY},
         block={
             "kind": ("bottleneck",),
@@ -234,9 +277,29 @@ LAYOUTS = (
         libraries=("timm",),
         mark="head.fc.weight",
         name=_preactivated,
-        stem={**IMAGENET_STEM, "norm": (False,)},
-        block={**SHAPES, "kind": ("bottleneck",), "activation": ("pre",)},
+        stem={**IMAGENET_STEM, "norm": (False,), "deep": ANY, "first_shortcut": ("raw",)},
+        block={**SHAPES, "kind": ("basic", "bottleneck"), "activation": ("pre",), "shortcut": ("B", "B_pool")},
         head={**MEANS, "classifier": ("conv",)},
+    ),
+    Layout(
+        title="RegNet",
+        libraries=("timm",),
+        mark="s1.b1.conv1.conv.weight",
+        name=_regnet,
+        stem={"kernel": (3,), "stride": (2,), "width": ANY},
+        block={**SHAPES, "kind": ("bottleneck",)},
+        head=MEANS,
+        strides=(2, 2, 2, 2),
+    ),
+    Layout(
+        title="RegNet",
+        libraries=("torchvision",),
+        mark="trunk_output.block1.block1-0.f.a.0.weight",
+        name=_regnet_of_torchvision,
+        stem={"kernel": (3,), "stride": (2,), "width": ANY},
+        block={**SHAPES, "kind": ("bottleneck",)},
+        head=MEANS,
+        strides=(2, 2, 2, 2),
     ),
     Layout(
         title="DPN",

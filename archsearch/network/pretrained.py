@@ -11,8 +11,10 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.network.build import Network, skeleton
 from archsearch.network.layouts import LAYOUTS, Layout
-from archsearch.network.published import PUBLISHED, check, converted, equivalent, published_names
+from archsearch.network.published import check, converted, equivalent, published_names
 from archsearch.reading.errors import refuse
+from archsearch.zoo import get
+from archsearch.zoo.libraries import LIBRARIES
 
 OWN_STEM = "stem.conv1.weight"
 
@@ -96,9 +98,7 @@ def _libraries(layout: Layout, architecture: Architecture) -> str:
 
 
 def _publishes(library: str, architecture: Architecture) -> bool:
-    from archsearch.zoo import get
-
-    return any(equivalent(get(name), architecture) for name in PUBLISHED.get(library, ()))
+    return any(equivalent(get(name), architecture) for name in LIBRARIES.get(library, ()))
 
 
 def _checked(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:

@@ -21,21 +21,9 @@ from archsearch.network.build import skeleton
 from archsearch.network.layouts import LAYOUTS, LayerAddress, Layout
 from archsearch.network.zero_padding import reordered
 from archsearch.reading.errors import InputError, refuse
+from archsearch.zoo import get
+from archsearch.zoo.libraries import LIBRARIES
 
-RESNETS = (
-    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
-    *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
-)
-DENSENETS = ("densenet121", "densenet161", "densenet169", "densenet201")
-# The zoo's names of networks that a library has under the same name, or publishes weights of.
-PUBLISHED = {
-    "torchvision": (*RESNETS, *DENSENETS),
-    "timm": (
-        *(*RESNETS, "seresnet50", "seresnext50_32x4d", *DENSENETS, "resnetv2_50", "resnetv2_101", "resnetv2_152"),
-        *("dpn68", "dpn92", "dpn98", "dpn107", "dpn131"),
-    ),
-    "pytorch_resnet_cifar10": tuple(f"resnet{depth}_cifar" for depth in (20, 32, 44, 56, 110, 1202)),
-}
 SHOWN = 3  # keys that an error names
 
 
@@ -47,12 +35,10 @@ def convert_weights(state_dict: Mapping[str, Tensor], name: str, source: str = "
     torch 0.4.1 count no batches: those counts are 0. Raises InputError for a source or name that is not supported, and,
     naming the first keys, where a weight is missing, unexpected, or with a different shape.
     """
-    from archsearch.zoo import get
-
     libraries = dict.fromkeys(library for layout in LAYOUTS for library in layout.libraries)
     if source not in libraries:
         raise refuse(f"weights from {source!r} cannot be converted", allowed=" or ".join(libraries), file="source")
-    supported = ", ".join(PUBLISHED.get(source, ()))
+    supported = ", ".join(LIBRARIES.get(source, ()))
     try:
         architecture = get(name)
     except InputError as error:

@@ -1,37 +1,47 @@
-"""The literature's networks as values of the grammar, with their sources and published figures."""
+"""The literature's networks as values of the grammar, with their sources and published figures.
+
+Each file has the rule of its names: `entry(name)`, and the names that are listed, the well-known first: `NAMES`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
-from archsearch.zoo import cifar, highway, imagenet
+from archsearch.zoo import cifar, dense, highway, preactivated, regnets, resnets
 from archsearch.zoo.entry import Entry
 
 __all__ = ["Entry", "entries", "entry", "get", "names"]
+RULES: tuple[tuple[tuple[str, ...], Callable[[str], Entry | None]], ...] = (
+    (resnets.NAMES, resnets.entry),
+    (preactivated.NAMES, preactivated.entry),
+    (dense.NAMES, dense.entry),
+    (regnets.NAMES, regnets.entry),
+    (cifar.NAMES, cifar.entry),
+    (highway.NAMES, highway.entry),
+)
 
 
 def entries() -> tuple[Entry, ...]:
-    """Every listed network. CIFAR names beyond the list work too: see `entry`."""
-    listed = (cifar.entry(name) for name in cifar.NAMES)
-    return (*filter(None, listed), *highway.entries(), *imagenet.entries())
+    """Every listed network, family by family. Names beyond the list work too: see `entry`."""
+    return tuple(entry(name) for name in names())
 
 
 def names() -> tuple[str, ...]:
     """The listed names."""
-    return tuple(listed.name for listed in entries())
+    return tuple(name for listed, _ in RULES for name in listed)
 
 
 def entry(name: str) -> Entry:
-    """A listed network, or one whose name follows a CIFAR family's rule (`resnet74_cifar`, `wrn22_6_cifar`).
+    """A listed network, or one whose name follows a family's rule (`resnet74_cifar`, `seresnext26d_32x4d`).
 
     Raises InputError, with the nearest names, for any other name.
     """
-    for listed in (*imagenet.entries(), *highway.entries()):
-        if listed.name == name:
-            return listed
-    if follows := cifar.entry(name):
-        return follows
+    for _, rule in RULES:
+        if follows := rule(name):
+            return follows
     raise refuse(
         f"no network is called {name!r}",
         allowed="a name from `archsearch zoo`, or the path of a YAML file",

@@ -69,8 +69,8 @@ def cifar(
 
 def imagenet(
     name: str,
-    depths: tuple[int, int, int, int],
-    widths: tuple[int, int, int, int],
+    depths: tuple[int, ...],
+    widths: tuple[int, ...],
     block: Block,
     *,
     stem: Stem = IMAGENET_STEM,

@@ -7,14 +7,15 @@ from archsearch.architecture.spec import Architecture, Head, Stage, Stem
 from archsearch.zoo.entry import Entry
 from archsearch.zoo.errors import SRIVASTAVA
 
+NAMES = ("highway19_cifar", "highway10_32_mnist", "highway10_16_mnist")
 
-def entries() -> tuple[Entry, ...]:
-    """Layers of one 3x3 convolution and its gate, without norms."""
-    return (
-        Entry("highway", SRIVASTAVA, _cifar()),
-        Entry("highway", SRIVASTAVA, _mnist("highway10_32_mnist", 32)),
-        Entry("highway", SRIVASTAVA, _mnist("highway10_16_mnist", 16)),
-    )
+
+def entry(name: str) -> Entry | None:
+    """The network of a listed name, of layers of one 3x3 convolution and its gate, without norms; None for others."""
+    if name not in NAMES:
+        return None
+    network = _cifar() if name == "highway19_cifar" else _mnist(name, int(name.split("_")[1]))
+    return Entry("highway", SRIVASTAVA, network)
 
 
 def _block(bias: float) -> Block:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scripts.pages import commands, grammar, python, search_space
+from scripts.pages import commands, grammar, python, search_space, timm
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -14,5 +14,6 @@ if __name__ == "__main__":
         ("search-space.md", search_space.page()),
         ("grammar.md", grammar.page()),
         ("python.md", python.page()),
+        ("timm.md", timm.page()),
     ):
         (DOCS / name).write_text(text, encoding="utf-8")

@@ -53,14 +53,8 @@ def families() -> tuple[Family, ...]:
 
 
 def specimen(name: str) -> Specimen:
-    """A network of the zoo; `eca` is ResNet-50 with ECA, which the zoo does not have."""
-    if name != "eca":
-        return Specimen(name=name, network=zoo.get(name))
-    network = zoo.get("seresnet50")
-    data = network.to_dict()
-    for stage in data["stages"]:
-        stage["block"]["attention"] = "eca"
-    return Specimen(network=Architecture.from_dict(data))
+    """A network of the zoo."""
+    return Specimen(name=name, network=zoo.get(name))
 
 
 SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
@@ -75,6 +69,12 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
         "The shortcut is an identity. Where shapes change, option A pads with zeros, B projects; C projects every "
         "shortcut (He 2015). `stride_at` distinguishes v1 and v1.5.",
         ("resnet20_cifar", "resnet20_option_b_cifar", "resnet110_option_c_cifar", "resnet50_v1", "resnet50"),
+    ),
+    (
+        "ResNet-C, -D and -T",
+        "A deep stem of three 3x3 convolutions (C), an average pool before the shortcut's projection (D), the stem "
+        "tiered (T). He 2018, arXiv:1812.01187; timm.",
+        ("resnet50d",),
     ),
     (
         "Other shortcuts",
@@ -94,6 +94,12 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
     ),
     ("Wide ResNet", "Pre-activated blocks, few and wide (Zagoruyko & Komodakis 2016).", ("wrn28_10_cifar",)),
     ("ResNeXt", "A bottleneck whose 3x3 has groups (Xie 2017).", ("resnext29_8x64d_cifar",)),
+    (
+        "RegNet",
+        "A ResNeXt whose groups have one width throughout, with no bottleneck; depths and widths follow a line "
+        "(Radosavovic 2020, arXiv:2003.13678).",
+        ("regnetx_400mf",),
+    ),
     (
         "DenseNet",
         "The branch's channels are concatenated to the block's input; a transition opens a stage (Huang 2017). "
@@ -118,8 +124,8 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
     ),
     (
         "Attention",
-        "Attention on the branch, before the join: squeeze-and-excitation (Hu 2018), CBAM (Woo 2018), ECA (Wang 2020; "
-        "not in the zoo). Any other unit takes them too.",
-        ("seresnet50", "cbam_resnet50", "eca"),
+        "Attention on the branch, before the join: squeeze-and-excitation (Hu 2018), CBAM (Woo 2018), ECA (Wang 2020). "
+        "Any other unit takes them too.",
+        ("seresnet50", "cbam_resnet50", "ecaresnet50d"),
     ),
 )

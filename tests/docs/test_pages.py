@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from archsearch import zoo
-from scripts.pages import commands, grammar, python, search_space
+from scripts.pages import commands, grammar, python, search_space, timm
 from scripts.pages.__main__ import DOCS
 from scripts.pages.lineage import families
 
@@ -19,6 +19,7 @@ SPECIMENS = [specimen for family in families() for specimen in family.specimens 
         ("search-space.md", search_space.page),
         ("grammar.md", grammar.page),
         ("python.md", python.page),
+        ("timm.md", timm.page),
     ],
 )
 def test_a_page_made_from_the_code_is_up_to_date(name: str, page: Callable[[], str]) -> None:

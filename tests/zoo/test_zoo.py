@@ -10,11 +10,22 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.reading.errors import InputError
 from archsearch.zoo.errors import PUBLISHED
+from archsearch.zoo.libraries import LIBRARIES
 
+FILES = json.loads((Path(__file__).parent / "timm.json").read_text())
+TIMM = {name: counts for networks in FILES.values() for name, counts in networks.items()}
 REFERENCE = json.loads((Path(__file__).parent / "reference.json").read_text())
 
 
-@pytest.mark.parametrize("name", zoo.names())
+def known(name: str) -> bool:
+    try:
+        zoo.get(name)
+    except InputError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", REFERENCE)
 def test_counts_families_and_errors_are_the_references(name: str) -> None:
     entry, expected = zoo.entry(name), REFERENCE[name]
     assert (entry.family, entry.published_error_percent) == (
@@ -27,6 +38,27 @@ def test_counts_families_and_errors_are_the_references(name: str) -> None:
         assert (counted.params, counted.macs, counted.flops) == tuple(
             expected[key] for key in ("params", "macs", "flops")
         )
+
+
+@pytest.mark.parametrize("name", [name for name in TIMM if known(name)])
+def test_counts_are_fvcores_of_timms_network_of_the_name(name: str) -> None:
+    """scripts/timm_networks.py counted timm's. What both have is listed as timm's, and nothing else."""
+    counted = cost(zoo.get(name))
+    assert {"params": counted.params, **counted.by_operator()} == TIMM[name]
+    assert name in LIBRARIES["timm"]
+
+
+def test_networks_that_libraries_have_are_in_the_zoo() -> None:
+    assert set(LIBRARIES["timm"]) <= set(TIMM)
+    assert all(known(name) for names in LIBRARIES.values() for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("regnetx_400mf", "regnetx_004"), ("regnetx_1_6gf", "regnetx_016"), ("regnet_x_400mf", "regnetx_004_tv")],
+)
+def test_regnets_have_the_names_of_each_library(name: str, other: str) -> None:
+    assert digest(zoo.get(name)) == digest(zoo.get(other))
 
 
 def test_an_error_has_its_protocol_and_the_source_that_published_it() -> None:

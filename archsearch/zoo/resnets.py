@@ -1,0 +1,113 @@
+"""ResNets for 224x224 images, by the rules that their names follow in papers, torchvision and timm.
+
+`seresnext50d_32x4d`: squeeze-and-excitation, 32 groups of 4 channels at first, 50 layers, deep stem and average-pool
+shortcuts. Forms: c (deep stem), s (a wide one), d (deep stem, average pools on shortcuts), t (as d, tiered stem).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from archsearch.architecture.block import Block
+from archsearch.architecture.spec import Stem
+from archsearch.zoo.entry import IMAGENET_STEM, Entry, imagenet
+from archsearch.zoo.errors import HE_2015, HU, WOO, XIE, ZAGORUYKO
+
+HE_2018 = "He et al. 2018, arXiv:1812.01187"
+WANG = "Wang et al. 2020, arXiv:1910.03151"
+TORCHVISION, TIMM = "torchvision", "timm"
+WIDTHS = (64, 128, 256, 512)  # a bottleneck's output has four times as many
+BASIC = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+BOTTLENECK = {
+    14: (1, 1, 1, 1),
+    26: (2, 2, 2, 2),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 24, 36, 3),
+    269: (3, 30, 48, 8),
+}
+FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # words of the stem, and of the blocks
+    "": ({}, {}),
+    "c": ({"deep": "half"}, {}),
+    "s": ({"deep": "half", "width": 128}, {}),
+    "d": ({"deep": "half"}, {"shortcut": "B_pool"}),
+    "t": ({"deep": "tiered"}, {"shortcut": "B_pool"}),
+}
+NAMES = (
+    *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
+    *("plain18", "plain34", "resnet18_option_a", "resnet34_option_a", "resnet34_option_b", "resnet34_option_c"),
+    *("resnet50_v1", "resnet101_v1", "resnet152_v1"),
+    *("resnet10t", "resnet14t", "resnet18d", "resnet26", "resnet26d", "resnet26t", "resnet34d"),
+    *("resnet50c", "resnet50s", "resnet50d", "resnet50t", "resnet101d", "resnet152d", "resnet200d"),
+    *("resnext50_32x4d", "resnext50d_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
+    *("wide_resnet50_2", "wide_resnet101_2"),
+    *("seresnet50", "seresnet50_v1", "seresnet101", "seresnet152", "seresnet152d", "seresnext50_32x4d"),
+    *("seresnext101_32x4d", "ecaresnet50d", "ecaresnet101d", "cbam_resnet50", "cbam_resnet50_v1"),
+)
+
+
+def entry(name: str) -> Entry | None:
+    """The network of any name that follows the rule, listed or not; None for others."""
+    if match := RULE.fullmatch(name):
+        return _resnet(name, **match.groupdict())
+    return None
+
+
+RULE = re.compile(
+    r"(?P<attention>se|eca|cbam_)?(?P<kind>plain|resnet|resnext|wide_resnet)(?P<depth>\d+)(?P<form>[cdst]?)"
+    r"(_(?P<groups>\d+)x(?P<base>\d+)d|_(?P<factor>\d+)|_(?P<original>v1)|_option_(?P<option>[abc]))?"
+)
+
+
+def _resnet(name: str, depth: str, form: str, **parts: str | None) -> Entry | None:
+    """v1 strides the first 1x1; He 2015's networks and CBAM's average by a mean, which fvcore does not count."""
+    layers, kind, attention = int(depth), parts["kind"], (parts["attention"] or "none").strip("_")
+    groups, base = int(parts["groups"] or 1), int(parts["base"] or 64)
+    grouped = parts["groups"] is not None
+    if (kind == "resnext") != grouped or (kind == "wide_resnet") != (parts["factor"] is not None):
+        return None
+    basic = layers in BASIC
+    if layers not in {**BASIC, **BOTTLENECK} or (basic and (grouped or parts["factor"] or parts["original"])):
+        return None
+    ratio = groups * base * int(parts["factor"] or 1) / 256
+    stem, words = FORMS[form]
+    block = Block(
+        kind="basic" if basic else "bottleneck",
+        link="plain" if kind == "plain" else "residual",
+        bottleneck_ratio=0.25 if basic else ratio,
+        cardinality=groups,
+        stride_at="conv1x1" if parts["original"] else "conv3x3",
+        attention=attention,  # type: ignore[arg-type]
+        **({"shortcut": parts["option"].upper()} if parts["option"] else words),
+    )
+    as_in_papers = attention == "cbam" or (
+        attention == "none" and (kind == "plain" or parts["original"] or parts["option"])
+    )
+    architecture = imagenet(
+        name,
+        {**BASIC, **BOTTLENECK}[layers],
+        WIDTHS if basic else tuple(4 * width for width in WIDTHS),
+        block,
+        stem=Stem.model_validate({**IMAGENET_STEM.model_dump(), **stem}),
+        pool="mean" if as_in_papers else "adaptive",
+    )
+    if basic and attention == "se":  # at least 8 hidden channels: timm's rule, for the 64 of the first stage
+        first = architecture.stages[0]
+        first = first.model_copy(update={"block": block.model_copy(update={"attention_reduction": 8})})
+        architecture = architecture.model_copy(update={"stages": (first, *architecture.stages[1:])})
+    return Entry(*_family(attention, str(kind), form, basic=basic, original=bool(as_in_papers)), architecture)
+
+
+def _family(attention: str, kind: str, form: str, *, basic: bool, original: bool) -> tuple[str, str]:
+    """A network's family, and where it is described."""
+    if attention != "none":
+        return attention, {"se": HU, "eca": WANG, "cbam": WOO}[attention]
+    if kind in ("resnext", "wide_resnet"):
+        return kind, XIE if kind == "resnext" else ZAGORUYKO
+    if form:
+        return "resnet_d", TIMM if form == "t" else HE_2018
+    if kind == "plain":
+        return kind, HE_2015
+    return ("resnet_v1", HE_2015) if basic or original else ("resnet_v1.5", TORCHVISION)
