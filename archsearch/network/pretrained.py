@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.network.build import Network, skeleton
-from archsearch.network.layouts import LAYOUTS, Layout
+from archsearch.network.layouts import Layout
+from archsearch.network.libraries import LAYOUTS
 from archsearch.network.published import check, converted, equivalent, published_names
 from archsearch.reading.errors import refuse
 from archsearch.zoo import get

@@ -18,7 +18,8 @@ from archsearch.architecture.cost import Shape, layers
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture
 from archsearch.network.build import skeleton
-from archsearch.network.layouts import LAYOUTS, LayerAddress, Layout
+from archsearch.network.layouts import LayerAddress, Layout
+from archsearch.network.libraries import LAYOUTS
 from archsearch.network.zero_padding import reordered
 from archsearch.reading.errors import InputError, refuse
 from archsearch.zoo import get

@@ -61,11 +61,11 @@ def page() -> str:
 
 TEXT = """# timm's residual networks
 
-Of the {total} networks in timm's files of the residual family (1.0.31, without aliases), {equal} are in the zoo by their
-names. Each has timm's number of parameters and fvcore's counts of timm's module, operator by operator, at 224x224; a
-test holds that. Where weights convert, `archsearch.convert_weights(state_dict, NAME, "timm")` renames a state dict of
-timm's, and `--weights` takes timm's file; `python -m scripts.timm_networks --outputs` compares the outputs, with weights
-drawn at random.
+Of the {total} networks in timm's files of the residual family (1.0.31, without aliases), {equal} are in the zoo
+by their names. Each has timm's number of parameters and fvcore's counts of timm's module, operator by operator,
+at 224x224; a test holds that. Where weights convert, `archsearch.convert_weights(state_dict, NAME, "timm")`
+renames a state dict of timm's, and `--weights` takes timm's file; `python -m scripts.timm_networks --outputs`
+compares the outputs, with weights drawn at random.
 
 | file | networks | in the zoo | weights convert |
 |---|---|---|---|

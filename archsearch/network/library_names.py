@@ -1,0 +1,116 @@
+"""Under which name a library keeps the layer at an address: one function a family."""
+
+from __future__ import annotations
+
+from archsearch.architecture.spec import Architecture
+from archsearch.network.layouts import LayerAddress
+
+
+def resnet(address: LayerAddress, network: Architecture) -> str:
+    """torchvision's ResNet, and timm's, which adds deep stems (a row of convolutions, norms and ReLUs that ends in a
+    convolution), average pools on shortcuts (before the convolution) and attention."""
+    kind = {"conv": "conv", "norm": "bn", "linear": "fc", "channelconv": "conv"}[address.kind]
+    block = f"layer{address.stage}.{address.block - 1}"
+    match address.slot:
+        case "stem" if network.stem.deep != "none" and (address.kind, address.number) != ("norm", 3):
+            return f"conv1.{3 * (address.number - 1) + (address.kind == 'norm')}"
+        case "stem":
+            return f"{kind}1"
+        case "main":
+            return f"{block}.{kind}{address.number}"
+        case "shortcut":
+            pools = network.stages[address.stage - 1].block.shortcut == "B_pool"
+            return f"{block}.downsample.{pools + (address.kind == 'norm')}"
+        case "attention":
+            return f"{block}.se.{'conv' if address.kind == 'channelconv' else f'fc{address.number}'}"
+        case _:
+            return kind
+
+
+def cifar_resnet(address: LayerAddress, network: Architecture) -> str:
+    """The ResNets for CIFAR of pytorch_resnet_cifar10 and pytorch-cifar."""
+    if address.slot == "shortcut":
+        return resnet(address, network).replace("downsample", "shortcut")
+    return "linear" if address.slot == "head" else resnet(address, network)
+
+
+def densenet(address: LayerAddress, network: Architecture) -> str:
+    """torchvision's and timm's DenseNet. A transition is counted with the stage that it leaves."""
+    match address.slot:
+        case "stem":
+            return f"features.{address.kind}{address.number - 1}"
+        case "main":
+            return f"features.denseblock{address.stage}.denselayer{address.block}.{address.kind}{address.number}"
+        case "entry":
+            return f"features.transition{address.stage - 1}.{address.kind}"
+        case "exit":
+            return f"features.norm{address.stage + 1}"
+        case _:
+            return "classifier"
+
+
+def preactivated(address: LayerAddress, network: Architecture) -> str:
+    """timm's ResNetV2."""
+    block = f"stages.{address.stage - 1}.blocks.{address.block - 1}"
+    match address.slot:
+        case "stem":
+            return f"stem.{address.kind}" + (str(address.number) if network.stem.deep != "none" else "")
+        case "main":
+            return f"{block}.{address.kind}{address.number}"
+        case "shortcut":
+            return f"{block}.downsample.{address.kind}"
+        case "exit":
+            return "norm"
+        case _:
+            return "head.fc"
+
+
+def regnet(address: LayerAddress, network: Architecture) -> str:
+    """timm's RegNet."""
+    kind = {"conv": "conv", "norm": "bn", "linear": "fc"}[address.kind]
+    block = f"s{address.stage}.b{address.block}"
+    match address.slot:
+        case "stem":
+            return f"stem.{kind}"
+        case "main":
+            return f"{block}.conv{address.number}.{kind}"
+        case "shortcut":
+            return f"{block}.downsample.{kind}"
+        case "attention":
+            return f"{block}.se.fc{address.number}"
+        case _:
+            return "head.fc"
+
+
+def regnet_of_torchvision(address: LayerAddress, network: Architecture) -> str:
+    """torchvision's RegNet."""
+    block = f"trunk_output.block{address.stage}.block{address.stage}-{address.block - 1}"
+    position = int(address.kind == "norm")
+    match address.slot:
+        case "stem":
+            return f"stem.{position}"
+        case "main":
+            return f"{block}.f.{'abc'[address.number - 1]}.{position}"
+        case "shortcut":
+            return f"{block}.proj.{position}"
+        case "attention":
+            return f"{block}.f.se.fc{address.number}"
+        case _:
+            return "fc"
+
+
+def dual_path(address: LayerAddress, network: Architecture) -> str:
+    """timm's DPN. The projection is called after its stride: 1 in the first stage, 2 in the others."""
+    kind = {"conv": "conv", "norm": "bn"}[address.kind]
+    block = f"features.conv{address.stage + 1}_{address.block}"
+    match address.slot:
+        case "stem":
+            return f"features.conv1_1.{kind}"
+        case "main":
+            return f"{block}.{('c1x1_a', 'c3x3_b', 'c1x1_c')[address.number - 1]}.{kind}"
+        case "shortcut":
+            return f"{block}.c1x1_w_s{1 if address.stage == 1 else 2}.{kind}"
+        case "exit":
+            return f"features.conv{address.stage + 1}_bn_ac.{kind}"
+        case _:
+            return "classifier"
