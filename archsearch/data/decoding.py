@@ -133,6 +133,14 @@ def open_whole(content: Content, form: ImageForm, name: str, least: tuple[int, i
             return opened(file, form, least)
 
 
+def resized_box(image: PILImage, box: Sequence[int], size: tuple[int, int]) -> PILImage:
+    """The box (top, left, height, width) of an image at another size (height, width), bilinear and antialiased."""
+    from PIL.Image import Resampling
+
+    top, left, height, width = box
+    return image.resize(size[::-1], Resampling.BILINEAR, (left, top, left + width, top + height))
+
+
 def header(content: bytes | Path, name: str) -> tuple[tuple[int, int], str]:
     """((width, height) as it is shown, Pillow's mode) of an image file, of which no more than its header is read; the
     mode of a .npy file is its type, such as uint16. Raises InputError for what cannot be read."""

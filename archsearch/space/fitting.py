@@ -130,9 +130,9 @@ def auto_recipe(present: Mapping[str, Any], facts: ImageFacts, *, timed: bool = 
     if augmented:
         settings |= {"resized_crop": 0.35} if side >= CROPPED_BELOW else {"crop_padding": max(1, side // 10)}
     complete = filled({**settings, **present, "recipe": "none"})
-    if "resized_crop" in present:
+    if {"resized_crop", "scale_jitter"} & present.keys():
         complete.pop("crop_padding", None)
-    if "crop_padding" in present and side >= CROPPED_BELOW:
+    if {"crop_padding", "scale_jitter"} & present.keys() and side >= CROPPED_BELOW:
         complete.pop("resized_crop", None)
     return {name: value for name, value in complete.items() if name not in present or name == "recipe"}
 

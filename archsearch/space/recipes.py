@@ -59,8 +59,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "paper_imagenet": {**_PAPER, "epochs": 90, "batch_size": 256, "milestones": [1 / 3, 2 / 3], "resized_crop": 0.08,
                        "crop_from": "file", "colour_jitter": 0.4},
 }  # fmt: skip
-# A file that says one of a pair has said something of the other.
-EXCLUSIVE = (("crop_padding", "resized_crop"),)
+# A file that gives one of them has chosen among them.
+EXCLUSIVE = (("crop_padding", "resized_crop", "scale_jitter"),)
 SCHEDULES_WITHOUT_WARMUP = ("linear", "step", "plateau")
 
 

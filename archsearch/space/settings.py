@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.model import StrictModel
@@ -19,6 +19,16 @@ from archsearch.space.recipes import SCHEDULES_WITHOUT_WARMUP, filled
 
 Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
+
+
+def _widening(scales: tuple[float, float]) -> tuple[float, float]:
+    if not 1 <= scales[0] <= scales[1] <= 16:
+        raise ValueError(f"scales of {list(scales)}; allowed: {SCALES}")
+    return scales
+
+
+SCALES = "[low, high], 1 <= low <= high <= 16"
+ScaleRange = Annotated[tuple[float, float], Field(strict=False), AfterValidator(_widening), Allowed(SCALES)]
 
 
 class TrainingSettings(OptimizationSettings):
@@ -50,17 +60,45 @@ class TrainingSettings(OptimizationSettings):
         "4/3, as torchvision's RandomResizedCrop (ImageNet: 0.08). It replaces "
         "`crop_padding`. 0: off.",
     )
+    scale_jitter: ScaleRange | None = Field(
+        None,
+        description="[low, high]: random crops of images whose shorter side is so many times the crop's, uniform "
+        "between the two (He 2015, arXiv:1512.03385: from 256 to 480 pixels with crops of 224, [1.143, 2.143]). It "
+        "replaces `crop_padding`.",
+    )
+    train_resolution: float = Field(
+        1.0,
+        ge=0.1,
+        le=1,
+        description="Side of the random crops as a share of data.size: a network trains on smaller images than those "
+        "it is evaluated on (Touvron 2019, arXiv:1906.06423; 160 of 224 pixels: 0.714). Needs `resized_crop` or "
+        "`scale_jitter`.",
+    )
     crop_from: Literal["image", "file"] = Field(
         "image",
-        description="What resized crops are taken of. image: of the image at data.size, in memory and on disk alike; "
-        "file: of the image file at its own size, as for ImageNet (Szegedy 2015, arXiv:1409.4842), which keeps detail: "
-        "images are then read from disk in each epoch.",
+        description="What `resized_crop` and `scale_jitter` crop. image: the image at data.size, in memory and on disk "
+        "alike; file: the image file at its own size, as for ImageNet (Szegedy 2015, arXiv:1409.4842), which keeps "
+        "detail: images are then read from disk in each epoch.",
     )
     colour_jitter: float = Field(
         0.0,
         ge=0,
         le=1,
         description="Strength of random changes of brightness, contrast and saturation, as torchvision's ColorJitter.",
+    )
+    pca_colour: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="Standard deviation of random shifts along the principal components of the training images' "
+        "colours, in their eigenvalues (Krizhevsky 2012, section 4.1: 0.1). 0: off.",
+    )
+    random_erasing: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Probability that a random rectangle, of 2 % to 33 % of the image, is set to the mean, as "
+        "torchvision's RandomErasing (Zhong 2017, arXiv:1708.04896). 0: off.",
     )
     cutout: int = Field(
         0, ge=0, le=512, description="Side in pixels of a random square that is set to the mean. 0: off."
@@ -103,9 +141,12 @@ class TrainingSettings(OptimizationSettings):
 
     @model_validator(mode="after")
     def _crops_one_way(self) -> Self:
-        if self.resized_crop and self.crop_padding:
+        crops = [name for name in ("resized_crop", "scale_jitter", "crop_padding") if getattr(self, name)]
+        if len(crops) > 1:
+            raise ValueError(f"{' together with '.join(crops)}; allowed: one of them, such as crop_padding: 0")
+        if self.train_resolution < 1 and not {"resized_crop", "scale_jitter"} & {*crops}:
             raise ValueError(
-                "resized_crop together with crop_padding; allowed: one of the two, crop_padding: 0 for the other"
+                f"a train_resolution of {self.train_resolution:g} without resized_crop or scale_jitter; allowed: 1"
             )
         return self
 
@@ -116,7 +157,11 @@ class TrainingSettings(OptimizationSettings):
     @property
     def crops_files(self) -> bool:
         """Whether crops are taken of image files at their own size."""
-        return self.crop_from == "file" and self.resized_crop > 0
+        return self.crop_from == "file" and (self.resized_crop > 0 or self.scale_jitter is not None)
+
+    def trained_size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the images of a training step, of those at data.size."""
+        return max(1, round(height * self.train_resolution)), max(1, round(width * self.train_resolution))
 
     @property
     def inert(self) -> frozenset[str]:

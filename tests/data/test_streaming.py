@@ -24,7 +24,7 @@ from archsearch.reading.errors import InputError
 from archsearch.space.overrides import read_train_settings
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.feeds.feed import DeviceFeed, feed_of
-from archsearch.training.feeds.stream_feed import ResizedCrops, StreamFeed, usual_workers
+from archsearch.training.feeds.stream_feed import FileCrops, StreamFeed, usual_workers
 from archsearch.training.loop import Training
 from tests.training.nets import tiny
 
@@ -32,6 +32,9 @@ SQUARE = ImageForm(channels=3, height=16, width=16)
 CPU = torch.device("cpu")
 AUGMENTED = TrainingSettings(crop_padding=2, flip=True, cutout=5, colour_jitter=0.3)
 RESIZED = TrainingSettings(flip=True, resized_crop=0.2, cutout=3)
+SCALED = TrainingSettings(
+    scale_jitter=(1.2, 2.0), train_resolution=0.75, random_erasing=0.5, pca_colour=0.5, colour_jitter=0.2
+)
 OF_FILES = RESIZED.model_copy(update={"crop_from": "file"})
 
 
@@ -120,7 +123,7 @@ def test_some_files_are_the_first_the_middle_and_the_last_of_each_split(root):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("settings", [AUGMENTED, RESIZED], ids=["padded", "resized"])
+@pytest.mark.parametrize("settings", [AUGMENTED, RESIZED, SCALED], ids=["padded", "resized", "scaled"])
 def test_streamed_batches_are_those_of_held_images(root, settings, workers):
     """Resized crops too: what is cropped does not depend on what fits into memory."""
     streamed, held = load(root, in_memory=False), load(root, in_memory=True)
@@ -150,7 +153,7 @@ def test_a_resized_crop_is_torchvisions_of_the_original_image(root):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         wanted = np.asarray(v2.RandomResizedCrop(16, scale=(0.2, 1.0))(Image.open(path)))
-    ours = ResizedCrops(SQUARE, 0.2)
+    ours = FileCrops(SQUARE, OF_FILES)
     assert np.array_equal(ours(path, "x", 3).transpose(1, 2, 0), wanted)
     elsewhere = pickle.loads(pickle.dumps(ours))  # as processes that are not forked get it
     assert np.array_equal(elsewhere(path, "x", 3).transpose(1, 2, 0), wanted)
@@ -176,7 +179,7 @@ def test_a_large_jpeg_is_decoded_smaller_and_its_crops_are_distributed_as_before
     Image.fromarray(np.stack([across, down, (across + down) / 2], 2).astype(np.uint8)).save(path, quality=95)
     sizes = [open_whole(path, SQUARE, "x", (side, side))[0].size for side in (42, 81)]
     assert sizes == [(100, 80), (200, 160)]  # 42 x 42: a fifth of 3/4
-    ours, crop = ResizedCrops(SQUARE, 0.2), v2.RandomResizedCrop(16, scale=(0.2, 1.0))
+    ours, crop = FileCrops(SQUARE, OF_FILES), v2.RandomResizedCrop(16, scale=(0.2, 1.0))
     assert ours._least == (42, 42)
     with Image.open(path) as image, torch.random.fork_rng(devices=[]):
         image.load()
@@ -192,7 +195,11 @@ def test_a_large_jpeg_is_decoded_smaller_and_its_crops_are_distributed_as_before
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-@pytest.mark.parametrize("settings", [AUGMENTED, OF_FILES], ids=["padded", "of files"])
+@pytest.mark.parametrize(
+    "settings",
+    [AUGMENTED, OF_FILES, SCALED.model_copy(update={"crop_from": "file"})],
+    ids=["padded", "of files", "scaled of files"],
+)
 def test_torchs_own_generator_is_left_alone(root, settings, workers):
     feed = StreamFeed(load(root, in_memory=False), settings, CPU, workers)
     before = torch.get_rng_state()

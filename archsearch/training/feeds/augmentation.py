@@ -1,9 +1,9 @@
-"""Crop, flip, colour and cutout of a whole batch at once, where the data lies; no data loader, no PIL.
+"""Crop, flip, colour, cutout and erasing of a whole batch at once, where the data lies; no data loader, no PIL.
 
-The order is torchvision's usual one: crop or resized crop, flip, colour, normalisation, cutout. The distributions
-are those of its RandomCrop(size, padding), RandomHorizontalFlip, RandomResizedCrop and ColorJitter, but for the
-padding: it is the channel's mean (to the nearest value of a pixel), about zero once normalised, where torchvision's
-is black.
+The order is torchvision's usual one: crop or resized crop, flip, colour, normalisation, erasing, cutout. The
+distributions are those of its RandomCrop(size, padding), RandomHorizontalFlip, RandomResizedCrop, ColorJitter and
+RandomErasing, but for the padding: it is the channel's mean (to the nearest value of a pixel), about zero once
+normalised, where torchvision's is black.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from archsearch.data.laid_out import RowsSplit, Shape, inner, length
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.colour import draw_jitter, jittered
 from archsearch.training.feeds.pixels import as_float, stored, tensor_of
-from archsearch.training.feeds.resizing import draw_boxes, resized
+from archsearch.training.feeds.resizing import draw_boxes, draw_erasures, draw_scaled, reduced, resized
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
     """What chance decided, (N,) each: the crop's corner, whether flipped, the cutout's centre; where the recipe has it
-    also the resized crop's box (N, 4), the colour's factors and order (N, 3)."""
+    also the resized crop's box (N, 4), the colour's factors and order (N, 3), the box that is erased (N, 4), and by how
+    much the normalised channels are shifted (N, C)."""
 
     rows: Tensor
     columns: Tensor
@@ -33,13 +34,25 @@ class Draws:
     boxes: Tensor | None = None
     factors: Tensor | None = None
     order: Tensor | None = None
+    erased: Tensor | None = None
+    shifts: Tensor | None = None
 
     @classmethod
-    def draw(cls, count: int, size: tuple[int, int], settings: TrainingSettings, generator: torch.Generator) -> Draws:
+    def draw(
+        cls,
+        count: int,
+        size: tuple[int, int],
+        settings: TrainingSettings,
+        generator: torch.Generator,
+        *,
+        components: Tensor | None = None,
+    ) -> Draws:
         """Draws for `count` images of `size` (height, width), from one generator, on the generator's device.
+        `components` (C, C) are the principal components of their normalised colours, each times its eigenvalue.
 
-        Boxes and colours are drawn last, so that recipes without them have the same draws.
+        What came later is drawn last, so that recipes without it have the same draws.
         """
+        trained = settings.trained_size(*size)
 
         def integers(below: int) -> Tensor:
             return torch.randint(below, (count,), generator=generator, device=generator.device)
@@ -49,8 +62,8 @@ class Draws:
             rows=integers(corners),
             columns=integers(corners),
             flipped=integers(2).bool() & settings.flip,
-            cut_rows=integers(size[0]),
-            cut_columns=integers(size[1]),
+            cut_rows=integers(trained[0]),
+            cut_columns=integers(trained[1]),
         )
         if settings.resized_crop:
             boxes = draw_boxes(count, size, settings.resized_crop, generator, aspect=size[1] / size[0])
@@ -58,6 +71,14 @@ class Draws:
         if settings.colour_jitter:
             factors, order = draw_jitter(count, settings.colour_jitter, generator)
             draws = replace(draws, factors=factors, order=order)
+        if settings.scale_jitter is not None:
+            boxes = draw_scaled(count, size, settings.scale_jitter, generator, form=size)
+            draws = replace(draws, boxes=boxes)
+        if settings.random_erasing:
+            draws = replace(draws, erased=draw_erasures(count, trained, settings.random_erasing, generator))
+        if components is not None:
+            amounts = torch.randn(count, len(components), generator=generator, device=generator.device)
+            draws = replace(draws, shifts=settings.pca_colour * amounts @ components)
         return draws
 
     def to(self, device: torch.device) -> Draws:
@@ -154,12 +175,19 @@ class Windows:
         if draws.factors is not None and draws.order is not None:
             pixels = jittered(pixels, draws.factors, draws.order, self.normalise.white)
         images = self.normalise(pixels)
+        if draws.shifts is not None:
+            images += draws.shifts[:, :, None, None]
+        if draws.erased is not None:
+            images = without_boxes(images, *draws.erased.unbind(1))
         return without_squares(images, draws, self.settings.cutout) if self.settings.cutout else images
 
     def _cropped(self, index: Tensor, draws: Draws) -> Tensor:
         store = self.store
         if draws.boxes is not None:
-            return resized(store.images(), index, draws.boxes, draws.flipped)
+            pixels, size = store.images(), (store.height, store.width)
+            if (trained := self.settings.trained_size(*size)) != size:
+                return reduced(pixels, index, draws.boxes, draws.flipped, trained)
+            return resized(pixels, index, draws.boxes, draws.flipped)
         pixels = store.windows(index, draws.rows, draws.columns) if store.padding else store.gathered(index)
         return _mirrored(pixels, draws.flipped) if self.settings.flip else pixels
 
@@ -176,11 +204,16 @@ def _mirrored(pixels: Tensor, flipped: Tensor) -> Tensor:
 
 def without_squares(images: Tensor, draws: Draws, side: int) -> Tensor:
     """Cutout (DeVries 2017, arXiv:1708.04552): squares anywhere, cut off by the border, set to the mean."""
+    sides = torch.full_like(draws.cut_rows, side)
+    return without_boxes(images, draws.cut_rows - side // 2, draws.cut_columns - side // 2, sides, sides)
+
+
+def without_boxes(images: Tensor, top: Tensor, left: Tensor, high: Tensor, wide: Tensor) -> Tensor:
+    """Normalised images (N, C, H, W) with a box of each, (N,) each, set to the mean, which is 0; in place."""
     count, channels, height, width = images.shape
-    first_row, first_column = draws.cut_rows - side // 2, draws.cut_columns - side // 2
-    down = torch.arange(height, device=images.device) - first_row[:, None]
-    across = torch.arange(width, device=images.device).repeat_interleave(channels) - first_column[:, None]
-    rows, columns = ((distance >= 0) & (distance < side) for distance in (down, across))
+    down = torch.arange(height, device=images.device) - top[:, None]
+    across = torch.arange(width, device=images.device).repeat_interleave(channels) - left[:, None]
+    rows, columns = ((distance >= 0) & (distance < side[:, None]) for distance, side in ((down, high), (across, wide)))
     pixels = images.permute(0, 2, 3, 1).reshape(count, height, width * channels)
     pixels = pixels.masked_fill_(rows[:, :, None] & columns[:, None, :], 0.0)
     return pixels.view(count, height, width, channels).permute(0, 3, 1, 2)

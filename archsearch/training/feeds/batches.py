@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,17 +59,28 @@ def _arrived(batch: Batch, sent: torch.cuda.Event) -> Batch:
     return batch
 
 
+def draws_for(
+    images: ImageSet, settings: TrainingSettings, count: int, generator: torch.Generator, size: tuple[int, int]
+) -> Draws:
+    """An epoch's draws for `count` images of `size`, on the generator's device."""
+    components = None
+    if settings.pca_colour:
+        components = torch.from_numpy(images.principal_colours / np.array(images.std)).float()
+    return Draws.draw(count, size, settings, generator, components=components)
+
+
 class SentFeed:
-    """Images that are not on the device: batches are sent to it one ahead, and cut there."""
+    """Images that are not on the device: batches are sent to it one ahead, and cut there. `size` is (height, width) of
+    the pixels that are sent for a training."""
 
     def __init__(self, images: ImageSet, settings: TrainingSettings, device: torch.device) -> None:
         self.images, self.settings, self.device = images, settings, device
-        self.count = len(images.train)
+        self.count, self.size = len(images.train), images.shape[1:]
         self._normalise = Normaliser(images.mean, images.std, device, images.white)
 
     def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
         """Augmented batches of the training images `order`."""
-        draws = Draws.draw(len(order), self.images.shape[1:], self.settings, generator).to(self.device)
+        draws = draws_for(self.images, self.settings, len(order), generator, self.size).to(self.device)
         batches = self._batches("train", order, batch_size, generator)
         yield from augmented(ahead(batches, self.device), draws, self._normalise, self.settings)
 

@@ -18,8 +18,8 @@ from archsearch.data.images import ImageSet, SplitName
 from archsearch.data.laid_out import RowsSplit, fill_of, rows_of
 from archsearch.data.streaming import StreamedImages
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
-from archsearch.training.feeds.batches import Batch, SentFeed, parts
+from archsearch.training.feeds.augmentation import Normaliser, Store, Windows
+from archsearch.training.feeds.batches import Batch, SentFeed, draws_for, parts
 from archsearch.training.feeds.pixels import as_pixels, tensor_of
 
 DEVICE_SHARE = 0.25  # of a GPU's free memory: networks, and other trials' images, need the rest
@@ -76,7 +76,7 @@ class DeviceFeed:
 
     def training(self, order: Tensor, generator: torch.Generator, batch_size: int) -> Iterator[Batch]:
         """Augmented batches of the training images `order`, cut from the store."""
-        draws = Draws.draw(len(order), self.images.shape[1:], self.settings, generator).to(self.device)
+        draws = draws_for(self.images, self.settings, len(order), generator, self.images.shape[1:]).to(self.device)
         order = order.to(self.device, non_blocking=True)
         labels = self._labels[order]
         for part in parts(len(order), batch_size):

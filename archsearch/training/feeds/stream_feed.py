@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from archsearch.data.decoding import decode, open_whole
+from archsearch.data.decoding import decode, open_whole, resized_box
 from archsearch.data.form import ImageForm, pixels_of
 from archsearch.data.images import SplitName
 from archsearch.data.streaming import SourceImages, StreamedImages
@@ -29,7 +29,7 @@ from archsearch.sources.source import Content
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.batches import Batch, SentFeed
 from archsearch.training.feeds.pixels import tensor_of
-from archsearch.training.feeds.resizing import RATIO
+from archsearch.training.feeds.resizing import RATIO, draw_scaled
 
 MOST_WORKERS = 16
 PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
@@ -41,9 +41,10 @@ class StreamFeed(SentFeed):
     def __init__(
         self, images: StreamedImages, settings: TrainingSettings, device: torch.device, workers: int | None = None
     ) -> None:
-        self._smallest = settings.resized_crop if settings.crops_files else 0.0
-        on_device = settings.model_copy(update={"resized_crop": 0.0}) if self._smallest else settings
-        super().__init__(images, on_device, device)
+        self._crops = FileCrops(images.train.images.form, settings) if settings.crops_files else None
+        cropped = {"resized_crop": 0.0, "scale_jitter": None, "train_resolution": 1.0}
+        super().__init__(images, settings.model_copy(update=cropped) if self._crops else settings, device)
+        self.size = self._crops.size if self._crops else self.size
         self._workers = workers
 
     @property
@@ -56,11 +57,11 @@ class StreamFeed(SentFeed):
     ) -> Iterator[Batch]:
         """Of a training, which has a `generator`, crops of the files where the recipe has those; pixels are a view of
         (N, H, W, C)."""
-        source, smallest = self.images.split(split), self._smallest if generator is not None else 0.0
+        source, crops = self.images.split(split), None if generator is None else self._crops
         assert isinstance(source.images, SourceImages)
-        seeds = torch.randint(2**62, (len(order),), generator=generator) if smallest else torch.zeros_like(order)
+        seeds = torch.randint(2**62, (len(order),), generator=generator) if crops else torch.zeros_like(order)
         loader = DataLoader(
-            _Files(source.images, source.labels, smallest),
+            _Files(source.images, source.labels, crops),
             batch_size=batch_size,
             sampler=torch.stack([order, seeds], 1).numpy(),
             collate_fn=_collated,
@@ -92,9 +93,8 @@ class _Files(Dataset[Any]):
     """Reads one image, by its number and the seed of its crop: its pixels (C, H, W) and its label, or what is wrong
     with it."""
 
-    def __init__(self, images: SourceImages, labels: npt.NDArray[Any], smallest: float) -> None:
-        self._images, self._labels = images, labels
-        self._crop = ResizedCrops(images.form, smallest) if smallest else None
+    def __init__(self, images: SourceImages, labels: npt.NDArray[Any], crop: FileCrops | None) -> None:
+        self._images, self._labels, self._crop = images, labels, crop
 
     def __getitem__(self, sample: npt.NDArray[np.int64]) -> tuple[npt.NDArray[Any], Any] | Problem:
         number, seed = sample.tolist()
@@ -109,31 +109,38 @@ class _Files(Dataset[Any]):
         return image, self._labels[number]
 
 
-class ResizedCrops:
-    """(content, name, seed) -> pixels (C, H, W) of a form: torchvision's RandomResizedCrop of the whole
-    picture, antialiased, its area a share from `smallest` to 1.
+class FileCrops:
+    """(content, name, seed) -> pixels (C, *size) of a form: a random crop of the whole picture, antialiased. It is
+    torchvision's RandomResizedCrop, its area a share from `resized_crop` to 1, or that of `scale_jitter`.
 
-    A large JPEG is decoded at a half, a quarter or an eighth where even the smallest box has the form's size then.
+    A large JPEG is decoded at a half, a quarter or an eighth where even the smallest box has `size` then.
     """
 
-    def __init__(self, form: ImageForm, smallest: float) -> None:
-        from torchvision.transforms import v2  # seconds: only where it is wanted
+    def __init__(self, form: ImageForm, settings: TrainingSettings) -> None:
+        self._form, self._scales = form, settings.scale_jitter
+        self.size = settings.trained_size(form.height, form.width)
+        smallest = math.sqrt(settings.resized_crop * RATIO[0]) if self._scales is None else 1 / self._scales[1]
+        self._least = math.ceil(self.size[0] / smallest), math.ceil(self.size[1] / smallest)
+        if self._scales is None:
+            from torchvision.transforms import v2  # seconds: only where it is wanted
 
-        self._form = form
-        ratio, size = [bound * form.width / form.height for bound in RATIO], (form.height, form.width)
-        self._crop = v2.RandomResizedCrop(size, scale=(smallest, 1.0), ratio=ratio, antialias=True)
-        share = math.sqrt(smallest * RATIO[0])
-        self._least = math.ceil(form.height / share), math.ceil(form.width / share)
+            ratio = [bound * form.width / form.height for bound in RATIO]
+            self._crop = v2.RandomResizedCrop(self.size, (settings.resized_crop, 1.0), ratio, antialias=True)
 
     def __call__(self, content: Content, name: str, seed: int) -> npt.NDArray[Any]:
         """A crop of one image. Raises InputError, with its name, for one that cannot be read."""
         images = open_whole(content, self._form, name, self._least)
-        cropped = []
-        for image in images:
+        return pixels_of([self._cropped(image, seed) for image in images], self._form)
+
+    def _cropped(self, image: Any, seed: int) -> Any:
+        """Pillow's image of one channel or of all; the same seed has the same box."""
+        if self._scales is None:
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)  # the same box for every channel
-                cropped.append(self._crop(image))
-        return pixels_of(cropped, self._form)
+                torch.manual_seed(seed)
+                return self._crop(image)
+        generator, whole = torch.Generator().manual_seed(seed), (image.height, image.width)
+        boxes = draw_scaled(1, whole, self._scales, generator, form=(self._form.height, self._form.width))
+        return resized_box(image, boxes[0].tolist(), self.size)
 
 
 def _collated(samples: list[tuple[npt.NDArray[Any], Any] | Problem]) -> Batch | Problem:
