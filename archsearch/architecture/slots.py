@@ -48,7 +48,7 @@ def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
     if block.kind == "bottleneck" and block.link == "dense":
         first = block.dense_bottleneck * block.growth_rate
     elif block.kind == "bottleneck":
-        first, inner, groups = _inner(block, width)
+        first, inner, groups = bottleneck_channels(block, width)
     channels = [first, *[inner] * (len(kernels) - 2), out][-len(kernels) :]
     strided = 0 if block.stride_at == "conv1x1" else next(i for i, kernel in enumerate(kernels) if kernel > 1)
     strides = [stride if index == strided else 1 for index in range(len(kernels))]
@@ -75,7 +75,7 @@ def emitted(block: Block, width: int) -> int:
     return width + block.growth_rate if block.link == "dual_path" else width
 
 
-def _inner(block: Block, width: int) -> tuple[int, int, int]:
+def bottleneck_channels(block: Block, width: int) -> tuple[int, int, int]:
     """Channels of a bottleneck's first 1x1 and of its 3x3, and the groups of that: the nearest multiples of the
     groups, or of the group width."""
     inner, groups = width * block.bottleneck_ratio, block.cardinality

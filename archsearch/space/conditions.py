@@ -9,6 +9,7 @@ from archsearch.reading.document import Document
 from archsearch.reading.errors import Problem
 from archsearch.reading.validation import unknown_field
 from archsearch.space.domains import PerStage
+from archsearch.space.linear_widths import GROUP, NAMES
 from archsearch.space.parameters import Parameter, Term, allowed_for, check_value, vocabulary
 
 
@@ -18,7 +19,9 @@ def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[
     A parameter comes after those that its `when` names; otherwise the vocabulary's order holds, whatever the file's,
     so that the same seed draws the same networks from the file as written and as resolved.
     """
-    arranged, problems = arrange(document, parameters, vocabulary())
+    parameters, problems = _derived(document, parameters)
+    arranged, more_problems = arrange(document, parameters, vocabulary())
+    problems += more_problems
     return arranged, problems or _missing(document, arranged) + _lengths(document, arranged)
 
 
@@ -71,20 +74,46 @@ def _visit(
     if name in path:
         return (*path[path.index(name) :], name)
     if name in parameters and name not in ordered:
-        for needed, _ in parameters[name].conditions:
+        for needed in parameters[name].needs:
             if cycle := _visit(needed, parameters, ordered, (*path, name)):
                 return cycle
         ordered[name] = parameters[name]
     return ()
 
 
+def _derived(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[str, Parameter], list[Problem]]:
+    """The parameters, with those that linear widths give among them; what is set beside these is a problem."""
+    if not any(name in parameters for name in NAMES):
+        return parameters, []
+    problems = [
+        document.problem(
+            parameters[name].term.loc,
+            f"{name} is set beside {GROUP}, which give it",
+            allowed="one of the two",
+            key=True,
+        )
+        for name in ("depth", "width")
+        if name in parameters
+    ]
+    terms = vocabulary()
+    width_from = (*NAMES, "stages", "block", "bottleneck_ratio", "group_width")
+    added = {
+        "depth": Parameter(term=terms["depth"], value=None, derived_from=(*NAMES, "stages")),
+        "width": Parameter(term=terms["width"], value=None, derived_from=width_from),
+    }
+    if "stages" in parameters:
+        added["stages"] = replace(parameters["stages"], derived_from=NAMES)
+    return parameters | added, problems
+
+
 def _missing(document: Document, parameters: dict[str, Parameter]) -> list[Problem]:
     link = parameters.get("link")
     all_dense = link is not None and not link.conditions and set(link.probes()) == {"dense"}
-    needed = ["stages", "depth", *([] if all_dense else ["width"])]
+    linear = any(name in parameters for name in NAMES)
+    needed = ["stages", *(NAMES if linear else ["depth", *([] if all_dense else ["width"])])]
     return [
         document.problem(
-            ("space",),
+            ("space", GROUP) if name in NAMES else ("space",),
             f"the key {name} is missing in space",
             allowed=f"{name}: {allowed_for(vocabulary()[name])}, or a domain of such values",
             key=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ from archsearch.space.datasets import DataFacts, facts
 from archsearch.space.overrides import apply
 from archsearch.space.parameters import Parameter, read_parameters
 from archsearch.space.reach import refuse_if_unreachable
+from archsearch.space.sampling import NotInSpace
 from archsearch.space.search_settings import SearchSettings, seeking
 from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings, data_for
 from archsearch.space.shipped import space_path
@@ -31,7 +33,7 @@ from archsearch.space.tasks import METRICS, default_metric, metrics_of
 from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes
 
 SHARE = 0.15
-PROBES = 8
+PROBES, MOST_PROBES = 8, 2_000
 
 
 class SpaceFile(StrictModel):
@@ -88,8 +90,7 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
     space = _resolve(file, parameters, trainings.trainings(file.training), document, data)
     if clashes := refuse_clashes(document, space.trainings):
         raise InputError(*clashes)
-    drawn = [space.architecture(RandomChoices(seed)) for seed in range(PROBES)]
-    reasons = [_never_trains(network) for network in drawn]
+    reasons = [_never_trains(network) for network in _drawn(space)]
     if reasons[0] and all(reasons):
         message, _, allowed = reasons[0].partition("; allowed: ")
         raise InputError(
@@ -103,6 +104,22 @@ def _never_trains(network: Architecture) -> str | None:
     """Why some block of the network would never train; None where all of them do."""
     blocks = zip(network.stages, stage_contexts(network), strict=True)
     return next(filter(None, (stage.block.never_trains(context.following) for stage, context in blocks)), None)
+
+
+def _drawn(space: SearchSpace) -> list[Architecture]:
+    """A few networks of the space. Raises InputError where values do not go together, or where linear widths never give
+    stages that the space allows."""
+    networks, stages = list[Architecture](), space.parameters["stages"]
+    for seed in range(MOST_PROBES if stages.derived_from else PROBES):
+        with suppress(NotInSpace):
+            networks.append(space.architecture(RandomChoices(seed)))
+        if len(networks) == PROBES:
+            break
+    if not networks:
+        allowed = f"linear widths with {', '.join(map(str, stages.probes()))} stages"
+        text = f"none of {MOST_PROBES:,} networks drawn has as many stages as the space allows"
+        raise InputError(space.document.problem(stages.term.loc, text, allowed=allowed))
+    return networks
 
 
 def _check_version(document: Document) -> None:

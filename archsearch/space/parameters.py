@@ -21,6 +21,7 @@ from archsearch.reading.nearest import did_you_mean
 from archsearch.reading.validation import try_validate, unknown_field, wrong_value
 from archsearch.space.choices import Choices, Scalar
 from archsearch.space.domains import Domain, kind_of
+from archsearch.space.linear_widths import GROUP, LinearWidths
 
 DOMAINS = ("a plain value", "{choice: [...]}", "{int: [low, high]}", "{float: [low, high]}")
 EACH_STAGE = "{each: stage, values: [...]}"
@@ -83,11 +84,16 @@ class Term:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """A parameter as a space sets it: a plain value or a domain, and the conditions under which it is asked."""
+    """A parameter as a space sets it: a plain value or a domain, and the conditions under which it is asked.
+
+    `derived_from` names the parameters whose values give its own: it is never asked then, and a domain holds the values
+    that it may come to have.
+    """
 
     term: Term
     value: Scalar | Domain
     conditions: tuple[tuple[str, tuple[Scalar, ...]], ...] = ()
+    derived_from: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -98,6 +104,16 @@ class Parameter:
     def domain(self) -> Domain | None:
         """The domain, where there is one."""
         return self.value if isinstance(self.value, Domain) else None
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The parameters that have their values before it."""
+        return (*self.derived_from, *(name for name, _ in self.conditions))
+
+    @property
+    def is_written(self) -> bool:
+        """Whether it stands in the file; depth and width that are derived do not."""
+        return not self.derived_from or self.value is not None
 
     @cached_property
     def each(self) -> bool:
@@ -142,7 +158,13 @@ def vocabulary() -> Mapping[str, Term]:
 
 @cache
 def groups() -> Mapping[str, type[StrictModel]]:
-    """The models of the parameters that belong to no stage: stem, head, survival."""
+    """The models of the parameters that belong to no stage: stem, head, survival, and the linear widths."""
+    return {**parts(), GROUP: LinearWidths}
+
+
+@cache
+def parts() -> Mapping[str, type[StrictModel]]:
+    """The models among an Architecture's fields."""
     return {
         name: info.annotation
         for name, info in Architecture.model_fields.items()

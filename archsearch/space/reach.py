@@ -21,6 +21,7 @@ Counted = tuple[Architecture, Cost]
 MAX_EXACT = 600
 DRAWS = 24
 STARTS = 2
+MANY = 4096  # draws of a space of linear widths, whose extreme is a start
 SWEEPS = 4
 MAX_TRIES = 12
 
@@ -103,7 +104,7 @@ def _extreme(space: SearchSpace, name: str, *, sign: int) -> Extreme:
     if everything is not None:
         best = min(everything, key=key, default=None)
     else:
-        extremes = [_descend(space, start, key) for start in _starts(space)]
+        extremes = [_descend(space, start, key) for start in _starts(space, name, sign)]
         best = min((item for item in extremes if item is not None), key=key, default=None)
     if best is None:
         raise InputError(
@@ -139,12 +140,30 @@ def _everything(space: SearchSpace) -> list[Counted] | None:
     return [network for network in networks if network is not None]
 
 
-def _starts(space: SearchSpace) -> Iterator[dict[str, Scalar]]:
+def _starts(space: SearchSpace, name: str, sign: int) -> Iterator[dict[str, Scalar]]:
+    if space.parameters["stages"].derived_from:
+        yield from _extreme_of_many(space, name, sign)
+        return
     yield {}
     for seed in range(1, STARTS):
         recorder = Recorder(RandomChoices(seed))
         if _count(space, recorder) is not None:
             yield recorder.taken
+
+
+def _extreme_of_many(space: SearchSpace, name: str, sign: int) -> Iterator[dict[str, Scalar]]:
+    """The extreme of so many draws: of linear widths no single choice may lead from one number of stages to another."""
+    import numpy as np
+
+    from archsearch.space.many.cost_table import NAMES
+    from archsearch.space.many.counting import Counter
+    from archsearch.space.many.grid import Grid
+
+    grid = Grid(space.parameters)
+    rows = grid.draw(MANY, np.random.default_rng(0))
+    counts, possible = Counter(grid, image=space.input, classes=space.classes).count(rows, chunk=MANY)
+    if possible.any():
+        yield grid.choices(rows[possible][np.argmin(sign * counts[possible, NAMES.index(name)])])
 
 
 def _descend(space: SearchSpace, start: Mapping[str, Scalar], key: Callable[[Counted], int]) -> Counted | None:

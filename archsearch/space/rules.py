@@ -36,6 +36,11 @@ class Assignment(ABC):
         """Whether the parameter has a value, and every stage one of its own."""
 
     @abstractmethod
+    def numbers(self, name: str, stage: int) -> Any:
+        """(n,): an array of the parameter's values in a stage, 0 for null; those that the space does not set have
+        their default."""
+
+    @abstractmethod
     def is_among(self, name: str, stage: int, values: Iterable[Scalar]) -> Mask:
         """Whether the parameter has one of these values in a stage; one that the space does not set has its default."""
 
@@ -75,7 +80,7 @@ def in_order(parameter: Parameter, values: Sequence[Scalar]) -> list[Scalar]:
 
 def combinations(parameter: Parameter, stages: int) -> float:
     """How many different values a parameter can have that is active in so many stages; inf where it is continuous."""
-    options = parameter.domain.count() if parameter.domain is not None else 1
+    options = 1 if parameter.domain is None or parameter.derived_from else parameter.domain.count()
     if options == 1 or not stages:
         return 1
     if not parameter.each or options == math.inf:

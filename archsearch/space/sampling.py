@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -13,8 +13,16 @@ from archsearch.architecture.block import Block
 from archsearch.architecture.spec import Architecture, Stage
 from archsearch.reading.errors import InputError, Problem
 from archsearch.space.choices import Choices, Scalar, same
-from archsearch.space.parameters import Parameter, groups, vocabulary
+from archsearch.space.linear_widths import GROUP
+from archsearch.space.parameters import Parameter, parts, vocabulary
 from archsearch.space.rules import Assignment, in_order
+
+if TYPE_CHECKING:
+    from archsearch.space.many.linear import Derived
+
+
+class NotInSpace(InputError):
+    """Choices whose linear widths give a number of stages that the space does not allow."""
 
 
 @dataclass
@@ -27,6 +35,7 @@ class Candidate(Assignment):
     values: dict[str, Scalar | list[Scalar]] = field(default_factory=dict)
     stages: int = 1
     always = True
+    derived: Derived | None = None
 
     @property
     def most_stages(self) -> int:  # type: ignore[override]
@@ -42,6 +51,32 @@ class Candidate(Assignment):
         mine = self.values[name] if name in self.values else vocabulary()[name].default(stage)
         mine = mine[stage] if isinstance(mine, list) else mine
         return any(same(mine, value) for value in values)
+
+    def numbers(self, name: str, stage: int) -> Any:
+        """(1,): the value in a stage as an array."""
+        import numpy as np
+
+        value = self.values[name] if name in self.values else vocabulary()[name].default(stage)
+        return np.array([(value[stage] if isinstance(value, list) else value) or 0])
+
+    def derive(self, parameter: Parameter) -> None:
+        """Gives `stages`, `depth` or `width` what the linear widths say. Raises NotInSpace for stages that the
+        parameter does not allow."""
+        from archsearch.space.many.linear import Derived
+
+        if parameter.name == "stages":
+            allowed = [value for value in parameter.probes() if isinstance(value, int)]
+            self.derived = Derived(self, allowed)
+            count, widest = int(self.derived.stages.count[0]), int(self.derived.stages.widths.max())
+            if not self.derived.possible[0]:
+                text = f"the linear widths give {count} stages, the widest of {widest} channels"
+                stages_allowed = f"stages: {', '.join(map(str, allowed))}; widths of at most 8192"
+                raise NotInSpace(Problem(message=text, allowed=stages_allowed, file=GROUP))
+            self.values["stages"] = self.stages = count
+            return
+        assert self.derived is not None
+        of_stage = getattr(self.derived, parameter.name)
+        self.values[parameter.name] = [int(of_stage(stage)[0]) for stage in range(self.stages)]
 
     def active_stages(self, parameter: Parameter) -> list[int]:
         """The stages that have a value which was asked, counted from 0; of the network's parameters [0] or []."""
@@ -71,11 +106,17 @@ class Candidate(Assignment):
 
 
 def draw(parameters: Mapping[str, Parameter], choices: Choices) -> Candidate:
-    """What `choices` answer to every question that is put to them, in the order of the parameters."""
+    """What `choices` answer to every question that is put to them, in the order of the parameters.
+
+    Raises NotInSpace where linear widths give other stages than the space allows.
+    """
     candidate = Candidate()
     for parameter in parameters.values():
-        active = candidate.active_stages(parameter)
-        candidate.assign(parameter, active, candidate.ask(parameter, active, choices))
+        if parameter.derived_from:
+            candidate.derive(parameter)
+        else:
+            active = candidate.active_stages(parameter)
+            candidate.assign(parameter, active, candidate.ask(parameter, active, choices))
     return candidate
 
 
@@ -92,8 +133,8 @@ def build(candidate: Candidate, *, image: tuple[int, int, int], classes: int, fi
         stages = tuple(
             Stage(**fields[Stage, index], block=Block(**fields[Block, index])) for index in range(candidate.stages)
         )
-        parts: dict[str, Any] = {group: model(**fields[model, 0]) for group, model in groups().items()}
-        return Architecture(input=image, classes=classes, stages=stages, **parts)
+        groups: dict[str, Any] = {group: model(**fields[model, 0]) for group, model in parts().items()}
+        return Architecture(input=image, classes=classes, stages=stages, **groups)
     except ValidationError as error:
         detail = error.errors(include_url=False)[0]
         text = f"the space allows values that do not go together: {detail['msg']}"

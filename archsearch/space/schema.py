@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
+from archsearch.space.linear_widths import GROUP
 from archsearch.space.loading import SpaceFile
 from archsearch.space.parameters import Term, groups, vocabulary
 from archsearch.space.trainings import training_vocabulary
@@ -43,7 +44,8 @@ def _space() -> dict[str, Any]:
         "type": "object",
         "description": "Parameters of the architectures, each a plain value or a domain.",
         "properties": properties,
-        "required": ["stages", "depth"],
+        "required": ["stages"],
+        "oneOf": [{"required": ["depth"]}, {"required": [GROUP]}],
         "additionalProperties": False,
     }
 

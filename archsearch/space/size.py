@@ -11,11 +11,13 @@ from typing import Any
 from archsearch.space.choices import Odometer, Scalar
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import Domain
+from archsearch.space.linear_widths import GROUP, NAMES
 from archsearch.space.parameters import Parameter
 from archsearch.space.rules import combinations, in_order
 from archsearch.space.sampling import Candidate
 
 MAX_CASES = 5_000
+MOST_WAYS = 200_000  # combinations of linear widths that are looked at one by one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +42,8 @@ def measure(parameters: Mapping[str, Parameter]) -> Size:
     """The distinct combinations; stages whose values are sorted count once however they were drawn.
 
     Only parameters that others' `when` names are told apart case by case, and of those only the values that are
-    named; every other parameter multiplies. Exact up to 5,000 such cases, an upper bound (no `when`) beyond.
+    named; every other parameter multiplies. Exact up to 5,000 such cases, an upper bound (no `when`) beyond. Linear
+    widths count where their stages are among those that the space allows; up to 200,000 of them are told apart.
     """
     try:
         return Size(count=_integer(_Cases(parameters).count()), exact=True)
@@ -69,6 +72,8 @@ class _Cases:
                 raise _TooMany
             return 1
         parameter = self._parameters[start]
+        if parameter.term.group == GROUP:  # `stages` counts the combinations of them all
+            return self.count(start + 1)
         active = self._candidate.active_stages(parameter)
         if parameter.name not in self._named:
             return combinations(parameter, len(active)) * self.count(start + 1)
@@ -81,7 +86,10 @@ class _Cases:
     def _cases_of(self, parameter: Parameter, active: list[int]) -> Iterator[tuple[list[Scalar], float]]:
         """The values of the active stages, those that no condition names taken together, and how many they are."""
         domain = parameter.domain
-        if domain is None or domain.count() == 1:
+        if parameter.derived_from:
+            for stages, ways in self._ways(parameter).items():
+                yield [stages], ways
+        elif domain is None or domain.count() == 1:
             yield self._candidate.ask(parameter, active, Odometer()), 1
         elif parameter.direction:
             if domain.count() > MAX_CASES or combinations(parameter, len(active)) > MAX_CASES:
@@ -94,6 +102,18 @@ class _Cases:
                 values = [value for value, _ in case]
                 weight = math.prod(weight for _, weight in case)
                 yield values if parameter.each else values * len(active), weight
+
+    def _ways(self, stages: Parameter) -> dict[int, float]:
+        """In how many ways linear widths give each number of stages that is allowed."""
+        linear = {p.term.field: p.probes() for p in self._parameters if p.term.group == GROUP}
+        counts = [combinations(p, 1) for p in self._parameters if p.term.group == GROUP]
+        if self._named.keys() & {*NAMES, "depth", "width"} or MOST_WAYS < math.prod(counts) < math.inf:
+            raise _TooMany
+        if math.inf in counts:
+            return {int(number): math.inf for number in stages.probes()}  # type: ignore[arg-type]
+        from archsearch.space.many.linear import ways_by_stages
+
+        return ways_by_stages(linear, [number for number in stages.probes() if isinstance(number, int)])
 
     def _grouped(self, name: str, domain: Domain) -> list[tuple[Scalar, float]]:
         """The values that conditions name, and one that stands for the others; and how many values each stands for."""

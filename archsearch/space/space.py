@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any
 
 from archsearch.architecture.cost import Cost
@@ -64,7 +65,8 @@ class SearchSpace:
         """The architecture that `choices` picks; `trainings.settings` is its training's.
 
         Names are dotted paths: `block`, `stage1.depth`, `survival.schedule`. A parameter whose `when` does
-        not hold is not asked. Raises InputError where the choices allow values that do not go together.
+        not hold is not asked. Raises InputError where the choices allow values that do not go together, NotInSpace
+        where their linear widths give stages that the space does not allow.
         """
         candidate = draw(self.parameters, choices)
         return build(candidate, image=self.input, classes=self.classes, file=self.file)
@@ -89,7 +91,7 @@ class SearchSpace:
         """Every question that a sample may ask, in order: its name, and its domain."""
         stages = most_stages(self.parameters["stages"])
         for parameter in self.every_parameter.values():
-            if parameter.domain is not None and not isinstance(parameter.domain, PerStage):
+            if parameter.domain is not None and not (parameter.derived_from or isinstance(parameter.domain, PerStage)):
                 yield from ((question, parameter.domain) for question in parameter.questions(stages))
 
     def size(self) -> int | float:
@@ -110,7 +112,7 @@ class SearchSpace:
     def to_dict(self) -> dict[str, Any]:
         """As a file holds it, every setting written out, so that other defaults later do not change it."""
         space: dict[str, Any] = {}
-        for parameter in self.parameters.values():
+        for parameter in filter(attrgetter("is_written"), self.parameters.values()):
             into = space.setdefault(parameter.term.group, {}) if parameter.term.group else space
             into[parameter.term.field if parameter.term.group else parameter.name] = parameter.to_data()
         return {

@@ -32,7 +32,8 @@ _SPACE = """\
 Every key has either a plain value, which is fixed (`block: basic`), or a domain, which is searched (`block: {choice:
 [basic, bottleneck]}`). Keys of stages and blocks apply to the whole network, or with `each: stage` to every stage
 separately. `stages` and `depth` are required, and so is `width` unless `link` is fixed to dense. The default stride
-is 1 in the first stage and 2 in the others.
+is 1 in the first stage and 2 in the others. With `linear_widths`, a network has the depths and widths that these
+give, and `stages` are the numbers of stages that the space allows.
 """
 
 _DOMAINS = (

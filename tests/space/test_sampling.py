@@ -9,6 +9,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 from archsearch.reading.errors import InputError
 from archsearch.space.choices import RandomChoices, RecordedChoices, Recorder
+from archsearch.space.linear_widths import LinearWidths
 from archsearch.space.parameters import groups, vocabulary
 
 from .spaces import space_of
@@ -20,10 +21,11 @@ def test_every_field_of_the_models_is_a_word_once() -> None:
     fields = [*Stage.model_fields, *Block.model_fields]
     fields += [f"stem.{f}" for f in Stem.model_fields] + [f"head.{f}" for f in Head.model_fields]
     fields += [f"survival.{f}" for f in Survival.model_fields]
+    fields += [f"linear_widths.{f}" for f in LinearWidths.model_fields]
     expected = {"block" if f == "kind" else f for f in fields} | {"stages"}
     assert set(vocabulary()) == expected
     assert len([f for f in fields if f != "block"]) + 1 == len(vocabulary())
-    assert list(groups()) == ["stem", "head", "survival"]
+    assert list(groups()) == ["stem", "head", "survival", "linear_widths"]
 
 
 def test_a_space_without_choices_is_one_architecture(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def _fits(document: dict[str, Any]) -> Iterator[str]:
     yield _row("fits", f"{percent(document['share_within_budget'])} of {_looked_at(document)}{drawn}")
     if document["impossible"]:
         yield _row("", f"{document['impossible']:,} cannot be built: their feature maps become smaller than a pixel")
+    if document["other_stages"]:
+        yield _row("", f"{document['other_stages']:,} have more or fewer stages, by their linear widths, than allowed")
     several = len(document["bounds"]) > 1
     for bound in document["bounds"]:
         hardest = " (tightest limit)" if several and bound["name"] == document["hardest"] else ""

@@ -82,6 +82,7 @@ def _counted(space: SearchSpace, file: Path, samples: int, images: int, train: i
         "samples": surveyed.looked,
         "every_network": surveyed.whole,
         "impossible": surveyed.impossible,
+        "other_stages": surveyed.other_stages,
         "within_budget": surveyed.within,
         "share_within_budget": surveyed.share,
         "seconds_per_sample": seconds,

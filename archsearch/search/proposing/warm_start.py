@@ -100,7 +100,7 @@ def carry_over(space: SearchSpace, folder: ExperimentFolder, images: ImageSet | 
     for trial in trials:
         architecture = Architecture.from_dict(dict(trial.architecture))
         training = before.training.with_overrides(before.trainings.overrides(trial.choices))
-        row = encode(space, grid, architecture, training, chosen=trial.training)
+        row = encode(space, grid, architecture, training, chosen=trial.training, recorded=trial.choices)
         if isinstance(row, str):
             dropped[row] += 1
             continue

@@ -21,9 +21,11 @@ from archsearch.architecture.plan import STEM_READS, contexts_of, head_ops, stem
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Head, Stage, Stem
 from archsearch.reading.errors import InputError
+from archsearch.space.linear_widths import GROUP
 from archsearch.space.many.columns import BoolArray, IntArray
 from archsearch.space.many.cost_table import NAMES, CostTable, Counted
-from archsearch.space.many.grid import Grid, Resolved
+from archsearch.space.many.grid import Grid
+from archsearch.space.many.resolved import Resolved
 from archsearch.space.parameters import vocabulary
 
 ADDED = len(NAMES) - 1  # the last is combined by the maximum
@@ -58,7 +60,8 @@ class Counter:
     def count(self, codes: IntArray, *, chunk: int = CHUNK) -> tuple[IntArray, BoolArray]:
         """(n, 7) counts in the order of NAMES, and whether each network is possible: (n,).
 
-        `codes` are canonical rows. A network whose image runs out of pixels is not possible; its counts say nothing.
+        `codes` are canonical rows. A network whose image runs out of pixels is not possible, nor is one whose linear
+        widths give stages that the space does not allow; its counts say nothing.
         Where most sections are new yet, a `chunk` of all rows plans each kind of section once.
         """
         counts = np.zeros((len(codes), len(NAMES)), np.int64)
@@ -93,9 +96,12 @@ class Counter:
 
     def _learn(self, row: Sequence[int]) -> tuple[int, ...] | None:
         """The same, remembering the row's sections."""
+        resolved = self.grid.resolve(np.array([row], np.int32))
+        if not resolved.possible[0]:
+            return None
         counts, possible = np.zeros((1, len(NAMES)), np.int64), np.ones(1, bool)
         shape = 0
-        for section, rows, entries in self._walk(self.grid.resolve(np.array([row], np.int32)), possible):
+        for section, rows, entries in self._walk(resolved, possible):
             table, result = self._tables[section], (_NOTHING, shape)
             if len(entries):
                 result = tuple(table.counts[entries[0]].tolist()), int(table.emitted[entries[0]])
@@ -106,7 +112,8 @@ class Counter:
 
     def _walk(self, resolved: Resolved, possible: BoolArray) -> Iterator[tuple[int, Any, IntArray]]:
         """Each section, the rows of the batch that have it, and their entries in the section's table. Rows whose image
-        runs out leave `possible`."""
+        runs out, or whose stages the space does not allow, leave `possible`."""
+        possible &= resolved.possible
         shapes = np.zeros(len(possible), np.int64)
         for section, table in enumerate(self._tables):
             stage, has_it = section - 1, possible
@@ -176,11 +183,11 @@ class Counter:
         """Plans the stages of these rows: all at once that agree in everything but widths, channels and depth."""
         counts, emitted = np.zeros((len(rows), len(NAMES)), np.int64), np.full(len(rows), -1, np.int64)
         inputs = np.array([self._shapes[index] for index in shapes[rows]], np.int64)
-        widths = self._numbers("width", resolved, stage, rows)
+        widths = resolved.numbers("width", stage, rows)
         columns = [resolved.index(name, stage)[rows] for name in self._of_stages if not self._is_array(name)]
         columns += [resolved.index(name, 0)[rows] for name in (self._of_stem if stage == 0 else ())]
         columns += [self._following(stage, resolved, rows), inputs[:, 1], inputs[:, 2], inputs[:, 0] == widths]
-        columns += [self._numbers("growth_rate", resolved, stage, rows) == 0]
+        columns += [resolved.numbers("growth_rate", stage, rows) == 0]
         _, labels = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
         for group in _groups(labels.ravel(), alone=ALONE):
             with suppress(InputError):
@@ -217,12 +224,6 @@ class Counter:
         """Whether stages that differ in this parameter are planned at once: all of its values are numbers."""
         return name in ARRAYS and None not in self.grid.encodings[name].table
 
-    def _numbers(self, name: str, resolved: Resolved, stage: int, rows: IntArray) -> IntArray:
-        """(n,): the values of a parameter that has numbers."""
-        if name not in self.grid.encodings:
-            return np.full(len(rows), vocabulary()[name].default(stage))
-        return np.array(self.grid.encodings[name].table)[resolved.index(name, stage)[rows]]
-
     def _value(self, name: str, resolved: Resolved, stage: int, row: int) -> Any:
         if name not in self.grid.encodings:
             return vocabulary()[name].default(stage)
@@ -237,9 +238,7 @@ class Counter:
             if term.owner is model:
                 is_array = self._is_array(name) and len(encoding.table) > 1 and len(rows) > 1
                 fields[term.field] = (
-                    self._numbers(name, resolved, stage, rows)
-                    if is_array
-                    else self._value(name, resolved, stage, rows[0])
+                    resolved.numbers(name, stage, rows) if is_array else self._value(name, resolved, stage, rows[0])
                 )
         return fields
 
@@ -254,7 +253,7 @@ class Counter:
             stages = [section - 1, *([section] if name == "activation" else ())] if section else [0]
             if encoding.by_stage:
                 columns += [encoding.columns[stage] for stage in stages if stage < len(encoding.columns)]
-            elif encoding.per_stage or name in named or name.split(".")[0] in ("stages", "stem", "head"):
+            elif encoding.per_stage or name in named or name.split(".")[0] in ("stages", "stem", "head", GROUP):
                 columns += encoding.columns
         return itemgetter(*columns) if columns else lambda _: ()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import InputError
 from archsearch.space.choices import RecordedChoices, Scalar
+from archsearch.space.linear_widths import GROUP, NAMES
 from archsearch.space.many.columns import IntArray
 from archsearch.space.many.grid import Grid
 from archsearch.space.parameters import Term
@@ -29,11 +31,13 @@ def encode(
     training: TrainingSettings,
     *,
     chosen: Iterable[str] = (),
+    recorded: Mapping[str, Scalar] = MappingProxyType({}),
 ) -> IntArray | str:
     """The canonical row, or why there is none: `width = 256`, such as a removed choice, or a fixed value that differs.
 
     Parameters that the space does not vary, and choices added since, do not matter as long as the network is the same.
-    Of the training, the settings that the space varies and those `chosen` for this network matter.
+    Of the training, the settings that the space varies and those `chosen` for this network matter. Linear widths are
+    taken from the choices `recorded` when the network was made, for many of them give the same one.
     """
     if tuple(architecture.input) != tuple(space.input) or architecture.classes != space.classes:
         return "other images or classes"
@@ -44,7 +48,10 @@ def encode(
     for number, column in enumerate(grid.columns):
         stage, _, name = column.name.rpartition(".") if column.name.startswith("stage") else ("", "", column.name)
         term = grid.encodings[name].parameter.term
-        value = _value(architecture, term, stage) if term.of_network else getattr(training, term.field)
+        if term.group == GROUP:
+            value = recorded.get(column.name, "unknown")
+        else:
+            value = _value(architecture, term, stage) if term.of_network else getattr(training, term.field)
         code = None if value is _ABSENT else column.code(value)
         if code is None and value is not _ABSENT:
             missing[number] = f"{name} = {value}"
@@ -98,7 +105,7 @@ def _other_training(
 def _other_value(space: SearchSpace, architecture: Architecture) -> str:
     """A fixed parameter that the network has otherwise."""
     for name, parameter in space.parameters.items():
-        if parameter.domain is None and name != "stages":
+        if parameter.domain is None and name != "stages" and name not in NAMES and not parameter.derived_from:
             value = _value(architecture, parameter.term, "stage1" if parameter.term.per_stage else "")
             if value != parameter.value:
                 return f"{name} = {value}"

@@ -8,85 +8,19 @@ alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from archsearch.space.choices import Odometer, Scalar, same
 from archsearch.space.conditions import most_stages
 from archsearch.space.domains import PerStage
+from archsearch.space.linear_widths import GROUP
 from archsearch.space.many.columns import BoolArray, Column, FloatArray, IntArray
-from archsearch.space.parameters import Parameter, vocabulary
-from archsearch.space.rules import Assignment, ordered_combinations
-
-
-@dataclass(frozen=True, kw_only=True)
-class Encoding:
-    """A parameter: the table of the values that it may have, and how a row says which of them it has.
-
-    `columns` holds one column a stage (`each`), a single one, or none (the parameter is fixed); their codes are indices
-    in the table. `fixed` and `defaults` are indices in it, one a stage, or one for a parameter of the whole network.
-    `ranks` sort the values of an ordered parameter that has several columns.
-    """
-
-    parameter: Parameter
-    table: tuple[Scalar, ...]
-    columns: tuple[int, ...]
-    fixed: tuple[int, ...]
-    defaults: tuple[int, ...]
-    ranks: IntArray | None
-
-    @property
-    def per_stage(self) -> bool:
-        """Whether stages have it, and not the network."""
-        return self.parameter.term.per_stage
-
-    @property
-    def by_stage(self) -> bool:
-        """Whether stages have columns of their own."""
-        return len(self.columns) > 1
-
-
-class Resolved(Assignment):
-    """What n candidates have for every parameter so far: `indices` in its table, a list of one (n,) array a stage (the
-    same array where stages do not differ), or of a single one for a parameter of the network."""
-
-    stages: IntArray
-    always: BoolArray
-
-    def __init__(self, encodings: Mapping[str, Encoding], most_stages: int, count: int) -> None:
-        self._encodings, self.most_stages = encodings, most_stages
-        self.always = np.ones(count, bool)
-        self.stages = np.zeros(count, np.int32)
-        self.indices: dict[str, list[IntArray]] = {}
-
-    def index(self, name: str, stage: int) -> IntArray:
-        """(n,): the parameter's index in its table, in a stage."""
-        arrays = self.indices[name]
-        return arrays[stage if len(arrays) > 1 else 0]
-
-    def differs_by_stage(self, name: str) -> bool:
-        """Whether there is more than one array."""
-        return len(self.indices.get(name, ())) > 1
-
-    def is_among(self, name: str, stage: int, values: Iterable[Scalar]) -> BoolArray:
-        """(n,): whether the value, or the default of a parameter that the space does not set, is one of these."""
-        if name not in self.indices:
-            default = vocabulary()[name].default(stage)
-            unset: BoolArray = self.always & any(same(default, value) for value in values)
-            return unset
-        table = self._encodings[name].table
-        allowed = np.array([any(same(entry, value) for value in values) for entry in table])
-        among: BoolArray = allowed[self.index(name, stage)]
-        return among
-
-    def is_uniform(self, name: str) -> bool:
-        """Whether a parameter says the same in all stages of every candidate, to be told without comparing."""
-        if name not in self.indices:
-            return len({vocabulary()[name].default(stage) for stage in range(self.most_stages)}) == 1
-        arrays = self.indices[name]
-        return all(array is arrays[0] for array in arrays)
+from archsearch.space.many.linear import WIDEST
+from archsearch.space.many.resolved import Encoding, Resolved
+from archsearch.space.parameters import Parameter
+from archsearch.space.rules import ordered_combinations
 
 
 class Grid:
@@ -149,6 +83,8 @@ class Grid:
         """Every canonical row, where there are at most `limit`; None where there are more."""
         codes = np.full((len(self.columns), 1), -1, np.int32)
         for name, encoding in self.encodings.items():
+            if name == "stages" and encoding.parameter.derived_from:
+                codes = codes[:, self._resolve(codes, until="depth").possible]
             for question, column in enumerate(encoding.columns):
                 values = len(self.columns[column].values)
                 asked = self._resolve(codes, until=name).is_asked(encoding.parameter, question)
@@ -196,7 +132,9 @@ class Grid:
         fixed: tuple[int, ...] = ()
         columns: tuple[int, ...] = ()
         ranks = None
-        if domain is None or isinstance(domain, PerStage):
+        if parameter.derived_from:
+            table = list(range(1, self._most(parameter) + 1))
+        elif domain is None or isinstance(domain, PerStage):
             values = [parameter.ask(question, Odometer()) for question in questions]
             fixed = tuple(_index(table, values[stage if parameter.each else 0]) for stage in range(stages))
         else:
@@ -211,6 +149,12 @@ class Grid:
             parameter=parameter, table=tuple(table), columns=columns, fixed=fixed, defaults=defaults, ranks=ranks
         )
 
+    def _most(self, parameter: Parameter) -> int:
+        """The largest value that a derived parameter may have."""
+        if parameter.name == "stages":
+            return self.most_stages
+        return int(max(self.encodings[f"{GROUP}.depth"].table)) if parameter.name == "depth" else WIDEST  # type: ignore[type-var, arg-type]
+
     # ---- the rules, (columns, n) codes
 
     def _resolve(
@@ -223,7 +167,8 @@ class Grid:
                 break
             if write:
                 self._write(encoding, codes, resolved, rng)
-            resolved.indices[name] = _indices(encoding, codes, resolved)
+            derived = bool(encoding.parameter.derived_from)
+            resolved.indices[name] = resolved.derive(encoding) if derived else _indices(encoding, codes, resolved)
             if name == "stages":
                 resolved.stages = np.array(encoding.table, np.int32)[resolved.index(name, 0)]
         return resolved

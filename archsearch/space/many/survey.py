@@ -56,7 +56,8 @@ class Unreachable:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """`looked` networks, or `whole`: each of the space's assignments once. `impossible` ones run out of pixels.
+    """`looked` networks, or `whole`: each of the space's assignments once. `impossible` ones run out of pixels;
+    the linear widths of `other_stages` give stages that the space does not allow.
 
     `hardest` is the bound without which most more would fit. `unreachable` is certain where `whole`; None where nothing
     within the budget was found, so that nothing can be said of values. `passed_over`: columns of more values than 64.
@@ -67,6 +68,7 @@ class Survey:
     whole: bool
     seed: int
     impossible: int
+    other_stages: int
     within: int
     bounds: tuple[BoundShare, ...]
     hardest: str | None
@@ -120,11 +122,14 @@ class _Surveyor:
         # Without its bound `others_kept` would fit. Where no bound lets more in on its own, the one that fewest keep.
         hardest = max(bounds, key=lambda b: (b.others_kept, -b.kept), default=None)
         is_whole = everything is not None
+        is_derived = bool(self._space.parameters["stages"].derived_from)
+        other_stages = int((~self._grid.resolve(rows).possible).sum()) if is_derived else 0
         return Survey(
             looked=len(rows),
             whole=is_whole,
             seed=self._seed,
-            impossible=int((~possible).sum()),
+            impossible=int((~possible).sum()) - other_stages,
+            other_stages=other_stages,
             within=int(fits.sum()),
             bounds=tuple(bounds),
             hardest=hardest.name if hardest is not None and hardest.kept < len(rows) else None,
