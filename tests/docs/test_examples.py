@@ -14,6 +14,8 @@ import archsearch
 from archsearch.cli import main
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.search.session import create
+from archsearch.space.choices import RecordedChoices
+from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
 from tests.docs.reading import ROOT, blocks, commands, indented
 from tests.search.local import SPACE, drive_locally
@@ -88,6 +90,18 @@ def test_the_search_space_of_the_readme_is_valid_for_a_folder(folder: Path, monk
     Path("space.yaml").write_text(text)
     assert main(["check", "space.yaml", "--no-probe", "--samples", "200"]) == 0
     assert "2 classes" in capsys.readouterr().out
+
+
+def test_the_spaces_of_linear_widths_are_as_the_page_says(tmp_path: Path, capsys) -> None:
+    searched, published = (text for language, text in blocks(HOW_TO / "regnet.md") if language == "yaml")
+    (tmp_path / "space.yaml").write_text(searched)
+    assert main(["check", str(tmp_path / "space.yaml"), "--no-probe", "--samples", "500"]) == 0
+    assert "more or fewer stages, by their linear widths" in " ".join(capsys.readouterr().out.split())
+    (tmp_path / "published.yaml").write_text(f"archsearch: 1\nname: regnetx\ndata: {{name: cifar10}}\n{published}")
+    facts = DataFacts(input=(3, 224, 224), classes=1000, task="single_label", images=50_000)
+    network = load_space(tmp_path / "published.yaml", data=facts).architecture(RecordedChoices({}))
+    stages = [(stage.depth, stage.width) for stage in network.stages]
+    assert stages == [(1, 32), (2, 64), (7, 160), (12, 384)]
 
 
 def test_the_readme_uses_networks_in_python() -> None:
