@@ -13,7 +13,7 @@ from archsearch.space.datasets import class_folders
 from archsearch.space.loading import load_space
 from archsearch.space.settings import DataSettings
 
-from .spaces import space_of
+from .spaces import drawn, space_of
 
 SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 CIFAR = next(path for path in SPACES if path.name == "resnet_cifar.yaml")
@@ -24,7 +24,7 @@ def test_a_shipped_space_loads_opens_with_its_cost_and_has_networks_in_and_beyon
     space = load_space(path)
     assert path.read_text().startswith("# ")
     assert "# Cost: " in path.read_text()
-    admitted = [space.budget.admits(cost(space.architecture(RandomChoices(seed)))) for seed in range(60)]
+    admitted = [space.budget.admits(cost(network)) for network in drawn(space, 60)]
     assert 3 <= sum(admitted) < 60
     assert not space.notes
 
@@ -38,8 +38,7 @@ def test_the_resolved_file_loads_back_equal_and_draws_the_same(path: Path, tmp_p
     assert again == space
     assert again.to_yaml() == space.to_yaml()
     assert list(again.parameters) == list(space.parameters)
-    for seed in range(5):
-        assert again.architecture(RandomChoices(seed)) == space.architecture(RandomChoices(seed))
+    assert drawn(again, 5) == drawn(space, 5)
 
 
 def test_the_order_of_a_files_words_changes_no_draw(tmp_path: Path) -> None:
