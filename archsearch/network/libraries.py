@@ -8,6 +8,14 @@ from archsearch.network.layouts import ANY, Allowed, Layout
 IMAGENET_STEM: Allowed = {"kernel": (7,), "stride": (2,), "width": ANY, "pool": ("max",)}
 SHAPES: Allowed = {"kind": ANY, "bottleneck_ratio": ANY, "cardinality": ANY, "group_width": ANY}
 MEANS: Allowed = {"pool": ("adaptive", "mean")}  # with equal outputs
+REGNET: Allowed = {
+    **SHAPES,
+    "kind": ("bottleneck",),
+    "attention": ("none", "se"),
+    "attention_at": ("inside",),
+    "attention_from": ANY,
+    "attention_reduction": ANY,
+}
 LAYOUTS = (
     Layout(
         title="ResNet",
@@ -29,6 +37,9 @@ LAYOUTS = (
             "shortcut": ("B", "B_pool"),
             "attention": ("none", "se", "eca"),
             "attention_reduction": ANY,
+            "attention_rounding": ANY,
+            "first_ratio": ANY,
+            "nonlinearity": ANY,
             "zero_init": ANY,
         },
         head=MEANS,
@@ -65,7 +76,7 @@ LAYOUTS = (
         mark="s1.b1.conv1.conv.weight",
         name=names.regnet,
         stem={"kernel": (3,), "stride": (2,), "width": ANY},
-        block={**SHAPES, "kind": ("bottleneck",)},
+        block=REGNET,
         head=MEANS,
         strides=(2, 2, 2, 2),
     ),
@@ -75,7 +86,7 @@ LAYOUTS = (
         mark="trunk_output.block1.block1-0.f.a.0.weight",
         name=names.regnet_of_torchvision,
         stem={"kernel": (3,), "stride": (2,), "width": ANY},
-        block={**SHAPES, "kind": ("bottleneck",)},
+        block=REGNET,
         head=MEANS,
         strides=(2, 2, 2, 2),
     ),
@@ -85,7 +96,14 @@ LAYOUTS = (
         mark="features.conv1_1.conv.weight",
         name=names.dual_path,
         stem={**IMAGENET_STEM, "kernel": (7, 3), "norm": (True,)},
-        block={**SHAPES, "kind": ("bottleneck",), "link": ("dual_path",), "activation": ("pre",), "growth_rate": ANY},
+        block={
+            **SHAPES,
+            "kind": ("bottleneck",),
+            "link": ("dual_path",),
+            "activation": ("pre",),
+            "growth_rate": ANY,
+            "nonlinearity": ANY,
+        },
         head={**MEANS, "classifier": ("conv",)},
         norm_eps=1e-3,
     ),

@@ -57,7 +57,7 @@ def converted(state: Mapping[str, Tensor], architecture: Architecture, layout: L
         module, _, tensor = key.rpartition(".")
         return f"{modules[module]}.{tensor}"
 
-    leftover = {_modern(key): value for key, value in state.items()}
+    leftover = _joined({_modern(key): value for key, value in state.items()})
     weights, expected = {}, skeleton(architecture).state_dict()
     for key, tensor in expected.items():
         if renamed(key) in leftover:
@@ -136,6 +136,17 @@ def _modern(key: str) -> str:
     """torchvision's DenseNet files are of 2017, when a dense layer's names still had a dot: norm.1, conv.2. Networks
     that were trained on several GPUs have `module.` before each name."""
     return re.sub(r"(\.denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key.removeprefix("module."))
+
+
+def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """timm's DPN-68b has two convolutions, for what is added and what is concatenated, in place of a block's last."""
+    joined = dict(state)
+    for key in state:
+        if key.endswith(".c1x1_c1.weight"):
+            block = key.removesuffix(".c1x1_c1.weight")
+            parts = [joined.pop(f"{block}.c1x1_c{number}.weight") for number in (1, 2)]
+            joined[f"{block}.c1x1_c.conv.weight"] = torch.cat(parts)
+    return joined
 
 
 def _first(keys: list[str]) -> str:

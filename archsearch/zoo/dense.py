@@ -19,12 +19,13 @@ DENSENETS = {
 # The stem's width and kernel, groups, blocks, width of the 3x3, and the growth of each stage (Chen 2017, table 1).
 DUAL_PATHS = {
     "dpn68": (10, 3, 32, (3, 4, 12, 3), 128, (16, 32, 32, 64)),
+    "dpn68b": (10, 3, 32, (3, 4, 12, 3), 128, (16, 32, 32, 64)),  # the same; its weights have other names in timm
     "dpn92": (64, 7, 32, (3, 4, 20, 3), 96, (16, 32, 24, 128)),
     "dpn98": (96, 7, 40, (3, 6, 20, 3), 160, (16, 32, 32, 128)),
     "dpn107": (128, 7, 50, (4, 8, 20, 3), 200, (20, 64, 64, 128)),
     "dpn131": (128, 7, 40, (4, 8, 28, 3), 160, (16, 32, 32, 128)),
 }
-NAMES = (*DENSENETS, *DUAL_PATHS)
+NAMES = (*DENSENETS, *(name for name in DUAL_PATHS if name != "dpn68b"))
 
 
 def entry(name: str) -> Entry | None:

@@ -27,17 +27,19 @@ TIMM = (
     *("seresnext26d_32x4d", "seresnext26t_32x4d", "seresnext50_32x4d", "seresnext101_32x4d"),
     *("seresnext101_32x8d", "seresnext101_64x4d", "seresnext101d_32x8d"),
     *("ecaresnet26t", "ecaresnet50d", "ecaresnet50t", "ecaresnet101d", "ecaresnet200d", "ecaresnet269d"),
-    *("ecaresnext26t_32x4d", "ecaresnext50t_32x4d"),
+    *("ecaresnext26t_32x4d", "ecaresnext50t_32x4d", "ecaresnetlight"),
     *("resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
     *("resnetv2_18d", "resnetv2_34d", "resnetv2_50d", "resnetv2_50t", "resnetv2_101d", "resnetv2_152d"),
-    *(*DENSENETS, "densenet264d", "dpn68", "dpn92", "dpn98", "dpn107", "dpn131"),
+    *(*DENSENETS, "densenet264d", "dpn68", "dpn68b", "dpn92", "dpn98", "dpn107", "dpn131"),
     *(f"regnetx_{flops:03}" for flops in (2, 4, 6, 8, 16, 32, 40, 64, 80, 120, 160, 320)),
-    "regnetx_004_tv",
+    *(f"regnety_{flops:03}" for flops in (2, 4, 6, 8, 16, 32, 40, 64, 80, 120, 160, 320, 640, 1280)),
+    *("regnetx_004_tv", "regnety_008_tv", "regnety_080_tv"),
 )
 LIBRARIES = {
     "torchvision": (
         *(*RESNETS, *DENSENETS),
         *(f"regnet_x_{flops}" for flops in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
+        *(f"regnet_y_{flops}" for flops in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
     ),
     "timm": TIMM,
     "pytorch_resnet_cifar10": tuple(f"resnet{depth}_cifar" for depth in (20, 32, 44, 56, 110, 1202)),

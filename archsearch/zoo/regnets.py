@@ -1,6 +1,6 @@
 """RegNets (Radosavovic et al. 2020, arXiv:2003.13678): the published models' four numbers give depths and widths.
 
-`regnetx_400mf` and `regnetx_1_6gf` are pycls's networks and timm's (`regnetx_004`); torchvision's (`regnet_x_400mf`,
+`regnetx_400mf` and `regnety_1_6gf` are pycls's networks and timm's (`regnetx_004`); torchvision's (`regnet_x_400mf`,
 timm's `regnetx_004_tv`) round a stage's width to its groups in another way.
 """
 
@@ -31,13 +31,31 @@ X = {
     160: (216, 55.59, 2.1, 128, 22),
     320: (320, 69.86, 2.0, 168, 23),
 }
+Y = {
+    2: (24, 36.44, 2.49, 8, 13),
+    4: (48, 27.89, 2.09, 8, 16),
+    6: (48, 32.54, 2.32, 16, 15),
+    8: (56, 38.84, 2.4, 16, 14),
+    16: (48, 20.71, 2.65, 24, 27),
+    32: (80, 42.63, 2.66, 24, 21),
+    40: (96, 31.41, 2.24, 64, 22),
+    64: (112, 33.22, 2.27, 72, 25),
+    80: (192, 76.82, 2.19, 56, 17),
+    120: (168, 73.36, 2.37, 112, 19),
+    160: (200, 106.23, 2.48, 112, 18),
+    320: (232, 115.89, 2.53, 232, 20),
+    640: (352, 147.48, 2.4, 328, 20),
+    1280: (456, 160.83, 2.52, 264, 27),
+}
+SQUEEZED = {"attention": "se", "attention_reduction": 4, "attention_from": "input", "attention_at": "inside"}  # Y's
 RULE = re.compile(
-    r"regnet(?P<torchvision>_)?x_"
+    r"regnet(?P<torchvision>_)?(?P<kind>[xy])_"
     r"((?P<hundreds>\d{3,4})(?P<rounded>_tv)?|(?P<mega>\d+)mf|(?P<giga>\d+(_\d)?)gf)"
 )
 NAMES = tuple(
-    "regnetx_" + (f"{100 * hundreds}mf" if hundreds < 10 else f"{hundreds / 10:g}gf".replace(".", "_"))
-    for hundreds in X
+    f"regnet{kind}_" + (f"{100 * hundreds}mf" if hundreds < 10 else f"{hundreds / 10:g}gf".replace(".", "_"))
+    for kind, table in (("x", X), ("y", Y))
+    for hundreds in table
 )
 
 
@@ -47,14 +65,15 @@ def entry(name: str) -> Entry | None:
         return None
     giga = (match["giga"] or "0").replace("_", ".")
     hundreds = round(int(match["hundreds"] or 0) + int(match["mega"] or 0) / 100 + 10 * float(giga))
-    numbers = X.get(hundreds)
+    numbers = (X if match["kind"] == "x" else Y).get(hundreds)
     if numbers is None or (match["torchvision"] and match["hundreds"]):
         return None
     initial, slope, multiplier, group, depth = numbers
     stages = []
     for width, blocks in linear_widths(initial, slope, multiplier, depth):
         fitted = _to_groups(width, min(group, width), as_torchvision=bool(match["torchvision"] or match["rounded"]))
-        block = Block(kind="bottleneck", bottleneck_ratio=1.0, group_width=min(group, width))
+        words = SQUEEZED if match["kind"] == "y" else {}
+        block = Block(kind="bottleneck", bottleneck_ratio=1.0, group_width=min(group, width), **words)  # type: ignore[arg-type]
         stages.append(Stage(depth=blocks, width=fitted, stride=2, block=block))
     architecture = Architecture(
         name=name,
@@ -64,7 +83,7 @@ def entry(name: str) -> Entry | None:
         stages=tuple(stages),
         head=Head(),
     )
-    return Entry("regnet_x", RADOSAVOVIC, architecture)
+    return Entry(f"regnet_{match['kind']}", RADOSAVOVIC, architecture)
 
 
 def linear_widths(initial: int, slope: float, multiplier: float, depth: int) -> list[tuple[int, int]]:

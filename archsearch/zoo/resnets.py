@@ -50,6 +50,9 @@ NAMES = (
 
 def entry(name: str) -> Entry | None:
     """The network of any name that follows the rule, listed or not; None for others."""
+    if name == "ecaresnetlight":
+        block = Block(kind="bottleneck", shortcut="B_pool", attention="eca")
+        return Entry("eca", WANG, imagenet(name, (1, 1, 11, 3), tuple(4 * width for width in WIDTHS), block))
     if match := RULE.fullmatch(name):
         return _resnet(name, **match.groupdict())
     return None
@@ -80,6 +83,7 @@ def _resnet(name: str, depth: str, form: str, **parts: str | None) -> Entry | No
         cardinality=groups,
         stride_at="conv1x1" if parts["original"] else "conv3x3",
         attention=attention,  # type: ignore[arg-type]
+        attention_rounding=8 if basic and attention == "se" else 1,  # as timm's, where 16 do not divide the channels
         **({"shortcut": parts["option"].upper()} if parts["option"] else words),
     )
     as_in_papers = attention == "cbam" or (
@@ -93,10 +97,6 @@ def _resnet(name: str, depth: str, form: str, **parts: str | None) -> Entry | No
         stem=Stem.model_validate({**IMAGENET_STEM.model_dump(), **stem}),
         pool="mean" if as_in_papers else "adaptive",
     )
-    if basic and attention == "se":  # at least 8 hidden channels: timm's rule, for the 64 of the first stage
-        first = architecture.stages[0]
-        first = first.model_copy(update={"block": block.model_copy(update={"attention_reduction": 8})})
-        architecture = architecture.model_copy(update={"stages": (first, *architecture.stages[1:])})
     return Entry(*_family(attention, str(kind), form, basic=basic, original=bool(as_in_papers)), architecture)
 
 

@@ -97,8 +97,8 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "RegNet",
         "A ResNeXt whose groups have one width throughout, with no bottleneck; depths and widths follow a line "
-        "(Radosavovic 2020, arXiv:2003.13678).",
-        ("regnetx_400mf",),
+        "(Radosavovic 2020, arXiv:2003.13678). Y: squeeze-and-excitation behind the 3x3.",
+        ("regnetx_400mf", "regnety_400mf"),
     ),
     (
         "DenseNet",

@@ -17,6 +17,10 @@ REASONS = (
     (r"_pruned", "pruned: each block has widths of its own"),
     (r"evos", "EvoNorm"),
     (r"frn", "filter response normalisation"),
+    (r"dpn48b", "SiLU in the stem and behind the last stage, but ReLU in the blocks"),
+    (r"regnetv", "pre-activated blocks whose identity shortcuts are behind norm and activation too"),
+    (r"regnety_2560", "more than 8,192 channels"),
+    (r"legacy_seresnet(18|34)", "a ReLU at the branch's end and another behind the addition"),
     (r"test_", "stages of different blocks, for timm's tests"),
     (r"", "a key that the grammar does not have"),
 )

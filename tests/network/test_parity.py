@@ -97,11 +97,12 @@ def test_parity_of_gradients_and_statistics_in_train_mode(name: str, source: str
 
 @pytest.mark.parametrize(("name", "source"), OTHERS)
 def test_parity_of_names_and_shapes_of_all_other_networks(name: str, source: str) -> None:
-    with torch.device("meta"):
+    with torch.device("meta" if source == "timm" else "cpu"):  # torchvision's RegNet computes with tensors
         build = timm.create_model if source == "timm" else torchvision.models.get_model
         state = build(name).state_dict()
     converted = convert_weights(state, name, source)
-    assert {id(value) for value in converted.values()} == {id(value) for value in state.values()}
+    if name != "dpn68b":  # two convolutions of each block are one of ours
+        assert {id(value) for value in converted.values()} == {id(value) for value in state.values()}
     assert list(converted) == list(skeleton(zoo.get(name)).state_dict())
 
 
