@@ -53,7 +53,8 @@ def _images(folder: ExperimentFolder) -> ImageSet:
     from archsearch.data.datasets import load_images
     from archsearch.space.loading import load_space
 
-    data = load_space(folder.space_yaml).data
+    space = load_space(folder.space_yaml)
+    data = space.data.at(space.input)
     return load_images(data.model_copy(update={"download": False, "in_memory": False}))
 
 

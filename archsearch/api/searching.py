@@ -84,7 +84,7 @@ def begin(
     if data is not None and data.arrays is not None:
         space = replace(space, data=data.kept_in(folder.create().arrays, space.data))
     images = load_images(space.data, progress=tell)  # before there is a folder: they may not be there
-    images = replace(images, metrics={**images.metrics, **(metrics or {})})
+    images = images.with_metrics(metrics or {})
     settled = fitted(space, describe(images, space.training))
     for note in settled.notes[len(space.notes) :]:
         tell(f"note: {note}")

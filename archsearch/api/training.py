@@ -157,7 +157,7 @@ def train_shown(
     from archsearch.training.fit import train_architecture
 
     images = load_images(settings.data, progress=audience.tell)
-    images = replace(images, metrics={**images.metrics, **(metrics or {})})
+    images = images.with_metrics(metrics or {})
     run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
         audience.tell(f"warning: {warning}")

@@ -7,12 +7,13 @@ from dataclasses import astuple, dataclass
 from operator import attrgetter
 from typing import Any
 
+from archsearch.architecture.block import Block
 from archsearch.architecture.ops import Op
 from archsearch.architecture.plan import STEM_READS, StageContext, grows, head_ops, stage_contexts, stage_ops, stem_ops
 from archsearch.architecture.quantities import Cost, Shape
-from archsearch.architecture.spec import Architecture, Stage
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem
 
-__all__ = ["Cost", "Layer", "Shape", "cost", "layers", "stage_cost", "total"]
+__all__ = ["Cost", "Layer", "Shape", "cost", "head_cost", "layers", "stage_cost", "stem_cost", "total"]
 
 MANY = 200_000  # parts that are remembered
 
@@ -47,6 +48,18 @@ def total(op: Op, x: Shape) -> Cost:
     for _, part, into in parts:
         result += total(part, into)
     return result
+
+
+def stem_cost(stem: Stem, first: Block, x: Shape) -> tuple[Cost, Shape]:
+    """The cost of a stem before a stage whose block is `first`, for an image of the shape `x`, and what it emits."""
+    ops = stem_ops(stem, first)
+    return total(ops, x) + Cost(image=x.elements), ops.shape(x)
+
+
+def head_cost(head: Head, classes: int, x: Shape) -> tuple[Cost, Shape]:
+    """A head's cost and what it emits."""
+    ops = head_ops(head, classes)
+    return total(ops, x), ops.shape(x)
 
 
 def stage_cost(stage: Stage, context: StageContext, x: Shape) -> tuple[Cost, Shape]:
@@ -98,7 +111,7 @@ def cost(architecture: Architecture) -> Cost:
     stem, stages, head = architecture.stem, architecture.stages, architecture.head
     first, shape = stages[0].block, Shape(*architecture.input)
     key: Any = ("stem", *stem.__dict__.values(), *_stem_reads(first), shape)
-    counts, x = _parts.get(key) or _remember(key, *_counted(stem_ops(stem, first), shape))
+    counts, x = _parts.get(key) or _remember(key, *stem_cost(stem, first, shape))
     sums = [counts]
     before: Any = (stem.norm, stem.preactivates)
     for index, stage in enumerate(stages):
@@ -110,16 +123,12 @@ def cost(architecture: Architecture) -> Cost:
         sums.append(counts)
         before = None
     key = ("head", *head.__dict__.values(), architecture.classes, x)
-    counts, _ = _parts.get(key) or _remember(key, *_counted(head_ops(head, architecture.classes), x))
+    counts, _ = _parts.get(key) or _remember(key, *head_cost(head, architecture.classes, x))
     sums.append(counts)
     columns = list(zip(*sums, strict=True))
-    params, conv, norms, linear, pooled, activations, depth, saved, _ = map(sum, columns)
+    params, conv, norms, linear, pooled, activations, depth, saved, image, _ = map(sum, columns)
     return Cost(params=params, conv=conv, batch_norm=norms, linear=linear, adaptive_avg_pool2d=pooled,
-                activations=activations, layers=depth, saved=saved, largest=max(columns[-1]))  # fmt: skip
-
-
-def _counted(op: Op, x: Shape) -> tuple[Cost, Shape]:
-    return total(op, x), op.shape(x)
+                activations=activations, layers=depth, saved=saved, image=image, largest=max(columns[-1]))  # fmt: skip
 
 
 def _remember(key: Any, cost: Cost, shape: Shape) -> Part:

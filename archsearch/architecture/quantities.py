@@ -55,7 +55,7 @@ class Cost:
     average pooling, additions and activations nothing. `activations` counts the elements that
     convolutions and linear layers emit (RegNet, Radosavovic 2020, arXiv:2003.13678), `layers` these ops themselves.
     `saved` counts the elements that autograd saves for the backward pass and `largest` those of the largest tensor,
-    both an image (see `Saved`).
+    both an image (see `Saved`); `image` are the elements of the image itself, counted with the stem.
     """
 
     params: int = 0
@@ -66,6 +66,7 @@ class Cost:
     activations: int = 0
     layers: int = field(default=0, compare=False)
     saved: int = field(default=0, compare=False)
+    image: int = field(default=0, compare=False)
     largest: int = field(default=0, compare=False)
 
     @property
@@ -88,6 +89,7 @@ class Cost:
             activations=self.activations + other.activations,
             layers=self.layers + other.layers,
             saved=self.saved + other.saved,
+            image=self.image + other.image,
             largest=larger(self.largest, other.largest),
         )
 
@@ -102,6 +104,7 @@ class Cost:
             activations=self.activations * count,
             layers=self.layers * count,
             saved=self.saved * count,
+            image=self.image * count,
             largest=self.largest * (count > 0),
         )
 

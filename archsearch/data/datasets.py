@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from archsearch.data.images import ImageSet, Progress
 from archsearch.space.settings import DataSettings
 
@@ -18,7 +16,7 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None) -> 
 
     metrics = imported(settings.metrics)
     images = _read(settings, progress or (lambda _: None))
-    return replace(images, metrics=metrics) if metrics else images
+    return images.with_metrics(metrics)
 
 
 def _read(settings: DataSettings, tell: Progress) -> ImageSet:

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.data.form import ARRAY, ImageForm, formats, opened, orientation, read, suffixes
+from archsearch.data.form import (
+    ARRAY,
+    MODES,
+    ImageForm,
+    fitted,
+    formats,
+    opened,
+    orientation,
+    pixels_of,
+    read,
+    suffixes,
+)
 from archsearch.experiment.machine import cores
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.reading.files import open_regular
@@ -64,22 +75,52 @@ def pixels(path: Path, size: int) -> npt.NDArray[np.uint8]:
 
 def decoded(source: Source, numbers: Numbers, form: ImageForm) -> npt.NDArray[Any]:
     """(N, channels, height, width): these images of a source. Raises InputError, which names those that are broken."""
-    images, problems = attempted(source, numbers, form)
+    (images,), problems = attempted(source, numbers, [form])
     if problems:
         raise broken(list(problems.values()))
     return images
 
 
-def attempted(source: Source, numbers: Numbers, form: ImageForm) -> tuple[npt.NDArray[Any], dict[int, Problem]]:
-    """(N, channels, height, width), and what is wrong with those that cannot be read, by index: their pixels are
-    undefined."""
-    images = np.empty((len(numbers), *form.shape), form.dtype)
+def attempted(
+    source: Source, numbers: Numbers, forms: Sequence[ImageForm]
+) -> tuple[list[npt.NDArray[Any]], dict[int, Problem]]:
+    """(N, channels, height, width) of each form, which differ in their sizes, and what is wrong with the images that
+    cannot be read, by index: their pixels are undefined."""
+    images = [np.empty((len(numbers), *form.shape), form.dtype) for form in forms]
 
     def fill(index: int) -> None:
         number = int(numbers[index])
-        images[index] = decode(source.read(number), form, source.name(number))
+        content, name = source.read(number), source.name(number)
+        for array, pixels in zip(images, decode_each(content, forms, name), strict=True):
+            array[index] = pixels
 
     return images, problems_of(fill, len(numbers))
+
+
+def decode_each(content: Content, forms: Sequence[ImageForm], name: str) -> list[npt.NDArray[Any]]:
+    """An image at each of several sizes, what `decode` gives for each form; forms for which a JPEG is decoded at the
+    same scale share that."""
+    if len(forms) == 1:
+        return [decode(content, forms[0], name)]
+    with _explained(name):
+        if isinstance(content, Path):
+            with open_regular(content) as file:
+                content = file.read()
+        planes: dict[Any, list[PILImage]] = {}
+        return [pixels_of([fitted(plane, form) for plane in _shared(content, form, planes)], form) for form in forms]
+
+
+def _shared(content: bytes | npt.NDArray[Any], form: ImageForm, planes: dict[Any, list[PILImage]]) -> list[PILImage]:
+    """The planes of an image as `opened` has them for a form, from `planes` where an earlier form had the same."""
+    from PIL import Image
+
+    scale: Any = None
+    if isinstance(content, bytes) and not content.startswith(ARRAY):
+        with Image.open(io.BytesIO(content), formats=formats()) as image:
+            scale = image.draft(MODES.get(form.channels), (form.width, form.height))
+    if scale not in planes:
+        planes[scale] = opened(content, form)
+    return planes[scale]
 
 
 def unreadable(source: Source, numbers: Numbers, form: ImageForm) -> dict[int, Problem]:

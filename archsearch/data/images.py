@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Self, get_args
 
@@ -58,7 +58,8 @@ class ImageSet:
     `classes` are the names of the classes, labels or targets of its `task`: as many as a network has outputs.
     `metrics` are a person's own, measured beside those of the task: functions of a network's outputs (N, K), which are
     probabilities or numbers in the targets' units, and the labels of a split.
-    `form` is how image files were read; None of images of one size that are no files.
+    `form` is how image files were read; None of images of one size that are no files. `others` are the same images at
+    the other sizes that networks of a search see: with the same labels, smaller than these.
     """
 
     name: str
@@ -71,6 +72,7 @@ class ImageSet:
     task: TaskName = "single_label"
     metrics: Mapping[str, OwnMetric] = field(default_factory=dict)
     form: ImageForm | None = None
+    others: tuple[ImageSet, ...] = ()
 
     @classmethod
     def of(
@@ -109,8 +111,9 @@ class ImageSet:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all images and labels."""
-        return sum(s.images.nbytes + s.labels.nbytes for s in (self.train, self.validation, self.test))
+        """Bytes of all images and labels, at every size."""
+        splits = sum(s.images.nbytes + s.labels.nbytes for s in (self.train, self.validation, self.test))
+        return splits + sum(images.nbytes for images in self.others)
 
     @cached_property
     def digest(self) -> str:
@@ -127,6 +130,15 @@ class ImageSet:
         """(C, C): the principal components of the training images' values on a scale of 0 to 1, a row each, times its
         eigenvalue (Krizhevsky 2012, section 4.1). Of 2,048 images at most, and of about 32x32 pixels of each."""
         return principal_components(self.train.images)
+
+    def at(self, shape: tuple[int, int, int]) -> ImageSet:
+        """The images as a network of this input (channels, height, width) sees them: these where none has its size."""
+        return next((images for images in self.others if images.shape == tuple(shape)), self)
+
+    def with_metrics(self, metrics: Mapping[str, OwnMetric]) -> ImageSet:
+        """The same images, at every size, with these metrics besides those that they have."""
+        others = tuple(images.with_metrics(metrics) for images in self.others)
+        return replace(self, metrics={**self.metrics, **metrics}, others=others) if metrics else self
 
     def split(self, name: SplitName) -> Split:
         """The split of this name. Raises ValueError for another."""

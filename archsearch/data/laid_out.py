@@ -50,6 +50,7 @@ def laid_out(images: ImageSet, *, padding: int) -> ImageSet:
         train=rows_of(images.train, padding, fill),
         validation=rows_of(images.validation, 0, fill),
         test=rows_of(images.test, 0, fill),
+        others=tuple(laid_out(other, padding=padding) for other in images.others),
     )
 
 

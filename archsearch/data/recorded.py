@@ -11,8 +11,8 @@ from archsearch.reading.errors import refuse
 
 
 def images_record(images: ImageSet) -> dict[str, Any]:
-    """What the ledger keeps of a session's images: their digest, which is of another kind for those that are read from
-    disk, and the number of images in each split."""
+    """What the ledger keeps of a session's images: their digest, at the largest of several sizes, which is of another
+    kind for those that are read from disk, and the number of images in each split."""
     counts = {name: len(images.split(name)) for name in get_args(SplitName)}
     streamed = {"streamed": True} if isinstance(images, StreamedImages) else {}
     return {"data": images.digest, "images": counts, **streamed}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from archsearch.data.decoding import NAMED, attempted, broken, form_of, unreadab
 from archsearch.data.form import ImageForm
 from archsearch.data.images import ImageSet, Progress, Split
 from archsearch.data.splitting import TEST_SEED, limited, train_and_validation, without_test
-from archsearch.data.streaming import MEASURED, SourceImages, StreamedImages, StreamedSplit
+from archsearch.data.streaming import MEASURED, SourceImages, StreamedImages, StreamedSplit, sampled_moments
 from archsearch.experiment.machine import free_memory
 from archsearch.reading.errors import Problem, refuse
 from archsearch.sources.source import ANY_SPLIT, SPLITS, Numbers, Source
@@ -125,67 +125,80 @@ def image_set(
     Raises InputError for unreadable images unless they are skipped (of streamed ones those are found only when they
     are read), and, must it be held, more than half of the free memory.
     """
-    form = form_for(parts["train"].source, settings)
-    held = _in_memory(sum(map(len, parts.values())), form, settings, tell)
+    forms = forms_for(parts["train"].source, settings)
+    held = _in_memory(sum(map(len, parts.values())), forms, settings, tell)
     for message in sampled_advice(parts["train"].source, parts["train"].numbers, settings):
         tell(message)
+    described: dict[str, Any] = {"name": settings.name, "classes": classes, "task": task}
     if not held:
-        first, second, third = _streamed(root, parts, form, settings, tell)
-        return StreamedImages.of(
-            name=settings.name, classes=classes, train=first, validation=second, test=third, task=task, form=form
-        )
-    images: dict[str, Split] = {}
+        return _streamed(root, parts, forms, settings, tell, described)
+    images: dict[str, list[Split]] = {}
     problems: list[Problem] = []
     for name, part in parts.items():
         tell(f"reading {len(part)} {name} images from {root}")
-        pixels, unread = attempted(part.source, part.numbers, form)
+        sized, unread = attempted(part.source, part.numbers, forms)
         problems += unread.values()
         remaining = part
         if unread and settings.broken == "skip":
             readable = _readable(part, unread, name)
-            pixels, remaining = pixels[readable], part[readable]
-        images[name] = Split(images=pixels, labels=remaining.labels, weights=remaining.weights, groups=remaining.groups)
+            sized, remaining = [pixels[readable] for pixels in sized], part[readable]
+        labels, weights, groups = remaining.labels, remaining.weights, remaining.groups
+        images[name] = [Split(images=pixels, labels=labels, weights=weights, groups=groups) for pixels in sized]
     _left_out(problems, settings, tell)
-    _tell_of_duplicates(images, root, tell)
-    train, validation, test = (images[name] for name in SPLITS)
-    return ImageSet.of(
-        name=settings.name, classes=classes, train=train, validation=validation, test=test, task=task, form=form
-    )
+    _tell_of_duplicates({name: splits[0] for name, splits in images.items()}, root, tell)
+    sets = []
+    for index, form in enumerate(forms):
+        train, validation, test = (images[name][index] for name in SPLITS)
+        sets.append(ImageSet.of(**described, train=train, validation=validation, test=test, form=form))
+    return replace(sets[0], others=tuple(sets[1:]))
 
 
-def form_for(source: Source, settings: DataSettings) -> ImageForm:
-    """The form that the source's images get: arrays keep their shape."""
+def forms_for(source: Source, settings: DataSettings) -> list[ImageForm]:
+    """The forms that the source's images get, one a size, the largest first: arrays keep their shape."""
     form = form_of(settings)
-    if source.shape is None:
-        return form
-    channels, height, width = source.shape
-    return replace(form, channels=channels, height=height, width=width)
+    if source.shape is not None:
+        channels, height, width = source.shape
+        return [replace(form, channels=channels, height=height, width=width)]
+    return [replace(form, height=height, width=width) for height, width in settings.sizes]
 
 
 def _streamed(
-    root: str, parts: Mapping[str, Part], form: ImageForm, settings: DataSettings, tell: Progress
-) -> list[StreamedSplit]:
-    """The images of each split as they lie on disk. Broken ones are looked for now only where they are to be left
+    root: str,
+    parts: Mapping[str, Part],
+    forms: Sequence[ImageForm],
+    settings: DataSettings,
+    tell: Progress,
+    described: Mapping[str, Any],
+) -> StreamedImages:
+    """The images as they lie on disk, at each size. Broken ones are looked for now only where they are to be left
     out."""
     problems: list[Problem] = []
     remaining = dict(parts)
     if settings.broken == "skip":
         for name, part in parts.items():
             tell(f"checking {len(part)} {name} images from {root}")
-            if unread := unreadable(part.source, part.numbers, form):
+            if unread := unreadable(part.source, part.numbers, forms[0]):
                 problems += unread.values()
                 remaining[name] = part[_readable(part, unread, name)]
     _left_out(problems, settings, tell)
     tell(f"measuring up to {MEASURED} training images from {root}")
-    return [
-        StreamedSplit(
-            images=SourceImages(source=part.source, numbers=part.numbers, form=form),
-            labels=part.labels,
-            weights=part.weights,
-            groups=part.groups,
+    measured = sampled_moments(remaining["train"].source, remaining["train"].numbers, forms)
+    sets = []
+    for form, (mean, std) in zip(forms, measured, strict=True):
+        train, validation, test = (_on_disk(remaining[name], form) for name in SPLITS)
+        sets.append(
+            StreamedImages(**described, train=train, validation=validation, test=test, mean=mean, std=std, form=form)
         )
-        for part in (remaining[name] for name in SPLITS)
-    ]
+    return replace(sets[0], others=tuple(sets[1:]))
+
+
+def _on_disk(part: Part, form: ImageForm) -> StreamedSplit:
+    return StreamedSplit(
+        images=SourceImages(source=part.source, numbers=part.numbers, form=form),
+        labels=part.labels,
+        weights=part.weights,
+        groups=part.groups,
+    )
 
 
 def _readable(part: Part, unread: Mapping[int, Problem], name: str) -> npt.NDArray[np.int64]:
@@ -218,13 +231,13 @@ def _tell_of_duplicates(images: Mapping[str, Split], root: str, tell: Progress) 
             )
 
 
-def _in_memory(count: int, form: ImageForm, settings: DataSettings, tell: Progress) -> bool:
+def _in_memory(count: int, forms: Sequence[ImageForm], settings: DataSettings, tell: Progress) -> bool:
     """Whether the images are to be held in memory. Raises InputError where they must be and cannot."""
-    needed, free = count * math.prod(form.shape) * form.dtype.itemsize, free_memory()
+    needed, free = count * sum(math.prod(form.shape) * form.dtype.itemsize for form in forms), free_memory()
+    sizes = " and ".join(f"{form.height}x{form.width}" for form in forms)
     if settings.in_memory is True and needed > free // 2:
         raise refuse(
-            f"data: {count} images of {form.height}x{form.width} take {needed / 2**30:.1f} GiB; "
-            f"{free / 2**30:.1f} GiB of memory are free",
+            f"data: {count} images of {sizes} take {needed / 2**30:.1f} GiB; {free / 2**30:.1f} GiB of memory are free",
             allowed=f"half of the free memory, {free / 2**31:.1f} GiB",
             hint="read them from disk: --set data.in_memory=auto; smaller images: --set data.size=N; or fewer: "
             "--set data.limit=N",

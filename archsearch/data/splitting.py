@@ -131,13 +131,13 @@ def folds(labels: npt.NDArray[Any], count: int, *, seed: int, groups: Indices | 
 
 def fold_of(images: ImageSet, fold: Fold) -> ImageSet:
     """The data set whose validation split is one fold of the training and validation images, and whose training split
-    is the others; mean and deviation are those of that training split. The test split stays as it is. Raises as
-    `folds`."""
+    is the others, at one size; mean and deviation are those of that training split. The test split stays as it is.
+    Raises as `folds`."""
     both = _joined(images.train, images.validation)
     chosen = folds(both.labels, fold.of, seed=fold.seed, groups=both.groups)[fold.number - 1]
     train, validation = (subset(both, index) for index in (np.setdiff1d(np.arange(len(both)), chosen), chosen))
     mean, std = train.moments()
-    return replace(images, train=train, validation=validation, mean=mean, std=std)
+    return replace(images, train=train, validation=validation, mean=mean, std=std, others=())
 
 
 def _joined(first: Split, second: Split) -> Split:

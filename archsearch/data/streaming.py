@@ -6,6 +6,7 @@ stream_feed.py reads them for a training, in processes of its own.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.data.decoding import decoded
+from archsearch.data.decoding import attempted, broken, decoded
 from archsearch.data.form import ImageForm
 from archsearch.data.images import ImageSet, Moments, Split, check_labels, labels_digested, moments
 from archsearch.sources.source import Numbers, Source
@@ -73,8 +74,18 @@ class StreamedSplit(Split):
 
     def moments(self) -> Moments:
         """Those of 2,048 images, drawn once for all. Raises InputError for a broken one among them."""
-        drawn = np.random.default_rng(_MEASURED_SEED).permutation(len(self))[:MEASURED]
-        return moments(self.images[np.sort(drawn)])
+        (measured,) = sampled_moments(self.images.source, self.images.numbers, [self.images.form])
+        return measured
+
+
+def sampled_moments(source: Source, numbers: Numbers, forms: Sequence[ImageForm]) -> list[Moments]:
+    """The moments of 2,048 of the images `numbers`, always the same, at each of several sizes. Raises InputError for a
+    broken one among them."""
+    drawn = np.random.default_rng(_MEASURED_SEED).permutation(len(numbers))[:MEASURED]
+    sized, problems = attempted(source, numbers[np.sort(drawn)], forms)
+    if problems:
+        raise broken(list(problems.values()))
+    return [moments(images) for images in sized]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,11 +137,12 @@ def of_trial(
     and classes."""
     space = _space(selection.folder, selection.network, root)
     sentences, scored = searched_history(selection, space) if history is None else history
-    images = _images(space, tell, required=images_required)
+    settings = space.data.at(selection.network.input)
+    images = _images(settings, selection.network, tell, required=images_required)
     network, thresholds = with_weights(selection.network, weights, str(selection.weights)), thresholds_of(weights)
     return Origin(
         network=network, history=tuple(sentences), accuracy=scored, budget=str(space.budget),
-        images=images, settings=space.data, thresholds=None if thresholds is None else tuple(thresholds.tolist()),
+        images=images, settings=settings, thresholds=None if thresholds is None else tuple(thresholds.tolist()),
     )  # fmt: skip
 
 
@@ -201,22 +202,22 @@ def _space(folder: ExperimentFolder, architecture: Architecture, root: Path | No
     return load_space(folder.space_yaml, root_overrides(root), data=data)
 
 
-def _images(space: SearchSpace, tell: Progress, *, required: bool) -> ImageSet | None:
+def _images(settings: DataSettings, network: Architecture, tell: Progress, *, required: bool) -> ImageSet | None:
     try:
-        images = load_images(space.data, progress=tell)
+        images = load_images(settings, progress=tell)
     except InputError as error:
         if required:
             hint = "use --root DIR if the data was moved; --format python, onnx and torch-export need no data"
             raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from error
         tell(f"note: without the experiment's images: {error.problems[0].message}")
         return None
-    if images.shape != tuple(space.input) or len(images.classes) != space.classes:
+    if images.shape != tuple(network.input) or len(images.classes) != network.classes:
         raise refuse(
             f"the images have shape {images.shape} and {len(images.classes)} classes, the network "
-            f"takes {tuple(space.input)} and {space.classes} classes",
+            f"takes {tuple(network.input)} and {network.classes} classes",
             allowed="the images of the experiment",
             hint="use --root DIR if the data was moved",
-            file=space.data.root,
+            file=settings.root,
         )
     return images
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
@@ -47,9 +48,14 @@ def cost_of(guest: Guest) -> GuestCost:
     counted = _cost(traced(module.eval(), guest.input))
     saved, largest = saved_elements(module, guest)
     return GuestCost(
-        **{name: getattr(counted, name) for name in Cost.__dataclass_fields__ if name not in ("saved", "largest")},
+        **{
+            name: getattr(counted, name)
+            for name in Cost.__dataclass_fields__
+            if name not in ("saved", "image", "largest")
+        },
         others=counted.others,
         saved=saved,
+        image=math.prod(guest.input),
         largest=largest,
     )
 

@@ -10,7 +10,7 @@ from archsearch.reading.errors import Problem
 from archsearch.reading.validation import unknown_field
 from archsearch.space.domains import PerStage
 from archsearch.space.linear_widths import GROUP, NAMES
-from archsearch.space.parameters import Parameter, Term, allowed_for, check_value, vocabulary
+from archsearch.space.parameters import Parameter, Term, allowed_for, check_value, network_terms, vocabulary
 
 
 def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[str, Parameter], list[Problem]]:
@@ -20,7 +20,7 @@ def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[
     so that the same seed draws the same networks from the file as written and as resolved.
     """
     parameters, problems = _derived(document, parameters)
-    arranged, more_problems = arrange(document, parameters, vocabulary())
+    arranged, more_problems = arrange(document, parameters, network_terms())
     problems += more_problems
     return arranged, problems or _missing(document, arranged) + _lengths(document, arranged)
 

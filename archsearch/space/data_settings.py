@@ -6,11 +6,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, InstanceOf, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.model import StrictModel
 from archsearch.sources.columns import Columns
+from archsearch.space.domains import Domain
+from archsearch.space.resolution import DESCRIPTION, Rectangle, Side, sides
 
 
 def _expanded(root: str) -> str:
@@ -24,8 +27,6 @@ def _increasing(values: tuple[float, float]) -> tuple[float, float]:
     return values
 
 
-Side = Annotated[int, Field(ge=8, le=1024), Allowed("an integer from 8 to 1024")]
-Rectangle = Annotated[tuple[Side, Side], Field(strict=False), Allowed("[height, width], each from 8 to 1024")]
 Channels = Annotated[int, Field(ge=1, le=64), Allowed("an integer from 1 to 64")]
 ValueRange = Annotated[
     tuple[float, float], Field(strict=False), AfterValidator(_increasing), Allowed("[low, high], low below high")
@@ -118,9 +119,10 @@ class DataSettings(StrictModel):
         """Size of the validation split: a number of images, or a share below 1."""
         return 1 / self.validation.folds if isinstance(self.validation, Folds) else self.validation
 
-    size: Side | Rectangle = Field(
-        64, description="Image files only: side in pixels that images get, or [height, width]; `fit` says how."
-    )
+    size: Annotated[
+        Side | Rectangle | SkipJsonSchema[InstanceOf[Domain]],
+        Allowed("an integer from 8 to 1024 or [height, width], each from 8 to 1024"),
+    ] = Field(64, description=DESCRIPTION)
     fit: Literal["crop", "pad", "squash"] = Field(
         "crop",
         description="How an image file gets its size. crop: resized until it covers it, center-cropped; pad: resized "
@@ -153,6 +155,28 @@ class DataSettings(StrictModel):
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split, independent of the search's seed.")
     limit: int | None = Field(None, ge=10, description="Use only this many training images, for a quick test.")
+
+    @property
+    def varied_size(self) -> Domain | None:
+        """The domain of `size`, where it is one."""
+        return self.size if isinstance(self.size, Domain) else None
+
+    @property
+    def sizes(self) -> tuple[tuple[int, int], ...]:
+        """Every (height, width) that images may get by `size`, the largest first."""
+        values: list[Any] = [self.size]
+        if isinstance(self.size, Domain):
+            default = [type(self).model_fields["size"].default] if self.size.when else []
+            values = [*self.size.probes(), *default]
+        return tuple(sorted({sides(value) for value in values}, key=lambda size: (-size[0] * size[1], size)))
+
+    def at(self, shape: tuple[int, int, int]) -> Self:
+        """The settings of the images that a network of this input (channels, height, width) sees: with its size, where
+        `size` is a domain."""
+        if self.varied_size is None:
+            return self
+        _, height, width = shape
+        return self.model_copy(update={"size": height if height == width else (height, width)})
 
     @property
     def is_source(self) -> bool:

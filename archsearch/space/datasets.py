@@ -59,9 +59,9 @@ def facts(data: DataSettings) -> DataFacts:
 
 
 def file_shape(data: DataSettings) -> tuple[int, int, int]:
-    """(channels, height, width) that image files get by these settings. Raises InputError for a folder of .npy files of
-    which the first does not show how many channels it has."""
-    height, width = (data.size, data.size) if isinstance(data.size, int) else data.size
+    """(channels, height, width) that image files get by these settings, the largest of several sizes. Raises InputError
+    for a folder of .npy files of which the first does not show how many channels it has."""
+    height, width = data.sizes[0]
     if data.channels != "auto":
         return data.channels, height, width
     array = first_array(Path(data.root)) if data.name == "folder" else None

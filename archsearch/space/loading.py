@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from archsearch.architecture.plan import stage_contexts
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment.folder import refuse_links_around
 from archsearch.reading.document import Document
-from archsearch.reading.errors import InputError
+from archsearch.reading.errors import InputError, Problem
 from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import ordered, try_validate
 from archsearch.reading.yaml import read
@@ -22,8 +23,9 @@ from archsearch.space.choices import RandomChoices
 from archsearch.space.conditions import connect
 from archsearch.space.datasets import DataFacts, facts
 from archsearch.space.overrides import apply
-from archsearch.space.parameters import Parameter, read_parameters
+from archsearch.space.parameters import Parameter, network_terms, read_parameter, read_parameters
 from archsearch.space.reach import refuse_if_unreachable
+from archsearch.space.resolution import MOST_SIZES, SIZE, plain
 from archsearch.space.sampling import NotInSpace
 from archsearch.space.search_settings import SearchSettings, seeking
 from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings, data_for
@@ -76,12 +78,14 @@ def load_space(path: str | Path, overrides: Sequence[str] = (), *, data: DataFac
 def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpace:
     """The space of a document that was read, or made of plain values. Takes `data` and raises as `load_space`."""
     _check_version(document)
-    trainings, wrong = read_trainings(document)
+    document, fixed = _sized(document)
+    trainings, wrong = read_trainings(fixed)
     file, problems = try_validate(SpaceFile, trainings.fixed)
     problems = [*problems, *wrong]
     parameters: dict[str, Parameter] = {}
     if isinstance(document.data, dict) and isinstance(document.data.get("space"), dict):
         parameters, more_problems = read_parameters(document)
+        _read_size(document, parameters, more_problems)
         if not more_problems:
             parameters, more_problems = connect(document, parameters)
         problems = [*problems, *more_problems]
@@ -122,6 +126,31 @@ def _drawn(space: SearchSpace) -> list[Architecture]:
     return networks
 
 
+def _sized(document: Document) -> tuple[Document, Document]:
+    """The document with plain values for the rectangles of a `data.size` that varies, and without that domain."""
+    data = document.data.get("data") if isinstance(document.data, dict) else None
+    if not isinstance(data, dict) or not isinstance(size := plain(data.get("size")), dict):
+        return document, document
+    sized = {**document.data, "data": {**data, "size": size}}
+    fixed = {**document.data, "data": {key: value for key, value in data.items() if key != "size"}}
+    return replace(document, data=sized), replace(document, data=fixed)
+
+
+def _read_size(document: Document, parameters: dict[str, Parameter], problems: list[Problem]) -> None:
+    """Adds `data.size` to `parameters`, where it varies or a domain's `when` names it, or what is wrong with it to
+    `problems`."""
+    term, data = network_terms()[SIZE], document.data.get("data")
+    written = plain(data.get("size", term.default())) if isinstance(data, dict) else term.default()
+    if not isinstance(written, dict):
+        if any(parameter.domain is not None and SIZE in parameter.domain.when for parameter in parameters.values()):
+            parameters[SIZE] = Parameter(term=term, value=written)
+        return
+    read_parameter(document, term, written, parameters, problems)
+    if SIZE in parameters and (domain := parameters[SIZE].domain) is not None and domain.count() > MOST_SIZES:
+        allowed = f"at most {MOST_SIZES}: the images are held at each size"
+        problems.append(document.problem(term.loc, f"{SIZE} has {domain.count():,} values", allowed=allowed))
+
+
 def _check_version(document: Document) -> None:
     version = document.data.get("archsearch", FORMAT) if isinstance(document.data, dict) else FORMAT
     if version == FORMAT and not isinstance(version, bool | float):
@@ -144,8 +173,16 @@ def _resolve(
     document: Document,
     known_facts: DataFacts | None,
 ) -> SearchSpace:
-    data, notes = _settled(data_for(trainings.base, file.data), document, known_facts)
+    size = parameters.get(SIZE)
+    settings = file.data if size is None or size.domain is None else file.data.model_copy(update={"size": size.domain})
+    data, notes = _settled(data_for(trainings.base, settings), document, known_facts)
     data_facts = known_facts or _located_facts(data, document)
+    image = data_facts.input
+    if size is not None and (not data.is_source or (known_facts is None and image[1:] != data.sizes[0])):
+        text = f"{SIZE} is a parameter, but the images of {data.name} have one size, {image[1]}x{image[2]}"
+        raise InputError(document.problem(size.term.loc, text, allowed="image files, which are resized"))
+    if data.varied_size is not None:
+        image = (image[0], *data.sizes[0])
     search = _by_a_metric_of(data_facts, file.search, document)
     if search is not file.search:
         objective = search.objective
@@ -153,7 +190,7 @@ def _resolve(
     return SearchSpace(
         name=file.name,
         parameters=parameters,
-        input=data_facts.input,
+        input=image,
         classes=data_facts.classes,
         budget=file.budget,
         data=data,

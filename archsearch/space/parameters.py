@@ -22,6 +22,7 @@ from archsearch.reading.validation import try_validate, unknown_field, wrong_val
 from archsearch.space.choices import Choices, Scalar
 from archsearch.space.domains import Domain, kind_of
 from archsearch.space.linear_widths import GROUP, LinearWidths
+from archsearch.space.resolution import SIZE, Resolution
 
 DOMAINS = ("a plain value", "{choice: [...]}", "{int: [low, high]}", "{float: [low, high]}")
 EACH_STAGE = "{each: stage, values: [...]}"
@@ -40,6 +41,7 @@ class Term:
     """A parameter that a space may set: the field of a model that it sets, most often one of architecture/spec.py.
 
     `section` is the file's part below which its dotted name is written; none where the name begins with the part.
+    `of_network`: whether it says something of the network, and not of its training.
     """
 
     name: str
@@ -48,16 +50,12 @@ class Term:
     group: str = ""
     per_stage: bool = False
     section: Loc = ("space",)
+    of_network: bool = True
 
     @property
     def loc(self) -> Loc:
         """Where it stands in a file."""
         return (*self.section, *self.name.split("."))
-
-    @property
-    def of_network(self) -> bool:
-        """Whether it says something of the network, and not of its training."""
-        return bool(self.section)
 
     @property
     def domains(self) -> str:
@@ -112,8 +110,8 @@ class Parameter:
 
     @property
     def is_written(self) -> bool:
-        """Whether it stands in the file; depth and width that are derived do not."""
-        return not self.derived_from or self.value is not None
+        """Whether it stands in the file's `space`; depth and width that are derived do not, nor does `data.size`."""
+        return bool(self.term.section) and (not self.derived_from or self.value is not None)
 
     @cached_property
     def each(self) -> bool:
@@ -154,6 +152,12 @@ def vocabulary() -> Mapping[str, Term]:
     for group, model in groups().items():
         terms += [Term(name=f"{group}.{f}", owner=model, field=f, group=group) for f in model.model_fields]
     return {term.name: term for term in terms}
+
+
+@cache
+def network_terms() -> Mapping[str, Term]:
+    """Every term of which a network may depend: the vocabulary, and `data.size`."""
+    return {**vocabulary(), SIZE: Term(name=SIZE, owner=Resolution, field="size", group="data", section=())}
 
 
 @cache

@@ -14,7 +14,8 @@ from archsearch.architecture.spec import Architecture, Stage
 from archsearch.reading.errors import InputError, Problem
 from archsearch.space.choices import Choices, Scalar, same
 from archsearch.space.linear_widths import GROUP
-from archsearch.space.parameters import Parameter, parts, vocabulary
+from archsearch.space.parameters import Parameter, network_terms, parts, vocabulary
+from archsearch.space.resolution import SIZE, sides
 from archsearch.space.rules import Assignment, in_order
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Candidate(Assignment):
 
     def is_among(self, name: str, stage: int, values: Iterable[Scalar]) -> bool:
         """Whether the value in a stage, or the default of a parameter without one, is the same as one of these."""
-        mine = self.values[name] if name in self.values else vocabulary()[name].default(stage)
+        mine = self.values[name] if name in self.values else network_terms()[name].default(stage)
         mine = mine[stage] if isinstance(mine, list) else mine
         return any(same(mine, value) for value in values)
 
@@ -121,12 +122,14 @@ def draw(parameters: Mapping[str, Parameter], choices: Choices) -> Candidate:
 
 
 def build(candidate: Candidate, *, image: tuple[int, int, int], classes: int, file: str = "") -> Architecture:
-    """The architecture that has the candidate's values. Raises InputError where they do not go together."""
+    """The architecture that has the candidate's values, for images of the shape `image`, or as high and wide as the
+    candidate has them. Raises InputError where its values do not go together."""
+    image = (image[0], *sides(candidate.values[SIZE])) if SIZE in candidate.values else image
     fields: dict[tuple[type[Any], int], dict[str, Any]] = defaultdict(dict)  # by model and stage
     for index in range(candidate.stages):
         fields[Stage, index]["stride"] = vocabulary()["stride"].default(index)
     for name, value in candidate.values.items():
-        term = vocabulary()[name]
+        term = network_terms()[name]
         for index, mine in enumerate(value if isinstance(value, list) else [value]):
             fields[term.owner, index][term.field] = mine
     try:

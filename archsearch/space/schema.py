@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
 from archsearch.space.linear_widths import GROUP
 from archsearch.space.loading import SpaceFile
-from archsearch.space.parameters import Term, groups, vocabulary
+from archsearch.space.parameters import Term, groups, network_terms, vocabulary
+from archsearch.space.resolution import SIZE
 from archsearch.space.trainings import training_vocabulary
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -22,6 +23,7 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["training"]["properties"] |= {
         t.field: _schema_of_term(t) for t in training_vocabulary().values()
     }
+    schema["properties"]["data"]["properties"]["size"] = _schema_of_term(network_terms()[SIZE])
     return {
         "$schema": DIALECT,
         "title": "archsearch search space",

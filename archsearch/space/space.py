@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
@@ -29,7 +28,8 @@ FORMAT = 1
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
     """A search-space file as resolved. `parameters`, those of a network, stand in an order in which each can be asked;
-    `trainings` knows those of a training.
+    `trainings` knows those of a training. `input` is (channels, height, width) of an image, of the largest ones where
+    `data.size` is a parameter.
 
     `notes` tells what was settled otherwise than the file says, for people; `document` knows the file's lines.
     """
@@ -53,9 +53,20 @@ class SearchSpace:
         return self.trainings.base
 
     @property
+    def inputs(self) -> frozenset[tuple[int, int, int]]:
+        """The inputs that its networks have: several where `data.size` is a parameter."""
+        if self.data.varied_size is None:
+            return frozenset([self.input])
+        return frozenset((self.input[0], *size) for size in self.data.sizes)
+
+    @property
     def every_parameter(self) -> dict[str, Parameter]:
         """The parameters of a network, and after them those of its training where some vary."""
         return {**self.parameters, **self.trainings.parameters}
+
+    def at(self, image: tuple[int, int, int]) -> SearchSpace:
+        """This space with images of this input (channels, height, width), one of `inputs`, in place of the largest."""
+        return self if image == self.input else replace(self, input=image, data=self.data.at(image))
 
     def networks_alone(self) -> SearchSpace:
         """This space without the parameters of its training."""
@@ -73,14 +84,14 @@ class SearchSpace:
 
     def price(self, cost: Cost) -> Price:
         """What a network of this cost costs by every name that a budget may bound, but for its latency."""
-        return Price(**cost.to_dict(), memory=self.training_bytes(cost.params, cost.saved, cost.largest))
+        return Price(**cost.to_dict(), memory=self.training_bytes(cost.params, cost.saved, cost.image, cost.largest))
 
-    def training_bytes(self, params: int, saved: int, largest: int) -> int:
+    def training_bytes(self, params: int, saved: int, image: int, largest: int) -> int:
         """Bytes that training a network of these counts is predicted to take, by this file's recipe: by the
         one that takes most, where its settings vary. Arrays may be given for counts."""
         batch = self.trainings.most("batch_size")
         return training_bytes(
-            params=params, saved=saved, largest=largest, image=math.prod(self.input),
+            params=params, saved=saved, largest=largest, image=image,
             batch=min(batch, self.training.micro_batch or batch),
             optimizer=self.trainings.most("optimizer"),
             precision="bfloat16" if self.training.precision == "bfloat16" else "float32",

@@ -37,7 +37,8 @@ def training_vocabulary() -> Mapping[str, Term]:
     """Every setting of the training that may vary, by its name, as training.momentum."""
     names = [name for name in TrainingSettings.model_fields if name in SEARCHABLE]
     terms = (
-        Term(name=f"{GROUP}.{name}", owner=TrainingSettings, field=name, group=GROUP, section=()) for name in names
+        Term(name=f"{GROUP}.{name}", owner=TrainingSettings, field=name, group=GROUP, section=(), of_network=False)
+        for name in names
     )
     return {term.name: term for term in terms}
 

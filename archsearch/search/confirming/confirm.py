@@ -152,7 +152,10 @@ class _Confirmation:
 
     def _contenders(self) -> list[Contender]:
         plan, contenders = self.plan, top_of(self.ledger, self.space, self.plan.top)
-        named = baselines(self.space, contenders[0].cost["flops"]) if plan.named is None else plan.named
+        first = contenders[0]
+        named = plan.named
+        if named is None:
+            named = baselines(self.space.at(first.architecture.input), first.cost["flops"])
         networks = {"trials of the search": len(contenders), "of random search": int(plan.random),
                     "to compare with": len(named)}  # fmt: skip
         self.observer.phase(

@@ -156,9 +156,9 @@ def baselines(space: SearchSpace, most_flops: float) -> list[Contender]:
 
 
 def reference_network(space: SearchSpace, best: Contender) -> Contender | None:
-    """The largest plain residual network within the budget, with the training settings of `best`, and of no more FLOPs
-    than that where the budget has no bound on them; None where none fits."""
-    bound = space.budget.flops
+    """The largest plain residual network within the budget, with the input and the training settings of `best`, and of
+    no more FLOPs than that where the budget has no bound on them; None where none fits."""
+    space, bound = space.at(best.architecture.input), space.budget.flops
     ceiling = bound.high if bound is not None and bound.high is not None else best.cost["flops"]
     network = reference(
         space.input, space.classes, lambda network, count: count.flops <= ceiling and _fits(space, network)

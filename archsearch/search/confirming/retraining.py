@@ -79,7 +79,7 @@ class Retraining:
             stop=self._context.Event(),
             progress=self._context.SimpleQueue(),
         )
-        self._digests: dict[Fold | None, str] = {None: images.digest}
+        self._digests: dict[tuple[tuple[int, ...], Fold | None], str] = {}
         self._pool: ProcessPoolExecutor | None = None
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._broken = False
@@ -134,12 +134,13 @@ class Retraining:
         return self._pool
 
     def _results(self, runs: Sequence[Run]) -> list[tuple[Run, dict[str, Any] | None]]:
-        return [(run, run.result(self._digest(run.fold), self._worker.settings, self._objective)) for run in runs]
+        return [(run, run.result(self._digest(run), self._worker.settings, self._objective)) for run in runs]
 
-    def _digest(self, fold: Fold | None) -> str:
-        if fold not in self._digests:
-            self._digests[fold] = images_of(self._worker.images, fold).digest
-        return self._digests[fold]
+    def _digest(self, run: Run) -> str:
+        key = run.contender.architecture.input, run.fold
+        if key not in self._digests:
+            self._digests[key] = images_of(self._worker.images, run).digest
+        return self._digests[key]
 
     def _carry_out(self, task: Task, runs: Sequence[Run], limit: float = math.inf) -> Iterator[Outcome]:
         if not runs:
@@ -241,7 +242,7 @@ def _work(task: Task, run: Run) -> Outcome:
     from archsearch.training.run import TrainingRun
 
     worker = _worker[0]
-    images = images_of(worker.images, run.fold)
+    images = images_of(worker.images, run)
     training = TrainingRun(
         settings=worker.settings.with_overrides(run.contender.training),
         seed=run.seed,

@@ -55,11 +55,12 @@ class Run:
         return document
 
 
-def images_of(images: ImageSet, fold: Fold | None) -> ImageSet:
-    """The data set, split as the fold has it (None: as it is)."""
+def images_of(images: ImageSet, run: Run) -> ImageSet:
+    """The data set as the run trains on it: at its network's input size, split as its fold has it (None: as it is)."""
     from archsearch.data.splitting import fold_of
 
-    return images if fold is None else fold_of(images, fold)
+    images = images.at(run.contender.architecture.input)
+    return images if run.fold is None else fold_of(images, run.fold)
 
 
 def _recipe(settings: dict[str, Any]) -> dict[str, Any]:

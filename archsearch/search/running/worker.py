@@ -69,7 +69,7 @@ class TrialWorker:
     ) -> None:
         self._images, self._settings, self._threads = images, settings, threads
         self._save_every, self._save_at = save_every, math.inf
-        self._feed: Feed | None = None
+        self._feeds: dict[tuple[int, int, int], Feed] = {}  # by the images' shape
         self._train: Train | None = None
         self._training: Training | None = None
         self._epochs: Iterator[EpochMetrics] = iter(())
@@ -189,21 +189,22 @@ class TrialWorker:
             threads=self._threads,
             precision=train.precision,
         )
-        network = build(Architecture.from_dict(dict(train.architecture)), seed=train.seed)
-        return Training(network, self._images, run, feed=self._images_at_hand())
+        architecture = Architecture.from_dict(dict(train.architecture))
+        images = self._images.at(architecture.input)
+        return Training(build(architecture, seed=train.seed), images, run, feed=self._feed_of(images))
 
     def _settings_of(self, train: Train) -> TrainingSettings:
         settings = self._settings.with_overrides(train.overrides)
         return settings if train.micro_batch is None else settings.with_overrides({"micro_batch": train.micro_batch})
 
-    def _images_at_hand(self) -> Feed:
-        """The images, put on the device once for all trials."""
+    def _feed_of(self, images: ImageSet) -> Feed:
+        """The images, put on the device once for all trials whose networks see them at this size."""
         from archsearch.training.devices import resolve_device
         from archsearch.training.feeds.feed import feed_of
 
-        if self._feed is None:
-            self._feed = feed_of(self._images, self._settings, resolve_device(self._settings.device))
-        return self._feed
+        if images.shape not in self._feeds:
+            self._feeds[images.shape] = feed_of(images, self._settings, resolve_device(self._settings.device))
+        return self._feeds[images.shape]
 
     def _next_epoch(self) -> EpochTrained | RungReached:
         metrics = next(self._epochs)
@@ -226,9 +227,10 @@ class TrialWorker:
         from archsearch.training.run import TrainingRun
 
         self._training = None
-        network = build(Architecture.from_dict(dict(test.architecture)))
+        architecture = Architecture.from_dict(dict(test.architecture))
+        images = self._images.at(architecture.input)
         run = TrainingRun(settings=self._settings, seed=0, threads=self._threads, precision=test.precision)
-        training = Training(network, self._images, run, feed=self._images_at_hand()).load(test.weights)
+        training = Training(build(architecture), images, run, feed=self._feed_of(images)).load(test.weights)
         result, recorded = evaluated(training)
         values = result.to_dict()
         metrics = {name if name == "images" else f"test_{name}": value for name, value in values.items()}

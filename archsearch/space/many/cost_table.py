@@ -12,24 +12,25 @@ from archsearch.space.many.columns import IntArray
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
 
-NAMES = ("params", "flops", "macs", "activations", "layers", "saved", "largest")
+NAMES = ("params", "flops", "macs", "activations", "layers", "saved", "image", "largest")
 DENSE = 1 << 24  # keys up to which the table is indexed directly
 
 Costs = dict[str, IntArray]  # (n,) each, by name
-Counted = tuple[IntArray, IntArray]  # (n, 7) counts as in NAMES; (n,) the index of the shape that comes out, -1: none
+Counted = tuple[IntArray, IntArray]  # (n, 8) counts as in NAMES; (n,) the index of the shape that comes out, -1: none
 
 
 def by_name(space: SearchSpace, counts: IntArray) -> Costs:
-    """The costs that a budget may bound, of (n, 7) counts; `memory` is bytes, by the space's training."""
+    """The costs that a budget may bound, of (n, 8) counts; `memory` is bytes, by the space's training."""
     costs: dict[str, Any] = dict(zip(NAMES, counts.T, strict=True))
-    memory = space.training_bytes(costs["params"], costs.pop("saved"), costs.pop("largest"))
+    kept = (costs.pop(name) for name in ("saved", "image", "largest"))
+    memory = space.training_bytes(costs["params"], *kept)
     return {**costs, "memory": np.asarray(memory)}
 
 
 class CostTable:
     """What a section (the stem, a stage, the head) costs and emits, by what it depends on and by its input's shape.
 
-    `counts` is (rows, 7), as in NAMES; `emitted` is (rows,), the index of a shape, or -1 where the image runs out. A
+    `counts` is (rows, 8), as in NAMES; `emitted` is (rows,), the index of a shape, or -1 where the image runs out. A
     key's last digit is the shape by the number that the table has for it, so that keys stay small where few shapes of
     all come to this section; its radix doubles when the numbers do not suffice.
     """

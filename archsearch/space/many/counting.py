@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 
 from archsearch.architecture.block import Block
-from archsearch.architecture.cost import Cost, stage_cost, total
-from archsearch.architecture.ops import Op
-from archsearch.architecture.plan import STEM_READS, contexts_of, head_ops, stem_ops
+from archsearch.architecture.cost import Cost, head_cost, stage_cost, stem_cost
+from archsearch.architecture.plan import STEM_READS, contexts_of
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Head, Stage, Stem
 from archsearch.reading.errors import InputError
@@ -27,6 +26,7 @@ from archsearch.space.many.cost_table import NAMES, CostTable, Counted
 from archsearch.space.many.grid import Grid
 from archsearch.space.many.resolved import Resolved
 from archsearch.space.parameters import vocabulary
+from archsearch.space.resolution import SIZE, sides
 
 ADDED = len(NAMES) - 1  # the last is combined by the maximum
 _NOTHING = (0,) * len(NAMES)
@@ -39,7 +39,8 @@ ARRAYS = (  # numbers of a stage and its block that may be arrays
 
 
 class Counter:
-    """Counts the candidates of a grid, whose images are `image` (channels, height, width).
+    """Counts the candidates of a grid, whose images are `image` (channels, height, width), or as high and wide as
+    `data.size` has it, where that is a parameter.
 
     A shape that comes up is known by its index in `_shapes`. Sections count from 0, the stem, over the stages to the
     head, `most_stages + 1`.
@@ -47,8 +48,10 @@ class Counter:
 
     def __init__(self, grid: Grid, *, image: tuple[int, int, int], classes: int) -> None:
         self.grid, self._classes = grid, classes
-        self._shapes = [Shape(*image)]
-        self._shape_indices = {self._shapes[0]: 0}
+        self._size = grid.encodings.get(SIZE)
+        table = [image[1:]] if self._size is None else map(sides, self._size.table)
+        self._shapes = [Shape(image[0], *size) for size in table]  # at first the images', by their index in the table
+        self._shape_indices = {shape: index for index, shape in enumerate(self._shapes)}
         self._tables = [CostTable() for _ in range(grid.most_stages + 2)]
         self._takes = [(section, self._columns_of(section)) for section in range(grid.most_stages + 2)]
         self._remembered: dict[Any, tuple[tuple[int, ...], int]] = {}
@@ -58,7 +61,7 @@ class Counter:
         self._of_stages = [name for name, e in encodings.items() if e.per_stage and len(e.table) > 1]
 
     def count(self, codes: IntArray, *, chunk: int = CHUNK) -> tuple[IntArray, BoolArray]:
-        """(n, 7) counts in the order of NAMES, and whether each network is possible: (n,).
+        """(n, 8) counts in the order of NAMES, and whether each network is possible: (n,).
 
         `codes` are canonical rows. A network whose image runs out of pixels is not possible, nor is one whose linear
         widths give stages that the space does not allow; its counts say nothing.
@@ -75,13 +78,14 @@ class Counter:
     def one(self, row: Sequence[int]) -> tuple[int, ...] | None:
         """The counts of one canonical row, from sections that are remembered; None where its image runs out."""
         # Written out: a loop over the counts would take twice as long as everything else.
-        params = flops = macs = activations = layers = saved = largest = shape = 0
+        params = flops = macs = activations = layers = saved = image = largest = 0
+        shape = self._image_of(row)
         remembered = self._remembered.get
         for section, take in self._takes:
             result = remembered((section, shape, take(row)))
             if result is None:
                 return self._learn(row)
-            (params1, flops1, macs1, activations1, layers1, saved1, largest1), shape = result
+            (params1, flops1, macs1, activations1, layers1, saved1, image1, largest1), shape = result
             if shape < 0:
                 return None
             params += params1
@@ -90,9 +94,10 @@ class Counter:
             activations += activations1
             layers += layers1
             saved += saved1
+            image += image1
             if largest1 > largest:  # noqa: PLR1730
                 largest = largest1
-        return params, flops, macs, activations, layers, saved, largest
+        return params, flops, macs, activations, layers, saved, image, largest
 
     def _learn(self, row: Sequence[int]) -> tuple[int, ...] | None:
         """The same, remembering the row's sections."""
@@ -100,7 +105,7 @@ class Counter:
         if not resolved.possible[0]:
             return None
         counts, possible = np.zeros((1, len(NAMES)), np.int64), np.ones(1, bool)
-        shape = 0
+        shape = self._image_of(row)
         for section, rows, entries in self._walk(resolved, possible):
             table, result = self._tables[section], (_NOTHING, shape)
             if len(entries):
@@ -114,7 +119,7 @@ class Counter:
         """Each section, the rows of the batch that have it, and their entries in the section's table. Rows whose image
         runs out, or whose stages the space does not allow, leave `possible`."""
         possible &= resolved.possible
-        shapes = np.zeros(len(possible), np.int64)
+        shapes = np.zeros(len(possible), np.int64) if self._size is None else resolved.index(SIZE, 0).astype(np.int64)
         for section, table in enumerate(self._tables):
             stage, has_it = section - 1, possible
             if 0 <= stage < self.grid.most_stages:
@@ -136,30 +141,32 @@ class Counter:
         names = [*self._of_stem, *(name for name in STEM_READS if name in self.grid.encodings)]
         key, size = self._key(names, resolved, 0, rows)
 
-        def ops(row: IntArray) -> Op:
+        def counted(row: IntArray, x: Shape) -> tuple[Cost, Shape]:
             stem = Stem.model_construct(**self._fields(Stem, resolved, 0, row))
-            return stem_ops(stem, Block.model_construct(**self._fields(Block, resolved, 0, row)))
+            return stem_cost(stem, Block.model_construct(**self._fields(Block, resolved, 0, row)), x)
 
-        return self._tables[0].find(key, size, shapes[rows], self._one_by_one(ops, shapes, rows))
+        return self._tables[0].find(key, size, shapes[rows], self._one_by_one(counted, shapes, rows))
 
     def _find_head(self, resolved: Resolved, shapes: IntArray, rows: Any) -> IntArray:
         key, size = self._key(self._of_head, resolved, 0, rows)
 
-        def ops(row: IntArray) -> Op:
-            return head_ops(Head.model_construct(**self._fields(Head, resolved, 0, row)), self._classes)
+        def counted(row: IntArray, x: Shape) -> tuple[Cost, Shape]:
+            return head_cost(Head.model_construct(**self._fields(Head, resolved, 0, row)), self._classes, x)
 
-        return self._tables[-1].find(key, size, shapes[rows], self._one_by_one(ops, shapes, rows))
+        return self._tables[-1].find(key, size, shapes[rows], self._one_by_one(counted, shapes, rows))
 
-    def _one_by_one(self, ops: Callable[[IntArray], Op], shapes: IntArray, rows: Any) -> Callable[[IntArray], Counted]:
-        """Counts what a table lacks, given `ops` of one row of the batch."""
+    def _one_by_one(
+        self, counted: Callable[[IntArray, Shape], tuple[Cost, Shape]], shapes: IntArray, rows: Any
+    ) -> Callable[[IntArray], Counted]:
+        """Counts what a table lacks, given what one row of the batch costs and emits for an input of a shape."""
         batch = np.arange(len(shapes))[rows]
 
         def count(missing: IntArray) -> Counted:
             counts, emitted = np.zeros((len(missing), len(NAMES)), np.int64), np.full(len(missing), -1, np.int64)
             for number, row in enumerate(batch[missing]):
-                op, x = ops(np.array([row])), self._shapes[shapes[row]]
                 with suppress(InputError):
-                    counts[number], emitted[number] = _counts(total(op, x)), self._shape_index(op.shape(x))
+                    cost, shape = counted(np.array([row]), self._shapes[shapes[row]])
+                    counts[number], emitted[number] = _counts(cost), self._shape_index(shape)
             return counts, emitted
 
         return count
@@ -267,6 +274,13 @@ class Counter:
                 size *= radix
         return key, size
 
+    def _image_of(self, row: Sequence[int]) -> int:
+        """The index of the shape of a row's images."""
+        if self._size is None or not self._size.columns:
+            return 0
+        code = row[self._size.columns[0]]
+        return code if code >= 0 else self._size.defaults[0]
+
     def _shape_index(self, shape: Shape) -> int:
         index = self._shape_indices.setdefault(shape, len(self._shapes))
         if index == len(self._shapes):
@@ -275,7 +289,9 @@ class Counter:
 
 
 def _counts(cost: Cost) -> tuple[int, ...]:
-    return cost.params, cost.flops, cost.macs, cost.activations, cost.layers, cost.saved, cost.largest
+    return (
+        cost.params, cost.flops, cost.macs, cost.activations, cost.layers, cost.saved, cost.image, cost.largest,
+    )  # fmt: skip
 
 
 def _add(counts: IntArray, rows: Any, table: IntArray, entries: IntArray) -> None:

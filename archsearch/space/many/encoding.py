@@ -18,6 +18,7 @@ from archsearch.space.linear_widths import GROUP, NAMES
 from archsearch.space.many.columns import IntArray
 from archsearch.space.many.grid import Grid
 from archsearch.space.parameters import Term
+from archsearch.space.resolution import SIZE, as_value
 from archsearch.space.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def encode(
     Of the training, the settings that the space varies and those `chosen` for this network matter. Linear widths are
     taken from the choices `recorded` when the network was made, for many of them give the same one.
     """
-    if tuple(architecture.input) != tuple(space.input) or architecture.classes != space.classes:
+    if tuple(architecture.input) not in space.inputs or architecture.classes != space.classes:
         return "other images or classes"
     if len(architecture.stages) > grid.most_stages:
         return f"stages = {len(architecture.stages)}"
@@ -75,6 +76,8 @@ def _value(architecture: Architecture, term: Term, stage: str) -> Scalar:
     one that stages share; `_ABSENT` where the stage is not there."""
     if term.name == "stages":
         return len(architecture.stages)
+    if term.name == SIZE:
+        return as_value(*architecture.input[1:])
     if term.group:
         value: Scalar = getattr(getattr(architecture, term.group), term.field)
         return value

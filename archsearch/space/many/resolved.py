@@ -12,7 +12,7 @@ import numpy as np
 from archsearch.space.choices import Scalar, same
 from archsearch.space.many.columns import BoolArray, FloatArray, IntArray
 from archsearch.space.many.linear import Derived
-from archsearch.space.parameters import Parameter, vocabulary
+from archsearch.space.parameters import Parameter, network_terms
 from archsearch.space.rules import Assignment
 
 
@@ -72,7 +72,7 @@ class Resolved(Assignment):
     def numbers(self, name: str, stage: int, rows: Any = slice(None)) -> IntArray | FloatArray:
         """(n,): the values of a parameter that has numbers, or of some of the candidates."""
         if name not in self.indices:
-            return np.full(len(self.always[rows]), vocabulary()[name].default(stage) or 0)
+            return np.full(len(self.always[rows]), network_terms()[name].default(stage) or 0)
         numbers: IntArray | FloatArray = self._encodings[name].numbers[self.index(name, stage)[rows]]
         return numbers
 
@@ -93,7 +93,7 @@ class Resolved(Assignment):
     def is_among(self, name: str, stage: int, values: Iterable[Scalar]) -> BoolArray:
         """(n,): whether the value, or the default of a parameter that the space does not set, is one of these."""
         if name not in self.indices:
-            default = vocabulary()[name].default(stage)
+            default = network_terms()[name].default(stage)
             unset: BoolArray = self.always & any(same(default, value) for value in values)
             return unset
         table = self._encodings[name].table
@@ -104,6 +104,6 @@ class Resolved(Assignment):
     def is_uniform(self, name: str) -> bool:
         """Whether a parameter says the same in all stages of every candidate, to be told without comparing."""
         if name not in self.indices:
-            return len({vocabulary()[name].default(stage) for stage in range(self.most_stages)}) == 1
+            return len({network_terms()[name].default(stage) for stage in range(self.most_stages)}) == 1
         arrays = self.indices[name]
         return all(array is arrays[0] for array in arrays)
