@@ -102,6 +102,25 @@ def test_a_node_dies_another_joins_late_and_is_taken_away(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_a_node_that_dies_before_it_says_what_it_runs_is_left_out(tmp_path: Path) -> None:
+    folder, mark = ExperimentFolder(tmp_path / "out"), uuid.uuid4().hex
+    with cluster(tmp_path, mark) as machines:
+        machines.node()
+        worker = machines.node(hidden=(tmp_path,))
+        for pid in worker.pids():  # it answers nothing, and so its versions are waited for
+            os.kill(pid, signal.SIGSTOP)
+        process = begin(machines, folder, trials=4)
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        assert any("comparing the nodes' versions" in line for line in lines)
+        time.sleep(2)
+        worker.kill()
+        finish(process)
+    check_whole(folder, planned=4)
+    check_gone(mark)
+
+
+@pytest.mark.slow
 def test_the_head_dies_and_resume_goes_on_with_another_cluster(tmp_path: Path) -> None:
     folder, mark = ExperimentFolder(tmp_path / "out"), uuid.uuid4().hex
     with cluster(tmp_path, mark) as machines:

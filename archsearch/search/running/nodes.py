@@ -140,9 +140,11 @@ class ClusterNodes:
         ]
 
     def compare(self) -> None:
-        """Asks every node, waits for their answers and begins to watch. Raises InputError where one differs."""
-        until, nodes = time.monotonic() + ANSWER_WITHIN, alive()
+        """Asks every node, waits for their answers and begins to watch. Raises InputError where one differs; one that
+        dies meanwhile is left out."""
+        until = time.monotonic() + ANSWER_WITHIN
         while True:
+            nodes = alive()
             self._look(nodes)
             if not self._pending:
                 break
@@ -246,6 +248,8 @@ class ClusterNodes:
             if node.id not in living:
                 continue
             problem = self._difference(answer) if ready else f"no answer within {ANSWER_WITHIN:.0f} s"
+            if problem is not None and all(node.id != candidate.id for candidate in alive()):
+                continue  # it died meanwhile, and with it the question
             self._problems[node.id] = problem
             self._notes.append(f"node {node.name} " + ("joined" if problem is None else f"gets no trials: {problem}"))
 
