@@ -4,7 +4,7 @@ import random
 from typing import Any, get_args
 
 from archsearch.architecture.block import Block, Kind, Layers, Link, Nonlinearity, Placement, Shortcut
-from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
+from archsearch.architecture.spec import Architecture, Head, Stage, Stem, StemPooling, Survival
 
 
 def random_block(draw: random.Random) -> Block:
@@ -37,6 +37,7 @@ def random_block(draw: random.Random) -> Block:
         learned_gain=draw.choice([False, False, True]),
         zero_init=draw.choice([False, False, True]),
         **random_norms(beside(draw)),
+        **random_sampling(beside(draw)),
     )
 
 
@@ -48,6 +49,14 @@ def beside(draw: random.Random) -> random.Random:
 def random_norms(draw: random.Random) -> dict[str, Any]:
     """Values of a block's keys that say how it normalises and activates."""
     return {"nonlinearity": draw.choice(["relu", *get_args(Nonlinearity)])}
+
+
+def random_sampling(draw: random.Random) -> dict[str, Any]:
+    """Values of a block's keys that say how it changes the resolution."""
+    return {
+        "shortcut_kernel": draw.choice([1, 3]),
+        "downsample": draw.choice(["stride", "stride", "blur", "average"]),
+    }
 
 
 def random_architecture(draw: random.Random) -> Architecture:
@@ -62,7 +71,7 @@ def random_architecture(draw: random.Random) -> Architecture:
             width=draw.choice([4, 8, 9]),
             norm=draw.choice([None, True, False]),
             padded=draw.choice([True, True, False]),
-            pool=draw.choice(["none", "none", "max"]),
+            pool=draw.choice(["none", "none", "none", *get_args(StemPooling)]),
             preactivates=draw.choice([False, False, True]),
             first_shortcut=draw.choice(["activated", "raw"]),
         ),

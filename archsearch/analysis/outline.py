@@ -23,12 +23,12 @@ from archsearch.architecture.ops import (
     Sigmoid,
 )
 from archsearch.architecture.plan import plan
-from archsearch.architecture.pools import GlobalPool, Pool, StemPool
+from archsearch.architecture.pools import Blur, GlobalPool, Pool, StemPool
 from archsearch.architecture.spec import Architecture
 
 # Of ops without a number to show.
 LABELS: dict[type[Op], str] = {
-    Norm: "norm", Relu: "ReLU", Sigmoid: "sigmoid", StemPool: "max pool 3x3, /2", GlobalPool: "global mean",
+    Norm: "norm", Relu: "ReLU", Sigmoid: "sigmoid", GlobalPool: "global mean",
     Flatten: "flatten", Gain: "learned gain",
 }  # fmt: skip
 
@@ -108,6 +108,11 @@ def label(op: Op) -> str:
             return FUNCTIONS[op.function]
         case Dropout():
             return f"dropout {op.p:g}"
+        case StemPool():
+            edges = {"ignored": "", "zeros": ", zero-padded", "cut": ", unpadded"}[op.edges]
+            return f"max pool 3x3{_by(op.stride)}{edges}"
+        case Blur():
+            return f"blur 3x3{_by(op.stride)}"
         case Pool():
             return f"{op.kind} pool{_by(op.stride)}"
         case Linear():

@@ -12,7 +12,7 @@ Kind = Literal["single", "basic", "bottleneck"]
 Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
 Layers = Literal[1, 2, 3, 4, "3-1-3", "1-3", "3-1", "3-1-1"]
 Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
-Shortcut = Literal["A", "A_pool", "B", "B_pool", "C"]
+Shortcut = Literal["A", "A_pool", "B", "B_pool", "C", "none"]
 Nonlinearity = Literal["relu", "silu", "gelu", "hard_swish", "relu6"]
 
 
@@ -98,7 +98,13 @@ class Block(StrictModel):
         description="Shortcut where shapes change (He 2015): A subsamples and pads with zero "
         "channels; A_pool averages and pads (Huang 2016's code); B is a 1x1 "
         "projection; B_pool an average pool and a 1x1 projection without stride (ResNet-D, He 2018, "
-        "arXiv:1812.01187); C projects every shortcut (He 2016's 1x1 conv shortcut).",
+        "arXiv:1812.01187); C projects every shortcut (He 2016's 1x1 conv shortcut); "
+        "none: a block that changes the shape has no shortcut, and is a plain one (MobileNetV2, Sandler 2018, "
+        "arXiv:1801.04381).",
+    )
+    shortcut_kernel: Literal[1, 3] = Field(
+        1,
+        description="Kernel size of a projection (B, C) that has a stride (SENet-154, Hu 2018: 3). Others are 1x1.",
     )
     shortcut_scale: float = Field(1.0, ge=-2, le=2, description="Constant factor on the shortcut (He 2016: 0, 0.5).")
     shortcut_dropout: float = Field(0.0, ge=0, lt=1, description="Dropout rate on the shortcut (He 2016: 0.5).")
@@ -115,6 +121,12 @@ class Block(StrictModel):
         "conv3x3",
         description="Which convolution has the stride: the branch's first, so a bottleneck's 1x1 (ResNet v1), or its "
         "first 3x3 (v1.5).",
+    )
+    downsample: Literal["stride", "blur", "average"] = Field(
+        "stride",
+        description="What a branch halves the resolution with. stride: the convolution that stride_at says; blur, "
+        "average: that convolution has no stride, and behind its norm and ReLU stands a 3x3 blur (Zhang 2019, "
+        "arXiv:1904.11486) or an average pool that has it.",
     )
     attention: Literal["none", "se", "cbam", "eca"] = Field(
         "none",
@@ -178,7 +190,7 @@ class Block(StrictModel):
         if self.shortcut_scale == 0 and not self._shortcut_can_vanish():
             return (
                 "shortcut_scale: 0 leaves weights of the shortcut without effect; allowed: 0 with residual or highway "
-                "links, shortcut A or A_pool and no gate on the shortcut"
+                "links, shortcut A, A_pool or none and no gate on the shortcut"
             )
         if len(starts_at_zero) == 2:
             return "learned_gain and zero_init are two factors that start at 0; allowed: one of them"
@@ -197,7 +209,8 @@ class Block(StrictModel):
 
     def _shortcut_can_vanish(self) -> bool:
         """Whether nothing is lost with the shortcut but the input itself: it has no weights."""
-        return self.link in ("residual", "highway") and self.shortcut in ("A", "A_pool") and self.gate != "shortcut"
+        weightless = self.shortcut in ("A", "A_pool", "none")
+        return self.link in ("residual", "highway") and weightless and self.gate != "shortcut"
 
     def _ends_branch_in_norm(self) -> bool:
         """Whether `zero_init` has a norm to act on."""

@@ -9,15 +9,14 @@ input's shape and its `StageContext` alone, so that parts are counted once, and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from itertools import repeat
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Sequence, Unit, named
 from archsearch.architecture.ops import Conv, Dropout, Flatten, Gain, Linear, Norm, Op, Relu, Sigmoid
-from archsearch.architecture.pools import GlobalPool, Pool, StemPool
+from archsearch.architecture.pools import Blur, GlobalPool, Pool, StemPool
 from archsearch.architecture.quantities import Shape, agree, floored
 from archsearch.architecture.slots import (
     act,
@@ -32,6 +31,12 @@ from archsearch.architecture.slots import (
 )
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
 from archsearch.reading.errors import refuse
+
+STEM_POOLS: dict[str, tuple[Op, ...]] = {
+    "none": (), "max": (StemPool(),), "max_zero_padded": (StemPool(edges="zeros"),), "conv": (),
+    "max_unpadded": (StemPool(edges="cut"),), "average": (Pool(stride=2, ceil=True),),
+    "blur": (StemPool(stride=1), Blur(stride=2)),
+}  # fmt: skip
 
 
 class StageContext(NamedTuple):
@@ -53,13 +58,15 @@ def plan(architecture: Architecture) -> Sequence:
     """The ops of a network, named `stem`, `stage1`, ..., `head`. Raises InputError where its image runs out."""
     stem = stem_ops(architecture.stem, architecture.stages[0].block)
     x = stem.shape(Shape(*architecture.input))
+    stages = []
+    for stage, context in zip(architecture.stages, stage_contexts(architecture), strict=True):
+        stages.append(stage_ops(stage, context, x))
+        x = stages[-1].shape(x)
+    if architecture.survival.schedule != "none":
+        stages = _surviving(stages, architecture.survival)
+    head = head_ops(architecture.head, architecture.classes)
     steps: list[tuple[str, Op]] = [("stem", stem)]
-    survivals = _survivals(architecture)
-    for index, (stage, context) in enumerate(zip(architecture.stages, stage_contexts(architecture), strict=True)):
-        ops = stage_ops(stage, context, x, survivals)
-        x = ops.shape(x)
-        steps.append((f"stage{index + 1}", ops))
-    steps.append(("head", head_ops(architecture.head, architecture.classes)))
+    steps += [*((f"stage{number}", stage) for number, stage in enumerate(stages, 1)), ("head", head)]
     if architecture.norm_eps != Norm().eps:
         steps = [(name, _with_eps(step, architecture.norm_eps)) for name, step in steps]
     return Sequence(steps=tuple(steps))
@@ -109,14 +116,18 @@ STEM_READS = ("norm", "nonlinearity", "activation")  # what the stem depends on 
 def stem_ops(stem: Stem, block: Block) -> Sequence:
     """The stem before a first stage of such blocks: one convolution or three, with norm and ReLU between them."""
     conv = Conv(out=stem.width, kernel=stem.kernel, stride=stem.stride, bias=block.norm == "none", padded=stem.padded)
-    ops: list[Op] = [conv]
+    inner = replace(conv, kernel=3, stride=1, padded=True)
+    convs = [conv]
     if stem.deep != "none":
         half = floored(stem.width / 2)
         first = half if stem.deep == "half" else 3 * floored(stem.width / 8)
-        inner = replace(conv, kernel=3, stride=1, padded=True)
-        ops = [replace(conv, out=first, kernel=3), *norm_act(block), replace(inner, out=half), *norm_act(block), inner]
-    after = norm_act(block) if _ends_in_norm(stem.norm, block.activation) else ()
-    return named(*ops, *after, *((StemPool(),) if stem.pool == "max" else ()))
+        convs = [replace(conv, out=first, kernel=3), replace(inner, out=half), inner]
+    if stem.pool == "conv":
+        convs.append(replace(inner, stride=2))
+    ops = [op for conv in convs for op in (conv, *norm_act(block))]
+    if not _ends_in_norm(stem.norm, block.activation):
+        ops = ops[: -len(norm_act(block))]
+    return named(*ops, *STEM_POOLS[stem.pool])
 
 
 def head_ops(head: Head, classes: int) -> Sequence:
@@ -133,35 +144,35 @@ def head_ops(head: Head, classes: int) -> Sequence:
     return named(*conv, *pool, Conv(out=classes, bias=True), Flatten())
 
 
-def _survivals(architecture: Architecture) -> Iterator[Survival]:
-    """p_l of each block in order (Huang 2016, equation 4). A block without a shortcut is always kept:
+def _surviving(stages: list[Sequence], survival: Survival) -> list[Sequence]:
+    """The stages with p_l of each block (Huang 2016, equation 4). A block without a shortcut is always kept:
     without its branch nothing would be left, so it does not count among the L either."""
-    survival = architecture.survival
-    can_drop = [stage.block.link != "plain" for stage in architecture.stages for _ in range(stage.depth)]
-    blocks, position = sum(can_drop), 0
-    for drops in can_drop:
-        position += drops
-        match survival.schedule if drops else "none":
-            case "none":
-                probability = 1.0
-            case "uniform":
-                probability = survival.last
-            case "linear":
-                probability = 1 - position / blocks * (1 - survival.last)
-        yield survival.model_copy(update={"last": probability})
+    blocks = sum(_can_drop(op) for stage in stages for _, op in stage.steps)
+    last = survival.last
+    falling = (1 - number / blocks * (1 - last) for number in range(1, blocks + 1))
+    probabilities = repeat(last) if survival.schedule == "uniform" else falling
+
+    def surviving(op: Op) -> Op:
+        if not _can_drop(op) or (probability := next(probabilities)) == 1:
+            return op
+        return replace(op, survival=probability, survival_per=survival.per, survival_rescale=survival.rescale)
+
+    return [Sequence(steps=tuple((name, surviving(op)) for name, op in stage.steps)) for stage in stages]
 
 
-def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator[Survival] | None = None) -> Sequence:
+def _can_drop(op: Op) -> TypeGuard[Unit]:
+    return isinstance(op, Unit) and op.join != "replace"
+
+
+def stage_ops(stage: Stage, context: StageContext, x: Shape) -> Sequence:
     """Entry (a dense stage's transition, or a convolution or pool of its own), blocks, and exit: the extra activation
-    that ends a run of pre-activated blocks (He 2016, appendix), a norm and ReLU or the ReLU alone. Without `survivals`
-    every block is kept. Raises InputError for blocks whose branch would never train."""
+    that ends a run of pre-activated blocks (He 2016, appendix), a norm and ReLU or the ReLU alone. Raises InputError
+    for blocks whose branch would never train."""
     block, stride = stage.block, stage.stride
-    if problem := block.never_trains(
-        context.following
-    ):  # a block of a space's words, put together without its model's own checks
+    # A block of a space's words, put together without its model's own checks.
+    if problem := block.never_trains(context.following):
         message, _, allowed = problem.partition("; allowed: ")
         raise refuse(message, allowed=allowed)
-    survivals = survivals or repeat(Survival())
     steps: list[tuple[str, Op]] = []
     if entry := _entry(stage, x, first=context.first):
         section = named(*entry)
@@ -175,9 +186,7 @@ def stage_ops(stage: Stage, context: StageContext, x: Shape, survivals: Iterator
         form = (first, _changes(stage, x, stride), each and number)  # blocks that agree in these are equal: made once
         if form not in units:
             units[form] = _unit(stage, x, stride, first=first, opens=opens)
-        unit = _surviving(units[form], next(survivals))
-        if opens and context.preactivated:
-            unit = _preactivated_by_the_stem(unit)
+        unit = _preactivated_by_the_stem(units[form]) if opens and context.preactivated else units[form]
         steps.append((f"block{number + 1}", unit))
         x, stride = unit.shape(x), 1
     if context.ends and block.activation in ("pre", "relu_only_pre"):
@@ -229,11 +238,13 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
     block, width = stage.block, stage.width
     if block.link == "dual_path" and agree(block.growth_rate, 0):
         block = block.model_copy(update={"link": "residual"})
+    changes = _changes(stage, x, stride)
+    if block.shortcut == "none" and changes and block.link != "dual_path":
+        block = block.model_copy(update={"link": "plain"})
     link, adds = block.link, block.link in ("residual", "highway")
     convs = branch(block, width, stride)
     before, middle, after = placed(block, layered(block, convs, x.channels))
     weights = () if attends_inside(block, convs) else attention(block, convs[-1].out, x.channels)
-    changes = _changes(stage, x, stride)
     shares = bool(before) and adds and (changes or opens)
     h = shortcut(block, width, stride, changes if link != "dual_path" else first)
     gated = "both" if link == "highway" or (adds and block.gate == "exclusive") else "none"
@@ -251,13 +262,6 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
         shortcut_scale=block.shortcut_scale if link != "plain" else 1.0,
         branch_scale=block.branch_scale if link != "plain" else 1.0,
     )
-
-
-def _surviving(unit: Unit, survival: Survival) -> Unit:
-    """The block with its survival probability; one that is always kept is left as it is."""
-    if survival.last == 1:
-        return unit
-    return replace(unit, survival=survival.last, survival_per=survival.per, survival_rescale=survival.rescale)
 
 
 def _preactivated_by_the_stem(unit: Unit) -> Unit:

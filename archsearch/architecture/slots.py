@@ -19,7 +19,7 @@ from archsearch.architecture.ops import (
     Relu,
     Sigmoid,
 )
-from archsearch.architecture.pools import GlobalPool, Pool
+from archsearch.architecture.pools import Blur, GlobalPool, Pool
 from archsearch.architecture.quantities import floored, log2_floor, nearest, smaller
 
 Ops = tuple[Op, ...]
@@ -107,6 +107,7 @@ def placed(block: Block, layers: tuple[Ops, ...]) -> tuple[Ops, Ops, Ops]:
     What a dense block emits stays as it is for all later ones, so what stands after a join ends its branch.
     """
     before, middle, after = _placed(block, layers)
+    middle = _without_strides(block, middle) if block.downsample != "stride" else middle
     return (before, (*middle, *after), ()) if block.link == "dense" else (before, middle, after)
 
 
@@ -142,6 +143,21 @@ def _between(block: Block, layers: tuple[Ops, ...]) -> Ops:
     return (*(op for layer in others for op in (*layer, *norm_act(block))), *last)
 
 
+def _without_strides(block: Block, middle: Ops) -> Ops:
+    """The branch with a pool in place of a convolution's stride: before the next convolution, or at the end."""
+    ops: list[Op] = []
+    pool: Ops = ()
+    for op in middle:
+        if isinstance(op, Conv | Dropout):
+            ops, pool = [*ops, *pool], ()
+        if isinstance(op, Conv) and (stride := op.stride) > 1:
+            pool = (Blur(stride=stride) if block.downsample == "blur" else Pool(stride=stride, ceil=True),)
+            ops.append(replace(op, stride=1))
+        else:
+            ops.append(op)
+    return (*ops, *pool)
+
+
 def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
     """Options A, B, C (He 2015, section 3.3). Projections have a norm, but for pre-activated blocks, and with B_pool an
     average pool for the stride. A dual path's, in the first block of a stage, has a norm and ReLU of its own before it
@@ -160,7 +176,9 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
     if option != "C" and not changes:
         return dropout
     pool = (Pool(stride=stride, ceil=True),) if option == "B_pool" and stride > 1 else ()
-    projection = Conv(out=width, stride=1 if pool else stride, bias=block.norm == "none")
+    stride = 1 if pool else stride
+    kernel = block.shortcut_kernel if stride > 1 else 1
+    projection = Conv(out=width, kernel=kernel, stride=stride, bias=block.norm == "none")
     after = () if block.activation in ("pre", "relu_only_pre") else norm(block)
     return (*pool, projection, *after, *dropout)
 

@@ -18,6 +18,7 @@ from archsearch.architecture.block import Block
 from archsearch.reading.model import StrictModel
 
 Size = Annotated[int, Field(ge=1, le=4096)]
+StemPooling = Literal["none", "max", "max_zero_padded", "max_unpadded", "average", "conv", "blur"]
 
 
 class Stage(StrictModel):
@@ -73,8 +74,13 @@ class Stem(StrictModel):
         True,
         description="Whether the image is padded with zeros, which keeps the resolution (Highway on MNIST: false).",
     )
-    pool: Literal["none", "max"] = Field(
-        "none", description="max: a 3x3 max pool of stride 2 ends the stem (ImageNet)."
+    pool: StemPooling = Field(
+        "none",
+        description="What ends the stem and halves the resolution. max: a 3x3 max pool (ImageNet); max_zero_padded: "
+        "one in which zeros beyond the edges count (BiT, Kolesnikov 2020, arXiv:1912.11370); max_unpadded: one without "
+        "padding (SENet's code, Hu 2018); average: 2x2 pixels; conv: a 3x3 convolution with norm and ReLU (ResNet-RS, "
+        "Bello 2021, arXiv:2103.07579); blur: a max pool without stride, then a blur with it (Zhang 2019, "
+        "arXiv:1904.11486).",
     )
     preactivates: bool = Field(
         False,

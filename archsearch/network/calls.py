@@ -28,11 +28,12 @@ from archsearch.architecture.ops import (
     Relu,
     Sigmoid,
 )
-from archsearch.architecture.pools import GlobalPool, Pool, StemPool
+from archsearch.architecture.pools import Blur, GlobalPool, Pool, StemPool
 from archsearch.architecture.quantities import Shape
 from archsearch.network.layers import (
     NARROW,
     AcrossChannels,
+    BlurPool,
     ChannelWeights,
     GlobalMean,
     LearnedGain,
@@ -102,7 +103,13 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
         case Dropout():
             return _call(nn.Dropout, op.p)
         case StemPool():
-            return _call(nn.MaxPool2d, 3, stride=2, padding=1)
+            if op.edges == "ignored":
+                return _call(nn.MaxPool2d, 3, stride=op.stride, padding=1)
+            if op.edges == "cut":
+                return _call(nn.MaxPool2d, 3, stride=op.stride, ceil_mode=True)
+            return _call(nn.Sequential, _call(nn.ZeroPad2d, 1), _call(nn.MaxPool2d, 3, stride=op.stride))
+        case Blur():
+            return _call(BlurPool, x.channels, op.stride)
         case Pool():
             keywords: dict[str, Argument] = {"ceil_mode": True} if op.ceil else {}
             return _call(nn.MaxPool2d if op.kind == "max" else nn.AvgPool2d, op.stride, **keywords)

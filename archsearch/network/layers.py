@@ -1,4 +1,4 @@
-"""The layers that torch lacks: shortcut option A, attention's parts, constant and learned factors.
+"""The layers that torch lacks: shortcut option A, a blur, attention's parts, constant and learned factors.
 
 `export.source` repeats these classes as they stand here, so they know torch alone.
 """
@@ -76,6 +76,22 @@ class ZeroPadShortcut(nn.Module):
         else:
             x = x[:, :, :: self.stride, :: self.stride]
         return functional.pad(x, (0, 0, 0, 0, 0, self.missing))
+
+
+class BlurPool(nn.Module):
+    """A 3x3 binomial filter with a stride; beyond the edges the image is mirrored (Zhang 2019, arXiv:1904.11486)."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels, self.stride = channels, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C, ceil(H / stride), ceil(W / stride)). The filter is no buffer, so that a network has
+        the tensors that are trained alone."""
+        row = 0.5 - (torch.arange(3, dtype=x.dtype, device=x.device) - 1).abs() / 4  # 1/4, 1/2, 1/4
+        weight = (row[:, None] * row).expand(self.channels, 1, 3, 3)
+        mirrored = functional.pad(x, (1, 1, 1, 1), mode="reflect")
+        return functional.conv2d(mirrored, weight, stride=self.stride, groups=self.channels)
 
 
 class GlobalMean(nn.Module):

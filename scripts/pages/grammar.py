@@ -25,7 +25,7 @@ A network is a stem, stages of blocks, and a head. Every block of every family i
 |---|---|
 | `shared` s | norm and ReLU before both sides; empty if both take x itself |
 | `branch` F | convolutions with norms and ReLUs (or another `nonlinearity`), then attention |
-| `shortcut` h | empty (identity), zero padding, a 1x1 projection, an average pool before it, dropout |
+| `shortcut` h | empty (identity), zero padding, a projection, an average pool before it, dropout |
 | `gate` g | a convolution and a sigmoid, if a gate weights the two sides |
 | `gain` w | a learned scalar |
 | join | `replace`: F; `add`: h + F, or with a gate g F + (1 - g) h or F + (1 - g) h; `concat`: h and F side by side \

@@ -7,6 +7,7 @@ import math
 import timm
 import torch
 import torchvision
+from timm.layers import BlurPool2d
 from torch import Tensor, nn
 
 
@@ -26,6 +27,10 @@ def filled(model: nn.Module, *, seed: int = 0) -> nn.Module:
     draws = torch.Generator().manual_seed(seed)
     drawn = {key: _drawn(key, value, draws) for key, value in model.state_dict().items()}
     model.load_state_dict(drawn, assign=True)
+    for module in model.modules():
+        if isinstance(module, BlurPool2d):  # whose filter is in no state dict
+            module.filt = torch.empty(module.filt.shape)
+            module.reset_parameters()
     return model
 
 

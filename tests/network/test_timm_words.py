@@ -7,19 +7,26 @@ import logging
 import warnings
 
 import pytest
-import timm
 import torch
 from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+from timm.layers import create_conv2d
+from timm.models.resnetv2 import create_resnetv2_stem
 from torch import nn
 
 from archsearch import Architecture, cost
 from archsearch.architecture.block import Block
-from archsearch.architecture.spec import Stage, Stem
+from archsearch.architecture.composites import Unit
+from archsearch.architecture.plan import plan, stem_ops
+from archsearch.architecture.quantities import Shape
+from archsearch.architecture.spec import Stage, Stem, Survival
 from archsearch.network.build import skeleton
+from archsearch.network.calls import call
 from tests.network.published import published
 
 SIZE = 64
 TIERED, HALF = Stem(width=64, stride=2, deep="tiered", pool="max"), Stem(width=64, stride=2, deep="half", pool="max")
+
+BLURRED = Stem(kernel=7, stride=2, width=64, pool="blur")
 
 
 def resnet(depths: tuple[int, ...], stem: Stem, **words: object) -> Architecture:
@@ -43,6 +50,29 @@ NETWORKS = {
     "seresnext26t_32x4d": resnet(
         (2, 2, 2, 2), TIERED, shortcut="B_pool", attention="se", cardinality=32, bottleneck_ratio=0.5
     ),
+    "resnetrs50": resnet(
+        (3, 4, 6, 3),
+        HALF.model_copy(update={"pool": "conv"}),
+        shortcut="B_pool",
+        attention="se",
+        attention_reduction=4,
+    ),
+    "resnetblur18": resnet((2, 2, 2, 2), BLURRED, kind="basic", downsample="blur"),
+    "resnetblur50": resnet((3, 4, 6, 3), BLURRED, downsample="blur"),
+    "resnetblur50d": resnet(
+        (3, 4, 6, 3), HALF.model_copy(update={"pool": "blur"}), downsample="blur", shortcut="B_pool"
+    ),
+    "resnetaa50": resnet((3, 4, 6, 3), BLURRED.model_copy(update={"pool": "average"}), downsample="average"),
+    "seresnetaa50d": resnet(
+        (3, 4, 6, 3),
+        HALF.model_copy(update={"pool": "average"}),
+        shortcut="B_pool",
+        downsample="average",
+        attention="se",
+    ),
+    "legacy_seresnet50": resnet(
+        (3, 4, 6, 3), BLURRED.model_copy(update={"pool": "max_unpadded"}), attention="se", stride_at="conv1x1"
+    ),
     "ecaresnet26t": resnet((2, 2, 2, 2), TIERED, shortcut="B_pool", attention="eca"),
 }
 
@@ -65,17 +95,60 @@ def quiet():
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_of_timm_has_equal_parameters_counts_and_outputs(name: str) -> None:
-    architecture, theirs = NETWORKS[name], published(name, "timm").eval()
+    agrees(NETWORKS[name], published(name, "timm"))
+
+
+def agrees(architecture: Architecture, theirs: nn.Module) -> None:
+    """Asserts that timm's model is this network, with its tensors in order."""
     ours, counted = skeleton(architecture).eval(), cost(architecture)
-    state = dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True))
+    state = dict(zip(ours.state_dict(), theirs.eval().state_dict().values(), strict=True))
     ours.load_state_dict(state, assign=True)
-    for size in (SIZE + 7, SIZE):
+    for size in (SIZE + (32 if "average" in architecture.to_yaml() else 7), SIZE):  # timm averages even sizes alone
         images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
             expected = theirs(images)
             assert expected.std() > 0.01
             assert (ours(images) - expected).abs().max() < 1e-5 * expected.abs().max()
-    by_operator = counts(theirs, images[:1])
     assert counted.params == sum(parameter.numel() for parameter in theirs.parameters())
-    assert {**counted.by_operator(), "activations": counted.activations} == by_operator
-    assert timm.is_model(name)
+    assert {**counted.by_operator(), "activations": counted.activations} == counts(theirs, images[:1])
+
+
+def test_a_projection_with_a_stride_may_be_3x3() -> None:
+    """senet154's, in a ResNet-26; the first stage's, without a stride, is 1x1."""
+    stem = Stem(kernel=7, stride=2, width=64, pool="max")
+    agrees(resnet((2, 2, 2, 2), stem, shortcut_kernel=3), published("resnet26", "timm", down_kernel_size=3))
+
+
+def test_bits_stem_pads_with_zeros_that_count() -> None:
+    theirs = create_resnetv2_stem(3, 16, "fixed", conv_layer=create_conv2d, norm_layer=nn.BatchNorm2d)
+    stem = Stem(kernel=7, stride=2, width=16, pool="max_zero_padded")
+    ours = call(stem_ops(stem, Block(activation="pre")), Shape(3, 31, 32)).module()
+    with torch.no_grad():
+        ours.conv1.weight.copy_(theirs.conv.weight)
+        for height in (31, 32):
+            images = torch.randn(2, 3, height, 32, generator=torch.Generator().manual_seed(0))
+            wanted = theirs(images)
+            assert torch.equal(ours(images), wanted)
+            theirs.pool.padding, ignored = 1, theirs.pool(theirs.conv(images))
+            theirs.pool.padding = 0
+            assert not torch.equal(ignored, wanted), "all numbers at the edges are above 0"
+
+
+@pytest.mark.parametrize("activation", ["post", "pre"])
+@pytest.mark.parametrize("link", ["residual", "highway"])
+def test_without_a_shortcut_a_block_that_changes_the_shape_is_its_branch_alone(link: str, activation: str) -> None:
+    """And others of its stage have theirs. Stochastic depth counts those alone."""
+    words = {"link": link, "activation": activation, "gate": "exclusive", "learned_gain": True, "branch_scale": 0.5}
+    stages = tuple(Stage(depth=2, width=width, block=Block(shortcut="none", **words)) for width in (16, 24))
+    units = [
+        op
+        for _, stage in plan(Architecture(stages=stages, survival=Survival(schedule="linear", last=0.5))).steps[1:-1]
+        for _, op in stage.steps
+        if isinstance(op, Unit)
+    ]
+    assert [unit.join for unit in units] == ["replace", "add", "replace", "add"]
+    assert [unit.survival for unit in units] == [1.0, 0.75, 1.0, 0.5]
+    plain = Stage(depth=2, width=16, block=Block(activation=activation, link="plain"))  # type: ignore[arg-type]
+    steps = plan(Architecture(stages=(plain,))).steps[1][1].steps
+    assert units[0] == steps[0][1]
+    assert units[1].gate.steps and units[1].gain.steps

@@ -28,7 +28,7 @@ data: {name: digits}
 space:
   stem:
     {width: {choice: [16, 4, 8]}, norm: {choice: [true, false]}, kernel: {choice: [3, 5]},
-     deep: {choice: [none, half, tiered]}}
+     deep: {choice: [none, half, tiered]}, pool: {choice: [none, max, average, blur, conv]}}
   stages: {int: [1, 3]}
   depth: {int: [1, 4], each: stage}
   width: {choice: [24, 8, 16], each: stage, order: decreasing, when: {link: [plain, residual, dual_path, highway]}}
@@ -42,7 +42,9 @@ space:
   entry: {choice: [block, conv, pool, pool_conv], each: stage}
   activation: {choice: [post, pre, norm_after_addition, relu_only_pre], each: stage}
   norm: {choice: [batch, none]}
-  shortcut: {choice: [A, B, B_pool, C], when: {link: residual, activation: [post, pre]}}
+  shortcut: {choice: [A, B, B_pool, C, none], when: {link: residual, activation: [post, pre]}}
+  shortcut_kernel: {choice: [1, 3]}
+  downsample: {choice: [stride, blur, average], each: stage}
   attention: {choice: [none, se, eca, cbam], each: stage}
   learned_gain: {choice: [false, true]}
   head: {width: {choice: [null, 32]}, pool: {choice: [adaptive, mean]}}
