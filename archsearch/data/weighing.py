@@ -35,6 +35,9 @@ def check_recipe(images: ImageSet, settings: TrainingSettings) -> None:
     if settings.crops_files and images.form is not None and not isinstance(images, StreamedImages):
         hint = "--set data.in_memory=false, or --set training.crop_from=image"
         raise refuse("training.crop_from: file, but the images are held in memory", allowed="image", hint=hint)
+    if settings.policy != "none" and images.white != 255:
+        hint = "--set data.bits=8, or --set training.policy=none"
+        raise refuse(f"training.policy: {settings.policy}, but the images have 16 bits", allowed="none", hint=hint)
     named = settings.class_weights if isinstance(settings.class_weights, dict) else {}
     for name in named:
         if name not in images.classes:

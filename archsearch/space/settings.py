@@ -86,6 +86,19 @@ class TrainingSettings(OptimizationSettings):
         le=1,
         description="Strength of random changes of brightness, contrast and saturation, as torchvision's ColorJitter.",
     )
+    policy: Literal["none", "trivial_augment", "rand_augment"] = Field(
+        "none",
+        description="Random shears, shifts, rotations, colours and the like, as torchvision's TrivialAugmentWide "
+        "(Müller 2021, arXiv:2103.10158; one operation of any magnitude an image) or RandAugment (Cubuk 2019, "
+        "arXiv:1909.13719; `policy_operations` of about `policy_magnitude`). Only images of 8 bits.",
+    )
+    policy_operations: int = Field(2, ge=1, le=8, description="Operations of rand_augment on each image.")
+    policy_magnitude: float = Field(
+        9.0, ge=0, le=10, description="Magnitude of rand_augment, 10 being torchvision's largest (its 30)."
+    )
+    policy_spread: float = Field(
+        0.0, ge=0, le=10, description="Standard deviation of the magnitude of rand_augment, as in timm (mstd)."
+    )
     pca_colour: float = Field(
         0.0,
         ge=0,

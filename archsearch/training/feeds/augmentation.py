@@ -1,6 +1,6 @@
 """Crop, flip, colour, cutout and erasing of a whole batch at once, where the data lies; no data loader, no PIL.
 
-The order is torchvision's usual one: crop or resized crop, flip, colour, normalisation, erasing, cutout. The
+The order is torchvision's usual one: crop or resized crop, flip, policy, colour, normalisation, erasing, cutout. The
 distributions are those of its RandomCrop(size, padding), RandomHorizontalFlip, RandomResizedCrop, ColorJitter and
 RandomErasing, but for the padding: it is the channel's mean (to the nearest value of a pixel), about zero once
 normalised, where torchvision's is black.
@@ -17,14 +17,15 @@ from archsearch.data.laid_out import RowsSplit, Shape, inner, length
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.colour import draw_jitter, jittered
 from archsearch.training.feeds.pixels import as_float, stored, tensor_of
+from archsearch.training.feeds.policies import changed, draw_operations
 from archsearch.training.feeds.resizing import draw_boxes, draw_erasures, draw_scaled, reduced, resized
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draws:
     """What chance decided, (N,) each: the crop's corner, whether flipped, the cutout's centre; where the recipe has it
-    also the resized crop's box (N, 4), the colour's factors and order (N, 3), the box that is erased (N, 4), and by how
-    much the normalised channels are shifted (N, C)."""
+    also the resized crop's box (N, 4), the colour's factors and order (N, 3), the box that is erased (N, 4), by how
+    much the normalised channels are shifted (N, C), the policy's operations and their strengths (N, n)."""
 
     rows: Tensor
     columns: Tensor
@@ -36,6 +37,8 @@ class Draws:
     order: Tensor | None = None
     erased: Tensor | None = None
     shifts: Tensor | None = None
+    operations: Tensor | None = None
+    strengths: Tensor | None = None
 
     @classmethod
     def draw(
@@ -79,11 +82,16 @@ class Draws:
         if components is not None:
             amounts = torch.randn(count, len(components), generator=generator, device=generator.device)
             draws = replace(draws, shifts=settings.pca_colour * amounts @ components)
+        if settings.policy != "none":
+            number, magnitude, spread = settings.policy_operations, settings.policy_magnitude, settings.policy_spread
+            operations, strengths = draw_operations(count, settings.policy, number, magnitude, spread, generator)
+            draws = replace(draws, operations=operations, strengths=strengths)
         return draws
 
     def to(self, device: torch.device) -> Draws:
-        """The same draws on another device."""
-        return Draws(**{name: value.to(device, non_blocking=True) for name, value in self._drawn()})
+        """The same draws on another device, but for the operations, which the host chooses by."""
+        moved = {name: value.to(device, non_blocking=True) for name, value in self._drawn() if name != "operations"}
+        return Draws(**moved, operations=self.operations)
 
     def __getitem__(self, part: slice) -> Draws:
         return Draws(**{name: value[part] for name, value in self._drawn()})
@@ -172,6 +180,9 @@ class Windows:
     def batch(self, index: Tensor, draws: Draws) -> Tensor:
         """Images `index` (N,), augmented as drawn and normalised: float (N, C, H, W), channels_last."""
         pixels = self._cropped(index, draws)
+        if draws.operations is not None and draws.strengths is not None and self.settings.policy != "none":
+            fill = as_float(self.normalise.fill)
+            pixels = changed(pixels, draws.operations, draws.strengths, self.settings.policy, fill)
         if draws.factors is not None and draws.order is not None:
             pixels = jittered(pixels, draws.factors, draws.order, self.normalise.white)
         images = self.normalise(pixels)

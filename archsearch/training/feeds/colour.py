@@ -35,17 +35,18 @@ def jittered(images: Tensor, factors: Tensor, order: Tensor, white: int = 255) -
     for kind in order.unbind(1):
         factor = factors.gather(1, kind[:, None])[:, :, None]
         by_pixel, by_image = ((1 - factor) * (kind == which)[:, None, None] for which in (SATURATION, CONTRAST))
-        grey = _grey(x)
-        base = grey * by_pixel + grey.mean(2, keepdim=True) * by_image
+        greys = grey(x)
+        base = greys * by_pixel + greys.mean(2, keepdim=True) * by_image
         x = (x * factor).add_(base).clamp_(0, white)
     return x.view(count, channels, height, width).permute(0, 2, 3, 1)
 
 
-def _grey(x: Tensor) -> Tensor:
-    """(N, C, pixels) -> (N, 1, pixels). Sums, no matrix product: those may be rounded to bfloat16 or TF32."""
+def grey(x: Tensor) -> Tensor:
+    """(N, C, ...) -> (N, 1, ...): the grey of colours, the mean of other channels. Sums, no matrix product: that may be
+    rounded to bfloat16 or TF32."""
     if x.shape[1] != len(GREY):
         return x.mean(1, keepdim=True)
-    grey = x[:, :1] * GREY[0]
+    seen = x[:, :1] * GREY[0]
     for channel in (1, 2):
-        grey.add_(x[:, channel : channel + 1], alpha=GREY[channel])
-    return grey
+        seen.add_(x[:, channel : channel + 1], alpha=GREY[channel])
+    return seen
