@@ -84,9 +84,9 @@ class SearchSpace:
 
     def price(self, cost: Cost) -> Price:
         """What a network of this cost costs by every name that a budget may bound, but for its latency."""
-        return Price(**cost.to_dict(), memory=self.training_bytes(cost.params, cost.saved, cost.image, cost.largest))
+        return Price(**cost.to_dict(), memory=self.training_bytes(cost.params, cost.saved, cost.largest, cost.image))
 
-    def training_bytes(self, params: int, saved: int, image: int, largest: int) -> int:
+    def training_bytes(self, params: int, saved: int, largest: int, image: int = 0) -> int:
         """Bytes that training a network of these counts is predicted to take, by this file's recipe: by the
         one that takes most, where its settings vary. Arrays may be given for counts."""
         batch = self.trainings.most("batch_size")

@@ -22,7 +22,7 @@ Counted = tuple[IntArray, IntArray]  # (n, 8) counts as in NAMES; (n,) the index
 def by_name(space: SearchSpace, counts: IntArray) -> Costs:
     """The costs that a budget may bound, of (n, 8) counts; `memory` is bytes, by the space's training."""
     costs: dict[str, Any] = dict(zip(NAMES, counts.T, strict=True))
-    kept = (costs.pop(name) for name in ("saved", "image", "largest"))
+    kept = (costs.pop(name) for name in ("saved", "largest", "image"))
     memory = space.training_bytes(costs["params"], *kept)
     return {**costs, "memory": np.asarray(memory)}
 
