@@ -31,12 +31,12 @@ from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.yaml import write
 
 STAGES = 4
-DEPTH = {"int": [1, 5], "each": "stage"}
+DEPTH = {"int": [1, 4], "each": "stage"}
 WIDTH = {"int": [8, 128], "step": 8, "each": "stage"}
 RATIO = {"choice": [0.25, 0.5, 1.0]}
 GROUP = {"choice": [1, 2, 4, 8, 16, 32]}
 LINEAR = {
-    "depth": {"int": [4, 20]},
+    "depth": {"int": [4, 16]},
     "initial": {"int": [8, 48], "step": 8},
     "slope": {"float": [1, 24], "step": 0.5},
     "multiplier": {"float": [1.5, 3], "step": 0.1},
@@ -62,9 +62,15 @@ def space(letter: str, data: Path) -> dict[str, Any]:
         "archsearch": 1,
         "name": f"anynet-{letter}",
         "data": {"name": "huggingface", "root": str(data.resolve()), "size": 16, "validation": 0.2},
-        "space": {"stem": {"kernel": 3, "width": 16}, "stages": STAGES, "block": "bottleneck", **SPACES[letter]},
+        "space": {
+            "stem": {"kernel": 3, "width": 16},
+            "stages": STAGES,
+            "block": "bottleneck",
+            "zero_init": True,
+            **SPACES[letter],
+        },
         "budget": {"flops": {"between": ["1800k", "2M"]}},
-        "training": {"recipe": "fast", "batch_size": 128, "flip": True, "epochs": 12},
+        "training": {"recipe": "fast", "batch_size": 64, "learning_rate": 0.1, "flip": True, "epochs": 12},
         "resources": {"cpus_per_trial": 1},
     }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -113,15 +112,17 @@ def _never_trains(network: Architecture) -> str | None:
 def _drawn(space: SearchSpace) -> list[Architecture]:
     """A few networks of the space. Raises InputError where values do not go together, or where linear widths never give
     stages that the space allows."""
-    networks, stages = list[Architecture](), space.parameters["stages"]
+    networks, stages, last = list[Architecture](), space.parameters["stages"], ""
     for seed in range(MOST_PROBES if stages.derived_from else PROBES):
-        with suppress(NotInSpace):
+        try:
             networks.append(space.architecture(RandomChoices(seed)))
+        except NotInSpace as error:
+            last = error.problems[0].message
         if len(networks) == PROBES:
             break
     if not networks:
-        allowed = f"linear widths with {', '.join(map(str, stages.probes()))} stages"
-        text = f"none of {MOST_PROBES:,} networks drawn has as many stages as the space allows"
+        text = f"none of {MOST_PROBES:,} networks drawn has such stages; of the last one {last}"
+        allowed = f"{', '.join(map(str, stages.probes()))} stages of at most 8192 channels"
         raise InputError(space.document.problem(stages.term.loc, text, allowed=allowed))
     return networks
 
