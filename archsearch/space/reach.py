@@ -152,7 +152,7 @@ def _starts(space: SearchSpace, name: str, sign: int) -> Iterator[dict[str, Scal
 
 
 def _extreme_of_many(space: SearchSpace, name: str, sign: int) -> Iterator[dict[str, Scalar]]:
-    """The extreme of so many draws: of linear widths no single choice may lead from one number of stages to another."""
+    """The extremes of many draws: of linear widths no single choice may lead from one number of stages to another."""
     import numpy as np
 
     from archsearch.space.many.cost_table import NAMES
@@ -162,8 +162,8 @@ def _extreme_of_many(space: SearchSpace, name: str, sign: int) -> Iterator[dict[
     grid = Grid(space.parameters)
     rows = grid.draw(MANY, np.random.default_rng(0))
     counts, possible = Counter(grid, image=space.input, classes=space.classes).count(rows, chunk=MANY)
-    if possible.any():
-        yield grid.choices(rows[possible][np.argmin(sign * counts[possible, NAMES.index(name)])])
+    order = np.argsort(sign * counts[possible, NAMES.index(name)], kind="stable")
+    yield from (grid.choices(row) for row in rows[possible][order[: 2 * STARTS]])
 
 
 def _descend(space: SearchSpace, start: Mapping[str, Scalar], key: Callable[[Counted], int]) -> Counted | None:
