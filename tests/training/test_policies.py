@@ -63,7 +63,7 @@ def test_an_operation_is_torchvisions_of_the_same_magnitude(name, channels, poli
     if name in (*MOVES, "solarize"):  # the nearest of two pixels that are as near; a value at the threshold
         assert share < 0.02
     else:  # a value that float32 has just below a whole number
-        assert difference.max() <= 1 and share < 0.01
+        assert difference.max() <= 1 and share < 0.03
     if name not in ("identity", "equalize", "posterize") and not (channels == 1 and name == "colour"):
         assert (wanted != images).any(), "a test that cannot fail"
 
