@@ -43,7 +43,10 @@ def timm_model(name: str) -> nn.Module:
 
     with torch.device("meta"):
         model: nn.Module = timm.create_model(name, pretrained=False).eval()
-    model.to_empty(device="cpu")
+    if dict(model.named_buffers()).keys() - model.state_dict().keys():  # a blur's filter, which no file has
+        model = timm.create_model(name, pretrained=False).eval()
+    else:
+        model.to_empty(device="cpu")
     for value in model.state_dict().values():
         value.zero_()
     return model

@@ -12,10 +12,11 @@ def resnet(address: LayerAddress, network: Architecture) -> str:
     kind = {"conv": "conv", "norm": "bn", "linear": "fc", "channelconv": "conv"}[address.kind]
     block = f"layer{address.stage}.{address.block - 1}"
     match address.slot:
-        case "stem" if network.stem.deep != "none" and (address.kind, address.number) != ("norm", 3):
-            return f"conv1.{3 * (address.number - 1) + (address.kind == 'norm')}"
         case "stem":
-            return f"{kind}1"
+            deep, behind = network.stem.deep != "none", int(address.kind == "norm")
+            if address.number == (4 if deep else 2):  # a convolution in place of the pool
+                return f"maxpool.{behind}"
+            return f"conv1.{3 * (address.number - 1) + behind}" if deep and address.number + behind < 4 else f"{kind}1"
         case "main":
             return f"{block}.{kind}{address.number}"
         case "shortcut":
@@ -25,6 +26,18 @@ def resnet(address: LayerAddress, network: Architecture) -> str:
             return f"{block}.se.{'conv' if address.kind == 'channelconv' else f'fc{address.number}'}"
         case _:
             return kind
+
+
+def senet(address: LayerAddress, network: Architecture) -> str:
+    """timm's senet.py."""
+    kind = {"conv": "conv", "norm": "bn"}.get(address.kind, "")
+    match address.slot:
+        case "stem":
+            return f"layer0.{kind}{address.number}"
+        case "head":
+            return "last_linear"
+        case _:
+            return resnet(address, network).replace(".se.", ".se_module.")
 
 
 def cifar_resnet(address: LayerAddress, network: Architecture) -> str:

@@ -7,7 +7,7 @@ import re
 from archsearch.architecture.block import Block
 from archsearch.zoo.entry import IMAGENET_STEM, Entry, imagenet
 from archsearch.zoo.errors import HE_2016
-from archsearch.zoo.resnets import BASIC, BOTTLENECK, FORMS, WIDTHS
+from archsearch.zoo.resnets import BASIC, BOTTLENECK, FORMS, WIDE, WIDTHS
 
 NAMES = (
     *("preact_resnet50", "preact_resnet152", "preact_resnet200"),
@@ -34,7 +34,7 @@ def entry(name: str) -> Entry | None:
     architecture = imagenet(
         name,
         {**BASIC, **BOTTLENECK}[depth],
-        WIDTHS if depth in BASIC else tuple(4 * width for width in WIDTHS),
+        WIDTHS if depth in BASIC else WIDE,
         Block(kind="basic" if depth in BASIC else "bottleneck", activation="pre", **words),
         stem=IMAGENET_STEM.model_copy(update=stem),
         pool="mean" if theirs else "adaptive",

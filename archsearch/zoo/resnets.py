@@ -10,14 +10,17 @@ import re
 from typing import Any
 
 from archsearch.architecture.block import Block
-from archsearch.architecture.spec import Stem
+from archsearch.architecture.spec import Architecture, Stem
 from archsearch.zoo.entry import IMAGENET_STEM, Entry, imagenet
 from archsearch.zoo.errors import HE_2015, HU, WOO, XIE, ZAGORUYKO
 
+BELLO = "Bello et al. 2021, arXiv:2103.07579"
+ZHANG = "Zhang 2019, arXiv:1904.11486"
 HE_2018 = "He et al. 2018, arXiv:1812.01187"
 WANG = "Wang et al. 2020, arXiv:1910.03151"
 TORCHVISION, TIMM = "torchvision", "timm"
-WIDTHS = (64, 128, 256, 512)  # a bottleneck's output has four times as many
+WIDTHS = (64, 128, 256, 512)  # of basic blocks
+WIDE = (256, 512, 1024, 2048)
 BASIC = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 BOTTLENECK = {
     14: (1, 1, 1, 1),
@@ -35,6 +38,19 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # words of the stem
     "d": ({"deep": "half"}, {"shortcut": "B_pool"}),
     "t": ({"deep": "tiered"}, {"shortcut": "B_pool"}),
 }
+RS = {**BOTTLENECK, 270: (4, 29, 53, 4), 350: (4, 36, 72, 4), 420: (4, 44, 87, 4)}  # Bello 2021
+SMOOTH = {"aa": "average", "blur": "blur"}  # what halves the resolution in the stem and in branches
+SENET = {"attention": "se", "cardinality": 64, "bottleneck_ratio": 1.0, "first_ratio": 0.5, "shortcut_kernel": 3}
+OTHERS: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]] = {
+    "ecaresnetlight": ((1, 1, 11, 3), {}, {"attention": "eca", "shortcut": "B_pool"}),
+    "senet154": ((3, 8, 36, 3), FORMS["s"][0], SENET),
+    "legacy_senet154": ((3, 8, 36, 3), {**FORMS["s"][0], "pool": "max_unpadded"}, SENET),
+    "seresnextaa201d_32x8d": (
+        (3, 24, 36, 4),
+        {**FORMS["s"][0], "pool": "average"},
+        {**FORMS["d"][1], "attention": "se", "cardinality": 32, "bottleneck_ratio": 1.0, "downsample": "average"},
+    ),
+}
 NAMES = (
     *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet200"),
     *("plain18", "plain34", "resnet18_option_a", "resnet34_option_a", "resnet34_option_b", "resnet34_option_c"),
@@ -44,64 +60,87 @@ NAMES = (
     *("resnext50_32x4d", "resnext50d_32x4d", "resnext101_32x4d", "resnext101_32x8d", "resnext101_64x4d"),
     *("wide_resnet50_2", "wide_resnet101_2"),
     *("seresnet50", "seresnet50_v1", "seresnet101", "seresnet152", "seresnet152d", "seresnext50_32x4d"),
-    *("seresnext101_32x4d", "ecaresnet50d", "ecaresnet101d", "cbam_resnet50", "cbam_resnet50_v1"),
+    *("seresnext101_32x4d", "senet154", "ecaresnet50d", "ecaresnet101d", "cbam_resnet50", "cbam_resnet50_v1"),
+    *("resnetaa50", "resnetblur18", "resnetblur50", "resnetrs50", "resnetrs101", "resnetrs152", "resnetrs200"),
+)
+
+
+RULE = re.compile(
+    r"(?P<legacy>legacy_)?(?P<attention>se|eca|cbam_)?(?P<kind>plain|resnet|resnext|wide_resnet)(?P<pool>aa|blur|rs)?"
+    r"(?P<depth>\d+)(?P<form>[cdst]?)"
+    r"(_(?P<groups>\d+)x(?P<base>\d+)d|_(?P<factor>\d+)|_(?P<original>v1)|_option_(?P<option>[abc]))?"
 )
 
 
 def entry(name: str) -> Entry | None:
     """The network of any name that follows the rule, listed or not; None for others."""
-    if name == "ecaresnetlight":
-        block = Block(kind="bottleneck", shortcut="B_pool", attention="eca")
-        return Entry("eca", WANG, imagenet(name, (1, 1, 11, 3), tuple(4 * width for width in WIDTHS), block))
+    if name in OTHERS:
+        return Entry(*_other(name))
     if match := RULE.fullmatch(name):
         return _resnet(name, **match.groupdict())
     return None
 
 
-RULE = re.compile(
-    r"(?P<attention>se|eca|cbam_)?(?P<kind>plain|resnet|resnext|wide_resnet)(?P<depth>\d+)(?P<form>[cdst]?)"
-    r"(_(?P<groups>\d+)x(?P<base>\d+)d|_(?P<factor>\d+)|_(?P<original>v1)|_option_(?P<option>[abc]))?"
-)
+def _other(name: str) -> tuple[str, str, Architecture]:
+    """The networks of the families that follow no rule."""
+    depths, stem, words = OTHERS[name]
+    block = Block(kind="bottleneck", **words)
+    network = imagenet(name, depths, WIDE, block, stem=IMAGENET_STEM.model_copy(update=stem))
+    return block.attention, {"se": HU, "eca": WANG}[block.attention], network
 
 
 def _resnet(name: str, depth: str, form: str, **parts: str | None) -> Entry | None:
     """v1 strides the first 1x1; He 2015's networks and CBAM's average by a mean, which fvcore does not count."""
-    layers, kind, attention = int(depth), parts["kind"], (parts["attention"] or "none").strip("_")
+    layers, kind, attention = int(depth), str(parts["kind"]), (parts["attention"] or "none").strip("_")
     groups, base = int(parts["groups"] or 1), int(parts["base"] or 64)
-    grouped = parts["groups"] is not None
-    if (kind == "resnext") != grouped or (kind == "wide_resnet") != (parts["factor"] is not None):
-        return None
+    pool, legacy = parts["pool"] or "", parts["legacy"]
+    depths = RS.get(layers) if pool == "rs" else {**BASIC, **BOTTLENECK}.get(layers)
     basic = layers in BASIC
-    if layers not in {**BASIC, **BOTTLENECK} or (basic and (grouped or parts["factor"] or parts["original"])):
+    wrong = (
+        depths is None
+        or (kind == "resnext") != (parts["groups"] is not None)
+        or (kind == "wide_resnet") != (parts["factor"] is not None)
+        or (basic and (groups > 1 or parts["factor"] or parts["original"] or legacy))
+        or (legacy and (attention != "se" or pool or form))
+        or (pool == "rs" and (form or attention != "none" or kind != "resnet"))
+    )
+    if wrong or depths is None:
         return None
-    ratio = groups * base * int(parts["factor"] or 1) / 256
+    if pool == "rs":
+        attention, form = "se", "d"
     stem, words = FORMS[form]
+    caffe = parts["original"] or (legacy and kind == "resnet")
     block = Block(
         kind="basic" if basic else "bottleneck",
         link="plain" if kind == "plain" else "residual",
-        bottleneck_ratio=0.25 if basic else ratio,
+        bottleneck_ratio=0.25 if basic else groups * base * int(parts["factor"] or 1) / 256,
         cardinality=groups,
-        stride_at="conv1x1" if parts["original"] else "conv3x3",
+        stride_at="conv1x1" if caffe else "conv3x3",
         attention=attention,  # type: ignore[arg-type]
+        attention_reduction=4 if pool == "rs" else 16,
         attention_rounding=8 if basic and attention == "se" else 1,  # as timm's, where 16 do not divide the channels
+        downsample=SMOOTH.get(pool, "stride"),  # type: ignore[arg-type]
         **({"shortcut": parts["option"].upper()} if parts["option"] else words),
     )
     as_in_papers = attention == "cbam" or (
         attention == "none" and (kind == "plain" or parts["original"] or parts["option"])
     )
+    pooling = {"rs": "conv", **SMOOTH}.get(pool, "max_unpadded" if legacy else "max")
     architecture = imagenet(
         name,
-        {**BASIC, **BOTTLENECK}[layers],
-        WIDTHS if basic else tuple(4 * width for width in WIDTHS),
+        depths,
+        WIDTHS if basic else WIDE,
         block,
-        stem=Stem.model_validate({**IMAGENET_STEM.model_dump(), **stem}),
+        stem=Stem.model_validate({**IMAGENET_STEM.model_dump(), **stem, "pool": pooling}),
         pool="mean" if as_in_papers else "adaptive",
     )
-    return Entry(*_family(attention, str(kind), form, basic=basic, original=bool(as_in_papers)), architecture)
+    return Entry(*_family(attention, kind, form, pool, basic=basic, original=bool(as_in_papers)), architecture)
 
 
-def _family(attention: str, kind: str, form: str, *, basic: bool, original: bool) -> tuple[str, str]:
+def _family(attention: str, kind: str, form: str, pool: str, *, basic: bool, original: bool) -> tuple[str, str]:
     """A network's family, and where it is described."""
+    if pool:
+        return ("resnet_rs", BELLO) if pool == "rs" else ("antialiased", ZHANG if pool == "blur" else TIMM)
     if attention != "none":
         return attention, {"se": HU, "eca": WANG, "cbam": WOO}[attention]
     if kind in ("resnext", "wide_resnet"):

@@ -77,6 +77,13 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
         ("resnet50d",),
     ),
     (
+        "Anti-aliased networks, ResNet-RS",
+        "A blur or an average pool has the stride in place of a convolution, in the stem and in branches (Zhang 2019, "
+        "arXiv:1904.11486; timm). ResNet-RS: ResNet-D with squeeze-and-excitation and a convolution in "
+        "place of the stem's pool (Bello 2021, arXiv:2103.07579).",
+        ("resnetblur50", "resnetaa50", "resnetrs50"),
+    ),
+    (
         "Other shortcuts",
         "Other shortcuts of ResNet-110 (He 2016, table 1); none was better than the identity.",
         tuple(f"resnet110_shortcut_{name}_cifar" for name in SHORTCUTS),
