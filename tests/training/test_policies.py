@@ -62,8 +62,8 @@ def test_an_operation_is_torchvisions_of_the_same_magnitude(name, channels, poli
     share = (difference > 0).float().mean()
     if name in (*MOVES, "solarize"):  # the nearest of two pixels that are as near; a value at the threshold
         assert share < 0.02
-    else:  # a value that float32 has just below a whole number
-        assert difference.max() <= 1 and share < 0.03
+    else:  # values that float32 has just below a whole number, such as those of the image of one colour
+        assert difference.max() <= 1 and share < 0.04
     if name not in ("identity", "equalize", "posterize") and not (channels == 1 and name == "colour"):
         assert (wanted != images).any(), "a test that cannot fail"
 
