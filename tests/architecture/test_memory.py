@@ -11,7 +11,7 @@ from archsearch.architecture.composites import Reweight, Unit, named
 from archsearch.architecture.cost import total
 from archsearch.architecture.memory import training_bytes
 from archsearch.architecture.ops import Conv, Dropout, Gain, Norm, Op, PadShortcut, Relu, Sigmoid
-from archsearch.architecture.pools import Pool
+from archsearch.architecture.pools import Blur, Pool, StemPool
 from archsearch.architecture.quantities import Shape
 from archsearch.architecture.spec import Stage, Stem
 from tests.sampling import sampled
@@ -41,6 +41,10 @@ def conv(out: int = 4, **words) -> Conv:
         (Dropout(p=0.5), 2 * E),  # the mask, and what the next convolution reads
         (Pool(stride=2), E // 4),
         (Pool(stride=2, kind="max"), 3 * E // 4),  # two for an index of eight bytes
+        (Pool(stride=4, ceil=True), 4 * 4),
+        (StemPool(), 3 * E // 4),
+        (StemPool(edges="zeros"), 4 * 8 * 8 + 3 * E // 4),  # with its border
+        (Blur(stride=2), 4 * 8 * 8 + E // 4),
         (Gain(), 0),
         (PadShortcut(out=8), 0),
     ],

@@ -34,6 +34,7 @@ ALIVE = [
     {"learned_gain": True, "link": "dense"},
     {"learned_gain": True, "link": "dual_path", "activation": "pre"},
     {"shortcut_scale": 0.0, "shortcut": "A"},
+    {"shortcut_scale": 0.0, "shortcut": "none"},
     {"shortcut_scale": -0.5},
     {"branch_scale": 0.0, "link": "plain"},
 ]

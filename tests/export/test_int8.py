@@ -143,6 +143,11 @@ FAMILIES = {
     "cbam": small(attention="cbam", attention_reduction=4),
     **{name: small(nonlinearity=name) for name in ("silu", "gelu", "hard_swish", "relu6")},
     "eca": small(attention="eca", activation="norm_after_addition"),
+    "deep": small(shortcut="B_pool", stem=Stem(width=8, deep="tiered", pool="max_zero_padded")),
+    "blur": small(downsample="blur", shortcut="none", stem=Stem(width=8, pool="blur")),
+    "average": small(downsample="average", shortcut_kernel=3, stem=Stem(width=8, pool="average")),
+    "unpadded": small(stem=Stem(width=8, deep="half", pool="max_unpadded")),
+    "strided": small(activation="pre", shortcut="B_pool", stem=Stem(width=8, pool="conv")),
 }
 
 

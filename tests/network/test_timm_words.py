@@ -13,7 +13,7 @@ from timm.layers import create_conv2d
 from timm.models.resnetv2 import create_resnetv2_stem
 from torch import nn
 
-from archsearch import Architecture, cost
+from archsearch import Architecture, InputError, cost
 from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Unit
 from archsearch.architecture.plan import plan, stem_ops
@@ -119,6 +119,21 @@ def test_a_projection_with_a_stride_may_be_3x3() -> None:
     agrees(resnet((2, 2, 2, 2), stem, shortcut_kernel=3), published("resnet26", "timm", down_kernel_size=3))
 
 
+def test_senet154s_blocks() -> None:
+    """With a block a stage: three convolutions in the stem, half the channels before the 3x3, 3x3 projections."""
+    words = {"cardinality": 64, "bottleneck_ratio": 1.0, "first_ratio": 0.5, "shortcut_kernel": 3, "attention": "se"}
+    network = resnet((1, 1, 1, 1), HALF.model_copy(update={"width": 128}), **words)
+    agrees(network, published("senet154", "timm", layers=(1, 1, 1, 1)))
+
+
+def test_a_blur_refuses_what_it_cannot_mirror() -> None:
+    block = Block(downsample="blur")
+    network = Architecture(input=(3, 2, 2), stages=(Stage(depth=1), Stage(depth=1, block=block)))
+    with pytest.raises(InputError, match="a blur needs 2x2 pixels or more, and its input has 1x1"):
+        cost(network)
+    assert cost(network.model_copy(update={"input": (3, 3, 3)})).params > 0
+
+
 def test_bits_stem_pads_with_zeros_that_count() -> None:
     theirs = create_resnetv2_stem(3, 16, "fixed", conv_layer=create_conv2d, norm_layer=nn.BatchNorm2d)
     stem = Stem(kernel=7, stride=2, width=16, pool="max_zero_padded")
@@ -129,8 +144,8 @@ def test_bits_stem_pads_with_zeros_that_count() -> None:
             images = torch.randn(2, 3, height, 32, generator=torch.Generator().manual_seed(0))
             wanted = theirs(images)
             assert torch.equal(ours(images), wanted)
-            theirs.pool.padding, ignored = 1, theirs.pool(theirs.conv(images))
-            theirs.pool.padding = 0
+            ignored = nn.functional.max_pool2d(theirs.conv(images), 3, 2, padding=1)
+            assert ignored.shape == wanted.shape
             assert not torch.equal(ignored, wanted), "all numbers at the edges are above 0"
 
 
