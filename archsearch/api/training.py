@@ -14,7 +14,7 @@ from archsearch.api.networks import network_of
 from archsearch.api.spaces import flat, plain
 from archsearch.experiment import TrainingFolder
 from archsearch.experiment.files import numbered
-from archsearch.guests.either import Described, digest, parsed, read
+from archsearch.guests.either import Described, digest, origin, parsed, read
 from archsearch.reading.errors import refuse
 from archsearch.space.overrides import TrainSettings, read_train_settings
 
@@ -162,6 +162,8 @@ def train_shown(
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
         audience.tell(f"warning: {warning}")
     network = _adapted(network, images, audience)
+    if guest := origin(network):
+        audience.tell(guest)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
     if audience.progress is False:
         return train_architecture(network, images, run, folder, weights=weights)

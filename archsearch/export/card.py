@@ -34,6 +34,8 @@ HOW_READ = {
 OUTPUTS = {"single_label": "classes", "multi_label": "labels", "regression": "targets"}
 OURS = "The Python files contain code of archsearch, which is Apache-2.0."
 THEIRS = "The network's code is that of another library, under its licence."
+MULTIPLIED = "convolutions and linear layers"
+PRODUCTS = f"{MULTIPLIED}, and products of matrices"
 RESIZE = {"interpolation": "bilinear", "antialias": True, "library": "Pillow"}
 
 
@@ -133,8 +135,8 @@ def card(
         f"# {_plain((network.name or digest(network)).replace(':', ' '))}",
         "",
         f"Images ({channels}, {height}, {width}) -> {network.classes} {OUTPUTS[origin.task]}. {counted.params:,} "
-        f"parameters, {counted.macs:,} MACs (convolutions and linear layers), {counted.flops:,} FLOPs (fvcore's count "
-        f"in eval mode, one multiply-add = 1). Digest {digest(network)}.",
+        f"parameters, {counted.macs:,} MACs ({PRODUCTS if guest else MULTIPLIED}), {counted.flops:,} FLOPs "
+        f"(fvcore's count in eval mode, one multiply-add = 1). Digest {digest(network)}.",
         "",
         "## Accuracy",
         "",

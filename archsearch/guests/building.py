@@ -11,7 +11,7 @@ from archsearch.guests.guest import Guest
 from archsearch.guests.libraries import library_of
 from archsearch.network.pretrained import Start, classifier_of
 from archsearch.network.published import check
-from archsearch.reading.errors import refuse
+from archsearch.reading.errors import InputError, refuse
 
 Module = nn.Module  # for rooms that do not name torch
 LARGEST_SIDE = 1024  # pixels, up to which a network's smallest image is looked for
@@ -85,13 +85,16 @@ def _takes(guest: Guest, side: int) -> bool:
 
 
 def parameters_of(guest: Guest) -> int:
-    """How many parameters the network has; they take no memory. Raises InputError where the library cannot make it."""
-    library = library_of(guest.name)
+    """How many parameters the network has; they take no memory, but where its library computes with tensors while it
+    makes it. Raises InputError as `build_guest`."""
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
-            return sum(parameter.numel() for parameter in library.module(guest).parameters())
+            module = library_of(guest.name).module(guest)
     except REFUSALS as error:
-        raise _too_small(guest, error) from error
+        if isinstance(error, InputError):
+            raise
+        module = build_guest(guest)
+    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def load_guest(module: nn.Module, guest: Guest, state: Mapping[str, Tensor]) -> Start:

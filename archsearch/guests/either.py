@@ -117,10 +117,24 @@ def unnamed(network: Described) -> Described:
     return network if isinstance(network, Guest) else network.model_copy(update={"name": None})
 
 
-def origin(network: Described) -> str:
-    """Whose module a guest is, and what was changed in it; nothing for a network of the grammar."""
+def release(network: Described) -> str:
+    """Whose module a guest is: `torchvision 0.24.1`; nothing for a network of the grammar."""
     if not isinstance(network, Guest):
         return ""
-    from archsearch.guests.libraries import origin as origin_of
+    from archsearch.guests.libraries import release as release_of
 
-    return origin_of(network)
+    return release_of(network)
+
+
+def origin(network: Described) -> str:
+    """Whose module a guest is and what was changed in it, in a line; nothing for a network of the grammar."""
+    return ", ".join(filter(None, (f"guest: {release(network)}", change(network)))) if release(network) else ""
+
+
+def change(network: Described) -> str:
+    """What was changed in a guest's module, for people; nothing in most, and for a network of the grammar."""
+    if not isinstance(network, Guest):
+        return ""
+    from archsearch.guests.libraries import change as change_of
+
+    return change_of(network)

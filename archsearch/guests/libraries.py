@@ -114,11 +114,17 @@ def named(name: str) -> Guest:
     return Guest(guest=name, input=library_of(name).image(name.partition(":")[2]), classes=CLASSES)
 
 
-def origin(guest: Guest) -> str:
-    """Whose module it is, for people: `guest: torchvision 0.24.1`, and what was changed in it."""
-    replaced = guest.library == "torchvision" and guest.input[0] != 3
-    changed = f", first convolution replaced by one of {guest.input[0]} channels" if replaced else ""
-    return f"guest: {guest.library} {version(guest.library)}{changed}"
+def release(guest: Guest) -> str:
+    """Whose module it is: `torchvision 0.24.1`."""
+    return f"{guest.library} {version(guest.library)}"
+
+
+def change(guest: Guest) -> str:
+    """What was changed in the library's module, for people; nothing in most."""
+    if guest.library != "torchvision" or guest.input[0] == 3:
+        return ""
+    channels = "1 channel" if guest.input[0] == 1 else f"{guest.input[0]} channels"
+    return f"its first convolution is replaced by one for images of {channels}"
 
 
 @torch.no_grad()

@@ -13,6 +13,7 @@ from typing import Any
 from archsearch.data.images import ImageSet
 from archsearch.experiment import TrainingFolder, write_atomically
 from archsearch.guests.either import Described, build, digest, read
+from archsearch.guests.guest import Guest
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
 from archsearch.training.checkpoint import (
@@ -22,6 +23,7 @@ from archsearch.training.checkpoint import (
     save_checkpoint,
 )
 from archsearch.training.loop import EpochMetrics, OnStep, Training
+from archsearch.training.losses import ends_linearly
 from archsearch.training.measuring.precision import choose_precision
 from archsearch.training.pretrained import read_weights, start_from
 from archsearch.training.recording import evaluated
@@ -59,6 +61,9 @@ def train_architecture(
         raise refuse(f"{run.freeze} without initial weights", allowed="none, or initial weights", file="--freeze")
     pretrained = read_weights(weights) if weights is not None else None
     model = build(architecture, seed=run.seed)
+    if isinstance(architecture, Guest) and images.task == "regression" and not ends_linearly(model, images.shape):
+        problem = f"the outputs of {architecture.name} are not those of a linear layer, as a regression needs"
+        raise refuse(problem, allowed="another network", file=architecture.name)
     start = start_from(pretrained, model) if pretrained is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = TrainingFolder(folder)

@@ -17,6 +17,7 @@ from archsearch.space.tasks import TaskName
 from archsearch.training import recipe
 
 PRESENT = 0.2  # of a mixed image: a class with a larger share is present (as timm trained for Wightman 2021)
+LOWER = 1000.0  # by what `ends_linearly` lowers a bias: below any activation function's reach
 _LEAST = 1e-6  # of what the focal loss raises to a power, whose slope at 0 may be infinite
 
 
@@ -162,6 +163,23 @@ class Loss:
             _, layer = _last_layer(model)
             layer.weight /= self.units.std.view(-1, *[1] * (layer.weight.ndim - 1))
             layer.bias.copy_((layer.bias - self.units.mean) / self.units.std)
+
+
+@torch.no_grad()
+def ends_linearly(model: nn.Module, image: tuple[int, int, int]) -> bool:
+    """Whether the outputs of `model`, for images of this (channels, height, width), are its last layer's, so that they
+    can be any numbers: a lower bias lowers them by as much. `in_units` needs that; a network of another library may
+    lack it."""
+    _, layer = _last_layer(model)
+    if layer.bias is None:
+        return False
+    training, images = model.training, torch.zeros(1, *image, device=layer.bias.device)
+    before, bias = model.eval()(images), layer.bias.clone()
+    layer.bias -= LOWER
+    lowered = model(images)
+    layer.bias.copy_(bias)
+    model.train(training)
+    return torch.allclose(lowered, before - LOWER, atol=0.01 * LOWER)
 
 
 def _last_layer(model: nn.Module) -> tuple[str, Any]:

@@ -109,6 +109,8 @@ def test_a_module_knows_what_it_was_built_from_and_its_parameters_are_counted_wi
     ours = get("resnet20_cifar")
     assert described(build(ours)) == ours and params(ours) == cost(ours).params
     assert parameters_of(GUEST) == cost(GUEST).params == sum(p.numel() for p in build(GUEST).parameters())
+    computed = Guest(guest="torchvision:regnet_y_400mf", input=(3, 32, 32), classes=10)  # its widths, by torch
+    assert parameters_of(computed) == 3_903_144 + 10 * 441  # without the classifier, and with it
 
 
 def test_a_bundle_that_names_a_larger_network_than_its_weights_is_refused(bundle: Path, tmp_path, capsys) -> None:

@@ -92,7 +92,7 @@ def test_of_one_channel_torchvisions_network_computes_what_it_would_of_three_ali
     first = ours.get_submodule("features.0.0")
     assert isinstance(first, nn.Conv2d) and (first.in_channels, first.stride, first.bias) == (1, (2, 2), None)
     assert torch.allclose(ours(images), theirs(images.expand(-1, 3, -1, -1)), atol=1e-6)
-    assert origin(grey).endswith("first convolution replaced by one of 1 channels")
+    assert origin(grey).endswith(", its first convolution is replaced by one for images of 1 channel")
     assert "replaced" not in origin(colour)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -102,8 +103,10 @@ def test_guests_stand_in_a_confirmation_as_baselines_and_are_called_guests(confi
     assert (row["kind"], row["digest"]) == ("baseline", digest(GUEST))
     assert row["params"] == cost(GUEST).params and row["flops"] == cost(GUEST).flops
     assert row["architecture"] == GUEST.to_dict()
-    assert "guest: torchvision " in row["note"] and "first convolution replaced" in row["note"]
-    assert "over the budget" in row["note"] and not row["within_budget"]
+    assert row["note"].startswith("torchvision ") and row["note"].endswith(", over the budget")
+    assert not row["within_budget"]
+    changed = [note for note in document["notes"] if "first convolution" in note]
+    assert changed == [f"{row['name']}: its first convolution is replaced by one for images of 1 channel"]
     assert rows["timm:resnet10t (guest)"]["test"] is not None
     assert {lead["over"] for lead in document["differences"]} == rows.keys() - {document["winner"]}
     assert document["winner"].startswith("t0")  # a guest never wins a search
@@ -123,7 +126,7 @@ def test_compare_shows_what_searches_were_confirmed_with(confirmed, tmp_path, ca
     assert main(["compare", str(confirmed.path), str(other.path), "-o", str(page)]) == 0
     shown = capsys.readouterr().out
     (line,) = [line for line in shown.splitlines() if "torchvision:mobilenet_v3_small (guest)" in line]
-    assert line.startswith("A ") and "guest: torchvision " in line
+    assert line.startswith("A ") and ", over the budget" in line
     assert "timm:resnet10t (guest)" in page.read_text() and "What they were confirmed with" in page.read_text()
     assert main(["compare", str(other.path), str(confirmed.path), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
@@ -134,3 +137,17 @@ def test_a_guest_that_cannot_take_the_images_is_refused_before_anything_is_train
     assert main(["confirm", str(confirmed.path), "--baseline", "torchvision:alexnet"]) == 2
     error = capsys.readouterr().err
     assert "torchvision:alexnet cannot take images of 1x8x8: it takes images of 63x63 and more" in error
+
+
+def test_numbers_are_trained_by_guests_whose_last_layer_is_linear(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (120, 32, 32, 3), dtype=np.uint8)
+    targets = (images.mean((1, 2, 3)) / 10 + 50).astype(np.float32)[:, None]
+    data = {"train": (images[:100], targets[:100]), "test": (images[100:], targets[100:])}
+    words = {"data": data, "epochs": 1, "batch_size": 20, "progress": False}
+    trained = archsearch.train("torchvision:mobilenet_v3_small", **words)
+    outputs = trained.module()(torch.zeros(2, 3, 32, 32))
+    assert outputs.shape == (2, 1) and 20 < outputs[0].item() < 100  # in the targets' units
+    with pytest.raises(InputError, match="not those of a linear layer"):
+        archsearch.train("torchvision:squeezenet1_1", **words)

@@ -12,7 +12,7 @@ from archsearch.analysis.report.tradeoff import amount
 from archsearch.experiment.objective import Objective
 
 HEAD = ("", "network", "validation", "test", "FLOPs", "parameters", "")
-NOTE = "Retrained by archsearch confirm: means over seeds, with half of a 95 % interval."
+NOTE = "Retrained by archsearch confirm: means over seeds with half of a 95 % interval; of few seeds, each one's value."
 
 
 def retrained(reading: Reading) -> list[ConfirmedRow]:

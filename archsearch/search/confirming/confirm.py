@@ -23,6 +23,7 @@ from archsearch.experiment.predictions import keep_of_run
 from archsearch.experiment.records import spell
 from archsearch.experiment.summary import EXPERIENCE
 from archsearch.experiment.winner import CONFIRMED, hand_over
+from archsearch.guests.either import change
 from archsearch.reading.errors import refuse
 from archsearch.search.confirming import foretold
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
@@ -301,6 +302,7 @@ def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winne
         notes.append("no trial of random search reached a rung: there is nothing to compare with")
     if plan.named is None and not any(row.contender.kind == "baseline" for row in rows):
         notes.append(f"no network of the zoo fits the budget ({work.space.budget}): choose one with --baseline NAME")
+    notes += [f"{row.contender.name}: {text}" for row in rows if (text := change(row.contender.architecture))]
     notes += failures(rows)
     if plan.folds is not None:
         bias = "upwards" if winner.objective.sense == "max" else "downwards"

@@ -10,7 +10,7 @@ from archsearch import zoo
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger, Trial, TrialState
 from archsearch.experiment.objective import BY_ACCURACY
-from archsearch.guests.either import Described, cost, digest, origin, unnamed
+from archsearch.guests.either import Described, cost, digest, release, unnamed
 from archsearch.guests.guest import Guest
 from archsearch.reading.errors import InputError, refuse
 from archsearch.space.space import SearchSpace
@@ -200,7 +200,7 @@ def baseline(name: str, network: Described, space: SearchSpace) -> Contender:
         key=network_digest,
         cost=priced,
         within_budget=fits,
-        note=", ".join(filter(None, (origin(adapted), made, over))),
+        note=", ".join(filter(None, (release(network) or made, over))),
     )
 
 
