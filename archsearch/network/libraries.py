@@ -89,6 +89,23 @@ LAYOUTS = (
         head={**MEANS, "classifier": ("conv",)},
     ),
     Layout(
+        title="ByobNet",
+        libraries=("timm",),
+        mark="stages.0.0.conv1_1x1.conv.weight",
+        name=names.byobnet,
+        stem={**IMAGENET_STEM, "deep": ("half", "tiered")},
+        block={
+            **SHAPES,
+            "kind": ("bottleneck",),
+            "nonlinearity": ANY,
+            "attention": ("none", "se", "eca"),
+            "attention_at": ("inside",),
+            "attention_reduction": ANY,
+            "attention_rounding": ANY,
+        },
+        head=MEANS,
+    ),
+    Layout(
         title="RegNet",
         libraries=("timm",),
         mark="s1.b1.conv1.conv.weight",

@@ -28,6 +28,82 @@ def resnet(address: LayerAddress, network: Architecture) -> str:
             return kind
 
 
+def res2net(address: LayerAddress, network: Architecture) -> str:
+    """timm's Res2Net: the 3x3 of each part stands in a list."""
+    block = f"layer{address.stage}.{address.block - 1}"
+    if address.slot.startswith("path"):
+        kind = {"conv": "convs", "norm": "bns"}[address.kind]
+        return f"{block}.{kind}.{int(address.slot.removeprefix('path')) - 1}"
+    if address.slot == "main" and address.number == 2:
+        return f"{block}.{'conv' if address.kind == 'conv' else 'bn'}3"
+    return resnet(address, network)
+
+
+def resnest(address: LayerAddress, network: Architecture) -> str:
+    """timm's ResNeSt: the 3x3 and what weights its paths are one module."""
+    block = f"layer{address.stage}.{address.block - 1}"
+    if address.slot == "attention":
+        return f"{block}.conv2.{'bn1' if address.kind == 'norm' else f'fc{address.number}'}"
+    if address.slot == "main" and address.number == 2:
+        return f"{block}.conv2.{'conv' if address.kind == 'conv' else 'bn0'}"
+    return resnet(address, network)
+
+
+def sknet(address: LayerAddress, network: Architecture) -> str:
+    """timm's SKNet: the 3x3 with its paths is the second module of a bottleneck, the first of a basic block."""
+    bottleneck = network.stages[address.stage - 1].block.kind == "bottleneck" if address.stage else False
+    block, kind = f"layer{address.stage}.{address.block - 1}", {"conv": "conv", "norm": "bn"}.get(address.kind, "")
+    mixing = f"{block}.conv{2 if bottleneck else 1}"
+    if address.slot.startswith("path"):
+        return f"{mixing}.paths.{int(address.slot.removeprefix('path')) - 1}.{kind}"
+    if address.slot == "attention":
+        return f"{mixing}.attn.{'bn' if kind == 'bn' else ('fc_reduce', 'fc_select')[address.number - 1]}"
+    if address.slot == "main":
+        number = {1: 1, 2: 3}[address.number] if bottleneck else 2
+        return f"{block}.conv{number}.{kind}"
+    return resnet(address, network)
+
+
+def byobnet(address: LayerAddress, network: Architecture) -> str:
+    """timm's ByobNet (`resnext26ts`)."""
+    kind = {"conv": "conv", "norm": "bn", "channelconv": "conv"}.get(address.kind, "")
+    block = f"stages.{address.stage - 1}.{address.block - 1}"
+    match address.slot:
+        case "stem":
+            return f"stem.conv{address.number}.{kind}"
+        case "main":
+            return f"{block}.{('conv1_1x1', 'conv2_kxk', 'conv3_1x1')[address.number - 1]}.{kind}"
+        case "shortcut":
+            return f"{block}.shortcut.{kind}"
+        case "attention":
+            return f"{block}.attn.{'conv' if address.kind == 'channelconv' else f'fc{address.number}'}"
+        case _:
+            return "head.fc"
+
+
+def vgg(address: LayerAddress, network: Architecture) -> str:
+    """timm's VGG: convolutions, norms, ReLUs and pools in one row."""
+    if address.slot == "head":
+        return "head.fc" if address.kind == "linear" else f"pre_logits.fc{address.number}"
+    return f"features.{_position(address, network)}"
+
+
+def vgg_of_torchvision(address: LayerAddress, network: Architecture) -> str:
+    """torchvision's VGG: as timm's, with linear hidden layers behind a pool to 7x7."""
+    if address.slot != "head":
+        return f"features.{_position(address, network)}"
+    return f"classifier.{6 if address.kind == 'linear' else 3 * (address.number - 1)}"
+
+
+def _position(address: LayerAddress, network: Architecture) -> int:
+    """Of a layer in the row: the stem is its first convolution, and a pool opens each stage that halves."""
+    earlier, here = network.stages[: max(0, address.stage - 1)], network.stages[: address.stage]
+    convolutions = sum(stage.depth for stage in earlier) + address.block
+    pools = sum(stage.stride > 1 for stage in here)
+    each = 3 if network.stages[0].block.norm == "batch" else 2
+    return convolutions * each + pools + (address.kind == "norm")
+
+
 def senet(address: LayerAddress, network: Architecture) -> str:
     """timm's senet.py."""
     kind = {"conv": "conv", "norm": "bn"}.get(address.kind, "")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from itertools import islice
 
 import torch
@@ -44,7 +44,7 @@ def convert_weights(state_dict: Mapping[str, Tensor], name: str, source: str = "
         architecture = get(name)
     except InputError as error:
         raise refuse(f"no network is called {name!r}", allowed=supported, file="name") from error
-    if layout := layout_for(architecture, source):
+    if layout := layout_for(architecture, source, state_dict):
         return converted(state_dict, architecture, layout)
     raise refuse(f"{source} has no network that is equivalent to {name!r}", allowed=supported, file="name")
 
@@ -79,10 +79,11 @@ def equivalent(theirs: Architecture, architecture: Architecture) -> bool:
         return False
 
 
-def layout_for(architecture: Architecture, library: str) -> Layout | None:
-    """The library's layout whose classes can be this network; None where it has none."""
-    fits = (layout for layout in LAYOUTS if library in layout.libraries and not layout.differs(architecture))
-    return next(fits, None)
+def layout_for(architecture: Architecture, library: str, keys: Container[str] = ()) -> Layout | None:
+    """The library's layout whose classes can be this network, rather one of which these keys are; None where it has
+    none."""
+    fits = [layout for layout in LAYOUTS if library in layout.libraries and not layout.differs(architecture)]
+    return next((layout for layout in fits if layout.mark in keys), fits[0] if fits else None)
 
 
 def check(

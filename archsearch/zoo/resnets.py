@@ -41,10 +41,19 @@ FORMS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # words of the stem
 RS = {**BOTTLENECK, 270: (4, 29, 53, 4), 350: (4, 36, 72, 4), 420: (4, 44, 87, 4)}  # Bello 2021
 SMOOTH = {"aa": "average", "blur": "blur"}  # what halves the resolution in the stem and in branches
 SENET = {"attention": "se", "cardinality": 64, "bottleneck_ratio": 1.0, "first_ratio": 0.5, "shortcut_kernel": 3}
+TIERED = FORMS["t"][0]
+SILU = {"group_width": 32, "nonlinearity": "silu"}
 OTHERS: dict[str, tuple[tuple[int, ...], dict[str, Any], dict[str, Any]]] = {
     "ecaresnetlight": ((1, 1, 11, 3), {}, {"attention": "eca", "shortcut": "B_pool"}),
     "senet154": ((3, 8, 36, 3), FORMS["s"][0], SENET),
     "legacy_senet154": ((3, 8, 36, 3), {**FORMS["s"][0], "pool": "max_unpadded"}, SENET),
+    "resnext26ts": ((2, 2, 2, 2), TIERED, SILU),
+    "seresnext26ts": (
+        (2, 2, 2, 2),
+        TIERED,
+        {**SILU, "attention": "se", "attention_at": "inside", "attention_rounding": 8},
+    ),
+    "eca_resnext26ts": ((2, 2, 2, 2), TIERED, {**SILU, "attention": "eca", "attention_at": "inside"}),
     "seresnextaa201d_32x8d": (
         (3, 24, 36, 4),
         {**FORMS["s"][0], "pool": "average"},
@@ -86,7 +95,7 @@ def _other(name: str) -> tuple[str, str, Architecture]:
     depths, stem, words = OTHERS[name]
     block = Block(kind="bottleneck", **words)
     network = imagenet(name, depths, WIDE, block, stem=IMAGENET_STEM.model_copy(update=stem))
-    return block.attention, {"se": HU, "eca": WANG}[block.attention], network
+    return (*_family(block.attention, "resnext", "", "", basic=False, original=False), network)
 
 
 def _resnet(name: str, depth: str, form: str, **parts: str | None) -> Entry | None:
