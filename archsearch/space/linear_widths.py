@@ -21,10 +21,16 @@ class LinearWidths(StrictModel):
     depth: int = Field(ge=1, le=256, description="Number of blocks of all stages together (RegNet's d).")
     initial: int = Field(ge=8, le=4096, description="Width of the first block (RegNet's w_0).")
     slope: float = Field(
-        ge=0, le=1024, description="Channels by which the width grows from block to block (RegNet's w_a)."
+        ge=0,
+        le=1024,
+        description="Channels by which the width grows from block to block (RegNet's w_a): block j, from 0, would have "
+        "initial + slope * j.",
     )
     multiplier: float = Field(
-        ge=1.01, le=16, description="Ratio of the widths of one stage and the next (RegNet's w_m: 1.5 to 3)."
+        ge=1.01,
+        le=16,
+        description="Ratio of the widths of one stage and the next (RegNet's w_m: 1.5 to 3). A block has the width "
+        "initial * multiplier^k, with the whole k that is nearest in the logarithm, rounded to a multiple of 8.",
     )
 
 
