@@ -3,7 +3,7 @@
 import random
 from typing import Any, get_args
 
-from archsearch.architecture.block import Block, Kind, Layers, Link, Nonlinearity, Placement, Shortcut
+from archsearch.architecture.block import Attention, Block, Kind, Layers, Link, Nonlinearity, Placement, Shortcut
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem, StemPooling, Survival
 
 
@@ -15,6 +15,7 @@ def random_block(draw: random.Random) -> Block:
         link=draw.choice(get_args(Link)),
         bottleneck_ratio=draw.choice([0.25, 0.5, 1.0, 2.0]),
         first_ratio=draw.choice([1.0, 1.0, 0.5]),
+        scales=draw.choice([1, 1, 2, 3]),
         cardinality=draw.choice([1, 2, 3, 4, 8]),
         group_width=draw.choice([None, None, 1, 3, 8]),
         growth_rate=draw.choice([4, 5, 8, 12]),
@@ -28,7 +29,8 @@ def random_block(draw: random.Random) -> Block:
         gate=draw.choice(["none", "none", "exclusive", "shortcut"]),
         gate_bias=draw.choice([None, -1.0]),
         stride_at=draw.choice(["conv1x1", "conv3x3"]),
-        attention=draw.choice(["none", "none", "se", "cbam", "eca"]),
+        attention=draw.choice(["none", *get_args(Attention)]),
+        radix=draw.choice([1, 2, 2, 3]),
         attention_at=draw.choice(["output", "inside"]),
         attention_from=draw.choice(["branch", "input"]),
         attention_rounding=draw.choice([1, 1, 8]),

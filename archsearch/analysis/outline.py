@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from archsearch.architecture.composites import Reweight, Sequence, Unit
 from archsearch.architecture.cost import Cost, Shape, total
+from archsearch.architecture.mixing import Paths, SplitPool
 from archsearch.architecture.ops import (
     Activation,
     ChannelConv,
@@ -23,7 +24,7 @@ from archsearch.architecture.ops import (
     Sigmoid,
 )
 from archsearch.architecture.plan import plan
-from archsearch.architecture.pools import Blur, GlobalPool, Pool, StemPool
+from archsearch.architecture.pools import Blur, GlobalPool, OverlapPool, Pool, StemPool
 from archsearch.architecture.spec import Architecture
 
 # Of ops without a number to show.
@@ -103,6 +104,7 @@ def label(op: Op) -> str:
     match op:
         case Conv():
             groups = f", g{op.groups}" if op.groups > 1 else ""
+            groups += f", d{op.dilation}" if op.dilation > 1 else ""
             return f"{op.kernel}x{op.kernel}, {op.out}{groups}{_by(op.stride)}{'' if op.padded else ', unpadded'}"
         case Activation():
             return FUNCTIONS[op.function]
@@ -115,12 +117,18 @@ def label(op: Op) -> str:
             return f"blur 3x3{_by(op.stride)}"
         case Pool():
             return f"{op.kind} pool{_by(op.stride)}"
+        case OverlapPool():
+            return f"average pool 3x3{_by(op.stride)}"
         case Linear():
             return f"linear, {op.out}"
         case PadShortcut():
             return f"{'mean, ' if op.pooled else ''}pad {op.out}{_by(op.stride)}"
         case Reweight():
             return _attention(op)
+        case Paths():
+            inside = [label(inner) for path in op.each for _, inner in path.steps if type(inner) not in LABELS]
+            paths = "; ".join(dict.fromkeys(inside))
+            return f"{len(op.paths.steps)} {'scales' if op.cascade else 'paths'}: {paths}"
     return LABELS.get(type(op), type(op).__name__)
 
 
@@ -138,7 +146,8 @@ def _attention(op: Reweight) -> str:
                 return "CBAM positions, 7x7"
             case ChannelConv():
                 return f"ECA, {inner.kernel}"
-    return next((f"SE, {inner.out}" for inner in ops if isinstance(inner, Conv)), "attention")
+    kind = "split" if isinstance(ops[0], SplitPool) else "SE"
+    return next((f"{kind}, {inner.out}" for inner in ops if isinstance(inner, Conv)), "attention")
 
 
 def linked(unit: Unit) -> str:

@@ -13,6 +13,7 @@ Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
 Layers = Literal[1, 2, 3, 4, "3-1-3", "1-3", "3-1", "3-1-1"]
 Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
 Shortcut = Literal["A", "A_pool", "B", "B_pool", "C", "none"]
+Attention = Literal["none", "se", "cbam", "eca", "split", "selective", "selective_sliced"]
 Nonlinearity = Literal["relu", "silu", "gelu", "hard_swish", "relu6"]
 
 
@@ -51,6 +52,14 @@ class Block(StrictModel):
         le=8,
         description="Output channels of a bottleneck's first 1x1 as a multiple of those of its 3x3 (Hu 2018: 0.5 in "
         "SENet-154), rounded to a multiple of the groups. No effect on other blocks.",
+    )
+    scales: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="Parts of a bottleneck's channels (Res2Net, Gao 2019): the 3x3 of each but the last reads its part "
+        "plus what the part before made of its own; the last is left as it is. Where shapes change, nothing is added, "
+        "and the last is averaged over 3x3. No effect on other blocks, nor with split or selective attention.",
     )
     cardinality: int = Field(
         1,
@@ -128,17 +137,22 @@ class Block(StrictModel):
         "average: that convolution has no stride, and behind its norm and ReLU stands a 3x3 blur (Zhang 2019, "
         "arXiv:1904.11486) or an average pool that has it.",
     )
-    attention: Literal["none", "se", "cbam", "eca"] = Field(
+    attention: Attention = Field(
         "none",
-        description="Attention on the branch: se (Hu 2018), cbam (Woo 2018), eca (Wang 2020).",
+        description="Attention on the branch: se (Hu 2018), cbam (Woo 2018), eca (Wang 2020). split and selective "
+        "make several paths of the first 3x3, whose sum they weight channel by channel: split (ResNeSt, Zhang 2020, "
+        "arXiv:2004.08955), whose paths are groups of one convolution; selective (Li 2019, arXiv:1903.06586), whose "
+        "paths have dilations of 1, 2, ...; selective_sliced (timm's skresnet), where each of them reads a part of the "
+        "channels.",
     )
+    radix: int = Field(2, ge=1, le=4, description="Number of paths of split and selective attention.")
     attention_at: Literal["output", "inside"] = Field(
         "output",
         description="output: before the branch is added or concatenated; inside: before its last convolution, behind "
         "the norm and ReLU of the one before, or that one itself with pre (RegNetY). No effect on branches of one "
         "convolution.",
     )
-    attention_reduction: int = Field(16, ge=1, le=256, description="Reduction ratio of se and cbam.")
+    attention_reduction: int = Field(16, ge=1, le=256, description="Reduction ratio of se, cbam, split and selective.")
     attention_from: Literal["branch", "input"] = Field(
         "branch",
         description="Channels that attention_reduction divides: those that attention weights, or the block's input's "
@@ -148,8 +162,8 @@ class Block(StrictModel):
         1,
         ge=1,
         le=64,
-        description="The hidden channels of se and cbam are rounded to the nearest multiple of this, and are at least "
-        "as many (timm: 8). 1: rounded down.",
+        description="The hidden channels of attention are rounded to the nearest multiple of this, and are at least "
+        "as many (timm: 8). 1: rounded down. Those of split are at least 32.",
     )
     dropout: float = Field(
         0.0,

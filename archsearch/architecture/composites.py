@@ -58,9 +58,15 @@ def named(*ops: Op) -> Sequence:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reweight(Op):
-    """Attention: x times what `weights` makes of it, broadcast over the positions or the channels."""
+    """Attention: x times what `weights` makes of it, broadcast over the positions or the channels. Of several paths
+    (`radix`), whose channels come one path after another, the products are added."""
 
     weights: Sequence
+    radix: int = 1
+
+    def shape(self, x: Shape) -> Shape:
+        """The channels of one path."""
+        return x._replace(channels=x.channels // self.radix)
 
     def parts(self, x: Shape) -> Parts:
         """The weights' ops."""
@@ -137,12 +143,12 @@ class Unit(Op):
         extra += gated * (1 + (self.shortcut_scale != 1.0)) * h.elements  # 1 - g, and the scaled shortcut
         extra += residual * result * joined.elements
         last = factor and not scaled  # where nothing scales it, that is the gain's, or the branch's own
-        extra += _correction(self.shared, x, True)
-        extra += _correction(self.branch, s, bool(self.gain.steps) or last)
-        extra += _correction(self.gain, f, last)
-        extra += _correction(self.shortcut, s, gated and self.shortcut_scale == 1.0)
-        extra += _correction(self.gate, s, True)
-        extra += _correction(self.after, joined, reads)
+        extra += correction(self.shared, x, True)
+        extra += correction(self.branch, s, bool(self.gain.steps) or last)
+        extra += correction(self.gain, f, last)
+        extra += correction(self.shortcut, s, gated and self.shortcut_scale == 1.0)
+        extra += correction(self.gate, s, True)
+        extra += correction(self.after, joined, reads)
         return Saved(input=reads, extra=extra)
 
     def _reads_its_input(self, x: Shape, s: Shape) -> bool:
@@ -162,7 +168,7 @@ def _reads(sequence: Sequence, x: Shape) -> bool:
     return bool(sequence.steps) and sequence.steps[0][1].saved(x).input
 
 
-def _correction(sequence: Sequence, x: Shape, read: bool) -> int:
+def correction(sequence: Sequence, x: Shape, read: bool) -> int:
     """The elements of a sequence's output where they are saved, less what its last op presumes. `read`: whether whoever
     takes the output saves it."""
     return _difference(sequence.steps[-1][1], x, sequence.shape(x), read) if sequence.steps else 0

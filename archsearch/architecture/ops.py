@@ -38,7 +38,7 @@ class Op:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conv(Op):
-    """A square convolution. Padded by kernel // 2 it keeps the resolution but for its stride."""
+    """A square convolution. Padded by half of its extent it keeps the resolution but for its stride."""
 
     out: int
     kernel: int = 1
@@ -47,10 +47,11 @@ class Conv(Op):
     bias: bool = False
     bias_init: float = 0.0
     padded: bool = True
+    dilation: int = 1
 
     def shape(self, x: Shape) -> Shape:
         """ceil(size / stride) where padded, for odd kernels. Raises InputError where the kernel does not fit."""
-        lost = 0 if self.padded else self.kernel - 1
+        lost = 0 if self.padded else self.dilation * (self.kernel - 1)
         if min(x.height, x.width) <= lost:
             raise refuse(
                 f"a {self.kernel}x{self.kernel} convolution is larger than its input of {x.height}x{x.width} pixels"

@@ -243,10 +243,11 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
         block = block.model_copy(update={"link": "plain"})
     link, adds = block.link, block.link in ("residual", "highway")
     convs = branch(block, width, stride)
-    before, middle, after = placed(block, layered(block, convs, x.channels))
+    projects = changes if link != "dual_path" else first
+    before, middle, after = placed(block, layered(block, convs, x.channels, projects))
     weights = () if attends_inside(block, convs) else attention(block, convs[-1].out, x.channels)
     shares = bool(before) and adds and (changes or opens)
-    h = shortcut(block, width, stride, changes if link != "dual_path" else first)
+    h = shortcut(block, width, stride, projects)
     gated = "both" if link == "highway" or (adds and block.gate == "exclusive") else "none"
     gated = "shortcut" if link == "residual" and block.gate == "shortcut" else gated
     return Unit(

@@ -53,6 +53,21 @@ class Pool(Op):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OverlapPool(Op):
+    """The mean over windows of 3x3 that are `stride` apart; zeros around the image count (Res2Net, ResNeSt)."""
+
+    stride: int
+
+    def shape(self, x: Shape) -> Shape:
+        """ceil(size / stride), as a padded convolution has it."""
+        return Shape(x.channels, -(-x.height // self.stride), -(-x.width // self.stride))
+
+    def saved(self, x: Shape) -> Saved:
+        """The input."""
+        return Saved(input=True, next_reads=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Blur(Op):
     """The 3x3 binomial filter, at every stride-th pixel; beyond the edges the image is mirrored (Zhang 2019,
     arXiv:1904.11486)."""

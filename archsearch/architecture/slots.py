@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archsearch.architecture.block import Block
-from archsearch.architecture.composites import Reweight, named
+from archsearch.architecture.composites import Reweight, Sequence, named
+from archsearch.architecture.mixing import Paths, RadixSoftmax, SplitPool
 from archsearch.architecture.ops import (
     Activation,
     ChannelConv,
@@ -19,10 +20,11 @@ from archsearch.architecture.ops import (
     Relu,
     Sigmoid,
 )
-from archsearch.architecture.pools import Blur, GlobalPool, Pool
-from archsearch.architecture.quantities import floored, log2_floor, nearest, smaller
+from archsearch.architecture.pools import Blur, GlobalPool, OverlapPool, Pool
+from archsearch.architecture.quantities import floored, larger, log2_floor, nearest, smaller
 
 Ops = tuple[Op, ...]
+MIXING = ("split", "selective", "selective_sliced")  # attention among the paths of a convolution
 
 
 def norm(block: Block) -> Ops:
@@ -77,28 +79,80 @@ def emitted(block: Block, width: int) -> int:
 
 def bottleneck_channels(block: Block, width: int) -> tuple[int, int, int]:
     """Channels of a bottleneck's first 1x1 and of its 3x3, and the groups of that: the nearest multiples of the
-    groups, or of the group width."""
-    inner, groups = width * block.bottleneck_ratio, block.cardinality
+    groups, or of the group width, in each path or part."""
+    mixes = block.attention in MIXING
+    parts = block.scales if not mixes else 1 if block.attention == "selective" else block.radix
+    inner, groups = width * block.bottleneck_ratio / parts, block.cardinality
     group = nearest(inner / groups)
     if block.group_width is not None:
         group = smaller(block.group_width, floored(inner))
         groups = nearest(inner / group)
-    return groups * nearest(group * block.first_ratio), groups * group, groups
+    ratio = block.first_ratio if mixes or parts == 1 else 1.0
+    return parts * groups * nearest(group * ratio), parts * groups * group, groups
 
 
-def layered(block: Block, convs: tuple[Conv, ...], into: int) -> tuple[Ops, ...]:
-    """The branch's layers, between which stand norms and ReLUs: each convolution with the attention that stands
-    directly behind or before it. `into`: the block's input channels."""
+def layered(block: Block, convs: tuple[Conv, ...], into: int, changes: bool) -> tuple[Ops, ...]:
+    """The branch's layers, between which stand norms and ReLUs: each convolution, or the paths in its place, with the
+    attention that stands directly behind or before it. `into`: the block's input channels."""
     layers: list[Ops] = [(conv,) for conv in convs]
+    first, pre = next(index for index, conv in enumerate(convs) if conv.kernel > 1), block.activation == "pre"
+    if mixed := _mixed(block, convs[first], into, changes):
+        if not pre:  # norm and ReLU are the paths' own
+            layers[first : first + 2] = [(*mixed, *convs[first + 1 : first + 2])]
+        elif block.attention in MIXING:
+            layers[first] = mixed
+        else:
+            layers[first - 1 : first + 1] = [(convs[first - 1], *mixed)]
     if attends_inside(block, convs):
-        weights, behind = attention(block, convs[-2].out, into), block.activation == "pre"
-        layers[-2:] = [(convs[-2], *weights), (convs[-1],)] if behind else [(convs[-2],), (*weights, convs[-1])]
+        weights, (*others, last) = attention(block, convs[-2].out, into), layers[-1]
+        if pre:
+            layers[-2] = (*layers[-2], *weights)
+        else:
+            layers[-1] = (*others, *weights, last)
     return tuple(layers)
 
 
+def _mixed(block: Block, conv: Conv, into: int, changes: bool) -> Ops:
+    """What stands for a branch's first 3x3 where it has several paths, with norms and ReLUs between its ops and, unless
+    a block is pre-activated, behind its convolutions; nothing where it has one."""
+    radix, own = block.radix, () if block.activation == "pre" else norm_act(block)
+    bottleneck = block.kind == "bottleneck" and block.link != "dense"
+    match block.attention:
+        case "split":
+            wide = replace(conv, out=radix * conv.out, groups=radix * conv.groups if bottleneck else 1)
+            return (wide, *own, _recombined(block, conv, into))
+        case "selective" | "selective_sliced":
+            paths = (named(replace(conv, dilation=number + 1), *own) for number in range(radix))
+            sliced = block.attention == "selective_sliced"
+            return Paths(paths=_numbered(*paths), sliced=sliced), _recombined(block, conv, into)
+    if block.scales == 1 or not bottleneck:
+        return ()
+    part = replace(conv, out=conv.out // block.scales)
+    path = named(part, *own) if own else named(*norm_act(block), part)
+    apart = changes or conv.stride > 1
+    last = named(OverlapPool(stride=conv.stride)) if apart else Sequence()
+    return (Paths(paths=_numbered(*[path] * (block.scales - 1), last), cascade=not apart),)
+
+
+def _numbered(*paths: Sequence) -> Sequence:
+    return Sequence(steps=tuple((f"path{number}", path) for number, path in enumerate(paths, 1)))
+
+
+def _recombined(block: Block, conv: Conv, into: int) -> Op:
+    """Paths of a convolution's channels, weighted and added: by a softmax over the paths, or a sigmoid of one."""
+    radix, split = block.radix, block.attention == "split"
+    groups, bias = conv.groups if split else 1, split or block.norm == "none"
+    base = into if block.attention_from == "input" else conv.out
+    hidden = larger(_hidden(block, base * radix), 32) if split else _hidden(block, base)
+    reduce = Conv(out=-(-hidden // groups) * groups, groups=groups, bias=bias)
+    select = Conv(out=radix * conv.out, groups=groups, bias=bias)
+    weights = Sigmoid() if radix == 1 else RadixSoftmax(radix=radix, groups=groups)
+    return Reweight(weights=named(SplitPool(radix=radix), reduce, *norm(block), Relu(), select, weights), radix=radix)
+
+
 def attends_inside(block: Block, convs: tuple[Conv, ...]) -> bool:
-    """Whether attention stands between the branch's convolutions."""
-    return block.attention_at == "inside" and len(convs) > 1
+    """Whether attention that is no path's stands between the branch's convolutions."""
+    return block.attention_at == "inside" and block.attention not in MIXING and len(convs) > 1
 
 
 def placed(block: Block, layers: tuple[Ops, ...]) -> tuple[Ops, Ops, Ops]:
@@ -138,7 +192,7 @@ def _between(block: Block, layers: tuple[Ops, ...]) -> Ops:
     *others, last = layers
     if block.dropout and block.link == "dense":
         last = (*last, Dropout(p=block.dropout))
-    elif block.dropout and others and block.kind != "single":
+    elif block.dropout and isinstance(last[-1], Conv) and (others or last[1:]) and block.kind != "single":
         last = (*last[:-1], Dropout(p=block.dropout), last[-1])
     return (*(op for layer in others for op in (*layer, *norm_act(block))), *last)
 
@@ -185,12 +239,10 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
 
 def attention(block: Block, channels: int, into: int) -> Ops:
     """Squeeze-and-excitation (Hu 2018), CBAM (Woo 2018) or ECA (Wang 2020) on so many channels of a block whose input
-    has `into`."""
+    has `into`; nothing where a block has no attention, or one among paths."""
     hidden = _hidden(block, into if block.attention_from == "input" else channels)
     pool = GlobalPool(adaptive=False, flat=False)
     match block.attention:
-        case "none":
-            return ()
         case "se":
             squeezed = Conv(out=hidden, bias=True), Relu(), Conv(out=channels, bias=True)
             return (Reweight(weights=named(pool, *squeezed, Sigmoid())),)
@@ -202,6 +254,7 @@ def attention(block: Block, channels: int, into: int) -> Ops:
             kernel = (log2_floor(channels) + 1) // 2
             kernel += 1 - kernel % 2
             return (Reweight(weights=named(pool, ChannelConv(kernel=kernel), Sigmoid())),)
+    return ()
 
 
 def _hidden(block: Block, channels: int) -> int:

@@ -62,7 +62,12 @@ FILLED = (nn.Conv2d, nn.Conv1d, nn.Linear, nn.BatchNorm2d)  # by BUILD, or by to
 TENSORS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}  # that these have
 # The statement by which `build` fills the tensors of a layer of our own; "" where its constructor does.
 STATEMENTS: dict[type[nn.Module], str] = {LearnedGain: ""}
-BEFORE = {"nn.BatchNorm2d", "nn.ReLU", *(f"nn.{kind.__name__}" for kind in FUNCTIONS.values())}  # a first convolution
+BEFORE = {
+    "nn.BatchNorm2d",
+    "VectorNorm",
+    "nn.ReLU",
+    *(f"nn.{kind.__name__}" for kind in FUNCTIONS.values()),
+}  # a first convolution
 DTYPES = 'DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}'
 UNITS = {
     name for name, value in vars(units).items() if inspect.isclass(value) and issubclass(value, units.ResidualUnit)

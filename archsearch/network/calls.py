@@ -12,6 +12,7 @@ from functools import singledispatch
 from torch import nn
 
 from archsearch.architecture.composites import Reweight, Sequence, Unit
+from archsearch.architecture.mixing import Paths, RadixSoftmax, SplitPool
 from archsearch.architecture.ops import (
     Activation,
     ChannelConv,
@@ -28,7 +29,7 @@ from archsearch.architecture.ops import (
     Relu,
     Sigmoid,
 )
-from archsearch.architecture.pools import Blur, GlobalPool, Pool, StemPool
+from archsearch.architecture.pools import Blur, GlobalPool, OverlapPool, Pool, StemPool
 from archsearch.architecture.quantities import Shape
 from archsearch.network.layers import (
     NARROW,
@@ -38,10 +39,14 @@ from archsearch.network.layers import (
     GlobalMean,
     LearnedGain,
     MaxAndMean,
+    ParallelPaths,
+    PathMean,
     PointwiseConv,
     Reweighted,
     Scaled,
+    SoftmaxOverPaths,
     StridedPointwiseConv,
+    VectorNorm,
     ZeroPadShortcut,
     named,
     starting,
@@ -85,14 +90,15 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
             function: type[nn.Conv2d] = nn.Conv2d
             if op.kernel == op.groups == 1 and (op.stride == 1 or x.channels < NARROW):
                 function = PointwiseConv if op.stride == 1 else StridedPointwiseConv
-            padding = op.kernel // 2 if op.padded else 0
+            padding = op.dilation * (op.kernel // 2) if op.padded else 0
+            dilation = {"dilation": op.dilation} if op.dilation > 1 else {}
             conv = _call(
                 function, x.channels, op.out, op.kernel,
-                stride=op.stride, padding=padding, groups=op.groups, bias=op.bias,
+                stride=op.stride, padding=padding, groups=op.groups, bias=op.bias, **dilation,
             )  # fmt: skip
             return _call(starting, conv, bias_init=op.bias_init) if op.bias_init else conv
         case Norm():
-            norm = _call(nn.BatchNorm2d, x.channels, eps=op.eps)
+            norm = _call(VectorNorm if x.height == x.width == 1 else nn.BatchNorm2d, x.channels, eps=op.eps)
             return _call(starting, norm, scale_init=op.scale_init) if op.scale_init != 1 else norm
         case Relu():
             return _call(nn.ReLU, inplace=overwrites)
@@ -133,7 +139,16 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
         case ChannelConv():
             return _call(AcrossChannels, op.kernel)
         case Reweight():
-            return _call(Reweighted, call(op.weights, x))
+            return _call(Reweighted, call(op.weights, x), **({"radix": op.radix} if op.radix > 1 else {}))
+        case Paths():
+            paths = {name: call(path, into) for (name, path), into in zip(op.paths.steps, op.slices(x), strict=True)}
+            return _call(ParallelPaths, sliced=op.sliced, cascade=op.cascade, **paths)
+        case SplitPool():
+            return _call(PathMean, op.radix)
+        case RadixSoftmax():
+            return _call(SoftmaxOverPaths, op.radix, op.groups)
+        case OverlapPool():
+            return _call(nn.AvgPool2d, 3, stride=op.stride, padding=1)
         case Sequence():
             layers, before = {}, None
             for name, part, into in op.parts(x):

@@ -107,15 +107,72 @@ class GlobalMean(nn.Module):
 
 
 class Reweighted(nn.Module):
-    """Attention: x times its weights, which broadcast."""
+    """Attention: x times its weights, which broadcast; of the channels of `radix` paths, one path after another, the
+    sum of these products."""
 
-    def __init__(self, weights: nn.Module) -> None:
+    def __init__(self, weights: nn.Module, radix: int = 1) -> None:
         super().__init__()
-        self.weights = weights
+        self.weights, self.radix = weights, radix
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, radix * C, H, W) -> (N, C, H, W)."""
+        y = x * self.weights(x)
+        return y if self.radix == 1 else torch.unflatten(y, 1, (self.radix, -1)).sum(1)
+
+
+class VectorNorm(nn.BatchNorm2d):
+    """Batch norm of (N, C, 1, 1). A single image in training, which has no statistics over a batch, is normalised by
+    the running ones."""
 
     def forward(self, x: Tensor) -> Tensor:
         """The shape of x."""
-        return x * self.weights(x)
+        if not self.training or len(x) > 1:
+            return super().forward(x)
+        return functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class ParallelPaths(nn.Sequential):
+    """Layers side by side: each reads its slice of the channels, or all of them where they are not `sliced`, and
+    their outputs are concatenated. With `cascade` each but the first and the last reads its slice plus the output of
+    the one before (Gao 2019, arXiv:1904.01169)."""
+
+    def __init__(self, *, sliced: bool, cascade: bool, **paths: nn.Module) -> None:
+        super().__init__(OrderedDict(paths))
+        self.sliced, self.cascade = sliced, cascade
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, C', H', W')."""
+        outputs: list[Tensor] = []
+        parts = x.tensor_split(len(self), dim=1) if self.sliced else (x,) * len(self)
+        for path, part in zip(self, parts, strict=True):
+            adds = self.cascade and 0 < len(outputs) < len(self) - 1
+            outputs.append(path(part + outputs[-1] if adds else part))
+        return torch.cat(outputs, dim=1)
+
+
+class PathMean(nn.Module):
+    """(N, radix * C, H, W) -> (N, C, 1, 1): the mean over all positions of the sum of the paths."""
+
+    def __init__(self, radix: int) -> None:
+        super().__init__()
+        self.radix = radix
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One number a channel."""
+        return torch.unflatten(x, 1, (self.radix, -1)).sum(1).mean((2, 3), keepdim=True)
+
+
+class SoftmaxOverPaths(nn.Module):
+    """(N, groups * radix * C, 1, 1), ordered by group, then by path -> (N, radix * groups * C, 1, 1), ordered by path:
+    the softmax over the paths (Zhang 2020, arXiv:2004.08955)."""
+
+    def __init__(self, radix: int, groups: int) -> None:
+        super().__init__()
+        self.radix, self.groups = radix, groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The weights of each path's channels."""
+        return torch.unflatten(x, 1, (self.groups, self.radix, -1)).transpose(1, 2).softmax(1).flatten(1, 3)
 
 
 class ChannelWeights(nn.Module):

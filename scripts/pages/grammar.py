@@ -41,7 +41,7 @@ Keys that are not shown have their defaults (docs/search-space.md lists them all
 in a search space `kind` is called `block`, and `norm_eps` is not among its keys.
 
 What the grammar does not say: norms other than batch normalisation, branches whose convolutions have different kernels
-other than 1x1 and one other, several branches side by side, and networks without stages of equal blocks.
+other than 1x1 and one other, and networks without stages of equal blocks.
 """
 
 START = """\

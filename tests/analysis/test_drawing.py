@@ -13,6 +13,7 @@ from archsearch.architecture.block import Block
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.composites import Reweight, Unit
 from archsearch.architecture.cost import Shape
+from archsearch.architecture.mixing import Paths
 from archsearch.architecture.ops import Conv, Linear, Op, PadShortcut
 from archsearch.architecture.plan import plan
 from archsearch.architecture.pools import Pool
@@ -20,7 +21,7 @@ from archsearch.architecture.spec import Architecture, Stage
 from tests.sampling import sampled
 
 SVG = "{http://www.w3.org/2000/svg}"
-BOXED = (Conv, Linear, Pool, PadShortcut, Reweight)
+BOXED = (Conv, Linear, Pool, PadShortcut, Paths, Reweight)
 
 
 def said(svg: str) -> list[str]:
@@ -28,7 +29,7 @@ def said(svg: str) -> list[str]:
 
 
 def boxed(op: Op, x: Shape) -> set[str]:
-    """The labels of all boxes, found by a walk over the plan of its own; attention is one box."""
+    """The labels of all boxes, by a walk over the plan of its own; attention is one box, paths side by side are one."""
     if isinstance(op, BOXED):
         return {label(op)}
     return {text for _, part, into in op.parts(x) for text in boxed(part, into)}
@@ -145,3 +146,15 @@ def test_every_way_of_joining_has_its_picture() -> None:
         )
     }
     assert len(pictures) == 7
+
+
+def test_paths_side_by_side_are_one_box_that_names_their_convolutions() -> None:
+    def labels(**words) -> list[str]:
+        block = Block(kind="bottleneck", bottleneck_ratio=1.0, **words)
+        unit = outline(Architecture(stages=(Stage(depth=2, width=16, block=block),)))[1].columns
+        return [label(op) for column in unit for _, op in column.op.branch.steps if isinstance(op, Paths | Reweight)]
+
+    assert labels(scales=4) == ["4 paths: 3x3, 4, /2; average pool 3x3, /2", "4 scales: 3x3, 4"]
+    assert labels(attention="selective") == ["2 paths: 3x3, 16, /2; 3x3, 16, d2, /2", "split, 1",
+                                             "2 paths: 3x3, 16; 3x3, 16, d2", "split, 1"]  # fmt: skip
+    assert labels(attention="split") == ["split, 32"] * 2

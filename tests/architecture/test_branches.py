@@ -4,11 +4,13 @@ import pytest
 
 from archsearch.architecture.block import Block
 from archsearch.architecture.canonical import digest
-from archsearch.architecture.composites import Reweight, Unit
-from archsearch.architecture.cost import Shape, layers
+from archsearch.architecture.composites import Reweight, Sequence, Unit
+from archsearch.architecture.cost import Shape, cost, layers
+from archsearch.architecture.mixing import Paths
 from archsearch.architecture.ops import Conv, Dropout
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture, Stage, Stem
+from archsearch.reading.errors import InputError
 
 
 def network(width: int = 16, stem: int = 16, **words) -> Architecture:
@@ -127,3 +129,43 @@ def test_each_dense_block_has_attention_by_its_own_input() -> None:
 def test_dropout_of_a_dense_block_stays_behind_its_last_convolution() -> None:
     steps = first_unit(network(link="dense", kind="bottleneck", dropout=0.2, activation="pre")).branch.steps
     assert isinstance(steps[-1][1], Dropout)
+
+
+def paths(architecture: Architecture, block: int = 1) -> Paths:
+    (result,) = (
+        layer
+        for name, op, _ in plan(architecture).parts(Shape(*architecture.input))[1][1].parts(Shape(16, 32, 32))
+        if name == f"block{block}" and isinstance(op, Unit)
+        for _, layer in op.branch.steps
+        if isinstance(layer, Paths)
+    )
+    assert isinstance(result, Paths)
+    return result
+
+
+def test_scales_cascade_but_where_shapes_change() -> None:
+    scaled = network(width=64, kind="bottleneck", bottleneck_ratio=0.5, scales=4, group_width=4)
+    first, second = paths(scaled), paths(scaled, 2)
+    assert (first.cascade, second.cascade) == (False, True)
+    assert len(first.each) == 4 and second.each[-1] == Sequence()
+    assert [type(op).__name__ for _, op in first.each[-1].steps] == ["OverlapPool"]
+    assert {(op.out, op.groups) for path in second.each for _, op in path.steps if isinstance(op, Conv)} == {(8, 2)}
+    assert digest(network(scales=4)) == digest(network())
+
+
+@pytest.mark.parametrize("attention", ["split", "selective", "selective_sliced"])
+def test_attention_among_paths_stands_for_the_first_3x3_with_its_norms(attention: str) -> None:
+    words = {"attention": attention, "kind": "bottleneck", "dropout": 0.1}
+    layer = ["Conv", "Norm", "Relu"]
+    mixed = [*layer, "Reweight"] if attention == "split" else ["Paths", "Reweight"]
+    assert names(network(**words)) == [*layer, *mixed, "Dropout", "Conv", "Norm"]
+    pre = ["Conv", "Norm", "Relu", mixed[0], "Reweight", "Norm", "Relu", "Dropout", "Conv"]
+    assert names(network(**words, activation="pre")) == pre
+    basic = names(network(attention=attention, layers=3, dropout=0.1))
+    assert basic == [*mixed, *layer, "Dropout", "Conv", "Norm"]
+
+
+def test_more_paths_than_channels_are_refused() -> None:
+    with pytest.raises(InputError, match="3 paths cannot share 2 channels"):
+        cost(network(stem=2, attention="selective_sliced", radix=3))
+    assert cost(network(stem=2, attention="selective", radix=3)).params > 0

@@ -88,3 +88,24 @@ def test_regnety(name: str) -> None:
 def test_seresnet_with_rounded_hidden_channels() -> None:
     block = Block(attention="se", attention_rounding=8)
     assert_equal(imagenet([block] * 4, [2, 2, 2, 2], [64, 128, 256, 512]), timm.create_model("seresnet18"))
+
+
+@pytest.mark.parametrize(
+    ("name", "inner", "words"),
+    [
+        ("res2net50_26w_4s", 104, {"scales": 4}),
+        ("res2net50_48w_2s", 96, {"scales": 2}),
+        ("res2net50_14w_8s", 112, {"scales": 8}),
+        ("res2next50", 128, {"scales": 4, "cardinality": 8}),
+        ("skresnet50", 64, {"attention": "selective_sliced", "attention_rounding": 8}),
+        ("skresnext50_32x4d", 128, {"attention": "selective", "attention_rounding": 32, "cardinality": 32}),
+    ],
+)
+def test_bottlenecks_of_several_paths(name: str, inner: int, words: dict) -> None:
+    block = Block(kind="bottleneck", bottleneck_ratio=inner / 256, **words)
+    assert_equal(imagenet([block] * 4, [3, 4, 6, 3], [256, 512, 1024, 2048]), timm.create_model(name))
+
+
+def test_skresnet18() -> None:
+    block = Block(attention="selective_sliced", attention_reduction=8, attention_rounding=16)
+    assert_equal(imagenet([block] * 4, [2, 2, 2, 2], [64, 128, 256, 512]), timm.create_model("skresnet18"))

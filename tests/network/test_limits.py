@@ -11,7 +11,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem
 from archsearch.network import build
-from archsearch.network.layers import LearnedGain
+from archsearch.network.layers import LearnedGain, VectorNorm
 from archsearch.network.units import ResidualUnit
 
 
@@ -23,6 +23,24 @@ def unit(**words: object) -> ResidualUnit:
 
 
 IMAGES = torch.randn(4, 16, 8, 8, generator=torch.Generator().manual_seed(0)).relu()
+
+
+def test_a_single_image_is_a_batch_of_a_training_whatever_becomes_a_vector() -> None:
+    block = Block(kind="bottleneck", attention="split")
+    split = Architecture(stages=(Stage(depth=1, width=8, block=block),))
+    small = Architecture(input=(3, 2, 2), stages=(Stage(depth=1, width=8), Stage(depth=1, width=8)))
+    for architecture in (split, small):
+        network = build(architecture).train()
+        before = {name: value.clone() for name, value in network.state_dict().items()}
+        image = torch.randn(1, *architecture.input)
+        network(image).sum().backward()
+        assert all(parameter.grad is not None for parameter in network.parameters())
+        vectors = [m for m in network.modules() if isinstance(m, VectorNorm)]
+        assert vectors
+        network(image.repeat(2, 1, 1, 1))
+        after = network.state_dict()
+        names = [name for name, module in network.named_modules() if module in vectors]
+        assert all(after[f"{name}.num_batches_tracked"] == before[f"{name}.num_batches_tracked"] + 1 for name in names)
 
 
 def test_a_highway_whose_gate_is_held_open_is_the_identity() -> None:

@@ -128,6 +128,47 @@ search: {trials: 3}
 """
 
 
+PATHS = """
+archsearch: 1
+name: paths
+data: {name: digits}
+space:
+  stem: {width: {choice: [1, 3, 8]}}
+  stages: 2
+  depth: {int: [1, 2]}
+  width: {choice: [2, 8, 24], each: stage}
+  block: {choice: [basic, bottleneck]}
+  layers: {choice: [null, 2, 3-1-3]}
+  kernel: {choice: [3, 5]}
+  attention: {choice: [none, se, split, selective, selective_sliced]}
+  attention_at: {choice: [output, inside]}
+  attention_from: {choice: [branch, input]}
+  attention_rounding: {choice: [1, 8]}
+  attention_reduction: {choice: [2, 8]}
+  radix: {int: [1, 3]}
+  scales: {int: [1, 3]}
+search: {trials: 3}
+"""
+
+
+def test_branches_of_several_paths_are_counted_at_once(tmp_path: Path) -> None:
+    """Also where some candidates' inputs have fewer channels than paths would share."""
+    space = odd(tmp_path, PATHS)
+    grid = Grid(space.parameters)
+    rows = grid.draw(3000, np.random.default_rng(0))
+    counts, possible = Counter(grid, image=space.input, classes=space.classes).count(rows)
+    assert 0 < possible.sum() < len(rows)
+    for row, found, there in zip(rows[::15], counts[::15], possible[::15], strict=True):
+        choices = grid.choices(row)
+        try:
+            counted = cost(space.architecture(RecordedChoices(choices)))
+        except InputError as error:
+            assert "cannot share" in str(error) and not there, choices
+            continue
+        assert there, choices
+        assert found.tolist() == [getattr(counted, name) for name in NAMES], choices
+
+
 @pytest.mark.parametrize("widths", ["1, 3, 8, 64", "null, 8"])
 def test_groups_by_width_are_counted_at_once(tmp_path: Path, widths: str) -> None:
     space = odd(tmp_path, GROUPS.replace("GROUPS", widths))

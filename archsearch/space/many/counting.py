@@ -31,6 +31,7 @@ from archsearch.space.resolution import SIZE, sides
 ADDED = len(NAMES) - 1  # the last is combined by the maximum
 _NOTHING = (0,) * len(NAMES)
 ALONE = 6  # networks up to which plain numbers are quicker than arrays
+PATHS = 4  # paths that may have to share the channels of a stage's input
 CHUNK = 1 << 14  # candidates at a time: what one pass works on stays in the cache
 ARRAYS = (  # numbers of a stage and its block that may be arrays
     "width", "depth", "growth_rate", "bottleneck_ratio", "cardinality", "group_width", "compression",
@@ -194,7 +195,7 @@ class Counter:
         columns = [resolved.index(name, stage)[rows] for name in self._of_stages if not self._is_array(name)]
         columns += [resolved.index(name, 0)[rows] for name in (self._of_stem if stage == 0 else ())]
         columns += [self._following(stage, resolved, rows), inputs[:, 1], inputs[:, 2], inputs[:, 0] == widths]
-        columns += [resolved.numbers("growth_rate", stage, rows) == 0]
+        columns += [resolved.numbers("growth_rate", stage, rows) == 0, np.minimum(inputs[:, 0], PATHS)]
         _, labels = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)
         for group in _groups(labels.ravel(), alone=ALONE):
             with suppress(InputError):
