@@ -22,6 +22,7 @@ from archsearch.space.settings import DataSettings
 ON_CPU, ON_GPU = 64, 128  # pixels a side, at most
 ANOTHER = "choose another folder of images"
 RECTANGLE = 1.25  # longer over shorter side, from which the images of one shape are no squares
+LARGER = 1.5  # shorter side of the median image over the side that networks see, from which the file says so
 ABOUT_DATA = ("data.columns", "data.task")  # keys that are needed to read a table
 
 
@@ -95,6 +96,11 @@ def subject_of(survey: FolderSurvey, data: DataSettings, side: int) -> Subject:
         comments.append(
             f"# The longer side is {survey.ratio:.2g} times the shorter: images are center-cropped to a square; "
             "fit: pad or squash keeps all of them."
+        )
+    if not survey.shape and height == width and middle >= LARGER * side:
+        sizes = ", ".join(str(max(8, round(side * factor / 8) * 8)) for factor in (0.75, 1, 1.5))
+        comments.append(
+            f"# They are larger than networks see; `size: {{choice: [{sizes}]}}` searches the resolution too."
         )
     if survey.copies:
         comments.append(f"# {survey.copies:,} duplicate files, {survey.across:,} of them across splits.")

@@ -11,15 +11,17 @@ from archsearch.reading.errors import refuse
 
 
 def images_record(images: ImageSet) -> dict[str, Any]:
-    """What the ledger keeps of a session's images: their digest, at the largest of several sizes, which is of another
-    kind for those that are read from disk, and the number of images in each split."""
+    """What the ledger keeps of a session's images: their digest, which is of another kind for those that are read from
+    disk, those at the smaller of several sizes, and the number of images in each split."""
     counts = {name: len(images.split(name)) for name in get_args(SplitName)}
     streamed = {"streamed": True} if isinstance(images, StreamedImages) else {}
-    return {"data": images.digest, "images": counts, **streamed}
+    smaller = {"smaller": [other.digest for other in images.others]} if images.others else {}
+    return {"data": images.digest, "images": counts, **smaller, **streamed}
 
 
 def refuse_other_images(ledger: Ledger, images: ImageSet, *, hint: str, file: str, force: bool = False) -> str:
-    """Compares classes, images, labels and splits with those of the ledger's last session, by their digest.
+    """Compares classes, images, labels and splits with those of the ledger's last session, by their digest at a size
+    that both have.
 
     Returns a message for a person where they cannot be compared, or where they differ and `force` is given; otherwise
     an empty text. Raises InputError, with the hint and the file, where they differ.
@@ -28,7 +30,7 @@ def refuse_other_images(ledger: Ledger, images: ImageSet, *, hint: str, file: st
     if not sessions:
         return "the ledger has no digest of its images, so whether these are the same data is not checked"
     recorded, record = sessions[-1], images_record(images)
-    if recorded["data"] == record["data"]:
+    if {recorded["data"], *recorded.get("smaller", ())} & {record["data"], *record.get("smaller", ())}:
         return ""
     if bool(recorded.get("streamed")) != ("streamed" in record):
         return "images in memory and on disk cannot be compared, so whether these are the same data is not checked"

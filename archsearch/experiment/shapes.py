@@ -194,6 +194,7 @@ EVENTS: Mapping[str, Fields] = {
         "path": _text_or_none,
         "inode": _text_or_none,
         "images": partial(optional, _are_counts),
+        "smaller": partial(optional, partial(list_of, is_text)),
     },
     "ended": {"state": _is_state, "reason": _text_or_none},
     "proposed": {

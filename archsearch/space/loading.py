@@ -83,10 +83,7 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
     problems = [*problems, *wrong]
     parameters: dict[str, Parameter] = {}
     if isinstance(document.data, dict) and isinstance(document.data.get("space"), dict):
-        parameters, more_problems = read_parameters(document)
-        _read_size(document, parameters, more_problems)
-        if not more_problems:
-            parameters, more_problems = connect(document, parameters)
+        parameters, more_problems = network_parameters(document)
         problems = [*problems, *more_problems]
     if file is None or problems:
         raise InputError(*ordered(problems))
@@ -101,6 +98,14 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
         )
     refuse_if_unreachable(space)
     return space
+
+
+def network_parameters(document: Document) -> tuple[dict[str, Parameter], list[Problem]]:
+    """The parameters of the networks, in an order in which each can be asked, of a document with `space`, a mapping;
+    and what is wrong with them."""
+    parameters, problems = read_parameters(document)
+    _read_size(document, parameters, problems)
+    return (parameters, problems) if problems else connect(document, parameters)
 
 
 def _never_trains(network: Architecture) -> str | None:

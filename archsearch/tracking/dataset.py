@@ -34,7 +34,8 @@ def dataset_of(folder: ExperimentFolder, ledger: Ledger) -> DataSet | None:
     sessions = [event.data for event in ledger.events_of("began") if isinstance(event.data.get("data"), str)]
     if not sessions or not 0 < len(sessions[-1]["data"]) <= LONGEST_DIGEST:
         return None
-    kind, path = _settings(folder)
+    settings = _settings(folder)
+    kind, path = _source(settings)
     source_type, source = "local", json.dumps({"uri": str(folder.arrays.absolute() if kind == "arrays" else path)})
     if kind == "digits":
         source_type, source = "code", json.dumps({"tags": {"mlflow.source.name": "sklearn.datasets.load_digits"}})
@@ -42,6 +43,8 @@ def dataset_of(folder: ExperimentFolder, ledger: Ledger) -> DataSet | None:
     total = {"num_rows": sum(counts.values()), **counts} if isinstance(counts, dict) else None
     trials = ledger.trials()
     shape = trials[0].architecture.get("input") if trials else None
+    if shape is not None and isinstance(settings.get("size"), dict):
+        shape = [shape[0], -1, -1]
     return DataSet(
         name=(path.name if kind in FILES else kind)[:LONGEST_NAME],
         digest=sessions[-1]["data"],
@@ -52,12 +55,16 @@ def dataset_of(folder: ExperimentFolder, ledger: Ledger) -> DataSet | None:
     )
 
 
-def _settings(folder: ExperimentFolder) -> tuple[str, Path]:
-    """Which data, and its folder or file, as space.yaml says."""
+def _settings(folder: ExperimentFolder) -> dict[str, Any]:
+    """The data settings of space.yaml; none where it cannot be read."""
     settings: Any = None
     with suppress(InputError, OSError, AttributeError):
         settings = read(folder.read_text(folder.space_yaml)).data.get("data")
-    settings = settings if isinstance(settings, dict) else {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _source(settings: dict[str, Any]) -> tuple[str, Path]:
+    """Which data, and its folder or file."""
     path = Path(str(settings.get("root", "data")), str(settings.get("file") or ""))
     return str(settings.get("name", "digits")), path.absolute()
 

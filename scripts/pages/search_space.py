@@ -68,6 +68,18 @@ settings that need most. Combinations that are not valid are refused when the fi
 """
 
 
+_SIZES = """\
+`size` may be a domain: then it is a parameter of the networks, `data.size`, and searched with those of `space`.
+
+    data: {name: folder, root: my-images, size: {choice: [48, 64, [64, 96]]}}
+    space:
+      stem: {pool: {choice: [none, max], when: {data.size: [64, 64x96]}}}
+
+Costs, the budget and latency are those at each network's own size. In `when`, and among the choices of a trial, a
+rectangle is written HEIGHTxWIDTH. Image files alone can have several sizes, at most 16.
+"""
+
+
 def page() -> str:
     """The reference, for docs/search-space.md."""
     parts = [_INTRODUCTION, "## The file\n", _table(fields_of(step_into(SpaceFile, ())))]
@@ -91,7 +103,7 @@ def page() -> str:
         ("resources", ResourceSettings),
     ):
         parts += [f"## {name}\n", f"{_first_line(model)}\n", _table(fields_of(step_into(model, ())))]
-        parts += [_VARIED] if model is TrainingSettings else []
+        parts += {TrainingSettings: [_VARIED], DataSettings: [_SIZES]}.get(model, [])
     return "\n".join(parts)
 
 

@@ -7,24 +7,38 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from PIL import Image
 
 import archsearch
+from archsearch.analysis.report import read_experiment
+from archsearch.analysis.report.choices import columns
+from archsearch.analysis.report.comparing import _same_data
+from archsearch.analysis.report.importance import importance
+from archsearch.analysis.report.narrower import _apply
+from archsearch.api.reporting import write_report
 from archsearch.architecture.cost import cost
 from archsearch.architecture.memory import training_bytes
-from archsearch.architecture.spec import Architecture
-from archsearch.cli import main
 from archsearch.data.datasets import load_images
 from archsearch.data.decoding import decode, decode_each
 from archsearch.data.form import ImageForm
+from archsearch.data.recorded import images_record, refuse_other_images
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.reading.errors import InputError
 from archsearch.reading.yaml import read
+from archsearch.search.confirming.contenders import baseline, reference_network
+from archsearch.search.proposing.experience import source_of
+from archsearch.search.proposing.warm_start import carry_over
+from archsearch.search.session import create
 from archsearch.space.choices import RandomChoices, RecordedChoices
 from archsearch.space.loading import load_space, space_of
 from archsearch.space.many.cost_table import NAMES
 from archsearch.space.many.encoding import encode
 from archsearch.space.many.feasible import Feasible
+from archsearch.space.resolution import sides
+from archsearch.space.schema import json_schema
+from tests.search.local import drive_locally
+from tests.search.test_main_job import finish, start
 
 SPACE = """\
 archsearch: 1
@@ -39,6 +53,9 @@ budget: {{flops: {{max: 700k}}, memory: {{max: 12M}}}}
 search: {{trials: 5, seed: 3, finish: none}}
 training: {{epochs: 2, batch_size: 16, recipe: none}}
 """
+
+
+CHOICES = {"depth": 1, "stage1.width": 4, "stage2.width": 4, "data.size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +115,7 @@ def test_the_resolved_file_is_the_same_space(file: Path) -> None:
     assert document["data"]["size"] == {"choice": [8, 16, "8x24"]}
     again = space_of(read(space.to_yaml()))
     assert again == space
+    assert Draft202012Validator(json_schema()).is_valid(read(space.to_yaml()).data), "the JSON Schema has the domain"
     assert again.architecture(RandomChoices(2)) == space.architecture(RandomChoices(2))
 
 
@@ -165,29 +183,86 @@ def test_a_photo_is_decoded_once_a_scale_and_equals_what_each_size_gets_alone(
             assert np.array_equal(pixels, decode(tmp_path / name, form, name))
 
 
-def test_a_search_of_sizes_from_its_first_trial_to_the_exported_network(
-    file: Path, root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "experiment"
-    assert main(["run", str(file), "--output", str(folder), "--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]) == 0
-    experiment = ExperimentFolder(folder)
-    with Ledger.read(experiment.ledger) as ledger:
+def test_a_search_of_sizes_from_its_first_trial_to_a_prediction(file: Path, root: Path, tmp_path: Path) -> None:
+    folder, bundle = tmp_path / "experiments" / "sizes", tmp_path / "bundle"
+    assert _run(tmp_path, "run", str(file)) != ""
+    assert _run(tmp_path, "resume", "sizes", "--trials", "6") != ""
+    with Ledger.read(ExperimentFolder(folder).ledger) as ledger:
         trials = ledger.trials()
-    assert len(trials) == 5 and all(trial.value is not None for trial in trials)
+    assert len(trials) == 6 and all(trial.value is not None for trial in trials)
     inputs = {trial.choices["data.size"]: tuple(trial.architecture["input"]) for trial in trials}
-    assert len(inputs) >= 2 and all(inputs[size] == (1, *_sides(size)) for size in inputs)
-    best = Architecture.from_yaml(folder / "best.yaml")
-    assert main(["confirm", str(folder), "--seeds", "1", "--top", "2", "--no-random", "--baselines", "none"]) == 0
-    confirmed = json.loads((folder / "confirm" / "confirm.json").read_text())
-    assert {tuple(row["architecture"]["input"]) for row in confirmed["rows"]} <= set(inputs.values())
-    winner = archsearch.load(folder)
+    assert len(inputs) >= 2 and all(inputs[size] == (1, *sides(size)) for size in inputs)
+    _run(tmp_path, "confirm", "sizes", "--seeds", "1", "--top", "2", "--no-random", "--baseline", "resnet20_cifar")
+    rows = json.loads((folder / "confirm" / "confirm.json").read_text())["rows"]
+    assert {tuple(row["architecture"]["input"]) for row in rows if row["kind"] == "trial"} <= set(inputs.values())
+    with Ledger.read(ExperimentFolder(folder).ledger) as ledger:
+        best = ledger.best()
+    assert best is not None
+    assert [row["architecture"]["input"] for row in rows if row["kind"] == "baseline"] == [best.architecture["input"]]
+    winner = archsearch.open(folder)
     assert winner.space.inputs == load_space(file).inputs
     assert winner.images().at(winner.architecture.input).shape == winner.architecture.input
-    assert main(["export", str(folder), "-o", str(tmp_path / "bundle")]) == 0
-    preprocessing = json.loads((tmp_path / "bundle" / "preprocessing.json").read_text())
-    assert preprocessing["input"]["shape"][-2:] == list(winner.architecture.input[1:])
-    del best
+    _run(tmp_path, "export", "sizes", "--int8", "-o", str(bundle))
+    form = json.loads((bundle / "preprocessing.json").read_text())["form"]
+    assert (form["height"], form["width"]) == winner.architecture.input[1:]
+    image = next((root / "3").iterdir())
+    printed = [json.loads(_run(tmp_path, "predict", source, str(image), "--json")) for source in ("sizes", str(bundle))]
+    assert printed[0]["predictions"] == printed[1]["predictions"] and printed[0]["failed"] == 0
 
 
-def _sides(size: object) -> tuple[int, ...]:
-    return tuple(map(int, size.split("x"))) if isinstance(size, str) else (size, size)  # type: ignore[return-value]
+def _run(folder: Path, *words: str) -> str:
+    code, out, err = finish(start(folder, *words))
+    assert code == 0, err
+    return out
+
+
+def test_an_interrupted_search_goes_on_with_both_sizes_and_starts_a_narrower_one(file: Path, tmp_path: Path) -> None:
+    asha = ["search.early_stopping={kind: asha, grace_epochs: 1, reduction: 2}", "search.trials=24"]
+    wider = ["space.width={choice: [4, 6, 8], each: stage, order: increasing}", "budget={flops: {max: 9M}}"]
+    space = load_space(file, [*asha, *wider])
+    whole, halved = (ExperimentFolder(tmp_path / name) for name in ("whole", "halved"))
+    for folder in (whole, halved):
+        create(space, folder, name=folder.name)
+    drive_locally(space, whole)
+    drive_locally(load_space(halved.space_yaml), halved, reports=9)
+    drive_locally(load_space(halved.space_yaml), halved)
+    with Ledger.read(whole.ledger) as first, Ledger.read(halved.ledger) as second:
+        trials, again = first.trials(), second.trials()
+        assert [(t.digest, t.value, t.state) for t in trials] == [(t.digest, t.value, t.state) for t in again]
+        assert {trial.state.value for trial in trials} == {"finished", "stopped"}, "rungs"
+    inputs = {(trial.choices["data.size"], *trial.architecture["input"]) for trial in trials}
+    assert inputs == {(8, 1, 8, 8), (16, 1, 16, 16), ("8x24", 1, 8, 24)}
+    write_report(whole)
+    report = whole.report.read_text()
+    assert "data.size" in report and "8x24" in report
+    influence = importance(columns(trials), np.array([trial.value for trial in trials], float))
+    assert "data.size" in {row["word"] for row in influence["words"]}
+    data = {"data": {"size": {"choice": [8, 16, "8x24"]}}, "space": {"stem": {"pool": {"choice": [1, 2]}}}}
+    changes = _apply(data, {"data.size": [16]})
+    assert changes == [{"word": "data.size", "from": "8, 16, 8x24", "to": "16"}]
+    assert data["data"]["size"] == {"choice": [16]}
+    experience = source_of(whole)
+    assert experience is not None and {"data.size=8", "data.size=8x24"} <= experience.features.keys()
+    assert _same_data(read_experiment(whole), read_experiment(halved))
+    fixed = load_space(file, [*wider, "data.size=16"])
+    carried = carry_over(fixed, whole)
+    assert {result.choices.get("data.size") for result in carried.results} == {None}
+    assert len(carried.results) == sum(trial.architecture["input"][1:] == [16, 16] for trial in trials)
+
+
+def test_images_are_known_again_at_any_size_that_both_have(file: Path, tmp_path: Path) -> None:
+    space = load_space(file)
+    with Ledger.create(tmp_path / "ledger.sqlite", {"name": "sizes"}) as ledger:
+        ledger.begin(images_record(load_images(space.data)))
+        for shape in space.inputs:
+            assert refuse_other_images(ledger, load_images(space.data.at(shape)), hint="", file="") == ""
+        with pytest.raises(InputError, match="other images"):
+            refuse_other_images(ledger, load_images(load_space(file, ["data.size=24"]).data), hint="", file="")
+
+
+def test_baselines_and_the_reference_network_see_the_best_networks_size(file: Path) -> None:
+    space = load_space(file)
+    best = baseline("best", space.architecture(RecordedChoices(CHOICES)), space.at((1, 8, 8)))
+    assert best.architecture.input == (1, 8, 8)
+    reference = reference_network(space, best)
+    assert reference is not None and reference.architecture.input == (1, 8, 8)

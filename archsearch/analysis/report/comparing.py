@@ -3,7 +3,6 @@ samples whether they differ by more than chance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
 from archsearch.analysis.distributions import BestOfN, Edf, SampleTests, compare_samples, edf
@@ -102,7 +101,7 @@ def compare(first: Reading, second: Reading) -> Comparison:
         return {**comparison, "epochs": None, "why_not": why}
     if level is None:
         return {**comparison, "why_not": f"there is no number of epochs after which both have {FEWEST} scores"}
-    comparison["same_data"] = _data(first) == _data(second)
+    comparison["same_data"] = _same_data(first, second)
     if not comparison["same_data"]:
         return {**comparison, "why_not": "their images are not the same, so no score of theirs compares"}
     chosen = [f"{name} ({side['experiment']})" for name, side in (("A", a), ("B", b)) if not side["drawn_at_random"]]
@@ -158,10 +157,16 @@ def _is_sample(reading: Reading, level: int | None) -> bool:
     return scored <= reading.random and len(scored) == len({score.trial for score in reading.history})
 
 
-def _data(reading: Reading) -> Any:
-    began = [event.data.get("data") for event in reading.notes if event.kind == "began"]
-    data = reading.resolved.get("data")
-    return began[-1] if began and began[-1] else (dict(data) if isinstance(data, Mapping) else None)
+def _same_data(first: Reading, second: Reading) -> bool:
+    """Whether both searched on the same images, at one size at least: by their digests, or else by the settings."""
+    a, b = _digests(first), _digests(second)
+    return bool(a & b) if a or b else first.resolved.get("data") == second.resolved.get("data")
+
+
+def _digests(reading: Reading) -> set[Any]:
+    """The digests of the last session's images, at each size."""
+    began = [event.data for event in reading.notes if event.kind == "began"]
+    return {began[-1]["data"], *began[-1].get("smaller", ())} if began and began[-1].get("data") else set()
 
 
 def _verdict(tests: SampleTests, a: str, b: str, objective: Objective) -> str:

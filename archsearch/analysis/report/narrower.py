@@ -20,6 +20,7 @@ from archsearch.reading.yaml import write
 from archsearch.space.choices import same
 from archsearch.space.loading import load_space
 from archsearch.space.many.columns import FloatArray, IntArray
+from archsearch.space.resolution import SIZE
 
 FEWEST = 12  # trials with a score to compare
 COSTS = ("flops", "params", "activations")
@@ -164,13 +165,15 @@ def _apply(data: dict[str, Any], kept: Mapping[str, list[Scalar]]) -> list[Chang
 def _parameters(data: Mapping[str, Any]) -> list[tuple[dict[str, Any], str, str]]:
     """Each key that may hold a domain: the mapping that holds it, the key, and the parameter's name in the ledger."""
     parameters: list[tuple[dict[str, Any], str, str]] = []
-    space, training = data.get("space"), data.get("training")
+    space, training, images = (data.get(key) for key in ("space", "training", "data"))
     if isinstance(space, dict):
         parameters += [(space, name, name) for name in space]
         groups = {n: v for n, v in space.items() if isinstance(v, dict) and not _is_domain(v)}
         parameters += [(group, name, f"{prefix}.{name}") for prefix, group in groups.items() for name in group]
     if isinstance(training, dict):
         parameters += [(training, name, f"training.{name}") for name in training if isinstance(training[name], dict)]
+    if isinstance(images, dict) and isinstance(images.get("size"), dict):
+        parameters.append((images, "size", SIZE))
     return parameters
 
 

@@ -23,11 +23,10 @@ from archsearch.reading.yaml import read
 from archsearch.search.proposing.records import Records, TrainedCandidate
 from archsearch.search.proposing.samplers.finals import finals
 from archsearch.search.proposing.warm_start import LEARNT
-from archsearch.space.conditions import connect
+from archsearch.space.loading import network_parameters
 from archsearch.space.many.columns import FloatArray
 from archsearch.space.many.features import COSTS, features
 from archsearch.space.many.grid import Grid
-from archsearch.space.parameters import read_parameters
 
 CAUTION = 10.0  # trials' worth of evidence that a weight is what it was believed to be
 NEWEST = 10  # experiments that are learnt from without being named,
@@ -112,9 +111,7 @@ def source_of(folder: ExperimentFolder) -> Source | None:
     """An experiment's trials that reached a rung or the end, each with the score that it has there, or would have at
     the end by the others' scores; None where they are too few. Raises InputError for an experiment that is damaged."""
     document = read(folder.space_yaml)
-    parameters, problems = read_parameters(document)
-    if not problems:
-        parameters, problems = connect(document, parameters)
+    parameters, problems = network_parameters(document)
     if problems:
         raise InputError(*problems)
     grid, rng = Grid(parameters), np.random.default_rng(0)
