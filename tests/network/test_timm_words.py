@@ -18,9 +18,10 @@ from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Unit
 from archsearch.architecture.plan import plan, stem_ops
 from archsearch.architecture.quantities import Shape
-from archsearch.architecture.spec import Stage, Stem, Survival
-from archsearch.network.build import skeleton
+from archsearch.architecture.spec import Head, Stage, Stem, Survival
+from archsearch.network.build import Network, skeleton
 from archsearch.network.calls import call
+from archsearch.network.pretrained import load_pretrained
 from tests.network.published import published
 
 SIZE = 64
@@ -73,6 +74,13 @@ NETWORKS = {
     "legacy_seresnet50": resnet(
         (3, 4, 6, 3), BLURRED.model_copy(update={"pool": "max_unpadded"}), attention="se", stride_at="conv1x1"
     ),
+    "legacy_seresnext26_32x4d": resnet(
+        (2, 2, 2, 2),
+        BLURRED.model_copy(update={"pool": "max_unpadded"}),
+        attention="se",
+        cardinality=32,
+        bottleneck_ratio=0.5,
+    ),
     "ecaresnet26t": resnet((2, 2, 2, 2), TIERED, shortcut="B_pool", attention="eca"),
 }
 
@@ -98,11 +106,27 @@ def test_a_network_of_timm_has_equal_parameters_counts_and_outputs(name: str) ->
     agrees(NETWORKS[name], published(name, "timm"))
 
 
-def agrees(architecture: Architecture, theirs: nn.Module) -> None:
-    """Asserts that timm's model is this network, with its tensors in order."""
-    ours, counted = skeleton(architecture).eval(), cost(architecture)
-    state = dict(zip(ours.state_dict(), theirs.eval().state_dict().values(), strict=True))
-    ours.load_state_dict(state, assign=True)
+@pytest.mark.parametrize(
+    ("name", "kind", "deep"), [("resnetv2_18d", "basic", "half"), ("resnetv2_50t", "bottleneck", "tiered")]
+)
+def test_a_deep_stem_before_preactivated_blocks_ends_in_its_convolution(name: str, kind: str, deep: str) -> None:
+    depths = (2, 2, 2, 2) if kind == "basic" else (3, 4, 6, 3)
+    stem = HALF.model_copy(update={"deep": deep, "first_shortcut": "raw"})
+    network = resnet(depths, stem, kind=kind, activation="pre", shortcut="B_pool")
+    network = network.model_copy(update={"head": Head(classifier="conv")})
+    theirs, ours = published(name, "timm"), skeleton(network, device="cpu")
+    load_pretrained(ours, theirs.state_dict())
+    agrees(network, theirs, ours)
+
+
+def agrees(architecture: Architecture, theirs: nn.Module, ours: Network | None = None) -> None:
+    """Asserts that timm's model is this network, with its tensors in order where they are not loaded yet."""
+    counted = cost(architecture)
+    if ours is None:
+        ours = skeleton(architecture)
+        state = dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True))
+        ours.load_state_dict(state, assign=True)
+    ours.eval(), theirs.eval()
     for size in (SIZE + (32 if "average" in architecture.to_yaml() else 7), SIZE):  # timm averages even sizes alone
         images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
         with torch.no_grad():
