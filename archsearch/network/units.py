@@ -23,9 +23,10 @@ class ResidualUnit(nn.Module):
         """(N, C, H, W) -> (N, C', H', W')."""
         s = self.shared(x)
         f = self.branch(s)
-        return self.after(self._joined(s, f if f is None else self.gain(f)))
+        return self.after(self.joined(s, f if f is None else self.gain(f)))
 
-    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        """The branch's output f joined with the shortcut of s; None where the branch is left out."""
         h = self.shortcut(s)
         return h if f is None else h + f
 
@@ -33,7 +34,8 @@ class ResidualUnit(nn.Module):
 class PlainUnit(ResidualUnit):
     """Its branch alone, without a shortcut."""
 
-    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        """f."""
         assert f is not None, "without a shortcut the branch is never dropped"
         return f
 
@@ -46,7 +48,8 @@ class GatedUnit(ResidualUnit):
         super().__init__(**slots)
         self.both = both
 
-    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        """f and the gated shortcut, or the latter alone."""
         h, g = self.shortcut(s), self.gate(s)
         h = (1 - g) * h
         if f is None:
@@ -61,7 +64,8 @@ class DenseUnit(ResidualUnit):
         super().__init__(**slots)
         self.growth = growth
 
-    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        """The shortcut's channels, then f's, zeros where the branch is left out."""
         h = self.shortcut(s)
         f = h.new_zeros(len(h), self.growth, *h.shape[2:]) if f is None else f
         return torch.cat([h, f], dim=1)
@@ -75,7 +79,8 @@ class DualPathUnit(ResidualUnit):
         super().__init__(**slots)
         self.residual, self.growth = residual, growth
 
-    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
+        """The sum, the shortcut's other channels, then f's, zeros where the branch is left out."""
         h, r = self.shortcut(s), self.residual
         if f is None:
             return torch.cat([h, h.new_zeros(len(h), self.growth, *h.shape[2:])], dim=1)
