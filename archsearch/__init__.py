@@ -13,6 +13,7 @@ from archsearch.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from archsearch import samplers, zoo
+    from archsearch.api.analyzing import analyze
     from archsearch.api.experiment import Experiment, open
     from archsearch.api.predicting import Predictions, predict
     from archsearch.api.search import init, search
@@ -42,6 +43,7 @@ _HOMES = {
     "Stage": "archsearch.architecture.spec",
     "Stem": "archsearch.architecture.spec",
     "Survival": "archsearch.architecture.spec",
+    "analyze": "archsearch.api.analyzing",
     "build": "archsearch.network",
     "Trained": "archsearch.api.training",
     "train": "archsearch.api.training",
@@ -73,6 +75,7 @@ __all__ = [
     "Stem",
     "Survival",
     "Trained",
+    "analyze",
     "build",
     "convert_weights",
     "cost",

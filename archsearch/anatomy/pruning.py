@@ -14,8 +14,6 @@ from archsearch.architecture.spec import Architecture
 from archsearch.network.build import Network, build
 from archsearch.training.losses import Loss
 
-TOLERANCE = 0.01  # of error, or a hundredth of the loss: what a smaller network may lose without training
-
 
 @dataclass(frozen=True, kw_only=True)
 class Pruned:
@@ -33,7 +31,7 @@ def pruned(
     result: Lesions,
     batches: Callable[[], Batches],
     loss: Loss,
-    tolerance: float = TOLERANCE,
+    tolerance: float,
 ) -> Pruned | None:
     """The network without as many blocks as it can lose, those first whose deletion did least, until its error is
     higher by more than `tolerance` (its loss by so great a part). None where no block can go."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
     from archsearch.architecture.spec import Architecture
-    from archsearch.data.images import ImageSet, OwnMetric
+    from archsearch.data.images import ImageSet, OwnMetric, Progress
     from archsearch.guests.building import Module
     from archsearch.training.freezing import Freeze
     from archsearch.training.run import TrainingRun
@@ -161,7 +161,7 @@ def train_shown(
     run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
         audience.tell(f"warning: {warning}")
-    network = _adapted(network, images, audience)
+    network = adapted(network, images, audience.tell)
     if guest := origin(network):
         audience.tell(guest)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
@@ -195,12 +195,12 @@ def folder_for(network: Described, settings: TrainSettings, output: Path | None)
     return next(folder for folder in numbered(TRAINED / name) if not TrainingFolder(folder).result.exists())
 
 
-def _adapted(network: Described, images: ImageSet, audience: Audience) -> Described:
+def adapted(network: Described, images: ImageSet, tell: Progress) -> Described:
     """The network with the data's image and classes, which a name in the zoo cannot know."""
     needed = {"input": list(images.shape), "classes": len(images.classes)}
     fields = network.to_dict()
     changed = [f"{field} {fields[field]} -> {value}" for field, value in needed.items() if fields[field] != value]
     if not changed:
         return network
-    audience.tell(f"adapted to {images.name}: {', '.join(changed)}")
+    tell(f"adapted to {images.name}: {', '.join(changed)}")
     return parsed({**fields, **needed})

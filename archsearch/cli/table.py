@@ -53,6 +53,8 @@ VERBS = (
          "archsearch export digits -o bundle"),
     Verb("predict", NETWORKS, "classify new images with an exported network, or an experiment's best",
          "archsearch predict bundle new-images --csv -o labels.csv"),
+    Verb("analyze", NETWORKS, "show what the parts of a trained network do: blocks deleted, paths and their gradient",
+         "archsearch analyze lesion digits"),
     Verb("doctor", HELP, "check that this machine is ready",
          "archsearch doctor"),
     Verb("schema", HELP, "write the JSON Schema of search-space files, for editors",

@@ -52,6 +52,10 @@ SURFACE = {
         "BUNDLE|EXPERIMENT", "IMAGE|FOLDER|TABLE...", "--top", "--device", "--backend", "--root", "--allow-source",
         "--csv", "-o", "--output", "--json",
     },
+    "analyze": {
+        "KIND", "ARCH|EXPERIMENT", "--weights", "--data", "--root", "--split", "--images", "--draws", "--seed",
+        "--max-loss", "--set", "--allow-source", "-o", "--output", "--json",
+    },
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip

@@ -46,9 +46,9 @@ def _percent(share: float) -> str:
 
 
 @contextmanager
-def counting() -> Iterator[Callable[[int, int], None]]:
-    """Shows how many images are through, on stderr, until the block ends: a bar on a terminal, else a line every few
-    seconds. The function takes that number and the total."""
+def counting(what: str = "images") -> Iterator[Callable[[int, int], None]]:
+    """Shows how many images, or `what` else, are through, on stderr, until the block ends: a bar on a terminal, else a
+    line every few seconds. The function takes that number and the total."""
     if not paints():
         began = last = time.monotonic()
 
@@ -56,12 +56,12 @@ def counting() -> Iterator[Callable[[int, int], None]]:
             nonlocal last
             if time.monotonic() - last >= EVERY:
                 last = time.monotonic()
-                tell_progress(last - began, f"{count} of {total} images")
+                tell_progress(last - began, f"{count} of {total} {what}")
 
         yield told
         return
     with progress_bars(transient=True) as progress:
-        task = progress.add_task("images", total=None, visible=False)
+        task = progress.add_task(what, total=None, visible=False)
         yield lambda count, total: progress.update(
-            task, completed=count, total=total, visible=True, description=f"{count} of {total} images"
+            task, completed=count, total=total, visible=True, description=f"{count} of {total} {what}"
         )

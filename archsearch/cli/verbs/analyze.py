@@ -1,0 +1,103 @@
+"""`archsearch analyze`: what the parts of a trained network do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from archsearch.api.showing.printing import print_json, stdout_to_stderr, tell
+from archsearch.cli.options import AllowSource, Json, Set
+
+
+def analyze(
+    kind: Annotated[
+        Literal["lesion", "paths"],
+        typer.Argument(
+            metavar="KIND",
+            help="lesion: blocks deleted and reordered, and those that can go; paths: how many and how long, and how "
+            "much gradient comes along them.",
+        ),
+    ],
+    subject: Annotated[
+        str,
+        typer.Argument(
+            metavar="ARCH|EXPERIMENT",
+            help="A network (a name from `archsearch zoo`, or a YAML file) with --weights and --data; or an "
+            "experiment, whose best network is taken with its own images.",
+        ),
+    ],
+    *,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The network's weights: .safetensors from `train`, or .pth from torchvision or timm."
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Data set of a network: digits, cifar10, fashion_mnist, folder (with --root) and so on."),
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the data, or of an experiment's, if it was moved.")
+    ] = None,
+    split: Annotated[
+        Literal["validation", "test"], typer.Option(help="The images by which the network is looked at.")
+    ] = "validation",
+    images: Annotated[
+        int | None, typer.Option(min=1, help="How many of them. Default: 1000 for lesion, 64 for paths.")
+    ] = None,
+    draws: Annotated[
+        int | None,
+        typer.Option(min=1, max=1000, help="Random sets of blocks, or random paths, of each size. Default: 10."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed of the images and the draws.")] = 0,
+    max_loss: Annotated[
+        float,
+        typer.Option(min=0, metavar="POINTS", help="Error, or percent of the loss, that blocks which can go may cost."),
+    ] = 1.0,
+    sets: Set = None,
+    allow_source: AllowSource = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE.html", help="The page. Default: NETWORK-KIND.html, or in the experiment."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Shows what the parts of a trained network do, by the experiments of Veit et al. 2016, as one HTML page.
+
+    lesion also writes the network without the blocks that can go, as a config and weights beside the page.
+    """
+    from archsearch.api.analyzing import analysis, subject_of
+    from archsearch.api.showing.predictions import counting
+    from archsearch.sources.own import allow
+    from archsearch.space.overrides import read_train_settings
+
+    allow(allow_source or ())
+    settings = None
+    if data is not None:
+        options = {"data.name": ("--data", data), "data.root": ("--root", None if root is None else str(root))}
+        settings = read_train_settings(options, sets or [])
+    with stdout_to_stderr():
+        found = subject_of(subject, settings, weights, root, split, tell)
+        with counting("steps") as on_progress:
+            result = analysis(
+                kind,
+                found,
+                images=images,
+                draws=draws,
+                seed=seed,
+                max_loss=max_loss,
+                tell=tell,
+                on_progress=on_progress,
+            )
+    files = result.write(output or found.page(kind))
+    if as_json:
+        print_json(result.figures)
+        return
+    for remark in result.figures["remarks"]:
+        print(remark)
+    print(f"written: {', '.join(map(str, files))}")

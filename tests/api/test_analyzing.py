@@ -1,0 +1,140 @@
+"""`archsearch analyze` on a network that was trained, and on an experiment: figures, page, the smaller network."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import archsearch
+from archsearch.architecture.spec import Architecture
+from archsearch.cli import main
+from archsearch.reading.errors import InputError
+from tests.export.photographs import searched, write_digits
+from tests.training.task_images import digits
+
+NETWORK = Architecture.from_dict(
+    {
+        "name": "small",
+        "input": [1, 8, 8],
+        "stem": {"width": 8},
+        "stages": [{"depth": 4, "width": 8, "stride": 1}, {"depth": 3, "width": 16}],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "small"
+    archsearch.train(
+        NETWORK, data="digits", epochs=8, batch_size=32, folder=folder, progress=False,
+        training={"recipe": "fast", "precision": "float32"},
+    )  # fmt: skip
+    return folder
+
+
+def words(trained: Path, kind: str, *more: str) -> list[str]:
+    weights = str(trained / "weights.safetensors")
+    return ["analyze", kind, str(trained / "model.yaml"), "--weights", weights, "--data", "digits", *more]
+
+
+def test_lesions_as_page_json_and_a_smaller_network(trained: Path, tmp_path: Path, capsys) -> None:
+    page = tmp_path / "new" / "page.html"
+    assert main(words(trained, "lesion", "--draws", "3", "-o", str(page), "--json")) == 0
+    figures = json.loads(capsys.readouterr().out)
+    result = json.loads((trained / "result.json").read_text())
+    assert figures["whole"]["error"] == pytest.approx(1 - result["validation"]["accuracy"])
+    assert figures["whole"]["loss"] == pytest.approx(result["validation"]["loss"], rel=1e-4)
+    assert figures["images"] == 216 and figures["split"] == "validation" and figures["digest"] == result["digest"]
+    assert [block["path"] for block in figures["blocks"]][3:5] == ["stage1.block4", "stage2.block1"]
+    assert all(0 <= block["error"] <= 1 for block in figures["blocks"])
+    assert [row["blocks"] for row in figures["deleted"]] == list(range(1, 8))
+    assert figures["deleted"][2]["paths_left"] == 0.125 and len(figures["deleted"][2]["scores"]) == 3
+    assert figures["deleted"][-1]["scores"][0]["error"] > figures["whole"]["error"] + 0.2
+    text = page.read_text()
+    assert all(f"{block['path']}" in text for block in figures["blocks"]) and "<svg" in text
+    assert all(remark in text for remark in figures["remarks"] if "%" not in remark)
+    assert main(words(trained, "lesion", "--draws", "3", "-o", str(page), "--json")) == 0
+    assert json.loads(capsys.readouterr().out) == figures, "the seed decides"
+
+
+def test_the_smaller_network_has_the_score_that_was_foretold(trained: Path, tmp_path: Path, capsys) -> None:
+    page = tmp_path / "page.html"
+    assert main(words(trained, "lesion", "--draws", "1", "--max-loss", "20", "-o", str(page), "--json")) == 0
+    pruned = json.loads(capsys.readouterr().out)["pruned"]
+    assert pruned["removed"] and pruned["flops_saved"] > 0.05
+    again = [
+        "analyze", "lesion", str(tmp_path / "page.pruned.yaml"), "--data", "digits", "--draws", "1", "--json",
+        "--weights", str(tmp_path / "page.pruned.safetensors"), "-o", str(tmp_path / "again.html"),
+    ]  # fmt: skip
+    assert main(again) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["whole"]["error"] == pruned["error"]
+    assert (figures["flops"], figures["params"]) == (pruned["flops"], pruned["params"])
+    assert len(figures["blocks"]) == 7 - len(pruned["removed"])
+
+
+def test_paths_of_a_trained_network(trained: Path, tmp_path: Path, capsys) -> None:
+    page = tmp_path / "page.html"
+    assert main(words(trained, "paths", "--draws", "4", "--images", "32", "-o", str(page), "--json")) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["paths"] == 2**7 and figures["with_shortcut"] == 7 and figures["images"] == 32
+    norms = [row["gradient"] for row in figures["lengths"]]
+    assert len(norms) == 8 and figures["decay"]["factor"] < 1 and norms[0] > norms[-1]
+    assert sum(row["contribution"] for row in figures["lengths"]) == pytest.approx(1)
+    assert figures["effective"]["contribution"] >= 0.95
+    assert [row["share"] for row in figures["published"]] == [0.004537, 0.009917]
+    assert "128 paths" in page.read_text()
+
+
+def test_python_takes_arrays_and_several_questions(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    images, labels = digits()
+    data = images[:400], (labels[:400] % 7).astype(np.float32) / 2 + np.linspace(0, 0.4, 400, dtype=np.float32)
+    trained = archsearch.train(
+        NETWORK, data=data, epochs=2, batch_size=32, folder="out", progress=False, training={"precision": "float32"}
+    )
+    figures = archsearch.analyze(
+        "lesion", trained.architecture, data=data, weights="out/weights.safetensors", draws=1, images=40,
+        output="p.html", progress=False,
+    )  # fmt: skip
+    assert figures["whole"]["error"] is None and figures["whole"]["loss"] > 0 and figures["images"] == 40
+    assert "without it" in Path("p.html").read_text()
+
+
+def test_an_experiments_best_network_is_looked_at_with_its_own_images(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_digits(tmp_path / "images")
+    experiment = searched(tmp_path)
+    assert main(["analyze", "paths", str(experiment.path), "--draws", "1"]) == 0
+    page = experiment.path / "analysis" / "paths.html"
+    shown = capsys.readouterr()
+    assert f"written: {page}" in shown.out and page.is_file()
+    assert main(["analyze", "lesion", str(experiment.path), "--split", "test"]) == 2
+    assert "the test split of an experiment is looked at once" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["resnet20_cifar", "--data", "digits"], "a network without weights"),
+        (["resnet20_cifar", "--weights", "w.safetensors"], "a network with --weights needs --data"),
+        (["nowhere"], "nowhere"),
+        (["resnet20_cifar", "--data", "digits", "--weights", "w.safetensors"], "the weights cannot be read"),
+    ],
+)
+def test_what_is_missing_is_said(arguments: list[str], problem: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["analyze", "lesion", *arguments]) == 2
+    assert problem in capsys.readouterr().err
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+def test_a_page_is_html(trained: Path, tmp_path: Path, capsys) -> None:
+    assert main(words(trained, "paths", "--draws", "1", "-o", str(tmp_path / "page.pdf"))) == 2
+    assert "a name that ends in .html" in capsys.readouterr().err
+    with pytest.raises(InputError, match="lesion or paths"):
+        archsearch.analyze("magic", "x")
