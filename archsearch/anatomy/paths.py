@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from archsearch.anatomy.steps import Row, Step
-from archsearch.network.units import ResidualUnit
+from archsearch.network.units import ResidualUnit, joined
 
 EFFECTIVE = 0.95  # share of the gradient that the effective paths hold
 
@@ -85,8 +85,7 @@ def _by_one_side(step: Step, x: Tensor, branch: bool) -> Tensor:
     assert isinstance(unit, ResidualUnit)
     s = unit.shared(x)
     f = unit.gain(unit.branch(s))
-    joined = unit.joined(s.detach(), f) if branch else unit.joined(s, f.detach())
-    return unit.after(joined)  # type: ignore[no-any-return]
+    return unit.after(joined(unit, s.detach(), f) if branch else joined(unit, s, f.detach()))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, kw_only=True)

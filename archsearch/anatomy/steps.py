@@ -19,7 +19,7 @@ from archsearch.architecture.cost import Shape, total
 from archsearch.architecture.ops import Op
 from archsearch.architecture.plan import plan
 from archsearch.network.build import Network
-from archsearch.network.units import PlainUnit, ResidualUnit
+from archsearch.network.units import PlainUnit, ResidualUnit, joined
 
 Part = Literal["whole", "shortcut"]
 Move = tuple[int, Part]  # (number of a step, what of it is computed)
@@ -73,7 +73,7 @@ class Step:
             return unit(x)  # type: ignore[no-any-return]
         if isinstance(unit, PlainUnit) or not isinstance(unit, ResidualUnit):
             return x
-        return unit.after(unit.joined(unit.shared(x), None))  # type: ignore[no-any-return]
+        return unit.after(joined(unit, unit.shared(x), None))  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
-from archsearch.api.networks import architecture_of
+from archsearch.api.networks import network_of
 from archsearch.api.spaces import flat, plain
 from archsearch.api.training import adapted
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, write_atomically
 from archsearch.experiment.folder import find
 from archsearch.reading.errors import InputError, refuse
 from archsearch.space.overrides import TrainSettings, read_train_settings
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from archsearch.anatomy.lesions import Batches
     from archsearch.data.images import ImageSet, Progress
     from archsearch.network.build import Network
     from archsearch.space.settings import TrainingSettings
@@ -146,6 +146,7 @@ def of_experiment(source: str | Path | ExperimentFolder, root: Path | None, spli
     """An experiment's best network on its own validation images. Raises InputError."""
     from archsearch.export.origin import of_trial
     from archsearch.export.selection import kept_weights, select
+    from archsearch.network.build import Network
     from archsearch.space.loading import load_space
     from archsearch.space.overrides import root_overrides
 
@@ -159,6 +160,7 @@ def of_experiment(source: str | Path | ExperimentFolder, root: Path | None, spli
     selection = select(folder, None)
     origin = of_trial(selection, kept_weights(selection), history=([], {}), root=root, tell=tell)
     assert origin.images is not None, "they are required"
+    assert isinstance(origin.network, Network), "a search's candidates are no guests"
     training = load_space(folder.space_yaml, root_overrides(root)).training
     name = selection.network.name or folder.name
     return Subject(
@@ -181,9 +183,11 @@ def of_network(source: Any, settings: TrainSettings, weights: Path | None, split
             hint="`archsearch train` trains one network",
             file="--weights",
         )
-    architecture = architecture_of(source)
+    described = network_of(source)
     file, images = read_weights(weights), load_images(settings.data, progress=tell)
-    architecture = adapted(architecture, images, tell)
+    architecture = adapted(described, images, tell)
+    if not isinstance(architecture, Architecture):
+        raise refuse(f"{architecture.name} has no blocks that archsearch knows", allowed="a network of the grammar")
     network = build(architecture)
     if start_from(file, network)["replaced"]:
         allowed = f"weights with the {architecture.classes} classes of {images.name}"
@@ -275,9 +279,7 @@ def _paths(
     return Analysis(kind="paths", name=subject.name, figures=figures, page=paths_page.html(figures))
 
 
-def _batches(
-    subject: Subject, on_progress: Callable[[int, int], None]
-) -> tuple[Callable[[], Iterator[tuple[Tensor, Tensor]]], Any]:
+def _batches(subject: Subject, on_progress: Callable[[int, int], None]) -> tuple[Callable[[], Batches], Any]:
     """What gives the images anew, and the loss by which the split is evaluated, on the device."""
     from archsearch.training.devices import resolve_device
     from archsearch.training.feeds.feed import feed_of
@@ -288,7 +290,7 @@ def _batches(
     feed = feed_of(subject.images, subject.settings, device)
     total = -(-len(subject.images.split(subject.split)) // AT_ONCE)
 
-    def batches() -> Iterator[tuple[Tensor, Tensor]]:
+    def batches() -> Batches:
         for number, batch in enumerate(feed.evaluation(subject.split, AT_ONCE)):
             yield batch
             on_progress(number + 1, total)

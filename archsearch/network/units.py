@@ -23,10 +23,9 @@ class ResidualUnit(nn.Module):
         """(N, C, H, W) -> (N, C', H', W')."""
         s = self.shared(x)
         f = self.branch(s)
-        return self.after(self.joined(s, f if f is None else self.gain(f)))
+        return self.after(self._joined(s, f if f is None else self.gain(f)))
 
-    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
-        """The branch's output f joined with the shortcut of s; None where the branch is left out."""
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
         h = self.shortcut(s)
         return h if f is None else h + f
 
@@ -34,8 +33,7 @@ class ResidualUnit(nn.Module):
 class PlainUnit(ResidualUnit):
     """Its branch alone, without a shortcut."""
 
-    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
-        """f."""
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
         assert f is not None, "without a shortcut the branch is never dropped"
         return f
 
@@ -48,8 +46,7 @@ class GatedUnit(ResidualUnit):
         super().__init__(**slots)
         self.both = both
 
-    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
-        """f and the gated shortcut, or the latter alone."""
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
         h, g = self.shortcut(s), self.gate(s)
         h = (1 - g) * h
         if f is None:
@@ -64,8 +61,7 @@ class DenseUnit(ResidualUnit):
         super().__init__(**slots)
         self.growth = growth
 
-    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
-        """The shortcut's channels, then f's, zeros where the branch is left out."""
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
         h = self.shortcut(s)
         f = h.new_zeros(len(h), self.growth, *h.shape[2:]) if f is None else f
         return torch.cat([h, f], dim=1)
@@ -79,8 +75,7 @@ class DualPathUnit(ResidualUnit):
         super().__init__(**slots)
         self.residual, self.growth = residual, growth
 
-    def joined(self, s: Tensor, f: Tensor | None) -> Tensor:
-        """The sum, the shortcut's other channels, then f's, zeros where the branch is left out."""
+    def _joined(self, s: Tensor, f: Tensor | None) -> Tensor:
         h, r = self.shortcut(s), self.residual
         if f is None:
             return torch.cat([h, h.new_zeros(len(h), self.growth, *h.shape[2:])], dim=1)
@@ -114,3 +109,8 @@ class StochasticDepth(nn.Sequential):
             kept = torch.rand(len(s), generator=self.draws) < self.survival
             return f * (kept * factor).to(f).view(-1, 1, 1, 1)
         return f if factor == 1 else f * factor
+
+
+def joined(unit: ResidualUnit, s: Tensor, f: Tensor | None) -> Tensor:
+    """A branch's output f joined with the shortcut of s, as the unit does it; None where the branch is left out."""
+    return unit._joined(s, f)

@@ -9,6 +9,7 @@ from archsearch import zoo
 from archsearch.anatomy.steps import Row
 from archsearch.architecture.cost import cost
 from archsearch.network import build
+from archsearch.network.units import joined
 from tests.anatomy.small import WORDS, network_of, small
 
 NETWORKS = ("resnet20_cifar", "preact_resnet110_cifar", "plain20_cifar", "densenet40_12_cifar")
@@ -56,7 +57,7 @@ def test_a_block_without_its_branch_is_its_shortcut(words: dict[str, object]) ->
                     s = unit.shared(expected)
                     silent = torch.zeros_like(unit.branch(s))
                     # what a gate passes of an output of zeros is zeros: (1 - g) h + g 0
-                    expected = unit.after(unit.joined(s, silent))
+                    expected = unit.after(joined(unit, s, silent))
             torch.testing.assert_close(scores, expected)
 
 
