@@ -24,7 +24,7 @@ from scripts.pages.timm import COUNTS, Counts, differences, reason
 
 FILES = ("resnet", "resnetv2", "densenet", "dpn", "senet", "resnest", "res2net", "sknet", "regnet", "vgg")
 LARGEST = 250_000_000  # parameters of a network whose outputs are compared
-SIDE = 96  # pixels of the images, two at a time
+SIDE = 96  # pixels of the images, two at a time; VGG's hidden layers see more
 CLOSE = 1e-5  # the largest difference of outputs that are equal, over the largest output
 
 
@@ -72,7 +72,7 @@ def difference_of_outputs(name: str) -> float:
         draw(key, value, draws)
     ours = skeleton(zoo.get(name)).eval()
     ours.load_state_dict(convert_weights(theirs.state_dict(), name, "timm"), assign=True)
-    images = torch.randn(2, 3, SIDE, SIDE, generator=draws)
+    images = torch.randn(2, 3, *[224 if name.startswith("vgg") else SIDE] * 2, generator=draws)
     with torch.inference_mode():
         wanted, scores = theirs(images), ours(images)
     if not torch.isfinite(wanted).all() or wanted.std() < 1e-3:

@@ -57,7 +57,7 @@ def random_sampling(draw: random.Random) -> dict[str, Any]:
     """Values of a block's keys that say how it changes the resolution."""
     return {
         "shortcut_kernel": draw.choice([1, 3]),
-        "downsample": draw.choice(["stride", "stride", "blur", "average"]),
+        "downsample": draw.choice(["stride", "stride", "blur", "average", "average_overlapping", "average_before"]),
     }
 
 

@@ -131,11 +131,13 @@ class Block(StrictModel):
         description="Which convolution has the stride: the branch's first, so a bottleneck's 1x1 (ResNet v1), or its "
         "first 3x3 (v1.5).",
     )
-    downsample: Literal["stride", "blur", "average"] = Field(
+    downsample: Literal["stride", "blur", "average", "average_overlapping", "average_before"] = Field(
         "stride",
         description="What a branch halves the resolution with. stride: the convolution that stride_at says; blur, "
         "average: that convolution has no stride, and behind its norm and ReLU stands a 3x3 blur (Zhang 2019, "
-        "arXiv:1904.11486) or an average pool that has it.",
+        "arXiv:1904.11486) or an average pool that has it; average_overlapping: "
+        "an average over 3x3 pixels (ResNeSt, Zhang 2020, arXiv:2004.08955); average_before: the same before that "
+        "convolution.",
     )
     attention: Attention = Field(
         "none",

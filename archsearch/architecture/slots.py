@@ -198,14 +198,19 @@ def _between(block: Block, layers: tuple[Ops, ...]) -> Ops:
 
 
 def _without_strides(block: Block, middle: Ops) -> Ops:
-    """The branch with a pool in place of a convolution's stride: before the next convolution, or at the end."""
+    """The branch with a pool in place of a convolution's stride: before the next one or at the end, or before it."""
     ops: list[Op] = []
     pool: Ops = ()
     for op in middle:
         if isinstance(op, Conv | Dropout):
             ops, pool = [*ops, *pool], ()
         if isinstance(op, Conv) and (stride := op.stride) > 1:
-            pool = (Blur(stride=stride) if block.downsample == "blur" else Pool(stride=stride, ceil=True),)
+            pools = {"blur": Blur(stride=stride), "average": Pool(stride=stride, ceil=True)}
+            pool, before = (
+                (pools.get(block.downsample, OverlapPool(stride=stride)),),
+                block.downsample == "average_before",
+            )
+            ops, pool = ([*ops, *pool], ()) if before else (ops, pool)
             ops.append(replace(op, stride=1))
         else:
             ops.append(op)

@@ -16,6 +16,13 @@ REGNET: Allowed = {
     "attention_from": ANY,
     "attention_reduction": ANY,
 }
+MIXED: Allowed = {
+    **SHAPES,
+    "shortcut": ("B", "B_pool"),
+    "radix": ANY,
+    "attention_reduction": ANY,
+    "attention_rounding": ANY,
+}
 LAYOUTS = (
     Layout(
         title="ResNet",
@@ -44,6 +51,38 @@ LAYOUTS = (
             "nonlinearity": ANY,
             "zero_init": ANY,
         },
+        head=MEANS,
+    ),
+    Layout(
+        title="Res2Net",
+        libraries=("timm",),
+        mark="fc.weight",
+        name=names.res2net,
+        stem={**IMAGENET_STEM, "deep": ANY},
+        block={**SHAPES, "kind": ("bottleneck",), "shortcut": ("B", "B_pool"), "scales": ANY},
+        head=MEANS,
+    ),
+    Layout(
+        title="ResNeSt",
+        libraries=("timm",),
+        mark="fc.weight",
+        name=names.resnest,
+        stem={**IMAGENET_STEM, "deep": ANY},
+        block={
+            **MIXED,
+            "kind": ("bottleneck",),
+            "attention": ("split",),
+            "downsample": ("average_overlapping", "average_before"),
+        },
+        head=MEANS,
+    ),
+    Layout(
+        title="SKNet",
+        libraries=("timm",),
+        mark="fc.weight",
+        name=names.sknet,
+        stem={**IMAGENET_STEM, "deep": ANY},
+        block={**MIXED, "attention": ("selective", "selective_sliced")},
         head=MEANS,
     ),
     Layout(

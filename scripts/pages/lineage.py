@@ -108,6 +108,12 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
         ("regnetx_400mf", "regnety_400mf"),
     ),
     (
+        "Several paths",
+        "Res2Net cuts the 3x3 into parts, of which each reads the one before too (Gao 2019). ResNeSt and SKNet weight "
+        "the paths of the 3x3 channel by channel and add them (Zhang 2020, arXiv:2004.08955; Li 2019).",
+        ("res2net50_26w_4s", "resnest50d", "skresnext50_32x4d"),
+    ),
+    (
         "DenseNet",
         "The branch's channels are concatenated to the block's input; a transition opens a stage (Huang 2017). "
         "B: a 1x1 before each 3x3; C: transitions that compress.",
