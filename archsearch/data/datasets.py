@@ -16,6 +16,7 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None) -> 
 
     metrics = imported(settings.metrics)
     images = _read(settings, progress or (lambda _: None))
+    images = images.centred() if settings.normalise == "mean" else images
     return images.with_metrics(metrics)
 
 

@@ -49,6 +49,7 @@ def form_of(settings: DataSettings) -> ImageForm:
         width=width,
         bits=settings.bits,
         fit=settings.fit,
+        crop_ratio=settings.crop_ratio,
         pages=settings.channels != "auto",
         range=settings.range,
     )

@@ -7,6 +7,7 @@ a bundle, so that whoever reads an image there runs the very code that training 
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -35,7 +36,8 @@ TURNS |= {7: "TRANSVERSE", 8: "ROTATE_90"}
 class ImageForm:
     """The form of a data set's images: `channels`, `height` and `width`, and `bits` of a value (8: uint8, 16: uint16).
 
-    `fit` says how a picture of another size gets this one. crop: resized until it covers it, the centre cut out; pad:
+    `fit` says how a picture of another size gets this one. crop: resized until it covers it, or its sides
+    divided by `crop_ratio`, the centre cut out; pad:
     resized until it fits into it, centred, the rest 0 (black); squash: each side resized by itself. `pages`: the pages
     of a TIFF are its channels; otherwise its first page is the picture. `range` are the two values that become 0 and
     the highest value, in .npy files and in pictures of more than 8 bits; None: those of the type (0 to 255, 0 to
@@ -49,6 +51,7 @@ class ImageForm:
     fit: Literal["crop", "pad", "squash"] = "crop"
     pages: bool = False
     range: tuple[float, float] | None = None
+    crop_ratio: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -87,7 +90,8 @@ def opened(content: bytes | BinaryIO | Pixels, form: ImageForm, least: tuple[int
     """The whole image, turned as its EXIF orientation says: one picture with `channels` bands, or one plane (modes L
     and, of 16 bits, F) for each channel. Raises what `read` does.
 
-    A JPEG may come at 1/2, 1/4 or 1/8 of its size, its sides never below `least` (height, width; None: the form's).
+    A JPEG may come at 1/2, 1/4 or 1/8 of its size, its sides never below `least` (height, width; None: what the form
+    needs).
     """
     from PIL import Image
 
@@ -101,7 +105,7 @@ def opened(content: bytes | BinaryIO | Pixels, form: ImageForm, least: tuple[int
     if isinstance(content, np.ndarray):
         return [_plane(values, form) for values in _channels_first(content, form.channels)]
     with Image.open(content, formats=formats()) as image:
-        height, width = least or (form.height, form.width)
+        height, width = least or (math.ceil(side / form.crop_ratio) for side in (form.height, form.width))
         image.draft(MODES.get(form.channels), (width, height))  # a JPEG decodes at 1/2, 1/4 or 1/8
         if form.pages and image.format == "TIFF" and len(pages := _pages(image)) > 1:
             return _stacked(image, pages, form)
@@ -123,7 +127,8 @@ def fitted(image: PILImage, form: ImageForm) -> PILImage:
             image.resize((inner[0], inner[1]), bilinear), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
         )
         return canvas
-    width, height = (max(least, round(side * max(ratios))) for least, side in zip(size, image.size, strict=True))
+    ratio = max(ratios) / form.crop_ratio
+    width, height = (max(least, round(side * ratio)) for least, side in zip(size, image.size, strict=True))
     x, y = (width - form.width) // 2, (height - form.height) // 2
     if width > THIN * form.width or height > THIN * form.height:  # the whole would be many times what remains
         across, down = image.width / width, image.height / height

@@ -98,6 +98,11 @@ class ImageSet:
             form=form,
         )  # fmt: skip
 
+    def centred(self) -> Self:
+        """The same images, from which the mean alone is subtracted: their `std` is 1."""
+        others = tuple(other.centred() for other in self.others)
+        return replace(self, std=(1.0,) * len(self.std), others=others)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""

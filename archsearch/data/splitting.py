@@ -137,6 +137,7 @@ def fold_of(images: ImageSet, fold: Fold) -> ImageSet:
     chosen = folds(both.labels, fold.of, seed=fold.seed, groups=both.groups)[fold.number - 1]
     train, validation = (subset(both, index) for index in (np.setdiff1d(np.arange(len(both)), chosen), chosen))
     mean, std = train.moments()
+    std = images.std if set(images.std) == {1.0} else std  # centred: see ImageSet.centred
     return replace(images, train=train, validation=validation, mean=mean, std=std, others=())
 
 

@@ -108,6 +108,8 @@ class StreamedImages(ImageSet):
             sha.update(repr(split.images.shape).encode())
             if (how := (form.bits, form.fit, form.pages, form.range)) != (8, "crop", False, None):
                 sha.update(repr(how).encode())
+            if form.crop_ratio != 1:
+                sha.update(repr(form.crop_ratio).encode())
             for part in split.images.source.identity(split.images.numbers):
                 sha.update(part)
             sha.update(labels_digested(split))

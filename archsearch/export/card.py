@@ -50,7 +50,7 @@ def preprocessing(origin: Origin, calibration: Calibration | None = None) -> dic
     labels = list(images.classes) if images is not None else data.get("classes")
     name = images.name if images is not None else data.get("name")
     form, of_files = _form(origin), _of_files(origin)
-    resize = {**RESIZE, **({"crop": "center", "shorter_side": min(height, width)} if form.fit == "crop" else {})}
+    resize = {**RESIZE, **({"crop": "center", "shorter_side": _shorter_side(form)} if form.fit == "crop" else {})}
     return {
         "task": origin.task,
         "labels": labels,
@@ -92,6 +92,11 @@ def _form(origin: Origin) -> ImageForm:
     return ImageForm(channels=channels, height=height, width=width, bits=16 if wide else 8)
 
 
+def _shorter_side(form: ImageForm) -> int:
+    """The shorter side of an image that is resized, before its centre is cropped."""
+    return round(min(form.height, form.width) / form.crop_ratio)
+
+
 def _of_files(origin: Origin) -> bool:
     """Whether the network was trained on image files, of any size."""
     name = origin.images.name if origin.images is not None else origin.described.get("name")
@@ -109,6 +114,7 @@ def _reading(form: ImageForm) -> str:
             fitted = f"both sides resized to {size}"
         case _:
             sides = "the shorter side resized" if form.height == form.width else f"resized until it covers {size}"
+            sides += f" (to {_shorter_side(form)} for the shorter side)" if form.crop_ratio < 1 else ""
             fitted = f"{sides}, the centre cropped"
     return f"{colours}, rotated by its EXIF orientation, {fitted}; form.py reads it so"
 

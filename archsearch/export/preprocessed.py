@@ -92,6 +92,8 @@ def _form(size: Any, document: Any) -> ImageForm:
     form = ImageForm(**{"channels": shape[0], "height": shape[1], "width": shape[2], **(document.get("form") or {})})
     if list(form.shape) != shape or form.bits not in (8, 16) or form.fit not in ("crop", "pad", "squash"):
         raise ValueError(f"the form {form}")
+    if not 0 < form.crop_ratio <= 1:
+        raise ValueError(f"a crop ratio of {form.crop_ratio}")
     return replace(form, range=None if form.range is None else (float(form.range[0]), float(form.range[1])))
 
 

@@ -128,6 +128,18 @@ class DataSettings(StrictModel):
         description="How an image file gets its size. crop: resized until it covers it, center-cropped; pad: resized "
         "until it fits into it, with black beside it; squash: both sides resized, the aspect ratio changes.",
     )
+    crop_ratio: float = Field(
+        1.0,
+        ge=0.25,
+        le=1,
+        description="Image files with fit: crop: share of the shorter side that is left: a file is resized to size / "
+        "crop_ratio before its centre is cropped (ImageNet: 224 of 256 pixels, 0.875; timm's crop_pct).",
+    )
+    normalise: Literal["standard", "mean"] = Field(
+        "standard",
+        description="What becomes of pixels on a scale of 0 to 1: standard: less the channel's mean in the training "
+        "images, divided by its standard deviation; mean: less the mean alone (He 2015).",
+    )
     channels: Literal["auto"] | Channels = Field(
         "auto",
         description="Channels of an image file. auto: 3 (RGB), or those of the files where all are .npy; 1: grey; "
@@ -195,6 +207,12 @@ class DataSettings(StrictModel):
             folder, name = os.path.split(values["file"])
             return {**values, "root": folder or ".", "file": name}
         return values
+
+    @model_validator(mode="after")
+    def _a_crop_ratio_is_of_crops(self) -> Self:
+        if self.crop_ratio < 1 and self.fit != "crop":
+            raise ValueError(f"a crop_ratio of {self.crop_ratio:g} with fit: {self.fit}; allowed: crop_ratio: 1")
+        return self
 
     @model_validator(mode="after")
     def _a_table_is_a_file(self) -> Self:

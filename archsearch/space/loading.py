@@ -181,7 +181,7 @@ def _resolve(
 ) -> SearchSpace:
     size = parameters.get(SIZE)
     settings = file.data if size is None or size.domain is None else file.data.model_copy(update={"size": size.domain})
-    data, notes = _settled(data_for(trainings.base, settings), document, known_facts)
+    data, notes = _settled(data_for(trainings.base, settings, _recipe(document)), document, known_facts)
     data_facts = known_facts or _located_facts(data, document)
     image = data_facts.input
     if size is not None and (not data.is_source or (known_facts is None and image[1:] != data.sizes[0])):
@@ -207,6 +207,11 @@ def _resolve(
         notes=notes,
         document=document,
     )
+
+
+def _recipe(document: Document) -> Any:
+    """The recipe that the file names, which its resolved settings do not."""
+    return (document.data.get("training") or {}).get("recipe")
 
 
 def _by_a_metric_of(facts: DataFacts, search: SearchSettings, document: Document) -> SearchSettings:

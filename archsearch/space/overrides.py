@@ -62,8 +62,9 @@ def read_train_settings(options: dict[str, tuple[str, Any]], sets: list[str]) ->
     for key, (option, value) in options.items():
         if value is not None:
             document = document.with_value(tuple(key.split(".")), value, option)
-    settings = validate(TrainSettings, apply(document, sets))
-    return settings.model_copy(update={"data": data_for(settings.training, settings.data)})
+    document = apply(document, sets)
+    settings, recipe = validate(TrainSettings, document), document.data["training"].get("recipe")
+    return settings.model_copy(update={"data": data_for(settings.training, settings.data, recipe)})
 
 
 def kept_text(space: SearchSpace) -> str:

@@ -14,6 +14,8 @@ RecipeName = Literal[
     "paper_densenet",
     "paper_stochastic_depth",
     "paper_imagenet",
+    "paper_resnet_imagenet",
+    "rsb_a3",
 ]
 
 # What the papers have in common: SGD from 0.1, steps downwards. Their texts do not say what decays; their codes give
@@ -55,10 +57,27 @@ RECIPES: dict[str, dict[str, Any]] = {
     "paper_densenet": {**_CIFAR, "epochs": 300, "batch_size": 64},
     # Huang 2016, section 4.
     "paper_stochastic_depth": {**_CIFAR, "epochs": 500},
-    # fb.resnet.torch, ResNet on ImageNet: a tenth at epochs 30 and 60.
+    # fb.resnet.torch, ResNet on ImageNet: a tenth at epochs 30 and 60; "lighting" along the principal components.
     "paper_imagenet": {**_PAPER, "epochs": 90, "batch_size": 256, "milestones": [1 / 3, 2 / 3], "resized_crop": 0.08,
-                       "crop_from": "file", "colour_jitter": 0.4},
+                       "crop_from": "file", "colour_jitter": 0.4, "pca_colour": 0.1},
+    # He 2015, section 3.4: 600,000 steps of 256 of 1.28 million images are 120 epochs. It does not say how long a
+    # plateau is.
+    "paper_resnet_imagenet": {**_PAPER, "epochs": 120, "batch_size": 256, "nesterov": False, "schedule": "plateau",
+                              "patience": 5, "scale_jitter": [256 / 224, 480 / 224], "crop_from": "file",
+                              "pca_colour": 0.1},
+    # Wightman 2021, arXiv:2110.00476, table 2, procedure A3; norms and biases do not decay in its code.
+    "rsb_a3": {"optimizer": "lamb", "learning_rate": 8e-3, "momentum": 0.9, "weight_decay": 0.02,
+               "decay_norms_and_biases": False, "schedule": "cosine", "warmup": 0.05, "epochs": 100,
+               "batch_size": 2048, "loss": "binary_cross_entropy", "label_smoothing": 0.0, "ema": 0.0, "flip": True,
+               "resized_crop": 0.08, "crop_from": "file", "train_resolution": 160 / 224, "policy": "rand_augment",
+               "policy_operations": 2, "policy_magnitude": 6.0, "policy_spread": 0.5, "mixup": 0.1, "cutmix": 1.0},
 }  # fmt: skip
+# What they have to say of `data:`, for image files alone: what evaluation sees of them.
+DATA_OF_RECIPES: dict[str, dict[str, Any]] = {
+    "paper_imagenet": {"crop_ratio": 0.875},
+    "paper_resnet_imagenet": {"crop_ratio": 0.875, "normalise": "mean"},
+    "rsb_a3": {"crop_ratio": 0.95},
+}
 # A file that gives one of them has chosen among them.
 EXCLUSIVE = (("crop_padding", "resized_crop", "scale_jitter"),)
 SCHEDULES_WITHOUT_WARMUP = ("linear", "step", "plateau")
@@ -81,6 +100,8 @@ def filled(settings: dict[str, Any]) -> dict[str, Any]:
                 "settings beside it, or recipe: none"
             )
         excluded = {key for pair in EXCLUSIVE if any(key in settings for key in pair) for key in pair}
+        if "crop_padding" in settings:
+            excluded |= {"crop_from", "train_resolution"}  # of crops that are resized
         added = {key: value for key, value in recipe.items() if key not in excluded}
         settings = {**added, **settings, "recipe": "none"}
     if settings.get("schedule") in SCHEDULES_WITHOUT_WARMUP:

@@ -15,7 +15,7 @@ from archsearch.reading.allowed import Allowed
 from archsearch.reading.model import StrictModel
 from archsearch.space.data_settings import DataSettings as DataSettings  # noqa: PLC0414 (so that mypy exports it)
 from archsearch.space.optimization_settings import OptimizationSettings
-from archsearch.space.recipes import SCHEDULES_WITHOUT_WARMUP, filled
+from archsearch.space.recipes import DATA_OF_RECIPES, SCHEDULES_WITHOUT_WARMUP, filled
 
 Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
@@ -193,10 +193,16 @@ class TrainingSettings(OptimizationSettings):
         return {**super().to_dict(), **warmup}
 
 
-def data_for(training: TrainingSettings, data: DataSettings) -> DataSettings:
-    """The data settings with what the training decides of them: images of which it crops the files are not held."""
-    reads = training.crops_files and data.is_source and data.in_memory == "auto"
-    return data.model_copy(update={"in_memory": False}) if reads else data
+def data_for(training: TrainingSettings, data: DataSettings, recipe: Any = None) -> DataSettings:
+    """The settings of image files with what the training decides of them: those that it crops at their own size are not
+    held in memory, and a recipe of this name may say how they are cropped and normalised where that is not given."""
+    if not data.is_source:
+        return data
+    update = DATA_OF_RECIPES.get(recipe, {}) if isinstance(recipe, str) and data.fit == "crop" else {}
+    update = {name: value for name, value in update.items() if name not in data.model_fields_set}
+    if training.crops_files and data.in_memory == "auto":
+        update["in_memory"] = False
+    return data.model_copy(update=update)
 
 
 GpuShare = Annotated[

@@ -13,7 +13,7 @@ from PIL import Image, TiffImagePlugin
 
 from archsearch.data import form as form_module
 from archsearch.data.decoding import decode, form_of, pixels
-from archsearch.data.form import ImageForm, lost
+from archsearch.data.form import ImageForm, lost, opened
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings
 
@@ -84,6 +84,19 @@ def test_a_plain_ramp_lies_where_the_fit_puts_it(size, fit, shape, bits):
         seen = (read[channel] * picture).sum(1 - axis) / np.maximum(picture.sum(1 - axis), 1)
         middle = np.abs(position - 0.5) < 0.3
         assert np.abs(seen - position)[middle].max() < 0.75 / inside.sum() + 0.02
+
+
+def test_a_crop_ratio_is_of_the_shorter_side_that_is_resized():
+    """As for ImageNet: resized to 256, of which 224 remain; and a large JPEG is not decoded too small for that."""
+    picture, wanted = smooth(560, 448), form(3, 224, 224, crop_ratio=0.875)
+    resized = picture.resize((320, 256), Image.Resampling.BILINEAR).crop((48, 16, 272, 240))
+    assert np.array_equal(decode(in_file(picture), wanted, "x").transpose(1, 2, 0), np.asarray(resized))
+    assert opened(in_file(picture, "JPEG"), wanted)[0].size == (560, 448)
+    assert opened(in_file(picture, "JPEG"), form(3, 224, 224))[0].size == (280, 224)
+    settings = DataSettings(name="folder", size=224, crop_ratio=0.875)
+    assert form_of(settings) == form(3, 224, 224, crop_ratio=0.875)
+    with pytest.raises(ValueError, match=r"a crop_ratio of 0.875 with fit: pad; allowed: crop_ratio: 1"):
+        DataSettings(name="folder", fit="pad", crop_ratio=0.875)
 
 
 def test_padding_is_black_and_the_whole_picture_is_there():

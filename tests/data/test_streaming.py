@@ -81,6 +81,24 @@ def test_a_fold_of_streamed_images_is_that_of_held_ones(root):
     assert (streamed.mean, streamed.std) == (held.mean, held.std)
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_mean_subtraction_divides_by_one_in_every_fold(root, in_memory):
+    words = {"name": "folder", "root": str(root), "size": 16, "in_memory": in_memory}
+    plain, centred = (load_images(DataSettings(**words, normalise=normalise)) for normalise in ("standard", "mean"))
+    assert centred.mean == plain.mean and centred.std == (1.0, 1.0, 1.0) != plain.std
+    fold = fold_of(centred, Fold(number=2, of=3, seed=1))
+    assert fold.mean == fold_of(plain, Fold(number=2, of=3, seed=1)).mean and fold.std == (1.0, 1.0, 1.0)
+    batch, _ = next(feed_of(centred, TrainingSettings(), CPU, workers=0).evaluation("train", 100))
+    wanted = plain.train.images[:100] / 255 - np.array(plain.mean)[:, None, None]
+    assert np.allclose(batch.numpy(), wanted, atol=1e-5)
+
+
+def test_what_evaluation_sees_of_files_is_part_of_streamed_images(root):
+    words = {"name": "folder", "root": str(root), "size": 16, "in_memory": False}
+    whole, cropped = (load_images(DataSettings(**words, crop_ratio=ratio)) for ratio in (1.0, 0.8))
+    assert whole.digest != cropped.digest and not np.array_equal(whole.train.images[:4], cropped.train.images[:4])
+
+
 def test_streamed_images_have_the_face_of_held_ones(root):
     streamed, held = load(root, in_memory=False), load(root, in_memory=True)
     assert isinstance(streamed, StreamedImages) and not isinstance(held, StreamedImages)

@@ -48,6 +48,7 @@ FORMS = {
     "RGBA": {"size": 16, "channels": 4},
     "rectangle": {"size": [12, 24]},
     "pad": {"size": [24, 12], "fit": "pad"},
+    "a crop ratio": {"size": [16, 12], "crop_ratio": 0.8},
     "squash": {"size": 12, "fit": "squash"},
     "16 bits": {"size": [12, 20], "channels": 1, "bits": 16},
     "16 bits in colour": {"size": 12, "bits": 16, "fit": "pad"},

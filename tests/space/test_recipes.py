@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from archsearch.reading.errors import InputError
 from archsearch.space.loading import load_space
+from archsearch.space.overrides import read_train_settings
 from archsearch.space.recipes import EXCLUSIVE, RECIPES, RecipeName
-from archsearch.space.settings import TrainingSettings
+from archsearch.space.settings import DataSettings, TrainingSettings
 
 from .test_broken_files import GOOD
 
@@ -26,7 +27,10 @@ PAPERS: dict[str, dict[str, Any]] = {
     "paper_stochastic_depth": {"epochs": 500, "batch_size": 128, "weight_decay": 1e-4, "step_factor": 0.1,
                                "nesterov": True, "falls_at": [250, 375]},
     "paper_imagenet": {"epochs": 90, "batch_size": 256, "weight_decay": 1e-4, "step_factor": 0.1, "nesterov": True,
-                       "falls_at": [30, 60]},
+                       "falls_at": [30, 60], "pca_colour": 0.1, "colour_jitter": 0.4, "resized_crop": 0.08},
+    "paper_resnet_imagenet": {"epochs": 120, "batch_size": 256, "weight_decay": 1e-4, "step_factor": 0.1,
+                              "nesterov": False, "schedule": "plateau", "scale_jitter": (256 / 224, 480 / 224),
+                              "pca_colour": 0.1, "crop_from": "file"},
 }  # fmt: skip
 
 
@@ -39,12 +43,41 @@ def test_every_name_is_a_recipe() -> None:
 def test_a_papers_recipe_is_what_the_paper_says(name: str) -> None:
     found = TrainingSettings.model_validate({"recipe": name})
     words = dict(PAPERS[name])
-    falls_at = words.pop("falls_at")
+    falls_at, schedule = words.pop("falls_at", None), words.get("schedule", "step")
     assert {word: getattr(found, word) for word in words} == words
-    assert [round(share * found.epochs) for share in found.milestones] == falls_at
-    assert (found.optimizer, found.learning_rate, found.momentum, found.schedule) == ("sgd", 0.1, 0.9, "step")
+    assert falls_at is None or [round(share * found.epochs) for share in found.milestones] == falls_at
+    assert (found.optimizer, found.learning_rate, found.momentum, found.schedule) == ("sgd", 0.1, 0.9, schedule)
     assert (found.warmup, found.label_smoothing, found.ema, found.mixup, found.cutmix) == (0, 0, 0, 0, 0)
     assert found.decay_norms_and_biases and found.flip
+
+
+def test_rsb_a3_is_what_the_papers_table_says() -> None:
+    found = TrainingSettings.model_validate({"recipe": "rsb_a3"})
+    table = {
+        "epochs": 100, "batch_size": 2048, "optimizer": "lamb", "learning_rate": 8e-3, "schedule": "cosine",
+        "weight_decay": 0.02, "label_smoothing": 0, "repeated_augmentation": 1, "clip_norm": None, "flip": True,
+        "resized_crop": 0.08, "policy": "rand_augment", "policy_magnitude": 6, "policy_spread": 0.5, "mixup": 0.1,
+        "cutmix": 1.0, "random_erasing": 0, "colour_jitter": 0, "loss": "binary_cross_entropy", "ema": 0,
+        "decay_norms_and_biases": False,
+    }  # fmt: skip
+    assert {word: getattr(found, word) for word in table} == table
+    assert found.warmup * found.epochs == 5 and found.trained_size(224, 224) == (160, 160) and found.crops_files
+
+
+@pytest.mark.parametrize(
+    ("recipe", "ratio", "normalise"),
+    [("paper_imagenet", 0.875, "standard"), ("paper_resnet_imagenet", 0.875, "mean"), ("rsb_a3", 0.95, "standard")],
+)
+def test_a_recipe_for_imagenet_says_what_evaluation_sees_of_files(recipe: str, ratio: float, normalise: str) -> None:
+    files = {"data.name": ("data", "folder"), "data.size": ("data", 224)}
+    data = read_train_settings(files, [f"training.recipe={recipe}"]).data
+    assert (data.crop_ratio, data.normalise, data.in_memory) == (ratio, normalise, False)
+    own = ["data.crop_ratio=0.9", "data.normalise=standard", "data.in_memory=true"]
+    data = read_train_settings(files, [f"training.recipe={recipe}", *own]).data
+    assert (data.crop_ratio, data.normalise, data.in_memory) == (0.9, "standard", True)
+    assert read_train_settings(files, [f"training.recipe={recipe}", "data.fit=pad"]).data.crop_ratio == 1
+    assert read_train_settings({}, [f"training.recipe={recipe}"]).data == DataSettings()
+    assert read_train_settings(files, ["training.recipe=paper_wrn"]).data.crop_ratio == 1
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -69,6 +102,8 @@ def test_without_a_recipe_the_words_are_as_they_were() -> None:
 @pytest.mark.parametrize("words", [{}, {"learning_rate": 0.3}, {"label_smoothing": 0.0, "ema": 0.0}, {"warmup": 0.2}])
 @pytest.mark.parametrize("start", [{"recipe": name} for name in RECIPES] + [{"schedule": "linear"}, {}])
 def test_words_that_are_written_and_read_again_are_the_same(words: dict[str, Any], start: dict[str, Any]) -> None:
+    if start.get("recipe") == "paper_resnet_imagenet":
+        words = {word: value for word, value in words.items() if word != "warmup"}  # a plateau has none
     found = TrainingSettings.model_validate({**start, **words})
     for written in (found.to_dict(), found.model_dump(mode="json"), found.model_dump()):
         assert TrainingSettings.model_validate(written) == found
@@ -77,7 +112,7 @@ def test_words_that_are_written_and_read_again_are_the_same(words: dict[str, Any
 @pytest.mark.parametrize(
     "words", [{"crop_padding": 2}, {"resized_crop": 0.5}, {"crop_padding": 0}, {"scale_jitter": (1, 2)}]
 )
-@pytest.mark.parametrize("name", ["paper_wrn", "paper_imagenet"])
+@pytest.mark.parametrize("name", ["paper_wrn", "paper_imagenet", "paper_resnet_imagenet", "rsb_a3"])
 def test_a_file_that_crops_one_way_is_not_given_the_other(name: str, words: dict[str, Any]) -> None:
     found = TrainingSettings.model_validate({"recipe": name, **words})
     defaults = dict.fromkeys((word for group in EXCLUSIVE for word in group), 0)
