@@ -37,7 +37,7 @@ def suggest(trial: BaseTrial, space: SearchSpace) -> Architecture:
 
     For objectives of a plain `optuna.create_study`. The budget is kept by the samplers of `archsearch.samplers` alone;
     `space.budget.violations(archsearch.cost(architecture))` are constraints for others. Raises InputError where the
-    space allows values that do not go together.
+    space allows values that do not go together, NotInSpace where linear widths give stages that it does not allow.
     """
     return space.architecture(Suggestions(trial))
 
