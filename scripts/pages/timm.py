@@ -21,6 +21,11 @@ REASONS = (
     (r"regnetv", "pre-activated blocks whose identity shortcuts are behind norm and activation too"),
     (r"regnety_2560", "more than 8,192 channels"),
     (r"legacy_seresnet(18|34)", "a ReLU at the branch's end and another behind the addition"),
+    (r"_bit$", "group normalisation, and convolutions with standardised weights"),
+    (r"_gn$|_sgn$", "group normalisation"),
+    (r"regnetz", "an activation, or a convolution with norm, behind the last stage of blocks without it"),
+    (r"densenetblur", "a blur in the transitions"),
+    (r"vgg", "hidden layers in the head"),
     (r"test_", "stages of different blocks, for timm's tests"),
     (r"", "a key that the grammar does not have"),
 )
