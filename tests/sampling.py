@@ -48,9 +48,23 @@ def beside(draw: random.Random) -> random.Random:
     return random.Random(str(draw.getstate()))
 
 
+def random_hidden(draw: random.Random) -> dict[str, Any]:
+    """Values of the head's later keys."""
+    return {
+        "hidden": draw.choice([None, None, 10]),
+        "hidden_layers": draw.choice([1, 2, 3]),
+        "hidden_form": draw.choice(["linear", "conv"]),
+        "grid": draw.choice([1, 1, 2, 3]),
+        "dropout": draw.choice([0.0, 0.3]),
+    }
+
+
 def random_norms(draw: random.Random) -> dict[str, Any]:
     """Values of a block's keys that say how it normalises and activates."""
-    return {"nonlinearity": draw.choice(["relu", *get_args(Nonlinearity)])}
+    return {
+        "nonlinearity": draw.choice(["relu", *get_args(Nonlinearity)]),
+        "bias": draw.choice([False, False, True]),
+    }
 
 
 def random_sampling(draw: random.Random) -> dict[str, Any]:
@@ -92,6 +106,7 @@ def random_architecture(draw: random.Random) -> Architecture:
             width=draw.choice([None, None, 6]),
             pool=draw.choice(["mean", "adaptive", "max"]),
             classifier=draw.choice(["linear", "linear", "conv"]),
+            **random_hidden(beside(draw)),
         ),
         survival=Survival(
             schedule=draw.choice(["none", "uniform", "linear"]),

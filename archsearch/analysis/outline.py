@@ -24,7 +24,7 @@ from archsearch.architecture.ops import (
     Sigmoid,
 )
 from archsearch.architecture.plan import plan
-from archsearch.architecture.pools import Blur, GlobalPool, OverlapPool, Pool, StemPool
+from archsearch.architecture.pools import Blur, GlobalPool, GridPool, OverlapPool, Pool, StemPool
 from archsearch.architecture.spec import Architecture
 
 # Of ops without a number to show.
@@ -119,6 +119,8 @@ def label(op: Op) -> str:
             return f"{op.kind} pool{_by(op.stride)}"
         case OverlapPool():
             return f"average pool 3x3{_by(op.stride)}"
+        case GridPool():
+            return f"mean, {op.size}x{op.size}"
         case Linear():
             return f"linear, {op.out}"
         case PadShortcut():

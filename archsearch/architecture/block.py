@@ -11,7 +11,7 @@ from archsearch.reading.model import WRITTEN, StrictModel
 Kind = Literal["single", "basic", "bottleneck"]
 Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
 Layers = Literal[1, 2, 3, 4, "3-1-3", "1-3", "3-1", "3-1-1"]
-Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre"]
+Placement = Literal["post", "pre", "norm_after_addition", "relu_before_addition", "relu_only_pre", "linear"]
 Shortcut = Literal["A", "A_pool", "B", "B_pool", "C", "none"]
 Attention = Literal["none", "se", "cbam", "eca", "split", "selective", "selective_sliced"]
 Nonlinearity = Literal["relu", "silu", "gelu", "hard_swish", "relu6"]
@@ -91,7 +91,9 @@ class Block(StrictModel):
     activation: Placement = Field(
         "post",
         description="Position of norm and ReLU (He 2016, figure 4): post (v1), pre (v2, full "
-        "pre-activation), norm_after_addition, relu_before_addition, relu_only_pre.",
+        "pre-activation), norm_after_addition, relu_before_addition, relu_only_pre. linear: post without the "
+        "activation function behind the join (MobileNetV2, Sandler 2018, arXiv:1801.04381); dense blocks and branches "
+        "of one convolution keep it.",
     )
     nonlinearity: Nonlinearity = Field(
         "relu",
@@ -101,6 +103,11 @@ class Block(StrictModel):
     )
     norm: Literal["batch", "none"] = Field(
         "batch", description="none: no norms; convolutions have biases instead (Highway)."
+    )
+    bias: bool = Field(
+        False,
+        description="Whether convolutions have biases beside norms too (VGG with batch normalisation). No effect with "
+        "norm: none.",
     )
     shortcut: Shortcut = Field(
         "B",
@@ -183,7 +190,7 @@ class Block(StrictModel):
 
     zero_init: bool = Field(
         False,
-        description="Whether the scale of a branch's last norm (post, relu_only_pre) starts at 0, "
+        description="Whether the scale of a branch's last norm (post, linear, relu_only_pre) starts at 0, "
         "so that each block starts as the identity (Goyal 2017, arXiv:1706.02677). No "
         "effect on plain and dense blocks.",
     )
@@ -210,13 +217,14 @@ class Block(StrictModel):
             )
         if len(starts_at_zero) == 2:
             return "learned_gain and zero_init are two factors that start at 0; allowed: one of them"
-        if self.nonlinearity not in ("relu", "relu6"):  # the others have a gradient at 0 and pass negative numbers
-            return None
-        placement = next((p for p in (self.activation, following) if p in ("pre", "relu_only_pre")), None)
+        cuts = self.nonlinearity in ("relu", "relu6")  # the others have a gradient at 0 and pass negative numbers
+        placement = next(
+            (p for p in (self.activation if cuts else "", following) if p in ("pre", "relu_only_pre")), None
+        )
         if starts_at_zero and self.link == "dense" and placement:
             allowed = "allowed: learned_gain where neither this stage nor the next is pre or relu_only_pre"
             return f"a dense block's output of 0 (learned_gain) stays 0 behind {placement}'s ReLU; {allowed}"
-        if starts_at_zero and self.link != "dense" and self.shortcut_scale <= 0:
+        if starts_at_zero and self.link != "dense" and (self.shortcut_scale == 0 or (cuts and self.shortcut_scale < 0)):
             return (
                 f"shortcut_scale: {self.shortcut_scale:g} and a branch that starts at 0 ({starts_at_zero[0]}) leave "
                 "nothing that a ReLU would pass; allowed: a factor above 0"
@@ -233,7 +241,7 @@ class Block(StrictModel):
         return (
             self.norm == "batch"
             and self.link not in ("plain", "dense")
-            and self.activation in ("post", "relu_only_pre")
+            and self.activation in ("post", "linear", "relu_only_pre")
         )
 
     @model_validator(mode="after")

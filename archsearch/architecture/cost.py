@@ -8,8 +8,9 @@ from operator import attrgetter
 from typing import Any
 
 from archsearch.architecture.block import Block
+from archsearch.architecture.heads import head_ops
 from archsearch.architecture.ops import Op
-from archsearch.architecture.plan import STEM_READS, StageContext, grows, head_ops, stage_contexts, stage_ops, stem_ops
+from archsearch.architecture.plan import STEM_READS, StageContext, grows, stage_contexts, stage_ops, stem_ops
 from archsearch.architecture.quantities import Cost, Shape
 from archsearch.architecture.spec import Architecture, Head, Stage, Stem
 

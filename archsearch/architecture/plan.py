@@ -15,21 +15,23 @@ from typing import NamedTuple, TypeGuard
 
 from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Sequence, Unit, named
-from archsearch.architecture.ops import Conv, Dropout, Flatten, Gain, Linear, Norm, Op, Relu, Sigmoid
-from archsearch.architecture.pools import Blur, GlobalPool, Pool, StemPool
+from archsearch.architecture.heads import head_ops
+from archsearch.architecture.ops import Conv, Dropout, Gain, Norm, Op, Sigmoid
+from archsearch.architecture.pools import Blur, Pool, StemPool
 from archsearch.architecture.quantities import Shape, agree, floored
 from archsearch.architecture.slots import (
     act,
     attends_inside,
     attention,
     branch,
+    convolution,
     gate_bias,
     layered,
     norm_act,
     placed,
     shortcut,
 )
-from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
+from archsearch.architecture.spec import Architecture, Stage, Stem, Survival
 from archsearch.reading.errors import refuse
 
 STEM_POOLS: dict[str, tuple[Op, ...]] = {
@@ -110,12 +112,12 @@ def _ends_in_norm(norm: bool | None, activation: str) -> bool:
     return norm if norm is not None else activation != "pre"
 
 
-STEM_READS = ("norm", "nonlinearity", "activation")  # what the stem depends on of the first stage's block
+STEM_READS = ("norm", "bias", "nonlinearity", "activation")  # what the stem depends on of the first stage's block
 
 
 def stem_ops(stem: Stem, block: Block) -> Sequence:
     """The stem before a first stage of such blocks: one convolution or three, with norm and ReLU between them."""
-    conv = Conv(out=stem.width, kernel=stem.kernel, stride=stem.stride, bias=block.norm == "none", padded=stem.padded)
+    conv = replace(convolution(block, out=stem.width, kernel=stem.kernel, stride=stem.stride), padded=stem.padded)
     inner = replace(conv, kernel=3, stride=1, padded=True)
     convs = [conv]
     if stem.deep != "none":
@@ -128,20 +130,6 @@ def stem_ops(stem: Stem, block: Block) -> Sequence:
     if not _ends_in_norm(stem.norm, block.activation):
         ops = ops[: -len(norm_act(block))]
     return named(*ops, *STEM_POOLS[stem.pool])
-
-
-def head_ops(head: Head, classes: int) -> Sequence:
-    """The head: perhaps a convolution, the pool, the classifier."""
-    conv = (Conv(out=head.width, bias=True), Relu()) if head.width else ()
-    linear = head.classifier == "linear"
-    match head.pool:
-        case "max":
-            pool: tuple[Op, ...] = (Pool(stride=2, kind="max"), Flatten())
-        case _:
-            pool = (GlobalPool(adaptive=head.pool == "adaptive", flat=linear),)
-    if linear or head.pool == "max":
-        return named(*conv, *pool, Linear(out=classes))
-    return named(*conv, *pool, Conv(out=classes, bias=True), Flatten())
 
 
 def _surviving(stages: list[Sequence], survival: Survival) -> list[Sequence]:
@@ -217,19 +205,18 @@ def _entry(stage: Stage, x: Shape, *, first: bool) -> tuple[Op, ...]:
         case "pool":
             return pool, *dropout
         case "conv":
-            conv = Conv(out=stage.width, kernel=3, stride=stride, bias=block.norm == "none")
-            return conv, *norm_act(block)
+            return convolution(block, out=stage.width, kernel=3, stride=stride), *norm_act(block)
         case _:
-            conv = Conv(out=stage.width, kernel=3, bias=block.norm == "none")
-            return *((pool,) if stride > 1 else ()), *dropout, conv, *norm_act(block)
+            convs = convolution(block, out=stage.width, kernel=3), *norm_act(block)
+            return *((pool,) if stride > 1 else ()), *dropout, *convs
 
 
 def _transition(stage: Stage, x: Shape) -> tuple[Op, ...]:
     """DenseNet's: 1x1 convolution to floor(compression * channels), average pool (Huang 2017, section 3)."""
     block = stage.block
-    conv = Conv(out=floored(stage.compression * x.channels), bias=block.norm == "none")
+    narrowing = convolution(block, out=floored(stage.compression * x.channels))
     pool = (Pool(stride=stage.stride),) if stage.stride > 1 else ()
-    return (*norm_act(block), conv, *pool) if block.activation == "pre" else (conv, *norm_act(block), *pool)
+    return (*norm_act(block), narrowing, *pool) if block.activation == "pre" else (narrowing, *norm_act(block), *pool)
 
 
 def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> Unit:

@@ -111,6 +111,25 @@ class GlobalPool(Op):
         return Saved(next_reads=True)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GridPool(Op):
+    """Averages over size x size windows, which overlap or repeat pixels where `size` does not divide the map's."""
+
+    size: int
+
+    def shape(self, x: Shape) -> Shape:
+        """size x size positions."""
+        return Shape(x.channels, self.size, self.size)
+
+    def cost(self, x: Shape) -> Cost:
+        """fvcore counts the input elements."""
+        return Cost(adaptive_avg_pool2d=x.elements)
+
+    def saved(self, x: Shape) -> Saved:
+        """The input, of which torch's backward pass needs no more than the shape. The output is flattened."""
+        return Saved(input=True)
+
+
 def _left(x: Shape, rest: int, stride: int, part: str) -> Shape:
     """floor((size + rest) / stride). Raises InputError where nothing would be left; `part` of the network pools."""
     y = Shape(x.channels, (x.height + rest) // stride, (x.width + rest) // stride)

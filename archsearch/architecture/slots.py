@@ -42,6 +42,11 @@ def norm_act(block: Block) -> Ops:
     return (*norm(block), act(block))
 
 
+def convolution(block: Block, *, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> Conv:
+    """A convolution of a block, the stem or a stage's entry. Its bias stands in for a norm, or beside it."""
+    return Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=block.bias or block.norm == "none")
+
+
 def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
     """The branch's convolutions, without what stands between them. A dual path's last one emits the residual
     channels and those it adds."""
@@ -55,7 +60,7 @@ def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
     strided = 0 if block.stride_at == "conv1x1" else next(i for i, kernel in enumerate(kernels) if kernel > 1)
     strides = [stride if index == strided else 1 for index in range(len(kernels))]
     return tuple(
-        Conv(out=out, kernel=kernel, stride=stride, groups=groups if kernel > 1 else 1, bias=block.norm == "none")
+        convolution(block, out=out, kernel=kernel, stride=stride, groups=groups if kernel > 1 else 1)
         for out, kernel, stride in zip(channels, kernels, strides, strict=True)
     )
 
@@ -170,6 +175,9 @@ def _placed(block: Block, layers: tuple[Ops, ...]) -> tuple[Ops, Ops, Ops]:
     match block.activation:
         case "post":
             return (), (*middle, *_last_norm(block)), (act(block),)
+        case "linear":
+            between_convolutions = len(layers) > 1 and block.link != "dense"
+            return (), (*middle, *_last_norm(block)), () if between_convolutions else (act(block),)
         case "norm_after_addition":
             return (), middle, between
         case "relu_before_addition":
@@ -225,7 +233,7 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
         return ()
     dropout = (Dropout(p=block.shortcut_dropout),) if block.shortcut_dropout else ()
     if block.link == "dual_path":
-        projection = Conv(out=width + 2 * block.growth_rate, stride=stride, bias=block.norm == "none")
+        projection = convolution(block, out=width + 2 * block.growth_rate, stride=stride)
         before = norm_act(block) if block.activation in ("pre", "relu_only_pre") else ()
         after = norm(block) if not before else ()
         return (*before, projection, *after, *dropout) if changes else dropout
@@ -237,7 +245,7 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
     pool = (Pool(stride=stride, ceil=True),) if option == "B_pool" and stride > 1 else ()
     stride = 1 if pool else stride
     kernel = block.shortcut_kernel if stride > 1 else 1
-    projection = Conv(out=width, kernel=kernel, stride=stride, bias=block.norm == "none")
+    projection = convolution(block, out=width, kernel=kernel, stride=stride)
     after = () if block.activation in ("pre", "relu_only_pre") else norm(block)
     return (*pool, projection, *after, *dropout)
 

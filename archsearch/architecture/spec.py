@@ -114,10 +114,29 @@ class Head(StrictModel):
         "adaptive",
         description="mean, adaptive: global average pooling, with equal outputs; fvcore counts "
         "FLOPs for adaptive pooling and none for a mean. max: a 2x2 max pool, then "
-        "flattened (Highway, MNIST).",
+        "flattened (Highway, MNIST; VGG).",
     )
     classifier: Literal["linear", "conv"] = Field(
         "linear", description="conv: a 1x1 convolution with bias, as in timm's resnetv2 and dpn; the outputs are equal."
+    )
+    hidden: int | None = Field(
+        None, ge=1, le=65_536, description="Channels of each hidden layer before the classifier, with ReLU (VGG: 4096)."
+    )
+    hidden_layers: int = Field(2, ge=1, le=4, description="Number of hidden layers. No effect without hidden.")
+    hidden_form: Literal["linear", "conv"] = Field(
+        "linear",
+        description="linear: hidden layers behind the pool, linear (torchvision's vgg). conv: convolutions before a "
+        "global pool, the first of kernel size grid and without padding (timm's vgg).",
+    )
+    grid: int = Field(
+        1,
+        ge=1,
+        le=32,
+        description="Height and width that the last maps are averaged to (adaptive pooling) before they are flattened "
+        "(VGG: 7); 1: as pool says.",
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="Dropout rate before the classifier and between hidden layers (VGG: 0.5)."
     )
 
 

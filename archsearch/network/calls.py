@@ -29,7 +29,7 @@ from archsearch.architecture.ops import (
     Relu,
     Sigmoid,
 )
-from archsearch.architecture.pools import Blur, GlobalPool, OverlapPool, Pool, StemPool
+from archsearch.architecture.pools import Blur, GlobalPool, GridPool, OverlapPool, Pool, StemPool
 from archsearch.architecture.quantities import Shape
 from archsearch.network.layers import (
     NARROW,
@@ -124,6 +124,8 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
             return _call(nn.Sequential, pool, _call(nn.Flatten)) if op.flat else pool
         case GlobalPool():
             return _call(GlobalMean, flat=op.flat)
+        case GridPool():
+            return _call(nn.AdaptiveAvgPool2d, op.size)
         case Flatten():
             return _call(nn.Flatten)
         case Linear():

@@ -71,6 +71,7 @@ def test_what_a_relu_would_cut_off_trains_with_smooth_functions(function: str, t
     ):
         block = Block(nonlinearity=function, **words)
         assert (block.never_trains() is None) == trains
+        assert block.link != "dense" or "ReLU" in (block.never_trains("pre") or "")  # the next stage may have one
     if trains:
         network = build(Architecture(stages=(Stage(depth=2, block=block),)), seed=1).train()
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)

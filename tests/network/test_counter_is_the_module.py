@@ -113,4 +113,7 @@ def trainable(architecture: Architecture) -> Architecture:
         update = {"width": 4 * stage.width, "block": stage.block.model_copy(update=words)}
         stages.append(stage.model_copy(update=update))
     survival = architecture.survival.model_copy(update={"last": 1.0})
-    return architecture.model_copy(update={"survival": survival, "stages": tuple(stages)})
+    stem = architecture.stem.model_copy(update={"width": 4 * architecture.stem.width})
+    wider = {key: 4 * value for key in ("width", "hidden") if (value := getattr(architecture.head, key))}
+    head = architecture.head.model_copy(update=wider)
+    return architecture.model_copy(update={"survival": survival, "stem": stem, "stages": tuple(stages), "head": head})
