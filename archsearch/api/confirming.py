@@ -12,13 +12,12 @@ from archsearch.api.networks import network_of
 from archsearch.api.reporting import report_at_the_end
 from archsearch.api.sending import tell_backlog
 from archsearch.api.showing.confirming import showing_confirmation
-from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.guests.either import Described
 from archsearch.search.confirming import confirm as confirmation
-from archsearch.search.confirming.contenders import Contender, baseline
+from archsearch.search.confirming.contenders import Contender, at_best, baseline
 from archsearch.search.running.interrupts import interruptible
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
@@ -50,12 +49,14 @@ def confirm(
     confirmation.refuse_unfinished(folder)
     refuse_unusable_store(tracking_uri)
     space = load_space(folder.space_yaml, root_overrides(root))
+    with Ledger.read(folder.ledger) as ledger:
+        named = None if baselines is None else _named(at_best(space, ledger), baselines)
     plan = confirmation.Plan(
         folder=folder,
         top=top,
         seeds=seeds,
         folds=space.data.folds if folds is None else folds if folds > 1 else None,
-        named=None if baselines is None else _named(_at_best(space, folder), baselines),
+        named=named,
         random=random,
         tracking_uri=tracking_uri,
         compiled=compiled,
@@ -89,13 +90,6 @@ def _send(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) ->
     except OSError as error:
         tell(f"archsearch: MLflow was not updated: {error}")
     tell_backlog(folder, tracking_uri, tell)
-
-
-def _at_best(space: SearchSpace, folder: ExperimentFolder) -> SearchSpace:
-    """The space with the input of the search's best network, where several are searched."""
-    with Ledger.read(folder.ledger) as ledger:
-        best = ledger.best()
-    return space if best is None else space.at(Architecture.from_dict(dict(best.architecture)).input)
 
 
 def _named(space: SearchSpace, baselines: Sequence[str | Path | Described]) -> list[Contender]:

@@ -61,7 +61,7 @@ def _images(folder: ExperimentFolder) -> ImageSet:
 def context_of(folder: ExperimentFolder) -> Context:
     """What the ledger does not hold and the report shows: how many trials the sampler drew at random, the networks of
     the literature that fit the budget, and MLflow's page. Without the first two where space.yaml cannot be read."""
-    from archsearch.search.confirming.contenders import baselines
+    from archsearch.search.confirming.contenders import at_best, baselines
     from archsearch.space.loading import load_space
     from archsearch.tracking import page_of
 
@@ -74,6 +74,7 @@ def context_of(folder: ExperimentFolder) -> Context:
     except InputError:
         return context
     with Ledger.read(folder.ledger) as ledger:
+        space = at_best(space, ledger)
         largest = max((trial.cost["flops"] for trial in ledger.trials()), default=0)
     fitting = baselines(space, largest) if largest else []
     return replace(context, baselines={network.name: network.cost for network in fitting})

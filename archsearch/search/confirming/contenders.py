@@ -130,6 +130,13 @@ def spent(trials: Iterable[Trial]) -> int:
 # ---- the literature
 
 
+def at_best(space: SearchSpace, ledger: Ledger) -> SearchSpace:
+    """The space at the input of the search's best network, which others are compared with; as it is before there is
+    one."""
+    best = ledger.best()
+    return space if best is None else space.at(Architecture.from_dict(dict(best.architecture)).input)
+
+
 def baselines(space: SearchSpace, most_flops: float) -> list[Contender]:
     """The networks of the zoo that a search of the space is compared with, at most BASELINES, none where none fits.
 
