@@ -34,8 +34,8 @@ SURFACE = {
         "EXPERIMENT", "--top", "--seeds", "--folds", "--baseline", "--no-random", "--compile", "--root",
         "--allow-source", "--tracking-uri", "--json",
     },
-    "report": {"EXPERIMENT", "-o", "--output", "--no-images", "--json"},
-    "compare": {"A", "B", "--trials", "--epochs", "--seed", "-o", "--output", "--json"},
+    "report": {"EXPERIMENT", "-o", "--output", "--no-images", "--allow-source", "--json"},
+    "compare": {"A", "B", "--trials", "--epochs", "--seed", "--allow-source", "-o", "--output", "--json"},
     "ui": {"[EXPERIMENT]", "--optuna", "--port", "--host", "--tracking-uri"},
     "sync": {"EXPERIMENT", "--tracking-uri", "--json"},
     "zoo": {"[TEXT]", "--flops", "--params", "--json"},
@@ -44,7 +44,7 @@ SURFACE = {
     },
     "train": {
         "ARCH", "--data", "--root", "--epochs", "--batch-size", "--learning-rate", "--seed", "--set",
-        "--output", "--json", "--weights", "--freeze", "--compile"},
+        "--output", "--json", "--weights", "--freeze", "--compile", "--allow-source"},
     "export": {
         "EXPERIMENT|ARCH", "--trial", "--format", "-o", "--output", "--weights", "--seed", "--root", "--allow-source",
         "--int8", "--max-loss", "--json"},

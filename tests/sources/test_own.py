@@ -84,6 +84,19 @@ def test_it_is_not_imported_where_it_was_not_and_the_files_name_is_not_repeated(
     assert (module / "imported").exists()
 
 
+def test_train_compare_and_report_take_a_source_that_is_allowed(module: Path, capsys, monkeypatch) -> None:
+    """`train` to its end; the others as far as the experiments that are not there."""
+    monkeypatch.chdir(module)
+    words = ["train", "resnet20_cifar", "--data", "my_images:Digits", "--root", ".", "--epochs", "1"]
+    assert main(words) == 2 and "--allow-source" in capsys.readouterr().err
+    allowed = ["--allow-source", "my_images:Digits"]
+    assert main([*words, *allowed, "--output", "trained"]) == 0
+    assert (module / "trained" / "result.json").exists()
+    for verb in (["report", "nowhere"], ["compare", "nowhere", "nowhere"]):
+        own.ALLOWED_CLASSES.clear()
+        assert main([*verb, *allowed]) == 2 and "my_images:Digits" in own.ALLOWED_CLASSES
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

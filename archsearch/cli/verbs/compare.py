@@ -10,7 +10,7 @@ import typer
 
 from archsearch.api.showing.printing import deliver, print_json, short, table
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
-from archsearch.cli.options import Json
+from archsearch.cli.options import AllowSource, Json
 from archsearch.experiment.objective import Objective
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def compare(
         typer.Option(min=1, help="For a space: epochs of each network. Default: a third of the space's full training."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="For a space: random seed of the draw.")] = 0,
+    allow_source: AllowSource = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write the comparison as an HTML file too.")
     ] = None,
@@ -45,9 +46,12 @@ def compare(
     from archsearch.api.comparing import SampleFailed
     from archsearch.api.comparing import compare as compared
     from archsearch.cli.driving import audience_of_a_command
+    from archsearch.sources.own import allow as allow_sources
 
+    allow_sources(allow_source or ())
     parts = ["archsearch", "compare", a, b, "--trials", str(trials), "--seed", str(seed)]
     parts += ["--epochs", str(epochs)] if epochs is not None else []
+    parts += [part for name in allow_source or () for part in ("--allow-source", name)]
     parts += ["-o", str(output)] if output is not None else []
     try:
         with audience_of_a_command() as audience:

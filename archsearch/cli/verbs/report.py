@@ -9,7 +9,7 @@ import typer
 
 from archsearch.api.reporting import write_report
 from archsearch.api.showing.printing import print_json, tell
-from archsearch.cli.options import Experiment, Json
+from archsearch.cli.options import AllowSource, Experiment, Json
 from archsearch.experiment import find
 
 
@@ -26,6 +26,7 @@ def report(
         bool,
         typer.Option("--no-images", help="Leave out the pictures of images that the network gets wrong (at most 24)."),
     ] = False,
+    allow_source: AllowSource = None,
     as_json: Json = False,
 ) -> None:
     """Writes the results of a search as one HTML file that needs no network; also while the search runs.
@@ -33,6 +34,9 @@ def report(
     With --json, the figures are printed to stdout too.
     """
 
+    from archsearch.sources.own import allow as allow_sources
+
+    allow_sources(allow_source or ())
     folder = find(experiment)
     path, figures = write_report(folder, output, images=not no_images)
     if as_json:

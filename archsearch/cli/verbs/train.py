@@ -9,7 +9,7 @@ import typer
 
 from archsearch.api.showing.printing import print_json, scored, stdout_to_stderr
 from archsearch.cli.dispatch import Failure
-from archsearch.cli.options import Compiled, Json, Network, Set
+from archsearch.cli.options import AllowSource, Compiled, Json, Network, Set
 
 
 def train(
@@ -49,6 +49,7 @@ def train(
     ] = "none",
     compiled: Compiled = False,
     sets: Set = None,
+    allow_source: AllowSource = None,
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Output folder. Default: trained/NETWORK-DATA.")
     ] = None,
@@ -69,8 +70,10 @@ def train(
     from archsearch.api.driving import Audience
     from archsearch.api.networks import network_of
     from archsearch.api.training import folder_for, train_shown
+    from archsearch.sources.own import allow as allow_sources
     from archsearch.space.overrides import read_train_settings
 
+    allow_sources(allow_source or ())
     settings = read_train_settings(options, sets or [])
     network = network_of(arch)
     folder = folder_for(network, settings, output)
