@@ -201,4 +201,28 @@ LAYOUTS = (
         block={"kind": ANY, "bottleneck_ratio": ANY, "zero_init": ANY},
         head=MEANS,
     ),
+    *(
+        Layout(
+            title="VGG",
+            libraries=(library,),
+            mark=mark,
+            name=name,
+            stem={"width": ANY},
+            stage={"entry": ("pool",)},
+            block={"kind": ("single",), "link": ("plain",), "norm": ("none", "batch"), "bias": (True,)},
+            head={
+                "pool": ("max",),
+                "hidden": ANY,
+                "hidden_form": ("conv",),
+                "grid": (7,),
+                "dropout": ANY,
+            },
+            strides=strides,
+        )
+        for library, mark, name in (
+            ("timm", "pre_logits.fc1.weight", names.vgg),
+            ("torchvision", "classifier.3.weight", names.vgg_of_torchvision),
+        )
+        for strides in ((2, 2, 2, 2), (1, 2, 2, 2, 2))
+    ),
 )

@@ -61,7 +61,7 @@ def converted(state: Mapping[str, Tensor], architecture: Architecture, layout: L
     weights, expected = {}, skeleton(architecture).state_dict()
     for key, tensor in expected.items():
         if renamed(key) in leftover:
-            weights[key] = leftover.pop(renamed(key))
+            weights[key] = _as_convolution(leftover.pop(renamed(key)), tensor)
         elif key.endswith(".num_batches_tracked"):
             weights[key] = torch.zeros(tensor.shape, dtype=tensor.dtype)
     check(weights, expected, what=architecture.name or "this network", leftover=leftover, name_of=renamed)
@@ -148,6 +148,12 @@ def _joined(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             parts = [joined.pop(f"{block}.c1x1_c{number}.weight") for number in (1, 2)]
             joined[f"{block}.c1x1_c.conv.weight"] = torch.cat(parts)
     return joined
+
+
+def _as_convolution(value: Tensor, like: Tensor) -> Tensor:
+    """A linear layer's weight as that of the convolution that sees all its positions (torchvision's VGG)."""
+    same = value.ndim == 2 and like.ndim == 4 and value.numel() == like.numel() and len(value) == len(like)
+    return value.reshape(like.shape) if same else value
 
 
 def _first(keys: list[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
-from archsearch.zoo import cifar, dense, highway, paths, preactivated, regnets, resnets
+from archsearch.zoo import cifar, dense, highway, paths, preactivated, regnets, resnets, vggs
 from archsearch.zoo.entry import Entry
 
 __all__ = ["Entry", "entries", "entry", "get", "names"]
@@ -20,6 +20,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[[str], Entry | None]], ...] = (
     (dense.NAMES, dense.entry),
     (regnets.NAMES, regnets.entry),
     (paths.NAMES, paths.entry),
+    (vggs.NAMES, vggs.entry),
     (cifar.NAMES, cifar.entry),
     (highway.NAMES, highway.entry),
 )

@@ -33,6 +33,10 @@ class Published:
     source: str
 
 
+VGG = {
+    **{"vgg11": 30.98, "vgg13": 30.07, "vgg16": 28.41, "vgg19": 27.62},
+    **{"vgg11_bn": 29.63, "vgg13_bn": 28.41, "vgg16_bn": 26.64, "vgg19_bn": 25.78},
+}
 # CIFAR-10 and MNIST: trained on 50,000 (60,000) images, CIFAR-10's flipped and shifted by up to 4 pixels.
 SMALL_IMAGES: dict[tuple[str, str], dict[str, float]] = {
     (f"{HE_2015}, table 6", "1 run"): {
@@ -103,7 +107,7 @@ IMAGENET: dict[tuple[str, str], dict[str, float]] = {
     },
     # Its ResNet-50 (24.01) has a norm behind the addition, not before it: another network.
     (FB_RESNET, ONE_CROP): {"resnet18": 30.43, "resnet34": 26.73, "resnet101": 22.44, "resnet152": 22.16},
-    (TORCHVISION, ONE_CROP): {"resnet50": 23.87, "resnext101_32x8d": 20.69, "wide_resnet101_2": 21.15},
+    (TORCHVISION, ONE_CROP): {"resnet50": 23.87, "resnext101_32x8d": 20.69, "wide_resnet101_2": 21.15, **VGG},
     (f"{XIE}, table 5", ONE_CROP): {"resnext50_32x4d": 22.2, "resnext101_64x4d": 20.4},
     (f"{ZAGORUYKO}, table 8", ONE_CROP): {"wide_resnet50_2": 21.9},
     (f"{HUANG}, table 3; its code's README", ONE_CROP): {

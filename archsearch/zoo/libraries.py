@@ -7,6 +7,7 @@ RESNETS = (
     *("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet50_2", "wide_resnet101_2"),
 )
 DENSENETS = ("densenet121", "densenet161", "densenet169", "densenet201")
+VGGS = tuple(f"vgg{depth}{norm}" for norm in ("", "_bn") for depth in (11, 13, 16, 19))
 TIMM = (
     *RESNETS,
     *("resnet10t", "resnet14t", "resnet18d", "resnet26", "resnet26d", "resnet26t", "resnet34d"),
@@ -40,6 +41,7 @@ TIMM = (
     *("skresnet18", "skresnet34", "skresnet50", "skresnet50d", "skresnext50_32x4d"),
     *("resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
     *("resnetv2_18d", "resnetv2_34d", "resnetv2_50d", "resnetv2_50t", "resnetv2_101d", "resnetv2_152d"),
+    *VGGS,
     *(*DENSENETS, "densenet264d", "dpn68", "dpn68b", "dpn92", "dpn98", "dpn107", "dpn131"),
     *(f"regnetx_{flops:03}" for flops in (2, 4, 6, 8, 16, 32, 40, 64, 80, 120, 160, 320)),
     *(f"regnety_{flops:03}" for flops in (2, 4, 6, 8, 16, 32, 40, 64, 80, 120, 160, 320, 640, 1280)),
@@ -47,7 +49,7 @@ TIMM = (
 )
 LIBRARIES = {
     "torchvision": (
-        *(*RESNETS, *DENSENETS),
+        *(*RESNETS, *DENSENETS, *VGGS),
         *(f"regnet_x_{flops}" for flops in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
         *(f"regnet_y_{flops}" for flops in ("400mf", "800mf", "1_6gf", "3_2gf", "8gf", "16gf", "32gf")),
     ),

@@ -65,6 +65,12 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
     ),
     ("Plain networks", "The control: no shortcut at all (He 2015).", ("plain20_cifar",)),
     (
+        "VGG",
+        "Plain stages of single convolutions, a max pool before each, two hidden layers in the head (Simonyan & "
+        "Zisserman 2015, arXiv:1409.1556).",
+        ("vgg16_bn",),
+    ),
+    (
         "ResNet",
         "The shortcut is an identity. Where shapes change, option A pads with zeros, B projects; C projects every "
         "shortcut (He 2015). `stride_at` distinguishes v1 and v1.5.",
