@@ -3,70 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
-from archsearch.api.networks import network_of
 from archsearch.api.spaces import flat, plain
-from archsearch.api.training import adapted
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.cost import cost
-from archsearch.architecture.spec import Architecture
-from archsearch.experiment import ExperimentFolder, write_atomically
-from archsearch.experiment.folder import find
-from archsearch.reading.errors import InputError, refuse
-from archsearch.space.overrides import TrainSettings, read_train_settings
+from archsearch.api.trained_networks import Split, Subject, of_experiment, of_network
+from archsearch.experiment import write_atomically
+from archsearch.reading.errors import refuse
+from archsearch.space.overrides import read_train_settings
 
 if TYPE_CHECKING:
     from archsearch.anatomy.lesions import Batches
-    from archsearch.data.images import ImageSet, Progress
+    from archsearch.data.images import Progress
     from archsearch.network.build import Network
-    from archsearch.space.settings import TrainingSettings
 
-Kind = Literal["lesion", "paths"]
-Split = Literal["validation", "test"]
-KINDS: tuple[Kind, ...] = ("lesion", "paths")
-IMAGES: Mapping[Kind, int] = {"lesion": 1000, "paths": 64}  # of which an analysis is made unless it is said
+Kind = Literal["lesion", "paths", "landscape"]
+KINDS: tuple[Kind, ...] = ("lesion", "paths", "landscape")
+IMAGES: Mapping[Kind, int] = {
+    "lesion": 1000,
+    "paths": 64,
+    "landscape": 256,
+}  # by which an analysis looks, by default
 DRAWS: Mapping[Kind, int] = {"lesion": 10, "paths": 10}
+POINTS = 15  # of a landscape, along each direction
 MAX_LOSS = 1.0  # points of error, or percent of the loss, that a smaller network may lose without training
 AT_ONCE = 256  # images of a batch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """A trained network, and the images by which it is looked at: `name` is what a page calls it."""
-
-    name: str
-    network: Network
-    weights: str
-    images: ImageSet
-    settings: TrainingSettings
-    split: Split = "validation"
-    folder: ExperimentFolder | None = None
-
-    def page(self, kind: Kind) -> Path:
-        """Where the page of an analysis lies unless a person says it: in the experiment's folder, or here."""
-        if self.folder is not None:
-            return self.folder.path / "analysis" / f"{kind}.html"
-        return Path(f"{self.name}-{kind}.html")
-
-    def facts(self) -> dict[str, Any]:
-        """What it is, as JSON values."""
-        counted = cost(self.network.architecture)
-        return {
-            "network": self.name,
-            "digest": digest(self.network.architecture),
-            "weights": self.weights,
-            "flops": counted.flops,
-            "params": counted.params,
-            "data": self.images.name,
-            "split": self.split,
-            "images": len(self.images.split(self.split)),
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +77,7 @@ def analyze(
     draws: int | None = None,
     seed: int = 0,
     max_loss: float = MAX_LOSS,
+    points: int = POINTS,
     root: str | Path | None = None,
     output: str | Path | None = None,
     progress: bool | None = None,
@@ -116,7 +85,8 @@ def analyze(
 ) -> dict[str, Any]:
     """Looks at what the parts of a trained network do, like `archsearch analyze`; returns its figures.
 
-    `kind` is lesion (blocks deleted and reordered at test time) or paths (their lengths, and the gradient along them).
+    `kind` is lesion (blocks deleted and reordered at test time), paths (their lengths, and the gradient along them) or
+    landscape (the loss around the weights, at `points` x `points` points on training images).
     `source` is an experiment, whose best network is taken with its own images (in `root`, if they were moved), or a
     network as `archsearch.train` takes it, with a file of its `weights` and its `data`. `images` are as many of the
     `split`, `draws` random sets of blocks, or paths, of each size. Blocks can go where that costs at most `max_loss`
@@ -136,115 +106,54 @@ def analyze(
         settings = read_train_settings(options, [])
         settings = settings.model_copy(update={"data": given.kept_in(Path("analysis") / "arrays", settings.data)})
         subject = of_network(source, settings, None if weights is None else Path(weights), split, audience.tell)
-    result = analysis(kind, subject, images=images, draws=draws, seed=seed, max_loss=max_loss, tell=audience.tell)
-    if output is not None:
-        result.write(Path(output))
+    page = None if output is None else Path(output)
+    result = analysis(
+        kind, subject, images=images, draws=draws, seed=seed, max_loss=max_loss, points=points, page=page,
+        tell=audience.tell,
+    )  # fmt: skip
+    if page is not None:
+        result.write(page)
     return result.figures
 
 
-def of_experiment(source: str | Path | ExperimentFolder, root: Path | None, split: Split, tell: Progress) -> Subject:
-    """An experiment's best network on its own validation images. Raises InputError."""
-    from archsearch.export.origin import of_trial
-    from archsearch.export.selection import kept_weights, select
-    from archsearch.network.build import Network
-    from archsearch.space.loading import load_space
-    from archsearch.space.overrides import root_overrides
-
-    folder = source if isinstance(source, ExperimentFolder) else find(source)
-    if split == "test":
-        raise refuse(
-            "the test split of an experiment is looked at once, for its winner",
-            allowed="validation",
-            file="--split",
-        )
-    selection = select(folder, None)
-    origin = of_trial(selection, kept_weights(selection), history=([], {}), root=root, tell=tell)
-    assert origin.images is not None, "they are required"
-    assert isinstance(origin.network, Network), "a search's candidates are no guests"
-    training = load_space(folder.space_yaml, root_overrides(root)).training
-    name = selection.network.name or folder.name
-    return Subject(
-        name=name, network=origin.network, weights=str(selection.weights), images=origin.images, settings=training,
-        folder=folder,
-    )  # fmt: skip
-
-
-def of_network(source: Any, settings: TrainSettings, weights: Path | None, split: Split, tell: Progress) -> Subject:
-    """A network with a file of its weights, on images. Raises InputError for a network without weights, or with
-    those of another number of classes."""
-    from archsearch.data.datasets import load_images
-    from archsearch.network import build
-    from archsearch.training.pretrained import read_weights, start_from
-
-    if weights is None:
-        raise refuse(
-            "a network without weights",
-            allowed="--weights FILE, from `archsearch train`, torchvision or timm; or an experiment",
-            hint="`archsearch train` trains one network",
-            file="--weights",
-        )
-    described = network_of(source)
-    file, images = read_weights(weights), load_images(settings.data, progress=tell)
-    architecture = adapted(described, images, tell)
-    if not isinstance(architecture, Architecture):
-        raise refuse(f"{architecture.name} has no blocks that archsearch knows", allowed="a network of the grammar")
-    network = build(architecture)
-    if start_from(file, network)["replaced"]:
-        allowed = f"weights with the {architecture.classes} classes of {images.name}"
-        raise refuse("the weights have a different number of classes", allowed=allowed, file=str(weights))
-    return Subject(
-        name=architecture.name or digest(architecture), network=network.eval(), weights=str(weights), images=images,
-        settings=settings.training, split=split,
-    )  # fmt: skip
-
-
-def subject_of(
-    source: str, settings: TrainSettings | None, weights: Path | None, root: Path | None, split: Split, tell: Progress
-) -> Subject:
-    """An experiment where no data is given (`settings` None), else a network. Raises InputError, which tells both."""
-    if settings is not None:
-        return of_network(source, settings, weights, split, tell)
-    try:
-        return of_experiment(source, root, split, tell)
-    except InputError as error:
-        if weights is None:
-            raise
-        hint = "a network with --weights needs --data"
-        raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from None
-
-
 def analysis(
-    kind: Kind, subject: Subject, *, images: int | None, draws: int | None, seed: int, max_loss: float,
-    tell: Progress,
+    kind: Kind, subject: Subject, *, images: int | None, draws: int | None, seed: int, max_loss: float = MAX_LOSS,
+    points: int = POINTS, page: Path | None = None, tell: Progress,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Analysis:  # fmt: skip
     """The analysis of a subject, on so many images, chosen by `seed`, each class by its share. `on_progress` is called
-    with how much is done, and of how much."""
+    with how much is done, and of how much. Beside `page` a landscape keeps its points, and goes on with those that are
+    there."""
     from archsearch.anatomy.steps import Row
 
-    chosen = _thinned(subject, images or IMAGES[kind], seed)
+    chosen = _thinned(subject, images or IMAGES[kind], seed, training=kind == "landscape")
+    facts = {"analysis": kind, **chosen.facts(), "seed": seed}
+    if kind == "landscape":
+        if points < 3 or points % 2 == 0:
+            raise refuse(f"{points} points", allowed="an odd number, 3 or more", file="--points")
+        return _landscape(chosen, {**facts, "split": "training", "points": points}, page, tell, on_progress)
     row = Row.of(chosen.network)
     if not row.blocks:
         raise refuse(f"{subject.name} has no blocks", allowed="a network with one block or more")
-    facts = {"analysis": kind, **chosen.facts(), "draws": draws or DRAWS[kind], "seed": seed}
-    facts |= {"max_loss": max_loss} if kind == "lesion" else {}
-    make = _lesion if kind == "lesion" else _paths
-    return make(chosen, row, facts, tell, on_progress)
+    facts["draws"] = draws or DRAWS[kind]
+    if kind == "lesion":
+        return _lesion(chosen, row, {**facts, "max_loss": max_loss}, tell, on_progress)
+    return _paths(chosen, row, facts, tell, on_progress)
 
 
-def _thinned(subject: Subject, count: int, seed: int) -> Subject:
-    """The subject with at most so many images of its split."""
+def _thinned(subject: Subject, count: int, seed: int, *, training: bool) -> Subject:
+    """The subject with at most so many images of its split; with `training` that many of the training split stand
+    there."""
     from archsearch.data.splitting import stratified, subset
 
-    split = subject.images.split(subject.split)
+    split = subject.images.train if training else subject.images.split(subject.split)
     if count < 1:
         raise refuse(f"{count} images", allowed="1 or more", file="--images")
-    if count >= len(split):
-        return subject
-    index, _ = stratified(split.labels, count, seed=seed)
+    index = np.arange(len(split)) if count >= len(split) else stratified(split.labels, count, seed=seed)[0]
+    chosen = subset(split, index)
     if subject.split == "test":
-        return replace(subject, images=replace(subject.images, test=subset(split, index)))
-    return replace(subject, images=replace(subject.images, validation=subset(split, index)))
+        return replace(subject, images=replace(subject.images, test=chosen))
+    return replace(subject, images=replace(subject.images, validation=chosen))
 
 
 def _lesion(
@@ -277,6 +186,31 @@ def _paths(
     result = gradients(row, pixels, labels, loss, draws=facts["draws"], seed=facts["seed"], on_length=on_progress)
     figures = paths_page.document(row, result, {**facts, "images": len(labels)})
     return Analysis(kind="paths", name=subject.name, figures=figures, page=paths_page.html(figures))
+
+
+def _landscape(
+    subject: Subject, facts: dict[str, Any], page: Path | None, tell: Progress, on_progress: Callable[[int, int], None]
+) -> Analysis:
+    from archsearch.anatomy import landscape_page
+    from archsearch.anatomy.landscape import Grid, directions, losses
+    from archsearch.anatomy.points import Points
+
+    grid = Grid(points=facts["points"])
+    batches, loss = _batches(subject, lambda done, of: None)
+    file = None if page is None else page.with_suffix(".points.json")
+    taken = Points.of(file, {**facts, "images_digest": subject.images.digest}, subject.network, grid.points)
+    missing = taken.missing
+    tell(f"the loss at {missing} points around the weights, on {facts['images']} training images")
+    ways = directions(subject.network, facts["seed"])
+    try:
+        with closing(losses(subject.network, ways, grid, batches, loss, known=taken.values)) as points:
+            for number, point in enumerate(points, start=1):
+                taken.add(*point)
+                on_progress(number, missing)
+    finally:
+        taken.save()
+    figures = landscape_page.document(taken.values, grid, facts)
+    return Analysis(kind="landscape", name=subject.name, figures=figures, page=landscape_page.html(figures))
 
 
 def _batches(subject: Subject, on_progress: Callable[[int, int], None]) -> tuple[Callable[[], Batches], Any]:

@@ -138,3 +138,34 @@ def test_a_page_is_html(trained: Path, tmp_path: Path, capsys) -> None:
     assert "a name that ends in .html" in capsys.readouterr().err
     with pytest.raises(InputError, match="lesion or paths"):
         archsearch.analyze("magic", "x")
+
+
+def test_a_landscape_that_is_interrupted_goes_on(trained: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    page = tmp_path / "page.html"
+    command = words(trained, "landscape", "--points", "5", "--images", "60", "-o", str(page), "--json")
+    monkeypatch.setattr("archsearch.anatomy.points.SAVE_EVERY", 0.0)
+    from archsearch.anatomy import points
+
+    add, taken = points.Points.add, []
+
+    def interrupted(self: points.Points, *point: float) -> None:
+        add(self, *point)
+        taken.append(point[:2])
+        if len(taken) == 9:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(points.Points, "add", interrupted)
+    assert main(command) == 3 and not page.exists()
+    capsys.readouterr()
+    assert main(command) == 0
+    assert len(taken) == 25 == len(set(taken)), "each point once, in both"
+    figures = json.loads(capsys.readouterr().out)
+    again = tmp_path / "again.html"
+    assert main([*command[:-2], str(again), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == figures
+    middle = figures["values"][2][2]
+    assert figures["loss"] == middle and figures["split"] == "training" and figures["images"] == 60
+    assert middle < min(figures["values"][0][0], figures["values"][4][4])
+    assert "<svg" in page.read_text()
+    assert main(words(trained, "landscape", "--points", "4", "-o", str(page))) == 2
+    assert "an odd number" in capsys.readouterr().err

@@ -54,7 +54,7 @@ SURFACE = {
     },
     "analyze": {
         "KIND", "ARCH|EXPERIMENT", "--weights", "--data", "--root", "--split", "--images", "--draws", "--seed",
-        "--max-loss", "--set", "--allow-source", "-o", "--output", "--json",
+        "--max-loss", "--points", "--set", "--allow-source", "-o", "--output", "--json",
     },
     "doctor": {"--json"},
     "schema": {"-o", "--output"},

@@ -13,11 +13,11 @@ from archsearch.cli.options import AllowSource, Json, Set
 
 def analyze(
     kind: Annotated[
-        Literal["lesion", "paths"],
+        Literal["lesion", "paths", "landscape"],
         typer.Argument(
             metavar="KIND",
             help="lesion: blocks deleted and reordered, and those that can go; paths: how many and how long, and how "
-            "much gradient comes along them.",
+            "much gradient comes along them; landscape: the loss around the weights.",
         ),
     ],
     subject: Annotated[
@@ -46,7 +46,8 @@ def analyze(
         Literal["validation", "test"], typer.Option(help="The images by which the network is looked at.")
     ] = "validation",
     images: Annotated[
-        int | None, typer.Option(min=1, help="How many of them. Default: 1000 for lesion, 64 for paths.")
+        int | None,
+        typer.Option(min=1, help="How many. Default: 1000 for lesion, 64 for paths, 256 (of training) for landscape."),
     ] = None,
     draws: Annotated[
         int | None,
@@ -57,6 +58,9 @@ def analyze(
         float,
         typer.Option(min=0, metavar="POINTS", help="Error, or percent of the loss, that blocks which can go may cost."),
     ] = 1.0,
+    points: Annotated[
+        int, typer.Option(min=3, max=501, help="Points of a landscape along each of its two directions, an odd number.")
+    ] = 15,
     sets: Set = None,
     allow_source: AllowSource = None,
     output: Annotated[
@@ -67,12 +71,14 @@ def analyze(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Shows what the parts of a trained network do, by the experiments of Veit et al. 2016, as one HTML page.
+    """Shows what the parts of a trained network do, as one HTML page: experiments of Veit et al. 2016, Li et al. 2018.
 
-    lesion also writes the network without the blocks that can go, as a config and weights beside the page.
+    lesion also writes the network without the blocks that can go, as a config and weights beside the page. After
+    Ctrl-C the same command goes on with a landscape's points.
     """
-    from archsearch.api.analyzing import analysis, subject_of
+    from archsearch.api.analyzing import analysis
     from archsearch.api.showing.predictions import counting
+    from archsearch.api.trained_networks import subject_of
     from archsearch.sources.own import allow
     from archsearch.space.overrides import read_train_settings
 
@@ -83,6 +89,7 @@ def analyze(
         settings = read_train_settings(options, sets or [])
     with stdout_to_stderr():
         found = subject_of(subject, settings, weights, root, split, tell)
+        page = output or found.page(kind)
         with counting("steps") as on_progress:
             result = analysis(
                 kind,
@@ -91,10 +98,12 @@ def analyze(
                 draws=draws,
                 seed=seed,
                 max_loss=max_loss,
+                points=points,
+                page=page,
                 tell=tell,
                 on_progress=on_progress,
             )
-    files = result.write(output or found.page(kind))
+    files = result.write(page)
     if as_json:
         print_json(result.figures)
         return

@@ -1,0 +1,128 @@
+"""A trained network, an experiment's best or one with a file of weights, and the images by which it is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from archsearch.api.networks import network_of
+from archsearch.api.training import adapted
+from archsearch.architecture.canonical import digest
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
+from archsearch.experiment import ExperimentFolder
+from archsearch.experiment.folder import find
+from archsearch.reading.errors import InputError, refuse
+from archsearch.space.overrides import TrainSettings
+
+if TYPE_CHECKING:
+    from archsearch.data.images import ImageSet, Progress
+    from archsearch.network.build import Network
+    from archsearch.space.settings import TrainingSettings
+
+Split = Literal["validation", "test"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A trained network, and the images by which it is looked at: `name` is what a page calls it."""
+
+    name: str
+    network: Network
+    weights: str
+    images: ImageSet
+    settings: TrainingSettings
+    split: Split = "validation"
+    folder: ExperimentFolder | None = None
+
+    def page(self, kind: str) -> Path:
+        """Where the page of an analysis lies unless a person says it: in the experiment's folder, or here."""
+        if self.folder is not None:
+            return self.folder.path / "analysis" / f"{kind}.html"
+        return Path(f"{self.name}-{kind}.html")
+
+    def facts(self) -> dict[str, Any]:
+        """What it is, as JSON values."""
+        counted = cost(self.network.architecture)
+        return {
+            "network": self.name,
+            "digest": digest(self.network.architecture),
+            "weights": self.weights,
+            "flops": counted.flops,
+            "params": counted.params,
+            "data": self.images.name,
+            "split": self.split,
+            "images": len(self.images.split(self.split)),
+        }
+
+
+def of_experiment(source: str | Path | ExperimentFolder, root: Path | None, split: Split, tell: Progress) -> Subject:
+    """An experiment's best network on its own validation images. Raises InputError."""
+    from archsearch.export.origin import of_trial
+    from archsearch.export.selection import kept_weights, select
+    from archsearch.network.build import Network
+    from archsearch.space.loading import load_space
+    from archsearch.space.overrides import root_overrides
+
+    folder = source if isinstance(source, ExperimentFolder) else find(source)
+    if split == "test":
+        raise refuse(
+            "the test split of an experiment is looked at once, for its winner",
+            allowed="validation",
+            file="--split",
+        )
+    selection = select(folder, None)
+    origin = of_trial(selection, kept_weights(selection), history=([], {}), root=root, tell=tell)
+    assert origin.images is not None, "they are required"
+    assert isinstance(origin.network, Network), "a search's candidates are no guests"
+    training = load_space(folder.space_yaml, root_overrides(root)).training
+    name = selection.network.name or folder.name
+    return Subject(
+        name=name, network=origin.network, weights=str(selection.weights), images=origin.images, settings=training,
+        folder=folder,
+    )  # fmt: skip
+
+
+def of_network(source: Any, settings: TrainSettings, weights: Path | None, split: Split, tell: Progress) -> Subject:
+    """A network with a file of its weights, on images. Raises InputError for a network without weights, or with
+    those of another number of classes."""
+    from archsearch.data.datasets import load_images
+    from archsearch.network import build
+    from archsearch.training.pretrained import read_weights, start_from
+
+    if weights is None:
+        raise refuse(
+            "a network without weights",
+            allowed="--weights FILE, from `archsearch train`, torchvision or timm; or an experiment",
+            hint="`archsearch train` trains one network",
+            file="--weights",
+        )
+    described = network_of(source)
+    file, images = read_weights(weights), load_images(settings.data, progress=tell)
+    architecture = adapted(described, images, tell)
+    if not isinstance(architecture, Architecture):
+        raise refuse(f"{architecture.name} has no blocks that archsearch knows", allowed="a network of the grammar")
+    network = build(architecture)
+    if start_from(file, network)["replaced"]:
+        allowed = f"weights with the {architecture.classes} classes of {images.name}"
+        raise refuse("the weights have a different number of classes", allowed=allowed, file=str(weights))
+    return Subject(
+        name=architecture.name or digest(architecture), network=network.eval(), weights=str(weights), images=images,
+        settings=settings.training, split=split,
+    )  # fmt: skip
+
+
+def subject_of(
+    source: str, settings: TrainSettings | None, weights: Path | None, root: Path | None, split: Split, tell: Progress
+) -> Subject:
+    """An experiment where no data is given (`settings` None), else a network. Raises InputError, which tells both."""
+    if settings is not None:
+        return of_network(source, settings, weights, split, tell)
+    try:
+        return of_experiment(source, root, split, tell)
+    except InputError as error:
+        if weights is None:
+            raise
+        hint = "a network with --weights needs --data"
+        raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from None
