@@ -144,7 +144,7 @@ class Block(StrictModel):
         "average: that convolution has no stride, and behind its norm and ReLU stands a 3x3 blur (Zhang 2019, "
         "arXiv:1904.11486) or an average pool that has it; average_overlapping: "
         "an average over 3x3 pixels (ResNeSt, Zhang 2020, arXiv:2004.08955); average_before: the same before that "
-        "convolution.",
+        "convolution. No effect on the paths of scales and selective attention.",
     )
     attention: Attention = Field(
         "none",
