@@ -3,8 +3,8 @@
     unit:  after( join( shortcut(s), gain * attention(branch(s)) ) ),  s = shared(x)
 
 `plan` lays the stem, the stages and the head out as one Sequence; `_unit` fills the slots of one block.
-What a block's branch, shortcut and attention are made of is in slots.py. Each part depends on the others by its
-input's shape and its `StageContext` alone, so that parts are counted once, and for many networks at once.
+What a block's branch and shortcut are made of is in slots.py, attention in attention.py. Each part depends on the
+others by its input's shape and its `StageContext` alone, so that parts are counted once, and for many networks at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import fields, replace
 from itertools import repeat
 from typing import NamedTuple, TypeGuard
 
+from archsearch.architecture.attention import attention
 from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Sequence, Unit, named
 from archsearch.architecture.heads import head_ops
@@ -22,7 +23,6 @@ from archsearch.architecture.quantities import Shape, agree, floored
 from archsearch.architecture.slots import (
     act,
     attends_inside,
-    attention,
     branch,
     convolution,
     gate_bias,

@@ -1,30 +1,26 @@
-"""What fills a unit's slots: the branch's convolutions, where norms and ReLUs stand, shortcut, attention."""
+"""What fills a unit's slots: the branch's convolutions, where norms, ReLUs and attention stand, the shortcut."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from archsearch.architecture.attention import MIXING, attention, recombined
 from archsearch.architecture.block import Block
-from archsearch.architecture.composites import Reweight, Sequence, named
-from archsearch.architecture.mixing import Paths, RadixSoftmax, SplitPool
+from archsearch.architecture.composites import Sequence, named
+from archsearch.architecture.mixing import Paths
 from archsearch.architecture.ops import (
     Activation,
-    ChannelConv,
-    ChannelMlp,
-    ChannelStatistics,
     Conv,
     Dropout,
     Norm,
     Op,
     PadShortcut,
     Relu,
-    Sigmoid,
 )
-from archsearch.architecture.pools import Blur, GlobalPool, OverlapPool, Pool
-from archsearch.architecture.quantities import floored, larger, log2_floor, nearest, smaller
+from archsearch.architecture.pools import Blur, OverlapPool, Pool
+from archsearch.architecture.quantities import floored, nearest, smaller
 
 Ops = tuple[Op, ...]
-MIXING = ("split", "selective", "selective_sliced")  # attention among the paths of a convolution
 
 
 def norm(block: Block) -> Ops:
@@ -125,11 +121,11 @@ def _mixed(block: Block, conv: Conv, into: int, changes: bool) -> Ops:
     match block.attention:
         case "split":
             wide = replace(conv, out=radix * conv.out, groups=radix * conv.groups if bottleneck else 1)
-            return (wide, *own, _recombined(block, conv, into))
+            return (wide, *own, recombined(block, conv, into, norm(block)))
         case "selective" | "selective_sliced":
             paths = (named(replace(conv, dilation=number + 1), *own) for number in range(radix))
             sliced = block.attention == "selective_sliced"
-            return Paths(paths=_numbered(*paths), sliced=sliced), _recombined(block, conv, into)
+            return Paths(paths=_numbered(*paths), sliced=sliced), recombined(block, conv, into, norm(block))
     if block.scales == 1 or not bottleneck:
         return ()
     part = replace(conv, out=conv.out // block.scales)
@@ -141,18 +137,6 @@ def _mixed(block: Block, conv: Conv, into: int, changes: bool) -> Ops:
 
 def _numbered(*paths: Sequence) -> Sequence:
     return Sequence(steps=tuple((f"path{number}", path) for number, path in enumerate(paths, 1)))
-
-
-def _recombined(block: Block, conv: Conv, into: int) -> Op:
-    """Paths of a convolution's channels, weighted and added: by a softmax over the paths, or a sigmoid of one."""
-    radix, split = block.radix, block.attention == "split"
-    groups, bias = conv.groups if split else 1, split or block.norm == "none"
-    base = into if block.attention_from == "input" else conv.out
-    hidden = larger(_hidden(block, base * radix), 32) if split else _hidden(block, base)
-    reduce = Conv(out=-(-hidden // groups) * groups, groups=groups, bias=bias)
-    select = Conv(out=radix * conv.out, groups=groups, bias=bias)
-    weights = Sigmoid() if radix == 1 else RadixSoftmax(radix=radix, groups=groups)
-    return Reweight(weights=named(SplitPool(radix=radix), reduce, *norm(block), Relu(), select, weights), radix=radix)
 
 
 def attends_inside(block: Block, convs: tuple[Conv, ...]) -> bool:
@@ -214,11 +198,8 @@ def _without_strides(block: Block, middle: Ops) -> Ops:
             ops, pool = [*ops, *pool], ()
         if isinstance(op, Conv) and (stride := op.stride) > 1:
             pools = {"blur": Blur(stride=stride), "average": Pool(stride=stride, ceil=True)}
-            pool, before = (
-                (pools.get(block.downsample, OverlapPool(stride=stride)),),
-                block.downsample == "average_before",
-            )
-            ops, pool = ([*ops, *pool], ()) if before else (ops, pool)
+            pool = (pools.get(block.downsample, OverlapPool(stride=stride)),)
+            ops, pool = ([*ops, *pool], ()) if block.downsample == "average_before" else (ops, pool)
             ops.append(replace(op, stride=1))
         else:
             ops.append(op)
@@ -248,34 +229,6 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
     projection = convolution(block, out=width, kernel=kernel, stride=stride)
     after = () if block.activation in ("pre", "relu_only_pre") else norm(block)
     return (*pool, projection, *after, *dropout)
-
-
-def attention(block: Block, channels: int, into: int) -> Ops:
-    """Squeeze-and-excitation (Hu 2018), CBAM (Woo 2018) or ECA (Wang 2020) on so many channels of a block whose input
-    has `into`; nothing where a block has no attention, or one among paths."""
-    hidden = _hidden(block, into if block.attention_from == "input" else channels)
-    pool = GlobalPool(adaptive=False, flat=False)
-    match block.attention:
-        case "se":
-            squeezed = Conv(out=hidden, bias=True), Relu(), Conv(out=channels, bias=True)
-            return (Reweight(weights=named(pool, *squeezed, Sigmoid())),)
-        case "cbam":
-            positions = ChannelStatistics(), Conv(out=1, kernel=7), Norm(), Sigmoid()
-            return Reweight(weights=named(ChannelMlp(hidden=hidden))), Reweight(weights=named(*positions))
-        case "eca":
-            # Equation 12 of the paper: the nearest odd number to log2(C) / 2 + 1 / 2, rounded as its code does.
-            kernel = (log2_floor(channels) + 1) // 2
-            kernel += 1 - kernel % 2
-            return (Reweight(weights=named(pool, ChannelConv(kernel=kernel), Sigmoid())),)
-    return ()
-
-
-def _hidden(block: Block, channels: int) -> int:
-    """Hidden channels of attention: a part of the channels, rounded down or to the nearest multiple."""
-    reduction, multiple = block.attention_reduction, block.attention_rounding
-    if multiple == 1:
-        return floored(channels // reduction)
-    return multiple * floored((2 * channels + multiple * reduction) // (2 * multiple * reduction))
 
 
 def gate_bias(block: Block) -> float:

@@ -62,8 +62,9 @@ All weights are drawn on the CPU from one seeded generator, in the order of the 
 NEW = """\
 ## Adding a new paper
 
-The grammar is in two short files, `architecture/plan.py` (what each slot gets) and `architecture/slots.py` (the
-content of a slot). Shapes, costs, modules, digests, drawings and this page are computed from their ops.
+The grammar is in three short files, `architecture/plan.py` (what each slot gets), `architecture/slots.py` (the
+content of a slot) and `architecture/attention.py`. Shapes, costs, modules, digests, drawings and this page are
+computed from their ops.
 
 1. **A key**: a field of `Block`, `Stage`, `Stem`, `Head` or `Survival` in `architecture/block.py` or `spec.py`, with a
    range, a description, and a default that does not change existing networks. Files, errors, the schema and the

@@ -148,6 +148,13 @@ FAMILIES = {
     "average": small(downsample="average", shortcut_kernel=3, stem=Stem(width=8, pool="average")),
     "unpadded": small(stem=Stem(width=8, deep="half", pool="max_unpadded")),
     "strided": small(activation="pre", shortcut="B_pool", stem=Stem(width=8, pool="conv")),
+    "scales": small(kind="bottleneck", bottleneck_ratio=1.0, scales=4),
+    "split": small(
+        kind="bottleneck", bottleneck_ratio=1.0, attention="split", cardinality=2, downsample="average_overlapping"
+    ),
+    "selective": small(attention="selective", attention_reduction=4, layers="3-1-3"),
+    "selective_sliced": small(attention="selective_sliced", attention_reduction=4, kernel=5, activation="pre"),
+    "inside": small(kind="bottleneck", attention="se", attention_at="inside", attention_reduction=4, group_width=1),
 }
 
 

@@ -109,3 +109,17 @@ def test_bottlenecks_of_several_paths(name: str, inner: int, words: dict) -> Non
 def test_skresnet18() -> None:
     block = Block(attention="selective_sliced", attention_reduction=8, attention_rounding=16)
     assert_equal(imagenet([block] * 4, [2, 2, 2, 2], [64, 128, 256, 512]), timm.create_model("skresnet18"))
+
+
+@pytest.mark.parametrize(
+    ("name", "depths", "inner", "words"),
+    [
+        ("resnest14d", [1, 1, 1, 1], 64, {"radix": 2, "downsample": "average_overlapping"}),
+        ("resnest50d_4s2x40d", [3, 4, 6, 3], 80, {"radix": 4, "cardinality": 2, "downsample": "average_before"}),
+        ("resnest50d_1s4x24d", [3, 4, 6, 3], 96, {"radix": 1, "cardinality": 4, "downsample": "average_before"}),
+    ],
+)
+def test_resnest(name: str, depths: list[int], inner: int, words: dict) -> None:
+    attention = {"attention": "split", "attention_reduction": 4, "attention_rounding": 8}
+    block = Block(kind="bottleneck", bottleneck_ratio=inner / 256, shortcut="B_pool", **attention, **words)
+    assert_equal(imagenet([block] * 4, depths, [256, 512, 1024, 2048], deep="half"), timm.create_model(name))
