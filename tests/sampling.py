@@ -21,7 +21,7 @@ def random_block(draw: random.Random) -> Block:
         growth_rate=draw.choice([4, 5, 8, 12]),
         dense_bottleneck=draw.choice([1, 2, 4]),
         activation=draw.choice(get_args(Placement)),
-        norm=draw.choice(["batch", "batch", "none"]),
+        norm=random_norm(draw),
         shortcut=draw.choice(get_args(Shortcut)),
         shortcut_scale=draw.choice([1.0, 1.0, 0.5, 0.0, -0.5]),
         shortcut_dropout=draw.choice([0.0, 0.0, 0.5]),
@@ -59,11 +59,18 @@ def random_hidden(draw: random.Random) -> dict[str, Any]:
     }
 
 
+def random_norm(draw: random.Random) -> str:
+    norm = draw.choice(["batch", "batch", "none"])
+    return "group" if norm == "batch" and beside(draw).random() < 0.3 else norm
+
+
 def random_norms(draw: random.Random) -> dict[str, Any]:
     """Values of a block's keys that say how it normalises and activates."""
     return {
         "nonlinearity": draw.choice(["relu", *get_args(Nonlinearity)]),
         "bias": draw.choice([False, False, True]),
+        "norm_groups": draw.choice([1, 2, 3, 8]),
+        "weight_standardization": draw.choice([False, False, True]),
     }
 
 

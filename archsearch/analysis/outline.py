@@ -119,6 +119,8 @@ def label(op: Op) -> str:
             return f"{op.kind} pool{_by(op.stride)}"
         case OverlapPool():
             return f"average pool 3x3{_by(op.stride)}"
+        case Norm(groups=groups) if groups:
+            return "group norm"
         case GridPool():
             return f"mean, {op.size}x{op.size}"
         case Linear():

@@ -101,8 +101,22 @@ class Block(StrictModel):
         "(Ramachandran 2017, arXiv:1710.05941); gelu (Hendrycks 2016, arXiv:1606.08415); hard_swish (Howard 2019, "
         "arXiv:1905.02244); relu6 (Sandler 2018, arXiv:1801.04381). Attention and the head keep ReLU.",
     )
-    norm: Literal["batch", "none"] = Field(
-        "batch", description="none: no norms; convolutions have biases instead (Highway)."
+    norm: Literal["batch", "group", "none"] = Field(
+        "batch",
+        description="group: group normalisation (Wu & He 2018, arXiv:1803.08494), the same for any batch; none: no "
+        "norms; convolutions have biases instead (Highway). Attention keeps batch norms.",
+    )
+    norm_groups: int = Field(
+        32,
+        ge=1,
+        le=1024,
+        description="Groups of a group norm, taken to their greatest common divisor with its channels (1: all channels "
+        "together). No effect with other norms.",
+    )
+    weight_standardization: bool = Field(
+        False,
+        description="Whether convolutions use filters of mean 0 and variance 1, made of their weights at each step "
+        "(Qiao 2019, arXiv:1903.10520; with group norms BiT, Kolesnikov 2020, arXiv:1912.11370).",
     )
     bias: bool = Field(
         False,
@@ -239,7 +253,7 @@ class Block(StrictModel):
     def _ends_branch_in_norm(self) -> bool:
         """Whether `zero_init` has a norm to act on."""
         return (
-            self.norm == "batch"
+            self.norm != "none"
             and self.link not in ("plain", "dense")
             and self.activation in ("post", "linear", "relu_only_pre")
         )

@@ -6,11 +6,12 @@ its follower is the usual one, and the unit knows who follows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import gcd
 from typing import Literal
 
-from archsearch.architecture.ops import Op, Parts
+from archsearch.architecture.ops import Norm, Op, Parts
 from archsearch.architecture.quantities import Saved, Shape
 
 
@@ -34,6 +35,10 @@ class Sequence(Op):
             x = op.shape(x)
         return tuple(parts)
 
+    def with_parts(self, parts: dict[str, Op]) -> Sequence:
+        """Those ops of the same names that are given, and the others."""
+        return replace(self, steps=tuple((name, parts.get(name, op)) for name, op in self.steps))
+
     def saved(self, x: Shape) -> Saved:
         """Nothing besides what its ops save; `extra` are the elements of outputs that are saved, or are not, against
         what the ops presume of their followers (fewer: negative). Of the last op, and of units and sections, nothing.
@@ -54,6 +59,16 @@ def named(*ops: Op) -> Sequence:
         counts[kind] = counts.get(kind, 0) + 1
         steps.append((f"{kind}{counts[kind]}", op))
     return Sequence(steps=tuple(steps))
+
+
+def settled(op: Op, x: Shape, eps: float) -> Op:
+    """The same op on `x`, in which every norm has this eps, and every group norm groups of equal size: as many as
+    divide its channels, but one where each would be a single number."""
+    if isinstance(op, Norm):
+        groups = gcd(op.groups, x.channels) if op.groups else 0
+        return replace(op, eps=eps, groups=1 if groups == x.elements else groups)
+    parts = {name: settled(part, into, eps) for name, part, into in op.parts(x)}
+    return op.with_parts(parts) if parts else op
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

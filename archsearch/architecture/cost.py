@@ -127,9 +127,10 @@ def cost(architecture: Architecture) -> Cost:
     counts, _ = _parts.get(key) or _remember(key, *head_cost(head, architecture.classes, x))
     sums.append(counts)
     columns = list(zip(*sums, strict=True))
-    params, conv, norms, linear, pooled, activations, depth, saved, image, _ = map(sum, columns)
-    return Cost(params=params, conv=conv, batch_norm=norms, linear=linear, adaptive_avg_pool2d=pooled,
-                activations=activations, layers=depth, saved=saved, image=image, largest=max(columns[-1]))  # fmt: skip
+    params, conv, norms, group_norms, linear, pooled, activations, depth, saved, image, _ = map(sum, columns)
+    return Cost(params=params, conv=conv, batch_norm=norms, group_norm=group_norms, linear=linear,
+                adaptive_avg_pool2d=pooled, activations=activations, layers=depth, saved=saved, image=image,
+                largest=max(columns[-1]))  # fmt: skip
 
 
 def _remember(key: Any, cost: Cost, shape: Shape) -> Part:

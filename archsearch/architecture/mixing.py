@@ -6,7 +6,7 @@ Channels of several paths are ordered by path: all channels of the first, then a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archsearch.architecture.composites import Sequence, correction
 from archsearch.architecture.ops import Op, Parts
@@ -49,6 +49,10 @@ class Paths(Op):
         """The paths that have ops."""
         slices = zip(self.paths.steps, self.slices(x), strict=True)
         return tuple((name, path, part) for (name, path), part in slices if path.parts(part))
+
+    def with_parts(self, parts: dict[str, Op]) -> Paths:
+        """Other paths of the same names."""
+        return replace(self, paths=self.paths.with_parts(parts))
 
     def saved(self, x: Shape) -> Saved:
         """The input; the sums that a cascade makes; of the paths' outputs what they save, for no one reads these."""

@@ -6,7 +6,7 @@ the same ops.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from archsearch.architecture.quantities import Cost, Saved, Shape
@@ -35,10 +35,15 @@ class Op:
         """Name, op and input of each op inside; empty for a primitive one."""
         return ()
 
+    def with_parts(self, parts: dict[str, Op]) -> Op:
+        """The op with other ops inside, by the names of `parts`."""
+        return replace(self, **parts)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Conv(Op):
-    """A square convolution. Padded by half of its extent it keeps the resolution but for its stride."""
+    """A square convolution. Padded by half of its extent it keeps the resolution but for its stride. `standardized`:
+    each filter of more than one weight is shifted and scaled to mean 0 and variance 1 (Qiao 2019, arXiv:1903.10520)."""
 
     out: int
     kernel: int = 1
@@ -48,6 +53,7 @@ class Conv(Op):
     bias_init: float = 0.0
     padded: bool = True
     dilation: int = 1
+    standardized: bool = False
 
     def shape(self, x: Shape) -> Shape:
         """ceil(size / stride) where padded, for odd kernels. Raises InputError where the kernel does not fit."""
@@ -59,11 +65,17 @@ class Conv(Op):
         return Shape(self.out, -(-(x.height - lost) // self.stride), -(-(x.width - lost) // self.stride))
 
     def cost(self, x: Shape) -> Cost:
-        """out * (in / groups) * kernel^2 weights, each used once a position."""
+        """out * (in / groups) * kernel^2 weights, each used once a position. fvcore counts 4 for a weight that is
+        standardised: a batch norm without scale and shift."""
         y = self.shape(x)
-        weights = self.out * (x.channels // self.groups) * self.kernel**2
+        inputs = x.channels // self.groups * self.kernel**2
+        weights = self.out * inputs
         return Cost(
-            params=weights + self.out * self.bias, conv=weights * y.height * y.width, activations=y.elements, layers=1
+            params=weights + self.out * self.bias,
+            conv=weights * y.height * y.width,
+            batch_norm=4 * weights * (inputs > 1) * self.standardized,
+            activations=y.elements,
+            layers=1,
         )
 
     def saved(self, x: Shape) -> Saved:
@@ -73,13 +85,16 @@ class Conv(Op):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Norm(Op):
-    """Batch norm with a scale and a shift a channel."""
+    """Batch norm, or group norm of so many `groups` (Wu & He 2018), with a scale and a shift a channel."""
 
     eps: float = 1e-5
     scale_init: float = 1.0
+    groups: int = 0
 
     def cost(self, x: Shape) -> Cost:
-        """Two multiply-adds an element: fvcore's count of an affine batch norm in eval mode."""
+        """fvcore's count in eval mode: two an element for an affine batch norm, five for a group norm."""
+        if self.groups:
+            return Cost(params=2 * x.channels, group_norm=5 * x.elements)
         return Cost(params=2 * x.channels, batch_norm=2 * x.elements)
 
     def saved(self, x: Shape) -> Saved:

@@ -9,13 +9,13 @@ others by its input's shape and its `StageContext` alone, so that parts are coun
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from itertools import repeat
 from typing import NamedTuple, TypeGuard
 
 from archsearch.architecture.attention import attention
 from archsearch.architecture.block import Block
-from archsearch.architecture.composites import Sequence, Unit, named
+from archsearch.architecture.composites import Sequence, Unit, named, settled
 from archsearch.architecture.heads import head_ops
 from archsearch.architecture.ops import Conv, Dropout, Gain, Norm, Op, Sigmoid
 from archsearch.architecture.pools import Blur, Pool, StemPool
@@ -69,9 +69,12 @@ def plan(architecture: Architecture) -> Sequence:
     head = head_ops(architecture.head, architecture.classes)
     steps: list[tuple[str, Op]] = [("stem", stem)]
     steps += [*((f"stage{number}", stage) for number, stage in enumerate(stages, 1)), ("head", head)]
-    if architecture.norm_eps != Norm().eps:
-        steps = [(name, _with_eps(step, architecture.norm_eps)) for name, step in steps]
-    return Sequence(steps=tuple(steps))
+    planned = Sequence(steps=tuple(steps))
+    if architecture.norm_eps != Norm().eps or any(stage.block.norm == "group" for stage in architecture.stages):
+        with_norms = settled(planned, Shape(*architecture.input), architecture.norm_eps)
+        assert isinstance(with_norms, Sequence)
+        return with_norms
+    return planned
 
 
 def stage_contexts(architecture: Architecture) -> list[StageContext]:
@@ -96,23 +99,19 @@ def contexts_of(activations: tuple[str, ...], stem: Stem) -> list[StageContext]:
     ]
 
 
-def _with_eps(op: Op, eps: float) -> Op:
-    """The same op, in which every norm has this eps."""
-    match op:
-        case Norm():
-            return replace(op, eps=eps)
-        case Sequence():
-            return replace(op, steps=tuple((name, _with_eps(step, eps)) for name, step in op.steps))
-    inside = {field.name: getattr(op, field.name) for field in fields(op)}
-    return replace(op, **{name: _with_eps(part, eps) for name, part in inside.items() if isinstance(part, Op)})
-
-
 def _ends_in_norm(norm: bool | None, activation: str) -> bool:
     """Pre-activated blocks bring a norm of their own; all others want the stem to end in one."""
     return norm if norm is not None else activation != "pre"
 
 
-STEM_READS = ("norm", "bias", "nonlinearity", "activation")  # what the stem depends on of the first stage's block
+STEM_READS = (
+    "norm",
+    "norm_groups",
+    "weight_standardization",
+    "bias",
+    "nonlinearity",
+    "activation",
+)  # what the stem depends on of the first stage's block
 
 
 def stem_ops(stem: Stem, block: Block) -> Sequence:

@@ -50,8 +50,9 @@ class Saved(NamedTuple):
 class Cost:
     """Costs of one image's forward pass in eval mode, one multiply-add = 1.
 
-    The four operator fields have fvcore's names and follow its rules: a convolution or linear layer its
-    multiply-adds, an affine batch norm two per element, adaptive pooling one per input element; max and
+    The five operator fields have fvcore's names and follow its rules: a convolution or linear layer its
+    multiply-adds, an affine batch norm two per element, an affine group norm five, adaptive pooling one per input
+    element; max and
     average pooling, additions and activations nothing. `activations` counts the elements that
     convolutions and linear layers emit (RegNet, Radosavovic 2020, arXiv:2003.13678), `layers` these ops themselves.
     `saved` counts the elements that autograd saves for the backward pass and `largest` those of the largest tensor,
@@ -61,6 +62,7 @@ class Cost:
     params: int = 0
     conv: int = 0
     batch_norm: int = 0
+    group_norm: int = 0
     linear: int = 0
     adaptive_avg_pool2d: int = 0
     activations: int = 0
@@ -77,13 +79,14 @@ class Cost:
     @property
     def flops(self) -> int:
         """fvcore's total in eval mode: `macs`, norms and adaptive pooling."""
-        return self.conv + self.linear + self.batch_norm + self.adaptive_avg_pool2d
+        return self.conv + self.linear + self.batch_norm + self.group_norm + self.adaptive_avg_pool2d
 
     def __add__(self, other: Cost) -> Cost:
         return Cost(
             params=self.params + other.params,
             conv=self.conv + other.conv,
             batch_norm=self.batch_norm + other.batch_norm,
+            group_norm=self.group_norm + other.group_norm,
             linear=self.linear + other.linear,
             adaptive_avg_pool2d=self.adaptive_avg_pool2d + other.adaptive_avg_pool2d,
             activations=self.activations + other.activations,
@@ -99,6 +102,7 @@ class Cost:
             params=self.params * count,
             conv=self.conv * count,
             batch_norm=self.batch_norm * count,
+            group_norm=self.group_norm * count,
             linear=self.linear * count,
             adaptive_avg_pool2d=self.adaptive_avg_pool2d * count,
             activations=self.activations * count,
@@ -110,7 +114,7 @@ class Cost:
 
     def by_operator(self) -> dict[str, int]:
         """FLOPs under fvcore's operator names, without those that are zero."""
-        names = ("conv", "batch_norm", "linear", "adaptive_avg_pool2d")
+        names = ("conv", "batch_norm", "group_norm", "linear", "adaptive_avg_pool2d")
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def to_dict(self) -> dict[str, int]:

@@ -25,7 +25,7 @@ Ops = tuple[Op, ...]
 
 def norm(block: Block) -> Ops:
     """A norm, unless the block has none."""
-    return (Norm(),) if block.norm == "batch" else ()
+    return () if block.norm == "none" else (Norm(groups=block.norm_groups if block.norm == "group" else 0),)
 
 
 def act(block: Block) -> Op:
@@ -40,7 +40,8 @@ def norm_act(block: Block) -> Ops:
 
 def convolution(block: Block, *, out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> Conv:
     """A convolution of a block, the stem or a stage's entry. Its bias stands in for a norm, or beside it."""
-    return Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=block.bias or block.norm == "none")
+    bias, standardized = block.bias or block.norm == "none", block.weight_standardization
+    return Conv(out=out, kernel=kernel, stride=stride, groups=groups, bias=bias, standardized=standardized)
 
 
 def branch(block: Block, width: int, stride: int) -> tuple[Conv, ...]:
@@ -121,11 +122,13 @@ def _mixed(block: Block, conv: Conv, into: int, changes: bool) -> Ops:
     match block.attention:
         case "split":
             wide = replace(conv, out=radix * conv.out, groups=radix * conv.groups if bottleneck else 1)
-            return (wide, *own, recombined(block, conv, into, norm(block)))
+            return (wide, *own, recombined(block, conv, into, (Norm(),) if norm(block) else ()))
         case "selective" | "selective_sliced":
             paths = (named(replace(conv, dilation=number + 1), *own) for number in range(radix))
             sliced = block.attention == "selective_sliced"
-            return Paths(paths=_numbered(*paths), sliced=sliced), recombined(block, conv, into, norm(block))
+            return Paths(paths=_numbered(*paths), sliced=sliced), recombined(
+                block, conv, into, (Norm(),) if norm(block) else ()
+            )
     if block.scales == 1 or not bottleneck:
         return ()
     part = replace(conv, out=conv.out // block.scales)

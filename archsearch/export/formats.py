@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,7 @@ from torch.export import Dim, ExportedProgram
 
 from archsearch.guests.either import described
 from archsearch.guests.guest import Guest
+from archsearch.network.layers import StandardizedConv
 from archsearch.reading.errors import refuse
 
 Format = Literal["python", "onnx", "torch-export"]
@@ -40,7 +42,19 @@ def program(network: nn.Module) -> ExportedProgram:
     a guest that torch.export cannot take."""
     images = torch.zeros(2, *described(network).input)
     with quiet(), refused_of_guests(network, "torch-export"):
-        return torch.export.export(_Images(network).eval(), (images,), dynamic_shapes=({0: Dim("batch")},))
+        return torch.export.export(_Images(folded(network)).eval(), (images,), dynamic_shapes=({0: Dim("batch")},))
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """The network, or a copy of it whose standardised weights are those of plain convolutions."""
+    if not any(isinstance(module, StandardizedConv) for module in network.modules()):
+        return network
+    network = deepcopy(network)
+    for parent in list(network.modules()):
+        for name, conv in parent.named_children():
+            if isinstance(conv, StandardizedConv):
+                setattr(parent, name, conv.folded())
+    return network
 
 
 def write_program(exported: ExportedProgram, file: Path) -> None:

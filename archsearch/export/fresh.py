@@ -24,18 +24,20 @@ def fresh(architecture: Described, *, seed: int = 0) -> nn.Module:
     """
     network = build(architecture, seed=seed).eval()
     draws = torch.Generator().manual_seed(seed)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in network.modules() if isinstance(module, (nn.BatchNorm2d, nn.GroupNorm))]
+    batch_norms = [norm for norm in norms if isinstance(norm, nn.BatchNorm2d)]
     with torch.no_grad():
         for norm in norms:
             norm.weight.uniform_(0.5, 1.0, generator=draws)
             norm.bias.normal_(1.5, 0.3, generator=draws)
+        for norm in batch_norms:
             norm.train()
             norm.momentum = 1.0
         for module in network.modules():
             if isinstance(module, LearnedGain):
                 module.value.uniform_(0.1, 0.5, generator=draws)
         scores = network(random_images(architecture.input, SETTLED_ON, seed + 1))
-        for norm in norms:
+        for norm in batch_norms:
             norm.momentum = 0.1
         for last in [module for module in network.modules() if isinstance(module, nn.Linear)][-1:]:
             last.weight.mul_(min(1.0, LARGEST / scores.abs().max().item()))

@@ -35,7 +35,7 @@ def build() -> Network:
         if isinstance(module, nn.Conv2d):
             fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
             nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
-        if isinstance(module, nn.BatchNorm2d):
+        if isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
             nn.init.constant_(module.weight, getattr(module, "scale_init", 1.0))
         if getattr(module, "bias", None) is not None:
             nn.init.constant_(module.bias, getattr(module, "bias_init", 0.0))
@@ -58,13 +58,20 @@ def load(file: str | Path) -> Network:
     network.load_state_dict(state)
     return network.eval()
 '''
-FILLED = (nn.Conv2d, nn.Conv1d, nn.Linear, nn.BatchNorm2d)  # by BUILD, or by torch's constructors as build() has them
+FILLED = (
+    nn.Conv2d,
+    nn.Conv1d,
+    nn.Linear,
+    nn.BatchNorm2d,
+    nn.GroupNorm,
+)  # by BUILD, or by torch's constructors as build() has them
 TENSORS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}  # that these have
 # The statement by which `build` fills the tensors of a layer of our own; "" where its constructor does.
 STATEMENTS: dict[type[nn.Module], str] = {LearnedGain: ""}
 BEFORE = {
     "nn.BatchNorm2d",
     "VectorNorm",
+    "nn.GroupNorm",
     "nn.ReLU",
     *(f"nn.{kind.__name__}" for kind in FUNCTIONS.values()),
 }  # a first convolution
@@ -197,7 +204,8 @@ def _name(block: Node) -> str:
     layers = [argument.value.function for argument in slots["branch"].arguments if isinstance(argument.value, Node)]
     layers = [layer for layer in layers if layer != "survival_of"]
     kind = re.sub(r"\B(?=[A-Z])", "_", block.function.removesuffix("Unit")).lower()
-    name = f"{kind}_{'layer' if kind == 'dense' else 'bottleneck' if layers.count('nn.Conv2d') == 3 else 'block'}"
+    convolutions = sum(layer in ("nn.Conv2d", "StandardizedConv") for layer in layers)
+    name = f"{kind}_{'layer' if kind == 'dense' else 'bottleneck' if convolutions == 3 else 'block'}"
     if "shared" in slots:
         return f"preact_{name}_entry"
     return f"preact_{name}" if layers[0] in BEFORE else name

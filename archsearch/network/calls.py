@@ -45,6 +45,7 @@ from archsearch.network.layers import (
     Reweighted,
     Scaled,
     SoftmaxOverPaths,
+    StandardizedConv,
     StridedPointwiseConv,
     VectorNorm,
     ZeroPadShortcut,
@@ -88,7 +89,9 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
     match op:
         case Conv():
             function: type[nn.Conv2d] = nn.Conv2d
-            if op.kernel == op.groups == 1 and (op.stride == 1 or x.channels < NARROW):
+            if op.standardized and x.channels // op.groups * op.kernel**2 > 1:
+                function = StandardizedConv
+            elif op.kernel == op.groups == 1 and (op.stride == 1 or x.channels < NARROW):
                 function = PointwiseConv if op.stride == 1 else StridedPointwiseConv
             padding = op.dilation * (op.kernel // 2) if op.padded else 0
             dilation = {"dilation": op.dilation} if op.dilation > 1 else {}
@@ -99,6 +102,8 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
             return _call(starting, conv, bias_init=op.bias_init) if op.bias_init else conv
         case Norm():
             norm = _call(VectorNorm if x.height == x.width == 1 else nn.BatchNorm2d, x.channels, eps=op.eps)
+            if op.groups:
+                norm = _call(nn.GroupNorm, op.groups, x.channels, eps=op.eps)
             return _call(starting, norm, scale_init=op.scale_init) if op.scale_init != 1 else norm
         case Relu():
             return _call(nn.ReLU, inplace=overwrites)

@@ -59,8 +59,9 @@ def _linear(module: nn.Linear, generator: torch.Generator) -> None:
     module.bias.zero_()
 
 
-@fill.register
-def _norm(module: nn.BatchNorm2d, generator: torch.Generator) -> None:
+@fill.register(nn.BatchNorm2d)
+@fill.register(nn.GroupNorm)
+def _norm(module: nn.BatchNorm2d | nn.GroupNorm, generator: torch.Generator) -> None:
     module.reset_parameters()
     module.weight.fill_(getattr(module, "scale_init", 1.0))
 

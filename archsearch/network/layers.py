@@ -61,6 +61,33 @@ class StridedPointwiseConv(nn.Conv2d):
         return functional.conv2d(x[:, :, :: self.stride[0], :: self.stride[1]], self.weight, self.bias)
 
 
+class StandardizedConv(nn.Conv2d):
+    """A convolution by its weights after standardisation (Qiao 2019, arXiv:1903.10520): each filter's are shifted and
+    divided to mean 0 and (biased) variance 1."""
+
+    def standardized(self) -> Tensor:
+        """The filters as they are used, of the shape of the weights."""
+        filters = self.weight.reshape(1, self.out_channels, -1)
+        return functional.batch_norm(filters, None, None, training=True, eps=1e-8).reshape_as(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) -> (N, out, H', W'). A 1x1 convolution reads a slice: see StridedPointwiseConv."""
+        if self.kernel_size == (1, 1) and self.stride != (1, 1):
+            x = x[:, :, :: self.stride[0], :: self.stride[1]]
+            return functional.conv2d(x, self.standardized(), self.bias, groups=self.groups)
+        return self._conv_forward(x, self.standardized(), self.bias)
+
+    def folded(self) -> nn.Conv2d:
+        """A plain convolution that computes the same."""
+        conv = nn.Conv2d(
+            self.in_channels, self.out_channels, self.kernel_size[0],
+            stride=self.stride[0], padding=int(self.padding[0]), groups=self.groups, bias=self.bias is not None,
+            dilation=self.dilation[0],
+        )  # fmt: skip
+        conv.load_state_dict({**self.state_dict(), "weight": self.standardized().detach()})
+        return conv.to(self.weight.device)
+
+
 class ZeroPadShortcut(nn.Module):
     """Shortcut option A (He 2015): every stride-th pixel, or their average, then channels of zeros."""
 

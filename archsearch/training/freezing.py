@@ -21,7 +21,7 @@ class Frozen:
 
     def __init__(self, model: nn.Module, freeze: Freeze) -> None:
         self.freeze = freeze
-        self.norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+        self.norms = [module for module in model.modules() if isinstance(module, (_BatchNorm, nn.GroupNorm))]
         match freeze:
             case "none":
                 self.norms, parameters = [], []

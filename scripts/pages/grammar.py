@@ -40,7 +40,7 @@ show a stage that halves the resolution: its entry if it has one, the block that
 Keys that are not shown have their defaults (docs/search-space.md lists them all). They are those of a network's file;
 in a search space `kind` is called `block`, and `norm_eps` is not among its keys.
 
-What the grammar does not say: norms other than batch normalisation, branches whose convolutions have different kernels
+What the grammar does not say: branches whose convolutions have different kernels
 other than 1x1 and one other, and networks without stages of equal blocks.
 """
 

@@ -24,7 +24,7 @@ def one_thread() -> Iterator[None]:
 
 def saved_for_backward(architecture: Architecture) -> float:
     """Elements an image of all tensors that autograd keeps, each memory once; weights and the images are not among
-    them, nor is what has no images (a norm's statistics)."""
+    them, nor is what has no images (a norm's statistics, standardised weights)."""
     network = build(architecture).train().to(memory_format=torch.channels_last)
     images = torch.randn(BATCH, *architecture.input).contiguous(memory_format=torch.channels_last)
     standing = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers(), images)}
@@ -32,7 +32,7 @@ def saved_for_backward(architecture: Architecture) -> float:
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         place = tensor.untyped_storage().data_ptr()
-        if place not in standing and tensor.ndim > 1:
+        if place not in standing and tensor.ndim > 1 and len(tensor) == BATCH:
             found[place] = tensor  # held, so that its memory is not given to another
         return tensor
 
