@@ -42,6 +42,8 @@ LAYOUTS = (
         block={
             **SHAPES,
             "shortcut": ("B", "B_pool"),
+            "norm": ("batch", "group"),
+            "norm_groups": ANY,
             "shortcut_kernel": ANY,
             "downsample": ("stride", "average", "blur"),
             "attention": ("none", "se", "eca"),
@@ -123,8 +125,22 @@ LAYOUTS = (
         libraries=("timm",),
         mark="head.fc.weight",
         name=names.preactivated,
-        stem={**IMAGENET_STEM, "norm": (False,), "deep": ANY, "first_shortcut": ("raw",)},
-        block={**SHAPES, "kind": ("basic", "bottleneck"), "activation": ("pre",), "shortcut": ("B", "B_pool")},
+        stem={
+            **IMAGENET_STEM,
+            "norm": (False,),
+            "deep": ANY,
+            "first_shortcut": ("raw",),
+            "pool": ("max", "max_zero_padded"),
+        },
+        block={
+            **SHAPES,
+            "kind": ("basic", "bottleneck"),
+            "activation": ("pre",),
+            "shortcut": ("B", "B_pool"),
+            "norm": ("batch", "group"),
+            "norm_groups": ANY,
+            "weight_standardization": ANY,
+        },
         head={**MEANS, "classifier": ("conv",)},
     ),
     Layout(

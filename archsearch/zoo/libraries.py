@@ -39,6 +39,8 @@ TIMM = (
     *("resnest14d", "resnest26d", "resnest50d", "resnest101e", "resnest200e", "resnest269e"),
     *("resnest50d_4s2x40d", "resnest50d_1s4x24d"),
     *("skresnet18", "skresnet34", "skresnet50", "skresnet50d", "skresnext50_32x4d"),
+    *("resnet50_gn", "resnetv2_50d_gn", "resnetv2_50x1_bit", "resnetv2_50x3_bit", "resnetv2_101x1_bit"),
+    *("resnetv2_101x3_bit", "resnetv2_152x2_bit", "resnetv2_152x4_bit"),
     *("resnetv2_18", "resnetv2_34", "resnetv2_50", "resnetv2_101", "resnetv2_152"),
     *("resnetv2_18d", "resnetv2_34d", "resnetv2_50d", "resnetv2_50t", "resnetv2_101d", "resnetv2_152d"),
     *VGGS,

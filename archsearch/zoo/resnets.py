@@ -77,7 +77,7 @@ NAMES = (
 RULE = re.compile(
     r"(?P<legacy>legacy_)?(?P<attention>se|eca|cbam_)?(?P<kind>plain|resnet|resnext|wide_resnet)(?P<pool>aa|blur|rs)?"
     r"(?P<depth>\d+)(?P<form>[cdst]?)"
-    r"(_(?P<groups>\d+)x(?P<base>\d+)d|_(?P<factor>\d+)|_(?P<original>v1)|_option_(?P<option>[abc]))?"
+    r"(_(?P<groups>\d+)x(?P<base>\d+)d|_(?P<factor>\d+)|_(?P<original>v1)|_(?P<norm>gn)|_option_(?P<option>[abc]))?"
 )
 
 
@@ -124,6 +124,7 @@ def _resnet(name: str, depth: str, form: str, **parts: str | None) -> Entry | No
         link="plain" if kind == "plain" else "residual",
         bottleneck_ratio=0.25 if basic else groups * base * int(parts["factor"] or 1) / 256,
         cardinality=groups,
+        norm="group" if parts["norm"] else "batch",
         stride_at="conv1x1" if caffe else "conv3x3",
         attention=attention,  # type: ignore[arg-type]
         attention_reduction=4 if pool == "rs" else 16,
