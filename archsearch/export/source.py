@@ -33,7 +33,7 @@ def build() -> Network:
     network = Network()
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
-            fan_out = module.kernel_size[0] ** 2 * module.out_channels // module.groups
+            fan_out = module.kernel_size[0] ** 2 * module.out_channels
             nn.init.normal_(module.weight, std=(2 / fan_out) ** 0.5)
         if isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
             nn.init.constant_(module.weight, getattr(module, "scale_init", 1.0))

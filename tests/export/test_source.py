@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from archsearch import zoo
+from archsearch import build, zoo
 from archsearch.architecture.block import Block
 from archsearch.architecture.spec import Architecture, Stage
 from archsearch.export.code import literal
@@ -179,3 +179,17 @@ def test_new_weights_start_as_archsearchs_do() -> None:
     assert (state["stage1.block2.branch.norm2.weight"] == 0).all()
     assert state["stage2.block1.gain.gain1.value"] == 0
     assert state["stem.conv1.weight"].std().item() == pytest.approx((2 / (9 * 16)) ** 0.5, rel=0.15)
+
+
+@pytest.mark.parametrize("name", ["resnext29_8x64d_cifar", "densenet40_12_cifar", "regnetx_002"])
+def test_new_weights_of_the_source_are_spread_as_those_of_a_built_network(name: str) -> None:
+    architecture = zoo.get(name)
+    namespace: dict[str, object] = {}
+    exec(source(architecture), namespace)
+    torch.manual_seed(0)
+    written = namespace["build"]().state_dict()  # type: ignore[operator]
+    built = build(architecture).state_dict()
+    assert written.keys() == built.keys()
+    for key, tensor in built.items():
+        if tensor.ndim == 4 and tensor.numel() > 2000:
+            assert written[key].std().item() == pytest.approx(tensor.std().item(), rel=0.2), key
