@@ -69,6 +69,7 @@ def random_norms(draw: random.Random) -> dict[str, Any]:
     return {
         "nonlinearity": draw.choice(["relu", *get_args(Nonlinearity)]),
         "bias": draw.choice([False, False, True]),
+        "layer_scale": draw.choice([0.0, 0.0, 0.1]),
         "norm_groups": draw.choice([1, 2, 3, 8]),
         "weight_standardization": draw.choice([False, False, True]),
     }

@@ -16,6 +16,7 @@ from archsearch.architecture.ops import (
     Dropout,
     Flatten,
     Gain,
+    LayerScale,
     Linear,
     Norm,
     Op,
@@ -30,7 +31,7 @@ from archsearch.architecture.spec import Architecture
 # Of ops without a number to show.
 LABELS: dict[type[Op], str] = {
     Norm: "norm", Relu: "ReLU", Sigmoid: "sigmoid", GlobalPool: "global mean",
-    Flatten: "flatten", Gain: "learned gain",
+    Flatten: "flatten", Gain: "learned gain", LayerScale: "layer scale",
 }  # fmt: skip
 
 FUNCTIONS = {"silu": "SiLU", "gelu": "GELU", "hard_swish": "hard-swish", "relu6": "ReLU6"}

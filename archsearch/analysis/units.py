@@ -9,7 +9,19 @@ from typing import Literal, NamedTuple
 from archsearch.analysis.outline import Column, label
 from archsearch.analysis.svg import HAIR, INK, PAPER, SOFT, Piece, arrow, element, path, rect, text, text_width
 from archsearch.architecture.composites import Reweight, Sequence, Unit
-from archsearch.architecture.ops import Activation, Conv, Dropout, Gain, Linear, Norm, Op, PadShortcut, Relu, Sigmoid
+from archsearch.architecture.ops import (
+    Activation,
+    Conv,
+    Dropout,
+    Gain,
+    LayerScale,
+    Linear,
+    Norm,
+    Op,
+    PadShortcut,
+    Relu,
+    Sigmoid,
+)
 
 Kind = Literal[
     "conv1x1", "conv", "grouped", "norm", "relu", "activation", "sigmoid", "dropout", "attention", "pad", "scale",
@@ -45,7 +57,7 @@ LOOKS: dict[Kind, Look] = {
 # Of ops that are always drawn alike; "other" are those that stand neither here nor in `item`.
 KINDS: dict[type[Op], Kind] = {
     Norm: "norm", Relu: "relu", Activation: "activation", Sigmoid: "sigmoid", Dropout: "dropout",
-    Reweight: "attention", PadShortcut: "pad", Gain: "scale", Linear: "conv1x1",
+    Reweight: "attention", PadShortcut: "pad", Gain: "scale", LayerScale: "scale", Linear: "conv1x1",
 }  # fmt: skip
 SHORTCUT = "#b4571f"
 DASH = {"stroke_dasharray": "3 2"}

@@ -201,6 +201,13 @@ class Block(StrictModel):
         description="Whether the branch is multiplied by a learned scalar that starts at 0 and "
         "stays in (-1, 1) (Shen & Zeng 2016).",
     )
+    layer_scale: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Initial value of a learned factor for each channel of the branch (LayerScale, Touvron 2021, "
+        "arXiv:2103.17239: 0.1 to 1e-6); 0: no such factor.",
+    )
 
     zero_init: bool = Field(
         False,

@@ -210,6 +210,21 @@ class Gain(Op):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LayerScale(Op):
+    """x times a learned number a channel, which starts at `start` (Touvron 2021, arXiv:2103.17239)."""
+
+    start: float
+
+    def cost(self, x: Shape) -> Cost:
+        """A number a channel; fvcore counts no products."""
+        return Cost(params=x.channels)
+
+    def saved(self, x: Shape) -> Saved:
+        """The input, a factor of the product."""
+        return Saved(input=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChannelMlp(Op):
     """CBAM's channel weights (Woo 2018, equation 2): sigmoid(MLP(mean) + MLP(max)), one MLP for both."""
 

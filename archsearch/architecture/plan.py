@@ -17,7 +17,7 @@ from archsearch.architecture.attention import attention
 from archsearch.architecture.block import Block
 from archsearch.architecture.composites import Sequence, Unit, named, settled
 from archsearch.architecture.heads import head_ops
-from archsearch.architecture.ops import Conv, Dropout, Gain, Norm, Op, Sigmoid
+from archsearch.architecture.ops import Conv, Dropout, Norm, Op, Sigmoid
 from archsearch.architecture.pools import Blur, Pool, StemPool
 from archsearch.architecture.quantities import Shape, agree, floored
 from archsearch.architecture.slots import (
@@ -25,6 +25,7 @@ from archsearch.architecture.slots import (
     attends_inside,
     branch,
     convolution,
+    gains,
     gate_bias,
     layered,
     norm_act,
@@ -241,7 +242,7 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
         branch=named(*(() if shares else before), *middle, *weights),
         shortcut=named(*h),
         gate=_gate(block, width, stride) if gated != "none" else Sequence(),
-        gain=named(Gain()) if block.learned_gain and link != "plain" else Sequence(),
+        gain=named(*gains(block)),
         after=named(*after),
         join="replace" if link == "plain" else "add" if adds else "concat",
         residual=width if link == "dual_path" else 0,

@@ -12,6 +12,8 @@ from archsearch.architecture.ops import (
     Activation,
     Conv,
     Dropout,
+    Gain,
+    LayerScale,
     Norm,
     Op,
     PadShortcut,
@@ -232,6 +234,14 @@ def shortcut(block: Block, width: int, stride: int, changes: bool) -> Ops:
     projection = convolution(block, out=width, kernel=kernel, stride=stride)
     after = () if block.activation in ("pre", "relu_only_pre") else norm(block)
     return (*pool, projection, *after, *dropout)
+
+
+def gains(block: Block) -> Ops:
+    """The learned factors of a branch: one a channel, and one for all."""
+    if block.link == "plain":
+        return ()
+    scale = (LayerScale(start=block.layer_scale),) if block.layer_scale else ()
+    return (*scale, *((Gain(),) if block.learned_gain else ()))
 
 
 def gate_bias(block: Block) -> float:

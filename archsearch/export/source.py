@@ -25,7 +25,7 @@ from archsearch.export.code import Argument, Code, Node, Value, laid, node, subs
 from archsearch.network import units
 from archsearch.network.build import skeleton
 from archsearch.network.calls import FUNCTIONS, call
-from archsearch.network.layers import LearnedGain
+from archsearch.network.layers import ChannelGain, LearnedGain
 
 BUILD = '''\
 def build() -> Network:
@@ -67,7 +67,7 @@ FILLED = (
 )  # by BUILD, or by torch's constructors as build() has them
 TENSORS = {"weight", "bias", "running_mean", "running_var", "num_batches_tracked"}  # that these have
 # The statement by which `build` fills the tensors of a layer of our own; "" where its constructor does.
-STATEMENTS: dict[type[nn.Module], str] = {LearnedGain: ""}
+STATEMENTS: dict[type[nn.Module], str] = {LearnedGain: "", ChannelGain: ""}
 BEFORE = {
     "nn.BatchNorm2d",
     "VectorNorm",

@@ -22,6 +22,7 @@ from archsearch.architecture.ops import (
     Dropout,
     Flatten,
     Gain,
+    LayerScale,
     Linear,
     Norm,
     Op,
@@ -35,6 +36,7 @@ from archsearch.network.layers import (
     NARROW,
     AcrossChannels,
     BlurPool,
+    ChannelGain,
     ChannelWeights,
     GlobalMean,
     LearnedGain,
@@ -137,6 +139,8 @@ def call(op: Op, x: Shape, *, overwrites: bool = False) -> Call:
             return _call(nn.Linear, x.elements, op.out)
         case PadShortcut():
             return _call(ZeroPadShortcut, x.channels, op.out, op.stride, pooled=op.pooled)
+        case LayerScale():
+            return _call(ChannelGain, x.channels, op.start)
         case Gain():
             return _call(LearnedGain)
         case ChannelMlp():

@@ -8,7 +8,7 @@ from functools import singledispatch
 import torch
 from torch import nn
 
-from archsearch.network.layers import AcrossChannels, LearnedGain
+from archsearch.network.layers import AcrossChannels, ChannelGain, LearnedGain
 
 
 def initialise(network: nn.Module, generator: torch.Generator) -> None:
@@ -64,6 +64,11 @@ def _linear(module: nn.Linear, generator: torch.Generator) -> None:
 def _norm(module: nn.BatchNorm2d | nn.GroupNorm, generator: torch.Generator) -> None:
     module.reset_parameters()
     module.weight.fill_(getattr(module, "scale_init", 1.0))
+
+
+@fill.register
+def _channel_gain(module: ChannelGain, generator: torch.Generator) -> None:
+    module.factors.fill_(module.start)
 
 
 @fill.register

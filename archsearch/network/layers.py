@@ -250,6 +250,18 @@ class LearnedGain(nn.Module):
             self.value.clamp_(-1 + 1e-6, 1 - 1e-6)
 
 
+class ChannelGain(nn.Module):
+    """LayerScale (Touvron 2021, arXiv:2103.17239): x times a learned number a channel, from `start`."""
+
+    def __init__(self, channels: int, start: float) -> None:
+        super().__init__()
+        self.factors, self.start = nn.Parameter(torch.full((channels,), start)), start
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shape of x."""
+        return x * self.factors[:, None, None]
+
+
 class Scaled(nn.Module):
     """x -> factor * x."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 
 import torch
@@ -13,7 +14,7 @@ from archsearch import build, cost
 from archsearch.architecture.spec import Architecture
 from tests.network.published import filled
 
-DOWNSAMPLING = "downsample."
+LAST = re.compile(r"(downsample|drop_path)\.")
 
 
 def assert_equal_networks(ours: Architecture, theirs: nn.Module, *, seed: int = 0) -> None:
@@ -36,16 +37,17 @@ def assert_equal_networks(ours: Architecture, theirs: nn.Module, *, seed: int = 
 
 
 def in_order(state: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `state` under the names of `like`, one after another; a block's projection comes last in ours.
+    """The tensors of `state` under the names of `like`, one after another; a block's projection and factors
+    come last in ours.
 
     Numbers are the same where shapes differ by positions of size 1: a linear layer that is a convolution there.
     """
     keys = list(state)
 
     def position(key: str) -> tuple[int, int]:
-        block, downsampling, _ = key.partition(DOWNSAMPLING)
-        behind = max(index for index, name in enumerate(keys) if name.startswith(block)) if downsampling else 0
-        return (behind, keys.index(key)) if downsampling else (keys.index(key), 0)
+        if (match := LAST.search(key)) is None:
+            return keys.index(key), 0
+        return max(index for index, name in enumerate(keys) if name.startswith(key[: match.start()])), keys.index(key)
 
     tensors = [state[key] for key in sorted(keys, key=position)]
     return {key: value.reshape(shape.shape) for (key, shape), value in zip(like.items(), tensors, strict=True)}
