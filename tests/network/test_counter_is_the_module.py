@@ -11,6 +11,7 @@ from archsearch.network import build
 from archsearch.network.oracle import counted_by_fvcore
 from tests.sampling import sampled
 
+NORMS = (torch.nn.BatchNorm2d, torch.nn.GroupNorm)
 SAMPLES = sampled(200)
 
 
@@ -80,7 +81,7 @@ def test_building_neither_reads_nor_changes_torchs_global_random_state() -> None
 def test_norms_are_modules_where_the_plan_has_them() -> None:
     for architecture in SAMPLES[:60]:
         planned = sum(isinstance(layer.op, Norm) for layer in layers(plan(architecture), Shape(*architecture.input)))
-        built = sum(isinstance(module, torch.nn.BatchNorm2d) for module in build(architecture).modules())
+        built = sum(isinstance(module, NORMS) for module in build(architecture).modules())
         assert planned == built
 
 
