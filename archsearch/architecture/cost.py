@@ -114,15 +114,12 @@ def cost(architecture: Architecture) -> Cost:
     key: Any = ("stem", *stem.__dict__.values(), *_stem_reads(first), shape)
     counts, x = _parts.get(key) or _remember(key, *stem_cost(stem, first, shape))
     sums = [counts]
-    before: Any = (stem.norm, stem.preactivates)
-    for index, stage in enumerate(stages):
-        following = stages[index + 1].block.activation if index + 1 < len(stages) else None
+    for stage, context in zip(stages, stage_contexts(architecture), strict=True):
         # A model's __dict__ holds its fields in the order of their definition; the block is among them.
         fields, block = (*stage.__dict__.values(),), (*stage.block.__dict__.values(),)
-        key = (fields[:-1], block, before, following, x)
-        counts, x = _parts.get(key) or _remember(key, *stage_cost(stage, stage_contexts(architecture)[index], x))
+        key = (fields[:-1], block, context, x)
+        counts, x = _parts.get(key) or _remember(key, *stage_cost(stage, context, x))
         sums.append(counts)
-        before = None
     key = ("head", *head.__dict__.values(), architecture.classes, x)
     counts, _ = _parts.get(key) or _remember(key, *head_cost(head, architecture.classes, x))
     sums.append(counts)
