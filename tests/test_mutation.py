@@ -34,12 +34,14 @@ def test_a_change_is_one_token_and_the_file_is_python_still() -> None:
         assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse(source)), change
 
 
+@pytest.mark.slow
 def test_a_seed_chooses_the_same_changes_and_a_room_only_its_own() -> None:
     assert chosen(1, 20, "") == chosen(1, 20, "") != chosen(2, 20, "")
     assert {room_of(change.file) for change in chosen(1, 20, "search/proposing")} == {"search/proposing"}
     assert {change.file for change in chosen(1, 5, "reading/numbers")} == {"archsearch/reading/numbers.py"}
 
 
+@pytest.mark.slow
 def test_a_change_that_a_test_sees_is_killed_in_a_copy_and_another_survives(tmp_path: Path) -> None:
     copied(tmp_path)
     name = "archsearch/reading/numbers.py"

@@ -57,9 +57,8 @@ METRICS = {"rare": "balanced_accuracy", "pairs": "mean_average_precision", "angl
 LABELS = {case: name.replace("_", " ") for case, name in METRICS.items()}
 
 
-@pytest.mark.parametrize(
-    "case", [pytest.param(case, marks=() if case == "rare" else pytest.mark.slow) for case in METRICS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", METRICS)
 def test_a_search_by_another_metric_is_run_resumed_confirmed_exported_and_reported(case: str, tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     root = Path(__file__).parents[2]

@@ -289,10 +289,10 @@ def test_doctor_looks_at_every_tested_package(capsys) -> None:
 
 
 def test_an_unexpected_failure_is_one_line_and_a_traceback_with_debug_alone(small, monkeypatch, capsys) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("of all things")
 
-    monkeypatch.setattr("archsearch.api.spaces._document", broken)
+    monkeypatch.setattr("archsearch.search.foretelling.check.check_space", broken)
     assert main(["check", str(small)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("archsearch: internal error: ZeroDivisionError: of all things")

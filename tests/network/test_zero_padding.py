@@ -93,6 +93,7 @@ def test_networks_that_pad_otherwise_are_refused() -> None:
         load_pretrained(build(Architecture.from_dict(data)), state)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "resnet-cifar-weights").is_dir(), reason="shared/data is not there")
 @pytest.mark.parametrize(
     ("name", "file", "blocks", "accuracy"),

@@ -183,6 +183,7 @@ def test_a_photo_is_decoded_once_a_scale_and_equals_what_each_size_gets_alone(
             assert np.array_equal(pixels, decode(tmp_path / name, form, name))
 
 
+@pytest.mark.slow
 def test_a_search_of_sizes_from_its_first_trial_to_a_prediction(file: Path, root: Path, tmp_path: Path) -> None:
     folder, bundle = tmp_path / "experiments" / "sizes", tmp_path / "bundle"
     assert _run(tmp_path, "run", str(file)) != ""

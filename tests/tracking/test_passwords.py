@@ -28,7 +28,7 @@ def test_a_text_without_its_passwords(said: str, shown: str) -> None:
     assert without_password(said) == shown
 
 
-@pytest.mark.parametrize("server", [answering_500, nobody])
+@pytest.mark.parametrize("server", [answering_500, pytest.param(nobody, marks=pytest.mark.slow)])
 def test_nothing_of_the_folder_and_no_message_holds_the_password(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
