@@ -205,3 +205,14 @@ def test_what_is_refused(experiment, made: Path, tmp_path: Path, monkeypatch, ca
     said = refusal(capsys, str(experiment.path), "-o", str(tmp_path / "b"))
     assert 'pip install "archsearch[export]"' in said
     assert not (tmp_path / "b").exists()
+
+
+def test_a_network_whose_scores_are_in_their_ten_thousands_is_exported_though_float32_rounds_them(
+    tmp_path: Path, capsys
+) -> None:
+    network = build("resnet20_cifar", seed=1)
+    state = network.state_dict()
+    state["head.linear1.weight"] *= 1e5
+    (tmp_path / "weights.safetensors").write_bytes(weights_to_bytes(state))
+    words = ["export", "resnet20_cifar", "--weights", str(tmp_path / "weights.safetensors"), "-o"]
+    assert main([*words, str(tmp_path / "bundle")]) == 0, capsys.readouterr().err
