@@ -33,7 +33,7 @@ def entry_points() -> Iterator[tuple[str, str]]:
     from timm.models._registry import _deprecated_models, _module_to_models
 
     for file in FILES:
-        for name in sorted(set(_module_to_models[file]) - set(_deprecated_models[file])):
+        for name in sorted(set(_module_to_models[file]) - _deprecated_models.keys()):
             yield file, name
 
 
