@@ -48,10 +48,8 @@ class Analysis:
     smaller: Network | None = None
 
     def write(self, output: Path) -> list[Path]:
-        """Writes the page, and beside it the smaller network's config and weights where there is one. Raises OSError,
-        and InputError for a name that does not end in .html."""
-        if output.suffix != ".html":
-            raise refuse(f"a page named {output.name}", allowed="a name that ends in .html", file="--output")
+        """Writes the page, and beside it the smaller network's config and weights where there is one. Raises
+        OSError."""
         files = [output]
         output.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(output, self.page)
@@ -126,7 +124,12 @@ def analysis(
     there."""
     from archsearch.anatomy.steps import Row
 
-    chosen = _thinned(subject, images or IMAGES[kind], seed, training=kind == "landscape")
+    if page is not None and page.suffix != ".html":
+        raise refuse(f"a page named {page.name}", allowed="a name that ends in .html", file="--output")
+    draws = DRAWS.get(kind, 1) if draws is None else draws
+    if draws < 1:
+        raise refuse(f"{draws} draws", allowed="1 or more", file="--draws")
+    chosen = _thinned(subject, IMAGES[kind] if images is None else images, seed, training=kind == "landscape")
     facts = {"analysis": kind, **chosen.facts(), "seed": seed}
     if kind == "landscape":
         if points < 3 or points % 2 == 0:
@@ -135,7 +138,7 @@ def analysis(
     row = Row.of(chosen.network)
     if not row.blocks:
         raise refuse(f"{subject.name} has no blocks", allowed="a network with one block or more")
-    facts["draws"] = draws or DRAWS[kind]
+    facts["draws"] = draws
     if kind == "lesion":
         return _lesion(chosen, row, {**facts, "max_loss": max_loss}, tell, on_progress)
     return _paths(chosen, row, facts, tell, on_progress)

@@ -135,7 +135,13 @@ def test_what_is_missing_is_said(arguments: list[str], problem: str, tmp_path: P
 
 def test_a_page_is_html(trained: Path, tmp_path: Path, capsys) -> None:
     assert main(words(trained, "paths", "--draws", "1", "-o", str(tmp_path / "page.pdf"))) == 2
-    assert "a name that ends in .html" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "a name that ends in .html" in told and "random paths" not in told, "before the work, not after it"
+    for none in ({"images": 0}, {"draws": 0}):
+        with pytest.raises(InputError, match="1 or more"):
+            archsearch.analyze(
+                "paths", NETWORK, data="digits", weights=trained / "weights.safetensors", progress=False, **none
+            )
     with pytest.raises(InputError, match="lesion or paths"):
         archsearch.analyze("magic", "x")
 
