@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from archsearch.network import library_names as names
 from archsearch.network.layouts import ANY, Allowed, Layout
 
@@ -23,6 +25,16 @@ MIXED: Allowed = {
     "attention_reduction": ANY,
     "attention_rounding": ANY,
 }
+TIMM_REGNET = Layout(
+    title="RegNet",
+    libraries=("timm",),
+    mark="s1.b1.conv1.conv.weight",
+    name=names.regnet,
+    stem={"kernel": (3,), "stride": (2,), "width": ANY},
+    block=REGNET,
+    head=MEANS,
+    strides=(2, 2, 2, 2),
+)
 LAYOUTS = (
     Layout(
         title="ResNet",
@@ -160,25 +172,12 @@ LAYOUTS = (
         },
         head=MEANS,
     ),
-    Layout(
-        title="RegNet",
-        libraries=("timm",),
-        mark="s1.b1.conv1.conv.weight",
-        name=names.regnet,
-        stem={"kernel": (3,), "stride": (2,), "width": ANY},
-        block=REGNET,
-        head=MEANS,
-        strides=(2, 2, 2, 2),
-    ),
-    Layout(
-        title="RegNet",
+    TIMM_REGNET,
+    replace(
+        TIMM_REGNET,
         libraries=("torchvision",),
         mark="trunk_output.block1.block1-0.f.a.0.weight",
         name=names.regnet_of_torchvision,
-        stem={"kernel": (3,), "stride": (2,), "width": ANY},
-        block=REGNET,
-        head=MEANS,
-        strides=(2, 2, 2, 2),
     ),
     Layout(
         title="DPN",
