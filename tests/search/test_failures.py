@@ -1,11 +1,13 @@
 """What becomes of trials that fail, each in a real way, and of searches in which all do."""
 
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +89,30 @@ def test_a_worker_takes_the_images_in_smaller_parts(tmp_path: Path) -> None:
         training.model.register_forward_pre_hook(lambda _, args, sizes=sizes: sizes.add(len(args[0])))
         training.train_epoch()
     assert seen == {None: {32}, 16: {16}}
+
+
+def test_a_trial_is_freed_before_the_next_network_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space, _ = tiny(tmp_path)
+    worker = TrialWorker(load_images(space.data), space.training, threads=1)
+    architecture, build = Proposals(space).propose(1).architecture.to_dict(), TrialWorker._fresh
+    last: list[weakref.ref] = []
+    alive: list[bool] = []
+
+    def watched(self: TrialWorker, train: Train) -> object:
+        alive.extend(reference() is not None for reference in last[-1:])
+        return build(self, train)
+
+    monkeypatch.setattr(TrialWorker, "_fresh", watched)
+    gc.disable()  # a cycle would keep the GPU's memory until whenever Python looks for one
+    try:
+        for number in (1, 2, 3):
+            assert isinstance(
+                worker.carry_out(Train(number=number, attempt=1, architecture=architecture, seed=number)), EpochTrained
+            )
+            last.append(weakref.ref(worker._training))
+    finally:
+        gc.enable()
+    assert alive == [False, False]
 
 
 @pytest.mark.parametrize(("failure", "attempts"), [(CRASHED, 3), (Failure("hung", "no epoch"), 2)], ids=str)

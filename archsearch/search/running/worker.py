@@ -6,7 +6,6 @@ import json
 import math
 import time
 import traceback
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
     from archsearch.data.images import ImageSet
     from archsearch.training.feeds.feed import Feed
-    from archsearch.training.loop import EpochMetrics, Training
+    from archsearch.training.loop import Training
 
 # As allocators say it that have no exception of their own: the CPU's, oneDNN's, the driver's, cuBLAS'.
 OUT_OF_MEMORY = (
@@ -72,7 +71,6 @@ class TrialWorker:
         self._feeds: dict[tuple[int, int, int], Feed] = {}  # by the images' shape
         self._train: Train | None = None
         self._training: Training | None = None
-        self._epochs: Iterator[EpochMetrics] = iter(())
 
     def carry_out(self, instruction: Instruction) -> Report:
         """Carries out an instruction. A failure is a report, never an exception, but where the process is of no further
@@ -90,7 +88,7 @@ class TrialWorker:
             failure = failure_of(error)
             if DEVICE_LOST in failure.text:
                 raise
-            self._training, self._epochs = None, iter(())
+            self._training = None
         forget_backward_pass()
         free_cached_memory()
         return TrialFailed(number=instruction.number, failure=failure)
@@ -163,7 +161,7 @@ class TrialWorker:
             training, problem = self._restored(train)
         if train.epochs is not None:
             training.end_at(train.epochs)
-        self._training, self._epochs = training, iter(training)
+        self._training = training
         self._train = replace(train, state=None)
         self._save_at = time.monotonic() + self._save_every
         return problem
@@ -207,8 +205,8 @@ class TrialWorker:
         return self._feeds[images.shape]
 
     def _next_epoch(self) -> EpochTrained | RungReached:
-        metrics = next(self._epochs)
         assert self._training is not None and self._train is not None
+        metrics = next(self._training)
         number, pauses = self._train.number, metrics.epoch == self._train.pause
         from archsearch.training.devices import memory_in_use
 
