@@ -87,28 +87,39 @@ class StochasticDepth(nn.Sequential):
 
     They are kept with probability `survival`, drawn once a batch, or for each image where `per_image` is set. To make
     up for it, what they compute is multiplied by `survival` in eval mode, or divided by it in training where `divides`
-    is set. `draws`, a CPU generator, decides; torch's global one where it is None.
+    is set. `draws`, a CPU generator, decides; torch's global one where it is None. A forward pass that is `decided`
+    draws nothing: True or False, or with `per_image` the factor of each image, (N,).
     """
 
     def __init__(self, survival: float, *, per_image: bool, divides: bool, **layers: nn.Module) -> None:
         super().__init__(OrderedDict(layers))
         self.survival, self.per_image, self.divides = survival, per_image, divides
         self.draws: torch.Generator | None = None
+        self.decided: Tensor | bool | None = None
+
+    @property
+    def factor(self) -> float:
+        """What the kept layers' output is multiplied by in training."""
+        return 1 / self.survival if self.divides else 1.0
+
+    def kept(self, images: int) -> Tensor:
+        """Draws whether the layers are kept, (images,): of each image, or with 1 of the whole batch."""
+        return torch.rand(images, generator=self.draws) < self.survival
 
     def forward(self, s: Tensor) -> Tensor | None:
         """None where the layers are left out for the whole batch: then nothing is computed."""
-        if self.training and not self.per_image and torch.rand((), generator=self.draws).item() >= self.survival:
+        kept = self.decided
+        if self.training and not self.per_image and not (self.kept(1).item() if kept is None else kept):
             return None
         f = s
         for layer in self:
             f = layer(f)
         if not self.training:
             return f if self.divides else f * self.survival
-        factor = 1 / self.survival if self.divides else 1.0
         if self.per_image:
-            kept = torch.rand(len(s), generator=self.draws) < self.survival
-            return f * (kept * factor).to(f).view(-1, 1, 1, 1)
-        return f if factor == 1 else f * factor
+            factors = kept if isinstance(kept, Tensor) else self.kept(len(s)) * self.factor
+            return f * factors.to(f).view(-1, 1, 1, 1)
+        return f if self.factor == 1 else f * self.factor
 
 
 def joined(unit: ResidualUnit, s: Tensor, f: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,8 @@ from archsearch.training import recipe
 from archsearch.training.checkpoint import thresholds_of, weights_from_bytes, weights_to_bytes
 from archsearch.training.course import Course
 from archsearch.training.devices import resolve_device, usual_precision
+from archsearch.training.epoch.counts import counted_at_once
+from archsearch.training.epoch.depth import Depth
 from archsearch.training.feeds.feed import Feed, feed_of
 from archsearch.training.freezing import Frozen
 from archsearch.training.losses import Loss
@@ -142,6 +145,7 @@ class Training:
         self.feed = feed if feed is not None else feed_of(images, run.settings, self.device)
         self.batch_size = min(run.settings.batch_size, self.feed.count)
         self.steps = self.feed.count // self.batch_size
+        self._depth = Depth(nn.Identity() if run.compiled else self.model, self.step.sizes(self.batch_size))
 
     def __iter__(self) -> Iterator[EpochMetrics]:
         return self
@@ -181,13 +185,18 @@ class Training:
         self.model.train()
         self.frozen.keep()
         self.step.start()
-        with torch_seeded(self.run.seed, epoch, self.device, deterministic=self.settings.deterministic):
+        self._depth.draw(self.steps, self.device)
+        with (
+            torch_seeded(self.run.seed, epoch, self.device, deterministic=self.settings.deterministic),
+            counted_at_once(self.model, self.steps, self._depth),
+        ):
             for number, (images, labels) in enumerate(batches):
                 step = self.course.schedule_step(epoch, number, self.steps)
                 rate = recipe.learning_rate(self.settings, *step, self.plateau.falls)
-                self.step(images, labels, mixer, rate)
+                self.step(images, labels, mixer, rate, partial(self._depth.decide, number))
                 if self.on_step is not None:
                     self.on_step(number + 1, self.steps)
+        self._depth.clear()
         self.epoch += 1
         right = self.step.right.item() / count if self.loss.task == "single_label" else None
         return self.step.losses.item() / self.steps, right, rate

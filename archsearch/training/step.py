@@ -48,11 +48,24 @@ class Step:
         self.losses = torch.zeros((), device=self.device)
         self.right = torch.zeros((), device=self.device, dtype=torch.int64)
 
-    def __call__(self, images: Tensor, labels: Tensor, mixer: Mixer, rate: float) -> None:
-        """One step at this rate, on images (N, C, H, W), which may be changed."""
+    def sizes(self, count: int) -> list[int]:
+        """Numbers of images of the forward passes of a step on `count` images."""
+        return [part.stop - part.start for part in parts(count, self.settings.micro_batch or count)]
+
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        mixer: Mixer,
+        rate: float,
+        before_pass: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """One step at this rate, on images (N, C, H, W), which may be changed. `before_pass` is called with the number
+        of each forward pass before it begins."""
         images, labels, partners, share = mixer(images, labels)
         count, smoothing = len(labels), self.settings.label_smoothing
-        for part in parts(count, self.settings.micro_batch or count):
+        for number, part in enumerate(parts(count, self.settings.micro_batch or count)):
+            before_pass(number)
             with self.autocast():
                 scores = self._forward(images[part])
             targets = labels[part]

@@ -1,0 +1,1 @@
+"""An epoch's draws and rates, decided before its first step."""

@@ -1,0 +1,37 @@
+"""What a CUDA graph cannot hold, looked for on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+HOST_READS = {
+    "_local_scalar_dense", "item", "nonzero", "nonzero_numpy", "masked_select", "_unique2", "equal", "is_nonzero",
+    "bincount",
+}  # fmt: skip
+
+
+class Recorded(TorchDispatchMode):
+    """Records the ops that are dispatched inside, `trace`, and those that read a value for the host, `reads`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[str] = []
+        self.trace: list[tuple[str, tuple[tuple[int, ...], ...]]] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = func._schema.name.removeprefix("aten::")
+        result = func(*args, **(kwargs or {}))
+        by_mask = name in ("index", "index_put_") and any(
+            isinstance(index, Tensor) and index.dtype == torch.bool for index in args[1]
+        )
+        by_counts = name == "repeat_interleave" and kwargs is not None and kwargs.get("output_size") is None
+        if name in HOST_READS or by_mask or (by_counts and func._overloadname == "Tensor"):
+            self.reads.append(name)
+        shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        self.trace.append((name, shapes))
+        return result
