@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ import numpy as np
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
+from archsearch.api.sending import send_results
 from archsearch.api.spaces import flat, plain
 from archsearch.api.trained_networks import Split, Subject, of_experiment, of_network
 from archsearch.experiment import write_atomically
@@ -63,6 +65,18 @@ class Analysis:
         return files
 
 
+def write_analysis(
+    result: Analysis, subject: Subject, page: Path, tell: Progress, *, tracking_uri: str | None = None
+) -> list[Path]:
+    """Writes an analysis as `Analysis.write` does. Of an experiment, at `Subject.page`, the figures are written beside
+    the page, and MLflow takes them. Raises OSError."""
+    files, folder = result.write(page), subject.folder
+    if folder is not None and page.absolute() == subject.page(result.kind).absolute():
+        folder.write(page.with_suffix(".json"), json.dumps(result.figures))
+        send_results(folder, tracking_uri, tell, "the analysis")
+    return files
+
+
 @names_its_arguments(output="folder")
 def analyze(
     kind: Kind,
@@ -110,7 +124,7 @@ def analyze(
         tell=audience.tell,
     )  # fmt: skip
     if page is not None:
-        result.write(page)
+        write_analysis(result, subject, page, audience.tell)
     return result.figures
 
 

@@ -10,10 +10,9 @@ from typing import Any
 from archsearch.api.driving import Audience
 from archsearch.api.networks import network_of
 from archsearch.api.reporting import report_at_the_end
-from archsearch.api.sending import tell_backlog
+from archsearch.api.sending import send_results
 from archsearch.api.showing.confirming import showing_confirmation
 from archsearch.data.datasets import load_images
-from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.guests.either import Described
 from archsearch.search.confirming import confirm as confirmation
@@ -22,9 +21,7 @@ from archsearch.search.running.interrupts import interruptible
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
-from archsearch.tracking import drain, refuse_unusable_store, resolve_tracking_uri, start_follower
-
-PATIENCE = 60.0  # seconds for MLflow
+from archsearch.tracking import refuse_unusable_store
 
 
 def confirm(
@@ -75,21 +72,8 @@ def confirm(
             document = confirmation.confirm(plan, images, observer)
             observer.phase("writing the report")
             report_at_the_end(folder, observer.phase)
-            _send(folder, tracking_uri, observer.phase)
+            send_results(folder, tracking_uri, observer.phase, "the trainings and the verdict")
     return document
-
-
-def _send(folder: ExperimentFolder, tracking_uri: str | None, tell: Progress) -> None:
-    """Has MLflow, where it has the search, take the trainings and the verdict, as far as it does so in time; tells what
-    it lacks then."""
-    if not folder.outbox.is_file():
-        return
-    tell("sending the trainings and the verdict to MLflow")
-    try:
-        drain(start_follower(folder, resolve_tracking_uri(tracking_uri)), timeout=PATIENCE)
-    except OSError as error:
-        tell(f"archsearch: MLflow was not updated: {error}")
-    tell_backlog(folder, tracking_uri, tell)
 
 
 def _named(space: SearchSpace, baselines: Sequence[str | Path | Described]) -> list[Contender]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING
 
 from archsearch.api.showing.printing import tell
 from archsearch.experiment import ExperimentFolder, Ledger, write_atomically
+from archsearch.experiment.analyses import analyses
 from archsearch.experiment.summary import EXPERIENCE
 from archsearch.reading.errors import InputError, refuse
 
 if TYPE_CHECKING:
     from archsearch.analysis.report import Context, Document
+    from archsearch.analysis.report.reading import AnalysisPage
     from archsearch.data.images import ImageSet
 
 
@@ -30,11 +33,19 @@ def write_report(folder: ExperimentFolder, output: Path | None = None, *, images
     path = output or folder.report
     if path.exists() and not path.is_file():
         raise refuse(f"{path} is a folder or a device", allowed="a new or existing file", file="--output")
-    context = context_of(folder)
+    context = replace(context_of(folder), analyses=_analyses(folder, path.parent))
     reading = read_experiment(folder, replace(context, images=partial(_images, folder)) if images else context)
     figures = document(reading)
     write_atomically(path, page(reading, figures), root=folder.path if output is None else None)
     return path, figures
+
+
+def _analyses(folder: ExperimentFolder, start: Path) -> list[AnalysisPage]:
+    """The pages of `archsearch analyze` in the experiment's folder, with links from the folder `start`."""
+    return [
+        {"kind": analysis.kind, "page": os.path.relpath(analysis.page, start), "remark": analysis.remark}
+        for analysis in analyses(folder)
+    ]
 
 
 def report_at_the_end(folder: ExperimentFolder, tell: Callable[[str], object] = tell) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Ledger
 
+PATIENCE = 60.0  # seconds for MLflow
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sending:
@@ -51,6 +53,21 @@ def send(
     if refused := result.refused:
         refusal = f"MLflow refuses {len(refused):,} update{'' if len(refused) == 1 else 's'}: {refused[0]}"
     return Sending(sent=result.sent, left=result.remaining, model=model, error=refusal)
+
+
+def send_results(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object], what: str) -> None:
+    """Has MLflow, where it has the search, take what was made after it, as far as it does so in `PATIENCE` seconds;
+    tells what it lacks then. While the search is driven its driver sends that at its end."""
+    from archsearch.tracking import drain, resolve_tracking_uri, start_follower
+
+    if folder.is_driven() or not folder.outbox.is_file():
+        return
+    tell(f"sending {what} to MLflow")
+    try:
+        drain(start_follower(folder, resolve_tracking_uri(tracking_uri)), timeout=PATIENCE)
+    except OSError as error:
+        tell(f"archsearch: MLflow was not updated: {error}")
+    tell_backlog(folder, tracking_uri, tell)
 
 
 def tell_copy(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> None:

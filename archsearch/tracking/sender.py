@@ -10,6 +10,7 @@ from typing import Any
 
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState, crash_point
 from archsearch.experiment.winner import Winner, winner_of
+from archsearch.tracking.analyses import send_analyses
 from archsearch.tracking.dataset import DataSet, dataset_of
 from archsearch.tracking.files import DESCRIPTION, description_of, files_of
 from archsearch.tracking.outbox import Outbox, without_password
@@ -147,6 +148,7 @@ class Sender:
             elif listed.trial in trials:
                 self._settle_trial(listed, trials[listed.trial], best)
         self._send_retrained()
+        send_analyses(self._store, self._folder, experiment=self._experiment, search=self._id, parent=self._parent)
 
     def _send_retrained(self) -> None:
         """What was trained after the search, each once: a run that lacks something is sent again, point by point."""

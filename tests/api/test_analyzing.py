@@ -113,6 +113,15 @@ def test_an_experiments_best_network_is_looked_at_with_its_own_images(tmp_path: 
     page = experiment.path / "analysis" / "paths.html"
     shown = capsys.readouterr()
     assert f"written: {page}" in shown.out and page.is_file()
+    figures = json.loads(page.with_suffix(".json").read_text())
+    assert figures["analysis"] == "paths" and figures["remarks"][0] in shown.out
+    assert "MLflow" not in shown.err, "which does not have this search"
+    for report in (experiment.path / "report.html", tmp_path / "elsewhere" / "report.html"):
+        report.parent.mkdir(exist_ok=True)
+        assert main(["report", str(experiment.path), "-o", str(report), "--json"]) == 0
+        (link,) = json.loads(capsys.readouterr().out)["analyses"]
+        assert (report.parent / link["page"]).resolve() == page.resolve() and link["remark"] == figures["remarks"][0]
+        assert f'<a href="{link["page"]}">paths</a>' in report.read_text()
     assert main(["analyze", "lesion", str(experiment.path), "--split", "test"]) == 2
     assert "the test split of an experiment is looked at once" in capsys.readouterr().err
 

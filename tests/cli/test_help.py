@@ -54,7 +54,8 @@ SURFACE = {
     },
     "analyze": {
         "KIND", "ARCH|EXPERIMENT", "--weights", "--data", "--root", "--split", "--images", "--draws", "--seed",
-        "--max-loss", "--points", "--set", "--allow-source", "-o", "--output", "--json",
+        "--max-loss", "--points", "--set", "--allow-source", "-o", "--output", "--tracking-uri",
+        "--json",
     },
     "doctor": {"--json"},
     "schema": {"-o", "--output"},

@@ -55,6 +55,7 @@ def document(reading: Reading) -> Document:
         "picked": _picked(reading),
         "next": commands(reading),
         "mlflow": reading.context.page,
+        "analyses": list(reading.context.analyses),
         "metric": reading.objective.to_dict(),
         "objectives": dict(reading.meta.get("objectives", {"accuracy": "max"})),
         "full": reading.full,

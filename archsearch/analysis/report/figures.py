@@ -12,6 +12,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from archsearch.analysis.distributions import Edf, ExpectedBest
 from archsearch.analysis.mistakes import Mistakes
+from archsearch.analysis.report.reading import AnalysisPage
 from archsearch.analysis.residuals import Residuals
 from archsearch.experiment.records import Scalar
 
@@ -290,6 +291,7 @@ class Document(TypedDict):
     picked: str
     next: list[str]
     mlflow: str | None
+    analyses: list[AnalysisPage]
     metric: Mapping[str, Any]
     objectives: Mapping[str, str]
     full: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from urllib.parse import quote
 
 from archsearch.analysis.drawing import draw
 from archsearch.analysis.report import curves, parallel
@@ -38,8 +39,22 @@ def networks(reading: Reading, report: Document) -> str:
     heading = f'<div class="screen"><h3>The next best</h3>{"".join(also)}</div>' if also else ""
     row = by_id[first]
     return section(
-        "networks", f"{title}: {first}", paragraph(_summary(row, objective)), _network(reading, row), heading
+        "networks",
+        f"{title}: {first}",
+        paragraph(_summary(row, objective)),
+        _network(reading, row),
+        _analyses(report),
+        heading,
     )
+
+
+def _analyses(report: Document) -> str:
+    """Links to the pages that show what the network's parts do, where there are such."""
+    items = "".join(
+        f'<li><a href="{clean(quote(row["page"]))}">{clean(row["kind"])}</a>: {clean(row["remark"])}</li>'
+        for row in report["analyses"]
+    )
+    return f"<h3>What its parts do</h3><ul>{items}</ul>" if items else ""
 
 
 def _summary(row: TrialRow, objective: Objective) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict
 
 from archsearch.analysis.mistakes import Mistakes, mistakes
 from archsearch.analysis.report.pictures import Pictures, pictures
@@ -24,6 +24,14 @@ from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
 
 
+class AnalysisPage(TypedDict):
+    """A page of `archsearch analyze`: what it is about, a link from where the report lies, and what it says first."""
+
+    kind: str
+    page: str
+    remark: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Context:
     """What other rooms know of the experiment.
@@ -31,7 +39,8 @@ class Context:
     `startup`: as long as fewer scores were known the sampler drew at random (inf: always; None: not known of it).
     `is_anchor`: whether it chose the trial after so many others nevertheless, by size or experience (None: none).
     `baselines`: networks of the literature that fit the budget, by name, with their costs for the search's images.
-    `page`: where MLflow shows the search. `images` loads the experiment's data set, for the pictures of mistakes (None:
+    `page`: where MLflow shows the search. `analyses` are pages of `archsearch analyze` on its best network. `images`
+    loads the experiment's data set, for the pictures of mistakes (None:
     without them).
     """
 
@@ -39,6 +48,7 @@ class Context:
     is_anchor: Callable[[int], bool] | None = None
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     page: str | None = None
+    analyses: Sequence[AnalysisPage] = ()
     images: Callable[[], ImageSet] | None = None
 
 

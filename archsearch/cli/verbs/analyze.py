@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from archsearch.api.showing.printing import print_json, stdout_to_stderr, tell
-from archsearch.cli.options import AllowSource, Json, Set
+from archsearch.cli.options import AllowSource, Json, Set, TrackingUri
 
 
 def analyze(
@@ -69,6 +69,7 @@ def analyze(
             "-o", "--output", metavar="FILE.html", help="The page. Default: NETWORK-KIND.html, or in the experiment."
         ),
     ] = None,
+    tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
     """Shows what the parts of a trained network do, as one HTML page: experiments of Veit et al. 2016, Li et al. 2018.
@@ -76,12 +77,14 @@ def analyze(
     lesion also writes the network without the blocks that can go, as a config and weights beside the page. After
     Ctrl-C the same command goes on with a landscape's points.
     """
-    from archsearch.api.analyzing import analysis
+    from archsearch.api.analyzing import analysis, write_analysis
     from archsearch.api.showing.predictions import counting
     from archsearch.api.trained_networks import subject_of
     from archsearch.sources.own import allow
     from archsearch.space.overrides import read_train_settings
+    from archsearch.tracking import refuse_unusable_store
 
+    refuse_unusable_store(tracking_uri)
     allow(allow_source or ())
     settings = None
     if data is not None:
@@ -103,7 +106,7 @@ def analyze(
                 tell=tell,
                 on_progress=on_progress,
             )
-    files = result.write(page)
+        files = write_analysis(result, found, page, tell, tracking_uri=tracking_uri)
     if as_json:
         print_json(result.figures)
         return
