@@ -26,21 +26,24 @@ from archsearch.zoo import get
 
 DIGITS, LABELS = load_digits(return_X_y=True)
 READ = """
-import sys
-sys.path.insert(0, ".")
+import json, os, sys, types
+sys.path.insert(0, "")  # the current folder
 sys.modules["archsearch"] = sys.modules["torchvision"] = None
-import json, torch
-import types
-module = types.ModuleType("model")
-module.load = None
-sys.modules["model"] = module
-import predict
-torch.save(predict.images(json.loads(sys.argv[1])), "read.pt")
-import form, numpy
-mean, std = predict.KNOWN["mean"], predict.KNOWN["std"]
-by_numpy = [form.normalised(form.read(open(file, "rb"), predict.IMAGE_FORM), predict.IMAGE_FORM, mean, std)
-            for file in json.loads(sys.argv[1])]
-numpy.save("read.npy", numpy.stack(by_numpy))
+import numpy, torch
+for folder, files in json.loads(sys.argv[1]).items():
+    os.chdir(folder)
+    for name in ("predict", "form"):
+        sys.modules.pop(name, None)
+    sys.path_importer_cache.clear()
+    sys.modules["model"] = types.ModuleType("model")
+    sys.modules["model"].load = None
+    import predict, form
+    assert os.path.dirname(os.path.abspath(predict.__file__)) == os.path.abspath(form.__file__)[:-8] == os.getcwd()
+    torch.save(predict.images(files), "read.pt")
+    mean, std = predict.KNOWN["mean"], predict.KNOWN["std"]
+    by_numpy = [form.normalised(form.read(open(file, "rb"), predict.IMAGE_FORM), predict.IMAGE_FORM, mean, std)
+                for file in files]
+    numpy.save("read.npy", numpy.stack(by_numpy))
 """
 FORMS = {
     "RGB": {"size": 16},
@@ -99,32 +102,49 @@ def seen_in_training(images: StreamedImages) -> tuple[list[str], torch.Tensor]:
     return [str(part.path(number)) for number in range(len(part))], torch.cat([pixels for pixels, _ in batches])
 
 
-def read_by(bundle: Path, files: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The same files as predict.py of the bundle reads them, and as form.py does with NumPy."""
-    subprocess.run([sys.executable, "-I", "-c", READ, json.dumps(files)], cwd=bundle, check=True)
+def read_alone(bundles: dict[Path, list[str]]) -> None:
+    """Has each bundle's predict.py read its files, and form.py with NumPy, in one process that has no archsearch."""
+    given = {str(bundle.resolve()): files for bundle, files in bundles.items()}
+    subprocess.run([sys.executable, "-I", "-c", READ, json.dumps(given)], check=True)
+
+
+def was_read(bundle: Path) -> tuple[torch.Tensor, torch.Tensor]:
+    """The files as predict.py of the bundle has read them, and as form.py has with NumPy."""
     return torch.load(bundle / "read.pt"), torch.from_numpy(np.load(bundle / "read.npy"))
 
 
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[StreamedImages, Path]]:
+    """Of each form its images, and a bundle that has read them."""
+    top, pairs = tmp_path_factory.mktemp("forms"), {}
+    for kind, form in FORMS.items():
+        bundle = top / kind / "bundle"
+        root = str(folder_of(top / kind / "images", kind))
+        settings = DataSettings(name="folder", root=root, in_memory=False, validation=0.3, **form)
+        images = load_images(settings)
+        assert isinstance(images, StreamedImages)
+        network = build(get("resnet20_cifar").model_copy(update={"input": images.shape, "classes": 3}))
+        bundle.mkdir()
+        known = preprocessing(Origin(network=network, images=images, settings=settings))
+        (bundle / "preprocessing.json").write_text(json.dumps(known))
+        write_alone(bundle)
+        pairs[kind] = images, bundle
+    read_alone({bundle: seen_in_training(images)[0] for images, bundle in pairs.values()})
+    return pairs
+
+
 @pytest.mark.parametrize("kind", FORMS)
-def test_a_file_is_the_tensor_that_the_training_saw(tmp_path, kind):
-    settings = DataSettings(
-        name="folder", root=str(folder_of(tmp_path / "images", kind)), in_memory=False, validation=0.3, **FORMS[kind]
-    )
-    images = load_images(settings)
-    assert isinstance(images, StreamedImages)
-    network = build(get("resnet20_cifar").model_copy(update={"input": images.shape, "classes": 3}))
-    known = preprocessing(Origin(network=network, images=images, settings=settings))
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / "preprocessing.json").write_text(json.dumps(known))
-    write_alone(bundle)
+def test_a_file_is_the_tensor_that_the_training_saw(kind, loaded):
+    images, bundle = loaded[kind]
+    known = json.loads((bundle / "preprocessing.json").read_text())
     files, wanted = seen_in_training(images)
     assert len(files) > 5 and wanted.shape[1:] == images.shape
-    for read in read_by(bundle, files):
+    for read in was_read(bundle):
         assert read.dtype == torch.float32
         assert torch.allclose(read, wanted, rtol=0, atol=2e-5)
     assert known["scaling"].startswith(f"pixel / {images.white},")
-    held = load_images(settings.model_copy(update={"in_memory": True}))
+    root = str(bundle.parent / "images")
+    held = load_images(DataSettings(name="folder", root=root, in_memory=True, validation=0.3, **FORMS[kind]))
     assert np.array_equal(held.validation.images, images.validation.images[:])
 
 
@@ -145,7 +165,8 @@ def test_five_channels_of_16_bits_from_run_to_predict(tmp_path, monkeypatch, cap
     assert [entry["kept"] for entry in manifest["parity"]] == [True, True, True]
     settings = DataSettings(name="folder", root=str(root), size=[12, 20], bits=16, fit="pad", in_memory=False)
     files, wanted = seen_in_training(load_images(settings))
-    for read in read_by(Path("bundle"), files):
+    read_alone({Path("bundle"): files})
+    for read in was_read(Path("bundle")):
         assert torch.allclose(read, wanted, rtol=0, atol=2e-5)
     hub = json.loads(Path("bundle/huggingface/config.json").read_text())["preprocessing"]
     assert hub == known

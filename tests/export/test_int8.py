@@ -116,46 +116,70 @@ def test_what_is_refused(experiment, tmp_path: Path, monkeypatch, capsys) -> Non
 
 def test_no_onnx_file_holds_paths_of_this_machine(tmp_path: Path) -> None:
     file = tmp_path / "model.onnx"
-    formats.write_onnx(formats.program(fresh(small())), file)
+    formats.write_onnx(formats.program(fresh(small({}))), file)
     content = file.read_bytes()
     assert b"stack_trace" not in content and str(Path(formats.__file__).parent).encode() not in content
 
 
-def small(head: Head | None = None, stem: Stem | None = None, **words: object) -> Architecture:
-    block = Block.model_validate(words)
-    stages = (Stage(depth=2, width=8, stride=1, block=block), Stage(depth=2, width=16, block=block))
+def small(*blocks: dict[str, object], head: Head | None = None, stem: Stem | None = None) -> Architecture:
+    """With a stage of each of these blocks; two where there are no more than two stages."""
+    stages = tuple(
+        Stage(depth=2 if len(blocks) <= 2 else 1, width=16 if number else 8, stride=1 + (number == 1), block=block)
+        for number, block in enumerate(map(Block.model_validate, blocks))
+    )
     return Architecture(input=(3, 16, 16), stem=stem or Stem(width=8), stages=stages, head=head or Head())
 
 
+BOTTLENECK = {"kind": "bottleneck", "bottleneck_ratio": 1.0}
 FAMILIES = {
-    "basic": small(shortcut="A"),
-    "bottleneck": small(kind="bottleneck", cardinality=2, bottleneck_ratio=1.0, shortcut="C", stride_at="conv1x1"),
-    "plain": small(link="plain", norm="none"),
-    "pre": small(activation="pre", shortcut="A_pool", head=Head(classifier="conv")),
-    "relu_only_pre": small(kind="bottleneck", activation="relu_only_pre", learned_gain=True),
-    "dense": small(link="dense", kind="bottleneck", activation="pre", growth_rate=8),
-    "dual_path": small(
-        link="dual_path", kind="bottleneck", activation="pre", stem=Stem(kernel=7, stride=2, pool="max")
+    "plain, bottleneck, se": small(
+        {"link": "plain", "norm": "none"},
+        {**BOTTLENECK, "cardinality": 2, "shortcut": "C", "stride_at": "conv1x1"},
+        {"attention": "se", "attention_reduction": 4},
     ),
-    "highway": small(link="highway", kind="single", norm="none", head=Head(width=8, pool="max")),
-    "gates": small(gate="exclusive", branch_scale=0.5, shortcut_scale=0.5),
-    "se": small(attention="se", attention_reduction=4),
-    "cbam": small(attention="cbam", attention_reduction=4),
-    **{name: small(nonlinearity=name) for name in ("silu", "gelu", "hard_swish", "relu6")},
-    "eca": small(attention="eca", activation="norm_after_addition"),
-    "deep": small(shortcut="B_pool", stem=Stem(width=8, deep="tiered", pool="max_zero_padded")),
-    "blur": small(downsample="blur", shortcut="none", stem=Stem(width=8, pool="blur")),
-    "average": small(downsample="average", shortcut_kernel=3, stem=Stem(width=8, pool="average")),
-    "unpadded": small(stem=Stem(width=8, deep="half", pool="max_unpadded")),
-    "strided": small(activation="pre", shortcut="B_pool", stem=Stem(width=8, pool="conv")),
-    "scales": small(kind="bottleneck", bottleneck_ratio=1.0, scales=4),
-    "split": small(
-        kind="bottleneck", bottleneck_ratio=1.0, attention="split", cardinality=2, downsample="average_overlapping"
+    "pre, relu_only_pre": small(
+        {"activation": "pre", "shortcut": "A_pool"},
+        {"kind": "bottleneck", "activation": "relu_only_pre", "learned_gain": True},
+        head=Head(classifier="conv"),
     ),
-    "selective": small(attention="selective", attention_reduction=4, layers="3-1-3"),
-    "selective_sliced": small(attention="selective_sliced", attention_reduction=4, kernel=5, activation="pre"),
-    "inside": small(kind="bottleneck", attention="se", attention_at="inside", attention_reduction=4, group_width=1),
-}
+    "dense, dual_path": small(
+        {"link": "dense", "kind": "bottleneck", "activation": "pre", "growth_rate": 8},
+        {"link": "dual_path", "kind": "bottleneck", "activation": "pre"},
+        stem=Stem(kernel=7, stride=2, pool="max"),
+    ),
+    "highway, gates": small(
+        {"link": "highway", "kind": "single", "norm": "none"},
+        {"gate": "exclusive", "branch_scale": 0.5, "shortcut_scale": 0.5},
+        head=Head(width=8, pool="max"),
+    ),
+    "nonlinearities": small(*({"nonlinearity": name} for name in ("silu", "gelu", "hard_swish", "relu6"))),
+    "deep, cbam": small(
+        {"shortcut": "B_pool"}, {"attention": "cbam", "attention_reduction": 4, "shortcut": "B_pool"},
+        stem=Stem(width=8, deep="tiered", pool="max_zero_padded"),
+    ),
+    "blur, eca": small(
+        {"attention": "eca", "activation": "norm_after_addition"}, {"downsample": "blur", "shortcut": "none"},
+        stem=Stem(width=8, pool="blur"),
+    ),
+    "scales, average": small(
+        {**BOTTLENECK, "scales": 4}, {"downsample": "average", "shortcut_kernel": 3},
+        stem=Stem(width=8, pool="average"),
+    ),
+    "unpadded, split": small(
+        {"shortcut": "A"},
+        {**BOTTLENECK, "attention": "split", "cardinality": 2, "downsample": "average_overlapping"},
+        stem=Stem(width=8, deep="half", pool="max_unpadded"),
+    ),
+    "strided, selective": small(
+        {"attention": "selective", "attention_reduction": 4, "layers": "3-1-3"},
+        {"activation": "pre", "shortcut": "B_pool"},
+        stem=Stem(width=8, pool="conv"),
+    ),
+    "selective_sliced, inside": small(
+        {"attention": "selective_sliced", "attention_reduction": 4, "kernel": 5, "activation": "pre"},
+        {"kind": "bottleneck", "attention": "se", "attention_at": "inside", "attention_reduction": 4, "group_width": 1},
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -33,9 +33,7 @@ OTHERS = [
     if each not in COMPARED
 ]
 LARGE = {"resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2"}  # 2 GB and more with gradients
-TRAINED = [
-    pytest.param(*each, marks=pytest.mark.slow) if each[0] in LARGE else pytest.param(*each) for each in COMPARED
-]
+TRAINED = [pytest.param(each, marks=pytest.mark.slow) if each[0] in LARGE else pytest.param(each) for each in COMPARED]
 
 
 @pytest.fixture(autouse=True)
@@ -65,23 +63,29 @@ def ours_of(model: nn.Module, name: str, source: str) -> Network:
     return network
 
 
-@pytest.mark.parametrize(("name", "source"), COMPARED)
-def test_parity_of_outputs_in_eval_mode(name: str, source: str) -> None:
-    theirs = published(name, source)
-    ours, x = ours_of(theirs, name, source).eval(), drawn(2, 3, 64, 64, seed=1)
+@pytest.fixture(scope="module")
+def pair(request: pytest.FixtureRequest) -> tuple[str, str, nn.Module, Network]:
+    """A network's name and library, the library's module and ours, with the same weights."""
+    theirs = published(*request.param)
+    return *request.param, theirs, ours_of(theirs, *request.param)
+
+
+@pytest.mark.parametrize("pair", COMPARED, indirect=True, ids="-".join)
+def test_parity_of_outputs_in_eval_mode(pair: tuple[str, str, nn.Module, Network]) -> None:
+    *_, theirs, ours = pair
+    ours, x = ours.eval(), drawn(2, 3, 64, 64, seed=1)
     with torch.no_grad():
         wanted = theirs.eval()(x)
         assert difference(ours(x), wanted) < 1e-5
     assert wanted.std() > 0.01, "outputs that say nothing"
 
 
-@pytest.mark.parametrize(("name", "source"), TRAINED)
-def test_parity_of_gradients_and_statistics_in_train_mode(name: str, source: str) -> None:
+@pytest.mark.parametrize("pair", TRAINED, indirect=True, ids="-".join)
+def test_parity_of_gradients_and_statistics_in_train_mode(pair: tuple[str, str, nn.Module, Network]) -> None:
     """Of every parameter, and of the images; then the norms' running statistics."""
-    theirs = published(name, source).train()
-    ours = ours_of(theirs, name, source).train()
+    name, source, theirs, ours = pair
     weights, images = drawn(2, 1000, seed=2), []
-    for model in (theirs, ours):
+    for model in (theirs.train(), ours.train()):
         x = drawn(2, 3, 64, 64, seed=1).requires_grad_()
         (model(x) * weights).sum().backward()
         images.append(x.grad)
