@@ -24,6 +24,16 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of an MLflow store with its tables; see `tests.tracking.stores.a_copy`."""
+    from archsearch.tracking.store import Store
+
+    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+    Store(uri).experiment("warm", "0" * 32)
+    return uri
+
+
 @pytest.fixture(autouse=True)
 def _leaves_the_environment() -> Iterator[None]:
     """What a test, or MLflow within it, leaves among these variables would reach the tests after it, in whatever order

@@ -27,7 +27,7 @@ def test_every_operator_that_runs_is_changed_and_no_type() -> None:
 
 
 def test_a_change_is_one_token_and_the_file_is_python_still() -> None:
-    for change in chosen(0, 200, ""):
+    for change in chosen(0, 60, "space"):
         source = (CHECKOUT / change.file).read_text()
         changed = change.applied(source)
         assert len(changed) - len(source) == len(change.after) - len(change.before)

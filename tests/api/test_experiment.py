@@ -13,6 +13,7 @@ from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.training.checkpoint import weights_to_bytes
 from tests.analysis.report.searches import experiment
 from tests.cli.test_searches import experiment as small_experiment
+from tests.tracking.stores import a_copy
 
 
 @pytest.fixture(scope="module")
@@ -136,8 +137,9 @@ def test_a_finished_search_is_not_driven_again(tmp_path: Path) -> None:
     assert len(opened.space.sample(2, seed=1)) == 2
 
 
-def test_mlflow_is_sent_what_it_lacks_once(tmp_path: Path, capsys) -> None:
-    opened, store = archsearch.open(small_experiment(tmp_path, "small").path), f"sqlite:///{tmp_path / 'mlflow.db'}"
+def test_mlflow_is_sent_what_it_lacks_once(tmp_path: Path, capsys, empty_store: str) -> None:
+    opened = archsearch.open(small_experiment(tmp_path, "small").path)
+    store = a_copy(empty_store, tmp_path / "mlflow.db")
     first, second = (opened.sync(tracking_uri=store) for _ in range(2))
     assert (first.error, first.left) == (None, 0)
     assert first.sent > 0 == second.sent

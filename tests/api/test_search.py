@@ -18,6 +18,7 @@ from archsearch.api.showing.printing import is_notebook
 from archsearch.reading.errors import refuse
 from archsearch.space.space import SearchSpace
 from tests.api.test_spaces import SMALL
+from tests.tracking.stores import a_copy
 
 SCRIPT = """
 import json, threading
@@ -62,7 +63,8 @@ print(json.dumps({
 """
 
 
-def test_a_script_searches_its_arrays_is_interrupted_and_goes_on_in_a_thread(tmp_path: Path) -> None:
+def test_a_script_searches_its_arrays_is_interrupted_and_goes_on_in_a_thread(tmp_path: Path, empty_store: str) -> None:
+    a_copy(empty_store, tmp_path / "mlruns" / "mlflow.db")
     (tmp_path / "script.py").write_text(SCRIPT)
     done = subprocess.run(
         [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600

@@ -242,7 +242,13 @@ def damages(
             raise AssertionError(f"seed {seed}: {damage}: {type(error).__name__}: {error}") from error
 
 
-@pytest.mark.parametrize(("way", "count"), [(flipped, 60), (cut, 20), (row_changed, 100), (crafted, 100)])
+@pytest.mark.parametrize(
+    ("way", "count"),
+    [
+        *((flipped, 40), (cut, 12), (row_changed, 60), (crafted, 60)),
+        *(pytest.param(way, 300, marks=pytest.mark.slow) for way in (flipped, cut, row_changed, crafted)),
+    ],
+)
 def test_damage_is_refused_or_read_and_never_an_internal_error(
     searched: ExperimentFolder, tmp_path: Path, way: Any, count: int
 ) -> None:

@@ -8,20 +8,13 @@ import pytest
 
 from archsearch.cli import main
 from archsearch.experiment import ExperimentFolder, Ledger
-from archsearch.tracking import backlog, drain, start_follower, sync
+from archsearch.tracking import backlog, drain, follower, start_follower, sync
 from archsearch.tracking.store import Store
 from tests.faults.driving import drive, in_a_child, new
 from tests.faults.invariants import check_tracking, check_whole, check_words
 from tests.faults.servers import AWAY, through_an_outage
 from tests.faults.test_crashes import TRACKING
-from tests.tracking.test_follower import a_copy
-
-
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> str:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    Store(uri).experiment("warm", "0" * 32)
-    return uri
+from tests.tracking.stores import a_copy
 
 
 @pytest.fixture
@@ -31,10 +24,10 @@ def searched(tmp_path: Path) -> ExperimentFolder:
     return folder
 
 
-def test_the_follower_killed_at_every_named_place(tmp_path: Path, searched: ExperimentFolder, empty: str) -> None:
+def test_the_follower_killed_at_every_named_place(tmp_path: Path, searched: ExperimentFolder, empty_store: str) -> None:
     for place in sorted(TRACKING):
         searched.outbox.unlink(missing_ok=True)
-        uri = a_copy(empty, tmp_path / f"{place}.db")
+        uri = a_copy(empty_store, tmp_path / f"{place}.db")
         crash = f"{place}:3" if place in ("run-created", "run-described") else place
         assert in_a_child(lambda uri=uri: sync(searched, uri), crash=crash) == -9, f"{place}: it never passed there"
         found = sync(searched, uri)
@@ -43,9 +36,9 @@ def test_the_follower_killed_at_every_named_place(tmp_path: Path, searched: Expe
 
 
 def test_an_outbox_that_is_torn_while_it_is_used_makes_no_second_run(
-    tmp_path: Path, searched: ExperimentFolder, empty: str
+    tmp_path: Path, searched: ExperimentFolder, empty_store: str
 ) -> None:
-    uri = a_copy(empty, tmp_path / "store.db")
+    uri = a_copy(empty_store, tmp_path / "store.db")
     assert in_a_child(lambda: sync(searched, uri), crash="points-sent") == -9
     searched.outbox.write_bytes(searched.outbox.read_bytes()[:5000])
     assert sync(searched, uri).remaining == 0
@@ -71,7 +64,7 @@ def test_a_server_that_is_away_fails_no_trial_and_sync_says_so(
         with Ledger.read(folder.ledger) as ledger:
             events = ledger.last_event()
             assert not ledger.counts().failed
-        assert not drain(followers[0], timeout=5)
+        assert not drain(followers[0], timeout=1)
         code = main(["sync", str(folder.path), "--tracking-uri", uri, "--json"])
         said = capsys.readouterr()
     check_words(code, said.err, allowed={1})
@@ -81,7 +74,7 @@ def test_a_server_that_is_away_fails_no_trial_and_sync_says_so(
 
 
 def test_a_store_that_was_away_gets_everything_once_by_sync(
-    tmp_path: Path, searched: ExperimentFolder, empty: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, searched: ExperimentFolder, empty_store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = tmp_path / "share"
     uri = f"sqlite:///{place}/mlflow.db"
@@ -90,7 +83,7 @@ def test_a_store_that_was_away_gets_everything_once_by_sync(
     check_words(main(words), capsys.readouterr().err, allowed={1})
     place.unlink()
     place.mkdir()
-    a_copy(empty, place / "mlflow.db")
+    a_copy(empty_store, place / "mlflow.db")
     with Ledger.read(searched.ledger) as ledger:
         events = ledger.last_event()
     assert backlog(searched, uri) == events
@@ -104,10 +97,10 @@ def test_a_store_that_was_away_gets_everything_once_by_sync(
     check_tracking(searched, uri)
 
 
-def test_what_the_store_refuses_is_said(tmp_path: Path, empty: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_store_refuses_is_said(tmp_path: Path, empty_store: str, capsys: pytest.CaptureFixture[str]) -> None:
     from archsearch.tracking.outbox import Outbox
 
-    uri, folder = a_copy(empty, tmp_path / "store.db"), new(tmp_path)
+    uri, folder = a_copy(empty_store, tmp_path / "store.db"), new(tmp_path)
     assert in_a_child(lambda: drive(folder), crash="paused-after:3") == -9
     sync(folder, uri)
     with Outbox(folder.outbox, uri) as outbox:
@@ -119,8 +112,9 @@ def test_what_the_store_refuses_is_said(tmp_path: Path, empty: str, capsys: pyte
 
 
 def test_while_it_is_driven_and_followed_sync_leaves_with_4(
-    searched: ExperimentFolder, capsys: pytest.CaptureFixture[str]
+    searched: ExperimentFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(follower, "_LOCK_PATIENCE", 0.5)
     with searched.driver_lock(), (searched.path / "tracking.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         code = main(["sync", str(searched.path)])

@@ -26,6 +26,7 @@ from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
 from archsearch.tracking import sync
 from tests.search.local import Silent, drive_locally, tiny
+from tests.tracking.stores import a_copy
 
 SETTINGS = ("search.trials=3", "search.early_stopping={kind: none}", "training.epochs=1", "search.finish=0.5")
 
@@ -102,7 +103,7 @@ def check(folder: ExperimentFolder) -> None:
     assert Training(module, images, run).evaluate("test").accuracy == best["test_accuracy"]
 
 
-def test_interrupted_in_the_middle_it_goes_on_with_what_is_whole(ended) -> None:
+def test_interrupted_in_the_middle_it_goes_on_with_what_is_whole(ended, empty_store: str) -> None:
     space, folder = ended
     with pytest.raises(KeyboardInterrupt):
         finish(space, folder, Told("finishing: t"))
@@ -124,7 +125,7 @@ def test_interrupted_in_the_middle_it_goes_on_with_what_is_whole(ended) -> None:
     with Ledger.open(folder.ledger) as ledger:
         assert not Finishing().begun(ledger)
     assert finish_again.phases == [] and notes(folder) == before
-    uri = f"sqlite:///{folder.path.parent}/mlflow.db"
+    uri = a_copy(empty_store, folder.path.parent / "mlflow.db")
     with Ledger.open(folder.ledger) as ledger:
         ledger.begin()
         ledger.end("finished")

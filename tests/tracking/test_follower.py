@@ -33,14 +33,13 @@ from archsearch.tracking import (
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.store import Store, database_path
 from tests.experiment import fill
+from tests.tracking.stores import a_copy
 
 
 @pytest.fixture(scope="session")
-def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One store for all: making its tables takes seconds. Each test has a space, hence an experiment, of its own."""
-    uri = f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
-    Store(uri).experiment("warm", "0" * 32)
-    return uri
+def uri(tmp_path_factory: pytest.TempPathFactory, empty_store: str) -> str:
+    """One store for all: each test has a space, hence an experiment, of its own."""
+    return a_copy(empty_store, tmp_path_factory.mktemp("follower") / "mlflow.db")
 
 
 @pytest.fixture
@@ -59,14 +58,6 @@ def a_search(path: Path, space: str, trials: int = 7, epochs: int = 3) -> Experi
         ledger.end("finished")
     folder.best_yaml.write_text("best: 5\n")
     return folder
-
-
-def a_copy(uri: str, path: Path) -> str:
-    with sqlite3.connect(uri.removeprefix("sqlite:///")) as source, sqlite3.connect(path) as target:
-        source.backup(target)
-    source.close()
-    target.close()
-    return f"sqlite:///{path}"
 
 
 def seen(uri: str, space: str) -> dict[int, dict]:

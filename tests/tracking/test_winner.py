@@ -18,6 +18,7 @@ from archsearch.experiment import ExperimentFolder, Ledger, Trial
 from archsearch.tracking import register, sync
 from archsearch.training.checkpoint import weights_from_bytes, weights_to_bytes
 from tests.search.local import drive_locally, tiny
+from tests.tracking.stores import a_copy
 
 
 def all_points(store: Path) -> list[tuple[object, ...]]:
@@ -31,9 +32,11 @@ def test_what_is_not_there_is_not_registered(tmp_path: Path) -> None:
     assert not (tmp_path / "mlflow.db").exists()
 
 
-def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_winner_is_loaded_from_the_registry_and_predicts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: str
+) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    uri = a_copy(empty_store, tmp_path / "mlflow.db")
     space, folder = tiny(tmp_path, "search.trials=3", "search.early_stopping={kind: none}")
     drive_locally(space, folder)
     sync(folder, uri)
@@ -94,7 +97,7 @@ def test_the_winner_is_loaded_from_the_registry_and_predicts(tmp_path: Path, mon
 
 @pytest.mark.parametrize("variables", [{}, {"MLFLOW_REGISTRY_URI": "sqlite:///{}/registry.db"}])
 def test_a_program_that_tracks_work_of_its_own_goes_on_with_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], empty_store: str
 ) -> None:
     import mlflow
 
@@ -104,7 +107,8 @@ def test_a_program_that_tracks_work_of_its_own_goes_on_with_it(
     drive_locally(space, folder)
     with Ledger.open(folder.ledger) as ledger:
         ledger.end("finished")
-    uri, own = f"sqlite:///{tmp_path}/mlflow.db", f"sqlite:///{tmp_path}/own.db"
+    uri, own = (a_copy(empty_store, tmp_path / name) for name in ("mlflow.db", "own.db"))
+    a_copy(empty_store, tmp_path / "registry.db")
     for name, value in variables.items():
         monkeypatch.setenv(name, value.format(tmp_path))
     sync(folder, uri)
@@ -128,8 +132,10 @@ def test_a_program_that_tracks_work_of_its_own_goes_on_with_it(
 
 
 @pytest.mark.parametrize("of", ["finish", "confirm"])
-def test_a_winner_trained_after_the_search_has_that_training_for_its_source(tmp_path: Path, of: str) -> None:
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
+def test_a_winner_trained_after_the_search_has_that_training_for_its_source(
+    tmp_path: Path, of: str, empty_store: str
+) -> None:
+    uri = a_copy(empty_store, tmp_path / "mlflow.db")
     space, folder = tiny(tmp_path, "search.trials=2", "search.early_stopping={kind: none}")
     drive_locally(space, folder)
     with Ledger.open(folder.ledger) as ledger:
