@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,7 @@ from archsearch.study.storage import optuna_study
 from tests.experiment.test_ledger import as_kept, replay
 
 CODES = {0, 1, 2, 3, 4}
+PATIENCE = 600.0  # seconds: for a busy machine
 MARK = "ARCHSEARCH_FAULT_TEST"  # in the environment of whatever a test starts, and so of all that this starts
 
 
@@ -190,3 +192,37 @@ def check_gone(value: str, *, within: float = 30.0) -> float:
         assert time.monotonic() - began < within, f"I5: left after {within} s: {alive}"
         time.sleep(0.2)
     return time.monotonic() - began
+
+
+def listening_beyond_loopback(pids: set[int]) -> list[str]:
+    """Addresses that these processes listen on and that other machines can reach."""
+    sockets = set()
+    for pid in pids:
+        try:
+            links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        except OSError:
+            continue
+        sockets |= {link[8:-1] for link in links if link.startswith("socket:[")}
+    found = []
+    for table, loopback in (
+        ("tcp", ("0100007F",)),
+        ("tcp6", ("0" * 24 + "01000000", "0000000000000000FFFF00000100007F")),
+    ):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            address = fields[1].partition(":")[0]
+            if fields[3] == "0A" and fields[9] in sockets and address not in loopback:
+                found.append(f"{table} {fields[1]}")
+    return found
+
+
+def leave(process: subprocess.Popen[str], *signals: int, between: float = 0.5) -> tuple[int, str, float]:
+    """Sends them; the exit code, what was said, and the seconds from the last signal to the end."""
+    for number, what in enumerate(signals):
+        if number:
+            time.sleep(between)
+        if process.poll() is None:
+            process.send_signal(what)
+    began = time.monotonic()
+    _, said = process.communicate(timeout=PATIENCE)
+    return process.returncode, said, time.monotonic() - began

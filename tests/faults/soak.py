@@ -27,9 +27,9 @@ from pathlib import Path
 from archsearch.experiment import ExperimentFolder
 from archsearch.search.running.private import private_folder
 from archsearch.tracking import serve, sync
-from tests.faults.invariants import check_gone, check_tracking, check_whole, check_words, ended
+from tests.faults.invariants import PATIENCE, check_gone, check_tracking, check_whole, check_words, ended
 from tests.faults.servers import nobody
-from tests.faults.test_real import DIGITS, PATIENCE, start
+from tests.faults.test_real import DIGITS, start
 from tests.faults.test_workers import SIGNALS, descendants, kill_all, node
 from tests.search.test_main_job import lanes_of
 

@@ -11,12 +11,13 @@ import pytest
 from archsearch.experiment import ExperimentFolder, Ledger
 from tests.faults.driving import new
 from tests.faults.invariants import (
+    PATIENCE,
     check_gone,
     check_states,
     check_whole,
     check_words,
     ended,
-    left_behind,
+    leave,
     marked,
     story,
 )
@@ -25,7 +26,6 @@ from tests.faults.zygote import zygote
 from tests.search.test_main_job import start as run_command
 
 DIGITS = Path(__file__).parents[2] / "search_spaces" / "digits.yaml"
-PATIENCE = 600.0  # seconds: for a busy machine
 QUICK = ("paused-before", "state-written", "promoted-after", "weights-written")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="looks for processes in /proc")
 
@@ -77,57 +77,6 @@ def _paused(folder: ExperimentFolder) -> int:
         return 0
     with Ledger.read(folder.ledger) as ledger:
         return len(ledger.events_of("paused"))
-
-
-def listening_beyond_loopback(pids: "set[int]") -> list[str]:
-    """Addresses that these processes listen on and that other machines can reach."""
-    sockets = set()
-    for pid in pids:
-        try:
-            links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
-        except OSError:
-            continue
-        sockets |= {link[8:-1] for link in links if link.startswith("socket:[")}
-    found = []
-    for table, loopback in (
-        ("tcp", ("0100007F",)),
-        ("tcp6", ("0" * 24 + "01000000", "0000000000000000FFFF00000100007F")),
-    ):
-        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            address = fields[1].partition(":")[0]
-            if fields[3] == "0A" and fields[9] in sockets and address not in loopback:
-                found.append(f"{table} {fields[1]}")
-    return found
-
-
-def leave(process: "subprocess.Popen[str]", *signals: int, between: float = 0.5) -> tuple[int, str, float]:
-    """Sends them; the exit code, what was said, and the seconds from the last signal to the end."""
-    for number, what in enumerate(signals):
-        if number:
-            time.sleep(between)
-        if process.poll() is None:
-            process.send_signal(what)
-    began = time.monotonic()
-    _, said = process.communicate(timeout=PATIENCE)
-    return process.returncode, said, time.monotonic() - began
-
-
-@needs_proc
-def test_two_ctrl_c_leave_at_once_with_nothing_left_behind(tmp_path: Path) -> None:
-    """And while it runs nothing listens but on this machine's loopback."""
-    folder, mark = ExperimentFolder(tmp_path / "out"), uuid.uuid4().hex
-    process = start(tmp_path, mark, "run", str(DIGITS), "--trials", "200", "--output", str(folder.path))
-    until_paused(folder, process)
-    alive = set(left_behind(mark))
-    assert len(alive) > 3, "Ray's processes are not found by their mark"
-    assert listening_beyond_loopback(alive) == []
-    code, said, _ = leave(process, signal.SIGINT, signal.SIGINT)
-    check_words(code, said, allowed={3})
-    check_gone(mark)
-    check_states(folder)
-    with Ledger.open(folder.ledger) as ledger:
-        assert ledger._db.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
 
 
 @needs_proc

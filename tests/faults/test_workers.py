@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
-from tests.faults.invariants import check_gone, check_whole, check_words, ended, marked
-from tests.faults.test_real import DIGITS, PATIENCE, leave, start, until_paused
+from tests.faults.invariants import PATIENCE, check_gone, check_whole, check_words, ended, leave, marked
+from tests.faults.test_real import DIGITS, start, until_paused
 from tests.search.test_main_job import lanes_of
 
 pytestmark = [

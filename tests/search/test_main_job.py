@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,24 @@ from typing import Any
 import pytest
 
 import archsearch
+from archsearch.cli import main
 from archsearch.experiment import ExperimentFolder
-from tests.faults.invariants import check_study
+from tests.faults.invariants import (
+    check_gone,
+    check_states,
+    check_study,
+    check_words,
+    leave,
+    left_behind,
+    listening_beyond_loopback,
+    marked,
+)
+from tests.tracking.stores import a_copy
 
 SPACES = Path(__file__).parent.parent.parent / "search_spaces"
 COMMAND = [sys.executable, "-m", "archsearch"]
 DIGITS = str(SPACES / "digits.yaml")
 TRIALS = 20
-KILLS = 2  # of the driver, by SIGKILL
 PATIENCE = 420.0  # seconds: generous, for a busy machine; nothing here is a claim about speed
 
 
@@ -120,50 +131,45 @@ def check_whole(folder: Path, store: Path, trials: int) -> None:
     assert "RUNNING" not in statuses.values()
 
 
-def test_a_search_of_eight_trials_as_json(tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    process = start(tmp_path, "run", DIGITS, "--json", "--trials", "8", "--output", str(folder))
-    wait_for(lambda: reached(folder) >= 1, within=PATIENCE, process=process)
-    live = archsearch.optuna_study(folder)
-    assert live.get_trials()
-    second = subprocess.run(
-        [*COMMAND, "resume", str(folder)], cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False
-    )
-    assert second.returncode == 4, second.stderr
-    assert len(second.stderr.splitlines()) <= 10
-    code, out, err = finish(process)
-    assert code == 0, err
-    document = json.loads(out)  # one document, and nothing else on stdout
+def check_document(document: dict[str, Any], folder: Path, trials: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `--json` prints of a finished search of the digits."""
     assert {"experiment", "folder", "state", "trials", "best"} <= set(document)
     assert document["state"] == "finished"
-    assert document["trials"]["total"] == 8
+    assert document["trials"]["total"] == trials
     assert document["trials"]["running"] == 0
     best = document["best"]
     assert {"trial", "value", "architecture", "params", "flops"} <= set(best)
     assert 0.5 < best["value"] <= 1
     assert document["trials"]["paused"] == 0
     assert [rung["epochs"] for rung in document["rungs"]][:1] == [1]
-    assert document["rungs"][0]["trials"] == 8
+    assert document["rungs"][0]["trials"] == trials
     assert document["rungs"][0]["promoted"] >= 2
     assert 0.5 < best["test_accuracy"] <= 1
     assert best["flops"] <= 700_000
     assert best["params"] <= 60_000
-    check_whole(folder, tmp_path / "mlruns" / "mlflow.db", 8)
-    check_study(ExperimentFolder(folder), live)
-    profiled = subprocess.run(
-        [*COMMAND, "profile", str(folder / "best.yaml"), "--json"],
-        cwd=tmp_path, text=True, capture_output=True, timeout=60, check=True,
-    )  # fmt: skip
-    profile = json.loads(profiled.stdout)
+    profile = printed(capsys, "profile", str(folder / "best.yaml"))
     assert (profile["params"], profile["flops"], profile["digest"]) == (best["params"], best["flops"], best["digest"])
     values = [value for (value,) in rows(folder / "ledger.sqlite", "SELECT value FROM trials WHERE state = 'finished'")]
     assert best["value"] == max(values)
 
 
+def printed(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    """The document that a quick verb prints, in this process."""
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds Ray's workers in /proc")
-def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path) -> None:
+def test_interrupted_killed_and_worker_killed_it_still_ends_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], empty_store: str
+) -> None:
+    """Five ways to end a process in one search: Ctrl-C, two of them at once, a killed driver, a second driver that is
+    refused, a killed worker. While it runs nothing listens but on this machine's loopback."""
     folder, store = tmp_path / "out", tmp_path / "mlruns" / "mlflow.db"
-    # Enough trials that every lane still has one when a worker is killed, after two sessions' end: a lane without a
+    experiment = ExperimentFolder(folder)
+    a_copy(empty_store, store)
+    # Enough trials that every lane still has one when a worker is killed, after three sessions' end: a lane without a
     # trial may die, and nothing is requeued.
     # On a busy machine it lasts long enough for the best to be trained longer, which are runs of their own.
     words = ["--set", "search.finish=none", "--output", str(folder)]
@@ -177,18 +183,29 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
     kept = "SELECT number, digest, value, ended FROM trials WHERE ended IS NOT NULL"
     before, paused = rows(folder / "ledger.sqlite", kept), states(folder)
 
-    for _ in range(KILLS):
-        process = start(tmp_path, "resume", str(folder))
-        before_kill = reached(folder)
-        wait_for(lambda at=before_kill: reached(folder) > at, within=PATIENCE, process=process)
-        os.kill(process.pid, signal.SIGKILL)
-        process.communicate()
-    status = subprocess.run(
-        [*COMMAND, "status", str(folder), "--json"], text=True, capture_output=True, timeout=60, check=True
-    )
-    assert json.loads(status.stdout)["state"] == "interrupted"
+    mark = uuid.uuid4().hex
+    process = resumed_until_a_rung(folder, env=marked(mark))
+    alive = set(left_behind(mark))
+    assert len(alive) > 3, "Ray's processes are not found by their mark"
+    assert listening_beyond_loopback(alive) == []
+    code, err, _ = leave(process, signal.SIGINT, signal.SIGINT)
+    check_words(code, err, allowed={3})
+    check_gone(mark)
+    check_states(experiment)
+    assert rows(folder / "ledger.sqlite", "PRAGMA integrity_check") == [("ok",)]
+
+    process = resumed_until_a_rung(folder)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert printed(capsys, "status", str(folder))["state"] == "interrupted"
 
     process = start(tmp_path, "resume", str(folder), "--json")
+    wait_for(experiment.is_driven, within=PATIENCE, process=process)
+    live = archsearch.optuna_study(folder)
+    assert live.get_trials()
+    code, _, err = finish(start(tmp_path, "resume", str(folder)), within=60)
+    assert code == 4, err
+    assert len(err.splitlines()) <= 10
     wait_for(lambda: lanes_of(process.pid), within=PATIENCE, process=process)
     before_kill = reached(folder)
     wait_for(lambda: reached(folder) > before_kill, within=PATIENCE, process=process)
@@ -197,14 +214,22 @@ def test_interrupted_killed_and_worker_killed_it_still_ends_whole(tmp_path: Path
     os.kill(victim, signal.SIGKILL)
     code, out, err = finish(process)
     assert code == 0, err
-    assert json.loads(out)["trials"]["total"] == TRIALS
+    check_document(json.loads(out), folder, TRIALS, capsys)  # one document, and nothing else on stdout
     died = rows(
         folder / "ledger.sqlite", "SELECT trial FROM events WHERE kind = 'requeued' AND data LIKE '%worker died%'"
     )
     assert len(died) == 1
     check_whole(folder, store, TRIALS)
-    check_study(ExperimentFolder(folder))
+    check_study(experiment, live)
     assert set(before) <= set(rows(folder / "ledger.sqlite", kept)), "a trial that had ended was run again"
     assert paused, "nothing was paused when it was interrupted"
     assert not rows(folder / "ledger.sqlite", "SELECT * FROM events WHERE kind = 'state_lost'")
     assert not states(folder)
+
+
+def resumed_until_a_rung(folder: Path, env: "dict[str, str] | None" = None) -> "subprocess.Popen[str]":
+    """A session of `resume` in which one more trial has come to a rung or to its end."""
+    before = reached(folder)
+    process = start(folder.parent, "resume", str(folder), env=env)
+    wait_for(lambda: reached(folder) > before, within=PATIENCE, process=process)
+    return process
