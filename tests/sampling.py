@@ -116,12 +116,18 @@ def random_architecture(draw: random.Random) -> Architecture:
             classifier=draw.choice(["linear", "linear", "conv"]),
             **random_hidden(beside(draw)),
         ),
-        survival=Survival(
-            schedule=draw.choice(["none", "uniform", "linear"]),
-            last=draw.choice([0.5, 0.8, 1.0]),
-            per=draw.choice(["batch", "sample"]),
-            rescale=draw.choice(["test", "train"]),
-        ),
+        survival=random_survival(draw),
+    )
+
+
+def random_survival(draw: random.Random) -> Survival:
+    schedule = draw.choice(["none", "uniform", "linear"])
+    return Survival(
+        schedule="count" if schedule == "uniform" and beside(draw).random() < 0.5 else schedule,
+        last=draw.choice([0.5, 0.8, 1.0]),
+        per=draw.choice(["batch", "sample"]),
+        rescale=draw.choice(["test", "train"]),
+        blocks=beside(draw).choice([None, None, 1, 2]),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from archsearch.architecture.composites import Reweight, Sequence, Unit
+from archsearch.architecture.composites import Draw, Reweight, Sequence, Unit
 from archsearch.architecture.cost import Cost, Shape, total
 from archsearch.architecture.mixing import Paths, SplitPool
 from archsearch.architecture.ops import (
@@ -47,6 +47,14 @@ class Column:
     output: Shape
     repeats: int = 1
     survival: tuple[float, float] = (1.0, 1.0)
+    draw: Draw | None = None  # the first one's
+
+    def training(self, digits: str) -> str:
+        """How stochastic depth keeps its branches; empty where it drops none."""
+        if self.draw is not None:
+            return f"{self.draw.size} of {self.draw.blocks} kept"
+        ends = (format(probability, digits) for probability in self.survival)
+        return f"kept with p = {' to '.join(dict.fromkeys(ends))}" if min(self.survival) < 1 else ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +92,7 @@ def _columns(stage: Sequence, x: Shape) -> tuple[Column, ...]:
             continue
         number += 1
         last = columns[-1] if columns else None
-        plain = replace(op, survival=1.0, survival_per="batch", survival_rescale="test")
+        plain = replace(op, survival=1.0, survival_per="batch", survival_rescale="test", survival_draw=None)
         if last is not None and last.op == plain:
             first = number - last.repeats
             columns[-1] = replace(
@@ -96,7 +104,11 @@ def _columns(stage: Sequence, x: Shape) -> tuple[Column, ...]:
             )
         else:
             survival = (op.survival, op.survival)
-            columns.append(Column(title=f"block {number}", op=plain, input=into, output=out, survival=survival))
+            columns.append(
+                Column(
+                    title=f"block {number}", op=plain, input=into, output=out, survival=survival, draw=op.survival_draw
+                )
+            )
     return tuple(columns)
 
 

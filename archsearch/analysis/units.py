@@ -162,8 +162,7 @@ def detail(column: Column) -> Piece:
     """The column's frame with its title; behind it more frames where the unit repeats."""
     inner = _unit(column.op) if isinstance(column.op, Unit) else _section(column.op)
     lines = [column.title] if column.title else []
-    first, last = (f"{p:.3g}" for p in column.survival)
-    note = f"kept with p = {first}" + (f" to {last}" if last != first else "") if min(column.survival) < 1 else ""
+    note = column.training(".3g")
     head = 34
     width = max(inner.width + 12, *(text_width(line) for line in lines), text_width(note), 66)
     inset = (width - inner.width) / 2

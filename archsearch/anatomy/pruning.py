@@ -56,7 +56,7 @@ def keeps_probabilities(architecture: Architecture) -> bool:
     """Whether the survival probabilities by which branches are multiplied at test time follow from the number of
     blocks: then fewer blocks are another network."""
     survival = architecture.survival
-    return survival.schedule == "linear" and survival.rescale == "test" and survival.last < 1
+    return survival.schedule in ("linear", "count") and survival.rescale == "test" and survival.last < 1
 
 
 def removable(row: Row) -> list[int]:

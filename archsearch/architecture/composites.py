@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import gcd
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from archsearch.architecture.ops import Norm, Op, Parts
 from archsearch.architecture.quantities import Saved, Shape
@@ -92,6 +92,14 @@ class Reweight(Op):
         return Saved(input=True)
 
 
+class Draw(NamedTuple):
+    """A block's part in a draw of exactly `size` of a network's `blocks`: `block` is its number among them, from 1."""
+
+    block: int
+    blocks: int
+    size: int
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit(Op):
     """A residual unit: x -> after(join(shortcut(s), gain * branch(s))), with s = shared(x).
@@ -100,8 +108,8 @@ class Unit(Op):
     concat[h[:r] + F[:r], h[r:], F[r:]] with r = `residual` channels (dense: r = 0; dual path: r > 0).
     A gate g = sigmoid(gate(s)) makes `add` g * F + (1 - g) * h where `gated` is both, F + (1 - g) * h where it is
     shortcut. Where `shared` is empty both sides read x itself. While training, the branch is kept with
-    probability `survival`, drawn once a batch or once a sample; to make up for it, it is scaled by `survival` at
-    test, or divided by it in training.
+    probability `survival`, drawn once a batch or once a sample, by itself or, with `survival_draw`, together with the
+    network's other blocks; to make up for it, it is scaled by `survival` at test, or divided by it in training.
     """
 
     branch: Sequence
@@ -118,6 +126,7 @@ class Unit(Op):
     survival: float = 1.0
     survival_per: Literal["batch", "sample"] = "batch"
     survival_rescale: Literal["test", "train"] = "test"
+    survival_draw: Draw | None = None
 
     def joined(self, x: Shape) -> Shape:
         """What the join emits."""

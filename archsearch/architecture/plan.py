@@ -10,12 +10,11 @@ others by its input's shape and its `StageContext` alone, so that parts are coun
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import repeat
 from typing import NamedTuple, TypeGuard
 
 from archsearch.architecture.attention import attention
 from archsearch.architecture.block import Block
-from archsearch.architecture.composites import Sequence, Unit, named, settled
+from archsearch.architecture.composites import Draw, Sequence, Unit, named, settled
 from archsearch.architecture.heads import head_ops
 from archsearch.architecture.ops import Conv, Dropout, Norm, Op, Sigmoid
 from archsearch.architecture.pools import Blur, Pool, StemPool
@@ -137,13 +136,25 @@ def _surviving(stages: list[Sequence], survival: Survival) -> list[Sequence]:
     without its branch nothing would be left, so it does not count among the L either."""
     blocks = sum(_can_drop(op) for stage in stages for _, op in stage.steps)
     last = survival.last
-    falling = (1 - number / blocks * (1 - last) for number in range(1, blocks + 1))
-    probabilities = repeat(last) if survival.schedule == "uniform" else falling
+    count = min(blocks, survival.blocks or max(1, round(last * blocks)))
+    numbers = iter(range(1, blocks + 1))
 
     def surviving(op: Op) -> Op:
-        if not _can_drop(op) or (probability := next(probabilities)) == 1:
+        if not _can_drop(op):
             return op
-        return replace(op, survival=probability, survival_per=survival.per, survival_rescale=survival.rescale)
+        number, draw = next(numbers), None
+        match survival.schedule:
+            case "uniform":
+                probability = last
+            case "count":
+                probability, draw = count / blocks, Draw(number, blocks, count)
+            case _:
+                probability = 1 - number / blocks * (1 - last)
+        if probability == 1:
+            return op
+        return replace(
+            op, survival=probability, survival_per=survival.per, survival_rescale=survival.rescale, survival_draw=draw
+        )
 
     return [Sequence(steps=tuple((name, surviving(op)) for name, op in stage.steps)) for stage in stages]
 

@@ -145,12 +145,20 @@ class Survival(StrictModel):
     p_l. Blocks without a shortcut are always kept, and do not count in L. A gated block that is dropped is its gated
     shortcut, (1 - g) x."""
 
-    schedule: Literal["none", "uniform", "linear"] = Field(
+    schedule: Literal["none", "uniform", "linear", "count"] = Field(
         "none",
         description="Survival probability of block l of L. none: 1; uniform: p_l = last; linear: "
-        "p_l = 1 - (l / L)(1 - last).",
+        "p_l = 1 - (l / L)(1 - last); count: exactly `blocks` of the L are kept each time, so p_l = blocks / L "
+        "(Veit 2016, arXiv:1605.06431, section 5).",
     )
     last: float = Field(0.5, gt=0, le=1, description="Survival probability of the last block.")
+    blocks: int | None = Field(
+        None,
+        ge=1,
+        le=65_536,
+        description="Number of blocks that the schedule count keeps: all where L is no greater. Default: last * L, "
+        "rounded, at least 1. No effect with other schedules.",
+    )
     per: Literal["batch", "sample"] = Field(
         "batch",
         description="batch: one draw per block and batch, and a dropped block is not computed; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.network.calls import call
 from archsearch.network.initialise import initialise
 from archsearch.network.layers import LearnedGain, PointwiseConv
-from archsearch.network.units import StochasticDepth
+from archsearch.network.units import CountedDepth, StochasticDepth
 
 
 class Network(nn.Sequential):
@@ -28,7 +29,7 @@ class Network(nn.Sequential):
         """From now on this CPU generator decides which blocks are dropped while training."""
         for module in self.modules():
             if isinstance(module, StochasticDepth):
-                module.draws = generator
+                module.draws = deepcopy(generator) if isinstance(module, CountedDepth) else generator
 
     def multiply_pointwise(self) -> None:
         """From now on small 1x1 convolutions train as products of matrices: sooner done on a CPU, rounded otherwise."""

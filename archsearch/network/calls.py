@@ -54,7 +54,15 @@ from archsearch.network.layers import (
     named,
     starting,
 )
-from archsearch.network.units import DenseUnit, DualPathUnit, GatedUnit, PlainUnit, ResidualUnit, StochasticDepth
+from archsearch.network.units import (
+    CountedDepth,
+    DenseUnit,
+    DualPathUnit,
+    GatedUnit,
+    PlainUnit,
+    ResidualUnit,
+    StochasticDepth,
+)
 
 
 @dataclass(frozen=True)
@@ -183,7 +191,9 @@ def _unit(op: Unit, x: Shape) -> Call:
     if op.survival != 1:
         per_image, divides = op.survival_per == "sample", op.survival_rescale == "train"
         keywords = (("per_image", per_image), ("divides", divides), *slots["branch"].keywords)
-        slots["branch"] = Call(StochasticDepth, (op.survival,), keywords)
+        draw = op.survival_draw
+        kind, arguments = (StochasticDepth, (op.survival,)) if draw is None else (CountedDepth, tuple(draw))
+        slots["branch"] = Call(kind, arguments, keywords)
     growth = op.branch.shape(op.shared.shape(x)).channels - op.residual
     match op:
         case Unit(join="replace"):

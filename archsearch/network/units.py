@@ -122,6 +122,28 @@ class StochasticDepth(nn.Sequential):
         return f if self.factor == 1 else f * self.factor
 
 
+class CountedDepth(StochasticDepth):
+    """A branch's layers, kept while training where its `block` (from 1) is among the `count` that are drawn of all
+    `blocks` of a network (Veit et al. 2016, arXiv:1605.06431, section 5).
+
+    Each block makes the whole draw, by a generator of its own. All of these are in the same state, so that the blocks
+    agree: `draws`, or where it is None one with torch's global seed.
+    """
+
+    def __init__(
+        self, block: int, blocks: int, count: int, *, per_image: bool, divides: bool, **layers: nn.Module
+    ) -> None:
+        super().__init__(count / blocks, per_image=per_image, divides=divides, **layers)
+        self.block, self.blocks, self.count = block, blocks, count
+
+    def kept(self, images: int) -> Tensor:
+        """Draws whether the block is among those that are kept, (images,)."""
+        if self.draws is None:
+            self.draws = torch.Generator().manual_seed(torch.initial_seed())
+        order = torch.rand(images, self.blocks, generator=self.draws).argsort(1)
+        return (order[:, : self.count] == self.block - 1).any(1)
+
+
 def joined(unit: ResidualUnit, s: Tensor, f: Tensor | None) -> Tensor:
     """A branch's output f joined with the shortcut of s, as the unit does it; None where the branch is left out."""
     return unit._joined(s, f)

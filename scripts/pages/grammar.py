@@ -128,9 +128,7 @@ def _cells(column: Column) -> dict[str, str]:
     if unit.join != "replace" and "shortcut" not in cells:
         cells["shortcut"] = "identity"
     cells["join"] = join_formula(unit)
-    if min(column.survival) < 1:
-        cells["training"] = "kept with p = " + " to ".join(dict.fromkeys(f"{p:.2f}" for p in column.survival))
-    return cells
+    return cells | ({"training": kept} if (kept := column.training(".2f")) else {})
 
 
 def _labels(ops: Sequence) -> str:

@@ -138,7 +138,8 @@ SECTIONS: Sequence[tuple[str, str, Sequence[str]]] = (
     (
         "Stochastic depth",
         "A ResNet whose branches are dropped at random in training; the last block is kept with probability "
-        "`survival.last` (Huang 2016).",
+        "`survival.last` (Huang 2016). With `survival: {schedule: count, blocks: 23}` exactly 23 are kept each time "
+        "(Veit 2016).",
         ("stochastic_depth_resnet110_cifar",),
     ),
     (

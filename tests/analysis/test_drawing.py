@@ -17,7 +17,7 @@ from archsearch.architecture.mixing import Paths
 from archsearch.architecture.ops import Conv, Linear, Op, PadShortcut
 from archsearch.architecture.plan import plan
 from archsearch.architecture.pools import Pool
-from archsearch.architecture.spec import Architecture, Stage
+from archsearch.architecture.spec import Architecture, Stage, Survival
 from tests.sampling import sampled
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -79,6 +79,9 @@ def test_stochastic_depth_shows_the_range_that_a_group_is_kept_with() -> None:
     assert units[-1].survival == pytest.approx((1 - 38 / 54 * 0.5, 0.5))
     texts = said(draw(zoo.get("stochastic_depth_resnet110_cifar")))
     assert "kept with p = 0.991 to 0.833" in texts
+    counted = Survival(schedule="count", blocks=23)
+    network = zoo.get("stochastic_depth_resnet110_cifar").model_copy(update={"survival": counted})
+    assert said(draw(network)).count("23 of 54 kept") == 5, "each group of equal blocks"
 
 
 @pytest.mark.parametrize("name", ['<a> & "b"', "</text><script>", "a\x00b\x1f", "é ‖ 日本", "\ud800"])

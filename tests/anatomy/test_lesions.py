@@ -123,6 +123,7 @@ def test_probabilities_that_follow_from_the_depth_keep_all_blocks() -> None:
     assert keeps_probabilities(linear) and not keeps_probabilities(plain)
     assert not keeps_probabilities(plain.model_copy(update={"survival": Survival(schedule="linear", rescale="train")}))
     assert not keeps_probabilities(plain.model_copy(update={"survival": Survival(schedule="uniform")}))
+    assert keeps_probabilities(plain.model_copy(update={"survival": Survival(schedule="count", blocks=3)}))
     network = network_of(Architecture.from_dict(linear.to_dict()))
     row = Row.of(network)
     result = scores_that_favour(row, set(row.blocks))

@@ -44,7 +44,9 @@ def test_every_layer_has_the_path_and_the_shape_of_its_module() -> None:
 def test_every_parameter_gets_a_finite_gradient_in_training(networks: list[Architecture]) -> None:
     for architecture in networks:
         # Stochastic depth may drop a block for the whole batch, which then rightly has no gradient.
-        always = architecture.model_copy(update={"survival": architecture.survival.model_copy(update={"last": 1.0})})
+        always = architecture.model_copy(
+            update={"survival": architecture.survival.model_copy(update={"last": 1.0, "blocks": None})}
+        )
         network = build(always, seed=1).train()
         scores = network(images(always, 3))
         assert torch.isfinite(scores).all()
@@ -113,7 +115,7 @@ def trainable(architecture: Architecture) -> Architecture:
         words = {"attention_reduction": 2, "growth_rate": 16, "norm": "batch"}
         update = {"width": 4 * stage.width, "block": stage.block.model_copy(update=words)}
         stages.append(stage.model_copy(update=update))
-    survival = architecture.survival.model_copy(update={"last": 1.0})
+    survival = architecture.survival.model_copy(update={"last": 1.0, "blocks": None})
     stem = architecture.stem.model_copy(update={"width": 4 * architecture.stem.width})
     wider = {key: 4 * value for key in ("width", "hidden") if (value := getattr(architecture.head, key))}
     head = architecture.head.model_copy(update=wider)

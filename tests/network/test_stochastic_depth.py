@@ -1,5 +1,6 @@
 """Stochastic depth: what is dropped is not computed, and the expectation is kept."""
 
+import pytest
 import torch
 
 from archsearch.architecture.block import Block
@@ -7,7 +8,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.plan import plan
 from archsearch.architecture.spec import Architecture, Stage, Survival
 from archsearch.network import build
-from archsearch.network.units import ResidualUnit, StochasticDepth
+from archsearch.network.units import CountedDepth, ResidualUnit, StochasticDepth
 
 
 def network(**survival: object) -> Architecture:
@@ -102,3 +103,92 @@ def test_a_training_step_runs_fewer_flops_forwards_and_backwards() -> None:
     assert 0.4 * whole[0] < sum(dropped) / len(dropped) < 0.7 * whole[0]
     each_image = flops(schedule="uniform", last=0.5, per="sample")
     assert set(each_image) == set(whole), "dropped image by image, all is computed"
+
+
+def kept_blocks(model: torch.nn.Module, batches: int) -> torch.Tensor:
+    """Whether each block was computed, (batches, blocks)."""
+    ran = torch.zeros(batches, 12, dtype=torch.bool)
+    branches = [module.branch for module in model.modules() if isinstance(module, ResidualUnit)]
+    for batch in range(batches):
+        hooks = [
+            branch[0].register_forward_hook(lambda *_, at=(batch, block): ran.__setitem__(at, True))
+            for block, branch in enumerate(branches)
+        ]
+        model(torch.ones(2, 1, 8, 8))
+        for hook in hooks:
+            hook.remove()
+    return ran
+
+
+def test_count_keeps_exactly_so_many_random_blocks_of_each_batch() -> None:
+    model = build(network(schedule="count", blocks=5)).train()
+    model.seed_stochastic_depth(torch.Generator().manual_seed(0))
+    ran = kept_blocks(model, 240)
+    assert (ran.sum(1) == 5).all()
+    assert ((ran.sum(0) - 100).abs() < 35).all(), "each as often: 100 +- 7.6 (one deviation) of 240"
+    assert len({tuple(row) for row in ran.tolist()}) > 150, "of 792 sets"
+    model.seed_stochastic_depth(torch.Generator().manual_seed(0))
+    assert torch.equal(kept_blocks(model, 20), ran[:20])
+    model.seed_stochastic_depth(torch.Generator().manual_seed(1))
+    assert not torch.equal(kept_blocks(model, 20), ran[:20])
+    model.seed_stochastic_depth(None)
+    assert (kept_blocks(model, 20).sum(1) == 5).all(), "by torch's global seed"
+    assert kept_blocks(model.eval(), 1).all()
+
+
+def test_count_keeps_so_many_blocks_of_each_image() -> None:
+    model = build(network(schedule="count", blocks=5, per="sample")).train()
+    model.seed_stochastic_depth(torch.Generator().manual_seed(0))
+    branches = [module for module in model.modules() if isinstance(module, CountedDepth)]
+    kept = torch.stack([branch.kept(300) for branch in branches], dim=1)
+    assert kept.shape == (300, 12) and (kept.sum(1) == 5).all() and len(kept.unique(dim=0)) > 100
+
+
+def test_counted_blocks_are_scaled_by_their_share() -> None:
+    """5 of 12 kept: at test the branch is 5/12 of itself, or, inverted, 12/5 of itself while it trains."""
+    s = torch.randn(2, 8, 4, 4)
+    for divides, trained, tested in ((False, 1, 5 / 12), (True, 12 / 5, 1)):
+        branch = CountedDepth(3, 12, 5, per_image=False, divides=divides, conv1=torch.nn.Conv2d(8, 8, 1))
+        branch.draws = torch.Generator().manual_seed(0)
+        outputs = [branch(s) for _ in range(40)]
+        chosen = [f for f in outputs if f is not None]
+        assert 0 < len(chosen) < 40
+        assert all(torch.allclose(f, trained * branch[0](s)) for f in chosen)
+        assert torch.allclose(branch.eval()(s), tested * branch[0](s))
+
+
+def test_a_counted_number_of_blocks_follows_from_last_or_is_at_most_all() -> None:
+    def draws(**words: object) -> set[tuple[int, int]]:
+        branches = [unit.branch for unit in units(network(schedule="count", **words))]
+        return {(branch.count, branch.blocks) for branch in branches if isinstance(branch, CountedDepth)}
+
+    assert draws() == {(6, 12)} and draws(last=0.4) == {(5, 12)} and draws(last=0.01) == {(1, 12)}
+    assert draws(blocks=12) == draws(blocks=99) == draws(last=1.0) == set()
+    blocks = [module.block for module in build(network(schedule="count")).modules() if isinstance(module, CountedDepth)]
+    assert blocks == list(range(1, 13))
+
+
+def test_a_counted_draw_is_a_network_of_its_own() -> None:
+    digests = {digest(network(schedule="count", blocks=blocks)) for blocks in (3, 6, 12)}
+    digests |= {digest(network(schedule="uniform", last=last)) for last in (0.25, 0.5, 1.0)}
+    assert len(digests) == 5, "of 12 of 12 all are kept, as with probability 1"
+    assert digest(network(schedule="count")) == digest(network(schedule="count", blocks=6, last=0.9))
+    assert digest(network(schedule="linear", blocks=3)) == digest(network(schedule="linear"))
+
+
+@pytest.mark.parametrize("rescale", ["test", "train"])
+def test_a_training_with_a_counted_draw_is_its_seeds(rescale: str) -> None:
+    from archsearch.space.settings import TrainingSettings
+    from archsearch.training.loop import Training
+    from archsearch.training.measuring.probe import synthetic
+    from archsearch.training.run import TrainingRun
+
+    losses = []
+    for seed in (1, 1, 2):
+        run = TrainingRun(
+            settings=TrainingSettings(epochs=1, batch_size=4, learning_rate=1e-3), seed=seed, device="cpu"
+        )
+        model = build(network(schedule="count", blocks=2, rescale=rescale), seed=0)
+        torch.rand(3)
+        losses.append(next(Training(model, synthetic((1, 8, 8), 10, train=16, validation=4), run)).train_loss)
+    assert losses[0] == losses[1] != losses[2]

@@ -54,7 +54,7 @@ def test_a_literal_lists_its_values_with_a_guess() -> None:
         ("stem: {norm: yes}", "true or false or null", "true or false"),
         ("stem: {kernel: 4}", "odd kernels, 1 to 11", ""),
         ("input: [3, 32]", "a list of 3, each an integer", ""),
-        ("survival: [linear]", "a mapping with the keys schedule, last, per, rescale", ""),
+        ("survival: [linear]", "a mapping with the keys schedule, last, blocks, per, rescale", ""),
         ("archsearch: 2", "1", ""),
     ],
 )

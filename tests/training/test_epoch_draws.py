@@ -28,10 +28,10 @@ def training(architecture: Architecture, **settings: object) -> Training:
     return Training(build(architecture), images, recipe, seed=0, threads=1)
 
 
-@pytest.mark.parametrize("rescale", ["test", "train"])
+@pytest.mark.parametrize(("rescale", "schedule"), [("test", "uniform"), ("train", "uniform"), ("train", "count")])
 @pytest.mark.parametrize("per", ["batch", "sample"])
-def test_what_is_decided_before_an_epoch_is_what_the_network_would_draw(per: str, rescale: str) -> None:
-    decided, drawing = (build(network(per, rescale=rescale)).train() for _ in range(2))
+def test_what_is_decided_before_an_epoch_is_what_the_network_would_draw(per: str, rescale: str, schedule: str) -> None:
+    decided, drawing = (build(network(per, schedule, rescale)).train() for _ in range(2))
     depth = Depth(decided, (4, 3))
     for model in (decided, drawing):
         model.seed_stochastic_depth(generator_of(0, "depth", 0))
