@@ -26,17 +26,19 @@ if TYPE_CHECKING:
     from archsearch.data.images import Progress
     from archsearch.network.build import Network
 
-Kind = Literal["lesion", "paths", "landscape"]
-KINDS: tuple[Kind, ...] = ("lesion", "paths", "landscape")
+Kind = Literal["lesion", "paths", "landscape", "depth"]
+KINDS: tuple[Kind, ...] = ("lesion", "paths", "landscape", "depth")
 IMAGES: Mapping[Kind, int] = {
     "lesion": 1000,
     "paths": 64,
     "landscape": 256,
 }  # by which an analysis looks, by default
-DRAWS: Mapping[Kind, int] = {"lesion": 10, "paths": 10}
+FRESH: tuple[Kind, ...] = ("depth",)  # those that need no trained weights
+DRAWS: Mapping[Kind, int] = {"lesion": 10, "paths": 10, "depth": 20}
 POINTS = 15  # of a landscape, along each direction
 MAX_LOSS = 1.0  # points of error, or percent of the loss, that a smaller network may lose without training
 AT_ONCE = 256  # images of a batch
+HALF = 0.5  # survival probability of the last block (Huang 2016) where a network has no stochastic depth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ def analyze(
     seed: int = 0,
     max_loss: float = MAX_LOSS,
     points: int = POINTS,
+    survival: float | None = None,
     root: str | Path | None = None,
     output: str | Path | None = None,
     progress: bool | None = None,
@@ -97,13 +100,15 @@ def analyze(
 ) -> dict[str, Any]:
     """Looks at what the parts of a trained network do, like `archsearch analyze`; returns its figures.
 
-    `kind` is lesion (blocks deleted and reordered at test time), paths (their lengths, and the gradient along them) or
-    landscape (the loss around the weights, at `points` x `points` points on training images).
+    `kind` is lesion (blocks deleted and reordered at test time), paths (their lengths, and the gradient along them),
+    landscape (the loss around the weights, at `points` x `points` points on training images) or depth (what stochastic
+    depth saves, by `draws` rounds of training steps on batches of so many `images`: the network's own, or that whose
+    last block is kept with probability `survival`).
     `source` is an experiment, whose best network is taken with its own images (in `root`, if they were moved), or a
-    network as `archsearch.train` takes it, with a file of its `weights` and its `data`. `images` are as many of the
-    `split`, `draws` random sets of blocks, or paths, of each size. Blocks can go where that costs at most `max_loss`
-    points of error, or percent of a loss. `output` is a page (.html) to write, beside which lesion writes the network
-    without them. Raises InputError.
+    network as `archsearch.train` takes it, with a file of its `weights` (depth needs none) and its `data`. `images` are
+    as many of the `split`, `draws` random sets of blocks, or paths, of each size. Blocks can go where that costs at
+    most `max_loss` points of error, or percent of a loss. `output` is a page (.html) to write, beside which lesion
+    writes the network without them. Raises InputError.
     """
     audience = Audience(progress=progress)
     if kind not in KINDS:
@@ -117,11 +122,12 @@ def analyze(
         options |= {key: (f"{key}={value!r:.60}", plain(value)) for key, value in flat(overrides)}
         settings = read_train_settings(options, [])
         settings = settings.model_copy(update={"data": given.kept_in(Path("analysis") / "arrays", settings.data)})
-        subject = of_network(source, settings, None if weights is None else Path(weights), split, audience.tell)
+        file = None if weights is None else Path(weights)
+        subject = of_network(source, settings, file, split, audience.tell, fresh=kind in FRESH)
     page = None if output is None else Path(output)
     result = analysis(
-        kind, subject, images=images, draws=draws, seed=seed, max_loss=max_loss, points=points, page=page,
-        tell=audience.tell,
+        kind, subject, images=images, draws=draws, seed=seed, max_loss=max_loss, points=points, survival=survival,
+        page=page, tell=audience.tell,
     )  # fmt: skip
     if page is not None:
         write_analysis(result, subject, page, audience.tell)
@@ -130,7 +136,7 @@ def analyze(
 
 def analysis(
     kind: Kind, subject: Subject, *, images: int | None, draws: int | None, seed: int, max_loss: float = MAX_LOSS,
-    points: int = POINTS, page: Path | None = None, tell: Progress,
+    points: int = POINTS, survival: float | None = None, page: Path | None = None, tell: Progress,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Analysis:  # fmt: skip
     """The analysis of a subject, on so many images, chosen by `seed`, each class by its share. `on_progress` is called
@@ -143,6 +149,8 @@ def analysis(
     draws = DRAWS.get(kind, 1) if draws is None else draws
     if draws < 1:
         raise refuse(f"{draws} draws", allowed="1 or more", file="--draws")
+    if kind == "depth":
+        return _depth(subject, survival, images, {"draws": draws, "seed": seed}, tell, on_progress)
     chosen = _thinned(subject, IMAGES[kind] if images is None else images, seed, training=kind == "landscape")
     facts = {"analysis": kind, **chosen.facts(), "seed": seed}
     if kind == "landscape":
@@ -228,6 +236,39 @@ def _landscape(
         taken.save()
     figures = landscape_page.document(taken.values, grid, facts)
     return Analysis(kind="landscape", name=subject.name, figures=figures, page=landscape_page.html(figures))
+
+
+def _depth(
+    subject: Subject, survival: float | None, images: int | None, facts: dict[str, Any], tell: Progress,
+    on_progress: Callable[[int, int], None],
+) -> Analysis:  # fmt: skip
+    from archsearch.anatomy import depth_page
+    from archsearch.anatomy.depth import Depth, measured, with_survival
+    from archsearch.architecture.canonical import digest
+    from archsearch.training.devices import resolve_device
+    from archsearch.training.measuring.probe import timed_batch
+
+    architecture, device = subject.network.architecture, resolve_device(subject.settings.device)
+    if survival is not None and not 0 < survival <= 1:
+        raise refuse(f"a survival probability of {survival:g}", allowed="above 0, at most 1", file="--survival")
+    if images is not None and images < 1:
+        raise refuse(f"{images} images", allowed="1 or more", file="--images")
+    assumed = survival is None and set(Depth.of(architecture).probabilities) <= {1.0}
+    architecture = with_survival(architecture, HALF if assumed else survival)
+    depth = Depth.of(architecture)
+    if not depth.probabilities:
+        raise refuse(f"{subject.name} has no block with a shortcut", allowed="a network with one block that can drop")
+    batch = timed_batch(architecture, subject.settings, device) if images is None else images
+    tell(f"timing {facts['draws']} rounds of training steps with and without stochastic depth")
+    saving = measured(
+        architecture, subject.images, subject.settings, device, batch=batch, rounds=facts["draws"], seed=facts["seed"],
+        on_round=on_progress,
+    )  # fmt: skip
+    facts = {"analysis": "depth", **subject.facts(), **facts, "digest": digest(architecture), "split": "training"}
+    figures = depth_page.document(
+        depth, saving, architecture.survival, {**facts, "images": saving.images}, assumed=assumed
+    )
+    return Analysis(kind="depth", name=subject.name, figures=figures, page=depth_page.html(figures))
 
 
 def _batches(subject: Subject, on_progress: Callable[[int, int], None]) -> tuple[Callable[[], Batches], Any]:

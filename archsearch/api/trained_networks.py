@@ -26,11 +26,12 @@ Split = Literal["validation", "test"]
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A trained network, and the images by which it is looked at: `name` is what a page calls it."""
+    """A network, and the images by which it is looked at: `name` is what a page calls it, `weights` the file of its
+    trained ones, None where they are fresh."""
 
     name: str
     network: Network
-    weights: str
+    weights: str | None
     images: ImageSet
     settings: TrainingSettings
     split: Split = "validation"
@@ -84,14 +85,16 @@ def of_experiment(source: str | Path | ExperimentFolder, root: Path | None, spli
     )  # fmt: skip
 
 
-def of_network(source: Any, settings: TrainSettings, weights: Path | None, split: Split, tell: Progress) -> Subject:
-    """A network with a file of its weights, on images. Raises InputError for a network without weights, or with
-    those of another number of classes."""
+def of_network(
+    source: Any, settings: TrainSettings, weights: Path | None, split: Split, tell: Progress, *, fresh: bool = False
+) -> Subject:
+    """A network with a file of its weights, on images. Raises InputError for a network without weights, unless it may
+    have `fresh` ones, or with those of another number of classes."""
     from archsearch.data.datasets import load_images
     from archsearch.network import build
     from archsearch.training.pretrained import read_weights, start_from
 
-    if weights is None:
+    if weights is None and not fresh:
         raise refuse(
             "a network without weights",
             allowed="--weights FILE, from `archsearch train`, torchvision or timm; or an experiment",
@@ -99,26 +102,35 @@ def of_network(source: Any, settings: TrainSettings, weights: Path | None, split
             file="--weights",
         )
     described = network_of(source)
-    file, images = read_weights(weights), load_images(settings.data, progress=tell)
+    file = None if weights is None else read_weights(weights)
+    images = load_images(settings.data, progress=tell)
     architecture = adapted(described, images, tell)
     if not isinstance(architecture, Architecture):
         raise refuse(f"{architecture.name} has no blocks that archsearch knows", allowed="a network of the grammar")
     network = build(architecture)
-    if start_from(file, network)["replaced"]:
+    if file is not None and start_from(file, network)["replaced"]:
         allowed = f"weights with the {architecture.classes} classes of {images.name}"
         raise refuse("the weights have a different number of classes", allowed=allowed, file=str(weights))
     return Subject(
-        name=architecture.name or digest(architecture), network=network.eval(), weights=str(weights), images=images,
-        settings=settings.training, split=split,
+        name=architecture.name or digest(architecture), network=network.eval(),
+        weights=None if weights is None else str(weights), images=images, settings=settings.training, split=split,
     )  # fmt: skip
 
 
 def subject_of(
-    source: str, settings: TrainSettings | None, weights: Path | None, root: Path | None, split: Split, tell: Progress
+    source: str,
+    settings: TrainSettings | None,
+    weights: Path | None,
+    root: Path | None,
+    split: Split,
+    tell: Progress,
+    *,
+    fresh: bool = False,
 ) -> Subject:
-    """An experiment where no data is given (`settings` None), else a network. Raises InputError, which tells both."""
+    """An experiment where no data is given (`settings` None), else a network, with `fresh` weights where none are given
+    and they may be. Raises InputError, which tells both."""
     if settings is not None:
-        return of_network(source, settings, weights, split, tell)
+        return of_network(source, settings, weights, split, tell, fresh=fresh)
     try:
         return of_experiment(source, root, split, tell)
     except InputError as error:

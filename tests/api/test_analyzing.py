@@ -184,3 +184,19 @@ def test_a_landscape_that_is_interrupted_goes_on(trained: Path, tmp_path: Path, 
     assert "<svg" in page.read_text()
     assert main(words(trained, "landscape", "--points", "4", "-o", str(page))) == 2
     assert "an odd number" in capsys.readouterr().err
+
+
+def test_the_depth_of_a_network_without_weights(tmp_path: Path, capsys) -> None:
+    (tmp_path / "small.yaml").write_text(NETWORK.to_yaml())
+    command = ["analyze", "depth", str(tmp_path / "small.yaml"), "--data", "digits", "--draws", "2", "--images", "8"]
+    command += ["-o", str(tmp_path / "page.html")]
+    assert main([*command, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["weights"] is None and figures["images"] == figures["measured"]["images"] == 8
+    assert figures["expected_blocks"] == pytest.approx((3 * 7 - 1) / 4) and figures["blocks"] == 7
+    assert "no stochastic depth of its own" in figures["remarks"][-1]
+    assert figures["remarks"][0] in (tmp_path / "page.html").read_text()
+    assert main([*command, "--survival", "0.8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["expected_blocks"] == pytest.approx(7 - 0.2 * 4)
+    assert main([*command, "--survival", "0"]) == 2
+    assert "above 0, at most 1" in capsys.readouterr().err

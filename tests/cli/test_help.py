@@ -54,7 +54,7 @@ SURFACE = {
     },
     "analyze": {
         "KIND", "ARCH|EXPERIMENT", "--weights", "--data", "--root", "--split", "--images", "--draws", "--seed",
-        "--max-loss", "--points", "--set", "--allow-source", "-o", "--output", "--tracking-uri",
+        "--max-loss", "--points", "--survival", "--set", "--allow-source", "-o", "--output", "--tracking-uri",
         "--json",
     },
     "doctor": {"--json"},

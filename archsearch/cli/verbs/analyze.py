@@ -13,11 +13,12 @@ from archsearch.cli.options import AllowSource, Json, Set, TrackingUri
 
 def analyze(
     kind: Annotated[
-        Literal["lesion", "paths", "landscape"],
+        Literal["lesion", "paths", "landscape", "depth"],
         typer.Argument(
             metavar="KIND",
             help="lesion: blocks deleted and reordered, and those that can go; paths: how many and how long, and how "
-            "much gradient comes along them; landscape: the loss around the weights.",
+            "much gradient comes along them; landscape: the loss around the weights; depth: the time that "
+            "stochastic depth saves.",
         ),
     ],
     subject: Annotated[
@@ -47,11 +48,19 @@ def analyze(
     ] = "validation",
     images: Annotated[
         int | None,
-        typer.Option(min=1, help="How many. Default: 1000 for lesion, 64 for paths, 256 (of training) for landscape."),
+        typer.Option(
+            min=1,
+            help="How many. Default: 1000 for lesion, 64 for paths, 256 (of training) for landscape; for depth in a "
+            "training step.",
+        ),
     ] = None,
     draws: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="Random sets of blocks, or random paths, of each size. Default: 10."),
+        typer.Option(
+            min=1,
+            max=1000,
+            help="Random sets of blocks, or random paths, of each size. Default: 10. Depth: rounds of timed steps, 20.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed of the images and the draws.")] = 0,
     max_loss: Annotated[
@@ -61,6 +70,13 @@ def analyze(
     points: Annotated[
         int, typer.Option(min=3, max=501, help="Points of a landscape along each of its two directions, an odd number.")
     ] = 15,
+    survival: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Survival probability of the last block for depth. Default: the network's own schedule, or 0.5.",
+        ),
+    ] = None,
     sets: Set = None,
     allow_source: AllowSource = None,
     output: Annotated[
@@ -72,12 +88,13 @@ def analyze(
     tracking_uri: TrackingUri = None,
     as_json: Json = False,
 ) -> None:
-    """Shows what the parts of a trained network do, as one HTML page: experiments of Veit et al. 2016, Li et al. 2018.
+    """Shows what the parts of a trained network do, as one HTML page: experiments of Veit et al. 2016, Li et al. 2018,
+    Huang et al. 2016.
 
     lesion also writes the network without the blocks that can go, as a config and weights beside the page. After
     Ctrl-C the same command goes on with a landscape's points.
     """
-    from archsearch.api.analyzing import analysis, write_analysis
+    from archsearch.api.analyzing import FRESH, analysis, write_analysis
     from archsearch.api.showing.predictions import counting
     from archsearch.api.trained_networks import subject_of
     from archsearch.sources.own import allow
@@ -91,7 +108,7 @@ def analyze(
         options = {"data.name": ("--data", data), "data.root": ("--root", None if root is None else str(root))}
         settings = read_train_settings(options, sets or [])
     with stdout_to_stderr():
-        found = subject_of(subject, settings, weights, root, split, tell)
+        found = subject_of(subject, settings, weights, root, split, tell, fresh=kind in FRESH)
         page = output or found.page(kind)
         with counting("steps") as on_progress:
             result = analysis(
@@ -102,6 +119,7 @@ def analyze(
                 seed=seed,
                 max_loss=max_loss,
                 points=points,
+                survival=survival,
                 page=page,
                 tell=tell,
                 on_progress=on_progress,

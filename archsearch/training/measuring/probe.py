@@ -178,6 +178,13 @@ def synthetic(shape: tuple[int, int, int], classes: int, *, train: int, validati
                        test=split(test))  # fmt: skip
 
 
+def timed_batch(network: Architecture, settings: TrainingSettings, device: torch.device) -> int:
+    """Images of a timed step: the recipe's batch, but on a CPU no more than take about `CPU_WORK` multiply-adds."""
+    if device.type != "cpu":
+        return settings.batch_size
+    return min(settings.batch_size, max(FEWEST_IMAGES, int(CPU_WORK / (3 * max(1, cost(network).macs)))))
+
+
 def endless(settings: TrainingSettings, batch: int) -> TrainingSettings:
     """The recipe for timed steps of `batch` images: its schedule never ends, and at a rate of next to nothing noise
     does not make a training diverge."""
@@ -190,9 +197,7 @@ class _Timer:
     def __init__(self, network: Architecture, settings: TrainingSettings, clock: Clock, threads: int) -> None:
         self._network, self._clock = network, clock
         self._steps = STEPS[clock.device.type]
-        batch = settings.batch_size
-        if clock.device.type == "cpu":
-            batch = min(batch, max(FEWEST_IMAGES, int(CPU_WORK / (3 * max(1, cost(network).macs)))))
+        batch = timed_batch(network, settings, clock.device)
         evaluated = EVALUATED * batch if batch == settings.batch_size else batch
         self._batch, self._evaluated = batch, min(evaluated, evaluated_at_once(network.input, batch))
         images = synthetic(
