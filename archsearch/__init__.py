@@ -14,6 +14,7 @@ from archsearch.version import __version__ as __version__
 if TYPE_CHECKING:
     from archsearch import samplers, zoo
     from archsearch.api.analyzing import analyze
+    from archsearch.api.degrading import degradation
     from archsearch.api.experiment import Experiment, open
     from archsearch.api.predicting import Predictions, predict
     from archsearch.api.search import init, search
@@ -44,6 +45,7 @@ _HOMES = {
     "Stem": "archsearch.architecture.spec",
     "Survival": "archsearch.architecture.spec",
     "analyze": "archsearch.api.analyzing",
+    "degradation": "archsearch.api.degrading",
     "build": "archsearch.network",
     "Trained": "archsearch.api.training",
     "train": "archsearch.api.training",
@@ -79,6 +81,7 @@ __all__ = [
     "build",
     "convert_weights",
     "cost",
+    "degradation",
     "digest",
     "init",
     "load_space",

@@ -45,7 +45,7 @@ HALF = 0.5  # survival probability of the last block (Huang 2016) where a networ
 class Analysis:
     """An analysis: `figures` as plain JSON values, its `page` as HTML, and a smaller network that follows."""
 
-    kind: Kind
+    kind: Kind | Literal["degradation"]
     name: str
     figures: dict[str, Any]
     page: str
@@ -112,7 +112,8 @@ def analyze(
     """
     audience = Audience(progress=progress)
     if kind not in KINDS:
-        raise refuse(f"kind is {kind!r:.40}", allowed=" or ".join(KINDS), file="kind")
+        hint = "archsearch.degradation(data) trains its networks" if str(kind) == "degradation" else ""
+        raise refuse(f"kind is {kind!r:.40}", allowed=" or ".join(KINDS), hint=hint, file="kind")
     name = getattr(source, "folder", source)
     if data is None:
         subject = of_experiment(name, None if root is None else Path(root), split, audience.tell)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ def train_architecture(
     on_epoch: Callable[[EpochMetrics], None] | None = None,
     on_step: OnStep | None = None,
     on_begin: Callable[[int], object] | None = None,
+    measure: Callable[[Training], Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
 
@@ -51,6 +52,8 @@ def train_architecture(
     architecture, images, settings and seed was interrupted in this folder, it goes on from its checkpoint.
     `weights` is a file to start from (see pretrained.py), of which `run.freeze` holds a part as it is.
     `on_begin` is called before the first epoch with how many the earlier call has done, `on_epoch` after each.
+    `measure` is called with the training before the first epoch and after each, and must leave it as it was: the JSON
+    values that it returns become the result's `initially`, and join the epoch's in the history.
     A precision that neither the run nor its settings fix is chosen by a short measurement.
     Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
@@ -73,13 +76,15 @@ def train_architecture(
     if start is not None and not start["replaced"]:
         training.loss.standardise(model)
     identity = _identity(architecture, images, training, start)
+    measured = measure or (lambda _: {})
+    initially = measured(training)
     history = _restored(training, files.checkpoint, identity)
     write_atomically(files.model_yaml, architecture.to_yaml())
     if on_begin is not None:
         on_begin(len(history))
     saved = time.monotonic()
     for metrics in training:
-        history.append(metrics.to_dict())
+        history.append({**metrics.to_dict(), **measured(training)})
         if time.monotonic() - saved >= checkpoint_seconds:
             tensors, extra = training.state()
             save_checkpoint(files.checkpoint, tensors, {**extra, "identity": identity, "history": history})
@@ -110,6 +115,7 @@ def train_architecture(
         "test": tested,
         "weights": {"file": files.weights.name, "sha256": hashlib.sha256(trained).hexdigest()},
         "thresholds": None if training.thresholds is None else training.thresholds.tolist(),
+        **({"initially": initially} if initially else {}),
         "history": history,
     }  # fmt: skip
     write_atomically(files.result, json.dumps(result, indent=1))

@@ -53,9 +53,9 @@ SURFACE = {
         "--csv", "-o", "--output", "--json",
     },
     "analyze": {
-        "KIND", "ARCH|EXPERIMENT", "--weights", "--data", "--root", "--split", "--images", "--draws", "--seed",
-        "--max-loss", "--points", "--survival", "--set", "--allow-source", "-o", "--output", "--tracking-uri",
-        "--json",
+        "KIND", "[ARCH|EXPERIMENT]", "--weights", "--data", "--root", "--split", "--images", "--draws", "--seed",
+        "--max-loss", "--points", "--survival", "--depths", "--rows", "--seeds", "--epochs", "--set", "--allow-source",
+        "-o", "--output", "--tracking-uri", "--json",
     },
     "doctor": {"--json"},
     "schema": {"-o", "--output"},

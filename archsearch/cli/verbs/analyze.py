@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from archsearch.api.showing.printing import print_json, stdout_to_stderr, tell
 from archsearch.cli.options import AllowSource, Json, Set, TrackingUri
 
+if TYPE_CHECKING:
+    from archsearch.api.analyzing import Analysis
+
 
 def analyze(
     kind: Annotated[
-        Literal["lesion", "paths", "landscape", "depth"],
+        Literal["lesion", "paths", "landscape", "depth", "degradation"],
         typer.Argument(
             metavar="KIND",
             help="lesion: blocks deleted and reordered, and those that can go; paths: how many and how long, and how "
             "much gradient comes along them; landscape: the loss around the weights; depth: the time that "
-            "stochastic depth saves.",
+            "stochastic depth saves; degradation: plain and residual networks of several depths, trained on --data.",
         ),
     ],
     subject: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="ARCH|EXPERIMENT",
+            metavar="[ARCH|EXPERIMENT]",
             help="A network (a name from `archsearch zoo`, or a YAML file) with --weights and --data; or an "
-            "experiment, whose best network is taken with its own images.",
+            "experiment, whose best network is taken with its own images. None for degradation.",
         ),
-    ],
+    ] = None,
     *,
     weights: Annotated[
         Path | None,
@@ -50,8 +54,8 @@ def analyze(
         int | None,
         typer.Option(
             min=1,
-            help="How many. Default: 1000 for lesion, 64 for paths, 256 (of training) for landscape; for depth in a "
-            "training step.",
+            help="How many. Default: 1000 for lesion, 64 for paths, of training images 256 for landscape and 1000 for "
+            "degradation; for depth in a training step.",
         ),
     ] = None,
     draws: Annotated[
@@ -77,6 +81,23 @@ def analyze(
             help="Survival probability of the last block for depth. Default: the network's own schedule, or 0.5.",
         ),
     ] = None,
+    depths: Annotated[
+        str, typer.Option(metavar="N,N", help="degradation: depths of the networks, 6n + 2 layers each.")
+    ] = "20,56",
+    rows: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES",
+            help="degradation: more networks of the greatest depth: shortcuts (options A, B, C), placements (of norm "
+            "and activation), identities (alternatives to the identity shortcut); several with commas.",
+        ),
+    ] = "",
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="degradation: trainings of each network, with seeds from --seed on.")
+    ] = 1,
+    epochs: Annotated[
+        int | None, typer.Option(help="degradation: epochs of each training. Sets training.epochs.")
+    ] = None,
     sets: Set = None,
     allow_source: AllowSource = None,
     output: Annotated[
@@ -89,14 +110,17 @@ def analyze(
     as_json: Json = False,
 ) -> None:
     """Shows what the parts of a trained network do, as one HTML page: experiments of Veit et al. 2016, Li et al. 2018,
-    Huang et al. 2016.
+    Huang et al. 2016, He et al. 2015.
 
     lesion also writes the network without the blocks that can go, as a config and weights beside the page. After
-    Ctrl-C the same command goes on with a landscape's points.
+    Ctrl-C the same command goes on with a landscape's points, and with the trainings of degradation.
     """
     from archsearch.api.analyzing import FRESH, analysis, write_analysis
+    from archsearch.api.degrading import Question, degradation_of
+    from archsearch.api.driving import Audience
     from archsearch.api.showing.predictions import counting
     from archsearch.api.trained_networks import subject_of
+    from archsearch.reading.errors import refuse
     from archsearch.sources.own import allow
     from archsearch.space.overrides import read_train_settings
     from archsearch.tracking import refuse_unusable_store
@@ -105,8 +129,29 @@ def analyze(
     allow(allow_source or ())
     settings = None
     if data is not None:
-        options = {"data.name": ("--data", data), "data.root": ("--root", None if root is None else str(root))}
+        options = {
+            "data.name": ("--data", data),
+            "data.root": ("--root", None if root is None else str(root)),
+            "training.epochs": ("--epochs", epochs),
+        }
         settings = read_train_settings(options, sets or [])
+    if kind == "degradation":
+        if subject is not None or weights is not None or settings is None:
+            raise refuse(
+                "degradation without --data" if settings is None else "degradation of a network",
+                allowed="--data alone: plain and residual networks are trained on it",
+                hint="archsearch analyze degradation --data digits --depths 8,14",
+                file="archsearch analyze",
+            )
+        page = output or Path(f"{settings.data.name}-degradation.html")
+        question = Question.of(depths, rows, range(seed, seed + seeds), images)
+        with stdout_to_stderr():
+            result = degradation_of(settings, question, page, Audience())
+        _show(result, result.write(page), as_json=as_json)
+        return
+    if subject is None:
+        hint = f"archsearch analyze {kind} digits"
+        raise refuse(f"{kind} of nothing", allowed="a network or an experiment", hint=hint, file="archsearch analyze")
     with stdout_to_stderr():
         found = subject_of(subject, settings, weights, root, split, tell, fresh=kind in FRESH)
         page = output or found.page(kind)
@@ -125,6 +170,10 @@ def analyze(
                 on_progress=on_progress,
             )
         files = write_analysis(result, found, page, tell, tracking_uri=tracking_uri)
+    _show(result, files, as_json=as_json)
+
+
+def _show(result: Analysis, files: Sequence[Path], *, as_json: bool) -> None:
     if as_json:
         print_json(result.figures)
         return
