@@ -7,6 +7,7 @@ above them has found nothing yet.
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -55,7 +56,7 @@ class Floor:
 
 def measure_floor(images: ImageSet, *, metric: str | None = None, seed: int = 0) -> Floor:
     """Learns and judges all three, with one thread; of large sets from a part, drawn by `seed`. `metric` is one of
-    METRICS that applies to the images' task; None: the task's default."""
+    METRICS that applies to the images' task, or of theirs; None: the task's default."""
     began = time.monotonic()
     name = metric or default_metric(images.task)
     rng = np.random.default_rng(seed)
@@ -72,7 +73,7 @@ def measure_floor(images: ImageSet, *, metric: str | None = None, seed: int = 0)
         _outputs(model, pixels, labels, others, len(images.classes)) if several else None
         for model in _models(images.task, seed)
     ]
-    constant, linear, forest = (None if each is None else _scored(images.task, each, truth, name) for each in outputs)
+    constant, linear, forest = (None if each is None else _scored(images, each, truth, name) for each in outputs)
     return Floor(
         commonest_class=constant,
         logistic_regression=linear,
@@ -100,7 +101,7 @@ class FloorInBackground:
         return self._floor is not None
 
     def _measure(self, images: ImageSet, metric: str | None) -> None:
-        with suppress(InputError, MemoryError, OSError):  # images that cannot be read: the trials say so
+        with suppress(InputError, MemoryError, OSError):  # what cannot be read or measured: the trials say so
             self._floor = measure_floor(images, metric=metric)
 
 
@@ -145,6 +146,9 @@ def _outputs(model: Any, pixels: Rows, labels: Rows, others: Rows, count: int) -
     return outputs
 
 
-def _scored(task: TaskName, outputs: npt.NDArray[np.float32], truth: Rows, metric: str) -> float | None:
-    thresholds = best_thresholds(outputs, truth) if task == "multi_label" else None
-    return measured(task, outputs, truth, thresholds).get(metric)
+def _scored(images: ImageSet, outputs: npt.NDArray[np.float32], truth: Rows, metric: str) -> float | None:
+    if (own := images.metrics.get(metric)) is not None:
+        value = own(outputs, truth)
+        return value if math.isfinite(value) else None
+    thresholds = best_thresholds(outputs, truth) if images.task == "multi_label" else None
+    return measured(images.task, outputs, truth, thresholds).get(metric)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from archsearch.api.predicting import Predictions
     from archsearch.api.sending import Sending
     from archsearch.api.spaces import Space
-    from archsearch.data.images import ImageSet
+    from archsearch.data.images import ImageSet, OwnMetric
     from archsearch.network.build import Network
     from archsearch.search.deciding.observer import Observer
 
@@ -94,7 +94,7 @@ class Experiment:
         import pandas as pd
 
         with Ledger.read(self.folder.ledger) as ledger:
-            rows = [_row(trial) for trial in ledger.trials()]
+            rows = [trial.row() for trial in ledger.trials()]
         frame = pd.DataFrame(rows, columns=None if rows else ["trial", "state", "value", "epochs"])
         return frame.set_index("trial")
 
@@ -134,7 +134,7 @@ class Experiment:
         from archsearch.space.loading import load_space
         from archsearch.space.overrides import root_overrides
 
-        return load_images(load_space(self.folder.space_yaml, root_overrides(_path(root))).data)
+        return load_images(load_space(self.folder.space_yaml, root_overrides(_path(root))).data, measured=False)
 
     # ---- what can be done with it
 
@@ -147,6 +147,7 @@ class Experiment:
         root: str | Path | None = None,
         allow_samplers: Sequence[str] = (),
         allow_sources: Sequence[str] = (),
+        metrics: Mapping[str, OwnMetric] | None = None,
         address: str | None = None,
         runtime_env: bool = False,
         tracking_uri: str | None = None,
@@ -156,15 +157,15 @@ class Experiment:
         """Continues the search until it ends, like `archsearch resume`; a finished one only with a higher total of
         `trials`.
 
-        `force` continues although space.yaml was changed; `root` is the data's folder, if it was moved. The other
-        arguments are those of `archsearch.search`, which it raises as.
+        `force` continues although space.yaml was changed; `root` is the data's folder, if it was moved. `metrics` that
+        were lambdas or functions of a notebook have to be given again; another module's are found, where
+        `allow_sources` names them. The other arguments are those of `archsearch.search`, which it raises as.
         """
         from archsearch.api.searching import go_on
         from archsearch.search.proposing.samplers.registry import allow
-        from archsearch.sources import own as sources
 
         allow(allow_samplers)
-        sources.allow(allow_sources)
+        self._allow(allow_sources, metrics)
         audience = Audience(callbacks=callbacks, progress=progress)
         search = go_on(
             self.folder,
@@ -191,6 +192,8 @@ class Experiment:
         random: bool = True,
         compiled: bool = False,
         root: str | Path | None = None,
+        allow_sources: Sequence[str] = (),
+        metrics: Mapping[str, OwnMetric] | None = None,
         tracking_uri: str | None = None,
         progress: bool | None = None,
     ) -> dict[str, Any]:
@@ -199,11 +202,13 @@ class Experiment:
 
         The winner is chosen by the metric on validation before test is evaluated: with `folds`, by its mean over so
         many folds of the training and validation images (1: no cross-validation; None: as `data.validation` of the
-        experiment has it), on each of which every network is trained with every seed. If it is interrupted, the same
-        call goes on. Raises InputError, DriverRunning, and RuntimeError where nothing could be trained.
+        experiment has it), on each of which every network is trained with every seed. `allow_sources` and `metrics` are
+        those of `resume`. If it is interrupted, the same call goes on. Raises InputError, DriverRunning, and
+        RuntimeError where nothing could be trained.
         """
         from archsearch.api.confirming import confirm
 
+        self._allow(allow_sources, metrics)
         return confirm(
             self.folder,
             Audience(progress=progress),
@@ -276,6 +281,15 @@ class Experiment:
 
         return send(self.folder, tracking_uri, Audience().tell)
 
+    def _allow(self, allow_sources: Sequence[str], metrics: Mapping[str, OwnMetric] | None) -> None:
+        """Has this process use the classes and functions that are named or given. Raises InputError."""
+        from archsearch.data.own_metrics import give
+        from archsearch.sources import own as sources
+
+        sources.allow(allow_sources)
+        if metrics:
+            give(metrics, self.space.data.metrics)
+
     def __repr__(self) -> str:
         """The name, the state and the best value, in a line."""
         with suppress(InputError):
@@ -301,20 +315,3 @@ def open(experiment: str | Path) -> Experiment:
 
 def _path(path: str | Path | None) -> Path | None:
     return None if path is None else Path(path)
-
-
-def _row(trial: Trial) -> dict[str, Any]:
-    seconds = None if trial.started is None or trial.ended is None else trial.ended - trial.started
-    return {
-        "trial": trial.id,
-        "state": trial.state.value,
-        "value": trial.value,
-        "epochs": trial.epochs,
-        **trial.cost,
-        **trial.choices,
-        "seconds": seconds,
-        "seed": trial.seed,
-        "attempts": trial.attempts,
-        "digest": trial.digest,
-        "reason": trial.reason,
-    }

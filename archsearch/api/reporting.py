@@ -66,7 +66,7 @@ def _images(folder: ExperimentFolder) -> ImageSet:
 
     space = load_space(folder.space_yaml)
     data = space.data.at(space.input)
-    return load_images(data.model_copy(update={"download": False, "in_memory": False}))
+    return load_images(data.model_copy(update={"download": False, "in_memory": False}), measured=False)
 
 
 def context_of(folder: ExperimentFolder) -> Context:

@@ -57,9 +57,8 @@ def search(
     `folder` or with `search={"experience": "none"}`). `allow_samplers` are sampler classes (`module:Class`) of the
     space that may be imported, which runs their code, and `allow_sources` classes of images and metrics. `metrics` are
     functions by their names, called with a network's outputs (N, K) and the labels of the validation images after each
-    epoch, measured beside those of the task; a resumed search measures those of `data.metrics` alone. `address` is that
-    of a running Ray cluster (None: a local Ray); `runtime_env` sends this archsearch to its nodes. `tracking_uri` is
-    MLflow's.
+    epoch; a search may be by one of them: `search={"objectives": {"kappa": "max"}}`. `address` is that of a running Ray
+    cluster (None: a local Ray); `runtime_env` sends this archsearch to its nodes. `tracking_uri` is MLflow's.
 
     After Ctrl-C or a notebook's stop button everything is saved before KeyboardInterrupt is raised;
     `archsearch.open(name).resume()` continues. Raises InputError for invalid input, DriverRunning, and RuntimeError
@@ -69,7 +68,7 @@ def search(
     from archsearch.api.initial import limits_of, space_of_data
     from archsearch.api.searching import begin
     from archsearch.api.spaces import load_space
-    from archsearch.data.own_metrics import checked
+    from archsearch.data.own_metrics import recorded
     from archsearch.search.proposing.samplers.registry import allow
     from archsearch.sources import own as sources
 
@@ -78,7 +77,8 @@ def search(
     audience = Audience(callbacks=callbacks, progress=progress)
     source = data_source(data)
     numbers = {"search.trials": trials, "search.seed": seed}
-    given = {key: value for key, value in numbers.items() if value is not None}
+    given: dict[str, Any] = {key: value for key, value in numbers.items() if value is not None}
+    given |= {f"data.metrics.{metric}": title for metric, title in recorded(metrics).items()}
     if space is None:
         space, limits = space_of_data(source, time=time, flops=flops, params=params, tell=audience.tell), {}
     else:
@@ -90,7 +90,6 @@ def search(
         output=None if folder is None else Path(folder),
         new=new,
         data=source,
-        metrics=checked(metrics),
         warm_start=warm_start.path if isinstance(warm_start, Experiment) else warm_start,
         learn_from=[named.path if isinstance(named, Experiment) else named for named in learn_from],
         address=address,

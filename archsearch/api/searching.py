@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,7 +29,7 @@ from archsearch.tracking import refuse_unusable_store
 
 if TYPE_CHECKING:
     from archsearch.api.data import DataSource
-    from archsearch.data.images import ImageSet, OwnMetric
+    from archsearch.data.images import ImageSet
     from archsearch.search.proposing.experience import Learnt
     from archsearch.search.proposing.warm_start import Carried
     from archsearch.space.many.survey import Survey
@@ -60,7 +60,6 @@ def begin(
     output: Path | None,
     new: bool = False,
     data: DataSource | None = None,
-    metrics: Mapping[str, OwnMetric] | None = None,
     warm_start: str | Path | None = None,
     learn_from: Sequence[str | Path] = (),
     address: str | None = None,
@@ -69,10 +68,9 @@ def begin(
     tell: Progress,
 ) -> Ready:
     """Reads the images, fits the recipe to them, makes the experiment in `output` or below experiments/, where arrays
-    of the `data` are kept, and returns the search, to be driven; `metrics` are measured beside those of the task.
-    Results of the experiment `warm_start` are carried over; where the search begins, the experiments `learn_from` say,
-    or those of experiments/. Raises InputError, also where the last experiment of that name was interrupted, unless it
-    is to be a `new` one."""
+    of the `data` are kept, and returns the search, to be driven. Results of the experiment `warm_start` are carried
+    over; where the search begins, the experiments `learn_from` say, or those of experiments/. Raises InputError, also
+    where the last experiment of that name was interrupted, unless it is to be a `new` one."""
     folder = _noted_folder(space, name, output, tell, new=new)
     refuse_if_unusable(address)
     refuse_unusable_store(tracking_uri)
@@ -84,7 +82,6 @@ def begin(
     if data is not None and data.arrays is not None:
         space = replace(space, data=data.kept_in(folder.create().arrays, space.data))
     images = load_images(space.data, progress=tell)  # before there is a folder: they may not be there
-    images = images.with_metrics(metrics or {})
     settled = fitted(space, describe(images, space.training))
     for note in settled.notes[len(space.notes) :]:
         tell(f"note: {note}")
@@ -284,7 +281,11 @@ def dry_run(
     for warning in (told := [] if train is None else warnings(space, train)):
         tell(f"warning: {warning}")
     if warm_start is not None:  # images that would have to be downloaded are not compared
-        images = load_images(space.data, progress=tell) if space.data.name == "digits" or space.data.is_source else None
+        images = (
+            load_images(space.data, progress=tell, measured=False)
+            if space.data.name == "digits" or space.data.is_source
+            else None
+        )
         _carried_over(space, warm_start, tell, images=images)
     from archsearch.search.proposing.proposals import Proposals
     from archsearch.space.many.survey import survey

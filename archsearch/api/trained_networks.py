@@ -103,7 +103,7 @@ def of_network(
         )
     described = network_of(source)
     file = None if weights is None else read_weights(weights)
-    images = load_images(settings.data, progress=tell)
+    images = load_images(settings.data, progress=tell, measured=False)
     architecture = adapted(described, images, tell)
     if not isinstance(architecture, Architecture):
         raise refuse(f"{architecture.name} has no blocks that archsearch knows", allowed="a network of the grammar")

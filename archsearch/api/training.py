@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +16,7 @@ from archsearch.experiment import TrainingFolder
 from archsearch.experiment.files import numbered
 from archsearch.guests.either import Described, digest, origin, parsed, read
 from archsearch.reading.errors import refuse
+from archsearch.sources import own as sources
 from archsearch.space.overrides import TrainSettings, read_train_settings
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def train(
     weights: str | Path | None = None,
     freeze: Freeze = "none",
     compiled: bool = False,
+    allow_sources: Sequence[str] = (),
     metrics: Mapping[str, OwnMetric] | None = None,
     folder: str | Path | None = None,
     progress: bool | None = None,
@@ -106,12 +108,13 @@ def train(
 
     `architecture` is one, a name of the zoo, `torchvision:NAME`, `timm:NAME` or a YAML file; it gets the data's image
     and classes. `data` is what `archsearch.search` takes; `overrides` are `training={"optimizer": "adamw"}` and the
-    like. `weights` is a file to start from, of which `freeze` ("trunk" or "bn") holds a part as it is. `metrics` are
-    those of `archsearch.search`. `folder` None: the first free of trained/NETWORK-DATA. After KeyboardInterrupt the
-    same call, with the same folder, goes on from its last checkpoint.
+    like. `weights` is a file to start from, of which `freeze` ("trunk" or "bn") holds a part as it is. `allow_sources`
+    and `metrics` are those of `archsearch.search`. `folder` None: the first free of trained/NETWORK-DATA. After
+    KeyboardInterrupt the same call, with the same folder, goes on from its last checkpoint.
 
     Raises InputError, and RuntimeError for a training that diverged.
     """
+    sources.allow(allow_sources)
     source, audience = data_source(data), Audience(progress=progress)
     values = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     settings = read_train_settings(

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from archsearch.reading.model import WRITTEN, StrictModel
+from archsearch.reading.model import StrictModel
 
 Kind = Literal["single", "basic", "bottleneck"]
 Link = Literal["plain", "residual", "dense", "dual_path", "highway"]
@@ -273,7 +273,7 @@ class Block(StrictModel):
 
     @model_validator(mode="after")
     def _trains(self, info: ValidationInfo) -> Self:
-        # A network that a person wrote. A space may hold such words beside others: then plan.py refuses the network.
-        if info.context is WRITTEN and (problem := self.never_trains()):
+        # With a context a person wrote the network. A space may hold such words beside others: then plan.py refuses it.
+        if info.context and (problem := self.never_trains()):
             raise ValueError(problem)
         return self

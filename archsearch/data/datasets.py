@@ -6,18 +6,21 @@ from archsearch.data.images import ImageSet, Progress
 from archsearch.space.settings import DataSettings
 
 
-def load_images(settings: DataSettings, *, progress: Progress | None = None) -> ImageSet:
+def load_images(settings: DataSettings, *, progress: Progress | None = None, measured: bool = True) -> ImageSet:
     """The images that the settings name, split. `progress` is called with a message before anything that takes long.
+    With `measured` false a person's own metrics are left aside: nothing is trained on these images.
 
     Raises InputError, within seconds, for data that is absent, damaged or too large, with the ways out, and for metrics
-    that are not allowed.
+    that are not allowed or do not work.
     """
-    from archsearch.data.own_metrics import imported
+    from archsearch.data.own_metrics import imported, try_out
 
-    metrics = imported(settings.metrics)
+    metrics = imported(settings.metrics) if measured else {}
     images = _read(settings, progress or (lambda _: None))
     images = images.centred() if settings.normalise == "mean" else images
-    return images.with_metrics(metrics)
+    images = images.with_metrics(metrics)
+    try_out(images)
+    return images
 
 
 def _read(settings: DataSettings, tell: Progress) -> ImageSet:

@@ -12,7 +12,7 @@ LONGEST = 500  # characters of a failure in the ledger
 class Failure:
     """Why a trial, a measurement or a test failed.
 
-    `kind` is oom, nan, data, late, crashed, hung or preempted, or the name of the exception for an error of the
+    `kind` is oom, nan, metric, data, late, crashed, hung or preempted, or the name of the exception for an error of the
     program. In the ledger, and wherever a person reads it, a failure is the line `kind: text`, of 500 characters at
     most; only there is it a string.
     """

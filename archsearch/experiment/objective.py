@@ -64,6 +64,11 @@ class Objective:
         return f"{self.label[:-1]}ies" if self.label.endswith("accuracy") else f"values of {self.label}"
 
     @property
+    def is_never_negative(self) -> bool:
+        """Whether all of its values are known to be 0 or more: shares, and errors."""
+        return self.percent or self.name.endswith("_error")
+
+    @property
     def highest(self) -> str:
         """`highest` or `lowest`: what the best value is."""
         return "highest" if self.sense == "max" else "lowest"

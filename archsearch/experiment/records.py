@@ -94,6 +94,23 @@ class Trial:
         chosen = ((name.partition("training."), value) for name, value in self.choices.items())
         return {field: value for (before, dot, field), value in chosen if dot and not before}
 
+    def row(self) -> dict[str, Any]:
+        """What a table of trials has of it: plain values by their columns' names."""
+        seconds = None if self.started is None or self.ended is None else self.ended - self.started
+        return {
+            "trial": self.id,
+            "state": self.state.value,
+            "value": self.value,
+            "epochs": self.epochs,
+            **self.cost,
+            **self.choices,
+            "seconds": seconds,
+            "seed": self.seed,
+            "attempts": self.attempts,
+            "digest": self.digest,
+            "reason": self.reason,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:

@@ -204,7 +204,7 @@ def _space(folder: ExperimentFolder, architecture: Architecture, root: Path | No
 
 def _images(settings: DataSettings, network: Architecture, tell: Progress, *, required: bool) -> ImageSet | None:
     try:
-        images = load_images(settings, progress=tell)
+        images = load_images(settings, progress=tell, measured=False)
     except InputError as error:
         if required:
             hint = "use --root DIR if the data was moved; --format python, onnx and torch-export need no data"

@@ -35,10 +35,11 @@ def validate(model: type[M], source: Document | dict[str, Any]) -> M:
     return result
 
 
-def try_validate(model: type[M], document: Document, loc: Loc = ()) -> tuple[M | None, list[Problem]]:
-    """The model that the value at `loc` describes, or None and the problems that keep it from being one."""
+def try_validate(model: type[M], document: Document, loc: Loc = (), **context: Any) -> tuple[M | None, list[Problem]]:
+    """The model that the value at `loc` describes, or None and the problems that keep it from being one. `context` is
+    what validators of the model read, besides that it is written."""
     try:
-        return model.model_validate(document.at(loc), context=WRITTEN), []
+        return model.model_validate(document.at(loc), context=WRITTEN | context), []
     except ValidationError as error:
         return None, _explain(error, model, document, loc)
     except RecursionError:

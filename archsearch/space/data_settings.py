@@ -99,8 +99,8 @@ class DataSettings(StrictModel):
         default_factory=dict,
         description="Metrics of your own by their names, each module:function, called with a network's outputs "
         "(N, K), which are probabilities or a regression's numbers, and the labels of a split; "
-        "measured in every epoch. Importing runs code: each needs --allow-source on the command "
-        "line.",
+        "measured in every epoch; `search.objectives` may name one. Importing runs code: each needs "
+        "--allow-source on the command line.",
     )
     download: bool = Field(False, description="Whether missing data may be downloaded.")
     validation: Size | Folds = Field(

@@ -79,7 +79,7 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
     _check_version(document)
     document, fixed = _sized(document)
     trainings, wrong = read_trainings(fixed)
-    file, problems = try_validate(SpaceFile, trainings.fixed)
+    file, problems = try_validate(SpaceFile, trainings.fixed, own_metrics=_own_metrics(document))
     problems = [*problems, *wrong]
     parameters: dict[str, Parameter] = {}
     if isinstance(document.data, dict) and isinstance(document.data.get("space"), dict):
@@ -106,6 +106,13 @@ def network_parameters(document: Document) -> tuple[dict[str, Parameter], list[P
     parameters, problems = read_parameters(document)
     _read_size(document, parameters, problems)
     return (parameters, problems) if problems else connect(document, parameters)
+
+
+def _own_metrics(document: Document) -> tuple[str, ...]:
+    """The names that the document's `data.metrics` has, where it is such a mapping."""
+    data = document.data.get("data") if isinstance(document.data, dict) else None
+    metrics = data.get("metrics") if isinstance(data, dict) else None
+    return tuple(metrics) if isinstance(metrics, dict) else ()
 
 
 def _never_trains(network: Architecture) -> str | None:
@@ -222,6 +229,8 @@ def _by_a_metric_of(facts: DataFacts, search: SearchSettings, document: Document
         metric = default_metric(task or "single_label")
         return search if metric in search.objectives else search.model_copy(update={"objectives": seeking(metric)})
     metric = search.objective.name
+    if metric not in METRICS:
+        return search
     if task is not None and metric not in (allowed := {m.name: m.sense for m in metrics_of(task, facts.classes)}):
         text = f"search.objectives has {metric}, which images of {facts.classes} classes do not have"
         if task not in METRICS[metric].tasks:

@@ -4,15 +4,25 @@ it."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self, cast, get_args
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
 from archsearch.experiment.objective import Objective, Sense
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.durations import DURATION_ALLOWED, DURATION_PATTERN, format_duration, parse_duration
 from archsearch.reading.model import StrictModel
-from archsearch.space.tasks import METRICS
+from archsearch.space.tasks import METRICS, OWN_NAME
 
 Duration = Annotated[
     float,
@@ -78,7 +88,29 @@ ObjectiveName = Literal[
     "memory",
     "latency",
 ]
-Objectives = dict[ObjectiveName, Sense]
+NAMES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+COSTS = tuple(name for name in NAMES if name not in METRICS)
+OWN_METRICS = "own_metrics"  # of pydantic's context: the names in `data.metrics` of the file
+
+
+def _named(name: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo) -> Any:
+    """One of NAMES, or a metric of `data.metrics`."""
+    try:
+        return handler(name)
+    except ValidationError:
+        if name in (info.context or {}).get(OWN_METRICS, ()):
+            return name
+        raise
+
+
+Objectives = dict[
+    Annotated[
+        ObjectiveName,
+        WrapValidator(_named),
+        WithJsonSchema({"anyOf": [{"enum": list(NAMES)}, {"type": "string", "pattern": f"^{OWN_NAME}$"}]}),
+    ],
+    Sense,
+]
 
 
 SamplerName = Literal["auto", "random", "evolution", "local_search", "bayes", "tpe", "nsga2", "nsga3", "gp", "cmaes"]
@@ -116,7 +148,8 @@ class SearchSettings(StrictModel):
         default_factory=_most_accurate,
         description="One metric of the validation images with its sense, such as macro_f1: max or "
         "mean_absolute_error: min, alone or with costs to be minimised, such as flops: "
-        "min. With costs, the search looks for the Pareto front. Default: accuracy; "
+        "min. With costs, the search looks for the Pareto front. A metric of `data.metrics` "
+        "is max or min. Default: accuracy; "
         "balanced_accuracy if a class has more than ten times the training images of "
         "another; mean_average_precision for several labels; r2 for regression.",
     )
@@ -188,9 +221,9 @@ class SearchSettings(StrictModel):
 
     @property
     def objective(self) -> Objective:
-        """The metric among the objectives."""
-        metric = next(METRICS[name] for name in self.objectives if name in METRICS)
-        return Objective(name=metric.name, sense=metric.sense, percent=metric.percent)
+        """The metric among the objectives: one of METRICS, or of `data.metrics`, whose values are shown as numbers."""
+        name, sense = next((name, sense) for name, sense in self.objectives.items() if name not in COSTS)
+        return Objective(name=name, sense=sense, percent=name in METRICS and METRICS[name].percent)
 
     @property
     def trial_time(self) -> float | None:
@@ -210,10 +243,10 @@ class SearchSettings(StrictModel):
     @model_validator(mode="after")
     def _seeks_one_metric(self) -> Self:
         for name, sense in self.objectives.items():
-            right = METRICS[name].sense if name in METRICS else "min"
+            right = METRICS[name].sense if name in METRICS else "min" if name in COSTS else sense
             if sense != right:
                 raise ValueError(f"objectives: {name}: {sense}; allowed: {name}: {right}")
-        metrics = [name for name in self.objectives if name in METRICS]
+        metrics = [name for name in self.objectives if name not in COSTS]
         if len(metrics) != 1:
             listed = f"the metrics {', '.join(metrics)}" if metrics else "no metric"
             raise ValueError(

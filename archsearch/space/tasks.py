@@ -14,6 +14,7 @@ Sense = Literal["max", "min"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
 UNEVEN = 10  # a class with fewer than one image for so many of another: accuracy then says little of the small classes
 TOP = 5
+OWN_NAME = r"[a-z][a-z0-9_]{0,60}"  # of a person's own metric: a regular expression
 
 
 @dataclass(frozen=True, kw_only=True)

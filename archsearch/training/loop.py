@@ -244,7 +244,7 @@ class Training:
         if self.loss.task == "multi_label" and split == "validation" and (self.epoch or self.thresholds is None):
             self.thresholds = best_thresholds(predicted, truth)
         measures = measured(self.loss.task, predicted, truth, self.thresholds) | accuracy
-        own = {name: float(metric(predicted, truth)) for name, metric in self.images.metrics.items()}
+        own = {name: metric(predicted, truth) for name, metric in self.images.metrics.items()}
         measures |= {name: value for name, value in own.items() if math.isfinite(value)}
         return TestMetrics(loss=loss.item() / count, accuracy=accuracy.get("accuracy"), images=count, scores=measures)
 

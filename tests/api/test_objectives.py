@@ -1,5 +1,5 @@
 """Searches by other metrics with everything that comes after them, Ray and MLflow included: rare classes by balanced
-accuracy, several labels, and the angle of a digit by its mean absolute error."""
+accuracy, several labels, the angle of a digit by its mean absolute error, and a function of one's own."""
 
 import json
 import subprocess
@@ -14,7 +14,11 @@ import numpy as np
 import archsearch
 from tests.training.task_images import digits, pairs_of_digits, rotated_digits
 
-case = sys.argv[1]
+def worst_recall(outputs, labels):
+    right = outputs.argmax(1) == labels
+    return min(right[labels == label].mean() for label in np.unique(labels))
+
+case, metrics = sys.argv[1], None
 space = {
     "archsearch": 1, "name": case, "search": {"early_stopping": {"kind": "none"}, "finish": "none"},
     "space": {"stages": 1, "depth": {"int": [1, 2]}, "width": {"choice": [4, 8]}},
@@ -24,6 +28,11 @@ if case == "rare":
     images, labels = digits()
     chosen = np.flatnonzero((labels < 3) | ((labels == 3) & (np.cumsum(labels == 3) <= 16)))
     data = images[chosen], labels[chosen]
+elif case == "own":
+    data = "digits"
+    space["data"] = {"name": "digits", "limit": 400}
+    space["search"]["objectives"] = {"worst_recall": "max"}
+    metrics = {"worst_recall": worst_recall}
 elif case == "pairs":
     data = pairs_of_digits(200)
 else:
@@ -38,7 +47,7 @@ class Stops:
             raise KeyboardInterrupt
 
 try:
-    archsearch.search(space, data=data, trials=3, seed=1, callbacks=[Stops()])
+    archsearch.search(space, data=data, trials=3, seed=1, callbacks=[Stops()], metrics=metrics)
 except KeyboardInterrupt:
     before = archsearch.open(case).state
 found = archsearch.open(case).resume(progress=False)
@@ -53,7 +62,12 @@ print(json.dumps({
     "objectives": dict(found.space.search.objectives), "epochs": found.study.trials[0].intermediate_values,
 }))
 """
-METRICS = {"rare": "balanced_accuracy", "pairs": "mean_average_precision", "angles": "mean_absolute_error"}
+METRICS = {
+    "own": "worst_recall",
+    "rare": "balanced_accuracy",
+    "pairs": "mean_average_precision",
+    "angles": "mean_absolute_error",
+}
 LABELS = {case: name.replace("_", " ") for case, name in METRICS.items()}
 
 
@@ -100,3 +114,57 @@ def test_a_search_by_another_metric_is_run_resumed_confirmed_exported_and_report
     assert len(trials) >= 3
     assert all(f"validation_{metric}" in metrics for metrics in trials)
     assert any(f"best_{metric}" in run.data.metrics for run in runs)
+
+
+OWN = """
+archsearch: 1
+name: own
+data: {name: digits, limit: 400, metrics: {confusions: "measures:confusions"}}
+space: {stages: 1, depth: {int: [1, 2]}, width: {choice: [4, 8]}}
+search: {objectives: {confusions: min}, trials: 2, finish: none}
+training: {epochs: 2, batch_size: 32, precision: float32, recipe: none}
+"""
+MEASURES = "def confusions(outputs, labels):\n    return int((outputs.argmax(1) != labels).sum())\n"
+AGAIN = """
+import archsearch
+space = archsearch.load_space("own.yaml", ["data.metrics={}", "search.objectives={accuracy: max}", "name=again"])
+METRICS = {"first": lambda outputs, labels: -float((outputs.argmax(1) == labels).mean())}
+archsearch.search(space, metrics=METRICS, search={"objectives": {"first": "min"}}, trials=1, progress=False)
+"""
+
+
+@pytest.mark.slow
+def test_a_file_with_a_metric_of_ones_own_goes_through_every_command(tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(OWN)
+    (tmp_path / "measures.py").write_text(MEASURES)
+    path = f"{Path(__file__).parents[2]}:{tmp_path}"
+
+    def call(*words: str, code: int = 0) -> tuple[str, str]:
+        done = subprocess.run(
+            [sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=600,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": path, "HOME": str(tmp_path)},
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        return done.stdout, done.stderr
+
+    def archsearch(*words: str, code: int = 0) -> tuple[str, str]:
+        return call("-m", "archsearch", *words, code=code)
+
+    allowed = ["--allow-source", "measures:confusions"]
+    assert "--allow-source MODULE:FUNCTION" in archsearch("run", "own.yaml", code=2)[1]
+    summary = json.loads(archsearch("run", "own.yaml", *allowed, "--json")[0])
+    assert summary["metric"] == {"name": "confusions", "sense": "min", "percent": False}
+    assert "--allow-source MODULE:FUNCTION" in archsearch("resume", "own", "--trials", "3", code=2)[1]
+    more = json.loads(archsearch("resume", "own", "--trials", "3", *allowed, "--json")[0])
+    assert more["trials"]["total"] == 3 and more["best"]["value"] <= summary["best"]["value"]
+    confirmed = json.loads(archsearch("confirm", "own", "--seeds", "1", "--top", "1", *allowed, "--json")[0])
+    assert confirmed["rows"][0]["validation"]["mean"] == int(confirmed["rows"][0]["validation"]["mean"])
+    archsearch("report", "own")
+    archsearch("export", "own", "-o", "bundle")
+    archsearch("sync", "own")
+    call("-c", AGAIN)
+    resume = "import archsearch\nprint(archsearch.open('again').resume(trials=2, progress=False{}).best.value)"
+    assert "first is a function that was given in Python" in call("-c", resume.format(""), code=1)[1]
+    given = ", metrics={'first': lambda outputs, labels: -float((outputs.argmax(1) == labels).mean())}"
+    assert -1 <= float(call("-c", resume.format(given))[0]) <= 0
+    archsearch("compare", "own", "again")

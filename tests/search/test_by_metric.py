@@ -1,10 +1,12 @@
 """Searches by other metrics than accuracy, with real trainings: several labels, numbers, latency as a cost."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from archsearch.data import own_metrics
 from archsearch.data.arrays import collect
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
@@ -33,7 +35,9 @@ training: {epochs: 3, batch_size: 32, precision: float32, learning_rate: 0.05}
 DATA = {"multi_label": pairs_of_digits, "regression": rotated_digits}
 
 
-def begun(folder: Path, task: str, objectives: str = "") -> tuple[SearchSpace, ExperimentFolder]:
+def begun(
+    folder: Path, task: str, objectives: str = "", metrics: dict[str, str] | None = None
+) -> tuple[SearchSpace, ExperimentFolder]:
     folder.mkdir(exist_ok=True)
     if not (data := folder / "arrays").is_dir():
         data.mkdir()
@@ -41,7 +45,7 @@ def begun(folder: Path, task: str, objectives: str = "") -> tuple[SearchSpace, E
     file = folder / "asked.yaml"
     text = f"objectives: {objectives}," if objectives else ""
     file.write_text(SPACE.replace("DATA", str(data)).replace("OBJECTIVES", text))
-    space = load_space(file)
+    space = load_space(file, [] if metrics is None else [f"data.metrics={json.dumps(metrics)}"])
     experiment = ExperimentFolder(folder / "experiment")
     create(space, experiment, name="asked")
     return space, experiment
@@ -148,3 +152,40 @@ def test_a_trial_whose_images_do_not_define_the_metric_has_failed(kind, tmp_path
             search._pause(RungReached(number=1, metrics=metrics, state=b"state"))
         assert ledger.trial(1).state is TrialState.FAILED
         assert ledger.trial(1).reason == "nan: the validation images do not define its mean average precision"
+
+
+@pytest.mark.parametrize("sense", ["max", "min"])
+def test_a_search_by_a_metric_of_ones_own(sense, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(own_metrics, "GIVEN", {})
+    metrics = own_metrics.recorded({"mean_error": lambda outputs, labels: (outputs - labels).mean()})
+    space, folder = begun(tmp_path, "regression", f"{{mean_error: {sense}}}", metrics)
+    drive_locally(space, folder, reports=9, save_every=0.0)
+    drive_locally(load_space(folder.space_yaml), folder)
+    with Ledger.read(folder.ledger) as ledger:
+        values = [trial.value for trial in ledger.trials(TrialState.FINISHED)]
+        assert ledger.best().value == (max if sense == "max" else min)(values) and ledger.objective.sense == sense
+        assert all("validation_mean_error" in epoch.metrics for epoch in ledger.epochs())
+        assert "test_mean_error" in ledger.events_of("tested")[-1].data
+    assert f"{ledger.objective.text(max(values))}" == f"{max(values):.4g}"
+    assert optuna_study(folder).directions[0].name == f"{sense.upper()}IMIZE"
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (
+            lambda outputs, labels: 1 / 0 if len(outputs) > 9 else 1.0,
+            "the metric odd raised ZeroDivisionError: division by zero",
+        ),
+        (lambda outputs, labels: np.nan, "odd was no finite number on the validation images"),
+    ],
+    ids=["raises", "nan"],
+)
+def test_a_search_whose_metric_fails_says_why(function, reason, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(own_metrics, "GIVEN", {})
+    monkeypatch.setattr(own_metrics, "TRIED", 9)
+    space, folder = begun(tmp_path, "regression", "{odd: max}", own_metrics.recorded({"odd": function}))
+    drive_locally(space, folder)
+    with Ledger.read(folder.ledger) as ledger:
+        failed = ledger.trials(TrialState.FAILED)
+        assert len(failed) == ledger.total == 5 and failed[0].reason.startswith(f"metric: {reason}")

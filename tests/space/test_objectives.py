@@ -114,3 +114,21 @@ def test_fitting_keeps_the_default_of_another_task(tmp_path: Path) -> None:
     numbers = fitted(space(tmp_path, task="regression", classes=1), images)
     assert numbers.search.objectives == {"r2": "max"}
     assert numbers.training.recipe == "none" and not numbers.training.flip
+
+
+@pytest.mark.parametrize("sense", ["max", "min"])
+def test_a_metric_of_ones_own_is_an_objective_in_the_sense_that_is_asked_for(sense: str, tmp_path: Path) -> None:
+    file = tmp_path / "tiny.yaml"
+    metrics = "data: {name: arrays, metrics: {kappa: 'measures:kappa'}}"
+    file.write_text(
+        SPACE.replace("data: {name: arrays}", metrics) + f"search: {{objectives: {{kappa: {sense}, flops: min}}}}"
+    )
+    known = DataFacts(input=(1, 8, 8), classes=3, images=400, task="single_label")
+    read = fitted(load_space(file, data=known), facts(UNEVEN))
+    assert read.search.objective == Objective(name="kappa", sense=sense, percent=False)
+    file.write_text(read.to_yaml())
+    assert load_space(file, data=known).search.objective == read.search.objective
+    with pytest.raises(InputError, match=r"unknown key 'kapa' in search\.objectives"):
+        load_space(file, ["search.objectives={kapa: max}"], data=known)
+    with pytest.raises(InputError, match="the metrics accuracy, kappa"):
+        load_space(file, ["search.objectives={accuracy: max, kappa: max}"], data=known)

@@ -287,5 +287,5 @@ def scores(objective: Objective, values: Sequence[float], shown: Sequence[float]
 
 def within(objective: Objective, low: float, high: float) -> tuple[float, float]:
     """The ends of a scale, no further than the metric's values can be: shares are 0 to 1, errors 0 or more."""
-    low = max(0.0, low) if objective.percent or objective.sense == "min" else low
+    low = max(0.0, low) if objective.is_never_negative else low
     return low, min(1.0, high) if objective.percent else high

@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archsearch.experiment import Event, Failure, Ledger, Trial, TrialState
+from archsearch.space.tasks import METRICS
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
 
-# Attempts in all, by the kind of failure. Others (nan, data, an error of the program) would end the same way again;
-# a preempted worker uses up none. A hung one has wasted its whole limit: once more is enough.
+# Attempts in all, by the kind of failure. Others (nan, metric, data, an error of the program) would end the same way
+# again; a preempted worker uses up none. A hung one has wasted its whole limit: once more is enough.
 ATTEMPTS = {"crashed": 3, "hung": 2, "oom": 4}
 GIVE_UP = 5  # trials that failed before any succeeded
 
@@ -59,6 +60,8 @@ class Failures:
         objective = self._ledger.objective
         if objective.validation in metrics:
             return None
+        if objective.name not in METRICS:
+            return Failure("metric", f"{objective.name} was no finite number on the validation images")
         return Failure("nan", f"the validation images do not define its {objective.label}")
 
     def micro_batch(self, number: int) -> int | None:

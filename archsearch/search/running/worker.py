@@ -285,13 +285,16 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def failure_of(error: Exception) -> Failure:
-    """An error in a worker as the ledger keeps it: nan, data, oom, or the exception's name and where it was raised."""
+    """An error in a worker as the ledger keeps it: nan, metric, data, oom, or the exception's name and place."""
     import torch
 
+    from archsearch.data.own_metrics import MetricFailed
     from archsearch.training.loop import Diverged
 
     if isinstance(error, Diverged):
         return Failure("nan", str(error))
+    if isinstance(error, MetricFailed):
+        return Failure("metric", error.problems[0].message)
     if isinstance(error, InputError):
         return Failure("data", str(error).splitlines()[0])
     if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
