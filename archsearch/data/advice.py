@@ -8,7 +8,7 @@ from statistics import median
 import numpy as np
 
 from archsearch.data.decoding import form_of, header, problems_of
-from archsearch.data.form import WIDE, lost
+from archsearch.data.form import WIDE, ImageForm
 from archsearch.sources.source import Numbers, Source
 from archsearch.space.settings import DataSettings
 
@@ -64,4 +64,10 @@ def grey_share(headers: Sequence[Header]) -> float:
 
 def wide_share(headers: Sequence[Header]) -> float:
     """The share of images of more than 8 bits."""
-    return sum(mode in WIDE or mode == "uint16" for _, mode in headers) / max(1, len(headers))
+    return sum(mode in WIDE or mode.endswith("16") for _, mode in headers) / max(1, len(headers))
+
+
+def lost(size: tuple[int, int], form: ImageForm) -> float:
+    """The share of a picture of `size` (width, height) that `fit: crop` cuts away: 0 with any other fit."""
+    ratio = (size[0] * form.height) / (size[1] * form.width)
+    return 1 - min(ratio, 1 / ratio) if form.fit == "crop" else 0.0

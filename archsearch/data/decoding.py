@@ -19,6 +19,7 @@ from archsearch.data.form import (
     ImageForm,
     fitted,
     formats,
+    has_wide_colours,
     opened,
     orientation,
     pixels_of,
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 NAMED = 20  # broken images that an error names each
+TIFF_HINT = (
+    "if it has more than 4 samples a pixel: save each as a page, or all as .npy (tifffile.imread reads it); else "
+)
 _SKIP = "--set data.broken=skip"
 
 
@@ -185,7 +189,8 @@ def resized_box(image: PILImage, box: Sequence[int], size: tuple[int, int]) -> P
 
 def header(content: bytes | Path, name: str) -> tuple[tuple[int, int], str]:
     """((width, height) as it is shown, Pillow's mode) of an image file, of which no more than its header is read; the
-    mode of a .npy file is its type, such as uint16. Raises InputError for what cannot be read."""
+    mode of colours of 16 bits is such as RGB;16, that of a .npy file its type, such as uint16. Raises InputError for
+    what cannot be read."""
     with _explained(name):
         if isinstance(content, bytes):
             return _header(io.BytesIO(content))
@@ -204,20 +209,22 @@ def _header(file: BinaryIO) -> tuple[tuple[int, int], str]:
     file.seek(0)
     with Image.open(file, formats=formats()) as image:
         turned = image.format in ("JPEG", "MPO") and orientation(image) > 4  # others would be decoded for that
-        return image.size[::-1] if turned else image.size, image.mode
+        mode = f"{image.mode};16" if has_wide_colours(image) else image.mode
+        return image.size[::-1] if turned else image.size, mode
 
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
     """Whatever goes wrong with an image in the block is an InputError that names it."""
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     try:
         yield
     except (OSError, ValueError, SyntaxError, MemoryError, Image.DecompressionBombError) as error:
+        unknown = isinstance(error, UnidentifiedImageError) and name.lower().endswith((".tif", ".tiff"))
         raise refuse(
-            f"not a readable image ({error})",
+            f"not a readable image ({'a TIFF that Pillow does not read' if unknown else error})",
             allowed=", ".join(sorted(suffixes())),
-            hint="repair or remove it",
+            hint=f"{TIFF_HINT if unknown else ''}repair or remove it",
             file=name,
         ) from error

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 import numpy as np
 
@@ -36,12 +37,11 @@ TURNS |= {7: "TRANSVERSE", 8: "ROTATE_90"}
 class ImageForm:
     """The form of a data set's images: `channels`, `height` and `width`, and `bits` of a value (8: uint8, 16: uint16).
 
-    `fit` says how a picture of another size gets this one. crop: resized until it covers it, or its sides
-    divided by `crop_ratio`, the centre cut out; pad:
-    resized until it fits into it, centred, the rest 0 (black); squash: each side resized by itself. `pages`: the pages
-    of a TIFF are its channels; otherwise its first page is the picture. `range` are the two values that become 0 and
-    the highest value, in .npy files and in pictures of more than 8 bits; None: those of the type (0 to 255, 0 to
-    65,535; floating-point 0 to 1).
+    `fit` says how a picture of another size gets this one. crop: resized until it covers it, or its sides divided by
+    `crop_ratio`, the centre cut out; pad: resized until it fits into it, centred, the rest 0 (black); squash: each side
+    resized by itself. `pages`: the pages of a TIFF are its channels; otherwise its first page is the picture. `range`
+    are the two values that become 0 and the highest value, in .npy files and in pictures of more than 8 bits; None:
+    those of the type (0 to 255, 0 to 65,535; floating-point 0 to 1).
     """
 
     channels: int
@@ -90,8 +90,7 @@ def opened(content: bytes | BinaryIO | Pixels, form: ImageForm, least: tuple[int
     """The whole image, turned as its EXIF orientation says: one picture with `channels` bands, or one plane (modes L
     and, of 16 bits, F) for each channel. Raises what `read` does.
 
-    A JPEG may come at 1/2, 1/4 or 1/8 of its size, its sides never below `least` (height, width; None: what the form
-    needs).
+    A JPEG may come at 1/2, 1/4 or 1/8 of its size, never below `least` (height, width; None: what the form needs).
     """
     from PIL import Image
 
@@ -122,10 +121,8 @@ def fitted(image: PILImage, form: ImageForm) -> PILImage:
     ratios = form.width / image.width, form.height / image.height
     if form.fit == "pad":
         inner = [max(1, min(most, round(side * min(ratios)))) for most, side in zip(size, image.size, strict=True)]
-        canvas = Image.new(image.mode, size)
-        canvas.paste(
-            image.resize((inner[0], inner[1]), bilinear), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
-        )
+        canvas, corner = Image.new(image.mode, size), ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2)
+        canvas.paste(image.resize((inner[0], inner[1]), bilinear), corner)
         return canvas
     ratio = max(ratios) / form.crop_ratio
     width, height = (max(least, round(side * ratio)) for least, side in zip(size, image.size, strict=True))
@@ -135,12 +132,6 @@ def fitted(image: PILImage, form: ImageForm) -> PILImage:
         box = (x * across, y * down, (x + form.width) * across, (y + form.height) * down)
         return image.resize(size, bilinear, box)
     return image.resize((width, height), bilinear).crop((x, y, x + form.width, y + form.height))
-
-
-def lost(size: tuple[int, int], form: ImageForm) -> float:
-    """The share of a picture of `size` (width, height) that `fit: crop` cuts away: 0 with any other fit."""
-    ratio = (size[0] * form.height) / (size[1] * form.width)
-    return 1 - min(ratio, 1 / ratio) if form.fit == "crop" else 0.0
 
 
 def pixels_of(images: list[PILImage], form: ImageForm) -> Pixels:
@@ -168,8 +159,7 @@ def formats() -> tuple[str, ...]:
     """Pillow's formats of those names: whatever a file is called, no other decoder gets it, for one runs programs."""
     from PIL import Image
 
-    known = Image.registered_extensions()
-    return tuple({known[suffix] for suffix in suffixes() if suffix in known})
+    return tuple({kind for suffix, kind in Image.registered_extensions().items() if suffix in suffixes()})
 
 
 def _bands(image: PILImage, form: ImageForm) -> list[PILImage]:
@@ -178,20 +168,48 @@ def _bands(image: PILImage, form: ImageForm) -> list[PILImage]:
 
     if form.channels not in MODES:
         raise ValueError(f"a picture of {len(image.getbands())} channels, not {form.channels}: {STACKS}")
-    if form.bits == 16 and image.mode not in WIDE and ";16" in str(getattr(image, "tile", "")):
-        raise ValueError("16-bit colours, which Pillow reads as 8-bit ones: save them as pages of a TIFF, or as .npy")
-    image.load()
-    turn = TURNS.get(orientation(image))
-    planes = _samples(image, form) if image.mode in WIDE else None
-    if planes is None:
+    if has_wide_colours(image) and form.bits == 16:
+        planes = _wide_bands(image, form)
+    elif image.mode in WIDE:
+        planes = _samples(image, form)
+        if form.channels > 1:
+            planes = planes * 3 + [Image.new(planes[0].mode, planes[0].size, form.white)] * (form.channels - 3)
+            planes = planes if form.bits == 16 else [Image.merge(MODES[form.channels], planes)]
+    else:
+        image.load()
         alpha = form.channels == 4 and not image.has_transparency_data
-        picture = (image.convert("RGB") if alpha else image).convert(MODES[form.channels])
-        planes = [picture] if form.bits == 8 else [_scaled(band) for band in picture.split()]
-    elif form.channels > 1:
-        white = Image.new(planes[0].mode, planes[0].size, form.white)
-        planes = planes * 3 + [white] * (form.channels - 3)
-        planes = planes if form.bits == 16 else [Image.merge(MODES[form.channels], planes)]
+        planes = [(image.convert("RGB") if alpha else image).convert(MODES[form.channels])]
+        if form.bits == 16:
+            planes = [_image(np.asarray(band) * np.float32(257), form) for band in planes[0].split()]
+    turn = TURNS.get(orientation(image))
     return planes if turn is None else [plane.transpose(Image.Transpose[turn]) for plane in planes]
+
+
+def has_wide_colours(image: PILImage) -> bool:
+    """Whether an open picture, not decoded yet, has colours of 16 bits, of which Pillow reads the higher byte alone."""
+    tiles, bits = str(getattr(image, "tile", "")), max(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (0,)))
+    if bits > 8 and image.mode not in WIDE and ";16" not in tiles:
+        raise ValueError(f"colours of {bits} bits in separate planes: {STACKS}")
+    return image.mode not in WIDE and ";16" in tiles
+
+
+def _wide_bands(image: Any, form: ImageForm) -> list[PILImage]:
+    """A picture of 16-bit colours as planes. It is decoded twice: for the higher bytes, as Pillow does it, and for the
+    lower ones, as if the bytes of a sample were in the other order."""
+    from PIL import Image
+
+    file, page, other = image.fp, image.tell(), {"B": "L", "L": "B", "N": "B" if sys.byteorder == "little" else "L"}
+    image.load()
+    file.seek(0)
+    with Image.open(file, formats=formats()) as lower:
+        lower.seek(page)
+        for index, tile in enumerate(tiles := cast("Any", lower).tile):
+            raw, *more = [tile.args] if isinstance(tile.args, str) else tile.args
+            tiles[index] = tile._replace(args=(raw[:-1] + other[raw[-1]], *more))
+        values = np.asarray(image).astype(np.float32) * 256 + np.asarray(lower)
+    grey = [np.rint(values[..., :3] @ np.array([0.299, 0.587, 0.114]))]
+    bands = [*np.moveaxis(values, 2, 0), np.full_like(values[..., 0], form.white)][: form.channels]
+    return [_image(band, form) for band in (bands if form.channels > 1 else grey)]
 
 
 def _stacked(image: PILImage, pages: list[int], form: ImageForm) -> list[PILImage]:
@@ -231,8 +249,7 @@ def orientation(image: PILImage) -> int:
 def _samples(image: PILImage, form: ImageForm) -> list[PILImage]:
     """A picture of more than 8 bits a sample as one plane of grey: 0 is black, the highest value of its type white.
 
-    Raises ValueError for signed, 32-bit and floating-point samples, whose white is a convention of whoever wrote them,
-    unless the form has a range.
+    Raises ValueError for signed, 32-bit and floating-point samples, whose white is not known, without a range.
     """
     tags = getattr(image, "tag_v2", {})
     bits = int(np.max(tags.get(BITS_PER_SAMPLE, 16)))
@@ -248,15 +265,8 @@ def _samples(image: PILImage, form: ImageForm) -> list[PILImage]:
     values = np.asarray(image).astype(np.uint32)
     if int(values.max()) > white:
         raise ValueError(f"a sample of {values.max()} in an image of {bits} bits")
-    grey = (values * form.white + white // 2) // white
-    return [_image(form.white - grey if inverted else grey, form)]
-
-
-def _scaled(band: PILImage) -> PILImage:
-    """A band of 8 bits as a plane of 16: times 257."""
-    from PIL import Image
-
-    return Image.fromarray(np.asarray(band).astype(np.float32) * 257)
+    values = (values * form.white + white // 2) // white
+    return [_image(form.white - values if inverted else values, form)]
 
 
 def _channels_first(array: Pixels, channels: int) -> Pixels:

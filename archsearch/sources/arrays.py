@@ -5,7 +5,6 @@ An array of images is read in place, image by image. One that is compressed is f
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
 import os
@@ -27,14 +26,12 @@ from archsearch.reading.files import open_regular
 from archsearch.sources.layout import split_kind
 from archsearch.sources.ranges import RangeSource
 from archsearch.sources.source import SPLITS, Labels
-from archsearch.sources.unpacking import cached_path, make
+from archsearch.sources.unpacking import LARGEST_UNPACKED, cached_path, unpack, unzipped
 
 IMAGE_WORDS = frozenset({"images", "image", "imgs", "x", "data", "pixels"})
 LABEL_WORDS = frozenset({"labels", "label", "y", "targets", "target"})
 LARGEST_HEADER = 10_000  # characters
 LARGEST_LABELS = 2**32  # bytes
-LARGEST_UNPACKED = 2**38  # bytes
-CHUNK = 2**20
 NUMPY = (
     "images and labels of equal length: images.npy and labels.npy, or train_images.npy, train_labels.npy, "
     "test_images.npy, ...; or such names in one .npz; images (N, H, W), (N, H, W, C) or (N, C, H, W)"
@@ -220,19 +217,14 @@ def _members(path: Path) -> Iterator[tuple[str, Stored]]:
             unpacked = cached_path([path], name)
             if not unpacked.exists():
                 with archive.open(info) as member:
-                    _copy(member, unpacked, title)
+                    unpack(member, unpacked, title)
             yield name, _stored(unpacked, title)
 
 
 def _stored_idx(file: Path) -> Stored:
     """The array of an idx file: 0, 0, 8, rank, then each length as four bytes, big end first, then uint8 values."""
     with _explained(file, IDX):
-        path = file
-        if file.suffix == ".gz":
-            path = cached_path([file], "idx")
-            if not path.exists():
-                with open_regular(file) as raw, gzip.GzipFile(fileobj=raw) as unzipped:
-                    _copy(unzipped, path, str(file))
+        path = unzipped(file, "idx") if file.suffix == ".gz" else file
         with open_regular(path) as opened:
             head = opened.read(4)
             rank = head[3] if len(head) == 4 and head[:3] == b"\x00\x00\x08" else 0
@@ -243,27 +235,6 @@ def _stored_idx(file: Path) -> Stored:
             if count != math.prod(shape):
                 raise ValueError(f"{count} values, not {math.prod(shape)} as its header has it")
         return Stored(file=path, title=str(file), offset=4 + 4 * rank, dtype=np.dtype(np.uint8), shape=shape)
-
-
-def _copy(source: Any, path: Path, title: str) -> None:
-    """Unpacks a file in the cache. Raises ValueError for one of more than `LARGEST_UNPACKED` bytes."""
-
-    def write(target: BinaryIO) -> None:
-        total = 0
-        while part := _read(source):
-            total += len(part)
-            if total > LARGEST_UNPACKED:
-                raise ValueError(f"more than {LARGEST_UNPACKED:,} bytes, unpacked")
-            target.write(part)
-
-    make(path, write, of=title)
-
-
-def _read(source: Any) -> bytes:
-    try:
-        return bytes(source.read(CHUNK))
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise ValueError(f"damaged ({error})") from error
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def _kind(folder: Path) -> str:
     inner = [file.name.lower() for file in (folder / "data").iterdir()] if "data" in below else []
     if "dataset_dict.json" in names or any(name.endswith(COLUMNAR) for name in (*names, *inner)):
         return "huggingface"
-    if not below and any(name.endswith(".tar") for name in names):
+    if not below and any(name.endswith((".tar", ".tar.gz", ".tgz")) for name in names):
         return "webdataset"
     if not below and any(name.endswith(".npy") and re.search("label|target|^y|_y", name) for name in names):
         return "numpy"

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.files import open_regular
 from archsearch.sources.source import Labels, Numbers
+from archsearch.sources.unpacking import unzipped
 
 OPEN = 256  # files that a process keeps open
 
@@ -25,7 +26,8 @@ class RangeSource:
     with a `dtype` and `sizes`, an image's values, (H, W), (H, W, C) or (C, H, W).
 
     `names` (N,) are what the images are called in their file; None: by their numbers. `shown` is what a person named,
-    `laid_out` says how such files are, and `notes` what is left out.
+    `laid_out` says how such files are, and `notes` what is left out. `given` are the files as a person has them, where
+    gzipped ones among them were unpacked to `files` of the cache; empty where all are read as they are.
     """
 
     shown: str
@@ -36,6 +38,7 @@ class RangeSource:
     labels: Labels
     laid_out: str
     names: npt.NDArray[np.bytes_] | None = None
+    given: tuple[str, ...] = ()
     dtype: str | None = None
     sizes: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
@@ -65,15 +68,18 @@ class RangeSource:
         return f"{self.file(number)}: image {number - first}"
 
     def file(self, number: int) -> Path:
-        """The file that holds the image."""
-        return Path(self.files[int(self.which[number])])
+        """The file that holds the image, as a person has it."""
+        return Path((self.given or self.files)[int(self.which[number])])
 
     def read(self, number: int) -> bytes | npt.NDArray[Any]:
         """The image's bytes, or its values. Raises InputError where the file is shorter than it was."""
+        path, offset, length = self.files[int(self.which[number])], int(self.offsets[number]), int(self.lengths[number])
         try:
-            content = read_range(str(self.file(number)), int(self.offsets[number]), int(self.lengths[number]))
-        except OSError as error:
-            problem = f"it cannot be read: {error.strerror or error}"
+            if self.given and not Path(path).exists():  # another machine's cache, or one that was emptied
+                path = str(as_tar(self.file(number)))
+            content = read_range(path, offset, length)
+        except (OSError, ValueError) as error:
+            problem = f"it cannot be read: {getattr(error, 'strerror', None) or error}"
             raise refuse(problem, hint="restore the file", file=self.name(number)) from error
         if self.dtype is None:
             return content
@@ -81,7 +87,7 @@ class RangeSource:
 
     def identity(self, numbers: Numbers) -> Iterable[bytes]:
         """The files' names, the images' names in them, and their lengths."""
-        yield b"\0".join(os.fsencode(Path(file).name) for file in self.files)
+        yield b"\0".join(os.fsencode(Path(file).name) for file in self.given or self.files)
         yield self.which[numbers].astype("<i4").tobytes()
         yield (self.offsets if self.names is None else self.lengths)[numbers].astype("<i8").tobytes()
         if self.names is not None:
@@ -94,6 +100,11 @@ class RangeSource:
     def prepare(self) -> Iterable[str]:
         """What is left out, as messages."""
         return self.notes
+
+
+def as_tar(file: Path) -> Path:
+    """The tar file, unpacked to the cache where it is gzipped. Raises as `unzipped`."""
+    return unzipped(file, "tar") if file.suffix in (".gz", ".tgz") else file
 
 
 @lru_cache(OPEN)

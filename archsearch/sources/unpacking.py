@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import tempfile
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from archsearch.reading.errors import refuse
+from archsearch.reading.files import open_regular
 
 UNUSED_DAYS = 30  # after which such files are deleted, when others are made
+LARGEST_UNPACKED = 2**38  # bytes
+CHUNK = 2**20
 
 
 def cached_path(files: Sequence[Path], part: str) -> Path:
@@ -41,6 +47,38 @@ def make(path: Path, write: Callable[[BinaryIO], None], *, of: str) -> None:
             hint="make room, or set XDG_CACHE_HOME to a folder on a larger disk",
             file=str(path.parent),
         ) from error
+
+
+def unzipped(file: Path, part: str) -> Path:
+    """The file of the cache that a gzipped one is unpacked to, where that has not been done. Raises InputError where
+    the disk is full, ValueError for a damaged file, and OSError."""
+    path = cached_path([file], part)
+    if not path.exists():
+        with open_regular(file) as raw, gzip.GzipFile(fileobj=raw) as source:
+            unpack(source, path, str(file))
+    return path
+
+
+def unpack(source: Any, path: Path, title: str) -> None:
+    """Unpacks an open file in the cache; `title` is what messages call it. Raises ValueError for one that is damaged,
+    or of more than `LARGEST_UNPACKED` bytes."""
+
+    def write(target: BinaryIO) -> None:
+        total = 0
+        while part := _read(source):
+            total += len(part)
+            if total > LARGEST_UNPACKED:
+                raise ValueError(f"more than {LARGEST_UNPACKED:,} bytes, unpacked")
+            target.write(part)
+
+    make(path, write, of=title)
+
+
+def _read(source: Any) -> bytes:
+    try:
+        return bytes(source.read(CHUNK))
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ValueError(f"damaged ({error})") from error
 
 
 def _delete_unused(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Tar files of images, each beside its label (KEY.jpg, KEY.cls or KEY.json), as WebDataset has them, as a source.
 
-A tar file is indexed by its headers and read in place: nothing is unpacked, and no name in it is ever a path.
+A tar file is indexed by its headers and read in place: no name in it is ever a path. A gzipped one, in which nothing
+can be read by its position, is first unpacked to a plain tar file in the user's cache.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from archsearch.reading.files import open_regular
 from archsearch.sources.columns import Columns
 from archsearch.sources.labelling import labels_of
 from archsearch.sources.layout import split_kind
-from archsearch.sources.ranges import RangeSource, read_range
+from archsearch.sources.ranges import RangeSource, as_tar, read_range
 from archsearch.sources.source import SPLITS
 from archsearch.sources.tables import ROLES, bad_rows
 
@@ -31,7 +32,11 @@ OCTAL = re.compile(rb"[ \0]*([0-7]+)[ \0]*")  # a number in a header
 REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 IMAGES = frozenset({"jpg", "jpeg", "png", "webp", "bmp", "gif", "ppm", "pgm", "tif", "tiff", "npy", "avif", "img"})
 LABELS = ("cls", "json", "txt")
-ALLOWED = "a folder of tar files, in each KEY.jpg (or .png, ...) beside KEY.cls or KEY.json with a label"
+SHARD = re.compile(r"\.(tar|tar\.gz|tgz)$", re.IGNORECASE)  # at a name's end
+PACKED = re.compile(r"\.tar\.(zst|bz2|xz|lz4)$", re.IGNORECASE)
+ALLOWED = (
+    "a folder of tar files, plain or gzipped, in each KEY.jpg (or .png, ...) beside KEY.cls or KEY.json with a label"
+)
 
 
 @dataclass
@@ -63,12 +68,15 @@ def open_shards(root: Path, columns: Columns) -> RangeSource:
     Raises InputError for a folder without tar files, a damaged one, and images without a label.
     """
     try:
-        files = tuple(sorted(path for path in root.iterdir() if path.suffix == ".tar"))
+        given = sorted(path for path in root.iterdir() if not path.name.startswith("."))
     except OSError as error:
         raise _refused(root, f"it cannot be read: {error.strerror or error}") from error
+    files = tuple(path for path in given if SHARD.search(path.name))
     if not files:
-        raise _refused(root, "no tar files")
+        packed = next((path.name for path in given if PACKED.search(path.name)), None)
+        raise _refused(root, "no tar files" + (f", but {packed}, which has to be unpacked first" if packed else ""))
     samples = [sample for shard, file in enumerate(files) for sample in _samples(shard, file)]
+    read = tuple(map(as_tar, files))
     chosen = [sample for sample in samples if sample.image is not None]
     if not chosen:
         raise _refused(root, f"no images in {len(files)} tar files")
@@ -78,12 +86,12 @@ def open_shards(root: Path, columns: Columns) -> RangeSource:
     bad: list[tuple[int, str]] = []
     for index, sample in enumerate(chosen):
         try:
-            cells.append(_label(str(files[sample.shard]), sample, columns))
+            cells.append(_label(str(read[sample.shard]), sample, columns))
         except ValueError as error:
             bad.append((index, str(error)))
     if bad:
         raise bad_rows(table, positions, bad, allowed=ALLOWED, hint="write these samples again")
-    kinds = [split_kind(file.stem) for file in files]
+    kinds = [split_kind(SHARD.sub("", file.name)) for file in files]
     of_shard = np.array([SPLITS.index(kind or "train") for kind in kinds], np.int8)
     if any(kinds) and "train" not in kinds:
         raise _refused(root, "no tar file for training")
@@ -92,7 +100,8 @@ def open_shards(root: Path, columns: Columns) -> RangeSource:
     unused = len(samples) - len(chosen)
     return RangeSource(
         shown=str(root),
-        files=tuple(str(file.absolute()) for file in files),
+        files=tuple(str(file.absolute()) for file in read),
+        given=() if read == files else tuple(str(file.absolute()) for file in files),
         which=which,
         offsets=np.ascontiguousarray(ranges[:, 0]),
         lengths=np.ascontiguousarray(ranges[:, 1]),
@@ -128,7 +137,7 @@ def _samples(shard: int, file: Path) -> Iterator[Sample]:
 def members(file: Path) -> Iterator[tuple[str, int, int]]:
     """(name, offset, length) of each regular file in a tar file, by its headers alone. Raises InputError."""
     try:
-        with open_regular(file) as tar:
+        with open_regular(as_tar(file)) as tar:
             end, position, name = os.fstat(tar.fileno()).st_size, 0, None
             while (header := os.pread(tar.fileno(), BLOCK, position)).strip(b"\0"):
                 # tarfile's own pass would keep whatever a header of extensions announces, in memory, at any size
@@ -144,11 +153,13 @@ def members(file: Path) -> Iterator[tuple[str, int, int]]:
                 position = start + size + -size % BLOCK
             if len(header) < BLOCK:
                 raise ValueError("it is cut: no mark of its end")
+    except InputError:
+        raise
     except (OSError, tarfile.TarError, ValueError) as error:
         raise refuse(
             f"not a tar file that can be read: {error}",
-            allowed="an uncompressed tar file",
-            hint="write it again, without compression",
+            allowed="a tar file, plain or gzipped (.tar.gz, .tgz)",
+            hint="write it again",
             file=str(file),
         ) from error
 

@@ -69,8 +69,8 @@ class DataSettings(StrictModel):
         "with its 100 fine labels; fashion_mnist; mnist; svhn; folder: any folder of images with "
         "one sub-folder per class; table: a CSV, TSV, JSON lines or Parquet file that names images and their labels; "
         "huggingface: a folder of Parquet files as Hugging Face's hub has them, or one that datasets saved; "
-        "webdataset: a folder of tar files with KEY.jpg beside KEY.cls or KEY.json; numpy: .npy files or an .npz file "
-        "of images and labels; idx: files such as train-images-idx3-ubyte.gz; arrays: arrays passed to "
+        "webdataset: a folder of tar files (or .tar.gz) with KEY.jpg beside KEY.cls or KEY.json; numpy: .npy files or "
+        "an .npz file of images and labels; idx: files such as train-images-idx3-ubyte.gz; arrays: arrays passed to "
         "archsearch.search in Python, which it saves in the experiment's folder; module:Class: a class of your own "
         "(needs --allow-source on the command line, since importing it runs code).",
     )  # fmt: skip

@@ -12,10 +12,12 @@ import pytest
 from PIL import Image, TiffImagePlugin
 
 from archsearch.data import form as form_module
-from archsearch.data.decoding import decode, form_of, pixels
-from archsearch.data.form import ImageForm, lost, opened
+from archsearch.data.advice import lost
+from archsearch.data.decoding import decode, form_of, header, pixels
+from archsearch.data.form import ImageForm, opened
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings
+from tests.data.wide_files import wide_png, wide_tiff
 
 RNG = np.random.default_rng(5)
 
@@ -134,19 +136,41 @@ def test_eight_bits_become_sixteen_times_257(mode):
     assert np.array_equal(read, wanted)
 
 
-def test_sixteen_bit_colours_are_refused_where_they_would_lose_half_their_bits(tmp_path):
-    """Pillow reads 48-bit PNGs as 24-bit ones without a word."""
-    import struct
-    import zlib
+WIDE = RNG.integers(0, 65536, (8, 8, 4), dtype=np.uint16)
 
-    rows = b"".join(b"\0" + RNG.integers(0, 256, 8 * 6, dtype=np.uint8).tobytes() for _ in range(8))
-    chunks = [(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
-    content = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
-    )
-    assert decode(content, form(), "x").shape == (3, 8, 8)
-    with pytest.raises(InputError, match="16-bit colours"):
-        decode(content, form(bits=16), "scan.png")
+
+@pytest.mark.parametrize("content", [wide_png(WIDE[..., :3]), wide_tiff(WIDE[..., :3]), wide_tiff(WIDE[..., :3], ">")])
+def test_colours_of_sixteen_bits_are_what_the_file_has(content):
+    values = WIDE[..., :3].transpose(2, 0, 1)
+    assert np.array_equal(decode(content, form(3, bits=16), "x"), values)
+    assert np.array_equal(decode(content, form(4, bits=16), "x"), [*values, np.full((8, 8), 65535)])
+    grey = np.tensordot([0.299, 0.587, 0.114], values, 1)
+    assert np.abs(decode(content, form(1, bits=16), "x")[0] - grey).max() <= 0.6
+    assert np.array_equal(decode(content, form(3), "x"), values >> 8)
+    assert header(content, "x") == ((8, 8), "RGB;16")
+    smaller = decode(content, form(3, 4, 4, bits=16), "x").astype(float)
+    assert np.abs(smaller.mean((1, 2)) - values.mean((1, 2))).max() < 3000
+
+
+def test_colours_of_sixteen_bits_with_transparency():
+    content = wide_png(WIDE)
+    assert np.array_equal(decode(content, form(4, bits=16), "x"), WIDE.transpose(2, 0, 1))
+    assert np.array_equal(decode(content, form(3, bits=16), "x"), WIDE[..., :3].transpose(2, 0, 1))
+    with pytest.raises(InputError, match="unknown raw mode"):
+        decode(wide_png(WIDE[..., :2]), form(3, bits=16), "grey with transparency")
+
+
+def test_planes_of_sixteen_bits_which_pillow_takes_for_eight_are_refused():
+    with pytest.raises(
+        InputError, match="colours of 16 bits in separate planes: more channels are the pages of a TIFF"
+    ):
+        decode(wide_tiff(WIDE[..., :3], planes=True), form(3), "scan.tif")
+
+
+def test_a_tiff_of_many_samples_is_refused_with_the_way_out():
+    with pytest.raises(InputError, match="a TIFF that Pillow does not read") as error:
+        decode(wide_tiff(np.repeat(WIDE, 2, 2)), form(3), "field.tif")
+    assert "save each as a page, or all as .npy" in str(error.value)
 
 
 def pages(*pictures: Image.Image) -> bytes:

@@ -23,6 +23,7 @@ from archsearch.network.build import build
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.feeds.stream_feed import StreamFeed
 from archsearch.zoo import get
+from tests.data.wide_files import wide_png, wide_tiff
 
 DIGITS, LABELS = load_digits(return_X_y=True)
 READ = """
@@ -55,6 +56,7 @@ FORMS = {
     "squash": {"size": 12, "fit": "squash"},
     "16 bits": {"size": [12, 20], "channels": 1, "bits": 16},
     "16 bits in colour": {"size": 12, "bits": 16, "fit": "pad"},
+    "colours of 16 bits": {"size": [12, 14], "bits": 16},
     "five pages": {"size": [12, 16], "channels": 5, "fit": "squash"},
     "five pages of 16 bits": {"size": [12, 16], "channels": 5, "bits": 16, "fit": "pad"},
     "five channels": {"size": [12, 20], "bits": 16},
@@ -73,6 +75,10 @@ def write(path: Path, number: int, kind: str) -> None:
     match kind:
         case "16 bits":
             Image.fromarray(wide * 6).save(path.with_suffix(".png" if number % 2 else ".tif"))
+        case "colours of 16 bits":
+            colours = np.stack([wide * 6, np.roll(wide, 1, 0) * 5, np.roll(wide, 1, 1) * 4], 2)
+            content = wide_png(colours) if number % 2 else wide_tiff(colours)
+            path.with_suffix(".png" if number % 2 else ".tif").write_bytes(content)
         case "five pages" | "five pages of 16 bits":
             pages = [np.roll(np.asarray(picture) if kind == "five pages" else wide, shift, 1) for shift in range(5)]
             first, *others = map(Image.fromarray, pages)

@@ -139,9 +139,10 @@ def test_an_npz_file_that_lies_about_its_members_is_refused(tmp_path: Path) -> N
 
 
 def test_a_compressed_array_that_unpacks_to_more_than_is_allowed_is_refused(tmp_path: Path, monkeypatch, cache) -> None:
-    from archsearch.sources import arrays
+    from archsearch.sources import arrays, unpacking
 
-    monkeypatch.setattr(arrays, "LARGEST_UNPACKED", 2**16)
+    for module in (arrays, unpacking):
+        monkeypatch.setattr(module, "LARGEST_UNPACKED", 2**16)
     for name, array in (
         ("images-idx3-ubyte.gz", np.zeros((100, 40, 40), np.uint8)),
         ("labels-idx1-ubyte.gz", digits(9)[1]),

@@ -1,8 +1,10 @@
-"""Tar files as WebDataset has them: indexed by their headers, read in place, never unpacked."""
+"""Tar files as WebDataset has them: indexed by their headers, read in place; gzipped ones through the cache."""
 
 from __future__ import annotations
 
+import gzip
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from archsearch.reading.errors import InputError
 from archsearch.sources import webdataset
 from archsearch.sources.columns import Columns
+from archsearch.sources.kinds import settings_of
 from archsearch.sources.webdataset import members, open_shards
 from archsearch.space.datasets import facts
 from archsearch.space.settings import DataSettings
@@ -166,3 +169,50 @@ def test_several_labels_a_sample(tmp_path: Path) -> None:
                                ("b.png", image), ("b.json", b'{"label": ["y"]}')])  # fmt: skip
     labels = open_shards(tmp_path, Columns()).labels
     assert labels.names == ("x", "y") and np.array_equal(labels.values, [[1, 1], [0, 1]])
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "archsearch" / "images"
+
+
+def zipped(file: Path, content: bytes) -> None:
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(content, 1))
+    file.unlink()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_gzipped_shards_are_unpacked_once_and_read_like_plain_ones(
+    tmp_path: Path, cache: Path, in_memory: bool
+) -> None:
+    for folder in ("plain", "packed"):
+        (tmp_path / folder).mkdir()
+        write_shard(tmp_path / folder / "train-0.tar", 0, 60)
+        write_shard(tmp_path / folder / "test-0.tar", 60, 80)
+    zipped(file := tmp_path / "packed" / "train-0.tar", file.read_bytes())
+    (file := tmp_path / "packed" / "test-0.tar").rename(tgz := file.with_suffix(".tgz"))
+    tgz.write_bytes(gzip.compress(tgz.read_bytes()))
+    assert settings_of(tmp_path / "packed") == {"name": "webdataset", "root": str(tmp_path / "packed")}
+    plain, packed = (
+        load(name="webdataset", root=str(tmp_path / name), in_memory=in_memory)[0] for name in ("plain", "packed")
+    )
+    assert counts(packed) == counts(plain) and sums(packed) == sums(plain) == expected(80)
+    unpacked = sorted((file.name, file.stat().st_mtime_ns) for file in cache.iterdir())
+    source = open_shards(tmp_path / "packed", Columns())
+    assert len(unpacked) == 2 and unpacked == sorted((file.name, file.stat().st_mtime_ns) for file in cache.iterdir())
+    assert source.name(3).startswith(f"{tmp_path}/packed/test-0.tgz: ") and source.file(3).exists()
+    shutil.rmtree(cache)
+    assert source.read(79) == png(digits(60)[0][59]), "what the cache lost is unpacked again"
+
+
+def test_shards_that_are_damaged_or_packed_otherwise_are_refused(tmp_path: Path, cache: Path) -> None:
+    content = gzip.compress(write_shard(tmp_path / "a.tar", 0, 10).read_bytes())
+    (tmp_path / "a.tar").unlink()
+    for hurt in (content[: len(content) // 2], b"x" + content, gzip.compress(b"no tar file")):
+        (tmp_path / "a.tar.gz").write_bytes(hurt)
+        with pytest.raises(InputError, match=r"a\.tar\.gz: not a tar file that can be read"):
+            open_shards(tmp_path, Columns())
+    (tmp_path / "a.tar.gz").rename(tmp_path / "a.tar.zst")
+    with pytest.raises(InputError, match=r"no tar files, but a\.tar\.zst, which has to be unpacked first"):
+        open_shards(tmp_path, Columns())
