@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from archsearch.api.analyzing import analyze
     from archsearch.api.degrading import degradation
     from archsearch.api.experiment import Experiment, open
+    from archsearch.api.networks import build
     from archsearch.api.predicting import Predictions, predict
     from archsearch.api.search import init, search
     from archsearch.api.spaces import Space, load_space
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from archsearch.architecture.canonical import digest
     from archsearch.architecture.cost import Cost, cost
     from archsearch.architecture.spec import Architecture, Head, Stage, Stem, Survival
-    from archsearch.network import build
     from archsearch.network.published import convert_weights
     from archsearch.reading.errors import InputError
     from archsearch.search.deciding.observer import Observer
@@ -46,7 +46,7 @@ _HOMES = {
     "Survival": "archsearch.architecture.spec",
     "analyze": "archsearch.api.analyzing",
     "degradation": "archsearch.api.degrading",
-    "build": "archsearch.network",
+    "build": "archsearch.api.networks",
     "Trained": "archsearch.api.training",
     "train": "archsearch.api.training",
     "convert_weights": "archsearch.network.published",

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from archsearch import zoo
 from archsearch.architecture.cost import Shape
 from archsearch.architecture.memory import training_bytes
 from archsearch.experiment.folder import refuse_links_around
 from archsearch.guests.either import Described, cost, digest, read
+from archsearch.guests.either import build as build_either
 from archsearch.guests.guest import Guest, is_guest_name
 from archsearch.reading.errors import refuse
+
+if TYPE_CHECKING:
+    from archsearch.architecture.spec import Architecture
+    from archsearch.guests.building import Module
+    from archsearch.network.build import Network
 
 FAMOUS = (
     *(
@@ -44,6 +50,21 @@ def network_of(source: str | Path | Described) -> Described:
         network = read(path)
         return network if network.name else network.model_copy(update={"name": path.stem})
     return zoo.get(source)
+
+
+@overload
+def build(architecture: Architecture, *, seed: int = 0, device: Any = "cpu") -> Network: ...
+@overload
+def build(architecture: str | Path | Described, *, seed: int = 0, device: Any = "cpu") -> Module: ...
+def build(architecture: str | Path | Described, *, seed: int = 0, device: Any = "cpu") -> Module:
+    """The nn.Module of an architecture, of a name of the zoo, of `torchvision:NAME` or `timm:NAME` (a library's own
+    module), or of a YAML file: images (N, C, H, W) -> scores (N, classes), with new weights drawn from `seed`,
+    on a `device` (a torch.device or its name).
+
+    torch's global random state is neither read nor changed. Raises InputError for an unknown name, and where the image
+    is too small for the network.
+    """
+    return build_either(network_of(architecture), seed=seed, device=device)
 
 
 def _fame(entry: zoo.Entry) -> tuple[int, int]:

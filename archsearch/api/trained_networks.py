@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from archsearch.api.networks import network_of
-from archsearch.api.training import adapted
+from archsearch.api.training import adapted, sized_as
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
@@ -103,7 +103,7 @@ def of_network(
         )
     described = network_of(source)
     file = None if weights is None else read_weights(weights)
-    images = load_images(settings.data, progress=tell, measured=False)
+    images = load_images(sized_as(described, settings.data, tell), progress=tell, measured=False)
     architecture = adapted(described, images, tell)
     if not isinstance(architecture, Architecture):
         raise refuse(f"{architecture.name} has no blocks that archsearch knows", allowed="a network of the grammar")

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from archsearch import zoo
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
 from archsearch.api.networks import network_of
 from archsearch.api.spaces import flat, plain
+from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder
 from archsearch.experiment.files import numbered
 from archsearch.guests.either import Described, digest, origin, parsed, read
-from archsearch.reading.errors import refuse
+from archsearch.reading.errors import InputError, refuse
 from archsearch.sources import own as sources
+from archsearch.space.datasets import file_shape
 from archsearch.space.overrides import TrainSettings, read_train_settings
+from archsearch.space.settings import DataSettings
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
-    from archsearch.architecture.spec import Architecture
     from archsearch.data.images import ImageSet, OwnMetric, Progress
     from archsearch.guests.building import Module
     from archsearch.training.freezing import Freeze
@@ -159,7 +163,7 @@ def train_shown(
     from archsearch.space.plausibility import implausible_training
     from archsearch.training.fit import train_architecture
 
-    images = load_images(settings.data, progress=audience.tell)
+    images = load_images(sized_as(network, settings.data, audience.tell), progress=audience.tell)
     images = images.with_metrics(metrics or {})
     run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
@@ -196,6 +200,26 @@ def folder_for(network: Described, settings: TrainSettings, output: Path | None)
         return output
     name = f"{network.name or digest(network)}-{settings.data.name}".replace(":", "-")
     return next(folder for folder in numbered(TRAINED / name) if not TrainingFolder(folder).result.exists())
+
+
+def sized_as(network: Described, data: DataSettings, tell: Progress) -> DataSettings:
+    """The settings with the size and the channels of a network that has its own, such as the winner of a search, where
+    they state none and image files are resized. A network that is known by its name has none of its own."""
+    if not data.is_source or not isinstance(network, Architecture):
+        return data
+    with suppress(InputError):
+        if network.input == zoo.get(network.name or "").input:
+            return data
+    channels, *sides = network.input
+    size: Any = sides[0] if sides[0] == sides[1] else tuple(sides)
+    update = {} if "size" in data.model_fields_set or size == data.size else {"size": size}
+    if "channels" not in data.model_fields_set and channels != file_shape(data)[0]:
+        update["channels"] = channels
+    if update:
+        shown = {key: list(value) if isinstance(value, tuple) else value for key, value in update.items()}
+        listed, name = ", ".join(f"data.{key}: {value}" for key, value in shown.items()), network.name or "the network"
+        tell(f"{listed}, as the input of {name} (--set {listed.partition(':')[0]}=VALUE trains it with another)")
+    return data.model_copy(update=update)
 
 
 def adapted(network: Described, images: ImageSet, tell: Progress) -> Described:

@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import archsearch
-from archsearch import InputError
+from archsearch import InputError, zoo
+from archsearch.api.training import sized_as
+from archsearch.space.settings import DataSettings
 
 LABELS = np.arange(90) % 3
 IMAGES = (80 * LABELS[:, None, None] + np.random.default_rng(0).integers(0, 40, (90, 8, 8))).astype(np.uint8)
@@ -48,3 +51,32 @@ def test_only_input_errors_come_of_bad_input(arguments: dict, message: str, tmp_
     with pytest.raises(InputError, match=message):
         archsearch.train(**{"architecture": "resnet20_cifar", "data": "digits", **arguments})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_its_own_size_is_trained_at_that_size_and_one_of_the_zoo_at_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "cats").mkdir()
+    Image.fromarray(IMAGES[0]).save(tmp_path / "cats" / "1.png")
+    winner, told = zoo.get("resnet20_cifar").model_copy(update={"input": (1, 24, 32), "name": "best"}), []
+    data = DataSettings(name="folder", root=str(tmp_path))
+    sized = sized_as(winner, data, told.append)
+    assert (sized.size, sized.channels) == ((24, 32), 1)
+    assert told == ["data.size: [24, 32], data.channels: 1, as the input of best (--set data.size=VALUE trains it with "
+                    "another)"]  # fmt: skip
+    square = winner.model_copy(update={"input": (3, 32, 32)})
+    assert (sized_as(square, data, told.append).size, len(told)) == (32, 2)
+    stated = DataSettings(name="folder", root=str(tmp_path), size=48, channels=3)
+    for network, settings in ((winner, stated), (zoo.get("resnet18"), data), (winner, DataSettings())):
+        assert sized_as(network, settings, told.append) == settings
+    assert len(told) == 2
+
+
+def test_a_module_is_built_of_any_name_and_of_a_file(tmp_path: Path) -> None:
+    theirs = archsearch.build("torchvision:resnet18", seed=3)
+    again = archsearch.build("torchvision:resnet18", seed=3)
+    assert type(theirs).__module__.startswith("torchvision.")
+    assert torch.equal(theirs.conv1.weight, again.conv1.weight)
+    (tmp_path / "best.yaml").write_text(zoo.get("resnet20_cifar").to_yaml())
+    ours = archsearch.build(tmp_path / "best.yaml")
+    assert ours.state_dict().keys() == archsearch.build("resnet20_cifar").state_dict().keys()
+    with pytest.raises(InputError, match="torchvision has no network 'resnet19'"):
+        archsearch.build("torchvision:resnet19")
