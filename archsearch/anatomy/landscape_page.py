@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from archsearch.analysis.report.charts import Canvas, both, label, percent
-from archsearch.analysis.report.html import figure, paragraph, section, table
+from archsearch.analysis.report.html import figure, legend, paragraph, section, table
 from archsearch.analysis.svg import element
 from archsearch.anatomy.landscape import Floats, Grid, flat_share
 from archsearch.anatomy.page import Axis, page, scatter
@@ -44,59 +45,88 @@ def document(values: Floats, grid: Grid, facts: Mapping[str, Any]) -> dict[str, 
     }
 
 
+BESIDE = ("network", "digest", "weights", "flops", "params", "loss", "below_twice_the_least", "values")
+
+
+def beside(document: dict[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The document with those of other networks on the same grid and images, to be drawn at one scale."""
+    shares = [
+        f"{percent(other['below_twice_the_least'], 0)} around {other['network']} (loss {other['loss']:.4g})"
+        for other in others
+    ]
+    return {
+        **document,
+        "beside": [{key: other[key] for key in BESIDE} for other in others],
+        "remarks": [*document["remarks"], f"That share of the square is {', '.join(shares)}."],
+    }
+
+
 def html(document: Mapping[str, Any]) -> str:
     """The page of a document."""
     images = f"{document['images']:,} {document['split']} images of {document['data']}"
     points, span = document["points"], document["span"]
-    steps = np.linspace(-span, span, points).tolist()
-    rows, middle = document["values"], points // 2
-    lines = {
-        "first": [(step, value) for step, value in zip(steps, rows[middle], strict=True) if value],
-        "second": [(step, row[middle]) for step, row in zip(steps, rows, strict=True) if row[middle]],
-    }
-    x, y = Axis("step along the direction"), Axis("loss")
+    networks = [document, *document.get("beside", ())]
+    values = [value for network in networks for row in network["values"] for value in row if value]
+    ends = (min(values), max(values)) if values else (1.0, 1.0)
+    scale = f" All maps have one scale, from {ends[0]:.4g} to {ends[1]:.4g}." if len(networks) > 1 else ""
+    maps = [
+        figure(
+            both(partial(_map, rows=network["values"], span=span, ends=ends), wide=620, narrow=360),
+            f"{network['network']}: the mean loss on {images}, unaugmented, at {points} x {points} points: the darker, "
+            f"the higher, by the logarithm. In the middle the trained weights.{scale}",
+        )
+        for network in networks
+    ]
     sections = [
-        section(
-            "map",
-            "Around the weights",
-            figure(
-                both(lambda canvas: _map(canvas, rows, span), wide=620, narrow=360),
-                f"The mean loss on {images}, unaugmented, at {points} x {points} points: the darker, the higher, by "
-                "the logarithm. In the middle the trained weights.",
-            ),
-        ),
-        section(
-            "lines",
-            "Along each direction",
-            *(
-                figure(scatter(line, x=x, y=y, lines=[("curve best", line)], log=True), f"The {name} direction.")
-                for name, line in lines.items()
-            ),
-        ),
+        section("map", "Around the weights", *maps),
+        section("lines", "Along each direction", *(_lines(networks, name, span) for name in ("first", "second"))),
         section(
             "paper",
             "In the paper",
             paragraph(f"{LI}: {PAPER}. There: 51 x 51 points from -1 to 1."),
             table(
                 ["", "loss at the weights", "share of the square below twice the least"],
-                [[document["network"], f"{document['loss']:.4g}", percent(document["below_twice_the_least"], 0)]],
+                [
+                    [network["network"], f"{network['loss']:.4g}", percent(network["below_twice_the_least"], 0)]
+                    for network in networks
+                ],
             ),
         ),
     ]
-    headline = f"The loss around the weights of {document['network']}"
+    headline = f"The loss around the weights of {' and '.join(network['network'] for network in networks)}"
     lede = " ".join(document["remarks"])
     return page(
         f"{document['network']}: landscape", f"archsearch · landscape · {document['network']}", headline, lede, sections
     )
 
 
-def _map(canvas: Canvas, rows: list[list[float | None]], span: float) -> str:
-    """A square of cells; opacity from the least to the highest loss by the logarithm; none where there is no number."""
-    values = [value for row in rows for value in row if value]
-    if not values:
+def _lines(networks: Sequence[Mapping[str, Any]], direction: str, span: float) -> str:
+    """The loss along a direction from the weights: of the first network with a dot a point, of the others as lines."""
+
+    def line(rows: Sequence[Sequence[float | None]]) -> list[tuple[float, float]]:
+        middle = len(rows) // 2
+        losses = rows[middle] if direction == "first" else [row[middle] for row in rows]
+        return [
+            (at, loss) for at, loss in zip(np.linspace(-span, span, len(rows)).tolist(), losses, strict=True) if loss
+        ]
+
+    own, *others = [line(network["values"]) for network in networks]
+    chart = scatter(
+        own, x=Axis("step along the direction"), y=Axis("loss"),
+        lines=[*(("curve done", other) for other in others), ("curve best", own)], log=True,
+    )  # fmt: skip
+    names = [network["network"] for network in networks]
+    key = legend(("~curve best", names[0]), ("~curve done", ", ".join(names[1:]))) if others else ""
+    return figure(chart, f"The {direction} direction.", key)
+
+
+def _map(canvas: Canvas, rows: list[list[float | None]], span: float, ends: tuple[float, float]) -> str:
+    """A square of cells; opacity from the least to the highest loss, the `ends`, by the logarithm; none where there is
+    no number."""
+    if not any(value for row in rows for value in row):
         return ""
     size = min(canvas.width - canvas.left - canvas.right, canvas.floor - canvas.top) / len(rows)
-    low, width = math.log(min(values)), math.log(max(values) / min(values)) or 1.0
+    low, width = math.log(ends[0]), math.log(ends[1] / ends[0]) or 1.0
     body = ""
     for number, row in enumerate(reversed(rows)):
         for column, value in enumerate(row):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,15 +13,16 @@ import numpy as np
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
+from archsearch.api.landscapes import landscapes
 from archsearch.api.sending import send_results
 from archsearch.api.spaces import flat, plain
-from archsearch.api.trained_networks import Split, Subject, of_experiment, of_network
+from archsearch.api.stochastic_depth import stochastic_depth
+from archsearch.api.trained_networks import Split, Subject, of_experiment, of_folder, of_network
 from archsearch.experiment import write_atomically
 from archsearch.reading.errors import refuse
 from archsearch.space.overrides import read_train_settings
 
 if TYPE_CHECKING:
-    from archsearch.anatomy.lesions import Batches
     from archsearch.data.images import Progress
     from archsearch.network.build import Network
 
@@ -37,8 +37,6 @@ FRESH: tuple[Kind, ...] = ("depth",)  # those that need no trained weights
 DRAWS: Mapping[Kind, int] = {"lesion": 10, "paths": 10, "depth": 20}
 POINTS = 15  # of a landscape, along each direction
 MAX_LOSS = 1.0  # points of error, or percent of the loss, that a smaller network may lose without training
-AT_ONCE = 256  # images of a batch
-HALF = 0.5  # survival probability of the last block (Huang 2016) where a network has no stochastic depth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +91,7 @@ def analyze(
     max_loss: float = MAX_LOSS,
     points: int = POINTS,
     survival: float | None = None,
+    beside: Sequence[str | Path] = (),
     root: str | Path | None = None,
     output: str | Path | None = None,
     progress: bool | None = None,
@@ -108,7 +107,8 @@ def analyze(
     network as `archsearch.train` takes it, with a file of its `weights` (depth needs none) and its `data`. `images` are
     as many of the `split`, `draws` random sets of blocks, or paths, of each size. Blocks can go where that costs at
     most `max_loss` points of error, or percent of a loss. `output` is a page (.html) to write, beside which lesion
-    writes the network without them. Raises InputError.
+    writes the network without them. `beside` are folders of `archsearch.train`, whose networks' landscapes are drawn at
+    the same scale. Raises InputError.
     """
     audience = Audience(progress=progress)
     if kind not in KINDS:
@@ -128,7 +128,7 @@ def analyze(
     page = None if output is None else Path(output)
     result = analysis(
         kind, subject, images=images, draws=draws, seed=seed, max_loss=max_loss, points=points, survival=survival,
-        page=page, tell=audience.tell,
+        beside=[of_folder(Path(folder), subject, audience.tell) for folder in beside], page=page, tell=audience.tell,
     )  # fmt: skip
     if page is not None:
         write_analysis(result, subject, page, audience.tell)
@@ -137,7 +137,8 @@ def analyze(
 
 def analysis(
     kind: Kind, subject: Subject, *, images: int | None, draws: int | None, seed: int, max_loss: float = MAX_LOSS,
-    points: int = POINTS, survival: float | None = None, page: Path | None = None, tell: Progress,
+    points: int = POINTS, survival: float | None = None, beside: Sequence[Subject] = (), page: Path | None = None,
+    tell: Progress,
     on_progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Analysis:  # fmt: skip
     """The analysis of a subject, on so many images, chosen by `seed`, each class by its share. `on_progress` is called
@@ -150,14 +151,19 @@ def analysis(
     draws = DRAWS.get(kind, 1) if draws is None else draws
     if draws < 1:
         raise refuse(f"{draws} draws", allowed="1 or more", file="--draws")
+    if beside and kind != "landscape":
+        raise refuse(f"networks beside one in {kind}", allowed="landscape", file="--beside")
     if kind == "depth":
-        return _depth(subject, survival, images, {"draws": draws, "seed": seed}, tell, on_progress)
+        from archsearch.anatomy import depth_page
+
+        figures = stochastic_depth(subject, survival, images, draws, seed, tell, on_progress)
+        return Analysis(kind=kind, name=subject.name, figures=figures, page=depth_page.html(figures))
     chosen = _thinned(subject, IMAGES[kind] if images is None else images, seed, training=kind == "landscape")
     facts = {"analysis": kind, **chosen.facts(), "seed": seed}
     if kind == "landscape":
         if points < 3 or points % 2 == 0:
             raise refuse(f"{points} points", allowed="an odd number, 3 or more", file="--points")
-        return _landscape(chosen, {**facts, "split": "training", "points": points}, page, tell, on_progress)
+        return _landscape([chosen, *beside], points, seed, page, tell, on_progress)
     row = Row.of(chosen.network)
     if not row.blocks:
         raise refuse(f"{subject.name} has no blocks", allowed="a network with one block or more")
@@ -189,7 +195,7 @@ def _lesion(
     from archsearch.anatomy.lesions import Plan, lesions
     from archsearch.anatomy.pruning import pruned
 
-    batches, loss = _batches(subject, on_progress)
+    batches, loss = subject.batches(on_progress)
     count = facts["images"]
     tell(f"deleting and reordering {len(row.blocks)} blocks, on {count:,} {subject.split} images")
     result = lesions(row, batches, loss, Plan(draws=facts["draws"], seed=facts["seed"]))
@@ -206,7 +212,7 @@ def _paths(
     from archsearch.anatomy import paths_page
     from archsearch.anatomy.paths import gradients
 
-    batches, loss = _batches(subject, lambda done, of: None)
+    batches, loss = subject.batches(lambda done, of: None)
     pixels, labels = next(iter(batches()))
     tell(f"the gradient along random paths through {len(row.blocks)} blocks, on {len(labels)} {subject.split} images")
     result = gradients(row, pixels, labels, loss, draws=facts["draws"], seed=facts["seed"], on_length=on_progress)
@@ -215,77 +221,12 @@ def _paths(
 
 
 def _landscape(
-    subject: Subject, facts: dict[str, Any], page: Path | None, tell: Progress, on_progress: Callable[[int, int], None]
-) -> Analysis:
-    from archsearch.anatomy import landscape_page
-    from archsearch.anatomy.landscape import Grid, directions, losses
-    from archsearch.anatomy.points import Points
-
-    grid = Grid(points=facts["points"])
-    batches, loss = _batches(subject, lambda done, of: None)
-    file = None if page is None else page.with_suffix(".points.json")
-    taken = Points.of(file, {**facts, "images_digest": subject.images.digest}, subject.network, grid.points)
-    missing = taken.missing
-    tell(f"the loss at {missing} points around the weights, on {facts['images']} training images")
-    ways = directions(subject.network, facts["seed"])
-    try:
-        with closing(losses(subject.network, ways, grid, batches, loss, known=taken.values)) as points:
-            for number, point in enumerate(points, start=1):
-                taken.add(*point)
-                on_progress(number, missing)
-    finally:
-        taken.save()
-    figures = landscape_page.document(taken.values, grid, facts)
-    return Analysis(kind="landscape", name=subject.name, figures=figures, page=landscape_page.html(figures))
-
-
-def _depth(
-    subject: Subject, survival: float | None, images: int | None, facts: dict[str, Any], tell: Progress,
+    subjects: Sequence[Subject], points: int, seed: int, page: Path | None, tell: Progress,
     on_progress: Callable[[int, int], None],
 ) -> Analysis:  # fmt: skip
-    from archsearch.anatomy import depth_page
-    from archsearch.anatomy.depth import Depth, measured, with_survival
-    from archsearch.architecture.canonical import digest
-    from archsearch.training.devices import resolve_device
-    from archsearch.training.measuring.probe import timed_batch
+    """Of the first, with the others on its images beside it."""
+    from archsearch.anatomy import landscape_page
 
-    architecture, device = subject.network.architecture, resolve_device(subject.settings.device)
-    if survival is not None and not 0 < survival <= 1:
-        raise refuse(f"a survival probability of {survival:g}", allowed="above 0, at most 1", file="--survival")
-    if images is not None and images < 1:
-        raise refuse(f"{images} images", allowed="1 or more", file="--images")
-    assumed = survival is None and set(Depth.of(architecture).probabilities) <= {1.0}
-    architecture = with_survival(architecture, HALF if assumed else survival)
-    depth = Depth.of(architecture)
-    if not depth.probabilities:
-        raise refuse(f"{subject.name} has no block with a shortcut", allowed="a network with one block that can drop")
-    batch = timed_batch(architecture, subject.settings, device) if images is None else images
-    tell(f"timing {facts['draws']} rounds of training steps with and without stochastic depth")
-    saving = measured(
-        architecture, subject.images, subject.settings, device, batch=batch, rounds=facts["draws"], seed=facts["seed"],
-        on_round=on_progress,
-    )  # fmt: skip
-    facts = {"analysis": "depth", **subject.facts(), **facts, "digest": digest(architecture), "split": "training"}
-    figures = depth_page.document(
-        depth, saving, architecture.survival, {**facts, "images": saving.images}, assumed=assumed
-    )
-    return Analysis(kind="depth", name=subject.name, figures=figures, page=depth_page.html(figures))
-
-
-def _batches(subject: Subject, on_progress: Callable[[int, int], None]) -> tuple[Callable[[], Batches], Any]:
-    """What gives the images anew, and the loss by which the split is evaluated, on the device."""
-    from archsearch.training.devices import resolve_device
-    from archsearch.training.feeds.feed import feed_of
-    from archsearch.training.losses import Loss
-
-    device = resolve_device(subject.settings.device)
-    subject.network.to(device)
-    feed = feed_of(subject.images, subject.settings, device)
-    total = -(-len(subject.images.split(subject.split)) // AT_ONCE)
-
-    def batches() -> Batches:
-        for number, batch in enumerate(feed.evaluation(subject.split, AT_ONCE)):
-            yield batch
-            on_progress(number + 1, total)
-
-    return batches, Loss.of(subject.images, device)
+    subjects = [replace(subject, images=subjects[0].images) for subject in subjects]
+    figures = landscapes(subjects, points, seed, page, tell, on_progress)
+    return Analysis(kind="landscape", name=subjects[0].name, figures=figures, page=landscape_page.html(figures))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,15 +12,19 @@ from archsearch.api.training import adapted, sized_as
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment import ExperimentFolder
+from archsearch.experiment import ExperimentFolder, TrainingFolder
 from archsearch.experiment.folder import find
+from archsearch.guests.either import Described
 from archsearch.reading.errors import InputError, refuse
 from archsearch.space.overrides import TrainSettings
 
 if TYPE_CHECKING:
+    from archsearch.anatomy.lesions import Batches
     from archsearch.data.images import ImageSet, Progress
     from archsearch.network.build import Network
     from archsearch.space.settings import TrainingSettings
+    from archsearch.training.losses import Loss
+    from archsearch.training.pretrained import WeightsFile
 
 Split = Literal["validation", "test"]
 
@@ -57,6 +62,28 @@ class Subject:
             "images": len(self.images.split(self.split)),
         }
 
+    def batches(self, on_progress: Callable[[int, int], None]) -> tuple[Callable[[], Batches], Loss]:
+        """What gives the images of the split anew, batch by batch, and the loss by which it is evaluated, on the
+        device, where the network is put too. `on_progress(done, of)` is called after each batch."""
+        from archsearch.training.devices import resolve_device
+        from archsearch.training.feeds.feed import feed_of
+        from archsearch.training.losses import Loss
+
+        device = resolve_device(self.settings.device)
+        self.network.to(device)
+        feed = feed_of(self.images, self.settings, device)
+        total = -(-len(self.images.split(self.split)) // AT_ONCE)
+
+        def batches() -> Batches:
+            for number, batch in enumerate(feed.evaluation(self.split, AT_ONCE)):
+                yield batch
+                on_progress(number + 1, total)
+
+        return batches, Loss.of(self.images, device)
+
+
+AT_ONCE = 256  # images of a batch
+
 
 def of_experiment(source: str | Path | ExperimentFolder, root: Path | None, split: Split, tell: Progress) -> Subject:
     """An experiment's best network on its own validation images. Raises InputError."""
@@ -91,8 +118,7 @@ def of_network(
     """A network with a file of its weights, on images. Raises InputError for a network without weights, unless it may
     have `fresh` ones, or with those of another number of classes."""
     from archsearch.data.datasets import load_images
-    from archsearch.network import build
-    from archsearch.training.pretrained import read_weights, start_from
+    from archsearch.training.pretrained import read_weights
 
     if weights is None and not fresh:
         raise refuse(
@@ -102,8 +128,32 @@ def of_network(
             file="--weights",
         )
     described = network_of(source)
-    file = None if weights is None else read_weights(weights)
+    file = None if weights is None else read_weights(weights)  # before the images, which take longer
     images = load_images(sized_as(described, settings.data, tell), progress=tell, measured=False)
+    return _on_images(described, weights, file, images, settings.training, split, tell)
+
+
+def of_folder(folder: Path, subject: Subject, tell: Progress) -> Subject:
+    """The network that `archsearch train` has left in a folder, on a subject's images. Raises InputError."""
+    from archsearch.training.pretrained import read_weights
+
+    trained = TrainingFolder(folder)
+    if not (trained.model_yaml.is_file() and trained.weights.is_file()):
+        raise refuse(f"{folder} has no trained network", allowed="a folder that `archsearch train` wrote",
+                     file="--beside")  # fmt: skip
+    file, described = read_weights(trained.weights), network_of(trained.model_yaml)
+    other = _on_images(described, trained.weights, file, subject.images, subject.settings, subject.split, tell)
+    return replace(other, name=folder.name)
+
+
+def _on_images(
+    described: Described, weights: Path | None, file: WeightsFile | None, images: ImageSet, settings: TrainingSettings,
+    split: Split, tell: Progress,
+) -> Subject:  # fmt: skip
+    """A network with the weights of a file that was read, or with fresh ones, on images."""
+    from archsearch.network import build
+    from archsearch.training.pretrained import start_from
+
     architecture = adapted(described, images, tell)
     if not isinstance(architecture, Architecture):
         raise refuse(f"{architecture.name} has no blocks that archsearch knows", allowed="a network of the grammar")
@@ -113,7 +163,7 @@ def of_network(
         raise refuse("the weights have a different number of classes", allowed=allowed, file=str(weights))
     return Subject(
         name=architecture.name or digest(architecture), network=network.eval(),
-        weights=None if weights is None else str(weights), images=images, settings=settings.training, split=split,
+        weights=None if weights is None else str(weights), images=images, settings=settings, split=split,
     )  # fmt: skip
 
 

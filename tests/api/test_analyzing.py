@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import save_file
 
 import archsearch
+from archsearch.architecture.block import Block
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
 from archsearch.reading.errors import InputError
@@ -200,3 +202,30 @@ def test_the_depth_of_a_network_without_weights(tmp_path: Path, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["expected_blocks"] == pytest.approx(7 - 0.2 * 4)
     assert main([*command, "--survival", "0"]) == 2
     assert "above 0, at most 1" in capsys.readouterr().err
+
+
+def test_landscapes_of_several_networks_at_one_scale(trained: Path, tmp_path: Path, capsys) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    stages = tuple(stage.model_copy(update={"block": Block(link="plain")}) for stage in NETWORK.stages)
+    network = NETWORK.model_copy(update={"stages": stages, "name": None})
+    (plain / "model.yaml").write_text(network.to_yaml())
+    save_file(archsearch.build(network, seed=3).state_dict(), plain / "weights.safetensors")
+    page, grid = tmp_path / "page.html", ["--points", "3", "--images", "40", "--json", "-o"]
+    assert main([*words(trained, "landscape", "--beside", str(plain), *grid), str(page)]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    (other,) = figures["beside"]
+    assert main([*words(plain, "landscape", *grid), str(tmp_path / "plain.html")]) == 0
+    alone = json.loads(capsys.readouterr().out)
+    assert other["network"] == "plain" and other["values"] == alone["values"] != figures["values"]
+    assert other["below_twice_the_least"] == alone["below_twice_the_least"] and other["loss"] == alone["loss"]
+    assert "around plain (loss" in figures["remarks"][-1]
+    everything = [value for values in (figures["values"], other["values"]) for row in values for value in row]
+    text = page.read_text()
+    assert f"one scale, from {min(everything):.4g} to {max(everything):.4g}" in text
+    assert text.count('fill-opacity="0.060"') == text.count('fill-opacity="1.000"') == 2, "wide and narrow, over both"
+    assert (tmp_path / "page.2.points.json").is_file()
+    assert main([*words(trained, "landscape", "--beside", str(tmp_path), *grid), str(page)]) == 2
+    assert "a folder that `archsearch train` wrote" in capsys.readouterr().err
+    assert main(words(trained, "paths", "--beside", str(plain), "-o", str(page))) == 2
+    assert "networks beside one in paths" in capsys.readouterr().err

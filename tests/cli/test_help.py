@@ -54,8 +54,8 @@ SURFACE = {
     },
     "analyze": {
         "KIND", "[ARCH|EXPERIMENT]", "--weights", "--data", "--root", "--split", "--images", "--draws", "--seed",
-        "--max-loss", "--points", "--survival", "--depths", "--rows", "--seeds", "--epochs", "--set", "--allow-source",
-        "-o", "--output", "--tracking-uri", "--json",
+        "--max-loss", "--points", "--survival", "--beside", "--depths", "--rows", "--seeds", "--epochs", "--set",
+        "--allow-source", "-o", "--output", "--tracking-uri", "--json",
     },
     "doctor": {"--json"},
     "schema": {"-o", "--output"},

@@ -98,6 +98,13 @@ def analyze(
     epochs: Annotated[
         int | None, typer.Option(help="degradation: epochs of each training. Sets training.epochs.")
     ] = None,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="A folder of `archsearch train`, whose network's landscape is drawn at the same scale; repeatable.",
+        ),
+    ] = None,
     sets: Set = None,
     allow_source: AllowSource = None,
     output: Annotated[
@@ -119,7 +126,7 @@ def analyze(
     from archsearch.api.degrading import Question, degradation_of
     from archsearch.api.driving import Audience
     from archsearch.api.showing.predictions import counting
-    from archsearch.api.trained_networks import subject_of
+    from archsearch.api.trained_networks import of_folder, subject_of
     from archsearch.reading.errors import refuse
     from archsearch.sources.own import allow
     from archsearch.space.overrides import read_train_settings
@@ -165,6 +172,7 @@ def analyze(
                 max_loss=max_loss,
                 points=points,
                 survival=survival,
+                beside=[of_folder(folder, found, tell) for folder in beside or ()],
                 page=page,
                 tell=tell,
                 on_progress=on_progress,
