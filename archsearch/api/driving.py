@@ -83,7 +83,7 @@ def drive_shown(space: SearchSpace, session: Session, audience: Audience, *, go_
     raises, KeyboardInterrupt (once all is saved) among it."""
     folder = session.folder
     with Ledger.read(folder.ledger) as ledger:
-        board = Board.of(folder, ledger, space.search, epochs=space.training.epochs, gpus=space.resources.gpu_share)
+        board = Board.of(folder, ledger, space.search, space.resources, epochs=space.training.epochs)
     tell_copy(folder, session.tracking_uri, audience.tell)
     try:
         with ExitStack() as stack:

@@ -126,8 +126,6 @@ def space_of_data(
 
 
 def _designed(subject: Subject, time: str, flops: int | None, params: int | None, tell: Progress) -> str:
-    from archsearch.training.devices import gpus
-
     facts = ImageFacts(train=max(1, subject.train), shape=subject.shape, mirrored=1.0)
     bound = flops or affordable_flops(facts, subject.classes, float(parse_duration(time)), tell=tell)
     network = within(subject.shape, subject.classes, flops=bound, params=params)
@@ -139,7 +137,7 @@ def _designed(subject: Subject, time: str, flops: int | None, params: int | None
             allowed=f"{least.flops:,} FLOPs and {least.params:,} parameters or more",
             file="--flops",
         )
-    return _text(subject, network, bound, params, time, flops_set=flops is not None, on_gpu=bool(gpus()))
+    return _text(subject, network, bound, params, time, flops_set=flops is not None)
 
 
 def space_for(
@@ -244,7 +242,6 @@ def _text(
     time: str,
     *,
     flops_set: bool,
-    on_gpu: bool,
 ) -> str:
     side = min(subject.shape[1:])
     plan, width, depth = outline(side), network.stem.width, network.stages[0].depth
@@ -284,6 +281,6 @@ def _text(
         "# Epochs, batch size and augmentation are set from the images (recipe: auto).",
         "training: {recipe: auto}",
         "",
-        f"resources: {{cpus_per_trial: 1{', gpus_per_trial: auto' if on_gpu else ''}}}",
+        "resources: {cpus_per_trial: 1}",
     ]
     return "\n".join(lines) + "\n"

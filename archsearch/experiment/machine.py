@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Of NVIDIA's driver, of AMD's, and of Windows' for a Linux within it.
+GPU_DRIVERS = tuple(map(Path, ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/kfd", "/dev/dxg")))
 MEMINFO, CONTAINER_LIMIT = Path("/proc/meminfo"), Path("/sys/fs/cgroup/memory.max")
 
 
@@ -12,6 +14,11 @@ def cores() -> int:
     """The cores that this process may use: its affinity, where the system knows one; else all."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def has_gpu_driver() -> bool:
+    """Whether there may be a GPU: only then is torch asked, whose import takes seconds."""
+    return any(path.exists() for path in GPU_DRIVERS)
 
 
 def total_memory() -> int:

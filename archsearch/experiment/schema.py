@@ -200,16 +200,18 @@ def _open(path: Path, writable: bool) -> tuple[sqlite3.Connection, int, int]:
         return _numbers(path, f"{mode}&immutable=1")
 
 
-def session_after(path: Path, event: int) -> tuple[float | None, float | None]:
-    """When the session that began after this event did so, and when it ended (None: not yet, or it cannot be read now).
+def session_after(path: Path, event: int) -> tuple[float | None, float | None, float | None]:
+    """When the session that began after this event did so, when it ended, and the share of a GPU that its trials have;
+    None for what is not known yet, or cannot be read now.
 
     Looks at these events alone: for who has verified the ledger, and is told of a search that goes on, however long.
     """
-    query = "SELECT kind, time FROM events WHERE id > ? AND kind IN ('began', 'ended')"
+    query = "SELECT kind, time, data FROM events WHERE id > ? AND kind IN ('began', 'ended', 'placed')"
     with suppress(sqlite3.Error), closing(connect_uri(path, "ro")) as db:
-        times = dict(db.execute(query, (event,)).fetchall())
-        return times.get("began"), times.get("ended")
-    return None, None
+        events = {kind: (time, data) for kind, time, data in db.execute(query, (event,))}
+        began, ended = (events.get(kind, (None,))[0] for kind in ("began", "ended"))
+        return began, ended, json.loads(events["placed"][1])["gpus_per_trial"] if "placed" in events else None
+    return None, None, None
 
 
 def connect_uri(path: Path, mode: str) -> sqlite3.Connection:

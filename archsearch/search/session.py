@@ -27,7 +27,9 @@ from archsearch.search.running.environment import circumstances, prepare
 from archsearch.search.running.interrupts import interruptible
 from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
+from archsearch.space.many.packing import Gpus, packed
 from archsearch.space.overrides import kept_text, root_overrides
+from archsearch.space.placement import PLACED, placed
 from archsearch.space.space import SearchSpace
 from archsearch.tracking import Standing, drain, resolve_tracking_uri, start_follower
 from archsearch.version import __version__
@@ -170,7 +172,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
             return
         observer.phase("starting Ray")
         prepare(session.address)
-        from archsearch.search.running.cluster import cluster, settle
+        from archsearch.search.running.cluster import cluster
         from archsearch.search.running.nodes import lanes_on
         from archsearch.search.running.prestart import warm_up
 
@@ -179,9 +181,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
             stack.enter_context(_terminable())
             pool = _node_pool(session, images, observer)
             stack.callback(pool.stop)
-            resources, notes = settle(_shared(space, images, pool, observer), owned=session.address is None)
-            for note in notes:
-                observer.phase(note)
+            resources = _resources(session, space, images, pool, ledger, observer)
             observer.phase("starting the workers")
             if session.address is None:
                 warm_up(resources, lanes_on(pool.admitted(), resources, space.search.trials))
@@ -224,16 +224,35 @@ def _node_pool(session: Session, images: ImageSet, observer: Observer) -> NodePo
     return nodes
 
 
-def _shared(space: SearchSpace, images: ImageSet, pool: NodePool, observer: Observer) -> ResourceSettings:
-    """The resources, `gpus_per_trial: auto` in numbers. Raises InputError where not one trial fits a GPU."""
-    if space.resources.gpus_per_trial != "auto":
-        return space.resources
+def _resources(
+    session: Session, space: SearchSpace, images: ImageSet, pool: NodePool, ledger: Ledger, observer: Observer
+) -> ResourceSettings:
+    """What each trial gets, as numbers; where it trains is told, and noted in the ledger where that is on GPUs, or was.
+    Where the file leaves the share of a GPU open, the nodes are asked what GPUs they have. Raises InputError where not
+    one trial fits a GPU, and RayFailed for a cluster that has too little."""
+    from archsearch.search.running.cluster import settle
     from archsearch.search.running.nodes import gpus_of
-    from archsearch.search.running.packing import settled
 
-    share, message = settled(space, images.nbytes, gpus_of(pool.admitted()))
-    observer.phase(message)
-    return space.resources.model_copy(update={"gpus_per_trial": share})
+    nodes = pool.admitted()
+    count, usable, problem = sum(node.gpus for node in nodes), list[Gpus](), ""
+    if count and space.resources.gpus_per_trial == "auto" and space.training.device != "cpu":
+        usable, problem = gpus_of(nodes)
+        count = sum(node.count for node in usable)
+    placement = placed(
+        space.training.device,
+        space.resources,
+        gpus=count,
+        packed=lambda: packed(space, images.nbytes, usable),
+        unusable=problem,
+    )
+    resources, notes = settle(space.resources, placement, owned=session.address is None)
+    notes += [problem] if problem and count else []
+    for note in ([placement.text] if placement.notable and not placement.missing else []) + notes:
+        observer.phase(note)
+    before = [note.data for note in ledger.events_of(PLACED)]
+    if placement.to_dict() != before[-1] if before else placement.notable:
+        ledger.note(PLACED, placement.to_dict())
+    return resources
 
 
 def _end(ledger: Ledger, gave_up: str) -> None:

@@ -17,6 +17,7 @@ from archsearch.space.data_settings import DataSettings as DataSettings  # noqa:
 from archsearch.space.optimization_settings import OptimizationSettings
 from archsearch.space.recipes import DATA_OF_RECIPES, SCHEDULES_WITHOUT_WARMUP, filled
 
+DeviceName = Literal["auto", "cpu", "cuda"]
 Precision = Literal["float32", "bfloat16"]
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
 
@@ -129,7 +130,10 @@ class TrainingSettings(OptimizationSettings):
         "measurement is printed, and cached for the device.",
     )
     deterministic: bool = Field(False, description="On a GPU: use deterministic kernels only, which are slower.")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: a GPU if there is one, else the CPU.")
+    device: DeviceName = Field(
+        "auto",
+        description="auto: a GPU if there is one, else the CPU; of a search's trials, by resources.gpus_per_trial.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -205,9 +209,17 @@ def data_for(training: TrainingSettings, data: DataSettings, recipe: Any = None)
     return data.model_copy(update=update)
 
 
+def _nth_part(share: float) -> float:
+    """The share, where it is 0 or 1/n as a decimal that may be rounded down. Raises ValueError for another."""
+    if share and 1 / int(1 / share + 1e-9) - share >= ROUNDED:
+        raise ValueError("not 1/n")
+    return share
+
+
+ROUNDED = 0.01  # 0.33 is a third
 GpuShare = Annotated[
-    Annotated[float, Field(ge=0, le=64)] | Literal["auto"],
-    Allowed("auto, or a number of GPUs from 0 to 64, which may be a fraction"),
+    Annotated[float, Field(ge=0, le=1), AfterValidator(_nth_part)] | Literal["auto"],
+    Allowed("auto, 0, 1, or a share 1/n of a GPU such as 0.5, 0.33 or 0.25"),
 ]
 
 
@@ -218,10 +230,10 @@ class ResourceSettings(StrictModel):
         1, ge=1, le=1024, description="CPU cores per trial, which is also its number of torch threads."
     )
     gpus_per_trial: GpuShare = Field(
-        0.0,
-        description="GPUs per trial; below 1, several trials share one. auto: as many trials share "
-        "a GPU as fit, by the predicted memory of the largest network within the "
-        "budget.",
+        "auto",
+        description="Share of a GPU per trial: 1, or 1/n where n trials share one. A trial trains on a GPU exactly "
+        "where it has a share of one, with 0 on the CPU. auto: where there are GPUs, as many trials on each as fit, by "
+        "the predicted memory of the largest network within the budget; else 0.",
     )
     max_concurrent: int | None = Field(
         None, ge=1, description="Most trials at once. Default: as many as the resources allow."
@@ -229,8 +241,13 @@ class ResourceSettings(StrictModel):
 
     @property
     def gpu_share(self) -> float:
-        """GPUs of a trial, in numbers: of auto, before it is settled, a whole one."""
+        """The share of a GPU of a trial as a number: of auto, before it is settled, a whole one."""
         return 1.0 if self.gpus_per_trial == "auto" else self.gpus_per_trial
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]:
+        """The device of a trial: a GPU exactly where it holds a share of one."""
+        return "cuda" if self.gpu_share else "cpu"
 
     def settled(self, *, cpus: float, gpus: float) -> ResourceSettings:
         """What a trial gets where no machine has more than so many cores and GPUs: no GPU without one, and no more
@@ -247,9 +264,9 @@ class ResourceSettings(StrictModel):
         return min(room for room in (on_cores, on_gpus) if room is not None)
 
     @property
-    def trials_a_gpu(self) -> float:
-        """Trials (with any share at all) that share a GPU, a whole number; below 1 where each takes several."""
-        return int(1 / self.gpu_share + 1e-9) if self.gpu_share < 1 else 1 / self.gpu_share
+    def trials_a_gpu(self) -> int:
+        """How many trials, with any share at all, share a GPU."""
+        return int(1 / self.gpu_share + 1e-9)
 
     def at_once(self, room: int, trials: int) -> int:
         """How many of `trials` run at once where there is room for so many; at least one."""

@@ -127,7 +127,7 @@ def test_a_files_share_of_a_gpu_its_wall_time_and_its_most_at_once_hold() -> Non
         return forecast_on(Cluster.of("2x4xT4"), space(*sets), networks, None, train=50_000, validation=5_000)
 
     assert at("resources.gpus_per_trial=0.25", "search.trials=100").lanes == 32
-    assert at("resources.gpus_per_trial=2", "search.trials=100").lanes == 4
+    assert at("resources.gpus_per_trial=1", "search.trials=100").lanes == 8
     assert at("resources.max_concurrent=3").lanes == 3
     ended = at("search.wall_time=60s", "search.trials=1000")
     assert ended.ends_by_wall_time

@@ -258,7 +258,9 @@ def test_as_many_trainings_at_once_as_the_resources_hold() -> None:
     assert given(8, 0, cpus_per_trial=1, max_concurrent=3).count == 3
     assert given(8, 1, cpus_per_trial=1, gpus_per_trial=0.25) == Slots(count=4, threads=1, device="cuda")
     assert given(8, 1, cpus_per_trial=1, gpus_per_trial=1.0) == Slots(count=1, threads=1, device="cuda")
-    assert given(8, 1, cpus_per_trial=1).device == "cpu", "trials without a share of a GPU ran on the CPU"
+    assert given(8, 1, cpus_per_trial=1).device == "cuda"
+    assert given(8, 1, gpus_per_trial=0.0).device == "cpu", "trials without a share of a GPU ran on the CPU"
+    assert given(8, 1, "cpu", cpus_per_trial=2, gpus_per_trial=1.0) == Slots(count=4, threads=2, device="cpu")
     assert given(8, 0, cpus_per_trial=1, gpus_per_trial=1.0) == Slots(count=8, threads=1, device="cpu")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from archsearch.architecture.spec import Architecture
+from archsearch.reading.errors import InputError
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.foretelling.forecast import (
     affordable_trials,
@@ -20,6 +21,7 @@ from archsearch.space.loading import load_space
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
 from archsearch.space.space import SearchSpace
+from archsearch.training.devices import Gpu
 from archsearch.training.measuring.line import LatencyModel
 from archsearch.training.measuring.probe import Timings
 
@@ -113,13 +115,23 @@ def test_a_wall_time_ends_the_hours_and_the_gpu_hours(device: str) -> None:
         ("auto", 1.0, 0, "cpu"),
         ("auto", 0.0, 2, "cpu"),
         ("cpu", 1.0, 2, "cpu"),
-        ("cuda", 0.0, 0, "cuda"),
+        ("auto", "auto", 2, "cuda"),
+        ("auto", "auto", 0, "cpu"),
     ],
 )
 def test_a_trial_is_foretold_on_the_device_that_it_would_have(device, share, gpus, settled, monkeypatch) -> None:
-    monkeypatch.setattr("archsearch.training.devices.gpus", lambda: ["a GPU"] * gpus or None)
-    own = setting(space(f"training.device={device}", f"resources.gpus_per_trial={share}"))
-    assert (own.device, own.gpus) == (settled, gpus)
+    monkeypatch.setattr("archsearch.experiment.machine.has_gpu_driver", lambda: gpus > 0)
+    monkeypatch.setattr(
+        "archsearch.training.devices.gpus", lambda: [Gpu(name="A100", bytes=80 * 2**30, capability=(8, 0))] * gpus
+    )
+    here = setting(space(f"training.device={device}", f"resources.gpus_per_trial={share}"))
+    assert (here.resources.device, here.gpus) == (settled, gpus)
+    assert here.placement.text.startswith("trials train on GPUs, ") == (settled == "cuda")
+
+
+def test_a_gpu_that_is_not_there_is_not_foretold() -> None:
+    with pytest.raises(InputError, match=r"training\.device: cuda, but there is no GPU here"):
+        setting(space("training.device=cuda"))
 
 
 def test_a_search_that_is_given_epochs_is_foretold_within_them() -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from archsearch.reading.errors import InputError
-from archsearch.search.running.packing import CONTEXT, Gpus, largest_training, pack, settled, share_of
-from archsearch.search.running.versions import gpu_bytes
 from archsearch.space.loading import load_space
+from archsearch.space.many.packing import CONTEXT, Gpus, largest_training, pack, packed, share_of
 from archsearch.space.settings import ResourceSettings
 from tests.search.local import SPACE
 
@@ -52,12 +51,11 @@ def test_auto_is_settled_by_the_largest_network_of_the_budget(tmp_path: Path) ->
     assert largest_training(wide) > 10 * largest_training(small)
     tight = space(tmp_path, "budget.memory.max=1M", "training.batch_size=4")
     assert largest_training(tight) <= 1_000_000
-    share, words = settled(small, 0, [gpus(1, cpus=2)])
-    assert share == 1.0 and words.startswith("1 trials per GPU")
-    assert settled(small, 0, [gpus(80)])[0] == share_of(8)
-    assert settled(small, 0, []) == (0.0, "no GPU for gpus_per_trial: auto; trials run on the CPU")
+    share, words = packed(small, 0, [gpus(1, cpus=2)])
+    assert share == 1.0 and words.startswith("1 per GPU: ")
+    assert packed(small, 0, [gpus(80)])[0] == share_of(8)
     with pytest.raises(InputError, match="training the largest network takes"):
-        settled(small, 0, [Gpus(count=1, bytes=CONTEXT, cpus=8)])
+        packed(small, 0, [Gpus(count=1, bytes=CONTEXT, cpus=8)])
 
 
 def _kept(loaded, place: Path) -> Path:
@@ -65,19 +63,13 @@ def _kept(loaded, place: Path) -> Path:
     return place / "kept.yaml"
 
 
-@pytest.mark.parametrize("word", ["most", "-1", "65", "true", "nan"])
+@pytest.mark.parametrize("word", ["most", "-1", "65", "true", "nan", "2", "1.5", "0.4", "0.15", "0.6"])
 def test_other_words_and_numbers_are_refused_with_what_is_allowed(tmp_path: Path, word: str) -> None:
-    with pytest.raises(InputError, match=r"gpus_per_trial.*allowed: auto, or a number of GPUs from 0 to 64"):
+    with pytest.raises(InputError, match=r"gpus_per_trial.*allowed: auto, 0, 1, or a share 1/n of a GPU"):
         space(tmp_path, f"resources.gpus_per_trial={word}")
-    assert ResourceSettings(gpus_per_trial=0.25).gpu_share == 0.25
 
 
-def test_the_gpus_memory_is_what_nvidia_smi_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in with the real one's output for two unequal GPUs."""
-    script = tmp_path / "nvidia-smi"
-    script.write_text("#!/bin/sh\nprintf '81559\\n40960\\n'\n")
-    script.chmod(0o700)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert gpu_bytes() == 40960 * 2**20
-    script.write_text("#!/bin/sh\necho No devices were found; exit 6\n")
-    assert gpu_bytes() == 0
+@pytest.mark.parametrize(("share", "trials"), [(1, 1), (0.5, 2), (0.33, 3), (0.3333, 3), (0.16, 6), (0.14, 7)])
+def test_a_share_is_one_nth_of_a_gpu_and_may_be_rounded_down(share: float, trials: int) -> None:
+    settings = ResourceSettings(gpus_per_trial=share)
+    assert settings.trials_a_gpu == trials and settings.held(cpus=None, gpus=8) == 8 * trials

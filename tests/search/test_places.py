@@ -31,26 +31,27 @@ def fill(nodes: list[Node], resources: ResourceSettings, most: int = 1000) -> Co
 
 
 def test_each_node_holds_what_fits_there_and_not_what_fits_into_the_sum() -> None:
-    two = ResourceSettings(cpus_per_trial=2)
+    two = ResourceSettings(cpus_per_trial=2, gpus_per_trial=0)
     assert fill([node("a", 3), node("b", 3)], two) == {"a": 1, "b": 1}
     assert fill([node("head", 0), node("b", 8), node("c", 2)], two) == {"b": 4, "c": 1}
     shared = ResourceSettings(cpus_per_trial=1, gpus_per_trial=0.25)
     assert fill([node("a", 16, 1), node("b", 2, 8), node("c", 64, 0)], shared) == {"a": 4, "b": 2}
-    uneven = ResourceSettings(cpus_per_trial=1, gpus_per_trial=0.4)
-    assert fill([node("a", 64, 8)], uneven) == {"a": 16}, "a share lies on one GPU: two of 0.4 fit there"
+    uneven = ResourceSettings(cpus_per_trial=1, gpus_per_trial=0.16)
+    assert fill([node("a", 64, 8)], uneven) == {"a": 48}, "a share lies on one GPU: six of 0.16 fit there"
     assert fill([node("a", 64, 8)], ResourceSettings(cpus_per_trial=1, gpus_per_trial=0.3333)) == {"a": 24}
-    assert fill([node("a", 64, 8)], ResourceSettings(cpus_per_trial=1, gpus_per_trial=2)) == {"a": 4}
+    assert fill([node("a", 64, 8)], ResourceSettings(cpus_per_trial=1, gpus_per_trial=1)) == {"a": 8}
 
 
 def test_few_lanes_are_spread_and_those_of_gone_nodes_do_not_count() -> None:
-    one = ResourceSettings(cpus_per_trial=1)
+    one = ResourceSettings(cpus_per_trial=1, gpus_per_trial=0)
     assert fill([node("a", 4), node("b", 4)], one, most=2) == {"a": 1, "b": 1}
     assert next_node([node("b", 1)], Counter({"gone": 7}), one, limit=2) is not None
     assert next_node([], Counter(), one, limit=2) is None
 
 
 def test_an_autoscaler_is_asked_for_what_the_search_can_use_and_learn_with() -> None:
-    one, shared = ResourceSettings(cpus_per_trial=2), ResourceSettings(gpus_per_trial=0.25, max_concurrent=3)
+    one, shared = (ResourceSettings(cpus_per_trial=2, gpus_per_trial=0),
+                   ResourceSettings(gpus_per_trial=0.25, max_concurrent=3))  # fmt: skip
     assert bundles_of(one, trials=100) == [{"CPU": 2.0}] * 25
     assert bundles_of(one, trials=3) == [{"CPU": 2.0}]
     assert bundles_of(shared, trials=100) == [{"CPU": 1.0, "GPU": 0.25}] * 3
@@ -75,7 +76,7 @@ class Given:
 
 def test_a_lane_that_is_gone_makes_room_and_a_late_node_gets_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     conductor, given = Conductor(search=None, workers_are_up=lambda: None), Given([node("a", 1)])  # type: ignore[arg-type]
-    lanes = Lanes(conductor, given, ResourceSettings(cpus_per_trial=1), trials=10)
+    lanes = Lanes(conductor, given, ResourceSettings(cpus_per_trial=1, gpus_per_trial=0), trials=10)
     assert lanes.suggest("1") == {"node": "a"}
     assert lanes.suggest("2") is None
     given.nodes.append(node("b", 1))

@@ -8,6 +8,7 @@ from typing import Any
 from archsearch.analysis.report.figures import Fact
 from archsearch.analysis.report.reading import Reading
 from archsearch.experiment.summary import learned
+from archsearch.space.placement import PLACED
 
 
 def facts(reading: Reading) -> list[Fact]:
@@ -27,6 +28,7 @@ def facts(reading: Reading) -> list[Fact]:
         "machine": _machine(last.get("machine")),
         "precision": next((str(e.data.get("text", e.data.get("precision"))) for e in reversed(reading.notes)
                            if e.kind == "precision"), None),
+        "device": next((e.data["text"] for e in reversed(reading.notes) if e.kind == PLACED), None),
         "resources per trial": _spelled(reading.resolved.get("resources")),
         "confirmed on": _machine((reading.confirmed or {}).get("machine")),
     }  # fmt: skip

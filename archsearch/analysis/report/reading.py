@@ -21,6 +21,8 @@ from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
 from archsearch.reading.yaml import read
 from archsearch.space.loading import load_space
+from archsearch.space.placement import PLACED, share_in
+from archsearch.space.settings import ResourceSettings
 from archsearch.space.space import SearchSpace
 
 
@@ -178,9 +180,10 @@ class Reading:
     @property
     def gpus(self) -> float:
         """The share of a GPU that a trial had; 0 on a CPU."""
-        with suppress(KeyError, TypeError, ValueError):
-            return float(self.resolved["resources"]["gpus_per_trial"])
-        return 0.0
+        resources = None
+        with suppress(ValueError):
+            resources = ResourceSettings.model_validate(self.resolved.get("resources", {}), strict=False)
+        return share_in([note for note in self.notes if note.kind == PLACED], resources)
 
 
 def read_experiment(folder: ExperimentFolder, context: Context | None = None) -> Reading:
@@ -224,7 +227,18 @@ def read_experiment(folder: ExperimentFolder, context: Context | None = None) ->
         )
 
 
-_NOTES = ("began", "ended", "warm_start", "space_changed", "precision", "tested", "exhausted", "confirmed", "latency")
+_NOTES = (
+    "began",
+    "ended",
+    "warm_start",
+    "space_changed",
+    "precision",
+    "tested",
+    "exhausted",
+    "confirmed",
+    "latency",
+    PLACED,
+)
 
 
 def _space(folder: ExperimentFolder) -> tuple[SearchSpace | None, str, dict[str, Any]]:

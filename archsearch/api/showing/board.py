@@ -16,9 +16,11 @@ from archsearch.experiment.schema import session_after
 from archsearch.experiment.steady import steady
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.escaping import in_one_line
+from archsearch.space.placement import PLACED, share_in
 
 if TYPE_CHECKING:
     from archsearch.space.search_settings import SearchSettings
+    from archsearch.space.settings import ResourceSettings
 
 PACE = 200  # epochs, at most, that the pace is taken from
 RECENT = 60.0  # seconds, at most
@@ -61,8 +63,8 @@ class Board:
     before: float = 0.0
     began: float | None = field(init=False)
     ended: float | None = None
-    # When this session began and ended, by the ledger.
-    _session: Callable[[], tuple[float | None, float | None]] = lambda: (None, None)
+    # When this session began and ended, and its trials' share of a GPU, by the ledger.
+    _session: Callable[[], tuple[float | None, float | None, float | None]] = lambda: (None, None, None)
     _curves: dict[int, dict[int, float]] = field(default_factory=dict)  # values by epoch of trials that go on
     _scores: dict[int, Score] = field(default_factory=dict)  # of the trials that have finished or go on
     _tally: Counter[TrialState] = field(default_factory=Counter)
@@ -75,7 +77,13 @@ class Board:
 
     @classmethod
     def of(
-        cls, folder: ExperimentFolder, ledger: Ledger, search: SearchSettings, *, epochs: int, gpus: float = 0.0
+        cls,
+        folder: ExperimentFolder,
+        ledger: Ledger,
+        search: SearchSettings,
+        resources: ResourceSettings | None = None,
+        *,
+        epochs: int,
     ) -> Board:
         """A board with the ledger's trials, for the session that begins next."""
         board = cls(
@@ -84,7 +92,7 @@ class Board:
             epochs=epochs,
             wall_time=search.wall_time,
             objective=ledger.objective,
-            gpus=gpus,
+            gpus=share_in(ledger.events_of(PLACED), resources),
             before=ledger.driven_seconds(),
             _session=partial(session_after, folder.ledger, ledger.last_event()),
         )
@@ -114,7 +122,8 @@ class Board:
     def phase(self, text: str) -> None:
         """The driver is in another phase, of which `text` tells."""
         self.activity = in_one_line(text)
-        began, ended = self._session()
+        began, ended, gpus = self._session()
+        self.gpus = self.gpus if gpus is None else gpus
         self.began = self.began if began is None else began
         self.ended = self.ended if ended is None else ended
 

@@ -190,6 +190,8 @@ def _head(board: Board, width: int) -> list[RenderableType]:
         lines.append(_line((_label("rungs"), "dim"), text))
     if paced := _pace(board):
         lines.append(_line((_label("pace"), "dim"), paced))
+    if board.gpus:
+        lines.append(_line((_label("device"), "dim"), f"GPU, trials per GPU: {int(1 / board.gpus + 1e-9)}"))
     return lines
 
 

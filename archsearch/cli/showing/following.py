@@ -12,6 +12,7 @@ from archsearch.api.showing.board import Board
 from archsearch.api.showing.live import watching
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
 from archsearch.reading.errors import InputError, refuse
+from archsearch.space.placement import PLACED
 
 EVERY = 0.5  # seconds between two looks
 AT_ONCE = 10_000  # events
@@ -67,6 +68,8 @@ class _History:
                 board.begin(event.time)
             elif event.kind == "ended":
                 board.ended = event.time
+            elif event.kind == PLACED:
+                board.gpus = event.data["gpus_per_trial"]
             elif event.kind in TOLD and event.trial is not None:
                 metrics = event.data["metrics"] if event.kind == "epoch" else None
                 finite = None if metrics is None else {name: v for name, v in metrics.items() if v is not None}
@@ -117,10 +120,10 @@ def _board(folder: ExperimentFolder, ledger: Ledger) -> Board:
         data = read_trainings(read(folder.space_yaml))[0].fixed.data
         search = SearchSettings.model_validate(data.get("search", {}), strict=False)
         epochs = TrainingSettings.model_validate(data.get("training", {}), strict=False).epochs
-        gpus = ResourceSettings.model_validate(data.get("resources", {}), strict=False).gpu_share
+        resources = ResourceSettings.model_validate(data.get("resources", {}), strict=False)
     except InputError:
         raise
     except (AttributeError, ValueError) as error:
         hint = "archsearch check names each problem"
         raise refuse("it is no search space", hint=hint, file=str(folder.space_yaml)) from error
-    return Board.of(folder, ledger, search, epochs=epochs, gpus=gpus)
+    return Board.of(folder, ledger, search, resources, epochs=epochs)

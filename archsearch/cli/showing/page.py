@@ -174,8 +174,8 @@ def _foretold(space: SearchSpace, document: dict[str, Any]) -> Iterator[str]:
         yield _row("", f"{_hours(most)}{at_most} if no trial is stopped early")
     if forecast["at_once"] > 1:
         yield _row("", "concurrent trials share memory and caches: it takes longer if they slow one another down")
-    if space.resources.gpus_per_trial and probe["device"] == "cpu":
-        yield _row("", "no GPU here: the time is for this machine's CPU")
+    if document["placement"] is not None:
+        yield _row("device", document["placement"]["text"])
     threads = f"{probe['threads']} thread{'s' if probe['threads'] > 1 else ''}"
     yield _row(
         "measured",

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from archsearch.experiment import machine
-from archsearch.space.settings import ResourceSettings
+from archsearch.space.placement import placed
+from archsearch.space.settings import DeviceName, ResourceSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,21 +22,20 @@ class Slots:
 
 
 def slots(
-    resources: ResourceSettings, device: str, *, cores: int | None = None, gpus: Callable[[], int] | None = None
+    resources: ResourceSettings, device: DeviceName, *, cores: int | None = None, gpus: Callable[[], int] | None = None
 ) -> Slots:
     """The trainings that this machine holds at once, each with what a trial has: as many as its cores allow; on a
     GPU one, or as many as shares of it. Where trials have no share of a GPU, trainings run on the CPU as those
-    did."""
+    did. Raises InputError as `placed` does."""
     available = cores or machine.cores()
-    if device == "auto":
-        device = "cuda" if resources.gpu_share > 0 and (gpus or _gpus)() else "cpu"
-    share = min(1.0, resources.gpu_share or 1.0) if device == "cuda" else 0.0
-    settled = resources.settled(cpus=available, gpus=1).model_copy(update={"gpus_per_trial": share})
+    settled = placed(device, resources, gpus=(gpus or _gpus)()).applied(resources).settled(cpus=available, gpus=1)
     room = settled.held(cpus=available, gpus=1)
-    return Slots(count=settled.at_once(room, room), threads=settled.cpus_per_trial, device=device)
+    return Slots(count=settled.at_once(room, room), threads=settled.cpus_per_trial, device=settled.device)
 
 
 def _gpus() -> int:
+    if not machine.has_gpu_driver():
+        return 0
     from archsearch.training.devices import gpus
 
-    return len(gpus() or ())
+    return len(gpus())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from archsearch.data.surveying import FolderSurvey, survey_folder
 from archsearch.reading.errors import InputError
 from archsearch.search.foretelling.cluster_forecast import forecast_on
 from archsearch.search.foretelling.data_sheets import Cluster
-from archsearch.search.foretelling.forecast import forecast, setting
+from archsearch.search.foretelling.forecast import Setting, forecast, setting
 from archsearch.space.datasets import facts, split_sizes
 from archsearch.space.fitting import expected, warnings
 from archsearch.space.many.draws import draws
@@ -105,9 +106,15 @@ def _counted(space: SearchSpace, file: Path, samples: int, images: int, train: i
 def _foretold(
     space: SearchSpace, sizes: tuple[int, int], cluster: Cluster | None, *, probes: bool, tell: Progress
 ) -> dict[str, Any]:
-    """The probe, the forecast for this machine and the cluster's, from the (train, validation) images of an epoch;
-    `not_foretold`: why there is none."""
-    nothing: dict[str, Any] = {"probe": None, "forecast": None, "cluster": None, "not_foretold": "--no-probe"}
+    """Where trials train here (None: on a CPU alone, as expected), the probe, the forecast for this machine and the
+    cluster's, from the (train, validation) images of an epoch; `not_foretold`: why there is none."""
+    nothing: dict[str, Any] = {
+        "placement": None,
+        "probe": None,
+        "forecast": None,
+        "cluster": None,
+        "not_foretold": "--no-probe",
+    }
     if not probes and cluster is None:
         return nothing
     networks = list(islice(draws(space, seed=0), FORETOLD))
@@ -116,29 +123,40 @@ def _foretold(
     document, (train, validation) = nothing, sizes
     timings = None
     if probes:
-        timings, gpus, document["not_foretold"] = _probed(space, networks, tell)
-    if timings is not None:
-        document["probe"] = timings.to_dict()
-        document["forecast"] = forecast(
-            space, timings, networks, train=train, validation=validation, gpus=gpus
-        ).to_dict()
+        try:
+            here = setting(space, images=sum(sizes) * math.prod(space.input))
+            timings = _probed(space, networks, here, tell)
+        except InputError as error:  # the file requires a GPU, and there is none, or the networks do not fit
+            document["not_foretold"] = error.problems[0].message
+        else:
+            figures = forecast(
+                replace(space, resources=here.resources),
+                timings,
+                networks,
+                train=train,
+                validation=validation,
+                gpus=here.gpus,
+            )
+            document |= {
+                "placement": here.placement.to_dict() if here.placement.notable else None,
+                "probe": timings.to_dict(),
+                "forecast": figures.to_dict(),
+                "not_foretold": None,
+            }
     if cluster is not None and (timings is not None or cluster.device is not None):
         elsewhere = forecast_on(cluster, space, networks, timings, train=train, validation=validation)
         document["cluster"] = elsewhere.to_dict()
     return document
 
 
-def _probed(
-    space: SearchSpace, networks: Sequence[Architecture], tell: Progress
-) -> tuple[Timings | None, int, str | None]:
-    """The probe's timings and the number of GPUs here; instead of timings None, and the reason."""
+def _probed(space: SearchSpace, networks: Sequence[Architecture], here: Setting, tell: Progress) -> Timings:
     tell(f"timing {min(PROBED, len(networks))} of its networks")
     from archsearch.training.measuring.probe import probe, spread
 
-    resources = setting(space)
-    try:
-        timings = probe(spread(networks, PROBED), space.training, device=resources.device, threads=resources.threads,
-                        seconds=PROBE_SECONDS)  # fmt: skip
-    except InputError as error:  # the file asks for a GPU, and this machine has none
-        return None, resources.gpus, error.problems[0].message
-    return timings, resources.gpus, None
+    return probe(
+        spread(networks, PROBED),
+        space.training,
+        device=here.resources.device,
+        threads=here.resources.cpus_per_trial,
+        seconds=PROBE_SECONDS,
+    )

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archsearch.architecture.spec import Architecture
+from archsearch.experiment import machine
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.space.many.columns import FloatArray
+from archsearch.space.many.packing import Gpus, packed
+from archsearch.space.placement import Placement, placed
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import ResourceSettings
 
 if TYPE_CHECKING:
     from archsearch.space.space import SearchSpace
+    from archsearch.training.devices import Gpu
     from archsearch.training.measuring.probe import Timings
 
 MOST_SIMULATED = 2000  # trials; a longer search's are taken to go on alike
@@ -159,21 +163,30 @@ def next_stretch(
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """The device and torch's threads that a trial of the file has on this machine, and the machine's number of GPUs."""
+    """Where trials of the file train on this machine, what each of them gets, and the machine's number of GPUs."""
 
-    device: str
-    threads: int
+    placement: Placement
+    resources: ResourceSettings
     gpus: int
 
 
-def setting(space: SearchSpace) -> Setting:
-    """What the executor would settle: a GPU where trials ask for one and there is one."""
-    from archsearch.training.devices import gpus
+def setting(space: SearchSpace, *, images: int = 0) -> Setting:
+    """What a search on this machine would settle, with so many bytes of images. Raises InputError as `placed` does."""
+    cores, usable, problem = os.cpu_count() or 1, list["Gpu"](), ""
+    if machine.has_gpu_driver():
+        from archsearch.training.devices import gpus, gpus_problem
 
-    count, device = len(gpus() or ()), space.training.device
-    used = device != "cpu" and space.resources.gpu_share > 0 and count > 0
-    threads = min(space.resources.cpus_per_trial, os.cpu_count() or 1)
-    return Setting(device="cuda" if used or device == "cuda" else "cpu", threads=threads, gpus=count)
+        usable, problem = gpus(), gpus_problem()
+    node = Gpus(count=len(usable), bytes=min((gpu.bytes for gpu in usable), default=0), cpus=cores)
+    placement = placed(
+        space.training.device,
+        space.resources,
+        gpus=len(usable),
+        packed=lambda: packed(space, images, [node]),
+        unusable=problem,
+    )
+    resources = placement.applied(space.resources).settled(cpus=cores, gpus=len(usable))
+    return Setting(placement=placement, resources=resources, gpus=len(usable))
 
 
 def at_once(resources: ResourceSettings, trials: int, *, gpus: int) -> int:

@@ -23,6 +23,7 @@ from archsearch.search.running.private import private_folder
 from archsearch.search.running.watchdog import killed_after
 
 if TYPE_CHECKING:
+    from archsearch.space.placement import Placement
     from archsearch.space.settings import ResourceSettings
 
 
@@ -111,16 +112,15 @@ def _in_a_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def settle(resources: ResourceSettings, *, owned: bool) -> tuple[ResourceSettings, list[str]]:
+def settle(resources: ResourceSettings, placement: Placement, *, owned: bool) -> tuple[ResourceSettings, list[str]]:
     """What a trial gets of what there is, and a message for each thing that was settled otherwise than asked.
 
     A trial that asks for more than any machine has would wait for ever. On a Ray of our own it gets what this
     machine has; of somebody's cluster too little is an error (RayFailed).
     """
     cluster = ray.cluster_resources()
-    settled, notes = resources.settled(cpus=cluster.get("CPU", 1), gpus=cluster.get("GPU", 0)), []
-    if settled.gpu_share != resources.gpu_share:
-        notes.append(f"no GPU for gpus_per_trial: {resources.gpus_per_trial}; trials run on the CPU")
+    settled = placement.applied(resources).settled(cpus=cluster.get("CPU", 1), gpus=cluster.get("GPU", 0))
+    notes = [placement.text] if placement.missing else []
     if settled.cpus_per_trial != resources.cpus_per_trial:
         notes.append(f"{settled.cpus_per_trial} cores for cpus_per_trial: {resources.cpus_per_trial}")
     if notes and not owned:

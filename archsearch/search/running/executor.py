@@ -58,6 +58,7 @@ def run_trials(
         "images": laid_out(images, padding=space.training.crop_padding),
         "space": space,
         "threads": resources.cpus_per_trial,
+        "device": resources.device,
         "seconds": seconds,
         "lanes": lanes,
     }
@@ -92,13 +93,21 @@ class Lane(tune.Trainable):
     """One worker: carries out an instruction and reports, step after step, which Tune calls."""
 
     def setup(
-        self, config: dict[str, Any], images: ImageSet, space: SearchSpace, threads: int, seconds: float, lanes: int
+        self,
+        config: dict[str, Any],
+        images: ImageSet,
+        space: SearchSpace,
+        threads: int,
+        device: str,
+        seconds: float,
+        lanes: int,
     ) -> None:
         """Prepares this process, one of `lanes`. A step takes no more than `seconds` unless one epoch does."""
         load_trainer()
         keep_freed_memory()
         search = space.search
-        self._worker = TrialWorker(images, space.training, threads=threads, save_every=search.checkpoint_every)
+        settings = space.training.model_copy(update={"device": device})
+        self._worker = TrialWorker(images, settings, threads=threads, save_every=search.checkpoint_every)
         self._seconds, self._limit = seconds, seconds + search.epoch_limit
         self._instruction: Instruction = ReportIn()
         self._waits, self._lanes = 0, lanes

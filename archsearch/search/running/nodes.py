@@ -21,7 +21,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from archsearch.reading.errors import refuse
 from archsearch.search.running import versions
 from archsearch.search.running.environment import HeadGone
-from archsearch.search.running.packing import Gpus
+from archsearch.space.many.packing import Gpus
 
 if TYPE_CHECKING:
     from archsearch.space.settings import ResourceSettings
@@ -80,14 +80,28 @@ def alive() -> list[Node]:
     return sorted((Node.of(entry) for entry in ray.nodes() if entry["Alive"]), key=lambda node: node.id)
 
 
-def gpus_of(nodes: Sequence[Node]) -> list[Gpus]:
-    """The GPUs of each node that has any, as a task on the node says; a node that cannot say is left out."""
-    ray.cloudpickle.register_pickle_by_value(versions)
-    task, with_gpus = ray.remote(num_cpus=0)(versions.gpu_bytes), [node for node in nodes if node.gpus]
-    answers = ray.get([_on(node, task).remote() for node in with_gpus], timeout=ANSWER_WITHIN)
-    return [
-        Gpus(count=node.gpus, bytes=size, cpus=node.cpus) for node, size in zip(with_gpus, answers, strict=True) if size
-    ]
+def gpus_of(nodes: Sequence[Node]) -> tuple[list[Gpus], str]:
+    """The GPUs that torch can use of each node that has any, and why it cannot use others. torch knows the memory of a
+    slice (MIG), and needs no nvidia-smi. The process that asks it ends: no lane may begin where all were seen."""
+    task, with_gpus = ray.remote(num_cpus=0, max_calls=1)(_gpus_here), [node for node in nodes if node.gpus]
+    usable, problems = list[Gpus](), list[str]()
+    for node, answer in [(node, _on(node, task).remote()) for node in with_gpus]:
+        try:
+            sizes, problem = ray.get(answer, timeout=ANSWER_WITHIN)
+        except Exception as error:
+            sizes, problem = [], f"its GPUs could not be asked: {type(error).__name__}"
+        if sizes:
+            usable.append(Gpus(count=min(node.gpus, len(sizes)), bytes=min(sizes), cpus=node.cpus))
+        if problem:
+            problems.append(f"node {node.name}: {problem}")
+    return usable, "; ".join(problems)
+
+
+def _gpus_here() -> tuple[list[int], str]:
+    """The bytes of each GPU that torch can use here, and why it cannot use others."""
+    from archsearch.training.devices import gpus, gpus_problem
+
+    return [gpu.bytes for gpu in gpus()], gpus_problem()
 
 
 def _on(node: Node, task: Any) -> Any:

@@ -15,9 +15,12 @@ from typing import Literal, NamedTuple
 from archsearch.experiment import machine
 from archsearch.reading.packages import requirements
 from archsearch.search.running.environment import LONGEST_TMPDIR, has_long_tmpdir
+from archsearch.space.placement import placed
+from archsearch.space.settings import ResourceSettings
 
 PACKAGES = ("torch", "torchvision", "ray", "optuna", "mlflow", "fvcore", "numpy", "scikit-learn")
 GIB = 2**30
+PACKED = "as many on each as fit by predicted memory; resources.gpus_per_trial sets another share"
 
 
 class Finding(NamedTuple):
@@ -78,20 +81,18 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _gpus() -> Finding:
-    """torch takes seconds to import, so it is asked only where the system has a GPU at all."""
-    if not Path("/dev/nvidiactl").exists() and not Path("/proc/driver/nvidia").exists():
+    """torch takes seconds to import, so it is asked only where the system may have a GPU."""
+    if not machine.has_gpu_driver():
         return Finding("gpu", "ok", "none: trials run on the CPU")
     try:
-        from archsearch.training.devices import gpus
-
-        names = gpus()
+        from archsearch.training.devices import gpus, gpus_problem, tested_with
     except ImportError as error:
         return Finding("gpu", "problem", f"torch cannot be imported: {error}", "install torch")
-    if names is None:
-        return Finding(
-            "gpu", "warn", "a GPU is present, but torch cannot use it", "install the driver and torch for CUDA"
-        )
-    return Finding("gpu", "ok", ", ".join(names))
+    usable, problem = gpus(), gpus_problem()
+    placement = placed("auto", ResourceSettings(), gpus=len(usable), packed=lambda: (1.0, PACKED), unusable=problem)
+    named = ", ".join(f"{gpu} (compute capability {'.'.join(map(str, gpu.capability))})" for gpu in usable)
+    text = "; ".join(part for part in (named, problem if usable else "", placement.text) if part)
+    return Finding("gpu", "warn", text, tested_with()) if problem else Finding("gpu", "ok", text)
 
 
 def _cores() -> Finding:

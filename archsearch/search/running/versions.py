@@ -47,16 +47,3 @@ def differences(local: Mapping[str, str], remote: Mapping[str, str]) -> list[str
         f"{name} {remote.get(name)} (here {version})" for name, version in local.items() if remote.get(name) != version
     ]
     return texts + ([f"no {remote['missing']}"] if "missing" in remote else [])
-
-
-def gpu_bytes() -> int:
-    """The memory of this machine's smallest GPU, as nvidia-smi says; 0 where it says nothing. Without torch, whose
-    import takes seconds and whose context takes memory."""
-    import subprocess
-
-    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
-    try:
-        output = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
-        return min((int(line) for line in output.split() if line), default=0) * 2**20
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return 0

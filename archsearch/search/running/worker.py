@@ -45,13 +45,18 @@ if TYPE_CHECKING:
     from archsearch.training.feeds.feed import Feed
     from archsearch.training.loop import Training
 
-# As allocators say it that have no exception of their own: the CPU's, oneDNN's, the driver's, cuBLAS'.
+# As allocators say it that have no exception of their own: the CPU's, oneDNN's, the driver's, cuBLAS', cuDNN's; the
+# last is torch's, where each of cuDNN's algorithms requires more workspace than there is.
 OUT_OF_MEMORY = (
     "can't allocate memory",
     "std::bad_alloc",
     "could not create a primitive",
     "CUDA error: out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+    "unable to find an engine",
 )
 DEVICE_LOST = "CUDA error"  # whatever else it says: nothing runs in this process any more
 EXTRA = "extra.json"  # among a state's tensors: its plain values

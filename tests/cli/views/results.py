@@ -14,6 +14,7 @@ from archsearch.cli.showing import page, summary
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.space.loading import load_space
+from archsearch.space.placement import placed
 from tests.analysis.report.searches import SPACE, experiment
 from tests.cli.views.text import Terminal, coloured
 
@@ -148,8 +149,10 @@ def foretold(place: Path) -> Iterator[str]:
              ("search.epochs=70",)),
         ):  # fmt: skip
             space = load_space("space.yaml", words)
+            placement = placed("auto", space.resources, gpus=probe.get("device") == "cuda")
             document = {
                 "trials": 40, "epochs": 9, "search_flops_at_most": 1.5e12, "not_foretold": None, "cluster": cluster,
+                "placement": placement.to_dict() if GPU in words else None,
                 "forecast": {**FORECAST, **changed}, "probe": {**PROBE, **probe},
             }  # fmt: skip
             yield "---\n" + "\n".join([*page._foretold(space, document), *page._elsewhere(document)])

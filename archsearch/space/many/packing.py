@@ -25,7 +25,7 @@ DEVICE_SHARE = 0.25  # of the GPU: where the images are larger, feed.py leaves t
 
 @dataclass(frozen=True, kw_only=True)
 class Gpus:
-    """The GPUs of one node: how many, the bytes of each, and the node's CPU cores."""
+    """The GPUs of one node: how many, the bytes of the smallest, and the node's CPU cores."""
 
     count: float
     bytes: int
@@ -60,11 +60,9 @@ def largest_training(space: SearchSpace, *, samples: int = SAMPLED) -> int:
     return int(1.1 * largest) if high is None else min(int(1.1 * largest), high)
 
 
-def settled(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[float, str]:
-    """(gpus_per_trial, a message that says so) for a space with `gpus_per_trial: auto`, on these nodes. Raises
-    InputError where the largest network does not fit."""
-    if not nodes:
-        return 0.0, "no GPU for gpus_per_trial: auto; trials run on the CPU"
+def packed(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[float, str]:
+    """(gpus_per_trial, a text that says so) for a space with `gpus_per_trial: auto` and so many bytes of images, on
+    these nodes, one at least. Raises InputError where the largest network does not fit."""
     network = largest_training(space)
     trials = pack(network=network, images=images, nodes=nodes, threads=space.resources.cpus_per_trial)
     smallest, gib = min(node.bytes for node in nodes), 2**30
@@ -76,5 +74,5 @@ def settled(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[flo
             "each with training.micro_batch",
         )
     return share_of(trials), (
-        f"{trials} trials per GPU: {network / gib:.2f} GiB each at most (estimate), and a GPU has {smallest / gib:.1f}"
+        f"{trials} per GPU: {network / gib:.2f} GiB each at most (estimate), and a GPU has {smallest / gib:.1f}"
     )
