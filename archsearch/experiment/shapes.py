@@ -218,6 +218,7 @@ EVENTS: Mapping[str, Fields] = {
     # notes
     "space_changed": {"trials": is_count, "space_yaml": is_text, "differences": partial(list_of, is_text)},
     "precision": {"precision": is_text, "text": _text_or_none},
+    "left_out": {"site": is_text, "reason": is_text, "trials": partial(list_of, is_count)},
     "placed": {"device": is_text, "gpus_per_trial": is_number, "text": is_text},
     "test_failed": _reason,
     "test_interrupted": _reason,

@@ -1,16 +1,30 @@
 """What lanes do with GPUs: their device, GPUs that cannot be used, GPUs that fall off. No GPU, and no Ray."""
 
+import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 import torch
 
 from archsearch.data.datasets import load_images
+from archsearch.experiment import Failure, Ledger, TrialState
+from archsearch.search.deciding.failures import LEFT_OUT
+from archsearch.search.deciding.messages import EpochTrained, HandOver, Ready, Report, Train, Wait, Weights
+from archsearch.search.deciding.search import Search
 from archsearch.search.running import prestart
+from archsearch.search.running.conductor import Conductor
+from archsearch.search.running.environment import RayFailed
 from archsearch.search.running.executor import Lane
+from archsearch.search.running.lanes import Lanes
+from archsearch.search.running.nodes import Node
+from archsearch.search.running.sites import DEADLY, Site
 from archsearch.search.running.worker import failure_of
 from archsearch.space.settings import ResourceSettings
 from tests.search.local import tiny
+from tests.search.test_places import Given
 
 # ---- the device of a lane
 
@@ -78,3 +92,124 @@ def test_the_words_of_running_out_of_memory(text: str, kind: str) -> None:
         raise torch.cuda.OutOfMemoryError(text)
     except RuntimeError as error:
         assert failure_of(error).kind == "oom"
+
+
+# ---- what is left out
+
+
+class Hole:
+    """A search with stub lanes: at each site of `deadly` a lane dies at its first trial, and others train an epoch."""
+
+    def __init__(self, folder: Path, sites: list[Site], deadly: set[str], poison: set[int] = frozenset()) -> None:
+        space, experiment = tiny(folder, "search.trials=6", "search.early_stopping={kind: none}", "training.epochs=1")
+        self.ledger = Ledger.open(experiment.ledger)
+        self.told: list[str] = []
+        observer = Told(self.told)
+        search = Search(space=space, folder=experiment, ledger=self.ledger, observer=observer, test=False)
+        self.conductor = Conductor(search=search, workers_are_up=lambda: None)
+        self.sites, self.deadly, self.poison, self.lanes = sites, deadly, poison, 0
+
+    def run(self, rounds: int = 40) -> None:
+        """In each round one lane of each site, new or from before, does one step."""
+        lanes: dict[Site, tuple[str, list[Report]]] = {}
+        for _ in range(rounds):
+            for site in self.sites:
+                if site not in lanes:
+                    self.lanes += 1
+                    lanes[site] = f"lane {self.lanes}", [Ready()]
+                lane, reports = lanes[site]
+                match self.conductor.follow(lane, reports, site):
+                    case Train(number=number) if str(site) in self.deadly or number in self.poison:
+                        del lanes[site]
+                        self.conductor.lost(lane, preempted=False, site=Site(node=site.node, name=site.name))
+                    case Train(number=number):
+                        metrics = {"epoch": 1, "epochs": 1, "validation_accuracy": number / 10, "seconds": 0.1}
+                        lanes[site] = lane, [EpochTrained(number=number, metrics=metrics)]
+                    case HandOver(number=number):
+                        lanes[site] = lane, [Weights(number=number, weights=b"")]
+                    case _:
+                        lanes[site] = lane, [Ready()]
+
+
+@dataclass
+class Told:
+    phases: list[str]
+
+    def phase(self, text: str) -> None:
+        self.phases.append(text)
+
+    def trial(self, trial: object, metrics: object) -> None:
+        pass
+
+
+def gpu(node: str, number: int) -> Site:
+    return Site(node=node, name=node, gpu=str(number))
+
+
+@pytest.mark.parametrize(
+    "sites",
+    [[gpu("a", 0), gpu("a", 1)], [gpu("a", 0), gpu("b", 0)], [Site(node="a", name="a"), Site(node="b", name="b")]],
+)
+def test_a_gpu_at_which_trials_are_lost_is_left_out_and_they_lose_no_attempt(tmp_path: Path, sites) -> None:
+    hole = Hole(tmp_path, sites, deadly={str(sites[0])})
+    hole.run()
+    trials = hole.ledger.trials()
+    assert [trial.state for trial in trials] == [TrialState.FINISHED] * 6
+    assert hole.told.count(f"{sites[0]} gets no more trials: {DEADLY}") == 1
+    (note,) = hole.ledger.events_of(LEFT_OUT)
+    requeued = hole.ledger.events_of("requeued")
+    assert [Failure.parse(event.data["reason"]).kind for event in requeued] == ["crashed", "preempted"]
+    assert note.data["trials"] == [requeued[0].trial]
+    assert hole.conductor.sites._lost[sites[0]]
+
+
+def test_a_trial_that_ends_its_worker_everywhere_fails_and_no_gpu_is_left_out(tmp_path: Path) -> None:
+    sites = [gpu("a", number) for number in range(3)]
+    hole = Hole(tmp_path, sites, deadly=set(), poison={2})
+    hole.run()
+    states = {trial.number: trial.state for trial in hole.ledger.trials()}
+    assert states.pop(2) is TrialState.FAILED and set(states.values()) == {TrialState.FINISHED}
+    assert hole.conductor.sites.left_out == {}
+
+
+def test_the_only_gpu_is_not_left_out_and_its_trials_have_their_attempts(tmp_path: Path) -> None:
+    hole = Hole(tmp_path, [gpu("a", 0)], deadly={"node a, GPU 0"})
+    hole.run()
+    assert hole.ledger.counts().failed == 5 and hole.conductor.search.gave_up.startswith("the first 5 trials failed")
+    assert hole.conductor.sites.left_out == {}
+
+
+def test_attempts_that_a_gpu_cost_are_not_counted(tmp_path: Path) -> None:
+    hole = Hole(tmp_path, [gpu("a", 0)], deadly=set())
+    search, crashed = hole.conductor.search, Failure("crashed", "its worker died")
+    order = hole.conductor.follow("lane", [Ready()])
+    assert isinstance(order, Train)
+    for _ in range(2):
+        search.lost(order, crashed)
+        order = search.respond(Ready())
+        assert isinstance(order, Train) and order.number == 1
+    search.leave_out("node a", DEADLY, [1])
+    search.lost(order, crashed)
+    assert hole.ledger.trial(1).state is TrialState.WAITING, "the third loss is the second that counts"
+    search.respond(Ready())
+    search.lost(order, crashed)
+    assert hole.ledger.trial(1).state is TrialState.FAILED
+
+
+def test_a_lane_whose_gpu_cannot_be_used_holds_it_and_trains_nothing(tmp_path: Path, monkeypatch) -> None:
+    hole = Hole(tmp_path, [], deadly=set())
+    monkeypatch.setattr(ray, "get_gpu_ids", lambda: [3])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "init", lambda: (_ for _ in ()).throw(RuntimeError("No NVIDIA driver")))
+    lane = lane_of(hole.conductor.search.space, "cuda")
+    result, expected = lane.step(), f"torch {torch.__version__} cannot use the GPU: No NVIDIA driver"
+    assert (result["gpu"], result["problem"]) == ("3", expected)
+    pool = Given([Node(id="a", name="a", cpus=4, gpus=1)], grows=False)
+    lanes = Lanes(hole.conductor, pool, ResourceSettings(gpus_per_trial=0.5), trials=10)
+    assert lanes.suggest("1") == lanes.suggest("2") == {"node": "a", "name": "a"}
+    for name in ("1", "2"):
+        site = gpu("a", 3)
+        assert isinstance(hole.conductor.follow(name, result["reports"].reports, site, result["problem"]), Wait)
+    assert hole.told == [f"node a, GPU 3 gets no more trials: {expected}"] and not hole.ledger.trials()
+    with pytest.raises(RayFailed, match=rf"no trial can be trained: node a, GPU 3: {re.escape(expected)}"):
+        lanes.suggest("3")

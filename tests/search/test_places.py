@@ -60,6 +60,7 @@ def test_an_autoscaler_is_asked_for_what_the_search_can_use_and_learn_with() -> 
 @dataclass
 class Given:
     nodes: list[Node] = field(default_factory=list)
+    grows: bool = True
 
     def admitted(self) -> list[Node]:
         return self.nodes
@@ -77,12 +78,12 @@ class Given:
 def test_a_lane_that_is_gone_makes_room_and_a_late_node_gets_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     conductor, given = Conductor(search=None, workers_are_up=lambda: None), Given([node("a", 1)])  # type: ignore[arg-type]
     lanes = Lanes(conductor, given, ResourceSettings(cpus_per_trial=1, gpus_per_trial=0), trials=10)
-    assert lanes.suggest("1") == {"node": "a"}
+    assert lanes.suggest("1") == {"node": "a", "name": "a"}
     assert lanes.suggest("2") is None
     given.nodes.append(node("b", 1))
-    assert lanes.suggest("2") == {"node": "b"}
+    assert lanes.suggest("2") == {"node": "b", "name": "b"}
     lanes.on_trial_complete("1", error=True)
-    assert lanes.suggest("3") == {"node": "a"}
+    assert lanes.suggest("3") == {"node": "a", "name": "a"}
     conductor.failure = RayFailed("workers died")
     with pytest.raises(RayFailed, match="workers died"):
         lanes.suggest("4")

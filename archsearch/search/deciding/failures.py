@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # Attempts in all, by the kind of failure. Others (nan, metric, data, an error of the program) would end the same way
 # again; a preempted worker uses up none. A hung one has wasted its whole limit: once more is enough.
 ATTEMPTS = {"crashed": 3, "hung": 2, "oom": 4}
+LEFT_OUT = "left_out"  # of the ledger's notes: a node or a GPU, why, and the trials that were lost for it
 GIVE_UP = 5  # trials that failed before any succeeded
 
 
@@ -87,7 +88,10 @@ class Failures:
         return settings.micro_batch or settings.batch_size
 
     def _times(self, number: int, kind: str) -> int:
-        return times(self._ledger.events_of("requeued", trial=number), kind)
+        pardoned = 0
+        if kind in ("crashed", "hung"):  # what a node or a GPU did that is left out
+            pardoned = sum(event.data["trials"].count(number) for event in self._ledger.events_of(LEFT_OUT))
+        return max(0, times(self._ledger.events_of("requeued", trial=number), kind) - pardoned)
 
 
 def times(events: Sequence[Event], kind: str) -> int:

@@ -3,7 +3,7 @@ and a `Search` made from it anew goes on where the last one was."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from archsearch.experiment import ExperimentFolder, Failure, Ledger, Trial, Tria
 from archsearch.experiment.steady import steady
 from archsearch.search.deciding.candidates import Candidates
 from archsearch.search.deciding.criteria import Criteria
-from archsearch.search.deciding.failures import Failures
+from archsearch.search.deciding.failures import LEFT_OUT, Failures
 from archsearch.search.deciding.messages import (
     Choose,
     EpochTrained,
@@ -115,6 +115,11 @@ class Search:
                 self._candidates.lost(identity, failure)
             case None | ReportIn() | Wait() | Rest():
                 pass
+
+    def leave_out(self, site: str, reason: str, trials: Sequence[int] = ()) -> None:
+        """A node or a GPU gets no more trials. What these trials were lost for there costs them no attempt."""
+        self.ledger.note(LEFT_OUT, {"site": site, "reason": reason, "trials": list(trials)})
+        self.observer.phase(f"{site} gets no more trials: {reason}")
 
     def interrupted(self, reason: str = "interrupted") -> None:
         """The driver leaves, or left: what runs waits for `resume`, and what is paused stays so."""

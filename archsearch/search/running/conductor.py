@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import Failure
-from archsearch.search.deciding.messages import Instruction, Report, Rest, Wait
+from archsearch.search.deciding.messages import EpochTrained, Instruction, Ready, Report, Rest, RungReached, Wait
 from archsearch.search.running.environment import RayFailed
+from archsearch.search.running.sites import DEADLY, Site, Sites
 
 if TYPE_CHECKING:
     from archsearch.search.deciding.search import Search
@@ -32,13 +33,26 @@ class Conductor:
     instructions: dict[str, Instruction] = field(default_factory=dict)
     since: dict[str, float] = field(default_factory=dict)  # by the monotonic clock
     losses: int = 0
+    sites: Sites = field(default_factory=Sites)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles whatever it is given, and nothing is ever restored from that."""
         return {}
 
-    def follow(self, lane: str, reports: Sequence[Report]) -> Instruction:
-        """The lane's next instruction, after these reports of its step."""
+    def follow(
+        self, lane: str, reports: Sequence[Report], site: Site | None = None, problem: str | None = None
+    ) -> Instruction:
+        """The lane's next instruction, after these reports of its step. `site` is where it runs, `problem` why nothing
+        can be trained there. An idle lane of a site that is left out waits, and holds its share of a GPU."""
+        if site is not None:
+            self.sites.runs(lane, site)
+        if problem is not None and (news := self.sites.leave_out(lane, problem)) is not None:
+            self.search.leave_out(str(news), problem)
+        if any(isinstance(report, EpochTrained | RungReached) for report in reports):
+            self.sites.trained(lane)
+        if self.sites.idles(lane) and all(isinstance(report, Ready) for report in reports):
+            self.instructions[lane], self.since[lane] = Wait(), time.monotonic()
+            return Wait()
         self.losses = 0
         if not self.up:
             self.up = True
@@ -52,9 +66,9 @@ class Conductor:
         """Whether nothing is left to do, and nobody does anything: lanes that never came up are not waited for."""
         return self.rested and all(isinstance(instruction, Wait | Rest) for instruction in self.instructions.values())
 
-    def lost(self, lane: str, *, preempted: bool, cause: str = "") -> None:
-        """The lane's process is gone, or its whole node; another takes its place. Raises RayFailed, with the `cause` of
-        the last loss, where none lives long enough to report, on nodes that live."""
+    def lost(self, lane: str, *, preempted: bool, cause: str = "", site: Site | None = None) -> None:
+        """The lane's process is gone, or its whole node, the node of `site`; another takes its place. Raises RayFailed,
+        with the `cause` of the last loss, where none lives long enough to report, on nodes that live."""
         self.losses += not preempted
         if self.losses > LOSSES:
             reason = f": {cause}" if cause else ""
@@ -68,6 +82,12 @@ class Conductor:
             failure = Failure("hung", f"no epoch finished within search.epoch_limit, {limit:.0f} s")
         else:
             failure = Failure("crashed", "its worker died")
+        if site is not None and not preempted:
+            trial = getattr(instruction, "number", None)
+            if (deadly := self.sites.lost(lane, trial, site)) is not None:
+                left_out, trials = deadly
+                self.search.leave_out(str(left_out), DEADLY, trials)
+                failure = Failure("preempted", f"{left_out} is left out")
         self.search.lost(instruction, failure)
 
 

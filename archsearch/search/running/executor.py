@@ -12,10 +12,11 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray import tune
 from ray.exceptions import RayActorError
 from ray.tune import FailureConfig, PlacementGroupFactory, RunConfig, TuneConfig, Tuner
@@ -30,8 +31,9 @@ from archsearch.search.running.lanes import Lanes, NodePool
 from archsearch.search.running.nodes import bundles_of, lanes_on
 from archsearch.search.running.pace import pause_after, step_seconds
 from archsearch.search.running.private import private_folder
+from archsearch.search.running.sites import Site
 from archsearch.search.running.watchdog import killed_after
-from archsearch.search.running.worker import TrialWorker, load_trainer
+from archsearch.search.running.worker import TrialWorker, device_problem, load_trainer
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
@@ -111,6 +113,9 @@ class Lane(tune.Trainable):
         self._seconds, self._limit = seconds, seconds + search.epoch_limit
         self._instruction: Instruction = ReportIn()
         self._waits, self._lanes = 0, lanes
+        # What Ray gave it, and why that cannot be used: then the lane stays, for another would begin there.
+        self._gpu = ",".join(map(str, ray.get_gpu_ids())) if device == "cuda" else ""
+        self._problem = device_problem() if device == "cuda" else None
 
     def tell(self, instruction: Instruction) -> None:
         """The driver's instruction for the next step; it arrives before Tune's own call of that step."""
@@ -125,7 +130,8 @@ class Lane(tune.Trainable):
         else:
             self._waits = 0
         with killed_after(self._limit):
-            return {"reports": StepReports(self._worker.carry_on(instruction, seconds=self._seconds))}
+            reports = self._worker.carry_on(instruction, seconds=self._seconds)
+        return {"reports": StepReports(reports), "gpu": self._gpu, "problem": self._problem}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Saves nothing, though Tune asks for it when a lane ends: the ledger keeps what matters."""
@@ -176,7 +182,8 @@ class Schedule(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """The lane goes on, or rests for good. It is told before Tune calls its next step, by the same handle: calls of
         an actor keep their order."""
-        instruction = self._conductor.follow(trial.trial_id, result["reports"].take())
+        site = replace(_site(trial), gpu=result["gpu"])
+        instruction = self._conductor.follow(trial.trial_id, result["reports"].take(), site, result["problem"])
         if isinstance(instruction, Rest):
             return TrialScheduler.STOP
         actor = trial.temporary_state.ray_actor
@@ -188,7 +195,7 @@ class Schedule(FIFOScheduler):
         """The lane died: the search is told, and its trial waits for another lane."""
         preempted = _node_is_gone(trial) or self._pool.has_lost(trial.config["node"])
         try:
-            self._conductor.lost(trial.trial_id, preempted=preempted, cause=_cause(trial))
+            self._conductor.lost(trial.trial_id, preempted=preempted, cause=_cause(trial), site=_site(trial))
         except RayFailed as error:
             self._conductor.failure = error  # raised here, Tune would make a page of it; `Lanes` raises it
 
@@ -206,6 +213,11 @@ class WhenOver(Stopper):
     def stop_all(self) -> bool:
         """Whether the search is over; Tune asks after each of its steps."""
         return self._conductor.over()
+
+
+def _site(trial: Any) -> Site:
+    """The node on which the lane was placed."""
+    return Site(node=trial.config["node"], name=trial.config["name"])
 
 
 def _node_is_gone(trial: Any) -> bool:

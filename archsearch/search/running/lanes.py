@@ -21,7 +21,9 @@ NOBODY = 900.0  # seconds without any node that could hold a trial: spot machine
 
 
 class NodePool(Protocol):
-    """The nodes that get lanes."""
+    """The nodes that get lanes; `grows`: others may join."""
+
+    grows: bool
 
     def admitted(self) -> Sequence[Node]:
         """The nodes that may get lanes now; called several times a second. Raises HeadGone."""
@@ -56,21 +58,30 @@ class Lanes(Searcher):
         return {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        """The node of one more lane; None for none now. Raises RayFailed, HeadGone."""
+        """The node of one more lane, by its id and its name; None for none now. Raises RayFailed, HeadGone."""
         if self._conductor.failure is not None:
             raise self._conductor.failure
         if self._conductor.over():
             return Searcher.FINISHED
-        nodes = [node for node in self._pool.admitted() if node.lanes(self._resources)]
-        if nodes:
-            self._last_room = time.monotonic()
-        elif time.monotonic() - self._last_room > NOBODY:
-            raise RayFailed(f"for {NOBODY:.0f} s no node could run a trial")
+        sites = self._conductor.sites
+        nodes = [node for node in self._pool.admitted() if node.lanes(self._resources) and sites.admits(node.id)]
         node = next_node(nodes, Counter(self._node_of.values()), self._resources, self._limit)
+        if node is None and (not nodes or all(map(sites.idles, self._node_of))):
+            self._wait_for_room()
+        else:
+            self._last_room = time.monotonic()
         if node is None:
             return None
         self._node_of[trial_id] = node.id
-        return {"node": node.id}
+        return {"node": node.id, "name": node.name}
+
+    def _wait_for_room(self) -> None:
+        """No lane trains, and none can begin. Raises RayFailed where none will, or none has for long."""
+        left_out = "; ".join(f"{site}: {reason}" for site, reason in self._conductor.sites.left_out.items())
+        if left_out and not self._pool.grows:
+            raise RayFailed(f"no trial can be trained: {left_out}")
+        if time.monotonic() - self._last_room > NOBODY:
+            raise RayFailed(f"for {NOBODY:.0f} s no node could run a trial" + (f": {left_out}" if left_out else ""))
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """The lane has ended: its node has room for another."""

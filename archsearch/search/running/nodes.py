@@ -112,6 +112,8 @@ def _on(node: Node, task: Any) -> Any:
 class OwnNode:
     """The one node of a Ray of our own: this machine."""
 
+    grows = False
+
     def __init__(self) -> None:
         self._node = alive()
 
@@ -136,6 +138,8 @@ class ClusterNodes:
 
     `files` must be readable on a node; `tell` is given a message for each node that comes, goes, or is left out.
     """
+
+    grows = True
 
     def __init__(self, files: Sequence[str], *, tell: Callable[[str], None], abandon: Callable[[str], object]) -> None:
         self._tell, self._abandon, self._versions = tell, abandon, versions.installed()

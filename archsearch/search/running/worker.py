@@ -255,6 +255,13 @@ def free_cached_memory() -> None:
     torch.cuda.empty_cache()
 
 
+def device_problem() -> str | None:
+    """Why this process cannot train on its GPU; None where it can."""
+    from archsearch.training.devices import gpu_problem
+
+    return gpu_problem()
+
+
 def load_trainer() -> None:
     """Imports what training takes, torch above all, before a trial waits for it."""
     import safetensors.torch  # noqa: F401
