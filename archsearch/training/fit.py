@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -71,7 +72,10 @@ def train_architecture(
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = TrainingFolder(folder)
     if run.precision is None and settings.precision == "auto":
-        run = replace(run, precision=choose_precision(architecture, settings, threads=run.threads).precision)
+        chosen = choose_precision(architecture, settings, threads=run.threads)
+        if chosen.reason is not None:
+            warnings.warn(f"training in {chosen}", stacklevel=2)
+        run = replace(run, precision=chosen.precision)
     training = Training(model, images, run, on_step=on_step)
     if start is not None and not start["replaced"]:
         training.loss.standardise(model)

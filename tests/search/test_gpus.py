@@ -12,7 +12,17 @@ import torch
 from archsearch.data.datasets import load_images
 from archsearch.experiment import Failure, Ledger, TrialState
 from archsearch.search.deciding.failures import LEFT_OUT
-from archsearch.search.deciding.messages import EpochTrained, HandOver, Ready, Report, Train, Wait, Weights
+from archsearch.search.deciding.messages import (
+    Choose,
+    EpochTrained,
+    HandOver,
+    PrecisionMeasured,
+    Ready,
+    Report,
+    Train,
+    Wait,
+    Weights,
+)
 from archsearch.search.deciding.search import Search
 from archsearch.search.running import prestart
 from archsearch.search.running.conductor import Conductor
@@ -100,8 +110,11 @@ def test_the_words_of_running_out_of_memory(text: str, kind: str) -> None:
 class Hole:
     """A search with stub lanes: at each site of `deadly` a lane dies at its first trial, and others train an epoch."""
 
-    def __init__(self, folder: Path, sites: list[Site], deadly: set[str], poison: set[int] = frozenset()) -> None:
-        space, experiment = tiny(folder, "search.trials=6", "search.early_stopping={kind: none}", "training.epochs=1")
+    def __init__(
+        self, folder: Path, sites: list[Site], deadly: set[str], poison: set[int] = frozenset(), *overrides: str
+    ) -> None:
+        overrides = ("search.trials=6", "search.early_stopping={kind: none}", "training.epochs=1", *overrides)
+        space, experiment = tiny(folder, *overrides)
         self.ledger = Ledger.open(experiment.ledger)
         self.told: list[str] = []
         observer = Told(self.told)
@@ -213,3 +226,26 @@ def test_a_lane_whose_gpu_cannot_be_used_holds_it_and_trains_nothing(tmp_path: P
     assert hole.told == [f"node a, GPU 3 gets no more trials: {expected}"] and not hole.ledger.trials()
     with pytest.raises(RayFailed, match=rf"no trial can be trained: node a, GPU 3: {re.escape(expected)}"):
         lanes.suggest("3")
+
+
+def test_one_gpu_without_bfloat16_settles_the_precision_of_all(tmp_path: Path) -> None:
+    hole = Hole(tmp_path, [], set(), set(), "training.precision=auto")
+    assert isinstance(hole.conductor.follow("a", [Ready()], gpu("a", 0)), Choose)
+    order = hole.conductor.follow("b", [Ready()], gpu("b", 0), bfloat16=False)
+    assert isinstance(order, Train) and order.precision == "float32"
+    assert hole.told == ["training in float32: node b, GPU 0 has no bfloat16"]
+    measured = PrecisionMeasured(result={"precision": "bfloat16", "text": "bfloat16: 2 times as fast"})
+    order = hole.conductor.follow("a", [measured], gpu("a", 0))
+    assert isinstance(order, Train) and order.precision == "float32", "what came first holds"
+
+
+def test_a_gpu_without_bfloat16_that_comes_late_is_left_out_by_name(tmp_path: Path) -> None:
+    hole = Hole(tmp_path, [], set(), set(), "training.precision=auto")
+    hole.conductor.follow("a", [Ready()], gpu("a", 0))
+    measured = PrecisionMeasured(result={"precision": "bfloat16", "text": "bfloat16: 2 times as fast"})
+    assert isinstance(hole.conductor.follow("a", [measured], gpu("a", 0)), Train)
+    assert isinstance(hole.conductor.follow("b", [Ready()], gpu("b", 0), bfloat16=False), Wait)
+    assert hole.told[-1].startswith("node b, GPU 0 gets no more trials: it has no bfloat16, in which trials")
+    (tmp_path / "fixed").mkdir()
+    fixed = Hole(tmp_path / "fixed", [], set(), set(), "training.precision=bfloat16")
+    assert isinstance(fixed.conductor.follow("b", [Ready()], gpu("b", 0), bfloat16=False), Train), "as the file says"

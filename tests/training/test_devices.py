@@ -1,13 +1,18 @@
 """GPUs as torch describes them, and what follows: no GPU is needed, torch's answers are replaced."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from archsearch.architecture.spec import Architecture
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.devices import gpu_problem, gpus, gpus_problem, resolve_device, usual_precision
+from archsearch.training.measuring import precision
+from archsearch.training.measuring.precision import choose_precision
 
+NETWORK = Architecture.from_dict({"input": [1, 8, 8], "classes": 10, "stages": [{"depth": 1, "width": 4}]})
 A100 = SimpleNamespace(name="NVIDIA A100-SXM4-80GB", total_memory=80 * 2**30, major=8, minor=0)
 MIG = SimpleNamespace(name="NVIDIA A100-SXM4-80GB MIG 1g.10gb", total_memory=10 * 2**30, major=8, minor=0)
 T4 = SimpleNamespace(name="Tesla T4", total_memory=15 * 2**30, major=7, minor=5)
@@ -74,3 +79,22 @@ def test_bfloat16_is_usual_where_the_gpu_has_it_and_not_where_it_is_emulated(see
     for gpu, expected in ((A100, "bfloat16"), (T4, "float32")):
         seen(gpu)
         assert usual_precision(settings, device) == expected
+
+
+def test_a_gpu_without_bfloat16_is_not_measured(seen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    seen(T4)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: T4.name)
+    chosen = choose_precision(NETWORK, TrainingSettings(), device="cuda", threads=1, cache=tmp_path / "p.json")
+    assert (chosen.precision, str(chosen)) == ("float32", "float32: Tesla T4 has no bfloat16")
+
+
+def test_a_measurement_that_fails_leaves_float32_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def fails(network: object, run: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore of it")
+
+    monkeypatch.setattr(precision, "_measured", fails)
+    chosen = choose_precision(NETWORK, TrainingSettings(), device="cpu", threads=1, cache=tmp_path / "p.json")
+    assert chosen.precision == "float32" and chosen.to_dict()["reason"] == (
+        "the faster precision could not be measured: CUDA out of memory. Tried to allocate 2.00 GiB."
+    )
+    assert not (tmp_path / "p.json").exists(), "the next training measures again"

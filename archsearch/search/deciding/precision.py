@@ -5,8 +5,8 @@ One for all of them, so that their scores can be compared; kept in the ledger, s
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Ledger
@@ -26,6 +26,7 @@ class PrecisionChoice:
     def __init__(self, space: SearchSpace, ledger: Ledger, observer: Observer) -> None:
         self._ledger, self._observer, self._in_progress = ledger, observer, False
         setting = space.training.precision
+        self._open = setting == "auto"
         self.value: Precision | None = None if setting == "auto" else setting
         for event in ledger.events_of(KIND) if setting == "auto" else ():
             self.value = event.data["precision"]
@@ -49,10 +50,21 @@ class PrecisionChoice:
     def settle(self, report: PrecisionMeasured | PrecisionFailed) -> None:
         """Keeps and tells what a worker found out: float32 where it failed."""
         match report:
+            case _ if self.settled:  # meanwhile, by a GPU without bfloat16
+                pass
             case PrecisionMeasured(result=result):
-                note = dict(result)
+                self._keep(result)
             case PrecisionFailed(failure=failure):
-                note = {"precision": "float32", "reason": str(failure)}
+                self._keep({"precision": "float32", "reason": str(failure)})
+
+    def suits(self, device: str, *, bfloat16: bool) -> bool:
+        """Whether the search can train on this device, by its name. One without bfloat16 settles on float32 where
+        nothing is settled yet; where trials already train in bfloat16, unless the file says so, it does not suit."""
+        if not bfloat16 and not self.settled:
+            self._keep({"precision": "float32", "text": f"float32: {device} has no bfloat16"})
+        return bfloat16 or not self._open or self.value == "float32"
+
+    def _keep(self, note: Mapping[str, Any]) -> None:
         self._ledger.note(KIND, note)
         self.value = note["precision"]
         self._observer.phase(f"training in {note.get('text', note['precision'])}")

@@ -116,6 +116,10 @@ class Search:
             case None | ReportIn() | Wait() | Rest():
                 pass
 
+    def suits(self, device: str, *, bfloat16: bool) -> bool:
+        """Whether the trials, which all train in one precision, can train on this device, by its name."""
+        return self._precision.suits(device, bfloat16=bfloat16)
+
     def leave_out(self, site: str, reason: str, trials: Sequence[int] = ()) -> None:
         """A node or a GPU gets no more trials. What these trials were lost for there costs them no attempt."""
         self.ledger.note(LEFT_OUT, {"site": site, "reason": reason, "trials": list(trials)})

@@ -40,12 +40,21 @@ class Conductor:
         return {}
 
     def follow(
-        self, lane: str, reports: Sequence[Report], site: Site | None = None, problem: str | None = None
+        self,
+        lane: str,
+        reports: Sequence[Report],
+        site: Site | None = None,
+        problem: str | None = None,
+        *,
+        bfloat16: bool = True,
     ) -> Instruction:
         """The lane's next instruction, after these reports of its step. `site` is where it runs, `problem` why nothing
-        can be trained there. An idle lane of a site that is left out waits, and holds its share of a GPU."""
+        can be trained there, `bfloat16` whether the device has it. An idle lane of a site that is left out waits, and
+        holds its share of a GPU."""
         if site is not None:
             self.sites.runs(lane, site)
+            if problem is None and not bfloat16 and not self.search.suits(str(site), bfloat16=False):
+                problem = "it has no bfloat16, in which trials of this search train (training.precision)"
         if problem is not None and (news := self.sites.leave_out(lane, problem)) is not None:
             self.search.leave_out(str(news), problem)
         if any(isinstance(report, EpochTrained | RungReached) for report in reports):

@@ -115,7 +115,7 @@ class Lane(tune.Trainable):
         self._waits, self._lanes = 0, lanes
         # What Ray gave it, and why that cannot be used: then the lane stays, for another would begin there.
         self._gpu = ",".join(map(str, ray.get_gpu_ids())) if device == "cuda" else ""
-        self._problem = device_problem() if device == "cuda" else None
+        self._problem, self._bfloat16 = device_problem() if device == "cuda" else (None, True)
 
     def tell(self, instruction: Instruction) -> None:
         """The driver's instruction for the next step; it arrives before Tune's own call of that step."""
@@ -131,7 +131,8 @@ class Lane(tune.Trainable):
             self._waits = 0
         with killed_after(self._limit):
             reports = self._worker.carry_on(instruction, seconds=self._seconds)
-        return {"reports": StepReports(reports), "gpu": self._gpu, "problem": self._problem}
+        device = {"gpu": self._gpu, "problem": self._problem, "bfloat16": self._bfloat16}
+        return {"reports": StepReports(reports), **device}
 
     def save_checkpoint(self, checkpoint_dir: str) -> dict[str, Any]:
         """Saves nothing, though Tune asks for it when a lane ends: the ledger keeps what matters."""
@@ -183,7 +184,9 @@ class Schedule(FIFOScheduler):
         """The lane goes on, or rests for good. It is told before Tune calls its next step, by the same handle: calls of
         an actor keep their order."""
         site = replace(_site(trial), gpu=result["gpu"])
-        instruction = self._conductor.follow(trial.trial_id, result["reports"].take(), site, result["problem"])
+        instruction = self._conductor.follow(
+            trial.trial_id, result["reports"].take(), site, result["problem"], bfloat16=result["bfloat16"]
+        )
         if isinstance(instruction, Rest):
             return TrialScheduler.STOP
         actor = trial.temporary_state.ray_actor

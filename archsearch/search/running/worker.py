@@ -255,11 +255,11 @@ def free_cached_memory() -> None:
     torch.cuda.empty_cache()
 
 
-def device_problem() -> str | None:
-    """Why this process cannot train on its GPU; None where it can."""
-    from archsearch.training.devices import gpu_problem
+def device_problem() -> tuple[str | None, bool]:
+    """Why this process cannot train on its GPU (None where it can), and whether the GPU has bfloat16."""
+    from archsearch.training.devices import gpu_problem, gpus
 
-    return gpu_problem()
+    return gpu_problem(), all(gpu.bfloat16 for gpu in gpus())
 
 
 def load_trainer() -> None:

@@ -22,8 +22,8 @@ from archsearch.guests.either import Described, build, cost, digest
 from archsearch.guests.guest import Guest
 from archsearch.reading.files import read_json
 from archsearch.space.settings import Precision, TrainingSettings
-from archsearch.training.devices import device_name, resolve_device
-from archsearch.training.loop import Training
+from archsearch.training.devices import device_name, has_bfloat16, resolve_device
+from archsearch.training.loop import Diverged, Training
 from archsearch.training.measuring.probe import endless, synthetic
 from archsearch.training.measuring.timing import Clock, torch_threads
 from archsearch.training.run import TrainingRun
@@ -37,19 +37,23 @@ PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """The faster precision, and the median milliseconds of a training step in either."""
+    """The faster precision, and the median milliseconds of a training step in either; 0 where nothing was measured, for
+    this `reason`."""
 
     precision: Precision
     float32_ms: float
     bfloat16_ms: float
     device_name: str
     threads: int
+    reason: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def __str__(self) -> str:
+        if self.reason is not None:
+            return f"{self.precision}: {self.reason}"
         ratio = self.float32_ms / self.bfloat16_ms
         return f"{self.precision}: on this device a step in bfloat16 is {ratio:.2f} times as fast as in float32"
 
@@ -65,7 +69,8 @@ def choose_precision(
     """The precision that trains this network, at any depth, faster on this device.
 
     As kept in the file `cache` (None: one in the user's cache folder), or measured now, in a second or two, ten for
-    ResNet-50. `threads` are torch's, put back after.
+    ResNet-50. `threads` are torch's, put back after. float32, with a reason, for a GPU that only emulates bfloat16, and
+    where the measurement fails.
     Raises InputError for a device that is not there. A file that cannot be read or written is done without.
     """
     target = resolve_device(device or settings.device)
@@ -79,10 +84,24 @@ def choose_precision(
         with suppress(OSError, ValueError, KeyError, TypeError):
             return Chosen(**read_json(file)[key])
         run = TrainingRun(settings=endless(settings, batch), seed=0, device=target, threads=used)
-        result = _measured(short, run)
+        if not has_bfloat16(target):
+            return _float32(run, f"{device_name(target)} has no bfloat16")
+        try:
+            result = _measured(short, run)
+        except (RuntimeError, MemoryError, Diverged) as error:
+            lines = str(error).splitlines() or [type(error).__name__]
+            return _float32(run, f"the faster precision could not be measured: {lines[0][:200]}")
     with suppress(OSError):
         _store(file, key, result)
     return result
+
+
+def _float32(run: TrainingRun, reason: str) -> Chosen:
+    assert isinstance(run.device, torch.device) and run.threads is not None
+    name = device_name(run.device)
+    return Chosen(
+        precision="float32", float32_ms=0.0, bfloat16_ms=0.0, device_name=name, threads=run.threads, reason=reason
+    )
 
 
 def _measured(network: Described, run: TrainingRun) -> Chosen:
