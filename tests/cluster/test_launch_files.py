@@ -58,6 +58,13 @@ def test_ray_takes_a_cluster_file(path: Path) -> None:
     assert "~/.ray/auth_token" in config["file_mounts"].values()
 
 
+def test_the_driver_is_one_that_the_tested_torch_can_use() -> None:
+    for cloud in ("aws", "gcp"):
+        commands = yaml.safe_load((LAUNCH / "ray" / f"{cloud}.yaml").read_text())["worker_setup_commands"]
+        (pinned,) = re.findall(r"install --gpgpu nvidia:(\d+)-server", "\n".join(commands))
+        assert int(pinned) >= 580
+
+
 def test_rays_validation_is_one_that_can_fail() -> None:
     config = yaml.safe_load((LAUNCH / "ray" / "aws.yaml").read_text())
     for wrong in ({"max_workers": "many"}, {"head_node_type": "nobody"}, {"setup_command": []}, {"max_workers": 1}):
@@ -80,6 +87,9 @@ def test_kuberay_takes_the_job() -> None:
     assert not list(_faults(job))
     spec = job["spec"]["rayClusterSpec"]
     assert spec["authOptions"]["mode"] == "token" and spec["headGroupSpec"]["serviceType"] == "ClusterIP"
+    annotations = spec["headGroupSpec"]["template"]["metadata"]["annotations"]
+    assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "false"
+    assert annotations["karpenter.sh/do-not-disrupt"] == "true"
     volumes = spec["headGroupSpec"]["template"]["spec"]["volumes"]
     assert volumes[0]["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
 

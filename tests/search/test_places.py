@@ -54,6 +54,7 @@ def test_an_autoscaler_is_asked_for_what_the_search_can_use_and_learn_with() -> 
                    ResourceSettings(gpus_per_trial=0.25, max_concurrent=3))  # fmt: skip
     assert bundles_of(one, trials=100) == [{"CPU": 2.0}] * 25
     assert bundles_of(one, trials=3) == [{"CPU": 2.0}]
+    assert len(bundles_of(one, trials=100_000)) == 1000
     assert bundles_of(shared, trials=100) == [{"CPU": 1.0, "GPU": 0.25}] * 3
 
 

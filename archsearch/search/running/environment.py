@@ -21,7 +21,7 @@ QUIET = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is the driver's
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # nothing is ever restored from Tune's own snapshots
     "TUNE_WARN_THRESHOLD_S": "3600",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # lanes that start at once: Lanes asks for no more than fit
+    "TUNE_MAX_PENDING_TRIALS_PG": "200",  # lanes that start at once: as many as Tune's own samplers may, not one
 }
 
 

@@ -33,7 +33,8 @@ SILENCE = 40.0  # seconds without a word from the head
 FAREWELL = 5.0  # seconds for the autoscaler to hear that nothing more is wanted
 LEAVE = 50.0  # seconds of silence after which a driver that Ray keeps waiting leaves; after 60 Ray ends its process
 NOTES = 8  # nodes of which a refusal speaks
-ROUNDS = 4  # an autoscaler is asked for no more lanes than would train the trials in so many rounds: a search learns
+ROUNDS = 4  # an autoscaler is asked for no more lanes than would train the trials in so many rounds: a search learns,
+MOST_ASKED = 1000  # and for no more than this: more than one driver serves, and each is a bundle of its request
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +71,7 @@ def lanes_on(nodes: Sequence[Node], resources: ResourceSettings, trials: int) ->
 
 def bundles_of(resources: ResourceSettings, trials: int) -> list[dict[str, float]]:
     """The bundles that an autoscaler is asked for, one for each lane that the search could use."""
-    lanes = resources.at_once(-(-trials // ROUNDS), trials)
+    lanes = min(resources.at_once(-(-trials // ROUNDS), trials), MOST_ASKED)
     gpus = {"GPU": resources.gpu_share} if resources.gpu_share else {}
     return [{"CPU": float(resources.cpus_per_trial), **gpus}] * lanes
 
