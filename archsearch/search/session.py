@@ -27,9 +27,7 @@ from archsearch.search.running.environment import circumstances, prepare
 from archsearch.search.running.interrupts import interruptible
 from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
-from archsearch.space.many.packing import Gpus, packed
 from archsearch.space.overrides import kept_text, root_overrides
-from archsearch.space.placement import PLACED, placed
 from archsearch.space.space import SearchSpace
 from archsearch.tracking import Standing, drain, resolve_tracking_uri, start_follower
 from archsearch.version import __version__
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from archsearch.search.proposing.experience import Learnt
     from archsearch.search.proposing.warm_start import Carried
     from archsearch.search.running.lanes import NodePool
-    from archsearch.space.settings import ResourceSettings
 
 FLOOR_PATIENCE = 60.0  # seconds that a search waits at its end for simple models, which began with it
 DRAIN, DRAIN_INTERRUPTED = 60.0, 10.0  # seconds for MLflow's last rows; who presses Ctrl-C wants to leave
@@ -172,6 +169,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
             return
         observer.phase("starting Ray")
         prepare(session.address)
+        from archsearch.search.running.allotment import settle
         from archsearch.search.running.cluster import cluster
         from archsearch.search.running.nodes import lanes_on
         from archsearch.search.running.prestart import warm_up
@@ -181,7 +179,9 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
             stack.enter_context(_terminable())
             pool = _node_pool(session, images, observer)
             stack.callback(pool.stop)
-            resources = _resources(session, space, images, pool, ledger, observer)
+            resources = settle(
+                space, images.nbytes, pool.admitted(), ledger, owned=session.address is None, tell=observer.phase
+            )
             observer.phase("starting the workers")
             if session.address is None:
                 warm_up(resources, lanes_on(pool.admitted(), resources, space.search.trials))
@@ -222,37 +222,6 @@ def _node_pool(session: Session, images: ImageSet, observer: Observer) -> NodePo
     nodes = ClusterNodes(some_files(images), tell=observer.phase, abandon=session.abandon)
     nodes.compare()
     return nodes
-
-
-def _resources(
-    session: Session, space: SearchSpace, images: ImageSet, pool: NodePool, ledger: Ledger, observer: Observer
-) -> ResourceSettings:
-    """What each trial gets, as numbers; where it trains is told, and noted in the ledger where that is on GPUs, or was.
-    Where the file leaves the share of a GPU open, the nodes are asked what GPUs they have. Raises InputError where not
-    one trial fits a GPU, and RayFailed for a cluster that has too little."""
-    from archsearch.search.running.cluster import settle
-    from archsearch.search.running.nodes import gpus_of
-
-    nodes = pool.admitted()
-    count, usable, problem = sum(node.gpus for node in nodes), list[Gpus](), ""
-    if count and space.resources.gpus_per_trial == "auto" and space.training.device != "cpu":
-        usable, problem = gpus_of(nodes)
-        count = sum(node.count for node in usable)
-    placement = placed(
-        space.training.device,
-        space.resources,
-        gpus=count,
-        packed=lambda: packed(space, images.nbytes, usable),
-        unusable=problem,
-    )
-    resources, notes = settle(space.resources, placement, owned=session.address is None)
-    notes += [problem] if problem and count else []
-    for note in ([placement.text] if placement.notable and not placement.missing else []) + notes:
-        observer.phase(note)
-    before = [note.data for note in ledger.events_of(PLACED)]
-    if placement.to_dict() != before[-1] if before else placement.notable:
-        ledger.note(PLACED, placement.to_dict())
-    return resources
 
 
 def _end(ledger: Ledger, gave_up: str) -> None:

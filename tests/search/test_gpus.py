@@ -201,7 +201,7 @@ def test_attempts_that_a_gpu_cost_are_not_counted(tmp_path: Path) -> None:
         search.lost(order, crashed)
         order = search.respond(Ready())
         assert isinstance(order, Train) and order.number == 1
-    search.leave_out("node a", DEADLY, [1])
+    hole.ledger.note(LEFT_OUT, {"site": "node a", "reason": DEADLY, "trials": [1]})
     search.lost(order, crashed)
     assert hole.ledger.trial(1).state is TrialState.WAITING, "the third loss is the second that counts"
     search.respond(Ready())

@@ -3,7 +3,7 @@ and a `Search` made from it anew goes on where the last one was."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from archsearch.experiment import ExperimentFolder, Failure, Ledger, Trial, Tria
 from archsearch.experiment.steady import steady
 from archsearch.search.deciding.candidates import Candidates
 from archsearch.search.deciding.criteria import Criteria
-from archsearch.search.deciding.failures import LEFT_OUT, Failures
+from archsearch.search.deciding.failures import Failures
 from archsearch.search.deciding.messages import (
     Choose,
     EpochTrained,
@@ -76,7 +76,7 @@ class Search:
         self._states = States(self.folder, self.ledger)
         self._final_test = FinalTest(self.folder, self.ledger, enabled=self.test, tell=self.observer.phase)
         self._failures = Failures(self.space, self.ledger)
-        self._precision = PrecisionChoice(self.space, self.ledger, self.observer)
+        self.precision = PrecisionChoice(self.space, self.ledger, self.observer)
         self._criteria = Criteria(self.space, self.ledger, self._rungs, clock=self.clock)
 
     def respond(self, report: Report) -> Instruction:
@@ -96,7 +96,7 @@ class Search:
             case Tested():
                 self._final_test.passed(report)
             case PrecisionMeasured() | PrecisionFailed():
-                self._precision.settle(report)
+                self.precision.settle(report)
             case LatencyMeasured() | LatencyFailed():
                 candidate = self._candidates.measured(report)
                 return self._next() if candidate is None else self._begin(candidate)
@@ -110,20 +110,11 @@ class Search:
             case Train(number=number) | GoOn(number=number) | HandOver(number=number) | Test(number=number):
                 self._failed(number, failure)
             case Choose():
-                self._precision.lost()
+                self.precision.lost()
             case Measure(identity=identity):
                 self._candidates.lost(identity, failure)
             case None | ReportIn() | Wait() | Rest():
                 pass
-
-    def suits(self, device: str, *, bfloat16: bool) -> bool:
-        """Whether the trials, which all train in one precision, can train on this device, by its name."""
-        return self._precision.suits(device, bfloat16=bfloat16)
-
-    def leave_out(self, site: str, reason: str, trials: Sequence[int] = ()) -> None:
-        """A node or a GPU gets no more trials. What these trials were lost for there costs them no attempt."""
-        self.ledger.note(LEFT_OUT, {"site": site, "reason": reason, "trials": list(trials)})
-        self.observer.phase(f"{site} gets no more trials: {reason}")
 
     def interrupted(self, reason: str = "interrupted") -> None:
         """The driver leaves, or left: what runs waits for `resume`, and what is paused stays so."""
@@ -221,8 +212,8 @@ class Search:
     def _next(self) -> Instruction:
         """What was begun goes first, then what is promoted, then what is new, as long as the criteria admit it. In the
         end one trial at least is trained in full, and those that are still paused are stopped."""
-        if not self._precision.settled:
-            return self._precision.ask(self._candidates.typical) or Wait()
+        if not self.precision.settled:
+            return self.precision.ask(self._candidates.typical) or Wait()
         if (waiting := self.ledger.first(TrialState.WAITING)) is not None:
             return self._train(waiting, final=waiting.rung > 0 and not self._criteria.fits_time(waiting))
         if (hopeless := self._failures.hopeless()) is not None:
@@ -243,7 +234,7 @@ class Search:
             return self._train(self._promote(last))
         self._stop_the_paused()
         self.hands_on = self.goes_on() if self.hands_on is None else self.hands_on
-        return (None if self.hands_on else self._final_test.ask(self._precision.value)) or Rest()
+        return (None if self.hands_on else self._final_test.ask(self.precision.value)) or Rest()
 
     def _give_up(self, message: str) -> Instruction:
         """Ends the search once the trials that run have ended: one of them may succeed."""
@@ -286,7 +277,7 @@ class Search:
             pause=pause,
             state=state,
             done=done,
-            precision=self._precision.value,
+            precision=self.precision.value,
             micro_batch=self._failures.micro_batch(number),
             epochs=self._criteria.begins(trial, done) if pause is None else None,
             overrides=self.space.trainings.overrides(trial.choices),

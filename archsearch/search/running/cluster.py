@@ -11,7 +11,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
@@ -21,11 +20,6 @@ from archsearch.search.running.address import AUTO, refuse_if_unusable
 from archsearch.search.running.environment import RayFailed
 from archsearch.search.running.private import private_folder
 from archsearch.search.running.watchdog import killed_after
-
-if TYPE_CHECKING:
-    from archsearch.space.placement import Placement
-    from archsearch.space.settings import ResourceSettings
-
 
 PACKAGE = Path(__file__).parents[2]  # archsearch itself
 FAREWELL = 15.0  # seconds
@@ -110,19 +104,3 @@ def _leave(*, owned: bool) -> None:
 
 def _in_a_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
-def settle(resources: ResourceSettings, placement: Placement, *, owned: bool) -> tuple[ResourceSettings, list[str]]:
-    """What a trial gets of what there is, and a message for each thing that was settled otherwise than asked.
-
-    A trial that asks for more than any machine has would wait for ever. On a Ray of our own it gets what this
-    machine has; of somebody's cluster too little is an error (RayFailed).
-    """
-    cluster = ray.cluster_resources()
-    settled = placement.applied(resources).settled(cpus=cluster.get("CPU", 1), gpus=cluster.get("GPU", 0))
-    notes = [placement.text] if placement.missing else []
-    if settled.cpus_per_trial != resources.cpus_per_trial:
-        notes.append(f"{settled.cpus_per_trial} cores for cpus_per_trial: {resources.cpus_per_trial}")
-    if notes and not owned:
-        raise RayFailed(f"the cluster has {'; '.join(notes)}; set resources.gpus_per_trial and cpus_per_trial to fit")
-    return settled, notes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from archsearch.experiment import Failure
+from archsearch.search.deciding.failures import LEFT_OUT
 from archsearch.search.deciding.messages import EpochTrained, Instruction, Ready, Report, Rest, RungReached, Wait
 from archsearch.search.running.environment import RayFailed
 from archsearch.search.running.sites import DEADLY, Site, Sites
@@ -53,10 +54,10 @@ class Conductor:
         holds its share of a GPU."""
         if site is not None:
             self.sites.runs(lane, site)
-            if problem is None and not bfloat16 and not self.search.suits(str(site), bfloat16=False):
+            if problem is None and not bfloat16 and not self.search.precision.suits(str(site), bfloat16=False):
                 problem = "it has no bfloat16, in which trials of this search train (training.precision)"
         if problem is not None and (news := self.sites.leave_out(lane, problem)) is not None:
-            self.search.leave_out(str(news), problem)
+            self._leave_out(news, problem)
         if any(isinstance(report, EpochTrained | RungReached) for report in reports):
             self.sites.trained(lane)
         if self.sites.idles(lane) and all(isinstance(report, Ready) for report in reports):
@@ -95,9 +96,14 @@ class Conductor:
             trial = getattr(instruction, "number", None)
             if (deadly := self.sites.lost(lane, trial, site)) is not None:
                 left_out, trials = deadly
-                self.search.leave_out(str(left_out), DEADLY, trials)
+                self._leave_out(left_out, DEADLY, trials)
                 failure = Failure("preempted", f"{left_out} is left out")
         self.search.lost(instruction, failure)
+
+    def _leave_out(self, site: Site, reason: str, trials: Sequence[int] = ()) -> None:
+        """The site gets no more trials. What these were lost for there costs them no attempt."""
+        self.search.ledger.note(LEFT_OUT, {"site": str(site), "reason": reason, "trials": list(trials)})
+        self.search.observer.phase(f"{site} gets no more trials: {reason}")
 
 
 def hear(search: Search, reports: Sequence[Report]) -> Instruction:
