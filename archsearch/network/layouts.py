@@ -18,6 +18,7 @@ from archsearch.reading.model import StrictModel
 Allowed = Mapping[str, tuple[Any, ...]]
 Model = TypeVar("Model", bound=StrictModel)
 ANY: tuple[Any, ...] = ()  # of a word whose value the tensors' names or shapes tell
+MEANS: Allowed = {"pool": ("adaptive", "mean")}  # with equal outputs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +46,13 @@ class Layout:
     """
 
     title: str
-    libraries: tuple[str, ...]
-    mark: str
+    libraries: tuple[str, ...] = ("timm",)
+    mark: str = "fc.weight"
     name: Callable[[LayerAddress, Architecture], str]
     stem: Allowed
     block: Allowed
     stage: Allowed = field(default_factory=dict)
-    head: Allowed = field(default_factory=dict)
+    head: Allowed = field(default_factory=lambda: MEANS)
     strides: tuple[int, ...] = (1, 2, 2, 2)
     norm_eps: float = 1e-5
     pads_on_both_sides: bool = False  # with zero channels (option A), which then stand in another order

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archsearch.network import library_names as names
-from archsearch.network.layouts import ANY, Allowed, Layout
+from archsearch.network.layouts import ANY, MEANS, Allowed, Layout
 
 IMAGENET_STEM: Allowed = {"kernel": (7,), "stride": (2,), "width": ANY, "pool": ("max",)}
 SHAPES: Allowed = {"kind": ANY, "bottleneck_ratio": ANY, "cardinality": ANY, "group_width": ANY}
-MEANS: Allowed = {"pool": ("adaptive", "mean")}  # with equal outputs
 REGNET: Allowed = {
     **SHAPES,
     "kind": ("bottleneck",),
@@ -27,28 +26,22 @@ MIXED: Allowed = {
 }
 TIMM_REGNET = Layout(
     title="RegNet",
-    libraries=("timm",),
     mark="s1.b1.conv1.conv.weight",
     name=names.regnet,
     stem={"kernel": (3,), "stride": (2,), "width": ANY},
     block=REGNET,
-    head=MEANS,
     strides=(2, 2, 2, 2),
 )
 LAYOUTS = (
     Layout(
         title="ResNet",
         libraries=("torchvision", "timm"),
-        mark="fc.weight",
         name=names.resnet,
         stem=IMAGENET_STEM,
         block={**SHAPES, "zero_init": ANY},
-        head=MEANS,
     ),
     Layout(
         title="ResNet",
-        libraries=("timm",),
-        mark="fc.weight",
         name=names.resnet,
         stem={**IMAGENET_STEM, "deep": ANY, "pool": ("max", "average", "blur", "conv")},
         block={
@@ -65,21 +58,15 @@ LAYOUTS = (
             "nonlinearity": ANY,
             "zero_init": ANY,
         },
-        head=MEANS,
     ),
     Layout(
         title="Res2Net",
-        libraries=("timm",),
-        mark="fc.weight",
         name=names.res2net,
         stem={**IMAGENET_STEM, "deep": ANY},
         block={**SHAPES, "kind": ("bottleneck",), "shortcut": ("B", "B_pool"), "scales": ANY},
-        head=MEANS,
     ),
     Layout(
         title="ResNeSt",
-        libraries=("timm",),
-        mark="fc.weight",
         name=names.resnest,
         stem={**IMAGENET_STEM, "deep": ANY},
         block={
@@ -88,20 +75,15 @@ LAYOUTS = (
             "attention": ("split",),
             "downsample": ("average_overlapping", "average_before"),
         },
-        head=MEANS,
     ),
     Layout(
         title="SKNet",
-        libraries=("timm",),
-        mark="fc.weight",
         name=names.sknet,
         stem={**IMAGENET_STEM, "deep": ANY},
         block={**MIXED, "attention": ("selective", "selective_sliced")},
-        head=MEANS,
     ),
     Layout(
         title="SENet",
-        libraries=("timm",),
         mark="last_linear.weight",
         name=names.senet,
         stem={**IMAGENET_STEM, "deep": ANY, "pool": ("max_unpadded",)},
@@ -113,7 +95,6 @@ LAYOUTS = (
             "attention": ("se",),
             "attention_reduction": ANY,
         },
-        head=MEANS,
     ),
     Layout(
         title="DenseNet",
@@ -130,11 +111,9 @@ LAYOUTS = (
             "dense_bottleneck": ANY,
             "dropout": ANY,
         },
-        head=MEANS,
     ),
     Layout(
         title="ResNetV2",
-        libraries=("timm",),
         mark="head.fc.weight",
         name=names.preactivated,
         stem={
@@ -157,7 +136,6 @@ LAYOUTS = (
     ),
     Layout(
         title="ByobNet",
-        libraries=("timm",),
         mark="stages.0.0.conv1_1x1.conv.weight",
         name=names.byobnet,
         stem={**IMAGENET_STEM, "deep": ("half", "tiered")},
@@ -170,7 +148,6 @@ LAYOUTS = (
             "attention_reduction": ANY,
             "attention_rounding": ANY,
         },
-        head=MEANS,
     ),
     TIMM_REGNET,
     replace(
@@ -181,7 +158,6 @@ LAYOUTS = (
     ),
     Layout(
         title="DPN",
-        libraries=("timm",),
         mark="features.conv1_1.conv.weight",
         name=names.dual_path,
         stem={**IMAGENET_STEM, "kernel": (7, 3), "norm": (True,)},
@@ -203,7 +179,6 @@ LAYOUTS = (
         name=names.cifar_resnet,
         stem={"width": ANY},
         block={"kind": ANY, "bottleneck_ratio": ANY, "shortcut": ("A", "B"), "zero_init": ANY},
-        head=MEANS,
         strides=(1, 2, 2),
         pads_on_both_sides=True,
     ),
@@ -214,7 +189,6 @@ LAYOUTS = (
         name=names.cifar_resnet,
         stem={"width": ANY},
         block={"kind": ANY, "bottleneck_ratio": ANY, "zero_init": ANY},
-        head=MEANS,
     ),
     *(
         Layout(
