@@ -8,112 +8,97 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from archsearch.experiment import shapes
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
-from archsearch.experiment.shapes import (
-    Fields,
-    Test,
-    decoded,
-    is_bool,
-    is_choices,
-    is_count,
-    is_digest,
-    is_metric,
-    is_number,
-    is_object,
-    is_sha256,
-    is_text,
-    list_of,
-    matches,
-    mismatch,
-    optional,
-)
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import LARGEST_JSON
 
 FEWEST_SEEDS = 3  # that an interval is shown of: that of two is thirteen deviations wide to each side
 
 
-def _or_null(test: Test, value: Any) -> bool:
+def _or_null(test: shapes.Test, value: Any) -> bool:
     return value is None or test(value)
 
 
 def _is_share(value: Any) -> bool:
-    return is_number(value) and 0 <= value <= 1
+    return shapes.is_number(value) and 0 <= value <= 1
 
 
 def _is_positive(value: Any) -> bool:
-    return is_count(value) and value > 0
+    return shapes.is_count(value) and value > 0
 
 
-def _holds(fields: Fields, value: Any) -> bool:
-    return is_object(value) and mismatch(value, fields) is None
+def _holds(fields: shapes.Fields, value: Any) -> bool:
+    return shapes.is_object(value) and shapes.mismatch(value, fields) is None
 
 
-_DIFFERENCE: Fields = {
-    "mean": is_number,
-    **dict.fromkeys(("low", "high", "half", "deviation"), partial(_or_null, is_number)),
+_DIFFERENCE: shapes.Fields = {
+    "mean": shapes.is_number,
+    **dict.fromkeys(("low", "high", "half", "deviation"), partial(_or_null, shapes.is_number)),
     "n": _is_positive,
-    "values": partial(optional, partial(list_of, is_number)),
+    "values": partial(shapes.optional, partial(shapes.list_of, shapes.is_number)),
 }
 _interval = partial(_holds, _DIFFERENCE)
 _difference = partial(_holds, {
-    "of": is_text,
-    "over": is_text,
+    "of": shapes.is_text,
+    "over": shapes.is_text,
     **dict.fromkeys(("validation", "test"), partial(_or_null, partial(_holds, _DIFFERENCE))),
-    "told_apart": is_bool,
-    "p": partial(optional, _is_share),
+    "told_apart": shapes.is_bool,
+    "p": partial(shapes.optional, _is_share),
 })  # fmt: skip
 _power = partial(_holds, {
     **dict.fromkeys(("seeds", "comparisons"), _is_positive),
-    **dict.fromkeys(("probability", "lead", "deviation"), is_number),
-    "more_seeds": partial(optional, _is_positive),
+    **dict.fromkeys(("probability", "lead", "deviation"), shapes.is_number),
+    "more_seeds": partial(shapes.optional, _is_positive),
 })  # fmt: skip
 _row = partial(_holds, {
-    "kind": partial(matches, "trial|random|baseline"),
-    "name": is_text,
-    "winner": is_bool,
-    "trial": partial(optional, is_count),
-    "digest": is_digest,
-    **dict.fromkeys(("params", "flops", "macs"), is_count),
-    "note": is_text,
-    "training": partial(optional, is_choices),
+    "kind": partial(shapes.matches, "trial|random|baseline"),
+    "name": shapes.is_text,
+    "winner": shapes.is_bool,
+    "trial": partial(shapes.optional, shapes.is_count),
+    "digest": shapes.is_digest,
+    **dict.fromkeys(("params", "flops", "macs"), shapes.is_count),
+    "note": shapes.is_text,
+    "training": partial(shapes.optional, shapes.is_choices),
     **dict.fromkeys(("validation", "test"), partial(_or_null, _interval)),
 })  # fmt: skip
 
 
 def _are_rows(value: Any) -> bool:
     """Rows of which one is the winner's, with its interval on validation."""
-    return list_of(_row, value) and [row.get("validation") is not None for row in value if row["winner"]] == [True]
+    return shapes.list_of(_row, value) and [row.get("validation") is not None for row in value if row["winner"]] == [
+        True
+    ]
 
 
-_DOCUMENT: Fields = {
-    "state": partial(matches, "chosen|confirmed"),
-    "metric": partial(optional, is_metric),
-    "winner": is_text,
-    "weights_of_seed": partial(optional, is_count),
-    "chosen": is_text,
+_DOCUMENT: shapes.Fields = {
+    "state": partial(shapes.matches, "chosen|confirmed"),
+    "metric": partial(shapes.optional, shapes.is_metric),
+    "winner": shapes.is_text,
+    "weights_of_seed": partial(shapes.optional, shapes.is_count),
+    "chosen": shapes.is_text,
     "rows": _are_rows,
-    "differences": partial(list_of, _difference),
+    "differences": partial(shapes.list_of, _difference),
     "confidence": _is_share,
-    "notes": partial(list_of, is_text),
-    "seeds": partial(list_of, is_count),
-    "folds": partial(optional, _is_positive),
-    "random": partial(optional, is_object),
-    "power": partial(optional, _power),
-    "search": is_object,
+    "notes": partial(shapes.list_of, shapes.is_text),
+    "seeds": partial(shapes.list_of, shapes.is_count),
+    "folds": partial(shapes.optional, _is_positive),
+    "random": partial(shapes.optional, shapes.is_object),
+    "power": partial(shapes.optional, _power),
+    "search": shapes.is_object,
 }
-_RESULT: Fields = {
-    "digest": is_digest,
-    "seed": is_count,
-    "epochs": is_count,
-    "folder": is_text,
-    "device": is_text,
-    "precision": partial(matches, "float32|bfloat16"),
-    "seconds": is_number,
-    "validation": is_object,
-    "test": partial(_or_null, is_object),
-    "weights": partial(_holds, {"sha256": is_sha256}),
+_RESULT: shapes.Fields = {
+    "digest": shapes.is_digest,
+    "seed": shapes.is_count,
+    "epochs": shapes.is_count,
+    "folder": shapes.is_text,
+    "device": shapes.is_text,
+    "precision": partial(shapes.matches, "float32|bfloat16"),
+    "seconds": shapes.is_number,
+    "validation": shapes.is_object,
+    "test": partial(_or_null, shapes.is_object),
+    "weights": partial(_holds, {"sha256": shapes.is_sha256}),
 }
 
 
@@ -123,7 +108,7 @@ def read_confirmation(folder: ExperimentFolder) -> dict[str, Any] | None:
     Raises InputError, naming the field, for what it does not write."""
     path = folder.confirmation.document
     try:
-        document: Any = decoded(folder.read_bytes(path, LARGEST_JSON).decode(), deep=True)
+        document: Any = shapes.decoded(folder.read_bytes(path, LARGEST_JSON).decode(), deep=True)
         _check(document, _DOCUMENT)
         _check_means(document)
     except FileNotFoundError:
@@ -159,7 +144,7 @@ def check_result(document: Any, objective: Objective = BY_ACCURACY) -> None:
             value = None if unknown else objective.of_result(document[split])
         except (KeyError, TypeError, ValueError):
             value = math.nan
-        if value is not None and not (_is_share if objective.percent else is_number)(value):
+        if value is not None and not (_is_share if objective.percent else shapes.is_number)(value):
             raise ValueError(f"its {split}")
 
 
@@ -168,7 +153,7 @@ def _undefined(split: str, measured: Mapping[str, Any], objective: Objective) ->
     return split == "test" and objective.name != ACCURACY and objective.name not in measured
 
 
-def _check(document: Any, fields: Fields) -> None:
-    field = mismatch(document, fields) if is_object(document) else "data is not a mapping"
+def _check(document: Any, fields: shapes.Fields) -> None:
+    field = shapes.mismatch(document, fields) if shapes.is_object(document) else "data is not a mapping"
     if field is not None:
         raise ValueError(f"its {field}")

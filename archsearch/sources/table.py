@@ -12,21 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.reading.errors import InputError, refuse
+from archsearch.sources import tables
 from archsearch.sources.columnar import PARQUET, ColumnarTable, open_columnar
 from archsearch.sources.columns import Columns
 from archsearch.sources.embedded import EmbeddedSource
 from archsearch.sources.labelling import groups_of, labels_of, no_rows, splits_of, weights_of
 from archsearch.sources.source import Labels, Numbers, Source, identity_of_files
-from archsearch.sources.tables import (
-    ALLOWED,
-    ELSEWHERE,
-    SUFFIXES,
-    Table,
-    bad_rows,
-    column_of,
-    open_text,
-    required_column,
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +25,7 @@ class TableSource:
     """Image files that a table names. `names` are the paths as they stand in it, as the file system's bytes; relative
     ones are below `folder`, the table's own. `positions` are the rows' lines; `shown` is the table as it was named."""
 
-    table: Table
+    table: tables.Table
     folder: str
     names: npt.NDArray[np.bytes_]
     positions: npt.NDArray[np.int64]
@@ -69,7 +60,7 @@ class TableSource:
         """The refusal of the table, or of one row."""
         file = str(self.table.path) if number is None else self.name(number)
         return refuse(
-            problem, allowed="a table with a row for each image, such as: path,label", hint=ELSEWHERE, file=file
+            problem, allowed="a table with a row for each image, such as: path,label", hint=tables.ELSEWHERE, file=file
         )
 
     def prepare(self) -> Iterable[str]:
@@ -82,7 +73,7 @@ class TableSource:
         ]
         if messages:
             allowed = f"paths of image files, relative to {self.folder}"
-            raise bad_rows(
+            raise tables.bad_rows(
                 self.table, self.positions, messages, allowed=allowed, hint="correct the paths, or move the table"
             )
 
@@ -91,21 +82,21 @@ def open_table(path: Path, columns: Columns) -> Source:
     """The table's source. Raises InputError for a file that is no table, a column that is missing, and for bad rows,
     which it names by their lines."""
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise refuse(f"data.file: {path.name!r:.80}", allowed=ALLOWED, hint=ELSEWHERE, file=str(path))
-    return source_of(open_columnar(path, [path]) if suffix in PARQUET else open_text(path), columns)
+    if suffix not in tables.SUFFIXES:
+        raise refuse(f"data.file: {path.name!r:.80}", allowed=tables.ALLOWED, hint=tables.ELSEWHERE, file=str(path))
+    return source_of(open_columnar(path, [path]) if suffix in PARQUET else tables.open_text(path), columns)
 
 
 def source_of(
-    table: Table, columns: Columns, *, splits: npt.NDArray[np.int8] | None = None, notes: tuple[str, ...] = ()
+    table: tables.Table, columns: Columns, *, splits: npt.NDArray[np.int8] | None = None, notes: tuple[str, ...] = ()
 ) -> Source:
     """The source of a table that is open. `splits` are those of its rows, where its files state them."""
     embedded = table.images if isinstance(table, ColumnarTable) else ()
-    image = column_of(table, "image", columns.image)
+    image = tables.column_of(table, "image", columns.image)
     if image is None or (columns.image is None and embedded and image not in embedded):
-        image = embedded[0] if embedded else required_column(table, "image", None)
+        image = embedded[0] if embedded else tables.required_column(table, "image", None)
     labels = _label_columns(table, columns.label)
-    roles = {role: column_of(table, role, getattr(columns, role)) for role in ("split", "weight", "group")}
+    roles = {role: tables.column_of(table, role, getattr(columns, role)) for role in ("split", "weight", "group")}
     present = {role: name for role, name in roles.items() if name is not None}
     paths = [] if image in embedded else [image]
     cells, positions = table.values([*labels, *present.values(), *paths])
@@ -131,18 +122,18 @@ def source_of(
     )
 
 
-def _label_columns(table: Table, stated: str | tuple[str, ...] | None) -> list[str]:
+def _label_columns(table: tables.Table, stated: str | tuple[str, ...] | None) -> list[str]:
     if isinstance(stated, tuple):
-        return [required_column(table, "label", column) for column in stated]
-    return [required_column(table, "label", stated)]
+        return [tables.required_column(table, "label", column) for column in stated]
+    return [tables.required_column(table, "label", stated)]
 
 
-def _paths(table: Table, cells: Sequence[Any], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bytes_]:
+def _paths(table: tables.Table, cells: Sequence[Any], positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bytes_]:
     bad = [
         (index, f"{cell!r:.60} instead of a path")
         for index, cell in enumerate(cells)
         if not isinstance(cell, str) or not cell or "\0" in cell
     ]
     if bad:
-        raise bad_rows(table, positions, bad, allowed="the path of an image file", hint="correct these rows")
+        raise tables.bad_rows(table, positions, bad, allowed="the path of an image file", hint="correct these rows")
     return np.array([os.fsencode(cell) for cell in cells], dtype=np.bytes_)

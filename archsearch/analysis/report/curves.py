@@ -6,24 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from archsearch.analysis.distributions import Edf
-from archsearch.analysis.report.charts import (
-    Canvas,
-    along,
-    band,
-    both,
-    callout,
-    dot,
-    epochs,
-    extent,
-    label,
-    line,
-    points,
-    polyline,
-    stairs,
-    steps,
-    within,
-    written,
-)
+from archsearch.analysis.report import charts
 from archsearch.analysis.report.figures import Document, Progress, TrialRow, winner_of
 from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
 from archsearch.experiment.records import trial_id
@@ -45,34 +28,38 @@ def learning(report: Document, *, training: bool = False) -> tuple[str, str]:
     room = max(0, LIMIT - len(finished))
     drawn = partial if len(partial) <= room else [partial[i * len(partial) // max(1, room)] for i in range(room)]
     note = f"{len(drawn)} of {len(partial)} trials that were not trained to the end are drawn."
-    chart = both(lambda canvas: _learning(canvas, report, [*drawn, *finished[-LIMIT:]], which))
+    chart = charts.both(lambda canvas: _learning(canvas, report, [*drawn, *finished[-LIMIT:]], which))
     return chart, note if len(drawn) < len(partial) else ""
 
 
-def _learning(canvas: Canvas, report: Document, rows: Sequence[TrialRow], which: Curve) -> str:
+def _learning(canvas: charts.Canvas, report: Document, rows: Sequence[TrialRow], which: Curve) -> str:
     """Curves of one split. Both charts have the same axes."""
     last = max(epoch for row in rows for epoch, _ in row["curve"])
     x = canvas.x(1 if last > 1 else 0, max(last, 2))
     values = [value for row in rows for _, value in (*row["curve"], *row["training_curve"])]
     objective = Objective.of(report)
-    y = canvas.y(*within(objective, *extent(within(objective, min(values), max(values)), margin=0.04)))
+    y = canvas.y(
+        *charts.within(objective, *charts.extent(charts.within(objective, min(values), max(values)), margin=0.04))
+    )
     split = "validation" if which == "curve" else "training"
     body = canvas.axes(x, y, x_name="epoch", y_name=f"{split} {objective.label}", x_text=_whole,
-                       written=written(objective))  # fmt: skip
+                       written=charts.written(objective))  # fmt: skip
     for level in sorted({rung["epochs"] for rung in report["rungs"]}):
         if x.low <= level <= x.high:
-            body += line(x(level), canvas.top, x(level), canvas.floor, "rung")
-            body += label(x(level), canvas.top - 4, "rung", "rung-name", "middle")
+            body += charts.line(x(level), canvas.top, x(level), canvas.floor, "rung")
+            body += charts.label(x(level), canvas.top - 4, "rung", "rung-name", "middle")
     winner = winner_of(report)
     for row in rows:
         curve = [(x(epoch), y(value)) for epoch, value in row[which]]
         best = row["trial"] == winner
         css = "curve best" if best else "curve done" if row["state"] == "finished" else "curve"
-        body += polyline(curve, css, row["trial"])
+        body += charts.polyline(curve, css, row["trial"])
         if best and which == "curve":
-            body += polyline([(x(epoch), y(value)) for epoch, value in row["training_curve"]], "curve best training")
+            body += charts.polyline(
+                [(x(epoch), y(value)) for epoch, value in row["training_curve"]], "curve best training"
+            )
         if row["state"] != "finished" or best:
-            body += dot(*curve[-1], 3.2 if best else 2, "tip-best" if best else "tip-end", row["trial"])
+            body += charts.dot(*curve[-1], 3.2 if best else 2, "tip-best" if best else "tip-end", row["trial"])
     return canvas.svg(f"{split} {objective.label} by epoch of {len(rows)} trials, up to {last} epochs", body)
 
 
@@ -85,10 +72,10 @@ def best_so_far(report: Document, axis: Axis) -> str:
     progress, objective = report["progress"], Objective.of(report)
     if not progress["finished"] and (axis == "hours" or not progress["compared"]):
         return ""
-    return both(lambda canvas: _so_far(canvas, progress, axis, objective), wide=340, narrow=300)
+    return charts.both(lambda canvas: _so_far(canvas, progress, axis, objective), wide=340, narrow=300)
 
 
-def _so_far(canvas: Canvas, progress: Progress, axis: Axis, objective: Objective) -> str:
+def _so_far(canvas: charts.Canvas, progress: Progress, axis: Axis, objective: Objective) -> str:
     factor, unit = _unit(progress, axis)
     lines = _so_far_lines(progress, axis)
     draw = 1.0 if axis == "trials" else progress["random"].get("hours_each")  # along the axis, of one random draw
@@ -96,28 +83,28 @@ def _so_far(canvas: Canvas, progress: Progress, axis: Axis, objective: Objective
     values = [value for _, rises in lines for _, value in rises] + (random["median"] if random else [])
     ends = [rises[-1][0] for _, rises in lines] + ([random["n"][-1] * draw] if random and draw else [])
     x = canvas.x(0, factor * max([progress[axis], *ends]) or 1)
-    y = canvas.y(*extent(values))
+    y = canvas.y(*charts.extent(values))
     body = canvas.axes(x, y, x_name=unit, y_name=f"best validation {objective.label} so far",
-                       x_text=lambda v: f"{v:g}", written=written(objective))  # fmt: skip
+                       x_text=lambda v: f"{v:g}", written=charts.written(objective))  # fmt: skip
     if random and draw:
         at = [factor * n * draw for n in random["n"]]
         bounds = [(a, low, high) for a, low, high in zip(at, random["low"], random["high"], strict=True)
                   if low is not None and high is not None]  # fmt: skip
         bounded, lows, highs = zip(*bounds, strict=True)
-        body += band(points(x, y, bounded, highs), points(x, y, bounded, lows), "expected-band")
-        body += polyline(points(x, y, at, random["median"]), "expected")
+        body += charts.band(charts.points(x, y, bounded, highs), charts.points(x, y, bounded, lows), "expected-band")
+        body += charts.polyline(charts.points(x, y, at, random["median"]), "expected")
     covered: list[tuple[float, float]] = []
     for css, rises in lines:
         end = x(factor * max(progress[axis], rises[-1][0]))
-        corners = steps([(x(factor * at), y(value)) for at, value in rises], end)
-        body += polyline(corners, f"steps {css}")
-        covered += along(corners)
+        corners = charts.steps([(x(factor * at), y(value)) for at, value in rises], end)
+        body += charts.polyline(corners, f"steps {css}")
+        covered += charts.along(corners)
     for rise in progress["finished"]:
-        body += dot(x(factor * rise[axis]), y(rise["value"]), 4, "tip-best", trial_id(rise["trial"]))
+        body += charts.dot(x(factor * rise[axis]), y(rise["value"]), 4, "tip-best", trial_id(rise["trial"]))
     if progress["finished"]:
         last = progress["finished"][-1]
         name = trial_id(last["trial"])
-        body += callout(canvas, x(factor * last[axis]), y(last["value"]), name, "winner-name", covered)
+        body += charts.callout(canvas, x(factor * last[axis]), y(last["value"]), name, "winner-name", covered)
     return canvas.svg(f"best {objective.label} so far against {unit}", body)
 
 
@@ -145,26 +132,28 @@ def distributions(report: Document) -> str:
     search, space = distribution["search"], distribution["space"]
     drawn: list[tuple[str, Edf]] = [("edf-search", search)] if search and not distribution["all_random"] else []
     drawn += [("edf-space", space)] if space else []
-    return edfs(drawn, f"after {epochs(distribution['level'])}", Objective.of(report)) if drawn else ""
+    return edfs(drawn, f"after {charts.epochs(distribution['level'])}", Objective.of(report)) if drawn else ""
 
 
 def edfs(drawn: Sequence[tuple[str, Edf]], after: str, objective: Objective = BY_ACCURACY) -> str:
     """EDFs with their bands, each with its CSS class, of values of the objective's metric `after` so many epochs."""
-    return both(lambda canvas: _edfs(canvas, drawn, after, objective), wide=360, narrow=310)
+    return charts.both(lambda canvas: _edfs(canvas, drawn, after, objective), wide=360, narrow=310)
 
 
-def _edfs(canvas: Canvas, drawn: Sequence[tuple[str, Edf]], after: str, objective: Objective) -> str:
-    x = canvas.x(*extent([v for _, edf in drawn for v in edf["x"]], margin=0.03))
-    x = canvas.x(*within(objective, x.low, x.high))
+def _edfs(canvas: charts.Canvas, drawn: Sequence[tuple[str, Edf]], after: str, objective: Objective) -> str:
+    x = canvas.x(*charts.extent([v for _, edf in drawn for v in edf["x"]], margin=0.03))
+    x = canvas.x(*charts.within(objective, x.low, x.high))
     y = canvas.y(0, 1)
     at_most = "at most this accurate" if objective.name == ACCURACY else f"with at most this {objective.label}"
     body = canvas.axes(x, y, x_name=f"{objective.label} {after}", y_name=f"share of networks {at_most}",
-                       x_text=written(objective)(x.ticks(4 if canvas.narrow else 8)))  # fmt: skip
+                       x_text=charts.written(objective)(x.ticks(4 if canvas.narrow else 8)))  # fmt: skip
     for css, edf in drawn:
         if edf["low"]:  # between two values the limits are those of the lower one, as the curve is
-            upper, lower = (stairs(points(x, y, edf["x"], shares)) for shares in (edf["high"], edf["low"]))
-            body += band(upper, lower, f"{css}-band")
+            upper, lower = (
+                charts.stairs(charts.points(x, y, edf["x"], shares)) for shares in (edf["high"], edf["low"])
+            )
+            body += charts.band(upper, lower, f"{css}-band")
     for css, edf in drawn:
-        corners = [(x(edf["x"][0]), y(0)), *points(x, y, edf["x"], edf["share"])]
-        body += polyline(steps(corners, x(x.high)), f"steps {css}")
+        corners = [(x(edf["x"][0]), y(0)), *charts.points(x, y, edf["x"], edf["share"])]
+        body += charts.polyline(charts.steps(corners, x(x.high)), f"steps {css}")
     return canvas.svg(f"empirical distribution of {objective.plural}", body)

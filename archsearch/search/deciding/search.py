@@ -10,31 +10,10 @@ from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Failure, Ledger, Trial, TrialState
 from archsearch.experiment.steady import steady
+from archsearch.search.deciding import messages
 from archsearch.search.deciding.candidates import Candidates
 from archsearch.search.deciding.criteria import Criteria
 from archsearch.search.deciding.failures import Failures
-from archsearch.search.deciding.messages import (
-    Choose,
-    EpochTrained,
-    GoOn,
-    HandOver,
-    Instruction,
-    LatencyFailed,
-    LatencyMeasured,
-    Measure,
-    PrecisionFailed,
-    PrecisionMeasured,
-    Report,
-    ReportIn,
-    Rest,
-    RungReached,
-    Test,
-    Tested,
-    Train,
-    TrialFailed,
-    Wait,
-    Weights,
-)
 from archsearch.search.deciding.observer import AfterCommit, Observer
 from archsearch.search.deciding.precision import PrecisionChoice
 from archsearch.search.deciding.rungs import Promotion, Rungs
@@ -79,41 +58,46 @@ class Search:
         self.precision = PrecisionChoice(self.space, self.ledger, self.observer)
         self._criteria = Criteria(self.space, self.ledger, self._rungs, clock=self.clock)
 
-    def respond(self, report: Report) -> Instruction:
+    def respond(self, report: messages.Report) -> messages.Instruction:
         """What the worker that sent this report does next. All that it makes the ledger say is one transaction, durable
         when this returns; so the worker is told nothing that a crash could take back."""
         with self.ledger.transaction():
             return self._answer(report)
 
-    def _answer(self, report: Report) -> Instruction:
+    def _answer(self, report: messages.Report) -> messages.Instruction:
         match report:
-            case EpochTrained():
+            case messages.EpochTrained():
                 return self._after_epoch(report) or self._next()
-            case RungReached():
+            case messages.RungReached():
                 self._pause(report)
-            case Weights():
+            case messages.Weights():
                 self._keep(report)
-            case Tested():
+            case messages.Tested():
                 self._final_test.passed(report)
-            case PrecisionMeasured() | PrecisionFailed():
+            case messages.PrecisionMeasured() | messages.PrecisionFailed():
                 self.precision.settle(report)
-            case LatencyMeasured() | LatencyFailed():
+            case messages.LatencyMeasured() | messages.LatencyFailed():
                 candidate = self._candidates.measured(report)
                 return self._next() if candidate is None else self._begin(candidate)
-            case TrialFailed(number=number, failure=failure):
+            case messages.TrialFailed(number=number, failure=failure):
                 self._failed(number, failure)
         return self._next()
 
-    def lost(self, instruction: Instruction | None, failure: Failure) -> None:
+    def lost(self, instruction: messages.Instruction | None, failure: Failure) -> None:
         """The worker that carried this out is gone: crashed, hung or preempted. None: it had not reported yet."""
         match instruction:
-            case Train(number=number) | GoOn(number=number) | HandOver(number=number) | Test(number=number):
+            case (
+                messages.Train(number=number)
+                | messages.GoOn(number=number)
+                | messages.HandOver(number=number)
+                | messages.Test(number=number)
+            ):
                 self._failed(number, failure)
-            case Choose():
+            case messages.Choose():
                 self.precision.lost()
-            case Measure(identity=identity):
+            case messages.Measure(identity=identity):
                 self._candidates.lost(identity, failure)
-            case None | ReportIn() | Wait() | Rest():
+            case None | messages.ReportIn() | messages.Wait() | messages.Rest():
                 pass
 
     def interrupted(self, reason: str = "interrupted") -> None:
@@ -121,7 +105,7 @@ class Search:
         for trial in self.ledger.trials(TrialState.RUNNING):
             self.ledger.requeue(trial.number, reason)
 
-    def _after_epoch(self, report: EpochTrained) -> Instruction | None:
+    def _after_epoch(self, report: messages.EpochTrained) -> messages.Instruction | None:
         """Writes the epoch down and decides; None where the trial has ended."""
         number, epoch, metrics = self._note_epoch(report)
         self._write_epoch(number, epoch, metrics, report.state)
@@ -134,12 +118,12 @@ class Search:
         if ends:
             score = metrics[self._objective.validation]
             if self._weights.takes(self.ledger.trial(number), score):
-                return HandOver(number=number)
+                return messages.HandOver(number=number)
             self._end(number, lambda: self.ledger.finish(number, score))
             return None
-        return GoOn(number=number, epochs=None if report.more else self._criteria.moved(number, epoch))
+        return messages.GoOn(number=number, epochs=None if report.more else self._criteria.moved(number, epoch))
 
-    def _note_epoch(self, report: EpochTrained | RungReached) -> tuple[int, int, dict[str, float]]:
+    def _note_epoch(self, report: messages.EpochTrained | messages.RungReached) -> tuple[int, int, dict[str, float]]:
         """(trial, epoch, metrics) of an epoch, whose time is counted, and whose fresh start is noted."""
         number, metrics = report.number, dict(report.metrics)
         self._criteria.deadline.saw(number, metrics.get("seconds"))
@@ -156,7 +140,7 @@ class Search:
             self.ledger.state_kept(number, epoch, digest)
             self.ledger.afterwards(lambda: self._states.tidy(number))
 
-    def _pause(self, report: RungReached) -> None:
+    def _pause(self, report: messages.RungReached) -> None:
         """The trial waits at its rung, with its state on disk; what can no longer be promoted loses its own."""
         number, epoch, metrics = self._note_epoch(report)
         self._write_epoch(number, epoch, metrics, report.state)
@@ -179,7 +163,7 @@ class Search:
             if rank.n:
                 self.ledger.correlate(rank.rung, rank.value, rank.n, corrected=rank.corrected, bracket=rank.bracket)
 
-    def _keep(self, report: Weights) -> None:
+    def _keep(self, report: messages.Weights) -> None:
         """Finishes the best trial so far: its weights are on disk before the ledger calls it finished."""
         number = report.number
         score = self.ledger.epochs(number)[-1].metrics[self._objective.validation]
@@ -209,11 +193,11 @@ class Search:
         self._candidates.learn(trial)
         self.observer.trial(trial, None)
 
-    def _next(self) -> Instruction:
+    def _next(self) -> messages.Instruction:
         """What was begun goes first, then what is promoted, then what is new, as long as the criteria admit it. In the
         end one trial at least is trained in full, and those that are still paused are stopped."""
         if not self.precision.settled:
-            return self.precision.ask(self._candidates.typical) or Wait()
+            return self.precision.ask(self._candidates.typical) or messages.Wait()
         if (waiting := self.ledger.first(TrialState.WAITING)) is not None:
             return self._train(waiting, final=waiting.rung > 0 and not self._criteria.fits_time(waiting))
         if (hopeless := self._failures.hopeless()) is not None:
@@ -228,20 +212,20 @@ class Search:
         if (finalist := self._criteria.finalist(paused)) is not None:
             return self._train_to_the_end(finalist)
         if self.ledger.has(TrialState.RUNNING) or self._candidates.pending:
-            return Wait()
+            return messages.Wait()
         last = self._rungs.last_promotion()
         if last is not None and self._criteria.can_go_on(self.ledger.trial(last.trial)):
             return self._train(self._promote(last))
         self._stop_the_paused()
         self.hands_on = self.goes_on() if self.hands_on is None else self.hands_on
-        return (None if self.hands_on else self._final_test.ask(self.precision.value)) or Rest()
+        return (None if self.hands_on else self._final_test.ask(self.precision.value)) or messages.Rest()
 
-    def _give_up(self, message: str) -> Instruction:
+    def _give_up(self, message: str) -> messages.Instruction:
         """Ends the search once the trials that run have ended: one of them may succeed."""
         if self.ledger.has(TrialState.RUNNING):
-            return Wait()
+            return messages.Wait()
         self.gave_up = message
-        return Rest()
+        return messages.Rest()
 
     def _promote(self, promotion: Promotion) -> Trial:
         rank = self._rungs.correlation(promotion.bracket, promotion.rung)
@@ -253,14 +237,14 @@ class Search:
         self._rungs.promote(number, rung)
         return self.ledger.trial(number)
 
-    def _train_to_the_end(self, finalist: Trial) -> Train:
+    def _train_to_the_end(self, finalist: Trial) -> messages.Train:
         if not self._phase_told:
             self._phase_told = True
             self.observer.phase("the best trials so far are trained to the end in the remaining time")
         data = {"finalist": True, "epochs": self._criteria.planned_end(finalist)}
         return self._train(self._leave_rung(finalist.number, finalist.rung, data), final=True)
 
-    def _train(self, trial: Trial, *, final: bool = False) -> Train:
+    def _train(self, trial: Trial, *, final: bool = False) -> messages.Train:
         """Starts a trial from its first epoch, or from its last whole state; a `final` one pauses no more."""
         number = trial.number
         done, state = self._states.latest(trial)
@@ -268,7 +252,7 @@ class Search:
         trial = self.ledger.trial(number)
         self.observer.trial(trial, None)
         pause = None if final else self._criteria.pause(trial)
-        return Train(
+        return messages.Train(
             number=number,
             attempt=trial.attempts,
             architecture=trial.architecture,
@@ -291,7 +275,7 @@ class Search:
             self.ledger.afterwards(partial(self._states.drop, trial.number))
             self.observer.trial(self.ledger.trial(trial.number), None)
 
-    def _propose(self) -> Instruction | None:
+    def _propose(self) -> messages.Instruction | None:
         """A new trial, or the measurement that decides whether a candidate becomes one."""
         if (measurement := self._candidates.remeasure()) is not None:
             return measurement
@@ -304,7 +288,7 @@ class Search:
             case measurement:
                 return measurement
 
-    def _begin(self, candidate: Candidate) -> Train:
+    def _begin(self, candidate: Candidate) -> messages.Train:
         """Proposes and starts a new trial, in one transaction: a lane waits for it."""
         number = self.ledger.total + 1
         self._candidates.begins(number, candidate)
