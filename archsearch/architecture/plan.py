@@ -185,7 +185,8 @@ def stage_ops(stage: Stage, context: StageContext, x: Shape) -> Sequence:
         form = (first, _changes(stage, x, stride), each and number)  # blocks that agree in these are equal: made once
         if form not in units:
             units[form] = _unit(stage, x, stride, first=first, opens=opens)
-        unit = _preactivated_by_the_stem(units[form]) if opens and context.preactivated else units[form]
+        # After a stem that ends in norm and ReLU (fb.resnet.torch's preresnet) the first block begins with none.
+        unit = replace(units[form], shared=Sequence()) if opens and context.preactivated else units[form]
         steps.append((f"block{number + 1}", unit))
         x, stride = unit.shape(x), 1
     if context.ends and block.activation in ("pre", "relu_only_pre"):
@@ -261,11 +262,6 @@ def _unit(stage: Stage, x: Shape, stride: int, *, first: bool, opens: bool) -> U
         shortcut_scale=block.shortcut_scale if link != "plain" else 1.0,
         branch_scale=block.branch_scale if link != "plain" else 1.0,
     )
-
-
-def _preactivated_by_the_stem(unit: Unit) -> Unit:
-    """The first block of fb.resnet.torch's preresnet: the stem ends in norm and ReLU, so the block has none."""
-    return replace(unit, shared=Sequence())
 
 
 def _gate(block: Block, width: int, stride: int) -> Sequence:

@@ -9,7 +9,7 @@ from typing import Any
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
 from archsearch.experiment.objective import ACCURACY
-from archsearch.experiment.records import Score, SearchState, TrialState, leader_of
+from archsearch.experiment.records import Score, TrialState, leader_of
 from archsearch.experiment.remarks import FLOOR, remarks
 from archsearch.experiment.winner import CONFIRMED, FINISH_TESTED, Winner, reference_of, winner_of
 
@@ -38,10 +38,11 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     with Ledger.read(folder.ledger) as ledger:
         counts, best = ledger.counts(), winner_of(folder, ledger)
         leader = leader_of(ledger.scores(), ledger.objective)
+        killed = ledger.state == "running" and not folder.is_driven()
         return {
             "experiment": ledger.meta.get("name", folder.name),
             "folder": str(folder.path),
-            "state": _state(folder, ledger.state),
+            "state": "interrupted" if killed else ledger.state,
             "trials": {**{field: getattr(counts, field) for field in COUNTED}, "planned": _planned(ledger)},
             "rejected_before_start": counts.rejected,
             "learned_from": _learned_from(ledger),
@@ -80,11 +81,6 @@ def _planned(ledger: Ledger) -> int | None:
     """How many trials the search is to have: as it began, or as its file said when it went on by force."""
     changes = ledger.events_of("space_changed")
     return changes[-1].data["trials"] if changes else ledger.meta.get("trials")
-
-
-def _state(folder: ExperimentFolder, recorded: SearchState) -> SearchState:
-    """A driver that was killed leaves `running` behind."""
-    return "interrupted" if recorded == "running" and not folder.is_driven() else recorded
 
 
 def _reason(ledger: Ledger) -> str | None:

@@ -86,12 +86,9 @@ def kept_weights(selection: Selection) -> bytes:
         raise refuse(f"the weights of {trial.id} cannot be read: {error.strerror}", file=str(path)) from error
     except (SafetensorError, InputError) as error:
         hint = f"`{_command(selection)}` exports the architecture, to be trained again"
-        raise refuse(f"the weights of {trial.id} are damaged: {_cause(error)}", hint=hint, file=str(path)) from error
+        cause = error.problems[0].message if isinstance(error, InputError) else str(error)
+        raise refuse(f"the weights of {trial.id} are damaged: {cause}", hint=hint, file=str(path)) from error
     return content
-
-
-def _cause(error: Exception) -> str:
-    return error.problems[0].message if isinstance(error, InputError) else str(error)
 
 
 def _no_weights(selection: Selection) -> InputError:

@@ -138,13 +138,10 @@ def _repeated(network: Value) -> list[str]:
     """The functions and classes that the network is made of and torch lacks, with their bases, as they stand in
     archsearch."""
     used = {part.origin for part in walk(network) if part.origin is not None}
-    bases = {base for value in used for base in getattr(value, "__mro__", ()) if not _is_torchs(base)}
-    ordered = sorted(used | bases, key=lambda value: (value.__module__, inspect.getsourcelines(value)[1]))
+    bases = {base for value in used for base in getattr(value, "__mro__", ())} - {object}
+    ours = {base for base in bases if not base.__module__.startswith("torch.")}
+    ordered = sorted(used | ours, key=lambda value: (value.__module__, inspect.getsourcelines(value)[1]))
     return [inspect.getsource(value).rstrip() for value in ordered]
-
-
-def _is_torchs(kind: type) -> bool:
-    return kind is object or kind.__module__.startswith("torch.")
 
 
 def _units(network: Value) -> list[Node]:

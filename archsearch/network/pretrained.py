@@ -94,12 +94,12 @@ def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> Layo
 def _libraries(layout: Layout, architecture: Architecture) -> str:
     """Whose the names are: of the libraries that share them those that publish this network, or else the last, which
     has the most of them."""
-    publishing = [library for library in layout.libraries if _publishes(library, architecture)]
+    publishing = [
+        library
+        for library in layout.libraries
+        if any(equivalent(get(name), architecture) for name in LIBRARIES.get(library, ()))
+    ]
     return " or ".join(publishing or layout.libraries[-1:])
-
-
-def _publishes(library: str, architecture: Architecture) -> bool:
-    return any(equivalent(get(name), architecture) for name in LIBRARIES.get(library, ()))
 
 
 def _checked(state: Mapping[str, Tensor], architecture: Architecture) -> dict[str, Tensor]:

@@ -113,7 +113,7 @@ def describe(annotation: Annotation | None) -> str:
     if inner := members(annotation):
         return " or ".join(dict.fromkeys(describe(member) for member in inner))
     if get_origin(kind) is Literal:
-        return ", ".join(_literal(arg) for arg in args)
+        return ", ".join(str(arg).lower() if isinstance(arg, bool) else str(arg) for arg in args)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return "a mapping with the keys " + ", ".join(name for name, _ in fields_of(annotation))
     if kind is bool:
@@ -134,10 +134,6 @@ def describe(annotation: Annotation | None) -> str:
         case origin if origin is dict:
             return f"a mapping of {describe(Annotation(kind=args[0]))} to {describe(Annotation(kind=args[1]))}"
     return "any value"
-
-
-def _literal(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _bounds(constraints: tuple[Any, ...], *names: str) -> list[Any]:

@@ -97,7 +97,9 @@ def register(folder: ExperimentFolder, tracking_uri: str | None = None) -> str |
     uri = resolve_tracking_uri(tracking_uri)
     with Ledger.read(folder.ledger) as ledger, Outbox(folder.outbox, uri) as outbox:
         recorded = outbox.run(entry.winner.trial.number) if entry is not None else None
-        name, search, experiment = _model_name(ledger), outbox.identity(folder.ledger), outbox.experiment
+        # One registered model a search; MLflow takes neither / nor :.
+        name = re.sub(r"[/:]", "-", str(ledger.meta.get("name") or "archsearch"))
+        search, experiment = outbox.identity(folder.ledger), outbox.experiment
         over = any(event.data["state"] == "finished" for event in ledger.events_of("ended"))
     if entry is None or recorded is None or not over:
         return None
@@ -180,11 +182,6 @@ def _log(
 def examples(network: Architecture) -> npt.NDArray[np.float32]:
     """Images as the network sees them, (N, C, H, W): of mean 0 and deviation 1, from a fixed seed."""
     return np.random.default_rng(0).standard_normal((EXAMPLES, *network.input)).astype(np.float32)
-
-
-def _model_name(ledger: Ledger) -> str:
-    """One registered model a search; MLflow takes neither / nor :."""
-    return re.sub(r"[/:]", "-", str(ledger.meta.get("name") or "archsearch"))
 
 
 def _described(folder: ExperimentFolder, entry: Registrable) -> str:

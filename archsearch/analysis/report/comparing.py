@@ -173,7 +173,8 @@ def _verdict(tests: SampleTests, a: str, b: str, objective: Objective) -> str:
     """Two sentences, no stronger than the tests; `a` and `b` are the experiments' names."""
     rank, best = tests["mann_whitney"], tests["best_of_n"]
     share = percent(rank["superiority"], 0)
-    text = f"A network of A ({a}) {_is_better(objective)} than one of B ({b}) in {share} of pairs: "
+    better = "is more accurate" if objective.name == ACCURACY else f"has a better {objective.label}"
+    text = f"A network of A ({a}) {better} than one of B ({b}) in {share} of pairs: "
     text += "a significant difference" if rank["adjusted"] < SIGNIFICANT else "no significant difference"
     text += f" (Mann-Whitney, adjusted p = {rank['adjusted']:.2g})."
     if best is None:
@@ -182,10 +183,6 @@ def _verdict(tests: SampleTests, a: str, b: str, objective: Objective) -> str:
     text += f"95 % interval {_interval(best, objective)}): "
     significant = best["low"] > 0 or best["high"] < 0
     return text + ("a significant difference." if significant else "no significant difference.")
-
-
-def _is_better(objective: Objective) -> str:
-    return "is more accurate" if objective.name == ACCURACY else f"has a better {objective.label}"
 
 
 def _points(best: BestOfN, objective: Objective) -> str:

@@ -24,6 +24,7 @@ from archsearch.space.resolution import SIZE
 
 FEWEST = 12  # trials with a score to compare
 COSTS = ("flops", "params", "activations")
+DOMAINS = frozenset({"choice", "int", "float", "values"})  # a key of each kind of domain
 RARE = 0.025  # a value that a smaller share of the samples' best has is left out
 SEEN = 0.05  # a choice that a smaller share of the samples' best has at all stays as it was
 METHOD = (
@@ -168,17 +169,13 @@ def _parameters(data: Mapping[str, Any]) -> list[tuple[dict[str, Any], str, str]
     space, training, images = (data.get(key) for key in ("space", "training", "data"))
     if isinstance(space, dict):
         parameters += [(space, name, name) for name in space]
-        groups = {n: v for n, v in space.items() if isinstance(v, dict) and not _is_domain(v)}
+        groups = {n: v for n, v in space.items() if isinstance(v, dict) and not DOMAINS & v.keys()}
         parameters += [(group, name, f"{prefix}.{name}") for prefix, group in groups.items() for name in group]
     if isinstance(training, dict):
         parameters += [(training, name, f"training.{name}") for name in training if isinstance(training[name], dict)]
     if isinstance(images, dict) and isinstance(images.get("size"), dict):
         parameters.append((images, "size", SIZE))
     return parameters
-
-
-def _is_domain(value: Mapping[str, Any]) -> bool:
-    return any(kind in value for kind in ("choice", "int", "float", "values"))
 
 
 def _narrowed(domain: dict[str, Any], values: Sequence[Scalar]) -> dict[str, Any] | None:

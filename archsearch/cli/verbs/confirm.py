@@ -115,7 +115,8 @@ def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
     if document["differences"]:
         unit = "points" if objective.percent else objective.label
         by_fold = " (on validation fold by fold)" if folds else ""
-        print(f"\nlead in {unit}, seed by seed{by_fold}{_better(objective)}")
+        above = "" if objective.sense == "max" else f" (above 0: a lower {objective.label})"
+        print(f"\nlead in {unit}, seed by seed{by_fold}{above}")
         columns = ("of", "over", "validation", "test", repeated, "adjusted p", "significant")
         print(table(columns, [_difference(lead, objective) for lead in document["differences"]], flush_left=(0, 1)))
         print("\np: Student's t on the test split, adjusted for all comparisons (Holm); significant below 0.05.")
@@ -142,11 +143,6 @@ def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
     print(f"\nwritten to {path}: confirm.json, best.yaml, weights.safetensors (seed {document['weights_of_seed']})")
     print(f"and {folder.best_yaml}; the search's own best is kept in {folder.best_of_search.name}")
     print(f"next:\n  archsearch export {shlex.quote(folder.argument)} -o bundle")
-
-
-def _better(objective: Objective) -> str:
-    """What a lead above 0 is, where that is not plain: of a metric that should be small."""
-    return "" if objective.sense == "max" else f" (above 0: a lower {objective.label})"
 
 
 def _row(row: dict[str, Any], objective: Objective) -> tuple[str, ...]:

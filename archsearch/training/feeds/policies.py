@@ -117,18 +117,6 @@ def _blended(x: Tensor, base: Tensor | float, amounts: Tensor) -> Tensor:
     return (x * factors + base * (1 - factors) + ROUNDING).clamp(0, WHITE).floor()
 
 
-def _brightness(x: Tensor, amounts: Tensor, _: Tensor) -> Tensor:
-    return _blended(x, 0.0, amounts)
-
-
-def _colour(x: Tensor, amounts: Tensor, _: Tensor) -> Tensor:
-    return x if x.shape[1] == 1 else _blended(x, grey(x).floor(), amounts)
-
-
-def _contrast(x: Tensor, amounts: Tensor, _: Tensor) -> Tensor:
-    return _blended(x, grey(x).floor().mean((1, 2, 3), keepdim=True), amounts)
-
-
 def _sharpness(x: Tensor, amounts: Tensor, _: Tensor) -> Tensor:
     height, width = x.shape[2:]
     if min(height, width) <= 2:
@@ -145,10 +133,6 @@ def _sharpness(x: Tensor, amounts: Tensor, _: Tensor) -> Tensor:
 def _posterize(x: Tensor, amounts: Tensor, _: Tensor) -> Tensor:
     lost = 2 ** (8 - (8 - amounts.abs()).round())[:, None, None, None]
     return (x / lost).floor() * lost
-
-
-def _solarize(x: Tensor, amounts: Tensor, _: Tensor) -> Tensor:
-    return torch.where(x >= WHITE * (1 - amounts.abs())[:, None, None, None], WHITE - x, x)
 
 
 def _autocontrast(x: Tensor, _: Tensor, __: Tensor) -> Tensor:
@@ -178,12 +162,12 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor] | None] = {
     "translate_x": _translate_x,
     "translate_y": _translate_y,
     "rotate": _rotate,
-    "brightness": _brightness,
-    "colour": _colour,
-    "contrast": _contrast,
+    "brightness": lambda x, amounts, _: _blended(x, 0.0, amounts),
+    "colour": lambda x, amounts, _: x if x.shape[1] == 1 else _blended(x, grey(x).floor(), amounts),
+    "contrast": lambda x, amounts, _: _blended(x, grey(x).floor().mean((1, 2, 3), keepdim=True), amounts),
     "sharpness": _sharpness,
     "posterize": _posterize,
-    "solarize": _solarize,
+    "solarize": lambda x, amounts, _: torch.where(x >= WHITE * (1 - amounts.abs())[:, None, None, None], WHITE - x, x),
     "autocontrast": _autocontrast,
     "equalize": _equalize,
 }

@@ -78,7 +78,8 @@ def choose_precision(
     batch = min(settings.batch_size, MOST_IMAGES)
     if target.type == "cpu":
         batch = max(2, min(batch, MOST_MACS // max(1, cost(short).macs)))
-    file = cache if cache is not None else _file()
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    file = cache if cache is not None else caches / "archsearch" / "precision.json"
     with torch_threads(threads) as used:
         key = f"{device_name(target)} | torch {torch.__version__} | {digest(short)} | batch {batch} | threads {used}"
         with suppress(OSError, ValueError, KeyError, TypeError):
@@ -138,10 +139,6 @@ def _one_block_a_stage(network: Described) -> Described:
         return network
     stages = tuple(stage.model_copy(update={"depth": 1}) for stage in network.stages)
     return network.model_copy(update={"name": "one block a stage", "stages": stages})
-
-
-def _file() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archsearch" / "precision.json"
 
 
 def _store(file: Path, key: str, result: Chosen) -> None:
