@@ -37,10 +37,10 @@ def test_the_same_network_has_the_same_digest() -> None:
 
 def test_different_plans_have_different_digests() -> None:
     plans: dict[str, object] = {}
-    for architecture in sampled(2000, seed=1):
+    for architecture in sampled(1000, seed=1):
         found = plan(architecture), architecture.input
         assert plans.setdefault(digest(architecture), found) == found
-    assert len(plans) > 1900
+    assert len(plans) > 950
 
 
 @pytest.mark.parametrize(

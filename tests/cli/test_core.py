@@ -74,7 +74,7 @@ def test_the_core_counts_trains_and_exports(folder: Path) -> None:
     ("line", "message"),
     [
         ("run digits --set data.name=folder --set data.root=images --set data.size=8", "ray is not installed; `pip"),
-        ("check digits", "scipy is not installed; `pip install archsearch` brings it"),
+        ("check digits --samples 100", "scipy is not installed; `pip install archsearch` brings it"),
         ("export resnet20_cifar --format onnx -o m.onnx", 'pip install "archsearch[export]"'),
     ],
 )

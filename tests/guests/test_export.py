@@ -70,8 +70,8 @@ def test_new_images_are_predicted_by_a_guests_bundle(bundle: Path, backend: str,
 
 def test_one_format_alone_is_written_and_config_and_source_are_refused(trained: Path, tmp_path, capsys) -> None:
     words = ["export", str(trained / "model.yaml"), "--weights", str(trained / "weights.safetensors")]
-    assert main([*words, "-o", str(tmp_path / "net.onnx"), "--format", "onnx"]) == 0
-    assert (tmp_path / "net.onnx").stat().st_size > 4 * cost(GUEST).params
+    assert main([*words, "-o", str(tmp_path / "net.pt2"), "--format", "torch-export"]) == 0
+    assert (tmp_path / "net.pt2").stat().st_size > 4 * cost(GUEST).params
     for form in ("config", "python"):
         assert main([*words, "--format", form]) == 2
         error = capsys.readouterr().err

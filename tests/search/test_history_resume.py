@@ -37,7 +37,7 @@ def test_proposals_made_anew_know_the_same_in_the_same_order(tmp_path: Path) -> 
             live.learn(ledger.trial(number), ledger.epochs(number))
             agree()
 
-        for number in range(1, 16):
+        for number in range(1, 11):
             candidate = live.propose(number)
             live.begins(number, candidate)
             ledger.propose(
