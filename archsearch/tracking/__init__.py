@@ -1,8 +1,7 @@
 """MLflow follows the ledger, in a process of its own. No other room imports MLflow."""
 
 from archsearch.tracking.address import refuse_unusable_store
-from archsearch.tracking.catching_up import Sent, backlog, copied_from, sync
-from archsearch.tracking.follower import BeingSent, TrackingError, follow
+from archsearch.tracking.follower import BeingSent, Sent, TrackingError, backlog, copied_from, follow, sync
 from archsearch.tracking.identity import Standing
 from archsearch.tracking.launcher import drain, start_follower
 from archsearch.tracking.outbox import without_password

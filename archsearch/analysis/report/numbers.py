@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from archsearch.analysis.report.charts import NOTHING, Canvas, both, dot, extent, label, line, number
-from archsearch.analysis.report.gallery import gallery, item
 from archsearch.analysis.report.html import figure, legend, paragraph, section, table
-from archsearch.analysis.report.pictures import Pictures
+from archsearch.analysis.report.pictures import Pictures, gallery, item
 from archsearch.analysis.residuals import Miss, Residuals, Target
 from archsearch.analysis.svg import clean, element
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from archsearch.analysis.svg import clean
 from archsearch.data.images import ImageSet, SplitName
 from archsearch.data.recorded import images_record
 from archsearch.data.streaming import SourceImages, StreamedImages
 from archsearch.experiment.predictions import Predictions
 from archsearch.reading.errors import InputError
 
+TINY = 32  # pixels of a side, up to which a picture is enlarged without smoothing
 LARGEST = 2**18  # bytes of all pictures of a page
 OFF = "left out by --no-images"
 
@@ -80,3 +82,18 @@ def _drawn(images: ImageSet, listed: Iterable[tuple[str, int]]) -> Pictures:
             by_image[key] = picture
             remaining -= len(picture[0])
     return Pictures(by_image=by_image, names=names)
+
+
+def gallery(items: Iterable[str]) -> str:
+    """The list of these items."""
+    return f'<ul class="thumbs">{"".join(items)}</ul>'
+
+
+def item(pictures: Pictures, image: tuple[str, int], title: str, text: str, name: str) -> str:
+    """The image (split, index): its picture, what its label says (`title`), what is predicted, and its name."""
+    picture, drawn = pictures.by_image.get(image), ""
+    if picture is not None:
+        uri, width, height = picture
+        css = ' class="tiny"' if max(width, height) <= TINY else ""
+        drawn = f'<img{css} src="{uri}" alt="{image[0]} image {image[1]}" width="{width}" height="{height}">'
+    return f"<li>{drawn}<div>{clean(title)}</div><div>{clean(text)}</div><small>{clean(name)}</small></li>"

@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from archsearch.analysis.mistakes import ClassRow, Mistake, Mistakes, Rate, at_fault
 from archsearch.analysis.report.charts import NOTHING, percent
 from archsearch.analysis.report.figures import Document
-from archsearch.analysis.report.gallery import gallery, item
 from archsearch.analysis.report.html import figure, folded, legend, paragraph, section, table
 from archsearch.analysis.report.matrix import DRAWN, WRITTEN, confusion, reliability
 from archsearch.analysis.report.numbers import off
-from archsearch.analysis.report.pictures import Pictures
+from archsearch.analysis.report.pictures import Pictures, gallery, item
 from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.svg import clean
 from archsearch.analysis.trust import Trust

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from archsearch.api.showing.printing import deliver, print_json, short, table, tell
-from archsearch.cli import arguments
 from archsearch.cli.dispatch import DONE, FAILED
 from archsearch.cli.options import Json, Network
 from archsearch.reading.errors import refuse
@@ -16,6 +16,8 @@ from archsearch.reading.errors import refuse
 if TYPE_CHECKING:
     from archsearch.architecture.cost import Cost
     from archsearch.guests.either import Described
+
+LARGEST_SIDE = 65_536  # of an image, in pixels
 
 
 def profile(
@@ -57,7 +59,7 @@ def profile(
 
     network = network_of(arch)
     if image is not None:
-        network = parsed({**network.to_dict(), "input": list(arguments.shape(image))})
+        network = parsed({**network.to_dict(), "input": list(_shape(image))})
     document = profiled(network, counter=counter, batch=batch, name=arch)
     if drawing is not None:
         _draw(network, drawing)
@@ -117,3 +119,12 @@ def _print_table(network: Described, document: dict[str, Any], depth: str) -> No
 def _row(path: str, output: str, counted: Cost) -> tuple[str, ...]:
     counts = (counted.params, counted.flops, counted.macs, counted.activations)
     return (path, output, *(f"{count:,}" for count in counts))
+
+
+def _shape(text: str) -> tuple[int, int, int]:
+    """(channels, height, width) of a text such as 3x32x32. Raises InputError."""
+    if re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}x[1-9]\d{0,4}", text):
+        channels, height, width = (int(number) for number in text.split("x"))
+        if max(height, width) <= LARGEST_SIDE:
+            return channels, height, width
+    raise refuse(f"the shape {text!r:.40}", allowed="CHANNELSxHEIGHTxWIDTH, such as 3x32x32", file="--input")

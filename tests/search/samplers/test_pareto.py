@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from archsearch.search.proposing.samplers.pareto import fronts
+from archsearch.search.proposing.samplers.ranking import fronts
 from tests.experiment.test_pareto import by_definition
 
 

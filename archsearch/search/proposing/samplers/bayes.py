@@ -13,8 +13,7 @@ from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.experience import Experience
 from archsearch.search.proposing.samplers.finals import Finals, finals
 from archsearch.search.proposing.samplers.gaussian_process import GaussianProcess, Inputs, Settings, embedded, learn
-from archsearch.search.proposing.samplers.interface import FeasibleSet
-from archsearch.search.proposing.samplers.pool import pool, random_candidate
+from archsearch.search.proposing.samplers.interface import FeasibleSet, pool, random_candidate
 from archsearch.search.proposing.samplers.ranking import comparable, order
 from archsearch.space.many.columns import FloatArray, IntArray
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.interface import FeasibleSet
-from archsearch.search.proposing.samplers.pool import random_candidate
+from archsearch.search.proposing.samplers.interface import FeasibleSet, random_candidate
 from archsearch.search.proposing.samplers.ranking import order
 from archsearch.space.many.columns import IntArray
 

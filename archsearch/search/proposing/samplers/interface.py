@@ -1,4 +1,4 @@
-"""The protocols of samplers: what one is, and what it sees of a search space."""
+"""The protocols of samplers, what one is and what it sees of a search space, and the candidates that several draw."""
 
 from __future__ import annotations
 
@@ -51,3 +51,18 @@ class Sampler(Protocol):
     def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """The next trial's row (D,), or None where no candidate is left."""
         ...
+
+
+def random_candidate(feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
+    """A candidate (D,) from anywhere, all of them equally likely; None where none is left."""
+    drawn = feasible.draw(1, rng)
+    return drawn[0] if len(drawn) else None
+
+
+def pool(best: IntArray, feasible: FeasibleSet, rng: np.random.Generator, *, uniform: int, neighbours: int) -> IntArray:
+    """`uniform` candidates from anywhere, and so many `neighbours` of each row of `best`; none where nothing is left.
+
+    A row may stand twice: scoring it twice is cheaper than looking for it.
+    """
+    neighbourhoods = (feasible.neighbours(row, neighbours, rng) for row in best)
+    return np.concatenate([feasible.draw(uniform, rng), *neighbourhoods])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from archsearch.experiment.pareto import undominated
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.pareto import fronts
 from archsearch.space.many.columns import FloatArray, IntArray
 
 
@@ -45,3 +45,21 @@ def comparable(history: History, minimum: int) -> tuple[IntArray, FloatArray]:
         if len(reached) >= minimum or not len(chosen):
             chosen, scores = reached, level_scores[reached]
     return chosen.astype(np.int32), scores
+
+
+def fronts(scores: FloatArray, enough: int | None = None) -> IntArray:
+    """(n,): 0 for the Pareto front of (n, M), 1 for the front without those, and so on (Deb 2002).
+
+    With `enough`, sorting ends once so many rows have a front; the rest share the next number.
+    """
+    front = np.zeros(len(scores), np.int32)
+    remaining = np.arange(len(scores))
+    number = 0
+    while len(remaining):
+        if enough is not None and len(scores) - len(remaining) >= enough:
+            front[remaining] = number
+            break
+        best = undominated(scores[remaining])
+        front[remaining[best]] = number
+        remaining, number = remaining[~best], number + 1
+    return front
