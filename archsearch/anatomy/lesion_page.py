@@ -16,6 +16,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 
 VEIT = "Veit et al. 2016 (arXiv:1605.06431)"
+VEIT_BLOCKS, VEIT_DELETED = 54, 10  # of a ResNet-110: so many blocks, of which so many deleted leave an error of 20 %
 PAPER = (
     "in a pre-activated ResNet-110 on CIFAR-10 no single deletion shows but those of down-sampling blocks, in a VGG "
     "each one leaves chance; the error grows smoothly with the number of deleted blocks and with their disorder"
@@ -137,7 +138,7 @@ def html(document: Mapping[str, Any]) -> str:
             _several(document, y, key),
             _order(document, y, key),
             _smaller(document, name),
-            section("paper", "In the paper", paragraph(f"{VEIT}: {PAPER}.")),
+            _paper(document),
         ],
     )
 
@@ -187,7 +188,8 @@ def _several(document: Mapping[str, Any], y: Axis, key: str) -> str:
     medians = [(row["blocks"], median(score[key] for score in row["scores"])) for row in document["deleted"]]
     chart = scatter(points, x=Axis("deleted blocks"), y=y, lines=[("full-best steps", medians)], whole=True)
     draws = len(document["deleted"][0]["scores"]) if document["deleted"] else 0
-    caption = f"{draws} random sets of blocks for each number; line: the median. d blocks less leave 2^-d of the paths."
+    sets = f"{draws} random set{'s' if draws != 1 else ''} of blocks"
+    caption = f"{sets} for each number; line: the median. d blocks less leave 2^-d of the paths."
     return section("several", "Several blocks deleted", figure(chart, caption))
 
 
@@ -196,6 +198,26 @@ def _order(document: Mapping[str, Any], y: Axis, key: str) -> str:
     chart = scatter(points, x=Axis("Kendall's tau of the order of blocks"), y=y)
     caption = "Random pairs of blocks of one stage and shape swapped. 1: every pair of blocks in its own order."
     return section("order", "Blocks reordered", figure(chart, caption))
+
+
+def _paper(document: Mapping[str, Any]) -> str:
+    """What the paper has for the same lesions, beside what this network has: of errors."""
+    text = paragraph(f"{VEIT}: {PAPER}.")
+    errors = {block["path"]: block["error"] for block in document["blocks"] if block["error"] is not None}
+    if not errors:
+        return section("paper", "In the paper", text)
+    worst, count = max(errors, key=lambda path: errors[path]), len(errors)
+    several = min(document["deleted"], key=lambda row: abs(row["blocks"] / count - VEIT_DELETED / VEIT_BLOCKS))
+    middle = percent(median(score["error"] for score in several["scores"]))
+    head = ["deleted", document["network"], f"ResNet-110, {VEIT_BLOCKS} blocks", "VGG, no shortcuts"]
+    rows = [
+        ["nothing", percent(document["whole"]["error"]), "", ""],
+        ["one block, median", percent(median(errors.values())), "no visible change", "chance, 90 %"],
+        ["one block, worst", f"{percent(errors[worst])} ({worst})", "a down-sampling block, slightly", "chance, 90 %"],
+        ["several at random, median", f"{middle} ({several['blocks']} of {count})",
+         f"about 20 % ({VEIT_DELETED} of {VEIT_BLOCKS})", ""],
+    ]  # fmt: skip
+    return section("paper", "Beside the paper", text, table(head, rows))
 
 
 def _smaller(document: Mapping[str, Any], name: str) -> str:

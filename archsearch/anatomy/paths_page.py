@@ -13,7 +13,12 @@ from archsearch.anatomy.page import Axis, page, scatter
 from archsearch.anatomy.paths import EFFECTIVE, Gradients, smallest_interval
 from archsearch.anatomy.steps import Row
 
-VEIT_BLOCKS, VEIT_EFFECTIVE, OTHER_EFFECTIVE = 54, (5, 17), (9, 18)
+VEIT_BLOCKS = 54
+PAPER = (
+    "Veit et al. 2016 (arXiv:1605.06431), of a pre-activated ResNet-110: 98 % of the paths pass 19 to 35 of its 54 "
+    "blocks, and nearly all of the gradient comes by the far fewer of 5 to 17. Trained with 23 random blocks a batch "
+    "it had a test error of 5.96 %, with all of them 6.10 %."
+)
 
 
 def document(row: Row, result: Gradients, facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -67,6 +72,8 @@ def _remarks(row: Row, result: Gradients) -> list[str]:
     factor, explained = result.decay()
     if np.isfinite(factor):
         remarks.append(f"With each block more a path's gradient is {factor:.2f} times as large (R² {explained:.3f}).")
+    if lengths.total > 1:
+        remarks.append(_follows(lengths.share(first, last), first, last, len(row.blocks)))
     links = {step.words.link for step in row.steps if step.words is not None}
     gated = any(step.words.gate != "none" for step in row.steps if step.words is not None)
     if "highway" in links or gated:
@@ -77,6 +84,20 @@ def _remarks(row: Row, result: Gradients) -> list[str]:
     if lengths.total == 1:
         remarks.append("Without shortcuts there is one path, through every block.")
     return remarks
+
+
+def _follows(share: float, first: int, last: int, blocks: int) -> str:
+    """What the effective paths mean for the network."""
+    if share >= 0.5:
+        return (
+            "Most of its paths take part in learning: at this depth its shortcuts do not make short paths of it, and "
+            "each block is likely to be missed."
+        )
+    return (
+        f"It learns by its short paths: those of more than {last} blocks carry at most 5 % of the gradient, so it is "
+        f"trained as many networks of {first} to {last} blocks rather than one of {blocks}. `archsearch analyze "
+        "lesion` shows which of its blocks can go."
+    )
 
 
 def _share(share: float) -> str:
@@ -106,12 +127,13 @@ def html(document: Mapping[str, Any]) -> str:
                     lines=[("curve best", contributions)], whole=True),
             f"Share of the paths times their mean norm. {percent(effective['contribution'])} comes by paths of "
             f"{effective['from']} to {effective['to']} branches."),
+            paragraph(PAPER),
             table(["", "blocks", "effective lengths", "share of the paths"], [
                 [document["network"], f"{document['blocks']}", f"{effective['from']} to {effective['to']}",
                  _share(effective["share"])],
                 *([row["source"], f"{row['blocks']}", f"{row['from']} to {row['to']}", _share(row["share"])]
-                  for row in document["published"])]),
-            *(paragraph(text) for text in document["remarks"][1:])),
+                  for row in document["published"])])),
+        section("follows", "What follows", *(paragraph(text) for text in document["remarks"][1:])),
     ]  # fmt: skip
     return page(
         f"{document['network']}: paths",

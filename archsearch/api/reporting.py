@@ -43,7 +43,12 @@ def write_report(folder: ExperimentFolder, output: Path | None = None, *, images
 def _analyses(folder: ExperimentFolder, start: Path) -> list[AnalysisPage]:
     """The pages of `archsearch analyze` in the experiment's folder, with links from the folder `start`."""
     return [
-        {"kind": analysis.kind, "page": os.path.relpath(analysis.page, start), "remark": analysis.remark}
+        {
+            "kind": analysis.kind,
+            "digest": str(analysis.figures.get("digest")),
+            "page": os.path.relpath(analysis.page, start),
+            "remark": analysis.remark,
+        }
         for analysis in analyses(folder)
     ]
 

@@ -59,6 +59,7 @@ def test_lesions_as_page_json_and_a_smaller_network(trained: Path, tmp_path: Pat
     text = page.read_text()
     assert all(f"{block['path']}" in text for block in figures["blocks"]) and "<svg" in text
     assert all(remark in text for remark in figures["remarks"] if "%" not in remark)
+    assert "about 20 % (10 of 54)" in text and "(1 of 7)" in text, "the level nearest to the paper's"
     assert main(words(trained, "lesion", "--draws", "3", "-o", str(page), "--json")) == 0
     assert json.loads(capsys.readouterr().out) == figures, "the seed decides"
 
@@ -89,7 +90,11 @@ def test_paths_of_a_trained_network(trained: Path, tmp_path: Path, capsys) -> No
     assert sum(row["contribution"] for row in figures["lengths"]) == pytest.approx(1)
     assert figures["effective"]["contribution"] >= 0.95
     assert [row["share"] for row in figures["published"]] == [0.004537, 0.009917]
-    assert "128 paths" in page.read_text()
+    assert "128 paths" in page.read_text() and "19 to 35 of its 54 blocks" in page.read_text()
+    last = figures["effective"]["to"]
+    assert any(f"those of more than {last} blocks carry" in text for text in figures["remarks"]) == (
+        figures["effective"]["share"] < 0.5
+    )
 
 
 def test_python_takes_arrays_and_several_questions(tmp_path: Path, monkeypatch) -> None:
@@ -124,6 +129,10 @@ def test_an_experiments_best_network_is_looked_at_with_its_own_images(tmp_path: 
         (link,) = json.loads(capsys.readouterr().out)["analyses"]
         assert (report.parent / link["page"]).resolve() == page.resolve() and link["remark"] == figures["remarks"][0]
         assert f'<a href="{link["page"]}">paths</a>' in report.read_text()
+    page.with_suffix(".json").write_text(json.dumps({**figures, "digest": "of an earlier winner"}))
+    assert main(["report", str(experiment.path), "-o", str(report)]) == 0
+    assert "paths</a>" not in report.read_text()
+    capsys.readouterr()
     assert main(["analyze", "lesion", str(experiment.path), "--split", "test"]) == 2
     assert "the test split of an experiment is looked at once" in capsys.readouterr().err
 

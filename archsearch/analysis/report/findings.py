@@ -43,16 +43,17 @@ def networks(reading: Reading, report: Document) -> str:
         f"{title}: {first}",
         paragraph(_summary(row, objective)),
         _network(reading, row),
-        _analyses(report),
+        _analyses(report, row["digest"]),
         heading,
     )
 
 
-def _analyses(report: Document) -> str:
-    """Links to the pages that show what the network's parts do, where there are such."""
+def _analyses(report: Document, digest: str) -> str:
+    """Links to the pages that show what the parts of the network with this digest do, where there are such."""
     items = "".join(
         f'<li><a href="{clean(quote(row["page"]))}">{clean(row["kind"])}</a>: {clean(row["remark"])}</li>'
         for row in report["analyses"]
+        if row["digest"] == digest
     )
     return f"<h3>What its parts do</h3><ul>{items}</ul>" if items else ""
 

@@ -27,9 +27,11 @@ from archsearch.space.space import SearchSpace
 
 
 class AnalysisPage(TypedDict):
-    """A page of `archsearch analyze`: what it is about, a link from where the report lies, and what it says first."""
+    """A page of `archsearch analyze`: what it is about, of which network, a link from where the report lies, and what
+    it says first."""
 
     kind: str
+    digest: str
     page: str
     remark: str
 
