@@ -27,34 +27,30 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
-from papers_tables import NETWORKS, RESULTS, rendered, text
+from papers_tables import RESULTS, rendered, text
 from quickstart import machine
 
 from archsearch import zoo
 from archsearch.anatomy.landscape import Grid, directions
-from archsearch.anatomy.lesions import scored
-from archsearch.anatomy.steps import Row
-from archsearch.api.analyzing import Kind, analysis
+from archsearch.api.analyzing import Analysis, Kind, analysis
+from archsearch.api.degrading import Question, degradation_of
+from archsearch.api.driving import Audience
 from archsearch.api.trained_networks import Subject
 from archsearch.api.training import adapted
-from archsearch.architecture.spec import Survival
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet
 from archsearch.data.splitting import stratified, subset
 from archsearch.experiment import write_atomically
 from archsearch.network import build
+from archsearch.space.overrides import TrainSettings
 from archsearch.space.settings import DataSettings, TrainingSettings
-from archsearch.training.fit import train_architecture
-from archsearch.training.loop import Training
-from archsearch.training.losses import Loss
 from archsearch.training.pretrained import read_weights, start_from
-from archsearch.training.run import TrainingRun
 
 PUBLISHED = {"resnet20": "resnet20-12fca82f.th", "resnet56": "resnet56-4bfd9763.th"}
 # The published networks' input: less ImageNet's mean, divided by its standard deviation.
@@ -67,7 +63,8 @@ class Size:
 
     seeds: int = 3
     images: int = 2000  # of Fashion-MNIST, trained on
-    epochs: int = 24
+    epochs: int = 20
+    sample: int = 500  # training images by which the training loss is measured after each epoch
     lesion_images: int = 1000  # of the test split
     draws: int = 3  # random sets of blocks of each size, of a published network; of a trained one 1
     path_images: int = 64
@@ -75,12 +72,11 @@ class Size:
     points: int = 25  # of a landscape, along each direction
     landscape_images: int = 128  # of the training split
     checked: int = 9  # points of a landscape that are evaluated independently
-    rounds: int = 12  # of ResNet-110 with and without stochastic depth, in turns
-    steps: int = 10  # of a round, each of 64 images
+    rounds: int = 16  # of four training steps of ResNet-110 with and without stochastic depth, in turns
 
 
-QUICK = Size(seeds=1, images=200, epochs=1, lesion_images=50, draws=1, path_images=8, paths=2, points=3,
-             landscape_images=16, checked=2, rounds=2, steps=1)  # fmt: skip
+QUICK = Size(seeds=1, images=200, epochs=1, sample=50, lesion_images=50, draws=1, path_images=8, paths=2, points=3,
+             landscape_images=16, checked=2, rounds=2)  # fmt: skip
 
 
 class Store:
@@ -108,8 +104,16 @@ class Store:
             print(f"{section}, {name}: {results[name]['seconds']:.0f} s", file=sys.stderr, flush=True)
         return results[name]
 
-    def page(self, section: str, name: str) -> Path:
-        return self.folder / f"{section}-{name}.html"
+    def analysed(self, kind: str, name: str, work: Callable[[Path], Analysis]) -> dict[str, Any]:
+        """The figures of an analysis under this name; its page is written into the folder."""
+        page = self.folder / f"{kind}-{name}.html"
+
+        def figures() -> dict[str, Any]:
+            result = work(page)
+            result.write(page)
+            return result.figures
+
+        return self.result(kind, name, figures)
 
 
 @dataclass(frozen=True)
@@ -123,12 +127,13 @@ class Bench:
     cifar_root: str | None
     weights: Path | None
 
+    @property
+    def fashion_data(self) -> DataSettings:
+        return DataSettings(name="fashion_mnist", root=self.fashion_root, validation=500, limit=self.size.images)
+
     @functools.cached_property
     def fashion(self) -> ImageSet:
-        settings = DataSettings(
-            name="fashion_mnist", root=self.fashion_root, validation=500, limit=self.size.images + 500
-        )
-        return load_images(settings)
+        return load_images(self.fashion_data)
 
     @functools.cached_property
     def cifar(self) -> ImageSet:
@@ -140,19 +145,15 @@ class Bench:
         fields = {"recipe": "paper_resnet", "epochs": self.size.epochs, "batch_size": 64, "precision": "float32"}
         return TrainingSettings(**fields, device="cpu")
 
-    def trained(self, name: str, seed: int) -> dict[str, Any]:
-        """A network trained on Fashion-MNIST: errors by epoch, and at the end those of all training images in eval
-        mode, unaugmented."""
-        folder = self.store.folder / f"{name}-s{seed}"
+    def trained(self) -> dict[str, Any]:
+        """plain-20, plain-56, ResNet-20 and ResNet-56 trained on Fashion-MNIST with each seed."""
 
-        def work() -> dict[str, Any]:
-            network = adapted(zoo.get(f"{name}_cifar"), self.fashion, print_nothing)
-            run = TrainingRun(settings=self.training(), seed=seed, threads=self.threads)
-            result = train_architecture(network, self.fashion, run, folder, test=False)
-            subject = self.subject(name, folder / "weights.safetensors", self.fashion)
-            return {"history": result["history"], **{split: scores(subject, split) for split in ("train", "test")}}
+        def work(page: Path) -> Analysis:
+            question = Question(depths=(20, 56), seeds=range(self.size.seeds), images=self.size.sample)
+            settings = TrainSettings(data=self.fashion_data, training=self.training())
+            return degradation_of(settings, question, page, Audience(progress=False))
 
-        return self.store.result("degradation", f"{name}-s{seed}", work)
+        return self.store.analysed("degradation", "fashion", work)
 
     def subject(self, name: str, weights: Path, images: ImageSet) -> Subject:
         network = build(adapted(zoo.get(f"{name}_cifar"), images, print_nothing))
@@ -160,13 +161,21 @@ class Bench:
         return Subject(name=name, network=network.eval(), weights=weights.name, images=images, settings=self.training(),
                        split="test")  # fmt: skip
 
-    def of_fashion(self, name: str, seed: int) -> Subject:
-        self.trained(name, seed)
-        weights = self.store.folder / f"{name}-s{seed}" / "weights.safetensors"
-        return replace(self.subject(name, weights, self.fashion), name=f"{name}-s{seed}")
+    def of_fashion(self, name: str, seed: int) -> Subject | None:
+        """A trained network; None where its training diverged."""
+        (row,) = (row for row in self.trained()["networks"] if row["network"] == f"{name}_cifar")
+        training = row["trainings"][seed]
+        if training["diverged"]:
+            return None
+        return replace(self.subject(name, Path(training["folder"]) / "weights.safetensors", self.fashion),
+                       name=f"{name}-s{seed}")  # fmt: skip
 
     def of_cifar(self, name: str) -> Subject:
         return replace(self.subject(name, self.weights / PUBLISHED[name], self.cifar), name=f"{name}-published")
+
+    def fresh(self, name: str) -> Subject:
+        network = build(adapted(zoo.get(f"{name}_cifar"), self.fashion, print_nothing))
+        return Subject(name=name, network=network, weights="fresh", images=self.fashion, settings=self.training())
 
     @property
     def has_cifar(self) -> bool:
@@ -177,27 +186,13 @@ def print_nothing(message: str) -> None:
     pass
 
 
-def scores(subject: Subject, split: Literal["train", "test"]) -> dict[str, Any]:
-    """Loss and error on a split, of which the first 2,000 images are taken, unaugmented."""
-    images, row = subject.images.split(split), Row.of(subject.network)
-    batches = (
-        (normalised(subject.images, images.images[start : start + 250]),
-         torch.from_numpy(images.labels[start : start + 250]))
-        for start in range(0, min(len(images), 2000), 250)
-    )  # fmt: skip
-    (score,) = scored(row, [row.whole], batches, Loss(task="single_label"))
-    return score.to_dict()
-
-
 def normalised(images: ImageSet, pixels: np.ndarray) -> torch.Tensor:
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (images.mean, images.std))
     return (torch.from_numpy(np.ascontiguousarray(pixels)).float() / 255 - mean) / std
 
 
 def degradation(bench: Bench) -> None:
-    for seed in range(bench.size.seeds):
-        for name in NETWORKS:
-            bench.trained(name, seed)
+    bench.trained()
 
 
 def lesions(bench: Bench) -> None:
@@ -222,28 +217,30 @@ def landscapes(bench: Bench) -> None:
     options = {"images": bench.size.landscape_images, "draws": None, "points": bench.size.points}
     for seed in range(bench.size.seeds):
         for name in ("resnet56", "plain56"):
-            analysed(bench, "landscape", bench.of_fashion, (name, seed), seed=seed, **options)
-            checked(bench, name, seed)
+            if analysed(bench, "landscape", bench.of_fashion, (name, seed), seed=seed, **options):
+                checked(bench, name, seed)
     if bench.has_cifar:
-        analysed(bench, "landscape", bench.of_cifar, ("resnet56",), seed=0, **options)
+        analysed(bench, "landscape", bench.of_cifar, ("resnet56",), **options)
+
+
+def depth(bench: Bench) -> None:
+    """Training steps of ResNet-110 with and without stochastic depth (linear, p_L = 0.5), in turns."""
+    analysed(bench, "depth", bench.fresh, ("resnet110",), images=64, draws=bench.size.rounds)
 
 
 def analysed(
-    bench: Bench, kind: Kind, subject_of: Callable[..., Subject], arguments: Sequence[Any], *, seed: int = 0,
+    bench: Bench, kind: Kind, subject_of: Callable[..., Subject | None], arguments: Sequence[Any], *, seed: int = 0,
     **options: Any,
-) -> None:  # fmt: skip
-    """The figures of an analysis into the store, its page into the folder beside."""
-    name = "-s".join(map(str, arguments)) if len(arguments) > 1 else f"{arguments[0]}-published"
+) -> bool:  # fmt: skip
+    """The figures of an analysis into the store, its page into the folder beside; False where no network is there."""
+    if (subject := subject_of(*arguments)) is None:
+        return False
 
-    def work() -> dict[str, Any]:
-        page = bench.store.page(kind, name)
-        result = analysis(kind, subject_of(*arguments), seed=seed, page=page, tell=print_nothing, **options)
-        result.write(page)
-        return result.figures
+    def work(page: Path) -> Analysis:
+        return analysis(kind, subject, seed=seed, page=page, tell=print_nothing, **options)
 
-    if subject_of == bench.of_fashion:
-        bench.trained(*arguments)  # its seconds are its own
-    bench.store.result(kind, name, work)
+    bench.store.analysed(kind, subject.name, work)
+    return True
 
 
 def checked(bench: Bench, name: str, seed: int) -> None:
@@ -252,8 +249,7 @@ def checked(bench: Bench, name: str, seed: int) -> None:
     def work() -> dict[str, Any]:
         values = bench.store.document["results"]["landscape"][f"{name}-s{seed}"]["values"]
         network, train = bench.of_fashion(name, seed).network, bench.fashion.train
-        index = stratified(train.labels, bench.size.landscape_images, seed=seed)[0]
-        chosen = subset(train, index)
+        chosen = subset(train, stratified(train.labels, bench.size.landscape_images, seed=seed)[0])
         images, labels = normalised(bench.fashion, chosen.images), torch.from_numpy(chosen.labels)
         ways, steps = directions(network, seed), Grid(points=bench.size.points).steps
         draw, differences = np.random.default_rng(seed), []
@@ -270,35 +266,6 @@ def checked(bench: Bench, name: str, seed: int) -> None:
         return {"points": len(differences), "largest_difference": max(differences, default=0.0)}
 
     bench.store.result("checks", f"{name}-s{seed}", work)
-
-
-def depth(bench: Bench) -> None:
-    """Training steps of ResNet-110 with and without stochastic depth (linear, p_L = 0.5), in turns."""
-
-    def work() -> dict[str, Any]:
-        small = subset(bench.fashion.train, np.arange(min(64 * bench.size.steps, len(bench.fashion.train))))
-        images = replace(bench.fashion, train=small)
-        settings = bench.training().with_overrides({"epochs": bench.size.rounds + 1})
-        whole = adapted(zoo.get("resnet110_cifar"), images, print_nothing)
-        survival = Survival(schedule="linear", last=0.5)
-        run = TrainingRun(settings=settings, seed=0, threads=bench.threads)
-        trainings = {
-            name: Training(build(network, seed=0), images, run)
-            for name, network in (("without", whole), ("with", whole.model_copy(update={"survival": survival})))
-        }
-        seconds: dict[str, list[float]] = {name: [] for name in trainings}
-        for _ in range(bench.size.rounds + 1):  # the first warms up
-            for name, training in trainings.items():
-                began = time.perf_counter()
-                training.train_epoch()
-                seconds[name].append(time.perf_counter() - began)
-        blocks = len(Row.of(trainings["with"].model).blocks)
-        counted = {name: values[1:] for name, values in seconds.items()}
-        kept = [1 - number / blocks * 0.5 for number in range(1, blocks + 1)]
-        return {"blocks": blocks, "expected_blocks": sum(kept), "foretold": 1 - sum(kept) / blocks,
-                "rounds": counted, "saving": 1 - sum(counted["with"]) / sum(counted["without"])}  # fmt: skip
-
-    bench.store.result("depth", "resnet110", work)
 
 
 SECTIONS: dict[str, Callable[[Bench], None]] = {
@@ -318,7 +285,7 @@ def main() -> int:
     parser.add_argument("--store", metavar="FILE", type=Path, default=Path("papers.json"))
     parser.add_argument("--only", default=",".join(SECTIONS), help=f"some of {', '.join(SECTIONS)}")
     parser.add_argument("--threads", type=int, default=1, choices=(1, 2))
-    parser.add_argument("--quick", action="store_true", help="everything in small, in a minute or two: a smoke test")
+    parser.add_argument("--quick", action="store_true", help="everything in small, in a few minutes: a smoke test")
     parser.add_argument("--render", action="store_true", help=f"only writes the tables into {RESULTS.name}")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()

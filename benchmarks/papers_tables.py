@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-NETWORKS = ("plain20", "resnet20", "plain56", "resnet56")
 RESULTS = Path(__file__).parent / "results" / "papers.md"
 BEGIN, END = "<!-- tables: papers.py --render -->", "<!-- end of tables -->"
 Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -41,9 +41,17 @@ def in_each(values: Sequence[bool], shown: Iterator[str] | Sequence[str]) -> Out
     return all(values), f"{sum(values)} of {len(values)}: {', '.join(shown)}"
 
 
+def final_losses(results: Results, name: str) -> list[float]:
+    """Of each seed the loss on training images after the last epoch; infinite where the training diverged."""
+    networks = results.get("degradation", {}).get("fashion", {}).get("networks", [])
+    losses = [training["training_loss"] for row in networks if row["network"] == f"{name}_cifar"
+              for training in row["trainings"]]  # fmt: skip
+    return [math.inf if loss is None else loss for loss in losses]
+
+
 def losses_of(first: str, second: str, tolerance: float, *, above: bool) -> Callable[[Results], Outcome | None]:
     def judge(results: Results) -> Outcome | None:
-        pairs = [(a["train"]["loss"], b["train"]["loss"]) for a, b in paired(results, "degradation", first, second)]
+        pairs = list(zip(final_losses(results, first), final_losses(results, second), strict=True))
         held = [a > b if above else a <= b + tolerance for a, b in pairs]
         return in_each(held, [f"{a:.3f} against {b:.3f}" for a, b in pairs])
 
@@ -132,7 +140,12 @@ def saves_time(results: Results) -> Outcome | None:
     row = results.get("depth", {}).get("resnet110")
     if row is None:
         return None
-    return 0.22 <= row["saving"] <= 0.28, f"{100 * row['saving']:.1f} % ({100 * row['foretold']:.2f} % of the blocks)"
+    saved = row["time_saved"]
+    shown = (
+        f"{100 * saved['median']:.1f} % ({100 * saved['low']:.1f} to {100 * saved['high']:.1f}, quartiles of "
+        f"{saved['n']} rounds); {100 * row['blocks_saved']:.2f} % of the blocks"
+    )
+    return 0.22 <= saved["median"] <= 0.28, shown
 
 
 HE, VEIT, LI, HUANG = "He 2015", "Veit 2016", "Li 2018", "Huang 2016"
@@ -174,12 +187,16 @@ def verdicts(results: Results) -> str:
 
 def trainings(results: Results) -> str:
     rows = []
-    for name in NETWORKS:
-        for number, row in enumerate(seeds_of(results, "degradation", name)):
-            last = row["history"][-1]
-            errors = row["train"]["error"], row["test"]["error"], 1 - last["validation_accuracy"]
-            rows.append([name, str(number), f"{row['train']['loss']:.3f}", *(f"{100 * error:.1f}" for error in errors)])
-    head = ["network", "seed", "training loss", "training error %", "test error %", "validation error %"]
+    for network in results.get("degradation", {}).get("fashion", {}).get("networks", []):
+        for training in network["trainings"]:
+            values = [training[f"{name}_error"] for name in ("training", "validation", "test")]
+            errors = ["diverged" if value is None else f"{100 * value:.1f}" for value in values]
+            start = training["gradient"]["norms"][0][0] if training["gradient"]["norms"] else None
+            loss = training["training_loss"]
+            rows.append([network["label"], str(training["seed"]), "" if loss is None else f"{loss:.3f}", *errors,
+                         "" if start is None else f"{start:.3g}"])  # fmt: skip
+    head = ["network", "seed", "training loss", "training error %", "validation error %", "test error %",
+            "gradient of the first layer at the start"]  # fmt: skip
     return table(head, rows) if rows else ""
 
 
