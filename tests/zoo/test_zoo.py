@@ -88,6 +88,14 @@ def test_torchvisions_errors_are_those_of_its_weights() -> None:
         assert error == pytest.approx(100 - metrics["ImageNet-1K"]["acc@1"], abs=0.006), name
 
 
+@pytest.mark.parametrize(
+    ("depth", "millions"), [(20, 0.27), (32, 0.46), (44, 0.66), (56, 0.85), (110, 1.7), (1202, 19.4)]
+)
+def test_parameters_are_those_of_he_2015s_table_6(depth: int, millions: float) -> None:
+    params = cost(zoo.get(f"resnet{depth}_cifar")).params
+    assert round(params / 1e6, 2 if depth < 100 else 1) == millions
+
+
 def test_names_beyond_the_list_follow_the_families_rules() -> None:
     # Each block more adds the same: from 3 blocks a stage (ResNet-20) and 9 (ResNet-56) to 12.
     three, nine = (REFERENCE[f"resnet{depth}_cifar"]["params"] for depth in (20, 56))
