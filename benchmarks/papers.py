@@ -141,9 +141,11 @@ class Bench:
         return replace(load_images(settings), name="CIFAR-10 as JPEG", **IMAGENET)
 
     def training(self) -> TrainingSettings:
-        """He 2015's recipe for CIFAR-10, in fewer epochs of smaller batches."""
-        fields = {"recipe": "paper_resnet", "epochs": self.size.epochs, "batch_size": 64, "precision": "float32"}
-        return TrainingSettings(**fields, device="cpu")
+        """He 2015's recipe for CIFAR-10 in fewer steps: of smaller batches, at half the rate, behind a warm-up."""
+        return TrainingSettings(
+            recipe="paper_resnet", epochs=self.size.epochs, batch_size=32, learning_rate=0.05, warmup=0.1,
+            precision="float32", device="cpu",
+        )  # fmt: skip
 
     def trained(self) -> dict[str, Any]:
         """plain-20, plain-56, ResNet-20 and ResNet-56 trained on Fashion-MNIST with each seed."""
