@@ -218,9 +218,10 @@ def paths(bench: Bench) -> None:
 def landscapes(bench: Bench) -> None:
     options = {"images": bench.size.landscape_images, "draws": None, "points": bench.size.points}
     for seed in range(bench.size.seeds):
-        for name in ("resnet56", "plain56"):
-            if analysed(bench, "landscape", bench.of_fashion, (name, seed), seed=seed, **options):
-                checked(bench, name, seed)
+        plain = bench.of_fashion("plain56", seed)
+        beside = [] if plain is None else [plain]
+        if analysed(bench, "landscape", bench.of_fashion, ("resnet56", seed), seed=seed, beside=beside, **options):
+            checked(bench, seed)
     if bench.has_cifar:
         analysed(bench, "landscape", bench.of_cifar, ("resnet56",), **options)
 
@@ -245,29 +246,30 @@ def analysed(
     return True
 
 
-def checked(bench: Bench, name: str, seed: int) -> None:
-    """Some points of a landscape evaluated by torch.func alone: the weights moved, the images normalised here."""
+def checked(bench: Bench, seed: int) -> None:
+    """Some points of a seed's landscapes evaluated by torch.func alone: weights moved and images normalised here."""
 
     def work() -> dict[str, Any]:
-        values = bench.store.document["results"]["landscape"][f"{name}-s{seed}"]["values"]
-        network, train = bench.of_fashion(name, seed).network, bench.fashion.train
+        figures, train = bench.store.document["results"]["landscape"][f"resnet56-s{seed}"], bench.fashion.train
         chosen = subset(train, stratified(train.labels, bench.size.landscape_images, seed=seed)[0])
         images, labels = normalised(bench.fashion, chosen.images), torch.from_numpy(chosen.labels)
-        ways, steps = directions(network, seed), Grid(points=bench.size.points).steps
-        draw, differences = np.random.default_rng(seed), []
-        for row, column in draw.integers(0, bench.size.points, (bench.size.checked, 2)).tolist():
-            moved = {
-                key: tensor + float(steps[column]) * ways[0][key] + float(steps[row]) * ways[1][key]
-                for key, tensor in network.named_parameters()
-            }
-            with torch.no_grad():
-                outputs = torch.func.functional_call(network, moved, (images,))
-            loss = torch.nn.functional.cross_entropy(outputs.double(), labels).item()
-            if values[row][column] is not None:
-                differences.append(abs(values[row][column] - loss) / max(1.0, abs(loss)))
+        steps, differences = Grid(points=bench.size.points).steps, []
+        for row in (figures, *figures.get("beside", [])):
+            network = bench.of_fashion(row["network"].partition("-")[0], seed).network
+            ways, draws = directions(network, seed), np.random.default_rng(seed)
+            for down, across in draws.integers(0, bench.size.points, (bench.size.checked, 2)).tolist():
+                moved = {
+                    key: tensor + float(steps[across]) * ways[0][key] + float(steps[down]) * ways[1][key]
+                    for key, tensor in network.named_parameters()
+                }
+                with torch.no_grad():
+                    outputs = torch.func.functional_call(network, moved, (images,))
+                loss = torch.nn.functional.cross_entropy(outputs.double(), labels).item()
+                if (value := row["values"][down][across]) is not None:
+                    differences.append(abs(value - loss) / max(1.0, abs(loss)))
         return {"points": len(differences), "largest_difference": max(differences, default=0.0)}
 
-    bench.store.result("checks", f"{name}-s{seed}", work)
+    bench.store.result("checks", f"s{seed}", work)
 
 
 SECTIONS: dict[str, Callable[[Bench], None]] = {

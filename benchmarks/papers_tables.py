@@ -30,10 +30,6 @@ def seeds_of(results: Results, section: str, name: str) -> list[Mapping[str, Any
     return [rows[key] for key in sorted(rows) if key.startswith(f"{name}-s")]
 
 
-def paired(results: Results, section: str, first: str, second: str) -> list[tuple[Any, Any]]:
-    return list(zip(seeds_of(results, section, first), seeds_of(results, section, second), strict=False))
-
-
 def in_each(values: Sequence[bool], shown: Iterator[str] | Sequence[str]) -> Outcome | None:
     """Held where it is true of every seed."""
     if not values:
@@ -122,8 +118,9 @@ def few_paths(results: Results) -> Outcome | None:
 
 def wider(results: Results) -> Outcome | None:
     pairs = [
-        (a["below_twice_the_least"], b["below_twice_the_least"])
-        for a, b in paired(results, "landscape", "resnet56", "plain56")
+        (figures["below_twice_the_least"], other["below_twice_the_least"])
+        for figures in seeds_of(results, "landscape", "resnet56")
+        for other in figures.get("beside", [])
     ]
     return in_each([a > b for a, b in pairs], [f"{100 * a:.1f} % against {100 * b:.1f} %" for a, b in pairs])
 
@@ -229,10 +226,12 @@ def path_rows(results: Results) -> str:
 
 def landscape_rows(results: Results) -> str:
     rows = []
-    for name, figures in results.get("landscape", {}).items():
+    for figures in (
+        each for whole in results.get("landscape", {}).values() for each in (whole, *whole.get("beside", []))
+    ):
         values = [value for row in figures["values"] for value in row if value is not None]
-        below = sum(value < 1 for value in values) / figures["points"] ** 2
-        rows.append([name, f"{figures['loss']:.3f}", f"{min(values):.3f}", f"{max(values):.3g}",
+        below = sum(value < 1 for value in values) / len(figures["values"]) ** 2
+        rows.append([figures["network"], f"{figures['loss']:.3f}", f"{min(values):.3f}", f"{max(values):.3g}",
                      f"{100 * figures['below_twice_the_least']:.1f}", f"{100 * below:.1f}"])  # fmt: skip
     head = ["network", "loss at the weights", "least", "highest", "below twice the least, %", "loss below 1, %"]
     return table(head, rows) if rows else ""
