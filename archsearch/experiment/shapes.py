@@ -220,6 +220,7 @@ EVENTS: Mapping[str, Fields] = {
     "precision": {"precision": is_text, "text": _text_or_none},
     "left_out": {"site": is_text, "reason": is_text, "trials": partial(list_of, is_count)},
     "placed": {"device": is_text, "gpus_per_trial": is_number, "text": is_text},
+    "no_graph": _reason,
     "test_failed": _reason,
     "test_interrupted": _reason,
     "finishing": {

@@ -130,6 +130,12 @@ class TrainingSettings(OptimizationSettings):
         "measurement is printed, and cached for the device.",
     )
     deterministic: bool = Field(False, description="On a GPU: use deterministic kernels only, which are slower.")
+    graph: Literal["auto", "off"] = Field(
+        "auto",
+        description="On a GPU, auto replays a step as one CUDA graph where more than 100 steps are ahead, after three "
+        "steps taken both ways have agreed; else, as with off, each kernel is launched by itself. Steps with "
+        "stochastic depth per batch or with torch.compile are not replayed.",
+    )
     device: DeviceName = Field(
         "auto",
         description="auto: a GPU if there is one, else the CPU; of a search's trials, by resources.gpus_per_trial.",

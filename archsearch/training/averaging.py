@@ -33,12 +33,27 @@ class Average:
             self._average = {name: tensor.clone() for name, tensor in self._live.items()}
         self._from, self._into = list(self._live.values()), list(self._average.values())
 
+    def weight(self, update: int) -> float:
+        """1 - d of this update, counted from 0."""
+        return 1 - min(self.decay, (1 + update) / (10 + update))
+
     @torch.no_grad()
-    def update(self) -> None:
-        """Takes in the weights as they are now; called after each step of the optimiser."""
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self._into, self._from, 1 - decay)
-        self.updates += 1
+    def update(self, weight: Tensor | None = None) -> None:
+        """Takes in the weights as they are now; called after each step of the optimiser. A `weight`, float32 without
+        dimensions on the device, is that of this update, which the caller then counts in `updates`."""
+        if weight is None:
+            torch._foreach_lerp_(self._into, self._from, self.weight(self.updates))
+            self.updates += 1
+        elif weight.device.type == "cpu":
+            torch._foreach_lerp_(self._into, self._from, [weight] * len(self._into))
+        else:
+            self._move(weight)
+
+    def _move(self, weight: Tensor) -> None:
+        """The same in three kernels, where a weight that is a tensor would take one for each tensor."""
+        changes = torch._foreach_sub(self._from, self._into)
+        torch._foreach_mul_(changes, weight)
+        torch._foreach_add_(self._into, changes)
 
     @contextmanager
     def applied(self) -> Iterator[None]:

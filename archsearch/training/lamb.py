@@ -15,7 +15,7 @@ def lamb(
     square: list[Tensor],
     steps: list[Tensor],
     *,
-    rate: float,
+    rate: float | Tensor,
     beta1: float,
     decay: float,
     adapts: bool,
@@ -42,4 +42,18 @@ def lamb(
     if adapts:
         norms = zip(torch._foreach_norm(weights), torch._foreach_norm(updates), strict=True)
         torch._foreach_mul_(updates, [torch.where((w > 0) & (u > 0), w / u, 1.0) for w, u in norms])
-    torch._foreach_add_(weights, updates, alpha=-rate)
+    if isinstance(rate, Tensor):
+        torch._fused_sgd_(
+            weights,
+            updates,
+            [],
+            weight_decay=0.0,
+            momentum=0.0,
+            lr=rate,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+            is_first_step=False,
+        )
+    else:
+        torch._foreach_add_(weights, updates, alpha=-rate)

@@ -22,6 +22,10 @@ from archsearch.training.course import Course
 from archsearch.training.devices import resolve_device, usual_precision
 from archsearch.training.epoch.counts import counted_at_once
 from archsearch.training.epoch.depth import Depth
+from archsearch.training.epoch.graph import Graph, replayable
+from archsearch.training.epoch.plan import Plan, batched
+from archsearch.training.epoch.static import StaticStep
+from archsearch.training.feeds.batches import evaluated_at_once
 from archsearch.training.feeds.feed import Feed, feed_of
 from archsearch.training.freezing import Frozen
 from archsearch.training.losses import Loss
@@ -29,13 +33,11 @@ from archsearch.training.metrics import Thresholds, best_thresholds, measured
 from archsearch.training.mixing import Mixer
 from archsearch.training.plateau import Plateau
 from archsearch.training.randomness import generator_of, torch_seeded
+from archsearch.training.recipe import segment
 from archsearch.training.run import DepthSeeded, PointwiseMultiplied, TrainingRun
 from archsearch.training.step import Step
 
 OnStep = Callable[[int, int], None]  # (steps done, steps of the epoch)
-
-EVALUATED = 4  # an evaluated batch holds so many training batches' images,
-PIXELS_AT_ONCE = 2**20  # but no more pixels than these: 1,024 images of 32x32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,11 +96,6 @@ class Diverged(RuntimeError):
         return f"the training loss is {self.loss} in epoch {self.epoch}; try a lower learning rate"
 
 
-def evaluated_at_once(shape: tuple[int, int, int], batch: int) -> int:
-    """Images of an evaluated batch: they are of this (channels, height, width), a training step has `batch`."""
-    return max(1, min(EVALUATED * batch, PIXELS_AT_ONCE // (shape[1] * shape[2])))
-
-
 class Training:
     """Trains `model` on `images` as `run` says; an iterator of EpochMetrics.
 
@@ -146,6 +143,9 @@ class Training:
         self.batch_size = min(run.settings.batch_size, self.feed.count)
         self.steps = self.feed.count // self.batch_size
         self._depth = Depth(nn.Identity() if run.compiled else self.model, self.step.sizes(self.batch_size))
+        size = run.settings.trained_size(*images.shape[1:])
+        static = StaticStep(self.step, self.feed, self.batch_size, size, self._depth)
+        self.graph = Graph(static, self.model) if replayable(self.step, self._depth) and not run.compiled else None
 
     def __iter__(self) -> Iterator[EpochMetrics]:
         return self
@@ -176,30 +176,49 @@ class Training:
     def train_epoch(self) -> tuple[float, float | None, float]:
         """An epoch's steps alone: (mean loss, accuracy, last rate), the accuracy None as in EpochMetrics. The device is
         waited for once, at the end."""
-        epoch, count, rate = self.epoch, self.steps * self.batch_size, 0.0
-        if isinstance(self.model, DepthSeeded):
-            self.model.seed_stochastic_depth(generator_of(self.run.seed, "depth", epoch))
-        order = self._batched(self._order(generator_of(self.run.seed, "order", epoch)))
-        batches = self.feed.training(order, generator_of(self.run.seed, "augmentation", epoch), self.batch_size)
-        mixer = Mixer(self.settings, generator_of(self.run.seed, "mixing", epoch))
+        epoch = self.epoch
         self.model.train()
         self.frozen.keep()
         self.step.start()
-        self._depth.draw(self.steps, self.device)
         with (
             torch_seeded(self.run.seed, epoch, self.device, deterministic=self.settings.deterministic),
             counted_at_once(self.model, self.steps, self._depth),
         ):
-            for number, (images, labels) in enumerate(batches):
-                step = self.course.schedule_step(epoch, number, self.steps)
-                rate = recipe.learning_rate(self.settings, *step, self.plateau.falls)
-                self.step(images, labels, mixer, rate, partial(self._depth.decide, number))
+            replays = self.graph is not None and self.graph.begins(self._plan, self._steps_ahead())
+            stepped, plan = self.graph.stepped if self.graph and replays else self._stepped, self._plan()
+            for number, _ in enumerate(stepped(plan)):
                 if self.on_step is not None:
                     self.on_step(number + 1, self.steps)
         self._depth.clear()
         self.epoch += 1
-        right = self.step.right.item() / count if self.loss.task == "single_label" else None
-        return self.step.losses.item() / self.steps, right, rate
+        right = self.step.right.item() / (self.steps * self.batch_size) if self.loss.task == "single_label" else None
+        return self.step.losses.item() / self.steps, right, plan.rates[-1]
+
+    def _plan(self) -> Plan:
+        """The next epoch's draws and rates."""
+        generator = partial(generator_of, self.run.seed, epoch=self.epoch)
+        if isinstance(self.model, DepthSeeded):
+            self.model.seed_stochastic_depth(generator("depth"))
+        self._depth.draw(self.steps, self.device)
+        order = self._order(generator("order"))
+        steps = (self.course.schedule_step(self.epoch, number, self.steps) for number in range(self.steps))
+        return Plan(
+            order=batched(order, self.steps, self.batch_size, self.settings.repeated_augmentation),
+            augmentation=generator("augmentation"),
+            mixer=Mixer(self.settings, generator("mixing")),
+            rates=[recipe.learning_rate(self.settings, *step, self.plateau.falls) for step in steps],
+        )
+
+    def _steps_ahead(self) -> int:
+        """Steps before the end, or before the next rung, where the training may pause."""
+        return (segment(self.epoch, self.course.epochs, self.course.rungs)[1] - self.epoch) * self.steps
+
+    def _stepped(self, plan: Plan) -> Iterator[None]:
+        """Yields after each step of an epoch."""
+        batches = self.feed.training(plan.order, plan.augmentation, self.batch_size)
+        for number, (batch, rate) in enumerate(zip(batches, plan.rates, strict=True)):
+            self.step(*batch, plan.mixer, rate, partial(self._depth.decide, self._depth.row(number)))
+            yield
 
     def _order(self, generator: torch.Generator) -> Tensor:
         """The training images of an epoch, by their numbers: each once, or as many drawn by their weights."""
@@ -207,14 +226,6 @@ class Training:
             return torch.randperm(self.feed.count, generator=generator)
         drawn = torch.rand(self.feed.count, dtype=torch.float64, generator=generator) * self.weights_so_far[-1]
         return torch.searchsorted(self.weights_so_far, drawn, right=True).clamp_(max=self.feed.count - 1)
-
-    def _batched(self, order: Tensor) -> Tensor:
-        """The images of an epoch's whole batches, one batch after another. With repeated augmentation a batch has the
-        first of its images, then the same again: so mixing pairs different ones."""
-        repeats = self.settings.repeated_augmentation
-        different = -(-self.batch_size // repeats)
-        batches = order[: self.steps * different].view(self.steps, different).repeat(1, repeats)
-        return batches[:, : self.batch_size].flatten()
 
     @torch.no_grad()
     def evaluate(self, split: SplitName, outputs: list[Tensor] | None = None) -> TestMetrics:

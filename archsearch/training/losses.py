@@ -96,10 +96,10 @@ class Loss:
             first = self._of_classes(scores.float(), labels, smoothing)
             if partners is None:
                 return first
-            return share * first + (1 - share) * self._of_classes(scores.float(), partners, smoothing)
+            return recipe.blended(share, first, self._of_classes(scores.float(), partners, smoothing))
         targets = self.targets(labels, smoothing)
         if partners is not None:
-            targets = share * targets + (1 - share) * self.targets(partners, smoothing)
+            targets = recipe.blended(share, targets, self.targets(partners, smoothing))
         if self.task == "multi_label":
             return self._of_labels(scores.float(), targets)
         return (functional.smooth_l1_loss if self.smooth else functional.mse_loss)(scores.float(), targets)
@@ -126,11 +126,11 @@ class Loss:
         scores: Tensor, labels: Tensor, smoothing: float, partners: Tensor | None, share: float | Tensor
     ) -> Tensor:
         """Targets (N, K) of classes as labels: 1 where present, less the smoothing, which is spread over all."""
-        classes = scores.shape[1]
-        present = functional.one_hot(labels, classes).float()
+        classes = torch.arange(scores.shape[1], device=scores.device)  # one_hot reads its input for the host
+        present = (labels[:, None] == classes).float()
         if partners is not None:
-            present = present.maximum(functional.one_hot(partners, classes) * (1 - share > PRESENT))
-        return present * (1 - smoothing) + smoothing / classes
+            present = present.maximum((partners[:, None] == classes).float() * (1 - share > PRESENT))
+        return present * (1 - smoothing) + smoothing / len(classes)
 
     def targets(self, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """What scores (N, K) are compared with, of several labels or numbers."""

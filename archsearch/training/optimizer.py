@@ -50,8 +50,12 @@ class Optimizer:
                     }
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
-        """One step at this learning rate, after which there are no gradients."""
+    def step(self, rate: float | Tensor) -> None:
+        """One step at this learning rate, after which there are no gradients.
+
+        A rate that is a tensor has no dimensions, and is float64 on a CPU, float32 on a GPU: as torch's fused steps
+        take it.
+        """
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters.values(), self.clip_norm)
         for decays, names in self._groups.items():
@@ -60,7 +64,7 @@ class Optimizer:
         for parameter in self.parameters.values():
             parameter.grad = None
 
-    def _step(self, names: list[str], rate: float, *, decays: bool) -> None:
+    def _step(self, names: list[str], rate: float | Tensor, *, decays: bool) -> None:
         decay = self.weight_decay if decays else 0.0
         weights: list[Tensor] = [self.parameters[name] for name in names]
         gradients = [weight.grad for weight in weights if weight.grad is not None]

@@ -65,4 +65,12 @@ def loss(
     first = functional.cross_entropy(scores, labels, label_smoothing=smoothing)
     if partners is None:
         return first
-    return share * first + (1 - share) * functional.cross_entropy(scores, partners, label_smoothing=smoothing)
+    return blended(share, first, functional.cross_entropy(scores, partners, label_smoothing=smoothing))
+
+
+def blended(share: float | Tensor, first: Tensor, second: Tensor) -> Tensor:
+    """share * first + (1 - share) * second. A share that is a tensor is float64, so that both factors are rounded as
+    numbers are."""
+    if isinstance(share, Tensor):
+        return share.to(first.dtype) * first + (1 - share).to(first.dtype) * second
+    return share * first + (1 - share) * second

@@ -13,7 +13,7 @@ from archsearch.space.settings import Precision, TrainingSettings
 from archsearch.training.averaging import Average
 from archsearch.training.feeds.batches import parts
 from archsearch.training.losses import Loss
-from archsearch.training.mixing import Mixer
+from archsearch.training.mixing import Mixer, MixRow
 from archsearch.training.optimizer import Optimizer
 from archsearch.training.run import Projected
 
@@ -41,12 +41,13 @@ class Step:
         self.average = Average(model, settings.ema) if settings.ema else None
         self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
         self._projected = model if isinstance(model, Projected) else None
-        self.start()
+        self.losses = torch.zeros((), device=self.device)
+        self.right = torch.zeros((), device=self.device, dtype=torch.int64)
 
     def start(self) -> None:
         """Sets the epoch's sums of losses and of right answers to zero; on the device, so that no step waits for it."""
-        self.losses = torch.zeros((), device=self.device)
-        self.right = torch.zeros((), device=self.device, dtype=torch.int64)
+        self.losses.zero_()
+        self.right.zero_()
 
     def sizes(self, count: int) -> list[int]:
         """Numbers of images of the forward passes of a step on `count` images."""
@@ -56,12 +57,13 @@ class Step:
         self,
         images: Tensor,
         labels: Tensor,
-        mixer: Mixer,
-        rate: float,
+        mixer: Mixer | MixRow,
+        rate: float | Tensor,
         before_pass: Callable[[int], None] = lambda _: None,
+        weight: Tensor | None = None,
     ) -> None:
         """One step at this rate, on images (N, C, H, W), which may be changed. `before_pass` is called with the number
-        of each forward pass before it begins."""
+        of each forward pass before it begins. `weight` is the average's, as `Average.update` takes it."""
         images, labels, partners, share = mixer(images, labels)
         count, smoothing = len(labels), self.settings.label_smoothing
         for number, part in enumerate(parts(count, self.settings.micro_batch or count)):
@@ -80,7 +82,7 @@ class Step:
         if self._projected is not None:
             self._projected.project()
         if self.average is not None:
-            self.average.update()
+            self.average.update(weight)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context of a forward pass: autocast where the precision is bfloat16."""

@@ -32,7 +32,9 @@ from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.running.conductor import Conductor
 from archsearch.search.running.worker import TrialWorker
-from tests.search.local import Silent, tiny
+from archsearch.training import loop
+from archsearch.training.epoch import graph
+from tests.search.local import Silent, drive_locally, tiny
 
 CRASHED = Failure("crashed", "its worker died")
 PREEMPTED = Failure("preempted", "its worker's node is gone")
@@ -89,6 +91,20 @@ def test_a_worker_takes_the_images_in_smaller_parts(tmp_path: Path) -> None:
         training.model.register_forward_pre_hook(lambda _, args, sizes=sizes: sizes.add(len(args[0])))
         training.train_epoch()
     assert seen == {None: {32}, 16: {16}}
+
+
+def test_a_graph_that_is_not_used_is_in_the_ledger_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "replayable", lambda step, depth: True)
+    monkeypatch.setattr(graph, "FEWEST", 0)  # torch has no graph here, and says so
+    space, folder = tiny(tmp_path, "search.trials=2")
+    drive_locally(space, folder)
+    with Ledger.open(folder.ledger) as ledger:
+        noted = ledger.events_of("no_graph")
+        assert {event.trial for event in noted} == {1, 2}
+        assert all(event.data["reason"] for event in noted)
+        assert ledger.counts().failed == 0
 
 
 def test_a_trial_is_freed_before_the_next_network_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,13 @@ HOST_READS = {
     "bincount",
 }  # fmt: skip
 
+# Ops that launch no kernel on a GPU.
+VIEWS = {
+    "view", "_unsafe_view", "permute", "transpose", "t", "slice", "select", "expand", "as_strided", "unsqueeze",
+    "squeeze", "detach", "alias", "unbind", "split", "reshape", "_reshape_alias", "flatten", "split_with_sizes",
+    "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided",
+}  # fmt: skip
+
 
 class Recorded(TorchDispatchMode):
     """Records the ops that are dispatched inside, `trace`, and those that read a value for the host, `reads`."""
@@ -35,3 +42,8 @@ class Recorded(TorchDispatchMode):
         shapes = tuple(tuple(leaf.shape) for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
         self.trace.append((name, shapes))
         return result
+
+    @property
+    def kernels(self) -> int:
+        """Ops that launch a kernel on a GPU: about as many kernels."""
+        return sum(name not in VIEWS for name, _ in self.trace)

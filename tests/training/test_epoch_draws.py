@@ -39,7 +39,7 @@ def test_what_is_decided_before_an_epoch_is_what_the_network_would_draw(per: str
     seen = set()
     for step in range(5):
         for part, images in enumerate(depth.parts):
-            depth.decide(step, part)
+            depth.decide(depth.row(step), part)
             pixels = torch.ones(images, 1, 8, 8)
             outputs = decided(pixels)
             assert torch.equal(outputs, drawing(pixels))

@@ -9,7 +9,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.loop import evaluated_at_once
+from archsearch.training.feeds.batches import evaluated_at_once
 from archsearch.training.measuring.line import LatencyModel
 from archsearch.training.measuring.probe import Timings, depth, probe, spread, synthetic
 

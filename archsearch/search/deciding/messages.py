@@ -115,14 +115,16 @@ class Ready:
 class EpochTrained:
     """An epoch of a trial and its metrics, with the training's `state` after it where it was time to save one.
 
-    `began_anew` says why the training began with its first epoch though a state to go on from was given. `more`: it is
-    not the last report of a step, so that no instruction can follow from it.
+    `began_anew` says why the training began with its first epoch though a state to go on from was given, `no_graph` why
+    its steps are not replayed as a CUDA graph though that was tried. `more`: it is not the last report of a step, so
+    that no instruction can follow from it.
     """
 
     number: int
     metrics: Mapping[str, float]
     state: bytes | None = None
     began_anew: str | None = None
+    no_graph: str | None = None
     more: bool = False
 
 
@@ -134,6 +136,7 @@ class RungReached:
     metrics: Mapping[str, float]
     state: bytes
     began_anew: str | None = None
+    no_graph: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

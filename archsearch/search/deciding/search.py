@@ -124,11 +124,12 @@ class Search:
         return messages.GoOn(number=number, epochs=None if report.more else self._criteria.moved(number, epoch))
 
     def _note_epoch(self, report: messages.EpochTrained | messages.RungReached) -> tuple[int, int, dict[str, float]]:
-        """(trial, epoch, metrics) of an epoch, whose time is counted, and whose fresh start is noted."""
+        """(trial, epoch, metrics) of an epoch, whose time is counted; a fresh start and a missing graph are noted."""
         number, metrics = report.number, dict(report.metrics)
         self._criteria.deadline.saw(number, metrics.get("seconds"))
-        if report.began_anew is not None:
-            self.ledger.note("state_lost", {"reason": report.began_anew}, trial=number)
+        for kind, reason in (("state_lost", report.began_anew), ("no_graph", report.no_graph)):
+            if reason is not None:
+                self.ledger.note(kind, {"reason": reason}, trial=number)
         return number, int(metrics["epoch"]), metrics
 
     def _write_epoch(self, number: int, epoch: int, metrics: dict[str, float], state: bytes | None) -> None:

@@ -212,16 +212,18 @@ class TrialWorker:
     def _next_epoch(self) -> EpochTrained | RungReached:
         assert self._training is not None and self._train is not None
         metrics = next(self._training)
-        number, pauses = self._train.number, metrics.epoch == self._train.pause
+        number, pauses, graph = self._train.number, metrics.epoch == self._train.pause, self._training.graph
+        no_graph = None if graph is None else graph.note()
         from archsearch.training.devices import memory_in_use
 
         measured = {**metrics.to_dict(), **memory_in_use(self._training.device)}
         # Not after the last epoch, from which nobody goes on.
         if not pauses and (metrics.epoch >= metrics.epochs or time.monotonic() < self._save_at):
-            return EpochTrained(number=number, metrics=measured)
+            return EpochTrained(number=number, metrics=measured, no_graph=no_graph)
         state = pack(*self._training.state())
         self._save_at = time.monotonic() + self._save_every
-        return (RungReached if pauses else EpochTrained)(number=number, metrics=measured, state=state)
+        report = RungReached if pauses else EpochTrained
+        return report(number=number, metrics=measured, state=state, no_graph=no_graph)
 
     def _test(self, test: Test) -> Tested:
         from archsearch.network import build

@@ -41,17 +41,19 @@ class Depth:
         sizes = self.parts if self.per_image else (1,) * len(self.parts)
         return torch.cat([torch.stack([module.kept(size) for module in self.modules]) for size in sizes], 1)
 
-    def flags(self, step: int, part: int) -> list[bool]:
-        """Whether each block is kept in this forward pass; only of draws per batch."""
-        return [of_block[part] for of_block in self._flags[step]]
-
-    def decide(self, step: int, part: int) -> None:
-        """Hands the draws of a step's forward pass to the network."""
+    def row(self, step: int) -> Tensor | list[list[bool]] | None:
+        """What is kept in a step, as `decide` takes it."""
         if self.factors is not None:
+            return self.factors[step]
+        return self._flags[step] if self._flags else None
+
+    def decide(self, row: Tensor | list[list[bool]] | None, part: int) -> None:
+        """Hands the draws of a step's forward pass to the network."""
+        if isinstance(row, Tensor):
             start = sum(self.parts[:part])
-            self.hand_over(self.factors[step, :, start : start + self.parts[part]].unbind())
-        elif self._flags:
-            self.hand_over(self.flags(step, part))
+            self.hand_over(row[:, start : start + self.parts[part]].unbind())
+        elif row is not None:
+            self.hand_over([of_block[part] for of_block in row])
 
     def hand_over(self, decided: Sequence[Tensor | bool | None]) -> None:
         """Sets what is decided of each block; None lets it draw itself."""

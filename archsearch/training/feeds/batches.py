@@ -14,10 +14,18 @@ from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Win
 
 Batch = tuple[Tensor, Tensor]
 
+EVALUATED = 4  # an evaluated batch holds so many training batches' images,
+PIXELS_AT_ONCE = 2**20  # but no more pixels than these: 1,024 images of 32x32
+
 
 def parts(count: int, size: int) -> Iterator[slice]:
     """Slices of `size` that cover `count` elements, the last one perhaps shorter."""
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def evaluated_at_once(shape: tuple[int, int, int], batch: int) -> int:
+    """Images of an evaluated batch: they are of this (channels, height, width), a training step has `batch`."""
+    return max(1, min(EVALUATED * batch, PIXELS_AT_ONCE // (shape[1] * shape[2])))
 
 
 def augmented(

@@ -18,7 +18,7 @@ from archsearch.data.images import ImageSet, SplitName
 from archsearch.data.laid_out import RowsSplit, fill_of, rows_of
 from archsearch.data.streaming import StreamedImages
 from archsearch.space.settings import TrainingSettings
-from archsearch.training.feeds.augmentation import Normaliser, Store, Windows
+from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
 from archsearch.training.feeds.batches import Batch, SentFeed, draws_for, parts
 from archsearch.training.feeds.pixels import as_pixels, tensor_of
 
@@ -81,6 +81,18 @@ class DeviceFeed:
         labels = self._labels[order]
         for part in parts(len(order), batch_size):
             yield self._windows.batch(order[part], draws[part]), labels[part]
+
+    def tables(self, order: Tensor, generator: torch.Generator, batch_size: int) -> dict[str, Tensor]:
+        """What the whole batches of `training` are made of, (batches, batch_size, ...) each, on the CPU."""
+        draws = draws_for(self.images, self.settings, len(order), generator, self.images.shape[1:])
+        values = {"index": order} | {name: value for name, value in vars(draws).items() if value is not None}
+        return {name: value.view(-1, batch_size, *value.shape[1:]) for name, value in values.items()}
+
+    def batch(self, row: dict[str, Tensor]) -> Batch:
+        """The batch of one row of the tables, which lies on the device."""
+        index = row["index"]
+        draws = Draws(**{name: value for name, value in row.items() if name != "index"})
+        return self._windows.batch(index, draws), self._labels.index_select(0, index)
 
     def evaluation(self, split: SplitName, batch_size: int) -> Iterator[Batch]:
         """Normalised batches of a split, which is put on the device when it is first evaluated."""

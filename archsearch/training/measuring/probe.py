@@ -29,7 +29,8 @@ from archsearch.data.images import ImageSet, Split
 from archsearch.network.build import build
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.devices import device_name, resolve_device
-from archsearch.training.loop import EVALUATED, Training, evaluated_at_once
+from archsearch.training.feeds.batches import EVALUATED, evaluated_at_once
+from archsearch.training.loop import Training
 from archsearch.training.measuring.line import LatencyModel
 from archsearch.training.measuring.timing import Clock, torch_threads
 from archsearch.training.run import TrainingRun
