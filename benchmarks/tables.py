@@ -1,17 +1,20 @@
 """A large table of images: seconds until its facts are known and until the first batch, and the memory that takes.
 
 N images (the digits of scikit-learn as PNG files of 8x8, repeated) in each layout: a CSV file beside the image files,
-one JSON line an image, a Parquet file with the bytes (row groups of 1,000; the first time unpacked, then not), and tar
-files. Each measurement is a process of its own: the facts that a search space needs, then the data set read from disk,
-then one batch of 64 by StreamFeed without worker processes. The memory is the highest resident size of the process
-above that before the first of these.
+one JSON line an image, a Parquet file with the bytes (row groups of 1,000; the first time unpacked, then not), tar
+files, and gzipped ones (unpacked likewise). Each measurement is a process of its own: the facts that a search space
+needs, then the data set read from disk, then one batch of 64 by StreamFeed without worker processes. The memory is the
+highest resident size of the process above that before the first of these.
 
-    python benchmarks/tables.py [--images 200000] [--folder DIR] [--repeats 3] [--json]
+    python benchmarks/tables.py [--images 200000] [--folder DIR] [--repeats 3] [--layout NAME]... [--json]
+
+The rows are those of benchmarks/results/tables.md.
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import json
 import os
@@ -35,7 +38,15 @@ from sklearn.datasets import load_digits
 import archsearch
 
 BATCH, PER_FILE = 64, 10_000
-LAYOUTS = ("csv", "jsonl", "parquet", "parquet again", "webdataset")
+LAYOUTS = {
+    "csv": "CSV beside image files",
+    "jsonl": "JSON lines beside image files",
+    "parquet": "Parquet with bytes, unpacked now",
+    "parquet again": "the same again",
+    "webdataset": "WebDataset, tar files",
+    "gzipped": "WebDataset, gzipped, unpacked now",
+    "gzipped again": "the same again",
+}
 
 
 def main() -> int:
@@ -43,6 +54,7 @@ def main() -> int:
     parser.add_argument("--images", type=int, default=200_000)
     parser.add_argument("--folder", type=Path, help="where the images are written, and remain (default: nowhere)")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--layout", action="append", choices=LAYOUTS, help="measure this one alone; repeatable")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -57,16 +69,18 @@ def main() -> int:
             "archsearch": archsearch.__version__,
             "images": arguments.images,
             "n": arguments.repeats,
-            "layouts": {name: run(name, written, folder, arguments.repeats) for name in LAYOUTS},
+            "layouts": {name: run(name, written, folder, arguments.repeats) for name in arguments.layout or LAYOUTS},
         }
     if arguments.json:
         print(json.dumps(document, indent=1))
         return 0
     print(f"{document['images']:,} images, {document['machine']}, archsearch {document['archsearch']}, "
           f"medians of n = {document['n']}")  # fmt: skip
-    print(f"{'layout':<14} {'facts s':>8} {'data set s':>11} {'first batch s':>14} {'memory MiB':>11}")
+    print("\n| layout | facts, s | data set, s | first batch of 64, s | memory above the imports, MiB |")
+    print("|---|---|---|---|---|")
     for name, row in document["layouts"].items():
-        print(f"{name:<14} {row['facts']:8.2f} {row['loaded']:11.2f} {row['batch']:14.2f} {row['mebibytes']:11.0f}")
+        cells = (f"{row[key]:.2f}" for key in ("facts", "loaded", "batch"))
+        print("|", " | ".join([LAYOUTS[name], *cells, f"{row['mebibytes']:.0f}"]), "|")
     return 0
 
 
@@ -76,9 +90,12 @@ def write(folder: Path, count: int) -> dict[str, dict[str, Any]]:
     pictures = [_png(np.rint(image * (255 / 16)).astype(np.uint8).reshape(8, 8)) for image in pixels]
     chosen = np.arange(count) % len(pictures)
     names = [f"images/{number // PER_FILE:03}/{number:06}.png" for number in range(count)]
+    for name in ("shards", "gzipped"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
     for start in range(0, count, PER_FILE):
         (folder / names[start]).parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(folder / f"shards-{start // PER_FILE:04}.tar", "w") as tar:
+        shard = folder / "shards" / f"digits-{start // PER_FILE:04}.tar"
+        with tarfile.open(shard, "w") as tar:
             for number in range(start, min(count, start + PER_FILE)):
                 picture, label = pictures[chosen[number]], str(labels[chosen[number]])
                 (folder / names[number]).write_bytes(picture)
@@ -86,6 +103,7 @@ def write(folder: Path, count: int) -> dict[str, dict[str, Any]]:
                     member = tarfile.TarInfo(f"{number:06}.{ending}")
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
+        (folder / "gzipped" / f"{shard.name}.gz").write_bytes(gzip.compress(shard.read_bytes(), 1))
     of = labels[chosen]
     rows = zip(names, of.tolist(), strict=True)
     (folder / "labels.csv").write_text("path,label\n" + "".join(f"{name},{label}\n" for name, label in rows))
@@ -98,13 +116,16 @@ def write(folder: Path, count: int) -> dict[str, dict[str, Any]]:
         folder / "images.parquet",
         row_group_size=1000,
     )
+    gzipped = {"name": "webdataset", "root": str(folder / "gzipped")}
     parquet = {"name": "table", "file": str(folder / "images.parquet")}
     return {
         "csv": {"name": "table", "file": str(folder / "labels.csv")},
         "jsonl": {"name": "table", "file": str(folder / "labels.jsonl")},
         "parquet": parquet,
         "parquet again": parquet,
-        "webdataset": {"name": "webdataset", "root": str(folder)},
+        "webdataset": {"name": "webdataset", "root": str(folder / "shards")},
+        "gzipped": gzipped,
+        "gzipped again": gzipped,
     }
 
 
