@@ -20,7 +20,7 @@ from archsearch.experiment.files import numbered
 from archsearch.guests.either import Described, digest, origin, parsed, read
 from archsearch.reading.errors import InputError, refuse
 from archsearch.sources import own as sources
-from archsearch.space.datasets import file_shape
+from archsearch.sources.layout import first_array
 from archsearch.space.overrides import TrainSettings, read_train_settings
 from archsearch.space.settings import DataSettings
 
@@ -213,7 +213,8 @@ def sized_as(network: Described, data: DataSettings, tell: Progress) -> DataSett
     channels, *sides = network.input
     size: Any = sides[0] if sides[0] == sides[1] else tuple(sides)
     update = {} if "size" in data.model_fields_set or size == data.size else {"size": size}
-    if "channels" not in data.model_fields_set and channels != file_shape(data)[0]:
+    stored = first_array(Path(data.root)) if data.name == "folder" else None  # its channels are what they are
+    if "channels" not in data.model_fields_set and stored is None and channels != 3:
         update["channels"] = channels
     if update:
         shown = {key: list(value) if isinstance(value, tuple) else value for key, value in update.items()}

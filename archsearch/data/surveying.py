@@ -107,6 +107,9 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
     ratios = sorted(max(size) / min(size) for size, _ in read) or [1.0]
     copies, across = _copies(splits)
     grey = grey_share(read)
+    seen = settings  # arrays keep their size and their channels
+    if source.shape is not None:
+        seen = settings.model_copy(update={"channels": source.shape[0], "size": source.shape[1:]})
     return FolderSurvey(
         root=Path(settings.location),
         task=task,
@@ -121,8 +124,8 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
         channels=1 if settings.channels == "auto" and grey == 1 else form_of(settings).channels,
         grey=grey,
         wide=wide_share(read),
-        lost=median_lost(read, settings),
-        advice=advice(read, settings),
+        lost=median_lost(read, seen),
+        advice=advice(read, seen),
         broken=tuple(broken.values()),
         copies=copies,
         across=across,

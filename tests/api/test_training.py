@@ -65,6 +65,10 @@ def test_a_network_of_its_own_size_is_trained_at_that_size_and_one_of_the_zoo_at
     square = winner.model_copy(update={"input": (3, 32, 32)})
     assert (sized_as(square, data, told.append).size, len(told)) == (32, 2)
     stated = DataSettings(name="folder", root=str(tmp_path), size=48, channels=3)
+    np.save(tmp_path / "cats" / "2.npy", np.zeros((9, 9, 5), np.uint8))
+    (tmp_path / "cats" / "1.png").unlink()
+    arrays = sized_as(winner, data, told.append)
+    assert (arrays.size, arrays.channels, told.pop()[:20]) == ((24, 32), "auto", "data.size: [24, 32],")
     for network, settings in ((winner, stated), (zoo.get("resnet18"), data), (winner, DataSettings())):
         assert sized_as(network, settings, told.append) == settings
     assert len(told) == 2

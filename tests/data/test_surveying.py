@@ -67,3 +67,9 @@ def test_copies_are_counted_and_those_across_splits(animals: Path, tmp_path: Pat
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="sub-folder"):
         survey(tmp_path)
+
+
+def test_arrays_which_keep_their_size_and_channels_lose_nothing(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((20, 9, 30), np.uint8), labels=np.arange(20) % 2)
+    found = survey_folder(DataSettings(name="numpy", file=str(tmp_path / "a.npz")), lambda _: None)
+    assert (found.shape, found.grey, found.lost, found.advice) == ((1, 9, 30), 1, 0, ())
