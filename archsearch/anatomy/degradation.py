@@ -46,11 +46,11 @@ ROWS: dict[Group, dict[str, str]] = {
     },
     "identities": {
         "identity": RESIDUAL,
-        "constant scaling, 0.5": "resnet{}_shortcut_scaled_05_05_cifar",
+        "constant scaling (0.5)": "resnet{}_shortcut_scaled_05_05_cifar",
         "exclusive gating": "resnet{}_shortcut_exclusive_gate_cifar",
         "shortcut-only gating": "resnet{}_shortcut_only_gate_cifar",
         "1x1 convolution": "resnet{}_shortcut_conv1x1_cifar",
-        "dropout, 0.5": "resnet{}_shortcut_dropout_cifar",
+        "dropout (0.5)": "resnet{}_shortcut_dropout_cifar",
     },
 }
 GRADIENT_EPOCHS = 20  # at about so many epochs of a training, evenly, the gradient is measured

@@ -9,7 +9,7 @@ from typing import Any
 
 from archsearch import zoo
 from archsearch.analysis.report.charts import percent
-from archsearch.anatomy.degradation import ROWS, Group, Member
+from archsearch.anatomy.degradation import LINKS, RESIDUAL, ROWS, Group, Link, Member
 from archsearch.anatomy.gradients import layers
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
@@ -18,7 +18,8 @@ from archsearch.network.build import skeleton
 LI = "Li et al. 2018, arXiv:1712.09913"
 # Its test errors on CIFAR-10, by depth, without shortcuts and with them.
 LI_ERRORS = {"plain": {20: 8.18, 56: 13.31, 110: 16.44}, "residual": {20: 7.37, 56: 5.89, 110: 5.79}}
-FAILED = {"dropout, 0.5": 20.0}  # He 2016, table 1: a test error above this
+HE_2016 = "He et al. 2016, arXiv:1603.05027, table 1"
+FAILED = {"dropout (0.5)": 20.0}  # a test error above this
 MEASURES = ("training_loss", "training_error", "validation_error", "test_error")
 Results = Sequence[tuple[int, Mapping[str, Any]]]  # (seed, what result.json holds, or `diverged`: an epoch)
 
@@ -26,13 +27,8 @@ Results = Sequence[tuple[int, Mapping[str, Any]]]  # (seed, what result.json hol
 def document(trained: Sequence[tuple[Member, Results]], facts: Mapping[str, Any]) -> dict[str, Any]:
     """All figures as plain JSON values; `facts` says by which images and settings they are."""
     networks = [_network(member, results) for member, results in trained]
-    compared = _comparisons(networks)
-    return {
-        **facts,
-        "networks": networks,
-        "comparisons": compared,
-        "remarks": list(_remarks(networks, compared, facts)),
-    }
+    figures = {**facts, "networks": networks, "comparisons": _comparisons(networks)}
+    return {**figures, "remarks": list(remarks(figures))}
 
 
 def _network(member: Member, results: Results) -> dict[str, Any]:
@@ -88,28 +84,28 @@ def _mean(values: Sequence[float | None]) -> float | None:
 def published(member: Member) -> Iterator[dict[str, Any]]:
     """The papers' test errors in %, of the network itself, or of a row at the depth at which the paper has it; the
     percentage of one that failed is None, `above` the error that it exceeded."""
-    if member.group == "shortcuts":
-        yield from _of_zoo(f"resnet34_option_{member.label[-1].lower()}", "ImageNet")
-        return
-    if member.group is not None:
-        name = ROWS[member.group][member.label].format(110)
-        if member.label in FAILED:
-            yield {"percent": None, "above": FAILED[member.label], "network": name, "data": "CIFAR-10",
-                   "source": "He et al. 2016, arXiv:1603.05027, table 1"}  # fmt: skip
-        elif name == "resnet110_cifar":  # the median of 5 runs, where He 2015 has the best of 5
-            yield {"percent": 6.61, "network": name, "data": "CIFAR-10",
-                   "source": "He et al. 2016, arXiv:1603.05027, table 1"}  # fmt: skip
-        else:
-            yield from _of_zoo(name, "CIFAR-10")
-        return
-    yield from _of_zoo(member.name, "CIFAR-10")
-    if (error := LI_ERRORS[member.link].get(member.depth)) is not None:
-        yield {"percent": error, "network": member.name, "data": "CIFAR-10", "source": LI}
+    label, depth = member.label, 110
+    if member.group is None:
+        yield from _of_zoo(member.name, member.depth, "CIFAR-10")
+        if (error := LI_ERRORS[member.link].get(member.depth)) is not None:
+            yield _error(error, member.depth, "CIFAR-10", LI)
+    elif member.group == "shortcuts":
+        yield from _of_zoo(f"resnet34_option_{label[-1].lower()}", 34, "ImageNet")
+    elif label in FAILED:
+        yield {**_error(None, depth, "CIFAR-10", HE_2016), "above": FAILED[label]}
+    elif (name := ROWS[member.group][label]) == RESIDUAL:  # the median of 5 runs, where He 2015 has the best of 5
+        yield _error(6.61, depth, "CIFAR-10", HE_2016)
+    else:
+        yield from _of_zoo(name.format(depth), depth, "CIFAR-10")
 
 
-def _of_zoo(name: str, data: str) -> Iterator[dict[str, Any]]:
+def _of_zoo(name: str, depth: int, data: str) -> Iterator[dict[str, Any]]:
     if (error := zoo.entry(name).published) is not None:
-        yield {"percent": error.percent, "network": name, "data": data, "source": error.source}
+        yield _error(error.percent, depth, data, error.source)
+
+
+def _error(value: float | None, depth: int, data: str, source: str) -> dict[str, Any]:
+    return {"percent": value, "depth": depth, "data": data, "source": source}
 
 
 def _comparisons(networks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -141,40 +137,43 @@ def chance(error: float, images: int) -> float:
     return 2 * math.sqrt(2 * error * (1 - error) / images)
 
 
-def _remarks(
-    networks: Sequence[dict[str, Any]], compared: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]
-) -> Iterator[str]:
+def remarks(figures: Mapping[str, Any]) -> Iterator[str]:
     """What the figures say, in sentences."""
-    for row in networks:
-        epochs = [f"{t['diverged']['epoch']} (seed {t['seed']})" for t in row["trainings"] if t["diverged"]]
+    yield from diverged(figures)
+    yield from depth(figures)
+    yield from shortcuts(figures)
+    yield from gradient(figures)
+    for group in figures["rows"]:
+        yield from ranking(figures, group)
+    yield from conclusion(figures)
+
+
+def diverged(figures: Mapping[str, Any]) -> Iterator[str]:
+    """Which networks have no errors."""
+    for network in figures["networks"]:
+        epochs = [f"{t['diverged']['epoch']} (seed {t['seed']})" for t in network["trainings"] if t["diverged"]]
         if epochs:
-            yield f"{row['label']} diverged in epoch {', '.join(epochs)}: its errors are not known."
-    plain, residual, shortcuts = compared
-    yield from _degradation(plain, residual)
-    change = shortcuts["validation_error"]["change"]
-    if change is not None:
-        more = "lower" if change <= 0 else "higher"
-        yield (f"With shortcuts the validation error at {facts['depths'][-1]} layers is {_points(abs(change))} {more}: "
-               f"{percent(shortcuts['validation_error']['second'])}.")  # fmt: skip
-    yield from _gradient(networks)
-    for group in facts["rows"]:
-        yield from _best_row(group, [row for row in networks if row["group"] == group], facts)
-    yield from _conclusion([row for row in networks if not row["group"]], facts)
+            yield f"{network['label']} diverged in epoch {', '.join(epochs)}: its errors are not known."
 
 
-def _degradation(plain: Mapping[str, Any], residual: Mapping[str, Any]) -> Iterator[str]:
+def depth(figures: Mapping[str, Any]) -> Iterator[str]:
+    """What more layers do to plain and to residual networks."""
+    plain, residual, _ = figures["comparisons"]
     for pair in (plain, residual):
         loss, error, validation = (pair[name] for name in ("training_loss", "training_error", "validation_error"))
         if loss["change"] is None:
             continue
-        begin = f"From {pair['first']} to {pair['second']} the training error goes from {percent(error['first'])} to "
-        begin += f"{percent(error['second'])}, the validation error from {percent(validation['first'])} to "
-        begin += f"{percent(validation['second'])}; the training loss is {_of_seeds(loss['higher'], pair['seeds'])}"
-        if loss["higher"] == pair["seeds"] and pair is plain:
-            yield (f"{begin}. The deeper network could compute all that the shallower one does, and fits the training "
+        begin = (
+            f"From {pair['first']} to {pair['second']} the training error goes from {percent(error['first'])} to "
+            f"{percent(error['second'])}, the validation error from {percent(validation['first'])} to "
+            f"{percent(validation['second'])}; the training loss is {_of_seeds(loss['higher'], pair['seeds'])}."
+        )
+        within = chance((error["first"] + error["second"]) / 2, figures["images"])
+        if pair is plain and loss["higher"] == pair["seeds"] and error["change"] > within:
+            yield (f"{begin} The deeper network could compute all that the shallower one does, and fits the training "
                    "images worse: degradation.")  # fmt: skip
         else:
-            yield f"{begin}."
+            yield begin
 
 
 def _of_seeds(higher: int, seeds: int) -> str:
@@ -183,47 +182,68 @@ def _of_seeds(higher: int, seeds: int) -> str:
     return f"higher with {higher} of {seeds} seeds"
 
 
+def shortcuts(figures: Mapping[str, Any]) -> Iterator[str]:
+    """What shortcuts change at the greatest depth."""
+    validation = figures["comparisons"][2]["validation_error"]
+    if validation["change"] is not None:
+        change = f"{100 * validation['change']:+.1f} points"
+        yield (f"With shortcuts the validation error at {figures['depths'][-1]} layers changes by {change}, to "
+               f"{percent(validation['second'])}.")  # fmt: skip
+
+
 def _points(share: float) -> str:
     return f"{100 * share:.1f} points"
 
 
-def stem(row: Mapping[str, Any]) -> float | None:
+def gradient(figures: Mapping[str, Any]) -> Iterator[str]:
+    """The gradient at the first layer before training, plain beside residual."""
+    plain, residual = (base(figures, link) for link in LINKS)
+    first, last, beside = (_at_first_layer(network) for network in (plain[0], plain[-1], residual[-1]))
+    if first and last and beside:
+        yield (f"Before training the gradient at the first layer has the norm {_short(first)} in {plain[0]['label']}, "
+               f"{_short(last)} in {plain[-1]['label']}, and {_short(beside)} in {residual[-1]['label']}.")  # fmt: skip
+
+
+def _at_first_layer(network: Mapping[str, Any]) -> float | None:
     """The geometric mean over the seeds of the gradient's norm at the first layer before training."""
-    norms = [training["gradient"]["norms"][0][0] for training in row["trainings"] if training["gradient"]["norms"]]
+    norms = [training["gradient"]["norms"][0][0] for training in network["trainings"] if training["gradient"]["norms"]]
     return geometric_mean(norms) if norms and all(norms) else None
 
 
-def _gradient(networks: Sequence[dict[str, Any]]) -> Iterator[str]:
-    base = [row for row in networks if not row["group"]]
-    plain, residual = ([row for row in base if row["link"] == link] for link in ("plain", "residual"))
-    first, last, beside = stem(plain[0]), stem(plain[-1]), stem(residual[-1])
-    if first and last and beside:
-        yield (f"Before training the gradient at the first layer has the norm {first:,.2g} in {plain[0]['label']}, "
-               f"{last:,.2g} in {plain[-1]['label']}, and {beside:,.2g} in {residual[-1]['label']}.")  # fmt: skip
+def _short(value: float) -> str:
+    return f"{value:.1e}" if value >= 1e5 else f"{float(f'{value:.2g}'):,g}"
 
 
-def _best_row(group: Group, rows: Sequence[dict[str, Any]], facts: Mapping[str, Any]) -> Iterator[str]:
-    ranked = sorted(
-        (row["final"]["validation_error"], row["label"]) for row in rows if row["final"]["validation_error"] is not None
-    )
+def base(figures: Mapping[str, Any], link: Link) -> list[dict[str, Any]]:
+    """The plain or the residual networks without further rows, the shallowest first."""
+    return [network for network in figures["networks"] if not network["group"] and network["link"] == link]
+
+
+def ranking(figures: Mapping[str, Any], group: Group) -> Iterator[str]:
+    """The networks of a group of rows by their validation error."""
+    networks = [network for network in figures["networks"] if network["group"] == group]
+    ranked = sorted((error, each["label"]) for each in networks
+                    if (error := each["final"]["validation_error"]) is not None)  # fmt: skip
     if ranked:
-        listed = ", ".join(f"{label} {percent(error)}" for error, label in ranked)
-        yield (f"{group.capitalize()} at {facts['depths'][-1]} layers by validation error: {listed}. Differences below "
-               f"{_points(chance(ranked[0][0], facts['validation_images']))} can be chance.")  # fmt: skip
+        listed = ", ".join(f"{label}: {percent(error)}" for error, label in ranked)
+        yield (f"{group.capitalize()} at {figures['depths'][-1]} layers by validation error: {listed}. Differences "
+               f"below {_points(chance(ranked[0][0], figures['validation_images']))} can be chance.")  # fmt: skip
 
 
-def _conclusion(base: Sequence[dict[str, Any]], facts: Mapping[str, Any]) -> Iterator[str]:
+def conclusion(figures: Mapping[str, Any]) -> Iterator[str]:
     """Which network to take for these images: the best, and one that is shallower and within chance of it."""
-    rows = [row for row in base if row["final"]["validation_error"] is not None]
-    if not rows:
+    errors = [(network["final"]["validation_error"], network) for link in LINKS for network in base(figures, link)]
+    known = [(error, network) for error, network in errors if error is not None]
+    if not known:
         return
-    best = min(rows, key=lambda row: row["final"]["validation_error"])
-    error = best["final"]["validation_error"]
-    within = chance(error, facts["validation_images"])
-    enough = min((row for row in rows if row["final"]["validation_error"] <= error + within), key=lambda r: r["depth"])
-    begin = f"For {facts['data']} with this recipe: {best['label']} has the lowest validation error, {percent(error)}"
-    if enough["depth"] >= best["depth"]:
-        yield f"{begin}; no shallower one is within chance of it."
+    error, best = min(known, key=lambda pair: (pair[0], pair[1]["final"]["training_loss"]))
+    within = chance(error, figures["validation_images"])
+    enough = min((network for other, network in known if other <= error + within), key=lambda each: each["depth"])
+    begin = f"For {figures['data']} with this recipe: {best['label']} has the lowest validation error, {percent(error)}"
+    if best["depth"] == figures["depths"][0]:
+        yield f"{begin}, and more layers do not lower it."
+    elif enough["depth"] >= best["depth"]:
+        yield f"{begin}; no shallower one is within chance of it ({_points(within)})."
     else:
         share = percent(enough["flops"] / best["flops"], 0)
-        yield (f"{begin}; {enough['label']} is within chance of it ({_points(within)}) with {share} of the FLOPs.")
+        yield f"{begin}; {enough['label']} is within chance of it ({_points(within)}) with {share} of the FLOPs."

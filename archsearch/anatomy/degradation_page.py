@@ -8,6 +8,8 @@ from typing import Any
 
 from archsearch.analysis.report.charts import percent
 from archsearch.analysis.report.html import figure, legend, paragraph, section, table
+from archsearch.anatomy.degradation import Group
+from archsearch.anatomy.degradation_figures import base, conclusion, depth, diverged, gradient, ranking, shortcuts
 from archsearch.anatomy.page import Axis, page, scatter
 
 HE = "He et al. 2015 (arXiv:1512.03385)"
@@ -17,7 +19,7 @@ IMAGENET = (
     "(figures 1 and 6), and plain-110 above 60 %."
 )
 COLOURS = 6
-TITLES = {
+TITLES: dict[Group, str] = {
     "shortcuts": "Shortcut options",
     "placements": "Positions of norm and activation",
     "identities": "Alternatives to the identity shortcut",
@@ -26,9 +28,7 @@ TITLES = {
 
 def html(document: Mapping[str, Any]) -> str:
     """The page of a document."""
-    networks = document["networks"]
-    base = [row for row in networks if not row["group"]]
-    plain, residual = ([row for row in base if row["link"] == link] for link in ("plain", "residual"))
+    plain, residual = base(document, "plain"), base(document, "residual")
     images = f"{document['validation_images']:,} validation images of {document['data']}"
     dashes = (
         f"Dashed: on {document['images']:,} training images, the same for all, unaugmented; solid: on the {images}."
@@ -36,18 +36,18 @@ def html(document: Mapping[str, Any]) -> str:
     sections = [
         section("plain", "Without shortcuts", figure(_curves(plain), dashes, _key(plain))),
         section("residual", "With shortcuts", figure(_curves(residual), dashes, _key(residual))),
-        section("errors", "After the last epoch", _errors(base), paragraph(f"{HE}: {IMAGENET}"),
-                paragraph(_measured(document), "note")),
-        *(_group(name, document, networks, dashes) for name in document["rows"]),
-        _gradients(base, document),
-        section("follows", f"What follows for {document['data']}", paragraph(document["remarks"][-1])),
+        section("errors", "After the last epoch", *map(paragraph, shortcuts(document)), _errors([*plain, *residual]),
+                paragraph(_measured(document), "note"), paragraph(f"{HE}: {IMAGENET}", "note")),
+        *(_group(name, document, dashes) for name in document["rows"]),
+        _gradients([*plain, *residual], document),
+        section("follows", f"What follows for {document['data']}", *map(paragraph, conclusion(document))),
     ]  # fmt: skip
     shallow, deep = document["depths"][0], document["depths"][-1]
     return page(
         f"{document['data']}: degradation",
         f"archsearch · degradation · {document['data']}",
         f"From {shallow} to {deep} layers: {_change(document)}",
-        " ".join(document["remarks"][:-1]),
+        " ".join([*diverged(document), *depth(document)]),
         sections,
     )
 
@@ -62,7 +62,11 @@ def _change(document: Mapping[str, Any]) -> str:
 
 def _measured(document: Mapping[str, Any]) -> str:
     seeds = len(document["seeds"])
-    means = f"Means over {seeds} seeds, in brackets the least and the greatest. " if seeds > 1 else ""
+    means = (
+        f"Means over {seeds} seeds, in brackets the least and the greatest. "
+        if seeds > 1
+        else "One seed: another can change the order of networks that are close. "
+    )
     return (f"{means}All networks have the same recipe ({document['epochs']} epochs in batches of "
             f"{document['training']['batch_size']}) and the same seeds. The test split is looked at once, after the "
             "last epoch. Published errors are after the papers' longer trainings.")  # fmt: skip
@@ -109,14 +113,16 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
 
 def _published(error: Mapping[str, Any]) -> str:
     value = f"over {error['above']:g} %" if error["percent"] is None else f"{error['percent']:g} %"
-    source = error["source"].split(",")[0]
-    return f"{value} ({error['network'].removesuffix('_cifar')}, {error['data']}, {source})"
+    source = error["source"].split(",")[0].replace(" et al.", "")
+    return f"{value} (depth {error['depth']}, {error['data']}, {source})"
 
 
-def _group(name: str, document: Mapping[str, Any], networks: Sequence[Mapping[str, Any]], dashes: str) -> str:
-    rows = [row for row in networks if row["group"] == name]
+def _group(name: Group, document: Mapping[str, Any], dashes: str) -> str:
+    rows = [each for each in document["networks"] if each["group"] == name]
     title = f"{TITLES[name]}, {document['depths'][-1]} layers"
-    return section(name, title, figure(_curves(rows), dashes, _key(rows)), _errors(rows))
+    return section(
+        name, title, *map(paragraph, ranking(document, name)), figure(_curves(rows), dashes, _key(rows)), _errors(rows)
+    )
 
 
 def _gradients(rows: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -> str:
@@ -138,6 +144,7 @@ def _gradients(rows: Sequence[Mapping[str, Any]], document: Mapping[str, Any]) -
     return section(
         "gradients",
         "The gradient by layer",
+        *map(paragraph, gradient(document)),
         figure(by_layer(0), f"{batch}, before the first step. Dashed: plain; solid: residual.", key),
         figure(by_layer(-1), f"After {document['epochs']} epochs.", key),
         figure(scatter([], x=Axis("epoch"), y=norm, lines=_positive(first), log=True, whole=True),

@@ -156,7 +156,7 @@ def test_published_errors() -> None:
     assert [*(figures["identities", label][0] for _, label in by_label if ("identities", label) in figures)] == [
         6.61, 12.35, 8.7, 6.91, 12.22, None,
     ]  # fmt: skip
-    assert by_label["identities", "dropout, 0.5"][0]["above"] == 20
+    assert by_label["identities", "dropout (0.5)"][0]["above"] == 20
 
 
 def result(errors: list[float], validation: list[float], stem: float) -> dict[str, object]:
@@ -193,9 +193,9 @@ def test_what_follows_from_the_figures() -> None:
     assert shortcuts["validation_error"]["change"] == pytest.approx(-0.4)
     remarks = " ".join(figures["remarks"])
     assert "from 10.0 % to 30.0 %" in remarks and "degradation" in remarks and "higher with 0 of 2 seeds" in remarks
-    assert "at 14 layers is 40.0 points lower: 10.0 %" in remarks
+    assert "at 14 layers changes by -40.0 points, to 10.0 %" in remarks
     assert "ResNet-14 has the lowest validation error, 10.0 %; ResNet-8 is within chance of it" in remarks
-    assert "option A 10.0 %, option B 40.0 %, option C 40.0 %" in remarks
+    assert "option A: 10.0 %, option B: 40.0 %, option C: 40.0 %" in remarks
     assert chance(0.1, 200) == pytest.approx(2 * (2 * 0.09 / 200) ** 0.5)
     text = html(figures)
     assert text.count('<svg class="chart wide"') == 6 and "Shortcut options, 14 layers" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ import pytest
 import archsearch
 from archsearch.cli import main
 from archsearch.reading.errors import InputError
+from archsearch.space.settings import TrainingSettings
 from archsearch.training import fit
+from archsearch.training.devices import resolve_device, usual_precision
+from archsearch.training.loop import Diverged
 
 FEW = (
     "--data",
@@ -28,7 +32,7 @@ FEW = (
 
 def test_trainings_are_kept_and_gone_on_with(tmp_path: Path, monkeypatch, capsys) -> None:
     page = tmp_path / "new" / "page.html"
-    command = ["analyze", "degradation", *FEW, "--rows", "shortcuts", "--images", "40", "-o", str(page), "--json"]
+    command = ["analyze", "degradation", *FEW, "--images", "40", "-o", str(page), "--json"]
     train, names = fit.train_architecture, []
 
     def interrupted(architecture, *rest, **options):
@@ -42,11 +46,14 @@ def test_trainings_are_kept_and_gone_on_with(tmp_path: Path, monkeypatch, capsys
     assert main(command) == 3 and not page.exists()
     assert "the same command goes on with this training" in capsys.readouterr().err
     assert main(command) == 0
-    figures = json.loads(capsys.readouterr().out)
-    assert names == ["plain8_cifar", "plain14_cifar", "interrupted", "resnet8_cifar", "resnet14_cifar",
-                     "resnet14_option_b_cifar", "resnet14_option_c_cifar"]  # fmt: skip
-    assert main(command) == 0 and json.loads(capsys.readouterr().out) == figures, "nothing is trained again"
-    assert len(names) == 7
+    assert names == ["plain8_cifar", "plain14_cifar", "interrupted", "resnet8_cifar", "resnet14_cifar"]
+    first = json.loads(capsys.readouterr().out)
+    figures = archsearch.degradation(
+        {"name": "digits", "limit": 64}, depths=(14, 8), rows=["shortcuts"], epochs=1, images=40, output=page,
+        progress=False, training={"batch_size": 32},
+    )  # fmt: skip
+    assert names[5:] == ["resnet14_option_b_cifar", "resnet14_option_c_cifar"], "what is there is not trained again"
+    assert figures["networks"][:4] == first["networks"]
 
     assert [row["label"] for row in figures["networks"]][4:] == ["option A", "option B", "option C"]
     assert figures["networks"][4]["trainings"] == figures["networks"][3]["trainings"], "option A is trained once"
@@ -61,21 +68,39 @@ def test_trainings_are_kept_and_gone_on_with(tmp_path: Path, monkeypatch, capsys
         assert [len(norms) for norms in training["gradient"]["norms"]] == [row["depth"]] * 2
         assert len(row["layers"]) == row["depth"] and (Path(training["folder"]) / "weights.safetensors").is_file()
     text = page.read_text()
-    assert "Without shortcuts" in text and "option C" in text and "24.19 % (resnet34_option_c, ImageNet" in text
-
+    assert "Without shortcuts" in text and "option C" in text and "24.19 % (depth 34, ImageNet, He 2015)" in text
     names[:] = names[:2]
     assert main([*command, "--images", "30"]) == 3, "other settings are another training, which is interrupted"
 
 
-def test_python_has_the_same_figures_with_several_seeds(monkeypatch, tmp_path: Path) -> None:
+def test_every_network_has_every_seed_and_one_may_diverge(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    figures = archsearch.degradation(
-        {"name": "digits", "limit": 32}, depths=(8, 14), seeds=2, seed=5, epochs=1, progress=False,
-        training={"batch_size": 32},
-    )  # fmt: skip
-    assert figures["seeds"] == [5, 6] and figures["comparisons"][0]["seeds"] == 2
-    losses = [training["training_loss"] for training in figures["networks"][0]["trainings"]]
-    assert losses[0] != losses[1] and list(tmp_path.iterdir()) == []
+    calls = []
+
+    def canned(architecture, images, run, folder, *, measure, **_):
+        calls.append((architecture.name, run.seed, run.precision))
+        folder.mkdir(parents=True)
+        if calls[-1][:2] == ("plain14_cifar", 6):
+            raise Diverged(1, math.nan)
+        row = {"epoch": 1, "sample_loss": 0.1, "sample_error": 0.0, "validation_loss": 0.2, "validation_accuracy": 0.9}
+        norms = {"gradient": [1.0] * 14}
+        (folder / "result.json").write_text(json.dumps(result := {
+            "folder": str(folder), "initially": norms, "history": [row | norms], "test": {"accuracy": 0.8},
+        }))  # fmt: skip
+        return result
+
+    monkeypatch.setattr(fit, "train_architecture", canned)
+    options = {"depths": (8, 14), "seeds": 2, "seed": 5, "progress": False, "training": {"batch_size": 32}}
+    figures = archsearch.degradation("digits", **options)
+    names = ["plain8_cifar", "plain14_cifar", "resnet8_cifar", "resnet14_cifar"]
+    assert [call[:2] for call in calls] == [(name, seed) for seed in (5, 6) for name in names]
+    assert {call[2] for call in calls} == {usual_precision(TrainingSettings(), resolve_device("auto"))}, "one for all"
+    assert figures["seeds"] == [5, 6] and figures["remarks"][0].startswith("plain-14 diverged in epoch 1 (seed 6)")
+    assert list(tmp_path.iterdir()) == [], "without a page nothing stays"
+    calls.clear()
+    for _ in range(2):
+        archsearch.degradation("digits", output="page.html", **options)
+    assert len(calls) == 8, "nothing is trained again, nor what diverged"
 
 
 @pytest.mark.parametrize(
