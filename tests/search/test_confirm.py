@@ -20,6 +20,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.experiment import DriverRunning, ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.predictions import Predictions, predictions_of
+from archsearch.experiment.records import Event
 from archsearch.experiment.summary import summarise
 from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
@@ -35,6 +36,7 @@ from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
 from archsearch.space.loading import load_space
+from archsearch.space.placement import PLACED
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.tracking.retrained import retrained
 from tests.search.local import Silent, drive_locally, tiny
@@ -259,6 +261,10 @@ def test_as_many_trainings_at_once_as_the_resources_hold() -> None:
     assert given(8, 1, cpus_per_trial=1, gpus_per_trial=0.25) == Slots(count=4, threads=1, device="cuda")
     assert given(8, 1, cpus_per_trial=1, gpus_per_trial=1.0) == Slots(count=1, threads=1, device="cuda")
     assert given(8, 1, cpus_per_trial=1).device == "cuda"
+    share = Event(id=1, time=0.0, kind=PLACED, trial=None, data={"gpus_per_trial": 0.25})
+    auto = ResourceSettings()
+    assert slots(auto, "auto", [share], cores=8, gpus=lambda: 1) == Slots(count=4, threads=1, device="cuda")
+    assert slots(auto, "auto", [share], cores=8, gpus=lambda: 0).device == "cpu", "another machine"
     assert given(8, 1, gpus_per_trial=0.0).device == "cpu", "trials without a share of a GPU ran on the CPU"
     assert given(8, 1, "cpu", cpus_per_trial=2, gpus_per_trial=1.0) == Slots(count=4, threads=2, device="cpu")
     assert given(8, 0, cpus_per_trial=1, gpus_per_trial=1.0) == Slots(count=8, threads=1, device="cpu")

@@ -24,17 +24,23 @@ from archsearch.search.deciding.messages import (
     Weights,
 )
 from archsearch.search.deciding.search import Search
-from archsearch.search.running import prestart
+from archsearch.search.running import prestart, readiness
+from archsearch.search.running.allotment import settle
 from archsearch.search.running.conductor import Conductor
 from archsearch.search.running.environment import RayFailed
 from archsearch.search.running.executor import Lane
 from archsearch.search.running.lanes import Lanes
 from archsearch.search.running.nodes import Node
-from archsearch.search.running.sites import DEADLY, Site
+from archsearch.search.running.sites import DEADLY, Site, Sites
 from archsearch.search.running.worker import failure_of
+from archsearch.space.placement import PLACED
 from archsearch.space.settings import ResourceSettings
+from archsearch.training.devices import Gpu
 from tests.search.local import tiny
 from tests.search.test_places import Given
+
+A100 = Gpu(name="A100", bytes=80 * 2**30, capability=(8, 0))
+NAMED = "A100 80 GiB (compute capability 8.0); "
 
 # ---- the device of a lane
 
@@ -185,6 +191,22 @@ def test_a_trial_that_ends_its_worker_everywhere_fails_and_no_gpu_is_left_out(tm
     assert hole.conductor.sites.left_out == {}
 
 
+def test_a_trial_that_was_lost_at_two_sites_is_at_fault_at_every_other() -> None:
+    sites, (first, second, third) = Sites(), (gpu("a", 0), gpu("a", 1), gpu("b", 0))
+    for number, site in enumerate((first, second, third, third)):
+        sites.runs(f"lane {number}", site)
+    assert sites.lost("lane 0", 7, first) is None and sites.lost("lane 1", 7, second) is None
+    assert sites.lost("lane 2", 7, third) is None and sites.lost("lane 3", 7, third) is None
+    assert sites.left_out == {}
+    for number, site in enumerate((first, second, first)):
+        sites.runs(f"lane {number}", site)
+    assert sites.lost("lane 0", 8, first) is None
+    assert sites.lost("lane 2", 9, first) == (first, [8])
+    sites.runs("lane 3", first)
+    assert sites.idles("lane 3") and sites.lost("lane 1", 9, second) is None
+    assert not sites.idles("lane 3"), "it was the trial: one loss is left there"
+
+
 def test_the_only_gpu_is_not_left_out_and_its_trials_have_their_attempts(tmp_path: Path) -> None:
     hole = Hole(tmp_path, [gpu("a", 0)], deadly={"node a, GPU 0"})
     hole.run()
@@ -249,3 +271,90 @@ def test_a_gpu_without_bfloat16_that_comes_late_is_left_out_by_name(tmp_path: Pa
     (tmp_path / "fixed").mkdir()
     fixed = Hole(tmp_path / "fixed", [], set(), set(), "training.precision=bfloat16")
     assert isinstance(fixed.conductor.follow("b", [Ready()], gpu("b", 0), bfloat16=False), Train), "as the file says"
+
+
+# ---- what nodes say
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Stands for Ray: each node's answer by its id, an exception among them is raised."""
+    by_node: dict[str, Any] = {}
+
+    class Task:
+        def __init__(self, node: str = "") -> None:
+            self._node = node
+
+        def options(self, scheduling_strategy: Any) -> "Task":
+            return Task(scheduling_strategy.node_id[0])
+
+        def remote(self) -> str:
+            return self._node
+
+    def get(node: str, timeout: float) -> Any:
+        if isinstance(by_node[node], Exception):
+            raise by_node[node]
+        return by_node[node]
+
+    monkeypatch.setattr(ray, "remote", lambda **options: lambda function: Task())
+    monkeypatch.setattr(ray, "get", get)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 64.0, "GPU": 8.0})
+    return by_node
+
+
+def node(name: str, gpus: float) -> Node:
+    return Node(id=name * 56, name=name, cpus=16, gpus=gpus)  # as Ray has them: hexadecimal digits
+
+
+def test_auto_is_settled_by_the_gpus_that_nodes_can_use_and_others_are_named(tmp_path: Path, answers) -> None:
+    space, folder = tiny(tmp_path)
+    nodes, told = [node("d", 0), node("a", 2), node("b", 1), node("c", 1)], list[str]()
+    answers.update(a=([80 * 2**30] * 2, ""), b=([], "the driver is too old"), c=TimeoutError())
+    with Ledger.open(folder.ledger) as ledger:
+        resources = settle(space, 0, nodes, ledger, owned=False, tell=told.append)
+        assert resources.gpus_per_trial == 0.125 and resources.device == "cuda"
+        assert told[0].startswith("trials train on GPUs, 8 per GPU: ")
+        assert told[1] == "node b: the driver is too old; node c: its GPUs could not be asked: TimeoutError"
+        settle(space, 0, nodes, ledger, owned=False, tell=told.append)
+        (note,) = ledger.events_of(PLACED)
+        assert note.data == {"device": "cuda", "gpus_per_trial": 0.125, "text": told[0]}
+        answers.update(a=([], "no driver"))
+        assert settle(space, 0, nodes[:2], ledger, owned=True, tell=told.append).device == "cpu"
+        assert told[-1] == "node a: no driver; trials train on the CPU"
+        assert ledger.events_of(PLACED)[-1].data["gpus_per_trial"] == 0.0
+
+
+def test_a_share_that_there_is_not_is_told_here_and_refused_of_a_cluster(tmp_path: Path, answers) -> None:
+    space, folder = tiny(tmp_path, "resources.gpus_per_trial=0.5")
+    told: list[str] = []
+    with Ledger.open(folder.ledger) as ledger:
+        assert settle(space, 0, [node("a", 0)], ledger, owned=True, tell=told.append).gpus_per_trial == 0
+        assert told == ["no GPU for gpus_per_trial: 0.5; trials train on the CPU"]
+        with pytest.raises(RayFailed, match=r"the cluster has no GPU for gpus_per_trial: 0\.5"):
+            settle(space, 0, [node("a", 0)], ledger, owned=False, tell=told.append)
+        assert settle(space, 0, [node("a", 1)], ledger, owned=False, tell=told.append).gpus_per_trial == 0.5
+
+
+def test_a_machine_without_gpus_says_and_notes_nothing(tmp_path: Path, answers) -> None:
+    space, folder = tiny(tmp_path)
+    told: list[str] = []
+    with Ledger.open(folder.ledger) as ledger:
+        assert settle(space, 0, [node("a", 0)], ledger, owned=True, tell=told.append).device == "cpu"
+        assert told == [] and not ledger.events_of(PLACED)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "problem", "level", "start"),
+    [
+        ([A100], "", "ok", f"{NAMED}trials train on GPUs, as many on each as fit"),
+        ([A100], "a V100 is too old", "warn", f"{NAMED}a V100 is too old; trials train on GPUs"),
+        ([], "the driver is too old", "warn", "the driver is too old; trials train on the CPU"),
+    ],
+)
+def test_doctor_names_gpus_and_what_they_require(monkeypatch, gpus, problem: str, level: str, start: str) -> None:
+    monkeypatch.setattr("archsearch.experiment.machine.has_gpu_driver", lambda: True)
+    monkeypatch.setattr("archsearch.training.devices.gpus", lambda: gpus)
+    monkeypatch.setattr("archsearch.training.devices.gpus_problem", lambda: problem)
+    finding = readiness._gpus()
+    assert finding.level == level and finding.found.startswith(start)
+    assert ("NVIDIA's driver 580 or newer and compute capability 7.5" in finding.advice) == (level == "warn")

@@ -30,7 +30,7 @@ from archsearch.search.confirming.contenders import Contender, baselines, spent,
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
 from archsearch.search.confirming.retraining import Retraining, RetrainingObserver
 from archsearch.search.confirming.runs import folds_of, new_seeds, runs_of
-from archsearch.search.confirming.slots import Slots, slots
+from archsearch.search.confirming.slots import Slots, slots_of
 from archsearch.search.confirming.verdict import (
     Row,
     choose,
@@ -178,7 +178,7 @@ class _Confirmation:
         return [*contenders, *(trained_as(network, contenders[0], self.space) for network in named)]
 
     def _slots(self) -> Slots:
-        plan, machine = self.plan, slots(self.space.resources, self.space.training.device)
+        plan, machine = self.plan, slots_of(self.space, self.ledger)
         return replace(machine, compiled=plan.compiled, count=plan.processes or machine.count)
 
     def _document(self, rows: Sequence[Row], winner: Row, seeds: Sequence[int], *, state: str) -> dict[str, Any]:

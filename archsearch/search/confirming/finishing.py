@@ -22,7 +22,7 @@ from archsearch.search.confirming.contenders import Contender, reference_network
 from archsearch.search.confirming.foretold import seconds_an_epoch
 from archsearch.search.confirming.retraining import Retraining, WorkerDied
 from archsearch.search.confirming.runs import Outcome, Run, new_seeds
-from archsearch.search.confirming.slots import slots
+from archsearch.search.confirming.slots import slots_of
 from archsearch.search.deciding.messages import Tested, TrialFailed
 from archsearch.search.deciding.precision import KIND as PRECISION
 from archsearch.search.deciding.testing import FinalTest
@@ -89,7 +89,7 @@ class Finishing:
         contenders = [c for c in top_of(ledger, space, MOST) if c.state == TrialState.FINISHED.value]
         for count in range(len(contenders), 0, -1):
             networks = _with_reference(space, contenders[:count])
-            load = _makespan(_seconds(ledger, networks), slots(space.resources, space.training.device).count)
+            load = _makespan(_seconds(ledger, networks), slots_of(space, ledger).count)
             factor = min(LONGEST, room / (load * epochs)) if load else 0.0
             if factor >= (SEVERAL if count > 1 else SHORTEST):
                 numbers = tuple(c.trial for c in networks if c.trial is not None)
@@ -179,7 +179,7 @@ class _Work:
         verdicts = self.ledger.events_of(FINISHED)
         last = verdicts[-1] if verdicts else None
         chosen = last is not None and last.id > self.ledger.events_of(PLANNED)[-1].id
-        machine = slots(self.space.resources, self.space.training.device)
+        machine = slots_of(self.space, self.ledger)
         phases = _Phases(self.observer, self.plan, self.ledger.objective)
         with Retraining(self.images, self._settings(), machine, phases, self.ledger.objective) as retraining:
             if not chosen:

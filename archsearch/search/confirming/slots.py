@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from archsearch.experiment import machine
-from archsearch.space.placement import placed
+from archsearch.experiment import Event, Ledger, machine
+from archsearch.space.placement import PLACED, placed, share_in
 from archsearch.space.settings import DeviceName, ResourceSettings
+from archsearch.space.space import SearchSpace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,15 +23,28 @@ class Slots:
 
 
 def slots(
-    resources: ResourceSettings, device: DeviceName, *, cores: int | None = None, gpus: Callable[[], int] | None = None
+    resources: ResourceSettings,
+    device: DeviceName,
+    notes: Sequence[Event] = (),
+    *,
+    cores: int | None = None,
+    gpus: Callable[[], int] | None = None,
 ) -> Slots:
     """The trainings that this machine holds at once, each with what a trial has: as many as its cores allow; on a
     GPU one, or as many as shares of it. Where trials have no share of a GPU, trainings run on the CPU as those
-    did. Raises InputError as `placed` does."""
+    did. Of `gpus_per_trial: auto` the search's share holds, by its ledger's notes of kind PLACED. Raises InputError as
+    `placed` does."""
     available = cores or machine.cores()
+    if resources.gpus_per_trial == "auto" and (share := share_in(notes, resources)):
+        resources = resources.model_copy(update={"gpus_per_trial": share})
     settled = placed(device, resources, gpus=(gpus or _gpus)()).applied(resources).settled(cpus=available, gpus=1)
     room = settled.held(cpus=available, gpus=1)
     return Slots(count=settled.at_once(room, room), threads=settled.cpus_per_trial, device=settled.device)
+
+
+def slots_of(space: SearchSpace, ledger: Ledger) -> Slots:
+    """The trainings that this machine holds at once of a search's networks, each with what its trials had."""
+    return slots(space.resources, space.training.device, ledger.events_of(PLACED))
 
 
 def _gpus() -> int:
