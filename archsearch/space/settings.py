@@ -130,6 +130,11 @@ class TrainingSettings(OptimizationSettings):
         "measurement is printed, and cached for the device.",
     )
     deterministic: bool = Field(False, description="On a GPU: use deterministic kernels only, which are slower.")
+    cudnn_benchmark: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether cuDNN times its kernels for each new shape on a GPU, which takes up to seconds a network. "
+        "auto: where a training has more than 1,000 steps. Never with `deterministic`.",
+    )
     graph: Literal["auto", "off"] = Field(
         "auto",
         description="On a GPU, auto replays a step as one CUDA graph where more than 100 steps are ahead, after three "

@@ -32,7 +32,7 @@ from archsearch.training.losses import Loss
 from archsearch.training.metrics import Thresholds, best_thresholds, measured
 from archsearch.training.mixing import Mixer
 from archsearch.training.plateau import Plateau
-from archsearch.training.randomness import generator_of, torch_seeded
+from archsearch.training.randomness import benchmarks, generator_of, torch_seeded
 from archsearch.training.recipe import segment
 from archsearch.training.run import DepthSeeded, PointwiseMultiplied, TrainingRun
 from archsearch.training.step import Step
@@ -181,7 +181,13 @@ class Training:
         self.frozen.keep()
         self.step.start()
         with (
-            torch_seeded(self.run.seed, epoch, self.device, deterministic=self.settings.deterministic),
+            torch_seeded(
+                self.run.seed,
+                epoch,
+                self.device,
+                deterministic=self.settings.deterministic,
+                benchmark=benchmarks(self.settings, self.course.epochs * self.steps),
+            ),
             counted_at_once(self.model, self.steps, self._depth),
         ):
             replays = self.graph is not None and self.graph.begins(self._plan, self._steps_ahead())

@@ -9,6 +9,10 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from archsearch.space.settings import TrainingSettings
+
+BENCHMARKED = 1000  # steps: about as long as the timing of the kernels takes
+
 
 def generator_of(seed: int, purpose: str, epoch: int) -> torch.Generator:
     """The generator of one kind of draw in one epoch. On the CPU whatever the device: a GPU sees the same order and
@@ -22,10 +26,20 @@ def number_of(seed: int, purpose: str, epoch: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def benchmarks(settings: TrainingSettings, steps: int) -> bool:
+    """Whether cuDNN times its kernels for a training of so many steps."""
+    if settings.deterministic or settings.cudnn_benchmark == "never":
+        return False
+    return settings.cudnn_benchmark == "always" or steps > BENCHMARKED
+
+
 @contextmanager
-def torch_seeded(seed: int, epoch: int, device: torch.device, *, deterministic: bool) -> Iterator[None]:
-    """torch's own draws (dropout) are seeded inside, and its state is put back after. On a GPU cuDNN looks for the
-    fastest kernels, or, where `deterministic`, torch takes those alone that give the same bits each time."""
+def torch_seeded(
+    seed: int, epoch: int, device: torch.device, *, deterministic: bool, benchmark: bool
+) -> Iterator[None]:
+    """torch's own draws (dropout) are seeded inside, and its state is put back after. On a GPU, cuDNN looks for the
+    fastest kernels where `benchmark`; where `deterministic`, torch takes those alone that give the same bits each time.
+    """
     with ExitStack() as stack:
         on_gpu = device.type == "cuda"
         stack.enter_context(torch.random.fork_rng(devices=[device] if on_gpu else []))
@@ -34,7 +48,7 @@ def torch_seeded(seed: int, epoch: int, device: torch.device, *, deterministic: 
             stack.enter_context(torch.cuda.device(device))
             torch.cuda.manual_seed(number_of(seed, "model", epoch))
             stack.enter_context(
-                torch.backends.cudnn.flags(enabled=True, benchmark=not deterministic, deterministic=deterministic)
+                torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, deterministic=deterministic)
             )
             if deterministic:
                 stack.enter_context(_deterministic())

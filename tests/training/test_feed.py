@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from archsearch.data.images import ImageSet, Split
 from archsearch.data.laid_out import rows_of
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
+from archsearch.training.feeds.batches import gathered
 from archsearch.training.feeds.feed import DeviceFeed, HostFeed, feed_of
 from archsearch.training.feeds.pixels import as_pixels
 
@@ -47,6 +50,28 @@ def same(one, other) -> bool:
     return len(one) == len(other) > 0 and all(
         torch.equal(x, y) for left, right in zip(one, other, strict=True) for x, y in zip(left, right, strict=True)
     )
+
+
+def test_batches_are_gathered_by_another_thread_one_ahead_and_in_order():
+    made = [threading.Event() for _ in range(5)]
+
+    def batches(fails: bool = False):
+        for number, event in enumerate(made):
+            assert threading.current_thread() is not threading.main_thread()
+            event.set()
+            yield torch.tensor(number), torch.tensor(number)
+        if fails:
+            raise OSError("a file that cannot be read")
+
+    for number, (batch, _) in enumerate(gathered(batches(), CPU)):
+        assert batch == number and all(event.wait(60) for event in made[: number + 2])
+        assert not any(event.is_set() for event in made[number + 2 :])
+    with pytest.raises(OSError, match="a file that cannot be read"):
+        list(gathered(batches(fails=True), CPU))
+    first = gathered(batches(), CPU)
+    next(first)
+    first.close()
+    assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -8,6 +8,7 @@ import torch
 
 from archsearch.space.settings import TrainingSettings
 from archsearch.training import recipe
+from archsearch.training.randomness import benchmarks
 
 
 def rates(schedule: str, warmup: float, total: int = 100, highest: float = 0.4) -> list[float]:
@@ -114,3 +115,17 @@ def test_the_loss_of_mixed_images_is_that_of_mixed_targets():
         found = recipe.loss(scores, labels, 0.1, other, share)
         assert found.item() == pytest.approx(expected.item(), rel=1e-6)
     assert torch.equal(recipe.loss(scores, labels, 0.1, other, 1.0), recipe.loss(scores, labels, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps", "expected"),
+    [
+        ({}, 1000, False),
+        ({}, 1001, True),
+        ({"cudnn_benchmark": "always"}, 1, True),
+        ({"cudnn_benchmark": "never"}, 10**6, False),
+        ({"cudnn_benchmark": "always", "deterministic": True}, 10**6, False),
+    ],
+)
+def test_cudnn_times_its_kernels_where_that_is_soon_repaid(settings: dict, steps: int, expected: bool) -> None:
+    assert benchmarks(TrainingSettings(**settings), steps) is expected

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
@@ -38,6 +40,17 @@ def augmented(
         index = torch.arange(len(labels), device=labels.device)
         yield Windows(store, normalise, settings).batch(index, draws[start : start + len(labels)]), labels
         start += len(labels)
+
+
+def gathered(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
+    """The batches, each made by another thread while the one before is in use: the thread that launches kernels need
+    not wait. `device` is that thread's, where it is a GPU."""
+    prepare = partial(torch.cuda.set_device, device) if device.type == "cuda" else None
+    with ThreadPoolExecutor(1, "batches", prepare) as thread:
+        following = thread.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = thread.submit(next, batches, None)
+            yield batch
 
 
 def ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:

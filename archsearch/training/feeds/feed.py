@@ -19,7 +19,7 @@ from archsearch.data.laid_out import RowsSplit, fill_of, rows_of
 from archsearch.data.streaming import StreamedImages
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
-from archsearch.training.feeds.batches import Batch, SentFeed, draws_for, parts
+from archsearch.training.feeds.batches import Batch, SentFeed, draws_for, gathered, parts
 from archsearch.training.feeds.pixels import as_pixels, tensor_of
 
 DEVICE_SHARE = 0.25  # of a GPU's free memory: networks, and other trials' images, need the rest
@@ -106,7 +106,7 @@ class DeviceFeed:
 
 
 class HostFeed(SentFeed):
-    """Images in the host's memory: each batch is gathered there into pinned memory.
+    """Images in the host's memory: each batch is gathered there, for a GPU into pinned memory and by another thread.
 
     A batch is pinned, not the set: pages that are locked for good are lost to everybody else.
     """
@@ -114,6 +114,10 @@ class HostFeed(SentFeed):
     def _batches(
         self, split: SplitName, order: Tensor, batch_size: int, generator: torch.Generator | None = None
     ) -> Iterator[Batch]:
+        batches = self._gathered(split, order, batch_size)
+        return gathered(batches, self.device) if self.device.type == "cuda" else batches
+
+    def _gathered(self, split: SplitName, order: Tensor, batch_size: int) -> Iterator[Batch]:
         source, pinned = self.images.split(split), self.device.type == "cuda"
         kind = tensor_of(source.images[:0]).dtype
         for part in parts(len(order), batch_size):
