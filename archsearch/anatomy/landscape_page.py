@@ -72,8 +72,8 @@ def html(document: Mapping[str, Any]) -> str:
     maps = [
         figure(
             both(partial(_map, rows=network["values"], span=span, ends=ends), wide=620, narrow=360),
-            f"{network['network']}: the mean loss on {images}, unaugmented, at {points} x {points} points: the darker, "
-            f"the higher, by the logarithm. In the middle the trained weights.{scale}",
+            f"{network['network']}: the mean loss on {images}, unaugmented, at {points} x {points} points: the "
+            f"stronger the colour, the higher, by the logarithm. In the middle the trained weights.{scale}",
         )
         for network in networks
     ]

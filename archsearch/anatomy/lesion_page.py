@@ -12,8 +12,8 @@ from archsearch.anatomy.lesions import Lesions, Score, block_rows
 from archsearch.anatomy.page import Axis, Bar, bars, page, scatter
 from archsearch.anatomy.pruning import Pruned, keeps_probabilities
 from archsearch.anatomy.steps import Row
-from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
+from archsearch.guests.either import Described, cost
 
 VEIT = "Veit et al. 2016 (arXiv:1605.06431)"
 VEIT_BLOCKS, VEIT_DELETED = 54, 10  # of a ResNet-110: so many blocks, of which so many deleted leave an error of 20 %
@@ -24,11 +24,12 @@ PAPER = (
 
 
 def document(
-    architecture: Architecture, row: Row, result: Lesions, smaller: Pruned | None, facts: Mapping[str, Any]
+    network: Described, row: Row, result: Lesions, smaller: Pruned | None, facts: Mapping[str, Any]
 ) -> dict[str, Any]:
     """All figures as plain JSON values; `facts` says which network, weights and images they are of."""
     shared, alone = result.work
     levels = sorted({len(chosen) for chosen, _ in result.deleted})
+    shortcuts = any(step.has_shortcut for step in row.steps)
     return {
         **facts,
         "whole": result.whole.to_dict(),
@@ -36,7 +37,7 @@ def document(
         "deleted": [
             {
                 "blocks": level,
-                "paths_left": 0.5**level,
+                "paths_left": 0.5**level if shortcuts else None,
                 "scores": [score.to_dict() for chosen, score in result.deleted if len(chosen) == level],
             }
             for level in levels
@@ -44,8 +45,8 @@ def document(
         "reordered": [{"kendall_tau": tau, **score.to_dict()} for tau, score in result.reordered],
         "emptied": [{"stage": stage, **score.to_dict()} for stage, score in result.emptied],
         "work": {"flops": shared, "flops_alone": alone, "share": shared / alone},
-        "pruned": None if smaller is None else _pruned(architecture, row, result.whole, smaller),
-        "remarks": _remarks(architecture, row, result, smaller),
+        "pruned": None if smaller is None else _pruned(network, row, result.whole, smaller),
+        "remarks": _remarks(network, row, result, smaller),
     }
 
 
@@ -53,8 +54,8 @@ def _without_nan(block: dict[str, Any]) -> dict[str, Any]:
     return {key: None if value != value else value for key, value in block.items()}  # noqa: PLR0124 (nan alone)
 
 
-def _pruned(architecture: Architecture, row: Row, whole: Score, smaller: Pruned) -> dict[str, Any]:
-    before, after = cost(architecture), cost(smaller.network.architecture)
+def _pruned(network: Described, row: Row, whole: Score, smaller: Pruned) -> dict[str, Any]:
+    before, after = cost(network), cost(smaller.network.architecture)
     return {
         "removed": [row.steps[step].path for step in smaller.removed],
         **smaller.score.to_dict(),
@@ -74,7 +75,7 @@ def written(score: Score | Mapping[str, Any], digits: int = 1) -> str:
     return "\u2013" if values["loss"] is None else f"{values['loss']:.4g}"
 
 
-def _remarks(architecture: Architecture, row: Row, result: Lesions, smaller: Pruned | None) -> list[str]:
+def _remarks(network: Described, row: Row, result: Lesions, smaller: Pruned | None) -> list[str]:
     """What the figures say of this network, in sentences."""
     name = "error" if result.whole.error is not None else "loss"
     scores = {n: score.value for n, score in result.single}
@@ -89,14 +90,16 @@ def _remarks(architecture: Architecture, row: Row, result: Lesions, smaller: Pru
             f"{step.path}{kind}: {written(dict(result.single)[worst])}."
         )
     if smaller is not None:
-        saved = _pruned(architecture, row, result.whole, smaller)
+        saved = _pruned(network, row, result.whole, smaller)
         change = 100 * saved["change"] if result.whole.error is not None else saved["change"]
         unit = " points" if result.whole.error is not None else ""
         remarks.append(
             f"{_listed(saved['removed'])} can go without training: {name} {change:+.2f}{unit}, "
             f"{-100 * saved['flops_saved']:.0f} % FLOPs."
         )
-    elif keeps_probabilities(architecture):
+    elif not isinstance(network, Architecture):
+        remarks.append("A smaller network is offered for networks of archsearch's grammar alone.")
+    elif keeps_probabilities(network):
         remarks.append(
             "No smaller network is offered: branches are multiplied by survival probabilities that follow from the "
             "number of blocks."
@@ -180,7 +183,13 @@ def _single(document: Mapping[str, Any], y: Axis, whole: float) -> str:
         [f"stage {row['stage']}, all blocks but the first", "", written(row), "", ""] for row in document["emptied"]
     ]
     caption = "Each block reduced to its shortcut. Other colour: the block changes the shape, and its shortcut stays."
+    if not _has_shortcuts(document):
+        caption = "Each block left out whose output has the shape of its input."
     return section("single", "One block deleted", figure(chart, caption), table(head, [*listed, *stages]))
+
+
+def _has_shortcuts(document: Mapping[str, Any]) -> bool:
+    return any(row["paths_left"] is not None for row in document["deleted"])
 
 
 def _several(document: Mapping[str, Any], y: Axis, key: str) -> str:
@@ -189,7 +198,8 @@ def _several(document: Mapping[str, Any], y: Axis, key: str) -> str:
     chart = scatter(points, x=Axis("deleted blocks"), y=y, lines=[("full-best steps", medians)], whole=True)
     draws = len(document["deleted"][0]["scores"]) if document["deleted"] else 0
     sets = f"{draws} random set{'s' if draws != 1 else ''} of blocks"
-    caption = f"{sets} for each number; line: the median. d blocks less leave 2^-d of the paths."
+    caption = f"{sets} for each number; line: the median."
+    caption += " d blocks less leave 2^-d of the paths." if _has_shortcuts(document) else ""
     return section("several", "Several blocks deleted", figure(chart, caption))
 
 

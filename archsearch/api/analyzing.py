@@ -144,8 +144,6 @@ def analysis(
     """The analysis of a subject, on so many images, chosen by `seed`, each class by its share. `on_progress` is called
     with how much is done, and of how much. Beside `page` a landscape keeps its points, and goes on with those that are
     there."""
-    from archsearch.anatomy.steps import Row
-
     if page is not None and page.suffix != ".html":
         raise refuse(f"a page named {page.name}", allowed="a name that ends in .html", file="--output")
     draws = DRAWS.get(kind, 1) if draws is None else draws
@@ -164,13 +162,10 @@ def analysis(
         if points < 3 or points % 2 == 0:
             raise refuse(f"{points} points", allowed="an odd number, 3 or more", file="--points")
         return _landscape([chosen, *beside], points, seed, page, tell, on_progress)
-    row = Row.of(chosen.network)
-    if not row.blocks:
-        raise refuse(f"{subject.name} has no blocks", allowed="a network with one block or more")
     facts["draws"] = draws
     if kind == "lesion":
-        return _lesion(chosen, row, {**facts, "max_loss": max_loss}, tell, on_progress)
-    return _paths(chosen, row, facts, tell, on_progress)
+        return _lesion(chosen, {**facts, "max_loss": max_loss}, tell, on_progress)
+    return _paths(chosen, facts, tell, on_progress)
 
 
 def _thinned(subject: Subject, count: int, seed: int, *, training: bool) -> Subject:
@@ -189,29 +184,46 @@ def _thinned(subject: Subject, count: int, seed: int, *, training: bool) -> Subj
 
 
 def _lesion(
-    subject: Subject, row: Any, facts: dict[str, Any], tell: Progress, on_progress: Callable[[int, int], None]
+    subject: Subject, facts: dict[str, Any], tell: Progress, on_progress: Callable[[int, int], None]
 ) -> Analysis:
     from archsearch.anatomy import lesion_page
+    from archsearch.anatomy.guest_steps import GuestRow
     from archsearch.anatomy.lesions import Plan, lesions
     from archsearch.anatomy.pruning import pruned
+    from archsearch.anatomy.steps import Row
+    from archsearch.guests.guest import Guest
 
+    described = subject.described
+    guest = described if isinstance(described, Guest) else None
+    row = Row.of(subject.of_grammar()) if guest is None else GuestRow.of_guest(subject.network, guest)
+    if not any(step.can_be_cut for step in row.steps):
+        raise refuse(
+            f"{subject.name} has no block that can be left out",
+            allowed="one with a shortcut, or one whose output has its input's shape",
+        )
     batches, loss = subject.batches(on_progress)
     count = facts["images"]
     tell(f"deleting and reordering {len(row.blocks)} blocks, on {count:,} {subject.split} images")
     result = lesions(row, batches, loss, Plan(draws=facts["draws"], seed=facts["seed"]))
-    tell("looking for blocks that can go")
-    smaller = pruned(subject.network, row, result, batches, loss, facts["max_loss"] / 100)
-    figures = lesion_page.document(subject.network.architecture, row, result, smaller, facts)
+    smaller = None
+    if guest is None:
+        tell("looking for blocks that can go")
+        smaller = pruned(subject.of_grammar(), row, result, batches, loss, facts["max_loss"] / 100)
+    figures = lesion_page.document(described, row, result, smaller, facts)
     network = None if smaller is None else smaller.network
     return Analysis(kind="lesion", name=subject.name, figures=figures, page=lesion_page.html(figures), smaller=network)
 
 
 def _paths(
-    subject: Subject, row: Any, facts: dict[str, Any], tell: Progress, on_progress: Callable[[int, int], None]
+    subject: Subject, facts: dict[str, Any], tell: Progress, on_progress: Callable[[int, int], None]
 ) -> Analysis:
     from archsearch.anatomy import paths_page
     from archsearch.anatomy.paths import gradients
+    from archsearch.anatomy.steps import Row
 
+    row = Row.of(subject.of_grammar())
+    if not row.blocks:
+        raise refuse(f"{subject.name} has no blocks", allowed="a network with one block or more")
     batches, loss = subject.batches(lambda done, of: None)
     pixels, labels = next(iter(batches()))
     tell(f"the gradient along random paths through {len(row.blocks)} blocks, on {len(labels)} {subject.split} images")

@@ -32,7 +32,7 @@ def stochastic_depth(
     from archsearch.training.devices import resolve_device
     from archsearch.training.measuring.probe import timed_batch
 
-    architecture, device = subject.network.architecture, resolve_device(subject.settings.device)
+    architecture, device = subject.of_grammar().architecture, resolve_device(subject.settings.device)
     if survival is not None and not 0 < survival <= 1:
         raise refuse(f"a survival probability of {survival:g}", allowed="above 0, at most 1", file="--survival")
     if images is not None and images < 1:

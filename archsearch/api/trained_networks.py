@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from archsearch.api.networks import network_of
 from archsearch.api.training import adapted, sized_as
-from archsearch.architecture.canonical import digest
-from archsearch.architecture.cost import cost
-from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, TrainingFolder
 from archsearch.experiment.folder import find
-from archsearch.guests.either import Described
+from archsearch.guests.either import Described, build, cost, described, digest
 from archsearch.reading.errors import InputError, refuse
 from archsearch.space.overrides import TrainSettings
 
 if TYPE_CHECKING:
     from archsearch.anatomy.lesions import Batches
     from archsearch.data.images import ImageSet, Progress
+    from archsearch.guests.building import Module
     from archsearch.network.build import Network
     from archsearch.space.settings import TrainingSettings
     from archsearch.training.losses import Loss
@@ -35,7 +33,7 @@ class Subject:
     trained ones, None where they are fresh."""
 
     name: str
-    network: Network
+    network: Module
     weights: str | None
     images: ImageSet
     settings: TrainingSettings
@@ -46,14 +44,28 @@ class Subject:
         """Where the page of an analysis lies unless a person says it: in the experiment's folder, or here."""
         if self.folder is not None:
             return self.folder.path / "analysis" / f"{kind}.html"
-        return Path(f"{self.name}-{kind}.html")
+        return Path(f"{self.name.replace(':', '-')}-{kind}.html")
+
+    @property
+    def described(self) -> Described:
+        """The network as data."""
+        return described(self.network)
+
+    def of_grammar(self) -> Network:
+        """Its network. Raises InputError for one of another library."""
+        from archsearch.network.build import Network
+
+        if not isinstance(self.network, Network):
+            allowed = "a network of the grammar; lesion and landscape take others too"
+            raise refuse(f"{self.name} has no shortcuts that archsearch knows", allowed=allowed)
+        return self.network
 
     def facts(self) -> dict[str, Any]:
         """What it is, as JSON values."""
-        counted = cost(self.network.architecture)
+        counted = cost(self.described)
         return {
             "network": self.name,
-            "digest": digest(self.network.architecture),
+            "digest": digest(self.described),
             "weights": self.weights,
             "flops": counted.flops,
             "params": counted.params,
@@ -127,10 +139,10 @@ def of_network(
             hint="`archsearch train` trains one network",
             file="--weights",
         )
-    described = network_of(source)
+    network = network_of(source)
     file = None if weights is None else read_weights(weights)  # before the images, which take longer
-    images = load_images(sized_as(described, settings.data, tell), progress=tell, measured=False)
-    return _on_images(described, weights, file, images, settings.training, split, tell)
+    images = load_images(sized_as(network, settings.data, tell), progress=tell, measured=False)
+    return _on_images(network, weights, file, images, settings.training, split, tell)
 
 
 def of_folder(folder: Path, subject: Subject, tell: Progress) -> Subject:
@@ -141,22 +153,19 @@ def of_folder(folder: Path, subject: Subject, tell: Progress) -> Subject:
     if not (trained.model_yaml.is_file() and trained.weights.is_file()):
         raise refuse(f"{folder} has no trained network", allowed="a folder that `archsearch train` wrote",
                      file="--beside")  # fmt: skip
-    file, described = read_weights(trained.weights), network_of(trained.model_yaml)
-    other = _on_images(described, trained.weights, file, subject.images, subject.settings, subject.split, tell)
+    file, network = read_weights(trained.weights), network_of(trained.model_yaml)
+    other = _on_images(network, trained.weights, file, subject.images, subject.settings, subject.split, tell)
     return replace(other, name=folder.name)
 
 
 def _on_images(
-    described: Described, weights: Path | None, file: WeightsFile | None, images: ImageSet, settings: TrainingSettings,
+    source: Described, weights: Path | None, file: WeightsFile | None, images: ImageSet, settings: TrainingSettings,
     split: Split, tell: Progress,
 ) -> Subject:  # fmt: skip
     """A network with the weights of a file that was read, or with fresh ones, on images."""
-    from archsearch.network import build
     from archsearch.training.pretrained import start_from
 
-    architecture = adapted(described, images, tell)
-    if not isinstance(architecture, Architecture):
-        raise refuse(f"{architecture.name} has no blocks that archsearch knows", allowed="a network of the grammar")
+    architecture = adapted(source, images, tell)
     network = build(architecture)
     if file is not None and start_from(file, network)["replaced"]:
         allowed = f"weights with the {architecture.classes} classes of {images.name}"

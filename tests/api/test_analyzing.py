@@ -14,6 +14,8 @@ import archsearch
 from archsearch.architecture.block import Block
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
+from archsearch.guests.building import build_guest
+from archsearch.guests.guest import Guest
 from archsearch.reading.errors import InputError
 from tests.export.photographs import searched, write_digits
 from tests.training.task_images import digits
@@ -238,3 +240,28 @@ def test_landscapes_of_several_networks_at_one_scale(trained: Path, tmp_path: Pa
     assert "a folder that `archsearch train` wrote" in capsys.readouterr().err
     assert main(words(trained, "paths", "--beside", str(plain), "-o", str(page))) == 2
     assert "networks beside one in paths" in capsys.readouterr().err
+
+
+def test_a_guests_blocks_are_left_out(tmp_path: Path, capsys) -> None:
+    guest = Guest(guest="torchvision:mobilenet_v3_small", input=(1, 8, 8), classes=10)
+    save_file(build_guest(guest, seed=1).state_dict(), tmp_path / "weights.safetensors")
+    command = ["torchvision:mobilenet_v3_small", "--weights", str(tmp_path / "weights.safetensors"), "--data", "digits"]
+    command += ["--images", "32", "--draws", "1", "-o", str(tmp_path / "page.html")]
+    assert main(["analyze", "lesion", *command, "--json"]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["network"] == "torchvision:mobilenet_v3_small" and figures["pruned"] is None
+    assert 0 < sum(block["deleted"] for block in figures["blocks"]) < len(figures["blocks"])
+    assert figures["deleted"][0]["paths_left"] is None and 0 < figures["work"]["share"] < 1
+    page = (tmp_path / "page.html").read_text()
+    assert "Each block left out" in page and "grammar alone" in page
+    assert main(["analyze", "paths", *command]) == 2
+    assert "no shortcuts that archsearch knows" in capsys.readouterr().err
+
+
+def test_a_network_of_which_nothing_can_be_left_out_is_refused(tmp_path: Path, capsys) -> None:
+    stage = {"depth": 1, "block": {"link": "plain"}}
+    network = Architecture.from_dict({"input": [1, 8, 8], "stem": {"width": 4}, "stages": [{**stage, "width": 8}]})
+    (tmp_path / "model.yaml").write_text(network.to_yaml())
+    save_file(archsearch.build(network).state_dict(), tmp_path / "weights.safetensors")
+    assert main(words(tmp_path, "lesion", "--images", "8", "-o", str(tmp_path / "page.html"))) == 2
+    assert "no block that can be left out" in capsys.readouterr().err

@@ -29,8 +29,8 @@ def analyze(
         str | None,
         typer.Argument(
             metavar="[ARCH|EXPERIMENT]",
-            help="A network (a name from `archsearch zoo`, or a YAML file) with --weights and --data; or an "
-            "experiment, whose best network is taken with its own images. None for degradation.",
+            help="A network (a name from `archsearch zoo`, torchvision:NAME, timm:NAME, or a YAML file) with --weights "
+            "and --data; or an experiment, whose best network is taken with its own images. None for degradation.",
         ),
     ] = None,
     *,
