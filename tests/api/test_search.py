@@ -31,6 +31,7 @@ images = (40 * labels[:, None, None] + rng.integers(0, 40, (120, 8, 8))).astype(
 space = {
     "archsearch": 1, "name": "made", "space": {"stages": 1, "depth": {"int": [1, 2]}, "width": {"choice": [4, 8]}},
     "search": {"early_stopping": {"kind": "none"}}, "training": {"epochs": 1, "precision": "float32"},
+    "resources": {"max_concurrent": 1},  # a second worker takes seconds to start, in each of the sessions
 }
 
 class Stops:
