@@ -34,6 +34,7 @@ def document(values: Floats, grid: Grid, facts: Mapping[str, Any]) -> dict[str, 
     ]
     if finite.size and finite.min() < 0.98 * own:
         remarks.append(f"It is lower elsewhere in the square: {finite.min():.4g}. Training had not ended.")
+    remarks.append(_follows(values, grid))
     return {
         **facts,
         "points": grid.points,
@@ -43,6 +44,19 @@ def document(values: Floats, grid: Grid, facts: Mapping[str, Any]) -> dict[str, 
         "values": [[value if math.isfinite(value) else None for value in row] for row in values.tolist()],
         "remarks": remarks,
     }
+
+
+def _follows(values: Floats, grid: Grid) -> str:
+    """What the two lines through the trained weights mean for changes of the weights that no training follows."""
+    middle, steps = grid.points // 2, np.abs(grid.steps)
+    lines = np.concatenate([values[middle], values[:, middle]])
+    doubled = np.tile(steps, 2)[~(lines < 2 * values[middle, middle])]
+    if not doubled.size:
+        return f"Along both directions weights may change by {grid.span:g} of their filters' norms before it doubles."
+    return (
+        f"It doubles where weights change by {doubled.min():.2g} of their filters' norms, or before: pruning and "
+        "rounding without further training should change them by less."
+    )
 
 
 BESIDE = ("network", "digest", "weights", "flops", "params", "loss", "below_twice_the_least", "values")

@@ -8,6 +8,7 @@ import torch
 from torch.func import functional_call
 
 from archsearch.anatomy.landscape import Grid, directions, flat_share, losses
+from archsearch.anatomy.landscape_page import document
 from archsearch.training.losses import Loss
 from tests.anatomy.small import network_of, small
 
@@ -67,6 +68,15 @@ def test_known_points_are_not_taken_again_and_a_closed_iterator_gives_the_weight
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
     rest = [point[:2] for point in losses(network, ways, grid, lambda: BATCHES, LOSS, known=known)]
     assert rest == [(1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
+
+
+def test_what_follows_is_how_far_the_weights_may_change() -> None:
+    grid, values = Grid(points=5), np.full((5, 5), 9.0)
+    values[2], values[:, 2] = [1.0, 1.5, 1.0, 1.9, 2.0], [1.5, 1.5, 1.0, 1.9, np.inf]
+    assert "by 1 of their filters' norms, or before" in document(values, grid, {})["remarks"][-1]
+    values[1, 2] = 2.5
+    assert "by 0.5 of their filters' norms, or before" in document(values, grid, {})["remarks"][-1]
+    assert "may change by 1 of" in document(np.ones((5, 5)), grid, {})["remarks"][-1]
 
 
 def test_the_valleys_share() -> None:
