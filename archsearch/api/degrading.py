@@ -100,7 +100,7 @@ def degradation(
 
 def degradation_of(settings: TrainSettings, question: Question, page: Path, audience: Audience) -> Analysis:
     """Trains what is not trained yet beside the page, in a folder NAME.trainings, and makes the page, which is not
-    written. Raises InputError, OSError, KeyboardInterrupt once the epoch's checkpoint is written."""
+    written. An interrupted training has a checkpoint there, at most half a minute old. Raises InputError, OSError."""
     from archsearch.anatomy.degradation import members
 
     networks = members(question.depths, question.rows)

@@ -66,6 +66,7 @@ def test_trainings_are_kept_and_gone_on_with(tmp_path: Path, monkeypatch, capsys
         assert training["curves"]["training_error"] == [result["history"][0]["sample_error"]]
         assert training["gradient"]["epochs"] == [0, 1]
         assert [len(norms) for norms in training["gradient"]["norms"]] == [row["depth"]] * 2
+        assert training["gradient"]["norms"][0] != training["gradient"]["norms"][1]
         assert len(row["layers"]) == row["depth"] and (Path(training["folder"]) / "weights.safetensors").is_file()
     text = page.read_text()
     assert "Without shortcuts" in text and "option C" in text and "24.19 % (depth 34, ImageNet, He 2015)" in text
