@@ -168,7 +168,8 @@ def _data(folder: Path, chosen: dict[str, Any]) -> str:
         return "NAME"
     root = ["--root", data.root] if data.name != "digits" else []
     command = [data.name, *root, "--epochs", str(training.epochs)]
-    overrides = {f"data.{name}": value for name, value in data.to_dict().items() if name not in ("name", "root")}
+    left_out = ("name", "root", "metrics")  # metrics of a person's own would need --allow-source
+    overrides = {f"data.{name}": value for name, value in data.to_dict().items() if name not in left_out}
     overrides |= {f"training.{name}": value for name, value in training.to_dict().items() if name != "epochs"}
     for key, value in overrides.items():
         command += ["--set", f"{key}={json.dumps(value).strip(chr(34))}"]
