@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -166,6 +168,18 @@ def test_a_training_that_goes_on_from_a_state_is_replayed_from_there(captured: l
     assert metrics == expected and all(torch.equal(state[name], eager_state[name]) for name in state)
 
 
+def test_a_training_that_is_replayed_is_freed_with_its_last_reference(captured: list[Recorded]) -> None:
+    trained = training(ema=0.9, **MIXED)
+    next(trained)
+    reference = weakref.ref(trained)
+    gc.disable()
+    try:
+        del trained
+        assert reference() is None
+    finally:
+        gc.enable()
+
+
 def differing(step: Callable[[], None]) -> Callable[[], None]:
     """What replays the step with another rate, as where a graph has a number frozen in it."""
 
@@ -242,3 +256,16 @@ def test_a_step_launches_no_more_kernels(
     trained = training(images, build(architecture), batch_size=2, epochs=1, crop_padding=4, flip=True, **recipe)
     trained.train_epoch()
     assert captured[-1].kernels == pytest.approx(kernels, rel=0.05)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_on_a_gpu_a_graph_is_the_static_step_bit_for_bit(recipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check before a graph is used is this comparison; the trainings then agree to rounding with the eager loop."""
+    monkeypatch.setattr(graph, "FEWEST", 0)
+    settings = {"precision": "float32", **RECIPES[recipe], "device": "cuda", "deterministic": True}
+    replayed, eager = training(**settings), training(graph="off", **settings)
+    first, second = next(replayed), next(eager)
+    assert replayed.graph is not None and replayed.graph.problem is None and eager.graph is None
+    assert first.train_loss == pytest.approx(second.train_loss, rel=1e-3)

@@ -84,7 +84,7 @@ class Graph:
                 torch._foreach_copy_(state, before)
                 set_random_state(device, random)
 
-        eager = after(self.static)
+        eager = after(aside(self.static, device))
         replay = captured(self.static)
         replayed = after(replay)
         near = 0.0 if exact else CLOSE
@@ -100,6 +100,21 @@ def replayable(step: Step, depth: Depth) -> bool:
     depth per batch are not."""
     alike = depth.per_image or not depth.modules
     return step.device.type == "cuda" and step.settings.graph == "auto" and alike
+
+
+def aside(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """The step on a stream of its own, as libraries want what comes before a capture; the device's other work waits."""
+    if device.type != "cuda":
+        return step
+    stream, current = torch.cuda.Stream(device), torch.cuda.current_stream(device)  # type: ignore[no-untyped-call]
+
+    def taken() -> None:
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            step()
+        current.wait_stream(stream)
+
+    return taken
 
 
 def captured(step: Callable[[], None]) -> Callable[[], None]:
