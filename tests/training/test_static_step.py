@@ -217,6 +217,10 @@ def test_few_steps_are_not_worth_a_graph(captured: list[Recorded], monkeypatch: 
     for _ in trained:
         taken.append(len(captured))
     assert taken == [0, 0, 7, 11, 15, 19], "8 steps to the first rung, 12 to the next, and a graph once there is one"
+    few = training(epochs=2), training(epochs=2, deterministic=True)
+    assert outcome(few[0])[0] == outcome(few[1])[0] and len(captured) == 19
+    rows = [trained.graph.static.row.item() for trained in few if trained.graph is not None]
+    assert rows == [0, 4], "with deterministic kernels the same steps, without a graph"
 
 
 def test_the_average_moves_by_a_tensor_as_by_a_number() -> None:

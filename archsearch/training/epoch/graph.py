@@ -43,11 +43,12 @@ class Graph:
         return None if noted else self.problem
 
     def begins(self, plan: Callable[[], Plan], ahead: int) -> bool:
-        """Whether the steps of an epoch are replayed. `plan` makes the epoch's, anew each time; `ahead` is the number
-        of steps before the training may pause."""
-        if self.problem is not None or (self._replay is None and ahead <= FEWEST):
-            return False
-        if self._replay is None:
+        """Whether `stepped` takes the steps of an epoch. `plan` makes the epoch's plan, anew each time; `ahead` is the
+        number of steps before the training may pause. With deterministic kernels it takes few steps too, without a
+        graph: a GPU rounds them as it does replayed ones, wherever a training goes on."""
+        if self.problem is None and self._replay is None:
+            if ahead <= FEWEST:
+                return self.static.step.settings.deterministic
             try:
                 self._replay = self._checked(plan())
             except (Refused, RuntimeError) as error:
@@ -56,11 +57,11 @@ class Graph:
 
     def stepped(self, plan: Plan) -> Iterator[None]:
         """Yields after each step of an epoch."""
-        assert self._replay is not None
+        step = self._replay or self.static
         self.static.begin(plan)
         for _ in plan.rates:
             self.static.receive()
-            self._replay()
+            step()
             yield
         if self.static.step.average is not None:
             self.static.step.average.updates += len(plan.rates)
