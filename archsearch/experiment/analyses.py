@@ -15,7 +15,7 @@ from archsearch.experiment.folder import ExperimentFolder
 from archsearch.reading.errors import InputError
 
 # Figures that say what was analysed, and how: the same question has the same values.
-SETTINGS = ("analysis", "digest", "data", "split", "images", "seed", "draws", "max_loss", "points")
+SETTINGS = ("analysis", "digest", "data", "split", "images", "seed", "draws", "max_loss", "points", "survival")
 
 
 @dataclass(frozen=True, kw_only=True)
