@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from typing import Annotated, Literal
 
@@ -31,6 +32,13 @@ ClassWeights = Annotated[
     Literal["none", "balanced"] | dict[str, Annotated[float, Field(gt=0, le=1e6), Allowed("a weight above 0")]],
     Allowed("none, balanced, or a mapping of names of classes to weights above 0"),
 ]
+
+
+def _absolute(folder: str) -> str:
+    return os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100, PTH111 (workers run in other folders)
+
+
+Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_absolute), Allowed("a folder")]
 
 
 class OptimizationSettings(StrictModel):
@@ -123,6 +131,22 @@ class OptimizationSettings(StrictModel):
     )
     focal_gamma: float = Field(
         2.0, ge=0, le=10, description="Exponent of the loss focal: 0 is cross-entropy, 2 the paper's."
+    )
+    teacher: Folder | None = Field(
+        None,
+        description="Folder of a trained network (model.yaml and weights.safetensors, as `archsearch train` writes "
+        "them), of images of the same size, normalisation and classes: its outputs are learned beside the labels "
+        "(distillation, Hinton 2015, arXiv:1503.02531). Not for a regression.",
+    )
+    teacher_share: float = Field(
+        0.5, ge=0, le=1, description="Share of the teacher's outputs in the loss; the labels have the rest."
+    )
+    teacher_temperature: float = Field(
+        4.0,
+        gt=0,
+        le=100,
+        description="What the outputs of the teacher and of the network are divided by before their probabilities are "
+        "compared.",
     )
     class_weights: ClassWeights = Field(
         "none",

@@ -199,6 +199,8 @@ class TrainingSettings(OptimizationSettings):
             "step_factor": self.schedule not in ("step", "plateau"),
             "patience": self.schedule != "plateau",
             "focal_gamma": self.loss != "focal",
+            "teacher_share": self.teacher is None,
+            "teacher_temperature": self.teacher is None,
         }
         return frozenset(name for name, changes_nothing in inert.items() if changes_nothing)
 

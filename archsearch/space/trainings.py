@@ -27,7 +27,7 @@ GROUP = "training"
 SEARCHABLE = (
     "batch_size", "optimizer", "learning_rate", "momentum", "nesterov", "weight_decay", "decay_norms_and_biases",
     "clip_norm", "ema", "schedule", "step_factor", "patience", "warmup", "label_smoothing", "loss", "focal_gamma",
-    "class_weights", "sampling", "repeated_augmentation", "mixup", "cutmix",
+    "teacher_share", "teacher_temperature", "class_weights", "sampling", "repeated_augmentation", "mixup", "cutmix",
 )  # fmt: skip
 TOGETHER = ("schedule", "warmup")  # of them, those that TrainingSettings checks together
 

@@ -36,6 +36,7 @@ from archsearch.training.randomness import benchmarks, generator_of, torch_seede
 from archsearch.training.recipe import segment
 from archsearch.training.run import DepthSeeded, PointwiseMultiplied, TrainingRun
 from archsearch.training.step import Step
+from archsearch.training.teaching import Teacher
 
 OnStep = Callable[[int, int], None]  # (steps done, steps of the epoch)
 
@@ -177,6 +178,8 @@ class Training:
         """An epoch's steps alone: (mean loss, accuracy, last rate), the accuracy None as in EpochMetrics. The device is
         waited for once, at the end."""
         epoch = self.epoch
+        if self.step.teacher is None:  # an evaluation needs none
+            self.step.teacher = Teacher.of(self.settings, self.images, self.device)
         self.model.train()
         self.frozen.keep()
         self.step.start()

@@ -16,13 +16,14 @@ from archsearch.training.losses import Loss
 from archsearch.training.mixing import Mixer, MixRow
 from archsearch.training.optimizer import Optimizer
 from archsearch.training.run import Projected
+from archsearch.training.teaching import Teacher
 
 
 class Step:
     """Steps `model`; its `optimizer` and its `average` (None without `ema`) are part of a training's state.
 
-    `loss` None is that of a single label. `compiled`: the forward pass goes through torch.compile, whose first step
-    takes many seconds.
+    `loss` None is that of a single label; where a `teacher` is set, its outputs are a part of it. `compiled`: the
+    forward pass goes through torch.compile, whose first step takes many seconds.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Step:
     ) -> None:
         self.settings, self.device, self.precision = settings, device, precision
         self.loss = loss or Loss()
+        self.teacher: Teacher | None = None
         self.optimizer = Optimizer(model, settings)
         self.average = Average(model, settings.ema) if settings.ema else None
         self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if compiled else model
@@ -70,8 +72,11 @@ class Step:
             before_pass(number)
             with self.autocast():
                 scores = self._forward(images[part])
+                taught = None if self.teacher is None else self.teacher(images[part])
             targets = labels[part]
             loss = self.loss(scores, targets, smoothing, partners[part] if mixer.mixes else None, share)
+            if self.teacher is not None and taught is not None:
+                loss = self.teacher.blended(loss, scores, taught)
             if len(targets) < count:
                 loss = loss * (len(targets) / count)
             torch.autograd.backward(loss)

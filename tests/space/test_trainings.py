@@ -40,6 +40,8 @@ training:
   label_smoothing: {float: [0, 0.2], step: 0.1}
   loss: {choice: [cross_entropy, binary_cross_entropy, focal]}
   focal_gamma: {float: [1, 3], step: 1, when: {loss: focal}}
+  teacher_share: {choice: [0.2, 0.8]}
+  teacher_temperature: {choice: [1, 4]}
   class_weights: {choice: [none, balanced]}
   sampling: {choice: [uniform, balanced]}
   repeated_augmentation: {choice: [1, 3]}
