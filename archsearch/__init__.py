@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from archsearch.api.networks import build
     from archsearch.api.predicting import Predictions, predict
     from archsearch.api.search import init, search
+    from archsearch.api.shrinking import Shrunk, shrink
     from archsearch.api.spaces import Space, load_space
     from archsearch.api.training import Trained, train
     from archsearch.architecture.block import Block
@@ -56,6 +57,8 @@ _HOMES = {
     "predict": "archsearch.api.predicting",
     "samplers": "archsearch.samplers",
     "search": "archsearch.search",
+    "Shrunk": "archsearch.api.shrinking",
+    "shrink": "archsearch.api.shrinking",
     "suggest": "archsearch.study.distributions",
     "init": "archsearch.api.search",
     "load_space": "archsearch.api.spaces",
@@ -72,6 +75,7 @@ __all__ = [
     "InputError",
     "Observer",
     "Predictions",
+    "Shrunk",
     "Space",
     "Stage",
     "Stem",
@@ -90,6 +94,7 @@ __all__ = [
     "predict",
     "samplers",
     "search",
+    "shrink",
     "suggest",
     "train",
     "zoo",

@@ -55,6 +55,8 @@ VERBS = (
          "archsearch predict bundle new-images --csv -o labels.csv"),
     Verb("analyze", NETWORKS, "show what the parts of a trained network do: blocks deleted, paths and their gradient",
          "archsearch analyze lesion digits"),
+    Verb("shrink", NETWORKS, "make smaller networks of a trained one, within limits",
+         "archsearch shrink resnet20_cifar --weights resnet20.safetensors --data cifar10 --flops 30M"),
     Verb("doctor", HELP, "check that this machine is ready",
          "archsearch doctor"),
     Verb("schema", HELP, "write the JSON Schema of search-space files, for editors",
@@ -62,7 +64,12 @@ VERBS = (
 )  # fmt: skip
 
 # What the hint proposes for words that are no verbs.
-SYNONYMS = {"search": "archsearch run", "continue": "archsearch resume", "list": "archsearch status"}
+SYNONYMS = {
+    "search": "archsearch run",
+    "continue": "archsearch resume",
+    "list": "archsearch status",
+    "prune": "archsearch shrink",
+}
 
 
 def find(name: str) -> Verb | None:

@@ -10,6 +10,7 @@ from typing import Any
 import archsearch
 from archsearch.api.experiment import Experiment
 from archsearch.api.search import search
+from archsearch.api.shrinking import Shrunk
 from archsearch.api.spaces import Space
 from archsearch.api.training import Trained
 
@@ -40,6 +41,7 @@ _GROUPS: dict[str, list[tuple[str, Any]]] = {
     "Predicting": [("archsearch.predict", archsearch.predict), ("Predictions", archsearch.Predictions)],
     "Search spaces": [("archsearch.load_space", archsearch.load_space), ("Space", Space)],
     "Training one network": [("archsearch.train", archsearch.train), ("Trained", Trained)],
+    "Making a trained network smaller": [("archsearch.shrink", archsearch.shrink), ("Shrunk", Shrunk)],
     "Callbacks": [("archsearch.Observer", archsearch.Observer)],
     "Networks": [
         ("archsearch.zoo.get", archsearch.zoo.get),

@@ -57,6 +57,10 @@ SURFACE = {
         "--max-loss", "--points", "--survival", "--beside", "--depths", "--rows", "--seeds", "--epochs", "--set",
         "--allow-source", "-o", "--output", "--tracking-uri", "--json",
     },
+    "shrink": {
+        "ARCH", "--weights", "--data", "--root", "--flops", "--params", "--time", "--epochs", "--candidates",
+        "--finalists", "--images", "--seed", "--set", "--allow-source", "--output", "--json",
+    },
     "doctor": {"--json"},
     "schema": {"-o", "--output"},
 }  # fmt: skip
