@@ -28,27 +28,28 @@ def landscapes(
     from archsearch.anatomy.points import Points
 
     grid = Grid(points=points)
-    facts, taken = [], []
+    facts, landscapes = [], []
     for number, subject in enumerate(subjects, start=1):
         facts.append({"analysis": "landscape", **subject.facts(), "seed": seed, "split": "training", "points": points})
         suffix = ".points.json" if number == 1 else f".{number}.points.json"
         file = None if page is None else page.with_suffix(suffix)
         identity = {**facts[-1], "images_digest": subject.images.digest}
-        taken.append(Points.of(file, identity, subject.network, points))
-    missing, done = sum(known.missing for known in taken), 0
+        landscapes.append(Points.of(file, identity, subject.network, points))
+    missing, done = sum(landscape.missing for landscape in landscapes), 0
     tell(f"the loss at {missing} points around the weights, on {facts[0]['images']} training images")
-    for subject, known in zip(subjects, taken, strict=True):
+    for subject, landscape in zip(subjects, landscapes, strict=True):
         batches, loss = subject.batches(lambda done, of: None)
         ways = directions(subject.network, seed)
         try:
-            with closing(losses(subject.network, ways, grid, batches, loss, known=known.values)) as computed:
+            with closing(losses(subject.network, ways, grid, batches, loss, known=landscape.values)) as computed:
                 for point in computed:
-                    known.add(*point)
+                    landscape.add(*point)
                     done += 1
                     on_progress(done, missing)
         finally:
-            known.save()
+            landscape.save()
     own, *beside = [
-        landscape_page.document(known.values, grid, of_network) for known, of_network in zip(taken, facts, strict=True)
+        landscape_page.document(landscape.values, grid, of_network)
+        for landscape, of_network in zip(landscapes, facts, strict=True)
     ]
     return landscape_page.beside(own, beside) if beside else own

@@ -103,6 +103,7 @@ def shrinking(
 ) -> Shrinking:  # fmt: skip
     """The job, made ready. Raises InputError."""
     from archsearch.data.describing import describe
+    from archsearch.network.build import Network
     from archsearch.shrinking.job import Plan, Shrinking
     from archsearch.shrinking.scoring import Parent
     from archsearch.shrinking.slices import Limits
@@ -115,6 +116,8 @@ def shrinking(
         if value < least:
             raise refuse(f"{value} {name}", allowed=f"{least} or more", file=f"--{name}")
     subject: Subject = of_network(architecture, settings, weights, "validation", audience.tell)
+    if not isinstance(subject.network, Network):
+        raise refuse(f"{subject.name} is a network of another library", allowed="a network of the grammar", file="ARCH")
     training = suited(subject.settings, describe(subject.images, subject.settings))
     parent = Parent(network=subject.network, images=subject.images, settings=training, most=images, seed=seed)
     facts = {**subject.facts(), "weights": read_weights(weights).sha256}

@@ -46,14 +46,14 @@ def inherit(parent: Network, child: Architecture, importance: Importance | None 
     Raises InputError for a child that is no part of its parent, and where channels cannot be cut: in the paths of split
     or selective attention and of Res2Net, and in ECA where its kernel would be another.
     """
-    theirs = parent.architecture
-    if (child.classes, child.input[0]) != (theirs.classes, theirs.input[0]):
+    larger = parent.architecture
+    if (child.classes, child.input[0]) != (larger.classes, larger.input[0]):
         raise refuse(
             f"{child.input[0]} input channels and {child.classes} classes",
-            allowed=f"those of the trained network, {theirs.input[0]} and {theirs.classes}",
+            allowed=f"those of the trained network, {larger.input[0]} and {larger.classes}",
         )
     state = {name: tensor.detach().cpu() for name, tensor in parent.state_dict().items()}
-    weights = _Inheritance(state, importance).network(theirs, child)
+    weights = _Inheritance(state, importance).network(larger, child)
     check(weights, skeleton(child).state_dict(), what=child.name or "the smaller network")
     return weights
 
@@ -67,10 +67,10 @@ class _Inheritance:
 
     def network(self, parent: Architecture, child: Architecture) -> dict[str, Tensor]:
         """Stem, stages and head."""
-        theirs, ours = (list(plan(words).parts(Shape(*words.input))) for words in (parent, child))
-        if len(theirs) != len(ours):
+        larger, smaller = (list(plan(network).parts(Shape(*network.input))) for network in (parent, child))
+        if len(larger) != len(smaller):
             raise refuse(f"{len(child.stages)} stages", allowed=f"{len(parent.stages)}, as in the trained network")
-        pairs = [Pair(*old, *new) for old, new in zip(theirs, ours, strict=True)]
+        pairs = [Pair(*old, *new) for old, new in zip(larger, smaller, strict=True)]
         stages = [self._sections(pair, number) for number, pair in enumerate(pairs[1:-1], start=1)]
         streams = [self._stream(sections) for sections in stages]
         rows = self._stem(pairs[0], stages[0][0], streams[0], torch.arange(child.input[0]))
@@ -85,18 +85,18 @@ class _Inheritance:
 
     def _sections(self, stage: Pair, number: int) -> list[Pair]:
         """Entry, blocks and exit of a stage of the child, each with the parent's."""
-        theirs, ours = {part[0]: part for part in stage.op.parts(stage.x)}, stage.child.parts(stage.child_x)
-        depth, count = (sum(name.startswith("block") for name in names) for names in (theirs, [p[0] for p in ours]))
+        larger, smaller = {part[0]: part for part in stage.op.parts(stage.x)}, stage.child.parts(stage.child_x)
+        depth, count = (sum(name.startswith("block") for name in names) for names in (larger, [p[0] for p in smaller]))
         if count > depth:
             raise refuse(f"{stage.child_path}: {count} blocks", allowed=f"the trained network's {depth}, or fewer")
         chosen = iter(self._chosen(number, depth, count))
         pairs = []
-        for part in ours:
+        for part in smaller:
             name = f"block{next(chosen)}" if part[0].startswith("block") else part[0]
-            if name not in theirs:
+            if name not in larger:
                 raise stage.differs()
-            pairs.append(stage.part(theirs[name], part))
-        if len(theirs) - depth != len(ours) - count:
+            pairs.append(stage.part(larger[name], part))
+        if len(larger) - depth != len(smaller) - count:
             raise stage.differs()
         return pairs
 
@@ -205,8 +205,8 @@ class _Inheritance:
             part.agree()
             number = numbers[part.path.rpartition(".")[2]]
             if isinstance(part.op, Conv | Linear):
-                wanted = emitted if number == last else None
-                rows = self._layer(part, rows, self._best(pair, part, number, rows) if wanted is None else wanted)
+                required = emitted if number == last else None
+                rows = self._layer(part, rows, self._best(pair, part, number, rows) if required is None else required)
             else:
                 rows = self._op(part, rows)
         if emitted is not None and last is not None and not torch.equal(rows, emitted):
@@ -221,8 +221,10 @@ class _Inheritance:
         if isinstance(part.op, Conv) and isinstance(part.child, Conv) and part.op.groups > 1:
             groups = part.op.groups, part.child.groups
             return best_behind(value, count, rows, part.x.channels, groups, part.child_path)
-        theirs, ours = ((found[1].groups if (found := reader(one, number)) else 1) for one in (pair.op, pair.child))
-        return best(value, count, part.child_path, (theirs, ours))
+        larger, smaller = (
+            (reading[1].groups if (reading := reader(one, number)) else 1) for one in (pair.op, pair.child)
+        )
+        return best(value, count, part.child_path, (larger, smaller))
 
     def _layer(self, part: Pair, rows: Tensor, emitted: Tensor) -> Tensor:
         """A convolution or a linear layer that reads `rows`."""

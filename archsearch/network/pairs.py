@@ -39,13 +39,13 @@ class Pair:
 
     def parts(self) -> Iterator[Pair]:
         """The ops inside, in order. Shortcuts that pad and dropouts have no weights, and are left out."""
-        theirs, ours = (
+        larger, smaller = (
             [part for part in op.parts(x) if not isinstance(part[1], Dropout | PadShortcut)]
             for op, x in ((self.op, self.x), (self.child, self.child_x))
         )
-        if [name for name, *_ in theirs] != [name for name, *_ in ours]:
+        if [name for name, *_ in larger] != [name for name, *_ in smaller]:
             raise self.differs()
-        yield from map(self.part, theirs, ours)
+        yield from map(self.part, larger, smaller)
 
     def differs(self) -> InputError:
         """For an op that is of another kind than the parent's."""

@@ -54,24 +54,24 @@ def scores(sequence: Sequence, index: int, path: str, weights: Mapping[str, Tens
 def best(scores: Tensor, count: int, path: str, groups: Groups = (1, 1)) -> Tensor:
     """The `count` channels with the highest scores, in rising order. `groups`, of the convolution that reads them: as
     many from each of the best groups. Raises InputError for more than there are."""
-    theirs, ours = scores.view(groups[0], -1), groups[1]
-    if ours > len(theirs) or count > ours * theirs.shape[1]:
-        there = f"{len(scores)}" + (f" in {groups[0]} groups" if groups[0] > 1 else "")
-        wanted = f"{count} channels" + (f" in {ours} groups" if max(groups) > 1 else "")
-        raise refuse(f"{path}: {wanted}", allowed=f"the trained network's {there}, or fewer")
-    channels = _highest(theirs, count // ours)
-    chosen = _highest(theirs.gather(1, channels).sum(1)[None], ours)[0]
-    return _numbered(channels[chosen], chosen, theirs.shape[1])
+    larger, smaller = scores.view(groups[0], -1), groups[1]
+    if smaller > len(larger) or count > smaller * larger.shape[1]:
+        available = f"{len(scores)}" + (f" in {groups[0]} groups" if groups[0] > 1 else "")
+        required = f"{count} channels" + (f" in {smaller} groups" if max(groups) > 1 else "")
+        raise refuse(f"{path}: {required}", allowed=f"the trained network's {available}, or fewer")
+    channels = _highest(larger, count // smaller)
+    chosen = _highest(larger.gather(1, channels).sum(1)[None], smaller)[0]
+    return _numbered(channels[chosen], chosen, larger.shape[1])
 
 
 def best_behind(scores: Tensor, count: int, inputs: Tensor, channels: int, groups: Groups, path: str) -> Tensor:
     """The `count` channels with the highest scores that a grouped convolution emits, as many from each of the groups
     that its `inputs`, of so many channels, belong to."""
-    theirs = scores.view(groups[0], -1)
+    larger = scores.view(groups[0], -1)
     chosen = inputs.view(groups[1], -1)[:, 0] // (channels // groups[0])
-    if count > groups[1] * theirs.shape[1]:
-        raise refuse(f"{path}: {count} channels in {groups[1]} groups", allowed=f"groups of {theirs.shape[1]} or fewer")
-    return _numbered(_highest(theirs[chosen], count // groups[1]), chosen, theirs.shape[1])
+    if count > groups[1] * larger.shape[1]:
+        raise refuse(f"{path}: {count} channels in {groups[1]} groups", allowed=f"groups of {larger.shape[1]} or fewer")
+    return _numbered(_highest(larger[chosen], count // groups[1]), chosen, larger.shape[1])
 
 
 def _highest(scores: Tensor, count: int) -> Tensor:
@@ -100,12 +100,12 @@ def padded(rows: Tensor, into: int, scores: Tensor, count: int, path: str) -> Te
 def filters(weight: Tensor, inputs: Tensor, outputs: Tensor, groups: Groups, path: str) -> Tensor:
     """A convolution's filters for these of its channels. Raises InputError where its groups would read or write other
     channels than in the trained network."""
-    theirs, ours = groups
-    into, out = weight.shape[1], len(weight) // theirs
-    whole = ours <= theirs and len(inputs) % ours == len(outputs) % ours == 0
-    reads, writes = (inputs.view(ours, -1), outputs.view(ours, -1)) if whole else (inputs, outputs)
+    larger, smaller = groups
+    into, out = weight.shape[1], len(weight) // larger
+    whole = smaller <= larger and len(inputs) % smaller == len(outputs) % smaller == 0
+    reads, writes = (inputs.view(smaller, -1), outputs.view(smaller, -1)) if whole else (inputs, outputs)
     if not whole or (reads // into != reads[:, :1] // into).any() or (writes // out != reads[:, :1] // into).any():
-        raise refuse(f"{path}: {ours} groups of other channels", allowed=f"{theirs} groups or fewer, none wider")
+        raise refuse(f"{path}: {smaller} groups of other channels", allowed=f"{larger} groups or fewer, none wider")
     columns = (reads % into).repeat_interleave(writes.shape[1], 0)
     return weight[outputs].gather(1, columns[:, :, None, None].expand(-1, -1, *weight.shape[2:]))
 

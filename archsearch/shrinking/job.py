@@ -71,18 +71,18 @@ class Shrinking:
 
     def __init__(self, parent: Parent, facts: dict[str, Any], plan: Plan, folder: Path) -> None:
         self.parent, self.plan, self.folder = parent, plan, folder
-        self.words = parent.network.architecture
+        self.architecture = parent.network.architecture
         self.began = time.monotonic()
-        self.slices = Slices(self.words, parent.inheritable)
+        self.slices = Slices(self.architecture, parent.inheritable)
         self._refuse_limits()
         limits = {"flops": plan.limits.flops, "params": plan.limits.params}
-        asked = {"parent": facts, "limits": limits, "candidates": plan.candidates, "finalists": plan.finalists}
-        asked |= {"seed": parent.seed, "training": parent.settings.to_dict(), "images": parent.images.digest}
-        self.document: dict[str, Any] = {"asked": asked, "seconds": 0.0, "importance": None, "validation": None}
+        question = {"parent": facts, "limits": limits, "candidates": plan.candidates, "finalists": plan.finalists}
+        question |= {"seed": parent.seed, "training": parent.settings.to_dict(), "images": parent.images.digest}
+        self.document: dict[str, Any] = {"asked": question, "seconds": 0.0, "importance": None, "validation": None}
         self.document |= {"slices": [], "epochs": None, "trained": [], "rank_correlation": None, "finished": False}
         if self.file.exists():
             before = read_json(self.file)
-            if before.get("asked") != asked:
+            if before.get("asked") != question:
                 allowed = "a new folder, or the same command, network, images and settings"
                 raise refuse(f"{folder} holds another shrinking", allowed=allowed, file="--output")
             self.document = before
@@ -94,7 +94,7 @@ class Shrinking:
         return self.folder / "shrink.json"
 
     def _refuse_limits(self) -> None:
-        counted, least = cost(self.words), cost(self.slices.smallest())
+        counted, least = cost(self.architecture), cost(self.slices.smallest())
         if self.plan.limits.admit(counted):
             problem = f"the trained network is within the limits: {_counts(counted)}"
             raise refuse(problem, allowed="a lower limit", file="--flops")
@@ -108,12 +108,12 @@ class Shrinking:
             return self.document
         teacher = TrainingFolder(self.folder / "parent")
         teacher.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_atomically(teacher.model_yaml, self.words.to_yaml())
+        write_atomically(teacher.model_yaml, self.architecture.to_yaml())
         write_atomically(teacher.weights, weights_to_bytes(self.parent.network.state_dict()))
         self._rank(shown)
         run = self._run(teacher.path, shown)
         for entry in self._finalists():
-            if all(done["digest"] != entry["digest"] for done in self.document["trained"]):
+            if all(trained["digest"] != entry["digest"] for trained in self.document["trained"]):
                 self._train(entry, run, shown)
         self._end(run, shown)
         return self.document
@@ -138,23 +138,23 @@ class Shrinking:
             self._save()
         importance = self.importance
         drawn = self.slices.drawn(self.plan.limits, self.plan.shares, self.plan.candidates, self.parent.seed)
-        known = {entry["digest"] for entry in self.document["slices"]}
+        digests = {entry["digest"] for entry in self.document["slices"]}
         shown.tell(f"ranking up to {self.plan.candidates} slices without training")
-        for number, (band, words) in enumerate(drawn, start=1):
+        for number, (band, architecture) in enumerate(drawn, start=1):
             left = self._left()
             late = left is not None and self.plan.seconds is not None and left < (1 - RANKED_SHARE) * self.plan.seconds
             if late and self.document["slices"]:
                 break
             shown.ranked(number, self.plan.candidates)
-            if digest(words) in known:
+            if digest(architecture) in digests:
                 continue
             try:
-                network = self.parent.slice_of(words, importance)
+                network = self.parent.slice_of(architecture, importance)
             except InputError:  # widths that happen to agree leave a shortcut without its projection
                 continue
-            counted, value = cost(words), value_of(self.parent.evaluated(network))
-            self.document["slices"].append({"digest": digest(words), "range": band, "untrained": value,
-                                            **counted.to_dict(), "architecture": words.to_dict()})  # fmt: skip
+            counted, value = cost(architecture), value_of(self.parent.evaluated(network))
+            self.document["slices"].append({"digest": digest(architecture), "range": band, "untrained": value,
+                                            **counted.to_dict(), "architecture": architecture.to_dict()})  # fmt: skip
             self._save()
         if not self.document["slices"]:
             raise refuse("no slice of this network could be cut", allowed="a network of the grammar", file="ARCH")
@@ -181,8 +181,8 @@ class Shrinking:
             epochs, left = settings.epochs, self._left()
             if left is not None:
                 each = self._finalists()
-                words = [Architecture.from_dict(entry["architecture"]) for entry in each]
-                seconds = SAFETY * sum(self.parent.epoch_seconds(one, settings) for one in words)
+                architectures = [Architecture.from_dict(entry["architecture"]) for entry in each]
+                seconds = SAFETY * sum(self.parent.epoch_seconds(one, settings) for one in architectures)
                 epochs = max(1, min(epochs, int(left / seconds)))
                 minutes = round(epochs * seconds / 60)
                 shown.tell(f"{epochs} epochs for each of {len(each)} networks: about {minutes} minutes")
@@ -191,7 +191,7 @@ class Shrinking:
         return TrainingRun(settings=settings.with_overrides({"epochs": self.document["epochs"]}), seed=self.parent.seed)
 
     def _train(self, entry: dict[str, Any], run: TrainingRun, shown: Shown) -> None:
-        words = Architecture.from_dict(entry["architecture"])
+        architecture = Architecture.from_dict(entry["architecture"])
         name = f"slice {entry['digest']}, {format_count(entry['flops'])} FLOPs"
         shown.tell(f"training {name}")
         files = TrainingFolder(self.folder / "slices" / entry["digest"])
@@ -201,9 +201,9 @@ class Shrinking:
         else:
             start = files.path / "start.safetensors"
             if not start.exists():
-                network = self.parent.slice_of(words, self.importance)
+                network = self.parent.slice_of(architecture, self.importance)
                 write_atomically(start, weights_to_bytes(network.state_dict()))
-            result = train_architecture(words, self.parent.images, run, files.path, weights=start, test=False,
+            result = train_architecture(architecture, self.parent.images, run, files.path, weights=start, test=False,
                                         on_epoch=lambda metrics: shown.epoch(name, metrics))  # fmt: skip
         value = result["validation"].get("accuracy", -result["validation"]["loss"])
         self.document["trained"].append({**entry, "value": value, "validation": result["validation"], "test": None,

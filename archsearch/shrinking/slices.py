@@ -66,9 +66,9 @@ class Slices:
     def _stage(self, index: int, stage: Stage, sizes: Sizes) -> Stage:
         block, inner = stage.block, sizes.get(("inner", index), WHOLE)
         growth = _part(block.growth_rate, sizes.get(("growth", index), WHOLE)) if block.growth_rate else 0
-        words = {"bottleneck_ratio": block.bottleneck_ratio * inner / WHOLE, "growth_rate": growth}
+        block_update = {"bottleneck_ratio": block.bottleneck_ratio * inner / WHOLE, "growth_rate": growth}
         width = _part(stage.width, sizes["width", self.groups[index + 1]])
-        update = {"depth": sizes["depth", index], "width": width, "block": block.model_copy(update=words)}
+        update = {"depth": sizes["depth", index], "width": width, "block": block.model_copy(update=block_update)}
         return stage.model_copy(update=update)
 
     def smallest(self) -> Architecture:
@@ -81,14 +81,14 @@ class Slices:
     ) -> Iterator[tuple[int, Architecture]]:
         """Up to `count` different slices, each with the index of its share in `shares`, which take turns: the parent's
         sizes fall one by one, at random, until the cost is within that share of the limits."""
-        draw, known = random.Random(seed), {digest(self.parent)}
+        draw, digests = random.Random(seed), {digest(self.parent)}
         for number in range(count + DRAWS):
-            if len(known) > count:
+            if len(digests) > count:
                 return
             band = number % len(shares)
             candidate = self._fallen(limits, shares[band], draw)
-            if candidate is not None and digest(candidate) not in known:
-                known.add(digest(candidate))
+            if candidate is not None and digest(candidate) not in digests:
+                digests.add(digest(candidate))
                 yield band, candidate
 
     def _fallen(self, limits: Limits, share: float, draw: random.Random) -> Architecture | None:

@@ -58,13 +58,13 @@ class Teacher:
     def blended(self, loss: Tensor, scores: Tensor, taught: Tensor) -> Tensor:
         """The labels' loss and that of the teacher's scores, by the share: of classes the Kullback-Leibler divergence
         of the probabilities, of labels that of each, the mean over images (and labels)."""
-        ours, theirs = scores.float() / self.temperature, taught.float() / self.temperature
+        scaled, scaled_teacher = scores.float() / self.temperature, taught.float() / self.temperature
         if self.task == "single_label":
             apart = functional.kl_div(
-                ours.log_softmax(1), theirs.log_softmax(1), reduction="batchmean", log_target=True
+                scaled.log_softmax(1), scaled_teacher.log_softmax(1), reduction="batchmean", log_target=True
             )
         else:
-            target = theirs.sigmoid()
-            entropy = functional.binary_cross_entropy_with_logits(theirs, target)
-            apart = functional.binary_cross_entropy_with_logits(ours, target) - entropy
+            target = scaled_teacher.sigmoid()
+            entropy = functional.binary_cross_entropy_with_logits(scaled_teacher, target)
+            apart = functional.binary_cross_entropy_with_logits(scaled, target) - entropy
         return (1 - self.share) * loss + self.share * self.temperature**2 * apart
