@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from archsearch.tracking.store import database_path
+from archsearch.tracking.store import database_path, make_database
 
 
 def main() -> None:
@@ -27,8 +27,10 @@ def main() -> None:
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = uri
     os.environ[constants.REGISTRY_STORE_URI_ENV_VAR] = uri
     database = database_path(uri)
-    # A store that is still empty cannot make its tables without a place for artifacts: each request fails.
-    artifacts = "mlruns" if database is None else (database.absolute().parent / "artifacts").as_uri()
+    artifacts = "mlruns"
+    if database is not None:
+        make_database(database)
+        artifacts = (database.absolute().parent / "artifacts").as_uri()
     os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = artifacts
 
     from mlflow.server.handlers import initialize_backend_stores

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -27,9 +28,13 @@ def resolve_tracking_uri(explicit: str | None = None) -> str:
     if database is None:
         return uri
     # Absolute: the follower and the server are other processes, and may stand elsewhere.
-    path = str(database.absolute())
+    return _sqlite(database.absolute())
+
+
+def _sqlite(database: Path) -> str:
     # SQLAlchemy takes %20 for a blank, so % is written %25. MLflow makes the folder of the path as it is written: that
     # of a path without a slash is the working folder, which is there.
+    path = str(database)
     return f"sqlite:///{quote(path, safe='') if '%' in path or '?' in path else path}"
 
 
@@ -42,6 +47,26 @@ def database_path(uri: str) -> Path | None:
     literal, decoded = Path(text), Path(unquote(text))
     is_literal = "/" in text and literal.parent.is_dir() and not decoded.parent.is_dir()
     return literal if is_literal else decoded
+
+
+def make_database(database: Path) -> None:
+    """Makes an SQLite store with MLflow's tables, whole or not at all: one whose tables were half made when a process
+    was killed is refused by MLflow for ever. Does nothing where the file exists. Raises OSError."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    if database.exists():
+        return
+    folder = database.absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=f".{database.name}-", ignore_cleanup_errors=True) as apart:
+        new = Path(apart) / database.name
+        SqlAlchemyStore(_sqlite(new), (folder / "artifacts").as_uri()).engine.dispose()
+        try:
+            os.link(new, database)  # unlike a renaming it never replaces what another process has just made
+        except FileExistsError:
+            return
+        except OSError:  # a file system without hard links
+            new.rename(database)
 
 
 def lasting(error: Exception) -> bool:
@@ -82,7 +107,7 @@ class Store:
 
         self._database = database_path(tracking_uri)
         if self._database is not None:
-            self._database.parent.mkdir(parents=True, exist_ok=True)
+            make_database(self._database)
         self._client = MlflowClient(tracking_uri)
 
     def experiment(self, name: str, search: str, *, former: str | None = None, metric: str = ACCURACY) -> str:
