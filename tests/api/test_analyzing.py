@@ -265,3 +265,19 @@ def test_a_network_of_which_nothing_can_be_left_out_is_refused(tmp_path: Path, c
     save_file(archsearch.build(network).state_dict(), tmp_path / "weights.safetensors")
     assert main(words(tmp_path, "lesion", "--images", "8", "-o", str(tmp_path / "page.html"))) == 2
     assert "no block that can be left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["lesion", "digits", "--depths", "8,14"], "--depths with lesion; allowed: only with degradation"),
+        (
+            ["degradation", "--data", "digits", "--split", "test"],
+            "--split with degradation; allowed: only with lesion or",
+        ),
+        (["depth", "resnet20_cifar", "--points", "5"], "--points with depth; allowed: only with landscape"),
+    ],
+)
+def test_an_option_of_another_kind_is_refused(command: list[str], problem: str, capsys) -> None:
+    assert main(["analyze", *command]) == 2
+    assert problem in capsys.readouterr().err

@@ -45,9 +45,7 @@ def _lead(figures: Mistakes) -> str:
         ", which were evaluated once, for the winner alone. " if figures["split"] == "test" else ". "
     )
     if several:
-        text += (
-            "An image counts as wrong where one of its labels is. A label is predicted from its threshold on, which "
-        )
+        text += "An image counts as wrong where one of its labels is. A label is predicted from its threshold on, "
         text += "which was chosen on the validation images. "
     return (text + fault(figures)).strip()
 

@@ -15,7 +15,24 @@ if TYPE_CHECKING:
     from archsearch.api.analyzing import Analysis
 
 
+# Options that only some kinds read, as the command line names them.
+KINDS_OF = {
+    "max_loss": ("lesion",),
+    "draws": ("lesion", "paths", "depth"),
+    "points": ("landscape",),
+    "beside": ("landscape",),
+    "survival": ("depth",),
+    "split": ("lesion", "paths"),
+    "tracking_uri": ("lesion", "paths", "landscape", "depth"),
+    "depths": ("degradation",),
+    "rows": ("degradation",),
+    "seeds": ("degradation",),
+    "epochs": ("degradation",),
+}
+
+
 def analyze(
+    context: typer.Context,
     kind: Annotated[
         Literal["lesion", "paths", "landscape", "depth", "degradation"],
         typer.Argument(
@@ -132,6 +149,11 @@ def analyze(
     from archsearch.space.overrides import read_train_settings
     from archsearch.tracking import refuse_unusable_store
 
+    for name, kinds in KINDS_OF.items():
+        source = context.get_parameter_source(name)
+        if kind not in kinds and source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise refuse(f"{option} with {kind}", allowed=f"only with {' or '.join(kinds)}", file="archsearch analyze")
     refuse_unusable_store(tracking_uri)
     allow(allow_source or ())
     settings = None
