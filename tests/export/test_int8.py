@@ -107,7 +107,7 @@ def test_what_is_refused(experiment, tmp_path: Path, monkeypatch, capsys) -> Non
     assert "no limit of lost accuracy without --int8" in refusal(str(experiment.path), "--max-loss", "2")
     assert "--max-loss" in refusal(str(experiment.path), "--int8", "--max-loss", "-1")
 
-    def absent(settings: DataSettings, *, progress: object) -> None:
+    def absent(settings: DataSettings, **_: object) -> None:
         raise refuse("there are no images", allowed="a folder of images", file="data.root")
 
     monkeypatch.setattr(origin, "load_images", absent)

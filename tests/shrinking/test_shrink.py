@@ -112,7 +112,7 @@ def test_limits_that_cannot_be_are_refused(limits: dict, message: str, trained: 
 def test_from_python_within_a_time(trained: Path, tmp_path: Path) -> None:
     result = archsearch.shrink(
         trained / "small.yaml", weights=trained / "weights.safetensors", data={"name": "digits", "limit": 100},
-        flops="200k", time=0.5, candidates=4, finalists=1, folder=tmp_path / "out", progress=False,
+        flops="200k", time=0.01, candidates=4, finalists=1, folder=tmp_path / "out", progress=False,
     )  # fmt: skip
     assert result.document["epochs"] == 1
     assert 1 <= len(result.document["slices"]) <= 4

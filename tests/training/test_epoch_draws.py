@@ -59,7 +59,7 @@ def test_a_step_with_stochastic_depth_reads_nothing_and_draws_nothing(per: str) 
             step(*args)
         recorded.append(mode)
 
-    for name in ("start", "losses", "right"):
+    for name in ("start", "losses", "right", "teacher"):
         setattr(watched, name, getattr(step, name))
     trained.step = watched
     trained.train_epoch()
