@@ -137,8 +137,7 @@ def fitted(image: PILImage, form: ImageForm) -> PILImage:
 def pixels_of(images: list[PILImage], form: ImageForm) -> Pixels:
     """The values of pictures or planes of one size: (channels, height, width), perhaps a view of (..., channels)."""
     if form.bits == 16:
-        wide: Pixels = np.rint(np.stack([np.asarray(plane) for plane in images])).astype(np.uint16)
-        return wide
+        return cast("Pixels", np.rint(np.stack([np.asarray(plane) for plane in images])).astype(np.uint16))
     if len(images) > 1:
         return np.stack([np.asarray(plane) for plane in images])
     values: Pixels = np.asarray(images[0])
@@ -187,9 +186,10 @@ def _bands(image: PILImage, form: ImageForm) -> list[PILImage]:
 
 def has_wide_colours(image: PILImage) -> bool:
     """Whether an open picture, not decoded yet, has colours of 16 bits, of which Pillow reads the higher byte alone."""
-    tiles, bits = str(getattr(image, "tile", "")), max(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (0,)))
-    if bits > 8 and image.mode not in WIDE and ";16" not in tiles:
-        raise ValueError(f"colours of {bits} bits in separate planes: {STACKS}")
+    tiles, bits = str(getattr(image, "tile", "")), getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (0,))
+    if len(bits) > 4 or (max(bits) > 8 and image.mode not in WIDE and ";16" not in tiles):
+        kind = f"{len(bits)} samples a pixel" if len(bits) > 4 else f"colours of {max(bits)} bits in separate planes"
+        raise ValueError(f"{kind}: {STACKS}")
     return image.mode not in WIDE and ";16" in tiles
 
 

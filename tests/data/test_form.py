@@ -173,6 +173,14 @@ def test_a_tiff_of_many_samples_is_refused_with_the_way_out():
     assert "save each as a page, or all as .npy" in str(error.value)
 
 
+def test_a_tiff_of_which_pillow_reads_three_samples_of_five_is_refused():
+    content = wide_tiff(np.zeros((4, 6, 5)), bits=8)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.mode == "RGB"
+    with pytest.raises(InputError, match="5 samples a pixel: more channels are the pages of a TIFF"):
+        decode(content, form(3), "field.tif")
+
+
 def pages(*pictures: Image.Image) -> bytes:
     return in_file(pictures[0], "TIFF", save_all=True, append_images=list(pictures[1:]))
 

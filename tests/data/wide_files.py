@@ -25,18 +25,20 @@ def wide_png(values: np.ndarray) -> bytes:
     )
 
 
-def wide_tiff(values: np.ndarray, order: str = "<", *, planes: bool = False) -> bytes:
-    """An uncompressed TIFF of one strip, (H, W, C), 16 bits a sample; with `planes` a strip for each channel."""
+def wide_tiff(values: np.ndarray, order: str = "<", *, planes: bool = False, bits: int = 16) -> bytes:
+    """An uncompressed TIFF of one strip, (H, W, C), 16 bits a sample; with `planes` a strip for each channel. With 8
+    bits and five channels the last two are extra samples."""
     height, width, depth = values.shape
-    data = (values.transpose(2, 0, 1) if planes else values).astype(f"{order}u2").tobytes()
-    strips, start = (depth if planes else 1), 8 + 2 + 10 * 12 + 4
-    extra = struct.pack(f"{order}{depth}H", *[16] * depth)
+    data = (values.transpose(2, 0, 1) if planes else values).astype(f"{order}u{bits // 8}").tobytes()
+    strips, start = (depth if planes else 1), 8 + 2 + (10 + (bits == 8)) * 12 + 4
+    extra = struct.pack(f"{order}{depth}H", *[bits] * depth)
     offsets = [start + 64 + number * len(data) // strips for number in range(strips)]
     lists = extra + struct.pack(f"{order}{2 * strips}I", *offsets, *[len(data) // strips] * strips)
     at, lengths = start + len(extra), start + len(extra) + 4 * strips
     tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, depth, start), (259, 3, 1, 1), (262, 3, 1, 2),
             (273, 4, strips, at if strips > 1 else offsets[0]), (277, 3, 1, depth), (278, 4, 1, height),
             (279, 4, strips, lengths if strips > 1 else len(data)), (284, 3, 1, 1 + planes)]  # fmt: skip
+    tags += [(338, 3, 2, 0)] if bits == 8 else []
     content = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(tags))
     for tag, kind, count, value in tags:
         short = kind == 3 and count == 1
