@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from archsearch import zoo
 from archsearch.api.networks import network_of
 from archsearch.api.training import adapted, sized_as
 from archsearch.experiment import ExperimentFolder, TrainingFolder
@@ -193,7 +194,7 @@ def subject_of(
     try:
         return of_experiment(source, root, split, tell)
     except InputError as error:
-        if weights is None:
+        if weights is None and source not in zoo.names():
             raise
-        hint = "a network with --weights needs --data"
+        hint = f"{source}, a network, needs --data"
         raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from None

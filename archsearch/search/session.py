@@ -144,14 +144,25 @@ def drive(session: Session, observer: Observer) -> dict[str, Any]:
     return summarise(session.folder)
 
 
+def _images(session: Session, space: SearchSpace) -> ImageSet:
+    """The images. Raises InputError, as where the space names a teacher that cannot teach them."""
+    from archsearch.data.datasets import load_images
+
+    images = session.images or load_images(space.data)
+    if space.training.teacher is not None:
+        from archsearch.training.teaching import trained
+
+        trained(space.training.teacher, images)
+    return images
+
+
 def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Observer) -> None:
     """Runs the search, with Ray and MLflow around it. The imports are here because each costs seconds, and bad input
     should not wait for them."""
     from archsearch.analysis.floor import FloorInBackground
-    from archsearch.data.datasets import load_images
 
     observer.phase(f"loading {space.data.name}")
-    images = session.images or load_images(space.data)
+    images = _images(session, space)
     if ledger.last_session() is not None:
         hint = "put the images back, or give their folder: --root DIR; `archsearch resume --force` continues anyway"
         note = refuse_other_images(ledger, images, hint=hint, file=space.data.root, force=session.force)

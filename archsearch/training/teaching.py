@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from archsearch.data.images import ImageSet
 from archsearch.experiment.layout import TrainingFolder
-from archsearch.guests.either import build, read
+from archsearch.guests.either import Described, build, read
 from archsearch.reading.errors import refuse
 from archsearch.space.settings import TrainingSettings
 from archsearch.space.tasks import TaskName
@@ -35,17 +35,9 @@ class Teacher:
         trained network, for a network of other images or classes, and for a regression."""
         if settings.teacher is None:
             return None
-        if images.task == "regression":
-            raise refuse("a regression has no teacher", allowed="none, for a task with classes or labels", file=FILE)
-        folder = TrainingFolder(Path(settings.teacher))
-        if not folder.model_yaml.is_file() or not folder.weights.is_file():
-            raise refuse(f"no trained network in {folder.path}", allowed=KINDS, file=FILE)
-        architecture = read(folder.model_yaml)
-        if tuple(architecture.input) != images.shape or architecture.classes != len(images.classes):
-            problem = f"the teacher takes images {tuple(architecture.input)} of {architecture.classes} classes"
-            raise refuse(problem, allowed=f"{images.shape} and {len(images.classes)}, as {images.name} has", file=FILE)
+        architecture, weights = trained(settings.teacher, images)
         model = build(architecture)
-        start_from(read_weights(folder.weights), model)
+        start_from(read_weights(weights), model)
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(model, task=images.task, share=settings.teacher_share, temperature=settings.teacher_temperature)
 
@@ -68,3 +60,17 @@ class Teacher:
             entropy = functional.binary_cross_entropy_with_logits(scaled_teacher, target)
             apart = functional.binary_cross_entropy_with_logits(scaled, target) - entropy
         return (1 - self.share) * loss + self.share * self.temperature**2 * apart
+
+
+def trained(teacher: str, images: ImageSet) -> tuple[Described, Path]:
+    """The network in a teacher's folder and the file of its weights. Raises InputError as `Teacher.of` does."""
+    if images.task == "regression":
+        raise refuse("a regression has no teacher", allowed="none, for a task with classes or labels", file=FILE)
+    folder = TrainingFolder(Path(teacher))
+    if not folder.model_yaml.is_file() or not folder.weights.is_file():
+        raise refuse(f"no trained network in {folder.path}", allowed=KINDS, file=FILE)
+    architecture = read(folder.model_yaml)
+    if tuple(architecture.input) != images.shape or architecture.classes != len(images.classes):
+        problem = f"the teacher takes images {tuple(architecture.input)} of {architecture.classes} classes"
+        raise refuse(problem, allowed=f"{images.shape} and {len(images.classes)}, as {images.name} has", file=FILE)
+    return architecture, folder.weights

@@ -143,7 +143,8 @@ def test_an_experiments_best_network_is_looked_at_with_its_own_images(tmp_path: 
     ("arguments", "problem"),
     [
         (["resnet20_cifar", "--data", "digits"], "a network without weights"),
-        (["resnet20_cifar", "--weights", "w.safetensors"], "a network with --weights needs --data"),
+        (["resnet20_cifar", "--weights", "w.safetensors"], "resnet20_cifar, a network, needs --data"),
+        (["resnet20_cifar"], "resnet20_cifar, a network, needs --data"),
         (["nowhere"], "nowhere"),
         (["resnet20_cifar", "--data", "digits", "--weights", "w.safetensors"], "the weights cannot be read"),
     ],

@@ -7,6 +7,7 @@ import torch
 
 from archsearch import Architecture, build
 from archsearch.architecture.spec import Stage
+from archsearch.cli import main
 from archsearch.data.datasets import load_images
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
@@ -67,3 +68,10 @@ def test_the_folder_is_known_from_everywhere(monkeypatch: pytest.MonkeyPatch, tm
     assert settings.teacher == str(tmp_path / "big")
     assert settings.inert.isdisjoint({"teacher_share"})
     assert {"teacher_share", "teacher_temperature"} <= TrainingSettings().inert
+
+
+def test_a_search_refuses_it_before_anything_starts(tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "digits", "--set", "training.teacher=nowhere"]) == 2
+    said = capsys.readouterr().err
+    assert f"training.teacher: no trained network in {tmp_path / 'nowhere'}" in said and "starting Ray" not in said
