@@ -240,7 +240,7 @@ def test_landscapes_of_several_networks_at_one_scale(trained: Path, tmp_path: Pa
     assert main([*words(trained, "landscape", "--beside", str(tmp_path), *grid), str(page)]) == 2
     assert "a folder that `archsearch train` wrote" in capsys.readouterr().err
     assert main(words(trained, "paths", "--beside", str(plain), "-o", str(page))) == 2
-    assert "networks beside one in paths" in capsys.readouterr().err
+    assert "--beside with paths; allowed: only with landscape" in capsys.readouterr().err
 
 
 def test_a_guests_blocks_are_left_out(tmp_path: Path, capsys) -> None:
