@@ -15,7 +15,6 @@ from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
 from archsearch.api.landscapes import landscapes
 from archsearch.api.sending import send_results
-from archsearch.api.spaces import flat, plain
 from archsearch.api.stochastic_depth import stochastic_depth
 from archsearch.api.trained_networks import Split, Subject, of_experiment, of_folder, of_network
 from archsearch.experiment import write_atomically
@@ -119,9 +118,7 @@ def analyze(
         subject = of_experiment(name, None if root is None else Path(root), split, audience.tell)
     else:
         given = data_source(data)
-        options = {key: (f"data, {key}", plain(value)) for key, value in given.overrides.items()}
-        options |= {key: (f"{key}={value!r:.60}", plain(value)) for key, value in flat(overrides)}
-        settings = read_train_settings(options, [])
+        settings = read_train_settings(given.options(overrides), [])
         settings = settings.model_copy(update={"data": given.kept_in(Path("analysis") / "arrays", settings.data)})
         file = None if weights is None else Path(weights)
         subject = of_network(source, settings, file, split, audience.tell, fresh=kind in FRESH)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from archsearch.api.spaces import flat, plain
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
 from archsearch.sources.kinds import settings_of
@@ -39,6 +40,14 @@ class DataSource:
             images=self.arrays.training_images,
             task=self.arrays.task,
         )
+
+    def options(self, overrides: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+        """These overrides and those of a call, by dotted keys, each with its name for errors, as
+        `read_train_settings` takes them. Raises InputError for a key that is none."""
+        return {
+            **{key: (f"data, {key}", plain(value)) for key, value in self.overrides.items()},
+            **{key: (f"{key}={value!r:.60}", plain(value)) for key, value in flat(overrides)},
+        }
 
     def kept_in(self, folder: Path, data: DataSettings) -> DataSettings:
         """The settings with `folder` as the root, to which the arrays are written; without arrays they themselves."""

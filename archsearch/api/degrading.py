@@ -16,7 +16,7 @@ from archsearch.api.analyzing import Analysis
 from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
-from archsearch.api.spaces import flat, plain
+from archsearch.api.spaces import plain
 from archsearch.api.training import adapted
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
@@ -82,8 +82,7 @@ def degradation(
     kept, so that the same call goes on after an interruption. Raises InputError.
     """
     source, audience = data_source(data), Audience(progress=progress)
-    options = {key: (f"data, {key}", plain(value)) for key, value in source.overrides.items()}
-    options |= {key: (f"{key}={value!r:.60}", plain(value)) for key, value in flat(overrides)}
+    options = source.options(overrides)
     if epochs is not None:
         options["training.epochs"] = ("epochs", plain(epochs))
     settings = read_train_settings(options, [])

@@ -11,7 +11,6 @@ from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
 from archsearch.api.initial import counts_of
-from archsearch.api.spaces import flat, plain
 from archsearch.api.trained_networks import Subject, of_network
 from archsearch.experiment.files import numbered
 from archsearch.reading.durations import parse_duration
@@ -74,10 +73,8 @@ def shrink(
     KeyboardInterrupt the same call goes on. Raises InputError.
     """
     source, audience = data_source(data), Audience(progress=progress)
-    options = {key: (f"data, {key}", plain(value)) for key, value in source.overrides.items()}
-    options |= {key: (f"{key}={value!r:.60}", plain(value)) for key, value in flat(overrides)}
     location = None if folder is None else Path(folder)
-    settings = fine_tuning(options, [])
+    settings = fine_tuning(source.options(overrides), [])
     settings = settings.model_copy(update={"data": source.kept_in((location or SHRUNK) / "arrays", settings.data)})
     job = shrinking(
         architecture, settings, Path(weights), counts_of(flops, params), time=time, candidates=candidates,
@@ -128,11 +125,8 @@ def shrinking(
 
 def _free(name: str) -> Path:
     """The first of shrunk/NAME, -2, -3, ... that holds no finished job."""
-    for folder in numbered(SHRUNK / name):
-        file = folder / "shrink.json"
-        if not file.exists() or not read_json(file).get("finished"):
-            return folder
-    raise AssertionError("numbered folders never end")
+    files = (folder / "shrink.json" for folder in numbered(SHRUNK / name))
+    return next(file.parent for file in files if not file.exists() or not read_json(file).get("finished"))
 
 
 def carried_out(job: Shrinking, audience: Audience) -> Shrunk:

@@ -13,7 +13,7 @@ from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
 from archsearch.api.networks import network_of
-from archsearch.api.spaces import flat, plain
+from archsearch.api.spaces import plain
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder
 from archsearch.experiment.files import numbered
@@ -123,8 +123,7 @@ def train(
     values = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
     settings = read_train_settings(
         {
-            **{key: (f"data, {key}", plain(value)) for key, value in source.overrides.items()},
-            **{key: (f"{key}={value!r:.60}", plain(value)) for key, value in flat(overrides)},
+            **source.options(overrides),
             **{f"training.{name}": (name, plain(value)) for name, value in values.items() if value is not None},
         },
         [],
