@@ -5,7 +5,8 @@ at most 0.3 points are lost after 30 epochs. The published weights (akamaster/py
 for `--parent-epochs` on the very images, CIFAR-10 as JPEG, whose detail is not that of the originals: else a slice
 would be compared with a network that has not seen such images. Of the training images `--limit` are taken, so figures
 are comparable with each other and with nothing published. `--scratch` also trains the slices' architectures from
-nothing, for as many epochs.
+nothing, for as many epochs. With as many finalists as candidates every slice is trained: then the rank correlations
+say what the ranking without training is worth.
 
     python benchmarks/shrink.py --data DIR --weights FILE.th [--network resnet20] [--limit 10000] [--quick]
 """
@@ -23,6 +24,7 @@ from quickstart import machine
 
 import archsearch
 from archsearch import zoo
+from archsearch.analysis.ranking import spearman
 from archsearch.api.shrinking import FINE_TUNING
 
 LIMITS = {"resnet20": 29_600_000, "resnet56": 62_750_000}  # multiply-adds
@@ -55,8 +57,9 @@ def main() -> int:
     for row in document["rows"]:
         cells = (row["network"], f"{row['macs'] / 1e6:.1f}", row["seed"], *map(percent, row["accuracies"]))
         print(f"| {' | '.join(map(str, cells))} |")
-    for seed, value in enumerate(document["rank_correlations"]):
-        print(f"\nSeed {seed}: rank correlation of the score without training with the final one {value}")
+    for seed, found in enumerate(document["rank_correlations"]):
+        print(f"\nSeed {seed}, {found['networks']} slices: rank correlation with the final accuracy", end=" ")
+        print(f"{spelled(found['untrained'])} of the accuracy without training, {spelled(found['macs'])} of the MACs")
     return 0
 
 
@@ -78,7 +81,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
             candidates=given.candidates, finalists=given.finalists, folder=output / f"shrunk-s{seed}",
             training={**settings, "epochs": given.epochs},
         )  # fmt: skip
-        correlations.append(shrunk.document["rank_correlation"])
+        correlations.append(correlated(shrunk.document["trained"]))
         for entry in sorted(shrunk.document["trained"], key=lambda entry: -entry["flops"]):
             found = [entry["untrained"], *accuracies(entry)]
             rows.append(
@@ -93,6 +96,13 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
                 found = [None, *accuracies(alone.result)]
                 rows.append({"network": label, "macs": entry["macs"], "seed": seed, "accuracies": found})
     return {"machine": machine(), "torch": version("torch"), "rows": rows, "rank_correlations": correlations}
+
+
+def correlated(slices: list[dict[str, Any]]) -> dict[str, Any]:
+    """How well the accuracy without training foretells the order after it, and how well the costs alone do."""
+    final = [entry["value"] for entry in slices]
+    values = {name: spearman([entry[name] for entry in slices], final) for name in ("untrained", "macs")}
+    return {"networks": len(slices), **values}
 
 
 def trained(network: Any, folder: Path, **keywords: Any) -> archsearch.Trained:
@@ -111,6 +121,11 @@ def rest_of(settings: dict[str, Any]) -> dict[str, Any]:
 def accuracies(result: dict[str, Any]) -> list[float | None]:
     """On validation, and on the test split where that was evaluated."""
     return [result[split] and result[split]["accuracy"] for split in ("validation", "test")]
+
+
+def spelled(correlation: float | None) -> str:
+    """A rank correlation; of one network there is none."""
+    return "-" if correlation is None else f"{correlation:.2f}"
 
 
 def percent(share: float | None) -> str:
