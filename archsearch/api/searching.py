@@ -14,6 +14,7 @@ from archsearch.api.reporting import report_at_the_end
 from archsearch.api.sending import tell_backlog
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, Ledger, find
+from archsearch.experiment.file_systems import note_of
 from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.experiment.summary import summarise
@@ -173,7 +174,7 @@ def _noted_folder(
     last of these experiments was interrupted, unless it is to be a `new` one."""
     folder = _folder(space, name, output, new=new)
     folder.refuse_if_unusable()
-    for note in space.notes:
+    for note in (*space.notes, *filter(None, [note_of(folder.path)])):
         tell(f"note: {note}")
     return folder
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from archsearch.experiment.file_systems import no_locks, refuse_object_store, refuse_without_locks
 from archsearch.experiment.files import sweep, sync_folder, write_atomically
 from archsearch.experiment.layout import (
     BEST,
@@ -119,6 +120,7 @@ class ExperimentFolder:
         self._check_name()
         if self.path.is_symlink() or (self.path.exists() and not self.path.is_dir()):
             raise self._refusal("is a file or a link, not a folder", hint="choose another --output")
+        refuse_object_store(self.path)
         try:
             if self.ledger.exists():
                 hint = f"`archsearch resume {self.path}` continues it; another --output starts a new one"
@@ -129,12 +131,9 @@ class ExperimentFolder:
                 raise self._refusal("holds other files", allowed=allowed, hint="choose another --output")
             existing = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
             if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-                raise self._refusal(
-                    f"cannot be written: no write permission for {existing}", hint="choose another --output"
-                )
+                raise self._unwritable(f"no write permission for {existing}")
         except OSError as error:
-            problem = f"cannot be written: {error.strerror or error}"
-            raise self._refusal(problem, hint="choose another --output") from error
+            raise self._unwritable(error.strerror or str(error)) from error
 
     def make_trial(self, number: int) -> Path:
         """trials/t0001 for trial 1, there and durable when it returns."""
@@ -152,11 +151,9 @@ class ExperimentFolder:
             self.path.chmod(0o700)
             self.trials.mkdir(exist_ok=True, mode=0o700)
             probe = self.path / f".{os.getpid()}.probe"  # root's mkdir may pass where writing does not
-            probe.touch(exist_ok=False)
-            probe.unlink()
+            refuse_without_locks(probe)
         except OSError as error:
-            problem = f"cannot be written: {error.strerror or error}"
-            raise self._refusal(problem, hint="choose another --output") from error
+            raise self._unwritable(error.strerror or str(error)) from error
         return self
 
     def refuse_links(self) -> None:
@@ -254,6 +251,8 @@ class ExperimentFolder:
                 if time.monotonic() > deadline:
                     break
                 time.sleep(0.01)
+            except OSError as error:
+                raise (no_locks(error, self.lock) or error) from error
         try:
             holder = self.read_json(self.lock)
             raise DriverRunning(self.path, pid=int(holder["pid"]), host=str(holder["host"]), since=holder["since"])
@@ -267,6 +266,9 @@ class ExperimentFolder:
             raise self._refusal("has a name that is too long", allowed=f"{_LONGEST_NAME} bytes")
         if len(os.fsencode(self.path.absolute())) > _LONGEST_PATH:
             raise self._refusal("is a path that is too long", allowed=f"{_LONGEST_PATH} bytes")
+
+    def _unwritable(self, problem: str) -> Exception:
+        return self._refusal(f"cannot be written: {problem}", hint="choose another --output")
 
     def _refusal(self, problem: str, *, allowed: str = "", hint: str = "") -> Exception:
         path = str(self.path)
@@ -293,8 +295,7 @@ def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder
     """The experiment of that name below `root`, or at that path. The InputError says what there is, or that a link is
     in its folder."""
     name = str(name_or_path)
-    for path in (root / name, Path(name)):
-        folder = ExperimentFolder(path)
+    for folder in (ExperimentFolder(root / name), ExperimentFolder(Path(name))):
         there = False
         with suppress(OSError, ValueError):
             there = folder.ledger.is_file()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -16,8 +17,9 @@ from urllib.parse import quote
 
 from archsearch.experiment.counting import FILE, read_count
 from archsearch.experiment.crash import crash_point
+from archsearch.experiment.file_systems import journal_mode
 from archsearch.experiment.files import sync_folder
-from archsearch.experiment.opening import refuse_links, refuse_other_than_databases
+from archsearch.experiment.opening import open_inside, refuse_links, refuse_other_than_databases
 from archsearch.experiment.shapes import Damaged
 from archsearch.experiment.verifying import verify
 from archsearch.reading.errors import InputError, refuse
@@ -25,6 +27,8 @@ from archsearch.reading.errors import InputError, refuse
 APPLICATION = 0x41524353  # "ARCS"
 VERSION = 3  # 2: trials pause at rungs; 3: a trial has states on disk, the last two of them
 _LEAST = 2**16  # bytes: with less a disk is full
+_READERS_PATIENCE = 600_000  # milliseconds: with a rollback journal a commit waits until nobody reads
+_NAMES_ANOTHER = bytes.fromhex("d9d505f920a163d7")  # a journal's end, where it names a file of several databases
 
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -82,7 +86,7 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
         with translated(path):
             db = sqlite3.connect(half, isolation_level=None)
             try:
-                db.execute("PRAGMA journal_mode = WAL")
+                db.execute(f"PRAGMA journal_mode = {journal_mode(half)}")
                 db.execute("PRAGMA synchronous = FULL")
                 numbers = f"PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
                 db.executescript(f"BEGIN; {numbers} {_TABLES}")
@@ -96,7 +100,7 @@ def create_file(path: Path, meta: Mapping[str, Any]) -> None:
     except OSError as error:
         raise refuse(f"cannot write {path}: {error.strerror or error}", file=str(path)) from error
     finally:
-        for file in (half, *(half.with_name(half.name + end) for end in ("-wal", "-shm"))):
+        for file in (half, *(half.with_name(half.name + end) for end in ("-wal", "-shm", "-journal"))):
             file.unlink(missing_ok=True)
 
 
@@ -109,8 +113,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         raise refuse(f"no ledger at {path}", hint=hint, file=str(path))
     refuse_links(path.parent)
     refuse_other_than_databases(path)
-    if os.path.lexists(path.with_name(f"{path.name}-journal")):
-        raise refuse(f"{path}-journal was not written by archsearch", hint="no such file", file=str(path))
+    _refuse_other_journal(path)
     db: sqlite3.Connection | None = None
     try:
         with translated(path):
@@ -119,7 +122,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
             _check(path, application, version)
             _refuse_damage(db, path, promised)
             if writable:
-                db.execute("PRAGMA journal_mode = WAL")
+                keep_journal(db, path)
             db.execute("PRAGMA synchronous = FULL")
             db.execute("PRAGMA foreign_keys = ON")
     except (sqlite3.Error, OSError, ValueError) as error:
@@ -132,6 +135,30 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         raise refuse(f"{path} cannot be read as a ledger: {problem:.200}", file=str(path)) from error
     db.row_factory = sqlite3.Row
     return db
+
+
+def keep_journal(db: sqlite3.Connection, path: Path) -> None:
+    """Gives a database that is open for writing the journal that its file system calls for. Raises OperationalError
+    where another process has it open and the journal is to change."""
+    mode = journal_mode(path)
+    if mode == "TRUNCATE":
+        db.execute(f"PRAGMA busy_timeout = {_READERS_PATIENCE}")
+    now = db.execute(f"PRAGMA journal_mode = {mode}").fetchone()[0]
+    db.execute("PRAGMA locking_mode = NORMAL")
+    db.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()  # lets go of the lock
+    if now.upper() != mode:
+        raise sqlite3.OperationalError(f"it keeps the journal {now}, not {mode}: another process has it open")
+
+
+def _refuse_other_journal(path: Path) -> None:
+    """Raises InputError where a rollback journal beside the ledger is not one that a killed driver left: SQLite would
+    delete what it names. On a local disk there is none with anything in it."""
+    journal = path.with_name(f"{path.name}-journal")
+    with suppress(FileNotFoundError), os.fdopen(open_inside(path.parent, journal), "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        file.seek(max(0, size - len(_NAMES_ANOTHER)))
+        if size and (journal_mode(path) == "WAL" or file.read() == _NAMES_ANOTHER):
+            raise refuse(f"{journal} was not written by archsearch", hint="no such file", file=str(path))
 
 
 _whole: set[tuple[object, ...]] = set()  # ledgers that were verified, as `_moment` tells them apart
@@ -193,11 +220,22 @@ def _open(path: Path, writable: bool) -> tuple[sqlite3.Connection, int, int]:
     mode = "rw" if writable else "ro"
     try:
         return _numbers(path, mode)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_READONLY_ROLLBACK:
+            _roll_back(path)
+            return _numbers(path, mode)
         log = path.with_name(f"{path.name}-wal")
         if writable or (log.exists() and log.stat().st_size):
             raise
         return _numbers(path, f"{mode}&immutable=1")
+
+
+def _roll_back(path: Path) -> None:
+    """Undoes the transaction that a killed driver left in its rollback journal; a reader's own connection may not.
+    Raises BlockingIOError where a driver is at work."""
+    with os.fdopen(open_inside(path.parent, path.with_name("driver.lock"), os.O_RDWR | os.O_CREAT), "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _numbers(path, "rw")[0].close()
 
 
 def session_after(path: Path, event: int) -> tuple[float | None, float | None, float | None]:
@@ -219,6 +257,8 @@ def connect_uri(path: Path, mode: str) -> sqlite3.Connection:
     name = f"file:{quote(str(path.absolute()))}?mode={mode}"
     db = sqlite3.connect(name, uri=True, isolation_level=None, timeout=10)
     try:
+        if mode == "rw" and journal_mode(path) != "WAL":
+            db.execute("PRAGMA locking_mode = EXCLUSIVE")  # a write-ahead log is taken in without shared memory
         db.execute("PRAGMA trusted_schema = OFF")
         db.execute("PRAGMA cell_size_check = ON")
         if hasattr(db, "setconfig"):  # Python 3.12

@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.opening import refuse_links, refuse_other_than_databases
-from archsearch.experiment.schema import connect_uri, has_schema, translated
+from archsearch.experiment.schema import connect_uri, has_schema, keep_journal, translated
 from archsearch.tracking.identity import Identity, Standing, identify
 
 _TABLES = """
@@ -76,13 +76,14 @@ class Outbox:
 
     def _open(self, path: Path) -> sqlite3.Connection:
         """Raises DatabaseError for a file that is torn, or that archsearch has not written."""
-        if path.with_name(f"{path.name}-journal").exists():
+        journal = path.with_name(f"{path.name}-journal")
+        if journal.exists() and journal.stat().st_size:
             raise sqlite3.DatabaseError(f"{path} was not begun to its end")
         with suppress(FileExistsError):  # SQLite would make it at the end of a link
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         db = connect_uri(path, "rw")
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            keep_journal(db, path)
             if db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError(f"{path} is damaged")
             db.executescript(_TABLES)

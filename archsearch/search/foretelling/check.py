@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from archsearch.architecture.spec import Architecture
 from archsearch.data.images import Progress
 from archsearch.data.surveying import FolderSurvey, survey_folder
+from archsearch.experiment.file_systems import note_of
+from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.reading.errors import InputError
 from archsearch.search.foretelling.cluster_forecast import forecast_on
 from archsearch.search.foretelling.data_sheets import Cluster
@@ -73,7 +75,7 @@ def _counted(space: SearchSpace, file: Path, samples: int, images: int, train: i
         "file": str(file),
         "name": space.name,
         "valid": True,
-        "notes": list(space.notes),
+        "notes": [*space.notes, *filter(None, [note_of(EXPERIMENTS)])],
         "warnings": warnings(space, train),
         "size": None if extent.count == math.inf else extent.count,
         "size_exact": extent.exact,

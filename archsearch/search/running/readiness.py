@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from archsearch.experiment import machine
+from archsearch.experiment.file_systems import consequence, file_system
+from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.reading.packages import requirements
 from archsearch.search.running.environment import LONGEST_TMPDIR, has_long_tmpdir
 from archsearch.space.placement import placed
@@ -41,6 +43,7 @@ def findings() -> Iterator[Finding]:
     yield _cores()
     yield _memory()
     yield _disk("disk", Path.cwd(), 2 * GIB, "experiments and MLflow's store are written here")
+    yield from _file_system(EXPERIMENTS)
     if sys.platform == "linux":
         yield _disk("/dev/shm", Path("/dev/shm"), GIB, "Ray stores images there; in Docker use --shm-size=4g")
     if has_long_tmpdir():
@@ -117,6 +120,13 @@ def _disk(name: str, folder: Path, needed: int, advice: str) -> Finding:
         return Finding(name, "warn", f"cannot be checked: {error.strerror}", advice)
     text = f"{free / GIB:.1f} GiB free"
     return Finding(name, "ok", text) if free >= needed else Finding(name, "warn", text, advice)
+
+
+def _file_system(experiments: Path) -> Iterator[Finding]:
+    """Nothing on a local disk."""
+    system = file_system(experiments)
+    if system.is_network:
+        yield Finding("experiments", "problem" if system.is_object_store else "warn", str(system), consequence(system))
 
 
 def _data() -> Iterator[Finding]:
