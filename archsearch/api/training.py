@@ -162,7 +162,8 @@ def train_shown(
     from archsearch.space.plausibility import implausible_training
     from archsearch.training.fit import train_architecture
 
-    images = load_images(sized_as(network, settings.data, audience.tell), progress=audience.tell)
+    data = sized_as(network, settings.data, audience.tell)
+    images = load_images(data, progress=audience.tell)
     images = images.with_metrics(metrics or {})
     run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
@@ -172,7 +173,7 @@ def train_shown(
         audience.tell(guest)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
     if audience.progress is False:
-        return train_architecture(network, images, run, folder, weights=weights)
+        return train_architecture(network, images, run, folder, weights=weights, data=data)
     try:
         with epochs_shown(run.settings.epochs) as view:
             return train_architecture(
@@ -181,6 +182,7 @@ def train_shown(
                 run,
                 folder,
                 weights=weights,
+                data=data,
                 on_begin=view.begin,
                 on_epoch=view.epoch,
                 on_step=view.step,

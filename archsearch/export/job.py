@@ -33,7 +33,8 @@ class Job:
     """One of FORMS of a network, to a file or a folder (`output`; None: a text is returned).
 
     `selection` is the trial that the network is of; a network of its own has the weights of a file (`weights`), else
-    untrained ones of `seed`. `root` is where an experiment's data lies now (None: where its space.yaml says).
+    untrained ones of `seed`. `root` is where the data of the experiment, or of the training beside whose result.json
+    the weights lie, is now (None: where it was).
     `max_loss` asks for 8-bit integers, in a bundle or in place of the form onnx, and says how many points of validation
     accuracy they may lose.
     """
@@ -86,11 +87,14 @@ def _weights_of(selection: Selection, tell: Progress) -> bytes:
 def _as_it_is(job: Job, tell: Progress) -> str | None:
     """The config, or the weights as they lie there."""
     content: str | bytes = job.network.to_yaml()
-    if job.form == "safetensors" and job.selection is not None:
-        content = _weights_of(job.selection, tell)
+    if job.form == "safetensors":
+        named = job.selection.trial.id if job.selection is not None else job.network.name
+        if job.selection is not None:
+            content = _weights_of(job.selection, tell)
+        elif job.weights is not None:
+            content = job.weights.read_bytes()
         if job.output is None:
-            file = f"{job.selection.trial.id}.safetensors"
-            raise refuse("weights cannot be printed", allowed=f"-o {file}", file="--format safetensors")
+            raise refuse("weights cannot be printed", allowed=f"-o {named}.safetensors", file="--format safetensors")
     if job.output is not None:
         _refuse_other_than_files(job.output)
         with _refused_where_it_fails(job.output):
@@ -176,13 +180,13 @@ def _origin(job: Job, tell: Progress) -> Origin:
     from archsearch.export import origin
     from archsearch.export.fresh import fresh
 
-    selection = job.selection
+    selection, required = job.selection, job.root is not None or job.max_loss is not None
     if selection is None:
         if job.weights is not None:
-            return origin.of_file(job.network, job.weights)
+            return origin.of_file(job.network, job.weights, root=job.root, images_required=required, tell=tell)
         tell(f"no --weights: untrained weights from seed {job.seed}")
         return origin.Origin(network=fresh(job.network, seed=job.seed))
-    history, required = None, job.form == "bundle" or job.root is not None or job.max_loss is not None
+    history, required = None, required or job.form == "bundle"
     if selection.of == "confirm":
         tell(f"the confirmed winner, from {selection.folder.confirmation.path}")
         history = origin.confirmed_history(selection.folder)

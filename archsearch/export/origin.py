@@ -14,6 +14,7 @@ from archsearch.analysis.intervals import CONFIDENCE
 from archsearch.architecture.spec import Architecture
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet, Progress
+from archsearch.data.recorded import images_record
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.confirmed import read_confirmation
 from archsearch.experiment.objective import ACCURACY, Objective
@@ -21,10 +22,10 @@ from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
 from archsearch.experiment.winner import tested, winner_of
 from archsearch.export.selection import Selection
-from archsearch.guests.either import Described, build, described, digest, load
+from archsearch.export.trained import data_settings, result_beside
+from archsearch.guests.either import Described, build, described, load
 from archsearch.network.build import Network
 from archsearch.reading.errors import InputError, refuse
-from archsearch.reading.files import read_json
 from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
@@ -36,6 +37,7 @@ from archsearch.training.feeds.feed import feed_of
 from archsearch.training.pretrained import read_weights
 
 AT_ONCE = 256
+NOTHING: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +85,18 @@ def with_weights(architecture: Described, content: bytes, file: str) -> nn.Modul
     return network.eval()
 
 
-def of_file(architecture: Described, weights: Path) -> Origin:
+def of_file(
+    architecture: Described,
+    weights: Path,
+    *,
+    root: Path | None = None,
+    images_required: bool = False,
+    tell: Progress = lambda _: None,
+) -> Origin:
     """A network, and a file of weights: archsearch's, torchvision's or timm's. Where `archsearch train` has left them,
-    what its result.json says. Raises InputError for weights of another network."""
+    what its result.json says, with the images of that training, which lie in `root` (None: where they lay then).
+    Raises InputError for weights of another network, and for images that are required and cannot be read or are not
+    those of the training."""
     network = build(architecture)
     try:
         start = load(network, read_weights(weights).tensors)
@@ -94,7 +105,7 @@ def of_file(architecture: Described, weights: Path) -> Origin:
     if start.replaced:
         allowed = f"weights with {architecture.classes} classes"
         raise refuse("the weights have a different number of classes", allowed=allowed, file=str(weights))
-    result = _result(weights.with_name("result.json"), architecture)
+    result = result_beside(weights, architecture)
     history = [f"Weights from {weights.name}, with the names of {start.source}."]
     if result:
         history.append(f"Trained by `archsearch train` for {result['epochs']} epochs with seed {result['seed']}.")
@@ -104,19 +115,13 @@ def of_file(architecture: Described, weights: Path) -> Origin:
         if result.get(split) and "accuracy" in result[split]
     }
     described, thresholds = result.get("data", {}), result.get("thresholds")
+    settings, images = data_settings(result, root), None
+    if settings is not None:
+        images = _images(settings, architecture, tell, required=images_required, recorded=described)
     return Origin(
-        network=network.eval(), history=tuple(history), accuracy=scored, described=described,
-        thresholds=None if thresholds is None else tuple(thresholds),
+        network=network.eval(), history=tuple(history), accuracy=scored, described=described, images=images,
+        settings=settings, thresholds=None if thresholds is None else tuple(thresholds),
     )  # fmt: skip
-
-
-def _result(file: Path, architecture: Described) -> dict[str, Any]:
-    """What a training has left beside its weights; nothing where that is of another network."""
-    try:
-        result: dict[str, Any] = read_json(file)
-        return result if result["digest"] == digest(architecture) else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
 
 
 History = tuple[list[str], dict[str, str]]  # sentences on how a network was found, and its accuracies by split
@@ -202,14 +207,18 @@ def _space(folder: ExperimentFolder, architecture: Architecture, root: Path | No
     return load_space(folder.space_yaml, root_overrides(root), data=data)
 
 
-def _images(settings: DataSettings, network: Architecture, tell: Progress, *, required: bool) -> ImageSet | None:
+def _images(
+    settings: DataSettings, network: Described, tell: Progress, *, required: bool, recorded: Mapping[str, Any] = NOTHING
+) -> ImageSet | None:
+    """The images that the settings name, normalised as those that are `recorded` of a training; None where they cannot
+    be read, or are others than those, and need not be there."""
     try:
-        images = load_images(settings, progress=tell, measured=False)
+        images = _as_recorded(load_images(settings, progress=tell, measured=False), recorded, settings)
     except InputError as error:
         if required:
             hint = "use --root DIR if the data was moved; --format python, onnx and torch-export need no data"
             raise InputError(*(replace(problem, hint=hint) for problem in error.problems)) from error
-        tell(f"note: without the experiment's images: {error.problems[0].message}")
+        tell(f"note: without the images of the {'training' if recorded else 'experiment'}: {error.problems[0].message}")
         return None
     if images.shape != tuple(network.input) or len(images.classes) != network.classes:
         raise refuse(
@@ -220,6 +229,18 @@ def _images(settings: DataSettings, network: Architecture, tell: Progress, *, re
             file=settings.root,
         )
     return images
+
+
+def _as_recorded(images: ImageSet, recorded: Mapping[str, Any], settings: DataSettings) -> ImageSet:
+    """The images with the mean and the deviation of a training. Raises InputError where they are not those that it was
+    on; whether they are is not known where they were in memory, and now are read from disk, or the reverse."""
+    if not recorded:
+        return images
+    record = images_record(images)
+    if record.get("streamed", False) == recorded.get("streamed", False) and record["data"] != recorded.get("digest"):
+        problem = f"other images than those of the training: digest {recorded.get('digest')} -> {record['data']}"
+        raise refuse(problem, file=settings.location)
+    return replace(images, mean=tuple(recorded["mean"]), std=tuple(recorded["std"]))
 
 
 def _over_seeds(interval: Mapping[str, Any], objective: Objective) -> str:

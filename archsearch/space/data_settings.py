@@ -200,6 +200,12 @@ class DataSettings(StrictModel):
         """The path of the data: the folder `root`, or the file in it."""
         return self.root if self.file is None else str(Path(self.root, self.file))
 
+    def anchored(self) -> Self:
+        """The same settings with absolute paths, for commands that run in another folder."""
+        location = Path(self.location).absolute()
+        update = {"root": str(location)} if self.file is None else {"root": str(location.parent), "file": location.name}
+        return self.model_copy(update=update)
+
     @model_validator(mode="before")
     @classmethod
     def _a_file_alone_has_its_folder_as_root(cls, values: Any) -> Any:

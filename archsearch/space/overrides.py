@@ -71,13 +71,10 @@ def kept_text(space: SearchSpace) -> str:
     """The space.yaml of an experiment: with the absolute path of its data, for later verbs may run in another folder,
     and above it what was written for that."""
     data, given = space.data, space.document.data.get("data", {})
-    location = Path(data.location).absolute()
-    absolute = str(location if data.file is None else location.parent)
+    anchored = data.anchored()
     written = given.get("root", data.root)
-    if data.name == "digits" or (written == absolute and data.file in (None, location.name)):
+    if data.name == "digits" or (written == anchored.root and data.file == anchored.file):
         return space.to_yaml()
-    update = {"root": absolute} | ({} if data.file is None else {"file": location.name})
-    anchored = replace(space, data=data.model_copy(update=update))
     names = {"root": written} if data.file is None else {key: given[key] for key in ("root", "file") if key in given}
     notes = "".join(f"# data.{key} was written as {json.dumps(text)}\n" for key, text in names.items())
-    return f"{notes}{anchored.to_yaml()}"
+    return f"{notes}{replace(space, data=anchored).to_yaml()}"

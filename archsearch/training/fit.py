@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from archsearch.data.images import ImageSet
+from archsearch.data.streaming import StreamedImages
 from archsearch.experiment import TrainingFolder, write_atomically
 from archsearch.guests.either import Described, build, digest, read
 from archsearch.guests.guest import Guest
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
+from archsearch.space.settings import DataSettings
 from archsearch.training.checkpoint import (
     CheckpointDamaged,
     load_latest,
@@ -46,6 +48,7 @@ def train_architecture(
     on_step: OnStep | None = None,
     on_begin: Callable[[int], object] | None = None,
     measure: Callable[[Training], Mapping[str, Any]] | None = None,
+    data: DataSettings | None = None,
 ) -> dict[str, Any]:
     """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
 
@@ -55,6 +58,7 @@ def train_architecture(
     `on_begin` is called before the first epoch with how many the earlier call has done, `on_epoch` after each.
     `measure` is called with the training before the first epoch and after each, and must leave it as it was: the JSON
     values that it returns become the result's `initially`, and join the epoch's in the history.
+    `data` are the settings by which the images were read: result.json keeps them, with absolute paths, for `export`.
     A precision that neither the run nor its settings fix is chosen by a short measurement.
     Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
@@ -105,7 +109,7 @@ def train_architecture(
         "folder": str(folder),
         "data": {"name": images.name, "digest": images.digest, "task": images.task, "classes": list(images.classes),
                  "mean": list(images.mean), "std": list(images.std),
-                 "form": None if images.form is None else asdict(images.form)},
+                 "form": None if images.form is None else asdict(images.form), **_recorded(images, data)},
         "start": start,
         "frozen": training.frozen.to_dict(),
         "seed": run.seed,
@@ -160,6 +164,12 @@ def evaluate_test(folder: Path, images: ImageSet, run: TrainingRun) -> dict[str,
     }
     write_atomically(files.result, json.dumps(result, indent=1))
     return result
+
+
+def _recorded(images: ImageSet, data: DataSettings | None) -> dict[str, Any]:
+    """What result.json keeps of data settings; images that are read from disk have a digest of another kind."""
+    streamed = {"streamed": True} if isinstance(images, StreamedImages) else {}
+    return {} if data is None else {**streamed, "settings": data.anchored().model_dump(mode="json")}
 
 
 def _fits(architecture: Described, images: ImageSet) -> None:

@@ -15,7 +15,10 @@ from archsearch.cli.options import AllowSource, Json, Root
 def export(
     source: Annotated[
         str,
-        typer.Argument(metavar="EXPERIMENT|ARCH", help="An experiment, whose best network is exported; or a network."),
+        typer.Argument(
+            metavar="EXPERIMENT|ARCH",
+            help="An experiment, whose best network is exported; a network; or the folder of a trained one.",
+        ),
     ],
     *,
     trial: Annotated[
