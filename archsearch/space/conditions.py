@@ -8,9 +8,9 @@ from dataclasses import replace
 from archsearch.reading.document import Document
 from archsearch.reading.errors import Problem
 from archsearch.reading.validation import unknown_field
-from archsearch.space.domains import PerStage
 from archsearch.space.linear_widths import GROUP, NAMES
 from archsearch.space.parameters import Parameter, Term, allowed_for, check_value, network_terms, vocabulary
+from archsearch.space.stage_domains import PerStage, StageChoices
 
 
 def connect(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[str, Parameter], list[Problem]]:
@@ -83,6 +83,8 @@ def _visit(
 
 def _derived(document: Document, parameters: dict[str, Parameter]) -> tuple[dict[str, Parameter], list[Problem]]:
     """The parameters, with those that linear widths give among them; what is set beside these is a problem."""
+    first_width = {n: replace(p, derived_from=("width",)) for n, p in parameters.items() if p.is_first_width}
+    parameters = parameters | first_width
     if not any(name in parameters for name in NAMES):
         return parameters, []
     problems = [
@@ -110,6 +112,7 @@ def _missing(document: Document, parameters: dict[str, Parameter]) -> list[Probl
     link = parameters.get("link")
     all_dense = link is not None and not link.conditions and set(link.probes()) == {"dense"}
     linear = any(name in parameters for name in NAMES)
+    all_dense = all_dense and not any(parameter.is_first_width for parameter in parameters.values())
     needed = ["stages", *(NAMES if linear else ["depth", *([] if all_dense else ["width"])])]
     return [
         document.problem(
@@ -127,12 +130,17 @@ def _lengths(document: Document, parameters: dict[str, Parameter]) -> list[Probl
     if "stages" not in parameters:
         return []
     stages = most_stages(parameters["stages"])
-    return [
-        document.problem(
-            (*parameter.term.loc, "values"),
-            f"{parameter.name} has {len(parameter.value.values)} values",
-            allowed=f"{stages} values, one for each possible stage",
-        )
-        for parameter in parameters.values()
-        if isinstance(parameter.value, PerStage) and len(parameter.value.values) != stages
-    ]
+    problems = []
+    for parameter in parameters.values():
+        match parameter.value:
+            case PerStage(values=given):
+                key, what = "values", "values"
+            case StageChoices(choices=given):
+                key, what = "choices", "lists"
+            case _:
+                continue
+        if len(given) != stages:
+            text = f"{parameter.name} has {len(given)} {what}"
+            allowed = f"{stages} {what}, one for each possible stage"
+            problems.append(document.problem((*parameter.term.loc, key), text, allowed=allowed))
+    return problems

@@ -79,6 +79,10 @@ class Domain(StrictModel):
             raise ValueError("order without each: stage; allowed: order together with each: stage")
         return self
 
+    def of_stage(self, stage: int) -> Domain:
+        """What a stage, counted from 0, is asked for: itself, unless each stage has options of its own."""
+        return self
+
     @abstractmethod
     def ask(self, name: str, choices: Choices) -> Scalar:
         """Asks `choices` for a value."""
@@ -206,37 +210,6 @@ class Reals(Domain):
         low, step = self.bounds[0], self.step
         assert step is not None
         return float(Decimal(repr(low)) + round((value - low) / step) * Decimal(repr(step)))
-
-
-class PerStage(Domain):
-    """One fixed value for each stage."""
-
-    each: Literal["stage"] = Field(description="stage: each stage has its own value.")
-    order: None = Field(None, description="Not allowed: the values are given in the order of the stages.")
-    values: Options = Field(min_length=1, max_length=16, description="The value of each stage, in order.")
-
-    def ask(self, name: str, choices: Choices) -> Scalar:
-        """Nothing to ask: the value of the stage that `name` starts with."""
-        return self.values[int(name.split(".", maxsplit=1)[0].removeprefix("stage")) - 1]
-
-    def count(self) -> float:
-        """One: it is fixed."""
-        return 1
-
-    def holds(self, value: Scalar) -> bool:
-        """Whether some stage has it."""
-        return any(same(each, value) for each in self.values)
-
-    def probes(self) -> tuple[Scalar, ...]:
-        """Every stage's value."""
-        return self.values
-
-
-def kind_of(data: dict[str, Any]) -> type[Domain] | None:
-    """Which domain a mapping writes; None where it is none of them, or several."""
-    kinds: dict[str, type[Domain]] = {"choice": Choice, "int": Integers, "float": Reals, "values": PerStage}
-    named = [kind for key, kind in kinds.items() if key in data]
-    return named[0] if len(named) == 1 else None
 
 
 def _check_range(low: float, high: float, step: float | None, log: bool) -> None:

@@ -20,12 +20,14 @@ from archsearch.reading.model import StrictModel
 from archsearch.reading.nearest import did_you_mean
 from archsearch.reading.validation import try_validate, unknown_field, wrong_value
 from archsearch.space.choices import Choices, Scalar
-from archsearch.space.domains import Domain, kind_of
+from archsearch.space.domains import Domain
 from archsearch.space.linear_widths import GROUP, LinearWidths
 from archsearch.space.resolution import SIZE, Resolution
+from archsearch.space.stage_domains import KINDS, SameAs, StageChoices, kind_of
 
 DOMAINS = ("a plain value", "{choice: [...]}", "{int: [low, high]}", "{float: [low, high]}")
 EACH_STAGE = "{each: stage, values: [...]}"
+SAME_AS_FIRST_STAGE = "stem.width"  # the term that may be {same_as: stage1.width}
 
 _MOST_STAGES = next(c.max_length for c in Architecture.model_fields["stages"].metadata if hasattr(c, "max_length"))
 
@@ -84,8 +86,8 @@ class Term:
 class Parameter:
     """A parameter as a space sets it: a plain value or a domain, and the conditions under which it is asked.
 
-    `derived_from` names the parameters whose values give its own: it is never asked then, and a domain holds the values
-    that it may come to have.
+    `derived_from` names the parameters whose values give its own (linear widths, or `width` of what is the same as the
+    first stage's): it is never asked then, and a domain holds the values that it may come to have.
     """
 
     term: Term
@@ -102,6 +104,11 @@ class Parameter:
     def domain(self) -> Domain | None:
         """The domain, where there is one."""
         return self.value if isinstance(self.value, Domain) else None
+
+    @property
+    def is_first_width(self) -> bool:
+        """Whether it has the width of the first stage."""
+        return isinstance(self.value, SameAs)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -249,12 +256,15 @@ def _stages(document: Document) -> int | None:
 def _read_domain(document: Document, term: Term, value: dict[str, Any]) -> tuple[Any, list[Problem]]:
     kind = kind_of(value)
     if kind is None:
-        hint = next((h for key in value if (h := did_you_mean(key, ["choice", "int", "float", "values"]))), "")
+        hint = next((h for key in value if (h := did_you_mean(key, [*KINDS]))), "")
         text = f"{term.name} is {shorten(value)}"
         return None, [document.problem(term.loc, text, allowed=term.domains, hint=hint)]
     domain, problems = try_validate(kind, document, term.loc)
     if domain is None:
         return None, problems
+    if isinstance(domain, SameAs) and term.name != SAME_AS_FIRST_STAGE:
+        text = f"{term.name} is {shorten(value)}; only {SAME_AS_FIRST_STAGE} may be the same as a stage's"
+        return None, [document.problem(term.loc, text, allowed=term.domains)]
     if domain.each and not term.per_stage:
         scope = f"a single value for the whole {'network' if term.of_network else 'training'}; its domain takes no each"
         return None, [
@@ -270,10 +280,14 @@ def _check_values(document: Document, term: Term, value: Any) -> list[Problem]:
     if not isinstance(value, Domain):
         problem = check_value(document, term, value, term.loc)
         return [problem] if problem else []
-    source = next(k for k in ("choice", "int", "float", "values") if k in document.at(term.loc))
-    for index, probe in enumerate(value.probes()):
-        position = index if source in ("choice", "values") else min(index, 1)
-        if problem := check_value(document, term, probe, (*term.loc, source, position)):
+    source = next(key for key in KINDS if key in document.at(term.loc))
+    positions: list[Loc] = [
+        (min(index, 1) if source in ("int", "float") else index,) for index in range(len(value.probes()))
+    ]
+    if isinstance(value, StageChoices):
+        positions = [(stage, index) for stage, options in enumerate(value.choices) for index in range(len(options))]
+    for position, probe in zip(positions, value.probes(), strict=True):
+        if problem := check_value(document, term, probe, (*term.loc, source, *position)):
             return [problem]
     if value.order and not all(_is_number(probe) for probe in value.probes()):
         text = f"{term.name} has an order, but values that are not numbers"

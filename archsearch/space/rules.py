@@ -78,14 +78,16 @@ def in_order(parameter: Parameter, values: Sequence[Scalar]) -> list[Scalar]:
     return sorted(values, key=_number, reverse=direction < 0) if direction else list(values)
 
 
-def combinations(parameter: Parameter, stages: int) -> float:
-    """How many different values a parameter can have that is active in so many stages; inf where it is continuous."""
+def combinations(parameter: Parameter, stages: Sequence[int]) -> float:
+    """How many different values a parameter can have that is active in these stages; inf where it is continuous."""
     options = 1 if parameter.domain is None or parameter.derived_from else parameter.domain.count()
-    if options == 1 or not stages:
+    if parameter.domain is None or options == 1 or not stages:
         return 1
     if not parameter.each or options == math.inf:
         return options
-    return ordered_combinations(int(options), stages) if parameter.direction else options**stages
+    if parameter.direction:
+        return ordered_combinations(int(options), len(stages))
+    return math.prod(parameter.domain.of_stage(stage).count() for stage in stages)
 
 
 def ordered_combinations(values: int, stages: int) -> int:

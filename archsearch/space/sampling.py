@@ -61,10 +61,15 @@ class Candidate(Assignment):
         return np.array([(value[stage] if isinstance(value, list) else value) or 0])
 
     def derive(self, parameter: Parameter) -> None:
-        """Gives `stages`, `depth` or `width` what the linear widths say. Raises NotInSpace for stages that the
-        parameter does not allow."""
+        """Gives `stages`, `depth` or `width` what the linear widths say, another the first stage's width. Raises
+        NotInSpace for stages that the parameter does not allow."""
         from archsearch.space.many.linear import Derived
 
+        if parameter.is_first_width:
+            widths = self.values["width"]
+            assert isinstance(widths, list)
+            self.values[parameter.name] = widths[0]
+            return
         if parameter.name == "stages":
             allowed = [value for value in parameter.probes() if isinstance(value, int)]
             self.derived = Derived(self, allowed)

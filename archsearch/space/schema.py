@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
+from archsearch.space.domains import Choice, Domain, Integers, Reals
 from archsearch.space.linear_widths import GROUP
 from archsearch.space.loading import SpaceFile
-from archsearch.space.parameters import Term, groups, network_terms, vocabulary
+from archsearch.space.parameters import SAME_AS_FIRST_STAGE, Term, groups, network_terms, vocabulary
 from archsearch.space.resolution import SIZE
+from archsearch.space.stage_domains import PerStage, SameAs, StageChoices
 from archsearch.space.trainings import training_vocabulary
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -64,7 +65,9 @@ def _schema_of_term(term: Term) -> dict[str, Any]:
     if any(option.get("type") == "number" for option in options):
         kinds += [Integers, Reals]
     if term.per_stage:
-        kinds.append(PerStage)
+        kinds += [PerStage, StageChoices]
+    if term.name == SAME_AS_FIRST_STAGE:
+        kinds.append(SameAs)
     schema: dict[str, Any] = {"description": description}
     if default is not None:
         schema["default"] = default
@@ -77,14 +80,16 @@ def _domain(kind: type[Domain], term: Term, plain_schema: dict[str, Any]) -> dic
     for name in ("choice", "values"):
         if name in properties:
             properties[name]["items"] = plain_schema
+    if kind is StageChoices:
+        properties["choices"]["items"]["items"] = plain_schema
     for name in ("int", "float"):
         if name in properties:
             properties[name]["prefixItems"] = [plain_schema, plain_schema]
     if not term.per_stage:
         del properties["each"], properties["order"]
-    if term.required:
+    if term.required or kind is SameAs:
         del properties["when"]
-    if kind is PerStage:
+    if kind in (PerStage, StageChoices):
         del properties["order"]
     return schema
 

@@ -48,7 +48,7 @@ def measure(parameters: Mapping[str, Parameter]) -> Size:
     try:
         return Size(count=_integer(_Cases(parameters).count()), exact=True)
     except _TooMany:
-        stages = most_stages(parameters["stages"])
+        stages = range(most_stages(parameters["stages"]))
         return Size(count=_integer(math.prod(combinations(p, stages) for p in parameters.values())), exact=False)
 
 
@@ -72,11 +72,13 @@ class _Cases:
                 raise _TooMany
             return 1
         parameter = self._parameters[start]
-        if parameter.term.group == GROUP:  # `stages` counts the combinations of them all
+        if parameter.is_first_width and parameter.name in self._named:
+            raise _TooMany
+        if parameter.term.group == GROUP or parameter.is_first_width:  # `stages` counts the combinations of the former
             return self.count(start + 1)
         active = self._candidate.active_stages(parameter)
         if parameter.name not in self._named:
-            return combinations(parameter, len(active)) * self.count(start + 1)
+            return combinations(parameter, active) * self.count(start + 1)
         total: float = 0
         for answers, weight in self._cases_of(parameter, active):
             self._candidate.assign(parameter, active, answers)
@@ -92,13 +94,13 @@ class _Cases:
         elif domain is None or domain.count() == 1:
             yield self._candidate.ask(parameter, active, Odometer()), 1
         elif parameter.direction:
-            if domain.count() > MAX_CASES or combinations(parameter, len(active)) > MAX_CASES:
+            if domain.count() > MAX_CASES or combinations(parameter, active) > MAX_CASES:
                 raise _TooMany
             options = in_order(parameter, domain.probes())
             yield from ((list(values), 1) for values in combinations_with_replacement(options, len(active)))
         else:
-            drawn = len(active) if parameter.each else min(len(active), 1)
-            for case in product(self._grouped(parameter.name, domain), repeat=drawn):
+            asked = active if parameter.each else active[:1]
+            for case in product(*(self._grouped(parameter.name, domain.of_stage(stage)) for stage in asked)):
                 values = [value for value, _ in case]
                 weight = math.prod(weight for _, weight in case)
                 yield values if parameter.each else values * len(active), weight
@@ -106,7 +108,7 @@ class _Cases:
     def _ways(self, stages: Parameter) -> dict[int, float]:
         """In how many ways linear widths give each number of stages that is allowed."""
         linear = {p.term.field: p.probes() for p in self._parameters if p.term.group == GROUP}
-        counts = [combinations(p, 1) for p in self._parameters if p.term.group == GROUP]
+        counts = [combinations(p, [0]) for p in self._parameters if p.term.group == GROUP]
         if self._named.keys() & {*NAMES, "depth", "width"} or MOST_WAYS < math.prod(counts) < math.inf:
             raise _TooMany
         if math.inf in counts:

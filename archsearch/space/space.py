@@ -14,12 +14,13 @@ from archsearch.reading.document import Document
 from archsearch.space.budget import Budget, Price
 from archsearch.space.choices import Choices
 from archsearch.space.conditions import most_stages
-from archsearch.space.domains import Domain, PerStage
+from archsearch.space.domains import Domain
 from archsearch.space.parameters import Parameter
 from archsearch.space.sampling import build, draw
 from archsearch.space.search_settings import SearchSettings
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.size import Size, measure
+from archsearch.space.stage_domains import PerStage
 from archsearch.space.trainings import Trainings
 
 FORMAT = 1
@@ -103,7 +104,8 @@ class SearchSpace:
         stages = most_stages(self.parameters["stages"])
         for parameter in self.every_parameter.values():
             if parameter.domain is not None and not (parameter.derived_from or isinstance(parameter.domain, PerStage)):
-                yield from ((question, parameter.domain) for question in parameter.questions(stages))
+                questions = enumerate(parameter.questions(stages))
+                yield from ((question, parameter.domain.of_stage(stage)) for stage, question in questions)
 
     def size(self) -> int | float:
         """How many distinct combinations of choices there are, inf with a continuous domain.

@@ -15,11 +15,12 @@ from archsearch.reading.document import Document, shorten
 from archsearch.reading.errors import Problem
 from archsearch.space.choices import Choices, Odometer, RecordedChoices, Recorder, Scalar, every
 from archsearch.space.conditions import arrange
-from archsearch.space.domains import Choice, kind_of
+from archsearch.space.domains import Choice
 from archsearch.space.parameters import Parameter, Term, read_parameter
 from archsearch.space.recipes import filled
 from archsearch.space.sampling import draw
 from archsearch.space.settings import TrainingSettings
+from archsearch.space.stage_domains import kind_of
 
 GROUP = "training"
 # What a training takes for itself. The other settings are one for the whole search: how long trials train (their scores

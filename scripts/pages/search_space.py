@@ -11,11 +11,12 @@ from archsearch.reading.allowed import describe, fields_of, of_field, step_into
 from archsearch.reading.document import shorten
 from archsearch.reading.model import StrictModel
 from archsearch.space.budget import Bound, Budget
-from archsearch.space.domains import Choice, Domain, Integers, PerStage, Reals
+from archsearch.space.domains import Choice, Domain, Integers, Reals
 from archsearch.space.loading import SpaceFile
 from archsearch.space.parameters import Term, allowed_for, groups, vocabulary
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
+from archsearch.space.stage_domains import PerStage, SameAs, StageChoices
 from archsearch.space.trainings import SEARCHABLE
 
 _INTRODUCTION = """\
@@ -41,6 +42,8 @@ _DOMAINS = (
     (Integers, "{int: [1, 18], each: stage}"),
     (Reals, "{float: [0.5, 1.0], step: 0.1}"),
     (PerStage, "{each: stage, values: [16, 32, 64]}"),
+    (StageChoices, "{each: stage, choices: [[8, 16], [16, 24, 32], [64]]}"),
+    (SameAs, "{same_as: stage1.width}"),
 )
 
 _WHEN = """\

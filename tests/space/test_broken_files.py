@@ -87,6 +87,16 @@ BROKEN = {
     "values for other stages": (
         "{int: [1, 3], each: stage}", "{each: stage, values: [1]}", 6, 32, "1 values", "2", "",
     ),
+    "options for other stages": (
+        "{int: [1, 3], each: stage}", "{each: stage, choices: [[1]]}", 6, 33, "1 lists", "2 lists", "",
+    ),
+    "option of a stage out of range": (
+        "{int: [1, 3], each: stage}", "{each: stage, choices: [[1, 2], [1, 0]]}", 6, 46, "is 0", "from 1 to 1024", "",
+    ),
+    "options of a stage twice": (
+        "{int: [1, 3], each: stage}", "{each: stage, choices: [[1], [2, 2]]}", 6, 33, "2 is there twice", "once", "",
+    ),
+    "same as a stage elsewhere": ("{int: [1, 3], each: stage}", "{same_as: stage1.width}", 6, 10, "stem.width", "", ""),
     "values without each": ("{int: [1, 3], each: stage}", "{values: [1, 2]}", 6, 3, "each is missing", "stage", ""),
     "space that is a list": (
         GOOD[GOOD.index("space") : GOOD.index("budget")], "space: [1]\n", 4, 8, "[1]", "mapping", "",

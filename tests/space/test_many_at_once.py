@@ -13,8 +13,10 @@ from archsearch.space.choices import RecordedChoices, Recorder
 from archsearch.space.loading import load_space
 from archsearch.space.many.cost_table import NAMES
 from archsearch.space.many.counting import Counter
+from archsearch.space.many.encoding import encode
 from archsearch.space.many.feasible import TYPICAL, Feasible
 from archsearch.space.many.grid import Grid
+from archsearch.space.size import Size
 from archsearch.space.space import SearchSpace
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
@@ -68,9 +70,28 @@ search: {trials: 3}
 """
 
 
-@pytest.fixture(params=["odd", "digits", "resnet_cifar", "resnet_fashion"])
+# Options that each stage has for itself, and a stem that follows the first of them.
+STAGED = """
+archsearch: 1
+name: staged
+data: {name: digits}
+space:
+  stem: {width: {same_as: stage1.width}}
+  stages: {int: [2, 3]}
+  depth: {each: stage, choices: [[1, 2], [3], [1, 2, 3]]}
+  width: {each: stage, choices: [[6, 3], [12, 6, 9], [24, 12]]}
+  block: {choice: [basic, bottleneck], each: stage}
+  bottleneck_ratio: {each: stage, choices: [[0.5, 1.0], [0.25], [0.75, 1.0]], when: {block: bottleneck}}
+search: {trials: 3}
+"""
+
+
+@pytest.fixture(params=["odd", "staged", "digits", "resnet_cifar", "resnet_fashion"])
 def space(request: pytest.FixtureRequest, tmp_path: Path) -> SearchSpace:
-    return odd(tmp_path, ODD) if request.param == "odd" else load_space(SPACES / f"{request.param}.yaml")
+    texts = {"odd": ODD, "staged": STAGED}
+    return (
+        odd(tmp_path, texts[request.param]) if request.param in texts else load_space(SPACES / f"{request.param}.yaml")
+    )
 
 
 def odd(folder: Path, text: str) -> SearchSpace:
@@ -242,6 +263,25 @@ def test_settling_leaves_the_rows_that_it_is_given_as_they_are(space: SearchSpac
     row = np.full((1, len(grid.columns)), -1, np.int32)
     assert (grid.settle(row, rng) >= 0).any()
     assert (row == -1).all()
+
+
+def test_a_stage_has_its_options_and_the_stem_the_first_stages_width(tmp_path: Path) -> None:
+    space = odd(tmp_path, STAGED)
+    assert odd(tmp_path, space.to_yaml()) == space
+    domains = dict(space.dimensions())
+    assert domains["stage2.width"].probes() == (12, 6, 9) and "stem.width" not in domains
+    assert (
+        space.extent()
+        == Size(count=1_368, exact=True)
+        == Size(count=len(Grid(space.parameters).everything(30_000)), exact=True)
+    )  # type: ignore[arg-type]
+    grid = Grid(space.parameters)
+    for row in grid.draw(60, np.random.default_rng(1)):
+        network = space.architecture(RecordedChoices(grid.choices(row)))
+        assert network.stem.width == network.stages[0].width in (6, 3)
+        assert network.stages[1].width in (12, 6, 9) and network.stages[1].depth == 3
+        encoded = encode(space, grid, network, space.training)
+        assert not isinstance(encoded, str) and encoded.tolist() == row.tolist()
 
 
 def test_everything_is_what_drawing_for_long_enough_finds(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ UNSEEN = {
     "when on itself",
     "width missing",
     "values for other stages",
+    "options for other stages",
+    "options of a stage twice",
     "budget empty",
     "budget reversed",
     "budget both ways",

@@ -46,6 +46,11 @@ SMALL = {
         growth_rate: {choice: [4, 8], when: {link: dense}}
         survival: {schedule: {choice: [none, linear], when: {growth_rate: 4}}, last: {float: [0.5, 0.9], step: 0.2,
             when: {schedule: linear}}}""".replace("\n            when", " when"),
+    "options of each stage": """stages: {int: [1, 3]}
+        depth: {each: stage, choices: [[1], [1, 2], [1, 2, 3]]}
+        width: {each: stage, choices: [[8, 4], [8, 6, 4], [16]]}
+        stem: {width: {same_as: stage1.width}}
+        growth_rate: {choice: [4, 8], each: stage, when: {depth: [2, 3]}}""",
     "grid": "stages: 1\ndepth: 1\nwidth: 8\nbottleneck_ratio: {float: [0.25, 1.0], step: 0.25}\nblock: bottleneck",
 }
 

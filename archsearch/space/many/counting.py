@@ -259,7 +259,9 @@ class Counter:
             if not encoding.parameter.term.of_network:
                 continue
             stages = [section - 1, *([section] if name == "activation" else ())] if section else [0]
-            if encoding.by_stage:
+            if encoding.parameter.is_first_width:
+                columns += encodings["width"].columns[:1]
+            elif encoding.by_stage:
                 columns += [encoding.columns[stage] for stage in stages if stage < len(encoding.columns)]
             elif encoding.per_stage or name in named or name.split(".")[0] in ("stages", "stem", "head", GROUP):
                 columns += encoding.columns

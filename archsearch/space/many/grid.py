@@ -14,13 +14,13 @@ import numpy as np
 
 from archsearch.space.choices import Odometer, Scalar, same
 from archsearch.space.conditions import most_stages
-from archsearch.space.domains import PerStage
 from archsearch.space.linear_widths import GROUP
 from archsearch.space.many.columns import BoolArray, Column, FloatArray, IntArray
 from archsearch.space.many.linear import WIDEST
 from archsearch.space.many.resolved import Encoding, Resolved
 from archsearch.space.parameters import Parameter
 from archsearch.space.rules import ordered_combinations
+from archsearch.space.stage_domains import PerStage, StageChoices
 
 
 class Grid:
@@ -132,22 +132,29 @@ class Grid:
         fixed: tuple[int, ...] = ()
         columns: tuple[int, ...] = ()
         ranks = None
-        if parameter.derived_from:
+        indices: tuple[IntArray, ...] = ()
+        if parameter.is_first_width:
+            table = list(self.encodings["width"].table)
+        elif parameter.derived_from:
             table = list(range(1, self._most(parameter) + 1))
         elif domain is None or isinstance(domain, PerStage):
             values = [parameter.ask(question, Odometer()) for question in questions]
             fixed = tuple(_index(table, values[stage if parameter.each else 0]) for stage in range(stages))
         else:
             columns = tuple(range(len(self.columns), len(self.columns) + len(questions)))
-            self.columns += tuple(Column.of(question, domain) for question in questions)
-            table = list(self.columns[-1].values)
+            new = tuple(Column.of(question, domain.of_stage(stage)) for stage, question in enumerate(questions))
+            self.columns += new
+            table = list(new[0].values)
+            if isinstance(domain, StageChoices):
+                indices = tuple(np.array([_index(table, value) for value in column.values], np.int32) for column in new)
             if parameter.direction and len(columns) > 1:
                 ranks = parameter.direction * np.array(table)
         # A required parameter is always asked; in a stage that is not there any value will do.
         defaults = tuple(0 if term.required else _index(table, term.default(stage)) for stage in range(stages))
         return Encoding(
-            parameter=parameter, table=tuple(table), columns=columns, fixed=fixed, defaults=defaults, ranks=ranks
-        )
+            parameter=parameter, table=tuple(table), columns=columns, fixed=fixed, defaults=defaults, ranks=ranks,
+            indices=indices,
+        )  # fmt: skip
 
     def _most(self, parameter: Parameter) -> int:
         """The largest value that a derived parameter may have."""
@@ -200,7 +207,10 @@ def _indices(encoding: Encoding, codes: IntArray, resolved: Resolved) -> list[In
         if alike and stage:
             indices.append(indices[0])
             continue
-        if encoding.columns:
+        if encoding.indices:
+            code = codes[encoding.columns[stage]]
+            code = np.where(code < 0, np.int32(-1), encoding.indices[stage][code])
+        elif encoding.columns:
             code = codes[encoding.columns[stage if by_stage else 0]]
         else:
             code = np.full(count, encoding.fixed[stage], np.int32)

@@ -21,7 +21,8 @@ class Encoding:
     """A parameter: the table of the values that it may have, and how a row says which of them it has.
 
     `columns` holds one column a stage (`each`), a single one, or none (the parameter is fixed); their codes are indices
-    in the table. `fixed` and `defaults` are indices in it, one a stage, or one for a parameter of the whole network.
+    in the table, or in `indices`, one array a stage, which holds indices in the table. `fixed` and `defaults` are
+    indices in the table, one a stage, or one for a parameter of the whole network.
     `ranks` sort the values of an ordered parameter that has several columns.
     """
 
@@ -31,6 +32,7 @@ class Encoding:
     fixed: tuple[int, ...]
     defaults: tuple[int, ...]
     ranks: IntArray | None
+    indices: tuple[IntArray, ...] = ()
 
     @cached_property
     def numbers(self) -> IntArray | FloatArray:
@@ -77,8 +79,11 @@ class Resolved(Assignment):
         return numbers
 
     def derive(self, encoding: Encoding) -> list[IntArray]:
-        """The indices of a parameter that linear widths give; of a stage that is not there those of 1."""
+        """The indices of a parameter that linear widths give, or the first stage's width; of a stage that is not there
+        those of 1."""
         parameter = encoding.parameter
+        if parameter.is_first_width:
+            return [self.index("width", 0)]
         if parameter.name == "stages":
             self.derived = Derived(self, [value for value in parameter.probes() if isinstance(value, int)])
             self.possible = self.derived.possible
