@@ -182,7 +182,7 @@ def step() -> dict[str, float]:
     import torch
 
     import archsearch
-    from archsearch.search.running.environment import keep_freed_memory
+    from archsearch.experiment.processes import keep_freed_memory
 
     if os.environ["KEEP"] == "kept":
         keep_freed_memory()

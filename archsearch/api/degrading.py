@@ -21,6 +21,7 @@ from archsearch.api.training import adapted
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder, write_atomically
+from archsearch.experiment.processes import set_waiting
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
 from archsearch.space.overrides import TrainSettings, read_train_settings
@@ -100,6 +101,7 @@ def degradation(
 def degradation_of(settings: TrainSettings, question: Question, page: Path, audience: Audience) -> Analysis:
     """Trains what is not trained yet beside the page, in a folder NAME.trainings, and makes the page, which is not
     written. An interrupted training has a checkpoint there, at most half a minute old. Raises InputError, OSError."""
+    set_waiting()
     from archsearch.anatomy.degradation import members
 
     networks = members(question.depths, question.rows)

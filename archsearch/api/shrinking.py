@@ -13,6 +13,7 @@ from archsearch.api.driving import Audience
 from archsearch.api.initial import counts_of
 from archsearch.api.trained_networks import Subject, of_network
 from archsearch.experiment.files import numbered
+from archsearch.experiment.processes import set_waiting
 from archsearch.reading.durations import parse_duration
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
@@ -72,6 +73,7 @@ def shrink(
     `overrides` are `training={"epochs": 10}` and the like. `folder` None: the first free of shrunk/NETWORK-DATA. After
     KeyboardInterrupt the same call goes on. Raises InputError.
     """
+    set_waiting()
     source, audience = data_source(data), Audience(progress=progress)
     location = None if folder is None else Path(folder)
     settings = fine_tuning(source.options(overrides), [])

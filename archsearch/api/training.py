@@ -17,6 +17,7 @@ from archsearch.api.spaces import plain
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder
 from archsearch.experiment.files import numbered
+from archsearch.experiment.processes import set_waiting
 from archsearch.guests.either import Described, digest, origin, parsed, read
 from archsearch.reading.errors import InputError, refuse
 from archsearch.sources import own as sources
@@ -118,6 +119,7 @@ def train(
 
     Raises InputError, and RuntimeError for a training that diverged.
     """
+    set_waiting()
     sources.allow(allow_sources)
     source, audience = data_source(data), Audience(progress=progress)
     values = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}

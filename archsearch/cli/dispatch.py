@@ -16,6 +16,7 @@ import typer
 
 from archsearch.cli.table import Verb
 from archsearch.experiment import DriverRunning
+from archsearch.experiment.processes import set_waiting
 from archsearch.reading.errors import InputError
 from archsearch.reading.escaping import escaped_output
 from archsearch.reading.nearest import did_you_mean
@@ -51,6 +52,7 @@ def dispatch(verb: Verb, arguments: Sequence[str], *, debug: bool) -> int:
 
 
 def _dispatched(verb: Verb, arguments: Sequence[str], debug: bool) -> int:
+    set_waiting()  # before the verb imports torch
     try:
         command = command_of(verb)
         ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN  # as of a shell's background job

@@ -21,6 +21,7 @@ from multiprocessing import get_context, parent_process
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from archsearch.experiment.objective import BY_ACCURACY, Objective
+from archsearch.experiment.processes import keep_freed_memory, starting_processes
 from archsearch.guests.either import unnamed
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.runs import Outcome, Run, images_of
@@ -125,7 +126,11 @@ class Retraining:
         return report
 
     def _processes(self) -> ProcessPoolExecutor:
-        with _interrupts_later(), _main_left_out():  # a process inherits the former: Ctrl-C is the parent's
+        with (
+            starting_processes(),
+            _interrupts_later(),
+            _main_left_out(),
+        ):  # a process inherits the former: Ctrl-C is the parent's
             self._pool = self._pool or ProcessPoolExecutor(
                 self._worker.slots.count, mp_context=self._context, initializer=_begin, initargs=(self._worker,)
             )
@@ -225,6 +230,7 @@ _worker: list[_Worker] = []  # one entry, in a process that trains
 
 def _begin(worker: _Worker) -> None:
     _worker[:] = [worker]
+    keep_freed_memory()
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 

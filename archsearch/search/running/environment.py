@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import secrets
-import sys
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
+
+from archsearch.experiment.processes import malloc_variables, set_waiting
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no reports home
@@ -26,7 +26,6 @@ QUIET = {
 
 
 LONGEST_TMPDIR = 27  # bytes: as12345678/r/session_DATE_TIME_PID/sockets/plasma_store and a number follow
-TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
 
 
 def prepare(address: str | None) -> None:
@@ -37,11 +36,15 @@ def prepare(address: str | None) -> None:
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    set_waiting()
     if address is not None:
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")  # of 35 s each; of 20 it waits for a head that is gone
         return
     # Of 5 s. A driver that is not answered in time while it starts locks up where it should fail (Ray 2.60).
     os.environ.setdefault("RAY_gcs_rpc_server_connect_timeout_s", "60")
+    # Ray's own processes have jemalloc; this passes it on to its workers, which would start without.
+    if malloc_variables():
+        os.environ.setdefault("RAY_LD_PRELOAD_ON_WORKERS", "1")
     # Ray takes 127.0.0.1 for the address that other machines know this one by, and listens there, unless it is told
     # that no cluster can be. The variable's name is older than its meaning.
     os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
@@ -52,20 +55,6 @@ def prepare(address: str | None) -> None:
 def has_long_tmpdir() -> bool:
     """Whether RAY_TMPDIR, or without it TMPDIR, is too long for Ray's sockets: a path of one has 107 bytes at most."""
     return len(os.fsencode(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR", ""))) > LONGEST_TMPDIR
-
-
-def keep_freed_memory() -> None:
-    """Tells glibc to keep for the next step what this process frees, rather than to give it back and fetch it again
-    page by page: a DenseNet's step is mostly that. Its resident memory stays at its peak.
-
-    Settings in the user's own environment hold (MALLOC_...). Elsewhere than on Linux nothing happens.
-    """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # musl has none
-        mallopt(MMAP_MAX, 0)
-        mallopt(TRIM_THRESHOLD, 2**31 - 1)
 
 
 def circumstances() -> dict[str, Any]:

@@ -24,9 +24,10 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.stopper import Stopper
 
 from archsearch.data.laid_out import laid_out
+from archsearch.experiment.processes import keep_freed_memory
 from archsearch.search.deciding.messages import Instruction, Report, ReportIn, Rest, Wait
 from archsearch.search.running.conductor import Conductor
-from archsearch.search.running.environment import RayFailed, keep_freed_memory
+from archsearch.search.running.environment import RayFailed
 from archsearch.search.running.lanes import Lanes, NodePool
 from archsearch.search.running.nodes import bundles_of, lanes_on
 from archsearch.search.running.pace import pause_after, step_seconds

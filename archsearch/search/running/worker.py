@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Failure
+from archsearch.experiment.processes import set_waiting
 from archsearch.reading.errors import InputError
 from archsearch.search.deciding.messages import (
     Choose,
@@ -94,8 +95,7 @@ class TrialWorker:
             if DEVICE_LOST in failure.text:
                 raise
             self._training = None
-        forget_backward_pass()
-        free_cached_memory()
+        release_memory()
         return TrialFailed(number=instruction.number, failure=failure)
 
     def carry_on(self, instruction: Instruction, *, seconds: float) -> list[Report]:
@@ -242,18 +242,13 @@ class TrialWorker:
         return Tested(number=test.number, metrics=metrics, predictions=recorded)
 
 
-def forget_backward_pass() -> None:
-    """Lets go of a backward pass that failed. What torch had still to do of it stays in the thread's queue, with the
-    tensors that it needs, until the next one begins (pytorch/pytorch issue 82218): and that may not fit beside them."""
+def release_memory() -> None:
+    """Lets go of a backward pass that failed, and gives back what torch keeps of a GPU's memory, which other trials
+    share. What torch had still to do of the pass stays in the thread's queue, with the tensors that it needs, until the
+    next one begins (pytorch/pytorch issue 82218): and that may not fit beside them."""
     import torch
 
     torch.autograd.backward(torch.zeros((), requires_grad=True))
-
-
-def free_cached_memory() -> None:
-    """Gives back what torch keeps of a GPU's memory for later: other trials share the GPU. Without one, nothing."""
-    import torch
-
     torch.cuda.empty_cache()
 
 
@@ -265,7 +260,9 @@ def device_problem() -> tuple[str | None, bool]:
 
 
 def load_trainer() -> None:
-    """Imports what training takes, torch above all, before a trial waits for it."""
+    """Imports what training takes, torch above all, before a trial waits for it. A worker of somebody's Ray has the
+    environment of that, so how its threads wait is set here too."""
+    set_waiting()
     import safetensors.torch  # noqa: F401
 
     import archsearch.network
