@@ -138,8 +138,9 @@ class TrainingSettings(OptimizationSettings):
     graph: Literal["auto", "off"] = Field(
         "auto",
         description="On a GPU, auto replays a step as one CUDA graph where more than 100 steps are ahead, after three "
-        "steps taken both ways have agreed; else, as with off, each kernel is launched by itself. Steps with "
-        "stochastic depth per batch or with torch.compile are not replayed.",
+        "steps taken both ways have agreed; else, as with off, each kernel is launched by itself. With stochastic "
+        "depth per batch each block has graphs of its own, kept and dropped (not with micro_batch). Steps with "
+        "torch.compile are not replayed.",
     )
     device: DeviceName = Field(
         "auto",

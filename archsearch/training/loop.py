@@ -22,9 +22,8 @@ from archsearch.training.course import Course
 from archsearch.training.devices import resolve_device, usual_precision
 from archsearch.training.epoch.counts import counted_at_once
 from archsearch.training.epoch.depth import Depth
-from archsearch.training.epoch.graph import Graph, replayable
+from archsearch.training.epoch.graph import graph_of
 from archsearch.training.epoch.plan import Plan, batched
-from archsearch.training.epoch.static import StaticStep
 from archsearch.training.feeds.batches import evaluated_at_once
 from archsearch.training.feeds.feed import Feed, feed_of
 from archsearch.training.freezing import Frozen
@@ -145,8 +144,8 @@ class Training:
         self.steps = self.feed.count // self.batch_size
         self._depth = Depth(nn.Identity() if run.compiled else self.model, self.step.sizes(self.batch_size))
         size = run.settings.trained_size(*images.shape[1:])
-        static = StaticStep(self.step, self.feed, self.batch_size, size, self._depth)
-        self.graph = Graph(static, self.model) if replayable(self.step, self._depth) and not run.compiled else None
+        parts = self.step, self.model, self.feed, self.batch_size, size, self._depth
+        self.graph = None if run.compiled else graph_of(*parts)
 
     def __iter__(self) -> Iterator[EpochMetrics]:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,16 @@ from archsearch.training.mixing import Mixer, MixRow
 from archsearch.training.optimizer import Optimizer
 from archsearch.training.run import Projected
 from archsearch.training.teaching import Teacher
+
+
+class Target(NamedTuple):
+    """What the scores of a forward pass are compared with: `labels`, and where images are mixed their `partners`, of
+    whom `share` is the labels' part. The pass has `part` of the batch's images."""
+
+    labels: Tensor
+    partners: Tensor | None
+    share: float | Tensor
+    part: float = 1.0
 
 
 class Step:
@@ -67,23 +77,32 @@ class Step:
         """One step at this rate, on images (N, C, H, W), which may be changed. `before_pass` is called with the number
         of each forward pass before it begins. `weight` is the average's, as `Average.update` takes it."""
         images, labels, partners, share = mixer(images, labels)
-        count, smoothing = len(labels), self.settings.label_smoothing
+        count = len(labels)
         for number, part in enumerate(parts(count, self.settings.micro_batch or count)):
             before_pass(number)
             with self.autocast():
                 scores = self._forward(images[part])
-                taught = None if self.teacher is None else self.teacher(images[part])
-            targets = labels[part]
-            loss = self.loss(scores, targets, smoothing, partners[part] if mixer.mixes else None, share)
-            if self.teacher is not None and taught is not None:
-                loss = self.teacher.blended(loss, scores, taught)
-            if len(targets) < count:
-                loss = loss * (len(targets) / count)
-            torch.autograd.backward(loss)
-            self.losses += loss.detach()
-            if self.loss.task == "single_label":
-                self.right += (scores.detach().argmax(1) == targets).sum()
+            target = Target(labels[part], partners[part] if mixer.mixes else None, share, len(labels[part]) / count)
+            torch.autograd.backward(self.loss_of(scores, images[part], target))
         self.optimizer.step(rate)
+        self.settle(weight)
+
+    def loss_of(self, scores: Tensor, images: Tensor, target: Target) -> Tensor:
+        """The loss of a forward pass, ready for backward; with its right answers it is added to the epoch's sums."""
+        loss = self.loss(scores, target.labels, self.settings.label_smoothing, target.partners, target.share)
+        if self.teacher is not None:
+            with self.autocast():
+                taught = self.teacher(images)
+            loss = self.teacher.blended(loss, scores, taught)
+        if target.part < 1:
+            loss = loss * target.part
+        self.losses += loss.detach()
+        if self.loss.task == "single_label":
+            self.right += (scores.detach().argmax(1) == target.labels).sum()
+        return loss
+
+    def settle(self, weight: Tensor | None = None) -> None:
+        """What follows the optimizer's step: weights are put back into their range, and the average moves."""
         if self._projected is not None:
             self._projected.project()
         if self.average is not None:

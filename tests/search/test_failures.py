@@ -32,7 +32,6 @@ from archsearch.search.deciding.search import Search
 from archsearch.search.proposing.proposals import Proposals
 from archsearch.search.running.conductor import Conductor
 from archsearch.search.running.worker import TrialWorker
-from archsearch.training import loop
 from archsearch.training.epoch import graph
 from tests.search.local import Silent, drive_locally, tiny
 
@@ -96,7 +95,7 @@ def test_a_worker_takes_the_images_in_smaller_parts(tmp_path: Path) -> None:
 def test_a_graph_that_is_not_used_is_in_the_ledger_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "replayable", lambda step, depth: True)
+    monkeypatch.setattr(graph, "replayable", lambda step: True)
     monkeypatch.setattr(graph, "FEWEST", 0)  # torch has no graph here, and says so
     space, folder = tiny(tmp_path, "search.trials=2")
     drive_locally(space, folder)

@@ -47,3 +47,32 @@ class Recorded(TorchDispatchMode):
     def kernels(self) -> int:
         """Ops that launch a kernel on a GPU: about as many kernels."""
         return sum(name not in VIEWS for name, _ in self.trace)
+
+
+class Tape(TorchDispatchMode):
+    """Stands for a CUDA graph: takes down the ops that are dispatched inside, with the tensors that they read and
+    write, and repeats them on those very tensors, without Python. What is written meanwhile is not put back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ops: list[tuple[Any, Any, Any, list[tuple[int, Tensor]]]] = []
+        self.recorded = Recorded()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = self.recorded.__torch_dispatch__(func, types, args, kwargs)
+        shared = {leaf.untyped_storage().data_ptr() for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}
+        new = [
+            (number, leaf.detach())
+            for number, leaf in enumerate(tree_leaves(result))
+            if isinstance(leaf, Tensor) and leaf.untyped_storage().data_ptr() not in shared
+        ]
+        self.ops.append((func, args, kwargs or {}, new))
+        return result
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        """Carries the ops out again: what they made is written where it was."""
+        for func, args, kwargs, new in self.ops:
+            leaves = tree_leaves(func(*args, **kwargs))
+            for number, tensor in new:
+                tensor.copy_(leaves[number])

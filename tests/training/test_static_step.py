@@ -16,7 +16,6 @@ from archsearch.architecture.spec import Architecture, Stage, Survival
 from archsearch.data.images import ImageSet
 from archsearch.network import build
 from archsearch.space.settings import TrainingSettings
-from archsearch.training import loop
 from archsearch.training.epoch import graph
 from archsearch.training.feeds.feed import HostFeed
 from archsearch.training.loop import Training
@@ -53,7 +52,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
     """Trainings are replayed: what stands for a graph is the step itself, each time it is taken recorded."""
     steps: list[Recorded] = []
 
-    def replay(step: Callable[[], None]) -> Callable[[], None]:
+    def replay(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
         def recorded() -> None:
             with Recorded() as mode:
                 step()
@@ -63,7 +62,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
 
     monkeypatch.setattr(graph, "captured", replay)
     monkeypatch.setattr(graph, "FEWEST", 0)
-    monkeypatch.setattr(loop, "replayable", lambda step, depth: step.settings.graph == "auto")
+    monkeypatch.setattr(graph, "replayable", lambda step: step.settings.graph == "auto")
     return steps
 
 
@@ -180,7 +179,7 @@ def test_a_training_that_is_replayed_is_freed_with_its_last_reference(captured: 
         gc.enable()
 
 
-def differing(step: Callable[[], None]) -> Callable[[], None]:
+def differing(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
     """What replays the step with another rate, as where a graph has a number frozen in it."""
 
     def replay() -> None:
@@ -190,7 +189,7 @@ def differing(step: Callable[[], None]) -> Callable[[], None]:
     return replay
 
 
-def failing(step: Callable[[], None]) -> Callable[[], None]:
+def failing(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
     raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
 
 
@@ -235,12 +234,11 @@ def test_the_average_moves_by_a_tensor_as_by_a_number() -> None:
         torch.testing.assert_close(one, two)
 
 
-def test_on_a_cpu_and_with_stochastic_depth_per_batch_nothing_is_replayed() -> None:
-    assert training().graph is None
-    trained = training(model=network(IMAGES, **SURVIVAL))
+def test_on_a_cpu_nothing_is_replayed() -> None:
+    trained = training()
+    assert trained.graph is None
     trained.step.device = torch.device("cuda")
-    assert not graph.replayable(trained.step, trained._depth)
-    assert graph.replayable(trained.step, training()._depth)
+    assert graph.replayable(trained.step)
 
 
 @pytest.mark.parametrize(

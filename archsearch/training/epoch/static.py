@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -15,7 +15,7 @@ from archsearch.training.feeds.feed import DeviceFeed, Feed
 from archsearch.training.mixing import Mix, MixRow
 from archsearch.training.step import Step
 
-KINDS = ("mix.", "feed.")  # of tables: mixing, and what the feed makes a batch of
+Capture = Callable[[Callable[[], None]], Callable[[], None]]  # gives what repeats a function as it is captured
 MIX_TYPES = {"amount": torch.float32, "share": torch.float64, "turned": torch.bool}  # else int64
 
 
@@ -79,16 +79,31 @@ class StaticStep:
 
     def __call__(self) -> None:
         """The next step."""
+        batch, mixer, row = self.drawn()
+        decide = partial(self._depth.decide, row.get("factors"))
+        self.step(*batch, mixer, row["rate"], decide, row.get("weight"))
+        self.row += 1
+
+    def drawn(self) -> tuple[Batch, MixRow, dict[str, Tensor]]:
+        """The next step's batch, how it is mixed, and its row of the tables."""
         row = {name: table.index_select(0, self.row)[0] for name, table in self.tables.items()}
         mix, fed = (
             {key.removeprefix(kind): row[key] for key in row if key.startswith(kind)} for kind in ("mix.", "feed.")
         )
         batch = self._batch if self._device_feed is None else self._device_feed.batch(fed)
         assert batch is not None
-        mixer = MixRow(Mix(**mix) if mix else None, self._pastes)
-        decide = partial(self._depth.decide, row.get("factors"))
-        self.step(*batch, mixer, row["rate"], decide, row.get("weight"))
-        self.row += 1
+        return batch, MixRow(Mix(**mix) if mix else None, self._pastes), row
+
+    def replayed(self, capture: Capture) -> Callable[[], None]:
+        """The step as replays of what `capture` makes of its parts, here of the whole."""
+        return capture(self)
+
+    def rehearse(self) -> None:
+        """Called before steps are taken that are to be compared, from the first row on."""
+
+    def clear(self) -> None:
+        """Frees the memory of the step, which is not taken any more."""
+        self.tables, self._batch, self._batches = {}, None, iter(())
 
     def tensors(self) -> list[Tensor]:
         """What a step changes beside the training's own state."""
