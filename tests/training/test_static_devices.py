@@ -18,7 +18,7 @@ from archsearch.training.feeds.feed import DeviceFeed
 from archsearch.training.loop import Training
 from archsearch.training.measuring.probe import synthetic
 from archsearch.training.step import Step
-from tests.training.test_static_step import RECIPES
+from tests.training.recipes import RECIPES
 
 GPU = torch.device("cuda", 0)
 

@@ -1,0 +1,101 @@
+"""The script that a GPU is lent for: its CPU half, its GPU half with stand-ins, and that nothing ends it early."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks import gpu_proof
+from benchmarks.gpu_sections import SECTIONS, TOTAL, ceilings
+from benchmarks.gpu_sections.row import Row
+from benchmarks.gpu_sections.setting import Setting
+
+
+@pytest.fixture(autouse=True)
+def threads_put_back() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def filled(name: str, *, rehearse: bool = False, seconds: float = 300.0) -> Row:
+    return gpu_proof.run_section(Row(name, time.time() + seconds), quick=True, rehearse=rehearse)
+
+
+def test_the_cpu_half_of_a_section_passes_and_says_what_it_left_out() -> None:
+    row = filled("waits")
+    assert (row.state, row.errors) == ("passed", {})
+    assert row.marks["mixed: the static step"]["value"] == "7 steps, alike, reads: none"
+    assert row.left_out == {"what the host waits for on a GPU": "no GPU here"}
+    assert row.device is not None and row.device["kind"] == "cpu"
+
+
+def test_the_gpu_half_is_rehearsed_and_its_figures_count_for_nothing() -> None:
+    row = filled("waits", rehearse=True)
+    assert (row.state, row.errors, row.left_out) == ("passed", {}, {})
+    assert row.marks["mixed, replayed: an epoch"]["value"] == 2
+    row.mark("a figure", 1, "2", passed=False)
+    assert row.state == "passed"
+    row.rehearsed = False
+    assert row.state == "failed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SECTIONS if name != "compiled"])
+def test_every_section_is_rehearsed(name: str) -> None:
+    assert filled(name, rehearse=True).errors == {}
+
+
+def test_a_section_that_raises_is_a_failed_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(row: Row, setting: Setting) -> None:
+        with row.part("first"):
+            raise RuntimeError("CUDA error: an illegal memory access")
+        with row.part("second"):
+            row.needs(1000)
+            row.figure("never", 1)
+        row.figure("third", 3)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(ceilings, "run", breaks)
+    row = filled("ceilings")
+    assert (row.state, row.figures) == ("failed", {"third": 3})
+    assert row.errors["first"].startswith("RuntimeError: CUDA error: an illegal memory access\n")
+    assert row.errors["second"].startswith("NoTime: ") and row.errors["second"].endswith("it takes 1000")
+    assert row.errors["the section"].startswith("OSError: the disk is full")
+
+
+@pytest.mark.parametrize(("last", "status"), [("passed", 0), ("failed", 1)])
+def test_the_file_is_whole_after_each_change(last: str, status: int, tmp_path, monkeypatch, capsys) -> None:
+    out, documents = tmp_path / "proof.json", []
+
+    def rows(name: str, until: float, asked: Any) -> Iterator[dict[str, Any]]:
+        empty = {"figures": {}, "marks": {}, "left_out": {}, "errors": {}, "device": {"kind": "cuda"}}
+        yield {"state": "running", **empty}
+        documents.append(json.loads(out.read_text()))
+        yield {"state": "passed" if name == "ceilings" else last, **empty}
+
+    monkeypatch.setattr(gpu_proof, "as_it_goes", rows)
+    monkeypatch.setattr(gpu_proof, "has_gpu", lambda: True)
+    monkeypatch.setattr(sys, "argv", ["gpu_proof.py", "--section", "ceilings", "waits", "--out", str(out)])
+    assert gpu_proof.main() == status
+    assert [len(document["figures"]["sections"]) for document in documents] == [1, 2]
+    document = json.loads(out.read_text())
+    assert [row["state"] for row in document["figures"]["sections"].values()] == ["passed", last]
+    assert document["met"] is (last == "passed") and f"waits: {last}" in capsys.readouterr().out
+
+
+def test_a_section_is_ended_at_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = type("Asked", (), {"quick": True, "rehearse": False})
+    (row,) = gpu_proof.as_it_goes("ceilings", time.time() + 0.2, asked)
+    assert (row["state"], row["errors"]) == ("failed", {"the section": "it was ended at its time"})
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    (row,) = gpu_proof.as_it_goes("ceilings", time.time() + 60, asked)
+    assert row["errors"] == {"the section": "its process ended with status 1"}
+
+
+def test_the_usual_sections_fit_into_ten_minutes() -> None:
+    assert sum(section.seconds for section in SECTIONS.values() if section.usual) == TOTAL < 570
