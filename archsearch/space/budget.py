@@ -178,6 +178,10 @@ class Budget(StrictModel):
                 violations[f"{name}.max"] = count / bound.high - 1
         return violations
 
+    def is_exceeded(self, cost: Cost | Price) -> bool:
+        """Whether a cost is above an upper limit: networks of other sources may well be below the lower ones."""
+        return any(over > 0 for name, over in self.violations(cost).items() if not name.endswith(".min"))
+
     def bounds(self) -> Iterator[tuple[str, Bound]]:
         """The counts that are bounded, with their bounds."""
         for name in type(self).model_fields:

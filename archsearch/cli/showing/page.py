@@ -28,7 +28,8 @@ def page(space: SearchSpace, document: dict[str, Any]) -> str:
     if parameters := document["training_words"]:
         lines += [_row("", f"{space.networks()} networks; training settings that vary too: {', '.join(parameters)}")]
     lines += [_row("budget", _budget(space)), *_fits(document), *_out_of_reach(document)]
-    lines += ["", *_costs(document), "", *_foretold(space, document), *_elsewhere(document)]
+    lines += ["", *_costs(document), "", *_pretrained(document["pretrained"])]
+    lines += ["", *_foretold(space, document), *_elsewhere(document)]
     bounded = [bound["name"] for bound in document["bounds"]]
     for name in dict.fromkeys(("flops", *bounded)):
         lines += ["", f"{name} of {_looked_at(document)} (# within the budget, . outside)"]
@@ -144,6 +145,13 @@ def _costs(document: dict[str, Any]) -> Iterator[str]:
         prefix = "" if document["extremes_exact"] else "about "
         text = f"{prefix}{short(counted['flops'])} FLOPs, {short(counted['params'])} parameters (whole space)"
         yield _row(label, text)
+
+
+def _pretrained(advice: dict[str, Any]) -> Iterator[str]:
+    """Which published networks fit the budget, and the command that fine-tunes some of them, in one line."""
+    yield _row("pretrained", advice["sentence"])
+    if advice["command"]:
+        yield f"{'':<{INDENT}}{advice['command']}"
 
 
 def _foretold(space: SearchSpace, document: dict[str, Any]) -> Iterator[str]:

@@ -110,7 +110,7 @@ def _contender(trial: Trial, space: SearchSpace, kind: Kind, *, epochs: int, sco
         digest=trial.digest,
         key=space.trainings.identity(trial.digest, training),
         cost=space.price(cost(network)).to_dict(),
-        within_budget=_fits(space, network),
+        within_budget=fits(space, network),
         score=score,
         metric=metric,
         epochs=epochs,
@@ -168,7 +168,7 @@ def reference_network(space: SearchSpace, best: Contender) -> Contender | None:
     space, bound = space.at(best.architecture.input), space.budget.flops
     ceiling = bound.high if bound is not None and bound.high is not None else best.cost["flops"]
     network = reference(
-        space.input, space.classes, lambda network, count: count.flops <= ceiling and _fits(space, network)
+        space.input, space.classes, lambda network, count: count.flops <= ceiling and fits(space, network)
     )
     if network is None:
         return None
@@ -196,9 +196,9 @@ def baseline(name: str, network: Described, space: SearchSpace) -> Contender:
             hint="choose another --baseline; --baseline none trains no baselines",
             file="--baseline",
         ) from None
-    fits, network_digest = _fits(space, adapted), digest(adapted)
+    within, network_digest = fits(space, adapted), digest(adapted)
     made = "" if network.input == space.input else f"made for {'x'.join(map(str, network.input))}"
-    over = "" if fits else "over the budget"
+    over = "" if within else "over the budget"
     return Contender(
         kind="baseline",
         name=f"{name} (guest)" if isinstance(network, Guest) else name,
@@ -206,12 +206,11 @@ def baseline(name: str, network: Described, space: SearchSpace) -> Contender:
         digest=network_digest,
         key=network_digest,
         cost=priced,
-        within_budget=fits,
+        within_budget=within,
         note=", ".join(filter(None, (release(network) or made, over))),
     )
 
 
-def _fits(space: SearchSpace, network: Described) -> bool:
-    """Whether the network keeps the budget's upper bounds: a baseline may well be below the lower ones."""
-    violations = space.budget.violations(space.price(cost(network)))
-    return not any(over > 0 for name, over in violations.items() if not name.endswith(".min"))
+def fits(space: SearchSpace, network: Described) -> bool:
+    """Whether the network keeps the budget's upper bounds."""
+    return not space.budget.is_exceeded(space.price(cost(network)))

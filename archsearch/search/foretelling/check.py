@@ -16,6 +16,7 @@ from archsearch.data.surveying import FolderSurvey, survey_folder
 from archsearch.experiment.file_systems import note_of
 from archsearch.experiment.folder import EXPERIMENTS
 from archsearch.reading.errors import InputError
+from archsearch.search.foretelling import pretraining
 from archsearch.search.foretelling.cluster_forecast import forecast_on
 from archsearch.search.foretelling.data_sheets import Cluster
 from archsearch.search.foretelling.forecast import Setting, forecast, setting
@@ -47,7 +48,8 @@ def check_space(
     space = expected(space, sizes[0], () if survey is None else survey.images["train"])
     tell(f"counting {samples:,} random networks")
     document = _counted(space, file, samples, images, sizes[0]) | {
-        "folder": None if survey is None else survey.to_dict()
+        "folder": None if survey is None else survey.to_dict(),
+        "pretrained": pretraining.advice(space, survey, sizes[0]),
     }
     return document | _foretold(space, sizes, cluster, probes=probes, tell=tell)
 
