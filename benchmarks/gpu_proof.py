@@ -106,6 +106,9 @@ def all_sections(names: list[str], asked: argparse.Namespace) -> dict[str, Any]:
         document["seconds"] = round(time.time() - start, 1)
         write(asked.out, document)
 
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    write(asked.out, document)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the section's process is ended then too
     for name in names:
         ends += SECTIONS[name].seconds * total / seconds
         print(f"{time.time() - start:6.1f} s  {name}, until {ends - start:.0f} s", file=sys.stderr, flush=True)
@@ -178,7 +181,8 @@ def lines(document: dict[str, Any]) -> str:
     for name, row in figures["sections"].items():
         text.append(f"{name}: {row['state']} ({row.get('seconds', 0):.0f} s)")
         for title, mark in row["marks"].items():
-            text.append(f"  {'passed' if mark['passed'] else 'FAILED'}  {title}: {mark['value']} ({mark['target']})")
+            state = "rehearsed" if figures["rehearsed"] else "passed" if mark["passed"] else "FAILED"
+            text.append(f"  {state}  {title}: {mark['value']} ({mark['target']})")
         text += [f"  {title}: {value}" for title, value in row["figures"].items()]
         text += [f"  left out: {what}: {why}" for what, why in row["left_out"].items()]
         text += [f"  FAILED  {what}: {error.splitlines()[0]}" for what, error in row["errors"].items()]

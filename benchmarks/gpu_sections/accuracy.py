@@ -46,7 +46,7 @@ def run(row: Row, setting: Setting) -> None:
     row.figure("test accuracy, %", {name: [round(100 * one, 2) for one in of] for name, of in accuracies.items()})
     spread = max(points.values()) - min(points.values())
     if setting.gpu is None:
-        row.leave_out("captured graphs", f"{NO_GPU}: a replay was the static step itself")
+        row.leave_out("captured graphs", f"{NO_GPU}: a tape of the steps' operations stood for each")
         equal = accuracies["eager"] == accuracies["graph"]
         row.mark("eager and static steps", points, "the same accuracy", passed=equal)
     else:

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu_sections.row import Row
+from benchmarks.gpu_sections.row import NoTime, Row
 from benchmarks.gpu_sections.setting import MEBI, NO_GPU, Gpu, Setting
 from benchmarks.gpu_sections.steps import SUBJECTS
-from benchmarks.gpu_sections.ways import fewest, on_noise, replayable_here
+from benchmarks.gpu_sections.ways import fewest, on_noise, problem_of, replayable_here
 from benchmarks.gpu_sections.workers import mps, workers
 
 CONTEXT = (350, 750)  # MiB
@@ -122,50 +122,58 @@ def subject(setting: Setting) -> Any:
 
 
 def threads(row: Row, setting: Setting, gpu: Gpu, counts: list[int], seconds: float) -> dict[int, float]:
-    """Steps a second of so many threads of one process, each with a stream and a graph of its own. Graphs are captured
-    one after another before."""
+    """Steps a second of so many threads of one process. Each has a stream and a training of its own, whose steps it
+    captures itself, one thread at a time: a pool of captured steps is a thread's."""
     rates: dict[int, float] = {}
-    with fewest(0), replayable_here(setting):
-        trainings = [subject(setting) for _ in range(max(counts))]
-        for training in trainings:
-            training.train_epoch()
-            training.model.train()
-        setting.wait()
-        if any(training.graph is None or training.graph.problem for training in trainings):
-            row.leave_out("threads with graphs", "the steps are not replayed")
-            return rates
-        for count in counts:
-            rates[count] = beside(trainings[:count], gpu, seconds)
-    row.figure("threads: steps a second by threads", {count: round(rate, 1) for count, rate in rates.items()})
-    return rates
+    steps, problems = [0] * max(counts), [None] * max(counts)
+    errors: list[Exception] = []
+    taking, ready, capturing = [0], threading.Barrier(max(counts) + 1), threading.Lock()
 
-
-def beside(trainings: list[Any], gpu: Gpu, seconds: float) -> float:
-    """Steps a second of these trainings' replays together. Raises what a thread raised."""
-    steps, errors = [0] * len(trainings), []
-    barrier = threading.Barrier(len(trainings) + 1)
-
-    def replays(number: int) -> None:
+    def trains(number: int) -> None:
         try:
             with gpu.stream():
-                barrier.wait()
-                start = time.perf_counter()
-                while time.perf_counter() - start < seconds:
-                    training = trainings[number]
-                    for _ in training.graph.stepped(training._plan()):
-                        steps[number] += 1
+                with capturing:
+                    training = subject(setting)
+                    training.train_epoch()
+                    training.model.train()
                     gpu.drain()
-        except Exception as error:  # any: raised in the calling thread
+                    problems[number] = problem_of(training)
+                ready.wait()
+                while True:
+                    ready.wait()  # for the next number of threads
+                    if not taking[0]:
+                        return
+                    start = time.perf_counter()
+                    while number < taking[0] and time.perf_counter() - start < seconds:
+                        for _ in training.graph.stepped(training._plan()):
+                            steps[number] += 1
+                        gpu.drain()
+                    ready.wait()
+        except threading.BrokenBarrierError:
+            return
+        except Exception as error:  # any: raised below
             errors.append(error)
+            ready.abort()
 
-    running = [threading.Thread(target=replays, args=(number,)) for number in range(len(trainings))]
-    for thread in running:
-        thread.start()
-    barrier.wait()
-    start = time.perf_counter()
-    for thread in running:
-        thread.join()
-    gpu.wait()
-    if errors:
-        raise errors[0]
-    return sum(steps) / (time.perf_counter() - start)
+    running = [threading.Thread(target=trains, args=(number,), daemon=True) for number in range(max(counts))]
+    with fewest(0), replayable_here(setting):
+        for thread in running:
+            thread.start()
+        try:
+            ready.wait(max(1.0, row.remaining()))
+            for count in [] if any(problems) else counts:
+                steps[:], taking[0] = [0] * len(steps), count
+                ready.wait()
+                start = time.perf_counter()
+                ready.wait(max(1.0, row.remaining()))
+                rates[count] = round(sum(steps) / (time.perf_counter() - start), 1)
+                row.figure("threads: steps a second by threads", dict(rates))
+            taking[0] = 0
+            ready.wait()
+        except threading.BrokenBarrierError:
+            raise (errors[0] if errors else NoTime("the threads took longer than there was time")) from None
+        for thread in running:
+            thread.join()
+    if any(problems):
+        row.leave_out("threads with graphs", f"the steps are not replayed: {problems}")
+    return rates

@@ -43,8 +43,11 @@ class Gpu:
         return torch.cuda.memory_reserved(self.device)
 
     def forget(self) -> None:
-        """Frees what nobody holds, and begins a new peak."""
+        """Frees what nobody holds, the pool of captured steps too, and begins a new peak."""
+        from archsearch.training.epoch.capture import forget_lanes
+
         gc.collect()
+        forget_lanes()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self.device)
 

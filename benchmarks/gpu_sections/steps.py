@@ -39,7 +39,7 @@ class Subject:
     precision: str = "bfloat16"
     over_eager: float | None = None
     over_plain: float | None = None
-    capture: float = 0.5
+    capture: float | None = 0.5
 
     def architecture(self, setting: Setting) -> Architecture:
         if self.network == "digits":
@@ -57,7 +57,7 @@ SUBJECTS = (
     Subject(network="digits", batch=64, precision="float32", over_eager=4.0, capture=0.15),
     Subject(network="densenet_bc100_12_cifar", steps=40, over_eager=1.8, over_plain=2.0),
     Subject(network="resnet110_cifar", steps=40, over_eager=2.5, over_plain=2.0),
-    Subject(network="stochastic_depth_resnet110_cifar", steps=40),
+    Subject(network="stochastic_depth_resnet110_cifar", steps=40, capture=None),
     Subject(network="resnet56_cifar", steps=40, over_eager=2.5, over_plain=2.0, capture=0.25),
     Subject(network="wrn28_10_cifar", steps=20, over_eager=0.98, over_plain=2.0, capture=0.15),
     Subject(network="resnet50", batch=64, steps=12, over_eager=0.98, capture=0.25),
@@ -152,13 +152,8 @@ def measured(row: Row, subject: Subject, setting: Setting, rates: dict[str, floa
     fastest = min(spent[name] for name in names)
     figures["share_of_floor"] = round(floor(network, batch, subject.precision, rates) / fastest, 3)
     if setting.gpu is not None:
-        replayed = trainings["graph"]
-        problem = problem_of(replayed)
-        if replayed.graph is None and subject.over_eager is None:
-            row.leave_out(f"{subject.network} replayed", "its steps are not replayed")
-        else:
-            figures["capture_s"] = [round(value, 3) for value in captures.seconds]
-            marks(row, subject, spent, captures.seconds, problem)
+        figures["captures"], figures["capture_s"] = len(captures.seconds), round(sum(captures.seconds), 3)
+        marks(row, subject, spent, captures.seconds, problem_of(trainings["graph"]))
     return figures
 
 
@@ -173,7 +168,8 @@ def marks(row: Row, subject: Subject, spent: dict[str, float], captures: list[fl
             times = spent[other] / spent["graph"]
             row.mark(f"{name}: graph over {other}", round(times, 2), f"{target} times", passed=times >= target)
     taken = sum(captures)
-    row.mark(f"{name}: capture", round(taken, 3), f"at most {subject.capture} s", passed=taken <= subject.capture)
+    if subject.capture is not None:
+        row.mark(f"{name}: capture", round(taken, 3), f"at most {subject.capture} s", passed=taken <= subject.capture)
 
 
 def plain(

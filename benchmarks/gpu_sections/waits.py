@@ -19,15 +19,16 @@ from benchmarks.gpu_sections.correctness import BATCH, DEPTH, SHAPE, network
 from benchmarks.gpu_sections.row import Row
 from benchmarks.gpu_sections.setting import NO_GPU, Gpu, Setting
 from benchmarks.gpu_sections.ways import fewest, patched, problem_of, replayable_here
-from tests.training.capturing import Recorded
+from tests.training.capturing import Recorded, Tape
 from tests.training.recipes import RECIPES
 
 MOST_AN_EPOCH = 4
+DEPTHS = {"depth per sample": {**DEPTH, "per": "sample"}, "depth per batch": DEPTH}
 GRAPHS = {"replayed": "auto", "eager": "off"}
 
 
 def run(row: Row, setting: Setting) -> None:
-    names = ["plain", "mixed"] if setting.quick else [*RECIPES, "depth per sample", "images on the host"]
+    names = ["plain", "mixed", "depth per batch"] if setting.quick else [*RECIPES, *DEPTHS, "images on the host"]
     with fewest(0), replayable_here(setting):
         for name in names:
             with row.part(name):
@@ -46,7 +47,7 @@ def training(name: str, setting: Setting, graph: str) -> Training:
     if setting.device.type == "cuda":
         recipe["precision"] = "bfloat16"
     settings = TrainingSettings(**{**RECIPES.get(name, {"crop_padding": 2, "mixup": 0.2}), **recipe})
-    depth = {**DEPTH, "per": "sample"} if name == "depth per sample" else {}
+    depth = DEPTHS.get(name, {})
     feed = HostFeed(images, settings, setting.device) if name == "images on the host" else None
     return Training(build(network(**depth), seed=0), images, settings, seed=0, device=setting.device, feed=feed)
 
@@ -75,7 +76,7 @@ def refused(row: Row, name: str, setting: Setting, gpu: Gpu) -> None:
 
 
 def recorded(row: Row, name: str, setting: Setting) -> None:
-    """An epoch of static steps, each recorded."""
+    """An epoch of static steps, each recorded; or the pieces of one, whose order differs from step to step."""
     modes: list[Recorded] = []
 
     def recording(step: Callable[[], None], **_: Any) -> Callable[[], None]:
@@ -86,9 +87,17 @@ def recorded(row: Row, name: str, setting: Setting) -> None:
 
         return stepped
 
-    with patched(graph, captured=recording):
+    def taping(piece: Callable[[], None], **_: Any) -> Callable[[], None]:
+        with Tape() as tape:
+            piece()
+        modes.append(tape.recorded)
+        return tape.replay
+
+    pieces = name == "depth per batch"
+    with patched(graph, captured=taping if pieces else recording):
         training(name, setting, "auto").train_epoch()
     reads = sorted({read for mode in modes for read in mode.reads})
-    alike = len({tuple(mode.trace) for mode in modes}) == 1
-    what = f"{len(modes)} steps, {'alike' if alike else 'not alike'}, reads: {', '.join(reads) or 'none'}"
-    row.mark(f"{name}: the static step", what, "alike, no value read", passed=alike and not reads)
+    alike = pieces or len({tuple(mode.trace) for mode in modes}) == 1
+    kind = "pieces" if pieces else "steps, alike" if alike else "steps, not alike"
+    what = f"{len(modes)} {kind}, reads: {', '.join(reads) or 'none'}"
+    row.mark(f"{name}: the static step", what, "alike, no value read", passed=alike and bool(modes) and not reads)

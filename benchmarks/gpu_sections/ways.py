@@ -1,4 +1,4 @@
-"""Trainings whose steps are taken eagerly, as static steps, or replayed; a CPU has stand-ins for what a GPU decides."""
+"""Trainings whose steps are taken eagerly, as static steps, or replayed; on a CPU tapes stand for graphs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 from archsearch import build
 from archsearch.architecture.spec import Architecture
 from archsearch.space.settings import TrainingSettings
-from archsearch.training import loop
 from archsearch.training.epoch import graph
 from archsearch.training.loop import Training
 from archsearch.training.measuring.probe import synthetic
 from benchmarks.gpu_sections.setting import Setting
+from tests.training.capturing import Tape
 
 NEVER = 10**12
 
@@ -34,22 +34,20 @@ def patched(module: Any, **values: Any) -> Iterator[None]:
             setattr(module, name, value)
 
 
+def taped(function: Callable[[], object], device: torch.device) -> Callable[[], None]:
+    """Stands for a captured graph: the operations of the function, carried out again on the same tensors."""
+    with Tape() as tape:
+        function()
+    return tape.replay
+
+
 @contextmanager
 def replayable_here(setting: Setting) -> Iterator[None]:
-    """Inside, trainings on a CPU have what replays their steps, where a replay is the step itself."""
+    """Inside, trainings on a CPU are replayed as on a GPU, from tapes of their operations."""
     if setting.device.type != "cpu":
         yield
         return
-    replayable = loop.replayable
-
-    def as_on_a_gpu(step: Any, *rest: Any) -> bool:
-        step.device, device = torch.device("cuda"), step.device
-        try:
-            return replayable(step, *rest)
-        finally:
-            step.device = device
-
-    with patched(loop, replayable=as_on_a_gpu), patched(graph, captured=lambda step, **_: step):
+    with patched(graph, captured=taped, replayable=lambda step: step.settings.graph == "auto"):
         yield
 
 

@@ -16,6 +16,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.gpu_sections.row import NoTime
 from benchmarks.gpu_sections.setting import Setting
 
@@ -132,6 +134,7 @@ def main() -> None:
     call = json.loads(sys.argv[1])
     module, _, name = call["function"].partition(":")
     try:
+        torch.set_num_threads(1)
         setting = Setting.here(quick=call["quick"], rehearse=call["rehearse"])
         function = getattr(import_module(f"benchmarks.gpu_sections.{module}"), name)
         for value in function(setting, **call["given"]):

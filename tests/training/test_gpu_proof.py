@@ -3,8 +3,11 @@
 import json
 import sys
 import time
+import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
+from unittest.mock import create_autospec
 
 import pytest
 import torch
@@ -12,7 +15,7 @@ import torch
 from benchmarks import gpu_proof
 from benchmarks.gpu_sections import SECTIONS, TOTAL, ceilings
 from benchmarks.gpu_sections.row import Row
-from benchmarks.gpu_sections.setting import Setting
+from benchmarks.gpu_sections.setting import Gpu, Setting
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +33,7 @@ def test_the_cpu_half_of_a_section_passes_and_says_what_it_left_out() -> None:
     row = filled("waits")
     assert (row.state, row.errors) == ("passed", {})
     assert row.marks["mixed: the static step"]["value"] == "7 steps, alike, reads: none"
+    assert row.marks["depth per batch: the static step"]["value"] == "11 pieces, reads: none"
     assert row.left_out == {"what the host waits for on a GPU": "no GPU here"}
     assert row.device is not None and row.device["kind"] == "cpu"
 
@@ -95,6 +99,36 @@ def test_a_section_is_ended_at_its_time(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(sys, "executable", "/bin/false")
     (row,) = gpu_proof.as_it_goes("ceilings", time.time() + 60, asked)
     assert row["errors"] == {"the section": "its process ended with status 1"}
+
+
+def test_what_is_called_of_torchs_gpus_is_there_and_takes_these_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [
+        "synchronize", "mem_get_info", "memory_allocated", "max_memory_allocated", "memory_reserved", "empty_cache",
+        "reset_peak_memory_stats", "set_per_process_memory_fraction", "Stream", "current_stream", "stream", "CUDAGraph",
+        "graph", "set_sync_debug_mode",
+    ]  # fmt: skip
+    mocks = {name: create_autospec(getattr(torch.cuda, name)) for name in names}
+    for name, mock in mocks.items():
+        monkeypatch.setattr(torch.cuda, name, mock)
+    on_a_cpu = partial(torch.profiler.profile, activities=[torch.profiler.ProfilerActivity.CPU])
+    monkeypatch.setattr(torch.profiler, "profile", lambda activities: on_a_cpu())
+    mocks["mem_get_info"].return_value = (1, 2)
+    gpu, ran = Gpu(torch.device("cuda", 0)), []
+    gpu.wait()
+    assert gpu.memory() == (1, 2)
+    gpu.allocated(), gpu.peak(), gpu.reserved(), gpu.forget(), gpu.limit(0.5), gpu.drain()
+    gpu.replay(lambda: ran.append("replay"))()
+    with gpu.stream(), gpu.waiting_refused() as refusing:
+        refusing(True)
+    assert gpu.waits(lambda: warnings.warn("called a synchronizing CUDA operation", stacklevel=1)) == 1
+    assert gpu.kernels(lambda: ran.append("kernels")) == 0
+    assert ran == ["replay", "replay", "kernels"]
+    assert [call.args for call in mocks["set_sync_debug_mode"].call_args_list] == [
+        ("error",), ("default",), ("warn",), ("default",)
+    ]  # fmt: skip
+    assert all(mock.called for mock in mocks.values())
+    with pytest.raises(IndexError):
+        Gpu(torch.device("cpu")).assert_on_device()
 
 
 def test_the_usual_sections_fit_into_ten_minutes() -> None:
