@@ -12,6 +12,8 @@ from pathlib import Path
 from archsearch.experiment.crash import crash_point
 from archsearch.experiment.opening import folder_inside
 
+TEMPORARY = (".tmp", ".tmp-wal", ".tmp-shm", ".tmp-journal", ".probe")  # ends of the names of what is half written
+
 
 def write_atomically(path: Path, content: str | bytes, *, root: Path | None = None) -> None:
     """Writes to a temporary name, fsyncs, renames, fsyncs the folder. On OSError leaves no trace.
@@ -46,7 +48,7 @@ def numbered(path: Path) -> Iterator[Path]:
 
 def sweep(folder: Path) -> None:
     """Removes what writers that were killed left under temporary names in a folder. Nobody may be writing there."""
-    for path in [path for end in (".tmp", ".tmp-wal", ".tmp-shm", ".probe") for path in folder.glob(f".*{end}")]:
+    for path in [path for end in TEMPORARY for path in folder.glob(f".*{end}")]:
         with suppress(OSError):
             path.unlink()
 

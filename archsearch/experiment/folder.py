@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from archsearch.experiment.file_systems import no_locks, refuse_object_store, refuse_without_locks
-from archsearch.experiment.files import sweep, sync_folder, write_atomically
+from archsearch.experiment.files import TEMPORARY, sweep, sync_folder, write_atomically
 from archsearch.experiment.layout import (
     BEST,
     BEST_OF_SEARCH,
@@ -279,7 +279,7 @@ class ExperimentFolder:
 
 def _is_ours(name: str) -> bool:
     """Whether it is of a kind that a crash before the ledger was made may leave."""
-    return name in _OURS or (name.startswith(".") and name.endswith((".tmp", ".tmp-wal", ".tmp-shm", ".probe")))
+    return name in _OURS or (name.startswith(".") and name.endswith(TEMPORARY))
 
 
 def list_experiments(root: Path = EXPERIMENTS) -> list[ExperimentFolder]:

@@ -205,6 +205,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
                 ledger=ledger,
                 observer=observer,
                 test=session.test,
+                shares_disk=session.address is None,
                 goes_on=lambda: finishing is not None and finishing.pays(space, ledger),
             )
             try:
@@ -306,7 +307,7 @@ def clear_away(space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> 
     For a driver that holds the lock, before its search begins.
     """
     folder.sweep()
-    states = States(folder, ledger)
+    states = States(folder, ledger, limit=None)
     for trial in ledger.trials():
         if folder.trial(trial.number).is_dir():
             (states.drop if trial.state.ended else states.tidy)(trial.number)

@@ -22,8 +22,13 @@ from archsearch.experiment.objective import Objective, Sense
 from archsearch.reading.allowed import Allowed
 from archsearch.reading.durations import DURATION_ALLOWED, DURATION_PATTERN, format_duration, parse_duration
 from archsearch.reading.model import StrictModel
+from archsearch.space.budget import Count
 from archsearch.space.tasks import METRICS, OWN_NAME
 
+StatesLimit = Annotated[
+    Annotated[Count, Field(ge=1)] | Literal["auto"],
+    Allowed("auto, or a number of bytes such as 500M or 10G"),
+]
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
@@ -206,6 +211,12 @@ class SearchSettings(StrictModel):
         60.0,
         description="How often the state of a running trial is saved, at the end of an epoch: the "
         "most training that a crash can lose.",
+    )
+    states: StatesLimit = Field(
+        "auto",
+        description="Most bytes on disk of the states of trials that run or are paused. Of paused trials that can "
+        "still be promoted the least promising lose theirs first, and train from the beginning if they are "
+        "promoted after all. auto: half of the free disk.",
     )
     epoch_limit: Duration = Field(
         7200.0,

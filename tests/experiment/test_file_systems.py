@@ -170,6 +170,15 @@ def test_a_transaction_that_a_killed_driver_left_is_undone_by_the_next_reader(tm
         assert add_trial(again) == 2
 
 
+def test_what_a_driver_left_that_was_killed_while_it_made_a_ledger_is_no_file_of_others(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path / "x").create()
+    half = folder.path / ".ledger.sqlite.0123.tmp-journal"
+    half.touch()
+    folder.refuse_if_unusable()
+    folder.sweep()
+    assert not half.exists()
+
+
 def test_a_journal_that_names_other_files_is_refused(tmp_path: Path, on_nfs: None) -> None:
     with ledger_in(tmp_path / "x") as ledger:
         add_trial(ledger)

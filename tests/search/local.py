@@ -59,21 +59,27 @@ def drive_locally(
     reports: int | None = None,
     workers: int = 1,
     save_every: float = math.inf,
+    shared: bool = False,
     goes_on: Callable[[SearchSpace, Ledger], bool] = lambda space, ledger: False,
     observer: Observer | None = None,
 ) -> Search:
     """Until every worker rests, or they have reported so often; then the driver is gone, as after a SIGKILL.
 
-    Several workers report in turn; one that must wait asks again after every report.
+    With `shared` the workers write and read states themselves. Several workers report in turn; one that must wait
+    asks again after every report.
     """
     images, waiting, sent = load_images(space.data), Ready(), 0
-    lanes = {n: TrialWorker(images, space.training, threads=1, save_every=save_every) for n in range(workers)}
+    place = folder if shared else None
+    lanes = {
+        n: TrialWorker(images, space.training, threads=1, save_every=save_every, folder=place) for n in range(workers)
+    }
     with Ledger.open(folder.ledger) as ledger:
         search = Search(
             space=space,
             folder=folder,
             ledger=ledger,
             observer=observer or Silent(),
+            shares_disk=shared,
             goes_on=lambda: goes_on(space, ledger),
         )
         orders: dict[int, Instruction] = {lane: search.respond(waiting) for lane in lanes}

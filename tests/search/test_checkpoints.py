@@ -1,12 +1,21 @@
 """A trial goes on in the middle: from its last whole state, and to the same end, bit for bit."""
 
+import errno
+import hashlib
 from pathlib import Path
 
 import pytest
 
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.data.datasets import load_images
+from archsearch.experiment import ExperimentFolder, Ledger, State
+from archsearch.search.deciding.messages import EpochTrained, Ready
+from archsearch.search.deciding.rungs import Rungs
+from archsearch.search.deciding.search import Search
+from archsearch.search.deciding.states import DROPPED, States
+from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import clear_away
-from tests.search.local import drive_locally, tiny
+from tests.experiment import fill
+from tests.search.local import Silent, drive_locally, tiny
 from tests.search.test_search import story
 
 # No rungs, so that nothing but checkpoints can save an epoch; everything that draws.
@@ -39,14 +48,14 @@ def begun(folder: ExperimentFolder) -> list[int]:
         return [event.data["resume_epoch"] for event in ledger.events_of("started")]
 
 
-@pytest.mark.parametrize("reports", [2, 3, 8, 9])
+@pytest.mark.parametrize(("reports", "shared"), [(2, False), (3, True), (8, False), (9, True)])
 def test_killed_in_the_middle_it_trains_no_epoch_twice_and_ends_the_same(
-    whole: ExperimentFolder, tmp_path: Path, reports: int
+    whole: ExperimentFolder, tmp_path: Path, reports: int, shared: bool
 ) -> None:
     space, folder = tiny(tmp_path, *WORDS)
-    drive_locally(space, folder, reports=reports, save_every=0.0)
+    drive_locally(space, folder, reports=reports, save_every=0.0, shared=shared)
     assert 1 <= len(states(folder)) <= 2
-    drive_locally(space, folder, save_every=0.0)
+    drive_locally(space, folder, save_every=0.0, shared=shared)
     assert story(folder) == story(whole)
     with Ledger.read(folder.ledger) as ledger:
         trained = [(event.trial, event.data["epoch"]) for event in ledger.events_of("epoch")]
@@ -81,6 +90,41 @@ def test_of_a_damaged_state_the_one_before_is_taken(whole: ExperimentFolder, tmp
         assert [event.data for event in ledger.events_of("state_lost")] == [
             {"epoch": 4, "reason": "missing or damaged"}
         ]
+
+
+def test_a_worker_that_shares_the_disk_says_that_a_state_is_damaged(whole: ExperimentFolder, tmp_path: Path) -> None:
+    space, folder = tiny(tmp_path, *WORDS)
+    drive_locally(space, folder, reports=4, save_every=0.0, shared=True)
+    harmed(states(folder)[1], "changed")
+    drive_locally(space, folder, save_every=0.0, shared=True)
+    assert begun(folder) == [0, 4, 3, 0]
+    assert story(folder) == story(whole)
+    with Ledger.read(folder.ledger) as ledger:
+        assert [event.data for event in ledger.events_of("state_lost")] == [
+            {"epoch": 4, "reason": "missing or damaged"}
+        ]
+
+
+def test_a_worker_that_shares_the_disk_sends_no_bytes_unless_it_cannot_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, folder = tiny(tmp_path, *WORDS)
+    worker = TrialWorker(load_images(space.data), space.training, threads=1, save_every=0.0, folder=folder)
+    with Ledger.open(folder.ledger) as ledger:
+        search = Search(space=space, folder=folder, ledger=ledger, observer=Silent(), shares_disk=True)
+        first = worker.carry_out(search.respond(Ready()))
+        assert isinstance(first, EpochTrained) and isinstance(first.state, State)
+        assert first.state.digest == hashlib.sha256(states(folder)[0].read_bytes()).hexdigest()
+
+        def full(*arguments: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        order = search.respond(first)
+        monkeypatch.setattr(ExperimentFolder, "write", full)
+        second = worker.carry_out(order)
+        assert isinstance(second, EpochTrained) and isinstance(second.state, bytes)
+        with pytest.raises(OSError, match="No space left"):
+            search.respond(second)
 
 
 def test_where_both_are_damaged_it_begins_anew(whole: ExperimentFolder, tmp_path: Path) -> None:
@@ -130,3 +174,47 @@ def test_the_states_of_trials_that_can_no_longer_go_on_are_dropped(tmp_path: Pat
     assert seen, "nothing was ever dropped"
     with Ledger.read(folder.ledger) as ledger:
         assert not ledger.events_of("state_lost"), "a state was dropped that was needed"
+
+
+def test_without_room_for_states_promoted_trials_begin_again_and_the_search_is_the_same(tmp_path: Path) -> None:
+    words = ("search.trials=6", "training.epochs=3", "data.limit=100")
+    folders = []
+    for name, limit in (("whole", "auto"), ("without", "1")):
+        (tmp_path / name).mkdir()
+        space, folder = tiny(tmp_path / name, *words, f"search.states={limit}")
+        drive_locally(space, folder, shared=True)
+        folders.append(folder)
+    assert story(folders[0]) == story(folders[1])
+    with Ledger.read(folders[1].ledger) as ledger:
+        assert ledger.counts().ended == 6 and ledger.events_of(DROPPED)
+        lost = {event.trial: event.data["reason"] for event in ledger.events_of("state_lost")}
+        assert set(lost.values()) == {"search.states: there was no room for it"}
+        assert max(begun(folders[0])) > 0
+        assert not any(event.data["resume_epoch"] for event in ledger.events_of("started") if event.trial in lost)
+
+
+def test_the_least_promising_of_the_paused_lose_their_states_first(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path / "x")
+    scores = {1: 0.5, 2: 0.1, 3: 0.9, 4: 0.3, 5: 0.7}
+    with fill.new(folder) as ledger:
+        rungs = Rungs(grace=1, reduction=2, epochs=4)
+        states = States(folder, ledger, 450)
+        for number, score in scores.items():
+            fill.propose(ledger, number)
+            ledger.start(number)
+            with ledger.transaction():
+                digest = states.take(number, 1, bytes(100))
+                ledger.epoch(number, 1, {"validation_accuracy": score})
+                ledger.state_kept(number, 1, digest)
+                ledger.pause(number, score, rung=1)
+                rungs.record(number, 1, score)
+                states.keep_within_limit(rungs.least_promising)
+        assert [event.trial for event in ledger.events_of(DROPPED)] == [2]
+        rungs.promote(4, 1)  # it trains: its state stays, though others score higher
+        again = States(folder, ledger, 250)
+        with ledger.transaction():
+            again.keep_within_limit(rungs.least_promising)
+            assert folder.states(1), "before the ledger is durable nothing is deleted"
+        assert [event.trial for event in ledger.events_of(DROPPED)] == [2, 1, 5]
+        assert [number for number in scores if folder.states(number)] == [3, 4]
+        assert again.latest(ledger.trial(5)) == (0, None)

@@ -32,10 +32,10 @@ from archsearch.search.running.executor import Lane
 from archsearch.search.running.lanes import Lanes
 from archsearch.search.running.nodes import Node
 from archsearch.search.running.sites import DEADLY, Site, Sites
-from archsearch.search.running.worker import failure_of
 from archsearch.space.placement import PLACED
 from archsearch.space.settings import ResourceSettings
 from archsearch.training.devices import Gpu
+from archsearch.training.diagnosis import failure_of
 from tests.search.local import tiny
 from tests.search.test_places import Given
 

@@ -243,7 +243,7 @@ def _end_with_the_parent() -> None:
 
 
 def _work(task: Task, run: Run) -> Outcome:
-    from archsearch.search.running.worker import failure_of
+    from archsearch.training.diagnosis import failure_of
     from archsearch.training.fit import evaluate_test, train_architecture
     from archsearch.training.run import TrainingRun
 

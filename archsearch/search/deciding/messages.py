@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from archsearch.experiment import Failure
+from archsearch.experiment import Failure, State
 from archsearch.experiment.predictions import Recorded
 from archsearch.space.settings import Precision
 
@@ -16,7 +16,8 @@ from archsearch.space.settings import Precision
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Begin this trial, or go on from `state`, which it had after `done` epochs, and train an epoch.
+    """Begin this trial, or go on from `state`, which it had after `done` epochs, and train an epoch. The state comes as
+    bytes, or as what the ledger knows of its file, where the worker shares the driver's disk.
 
     The schedule is annealed for each of `rungs` (epochs). At the rung `pause` the trial pauses: its state comes
     with the report. The training ends after `epochs`, and takes `micro_batch` images at once (None: as the settings
@@ -29,7 +30,7 @@ class Train:
     seed: int
     rungs: tuple[int, ...] = ()
     pause: int | None = None
-    state: bytes | None = None
+    state: bytes | State | None = None
     done: int = 0
     epochs: int | None = None
     micro_batch: int | None = None
@@ -113,7 +114,8 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochTrained:
-    """An epoch of a trial and its metrics, with the training's `state` after it where it was time to save one.
+    """An epoch of a trial and its metrics, with the training's `state` after it where it was time to save one: as
+    bytes, or a file that the worker has written to the experiment's folder.
 
     `began_anew` says why the training began with its first epoch though a state to go on from was given, `no_graph` why
     its steps are not replayed as a CUDA graph though that was tried. `more`: it is not the last report of a step, so
@@ -122,7 +124,7 @@ class EpochTrained:
 
     number: int
     metrics: Mapping[str, float]
-    state: bytes | None = None
+    state: bytes | State | None = None
     began_anew: str | None = None
     no_graph: str | None = None
     more: bool = False
@@ -134,9 +136,17 @@ class RungReached:
 
     number: int
     metrics: Mapping[str, float]
-    state: bytes
+    state: bytes | State
     began_anew: str | None = None
     no_graph: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateLost:
+    """The file of the state that the trial was to go on from, after `epoch` epochs, is missing or damaged."""
+
+    number: int
+    epoch: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +208,7 @@ Report = (
     Ready
     | EpochTrained
     | RungReached
+    | StateLost
     | Weights
     | Tested
     | TrialFailed

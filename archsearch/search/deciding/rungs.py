@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -182,6 +182,18 @@ class Rungs:
         position = bisect_left(standing.order, (-standing.scores[trial], trial))
         loser = standing.order[max(position, quota)][1]
         return None if loser in standing.gone else loser
+
+    def least_promising(self, trials: Iterable[int]) -> list[int]:
+        """Those of the trials that wait at a rung, first whose score is furthest behind in it, as a share of the rung's
+        trials; of equal ones that of the lower rung."""
+        waiting = []
+        for trial in trials:
+            for rung in self.levels(trial):
+                standing = self._ladders[self.bracket(trial)][rung]
+                if trial in standing.scores and trial not in standing.gone:
+                    position = bisect_left(standing.order, (-standing.scores[trial], trial))
+                    waiting.append((-position / len(standing.order), rung, trial))
+        return [trial for _, _, trial in sorted(waiting)]
 
     def last_promotion(self) -> Promotion | None:
         """For a search with nothing else to do and no trial trained in full: the best of the highest rung reached."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from archsearch.experiment import ExperimentFolder, Failure, Ledger, Trial, TrialState
+from archsearch.experiment import ExperimentFolder, Failure, Ledger, State, Trial, TrialState
 from archsearch.experiment.steady import steady
 from archsearch.search.deciding import messages
 from archsearch.search.deciding.candidates import Candidates
@@ -28,8 +28,9 @@ from archsearch.study.storage import study_over
 
 @dataclass(kw_only=True)
 class Search:
-    """One search in progress; `observer` is told of every change of a trial. Without `test` nobody looks at the test
-    split; nor where `goes_on`, asked at the end, says that its best are trained further first: then it `hands_on`."""
+    """One search in progress; `observer` is told of every change of a trial. Where workers share the driver's disk
+    (`shares_disk`) they write and read states themselves. Without `test` nobody looks at the test split; nor where
+    `goes_on`, asked at the end, says that its best are trained further first: then it `hands_on`."""
 
     space: SearchSpace
     folder: ExperimentFolder
@@ -37,6 +38,7 @@ class Search:
     observer: Observer
     clock: Callable[[], float] = steady
     test: bool = True
+    shares_disk: bool = False
     goes_on: Callable[[], bool] = lambda: False
     hands_on: bool | None = None
     gave_up: str = ""
@@ -52,7 +54,7 @@ class Search:
         """The trials as Optuna's, a reading of the ledger as every other; with the sampler that proposes, if ours."""
         self._weights = KeptWeights(self.space, self.folder, self.ledger)
         self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
-        self._states = States(self.folder, self.ledger)
+        self._states = States(self.folder, self.ledger, self.space.search.states, files=self.shares_disk)
         self._final_test = FinalTest(self.folder, self.ledger, enabled=self.test, tell=self.observer.phase)
         self._failures = Failures(self.space, self.ledger)
         self.precision = PrecisionChoice(self.space, self.ledger, self.observer)
@@ -72,6 +74,9 @@ class Search:
                 self._pause(report)
             case messages.Weights():
                 self._keep(report)
+            case messages.StateLost(number=number, epoch=epoch):
+                self._states.discard(number, epoch)
+                self.ledger.requeue(number, "its state was lost")
             case messages.Tested():
                 self._final_test.passed(report)
             case messages.PrecisionMeasured() | messages.PrecisionFailed():
@@ -109,6 +114,7 @@ class Search:
         """Writes the epoch down and decides; None where the trial has ended."""
         number, epoch, metrics = self._note_epoch(report)
         self._write_epoch(number, epoch, metrics, report.state)
+        self._states.keep_within_limit(self._rungs.least_promising)
         self.observer.trial(self.ledger.trial(number), metrics)
         ends = epoch >= self._criteria.end(number)
         failure = self._failures.unmeasured(metrics) if ends else None
@@ -132,10 +138,10 @@ class Search:
                 self.ledger.note(kind, {"reason": reason}, trial=number)
         return number, int(metrics["epoch"]), metrics
 
-    def _write_epoch(self, number: int, epoch: int, metrics: dict[str, float], state: bytes | None) -> None:
+    def _write_epoch(self, number: int, epoch: int, metrics: dict[str, float], state: bytes | State | None) -> None:
         """Writes the epoch, and the training's state after it where one came: that is on disk before the ledger knows
         of it, and the trial's state before the last is deleted after that."""
-        digest = None if state is None else self._states.write(number, epoch, state)
+        digest = None if state is None else self._states.take(number, epoch, state)
         self.ledger.epoch(number, epoch, metrics)
         if digest is not None:
             self.ledger.state_kept(number, epoch, digest)
@@ -153,6 +159,7 @@ class Search:
         self._score(number, epoch, score)
         if (behind := self._rungs.pushed_out(number, epoch, self.space.search.trials)) is not None:
             self.ledger.afterwards(lambda: self._states.drop(behind))
+        self._states.keep_within_limit(self._rungs.least_promising)
         trial = self.ledger.trial(number)
         self._candidates.learn(trial)
         self.observer.trial(trial, metrics)

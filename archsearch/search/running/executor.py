@@ -9,6 +9,7 @@ actor: a Tune trial for each leg of a trial was built, and takes more code and C
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,6 +25,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.stopper import Stopper
 
 from archsearch.data.laid_out import laid_out
+from archsearch.experiment import ExperimentFolder, crash
 from archsearch.experiment.processes import keep_freed_memory
 from archsearch.search.deciding.messages import Instruction, Report, ReportIn, Rest, Wait
 from archsearch.search.running.conductor import Conductor
@@ -64,6 +66,7 @@ def run_trials(
         "device": resources.device,
         "seconds": seconds,
         "lanes": lanes,
+        "folder": ExperimentFolder(search.folder.path.absolute()) if search.shares_disk else None,
     }
     need = {"CPU": resources.cpus_per_trial, "GPU": resources.gpu_share}
     lane = tune.with_resources(tune.with_parameters(Lane, **parameters), lambda config: placed(need, config["node"]))
@@ -104,13 +107,16 @@ class Lane(tune.Trainable):
         device: str,
         seconds: float,
         lanes: int,
+        folder: ExperimentFolder | None = None,
     ) -> None:
-        """Prepares this process, one of `lanes`. A step takes no more than `seconds` unless one epoch does."""
+        """Prepares this process, one of `lanes`. A step takes no more than `seconds` unless one epoch does; states are
+        written to the experiment's `folder`, where the driver has it on the same disk."""
+        os.environ.pop(crash.VARIABLE, None)  # that is the driver's
         load_trainer()
         keep_freed_memory()
         search = space.search
         settings = space.training.model_copy(update={"device": device})
-        self._worker = TrialWorker(images, settings, threads=threads, save_every=search.checkpoint_every)
+        self._worker = TrialWorker(images, settings, threads=threads, save_every=search.checkpoint_every, folder=folder)
         self._seconds, self._limit = seconds, seconds + search.epoch_limit
         self._instruction: Instruction = ReportIn()
         self._waits, self._lanes = 0, lanes

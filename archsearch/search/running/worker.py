@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
-import traceback
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
-from archsearch.experiment import Failure
+from archsearch.experiment import ExperimentFolder, Failure, State
 from archsearch.experiment.processes import set_waiting
-from archsearch.reading.errors import InputError
+from archsearch.search.deciding import states
 from archsearch.search.deciding.messages import (
     Choose,
     EpochTrained,
@@ -29,6 +29,7 @@ from archsearch.search.deciding.messages import (
     ReportIn,
     Rest,
     RungReached,
+    StateLost,
     Test,
     Tested,
     Train,
@@ -38,6 +39,7 @@ from archsearch.search.deciding.messages import (
     Weights,
 )
 from archsearch.space.settings import TrainingSettings
+from archsearch.training.diagnosis import failure_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,19 +48,6 @@ if TYPE_CHECKING:
     from archsearch.training.feeds.feed import Feed
     from archsearch.training.loop import Training
 
-# As allocators say it that have no exception of their own: the CPU's, oneDNN's, the driver's, cuBLAS', cuDNN's; the
-# last is torch's, where each of cuDNN's algorithms requires more workspace than there is.
-OUT_OF_MEMORY = (
-    "can't allocate memory",
-    "std::bad_alloc",
-    "could not create a primitive",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_NOT_INITIALIZED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_INTERNAL_ERROR",
-    "unable to find an engine",
-)
 DEVICE_LOST = "CUDA error"  # whatever else it says: nothing runs in this process any more
 EXTRA = "extra.json"  # among a state's tensors: its plain values
 
@@ -66,13 +55,20 @@ EXTRA = "extra.json"  # among a state's tensors: its plain values
 class TrialWorker:
     """Holds the images and the trial in hand; nothing of one trial is left when the next begins.
 
-    A training's state comes with an epoch's report once `save_every` seconds have passed since the last one.
+    A training's state comes with an epoch's report once `save_every` seconds have passed since the last one: as a file
+    in `folder`, the experiment's, where that is on a disk that the driver shares; else as bytes.
     """
 
     def __init__(
-        self, images: ImageSet, settings: TrainingSettings, *, threads: int, save_every: float = math.inf
+        self,
+        images: ImageSet,
+        settings: TrainingSettings,
+        *,
+        threads: int,
+        save_every: float = math.inf,
+        folder: ExperimentFolder | None = None,
     ) -> None:
-        self._images, self._settings, self._threads = images, settings, threads
+        self._folder, self._images, self._settings, self._threads = folder, images, settings, threads
         self._save_every, self._save_at = save_every, math.inf
         self._feeds: dict[tuple[int, int, int], Feed] = {}  # by the images' shape
         self._train: Train | None = None
@@ -115,7 +111,10 @@ class TrialWorker:
     def _work_on(self, instruction: TrialInstruction) -> Report:
         match instruction:
             case Train():
-                began_anew = self._begin(instruction)
+                try:
+                    began_anew = self._begin(instruction)
+                except states.Lost:
+                    return StateLost(number=instruction.number, epoch=instruction.done)
                 return replace(self._next_epoch(), began_anew=began_anew)
             case Test():
                 return self._test(instruction)
@@ -159,7 +158,8 @@ class TrialWorker:
         return PrecisionMeasured(result={**chosen.to_dict(), "text": str(chosen)})
 
     def _begin(self, train: Train) -> str | None:
-        """Takes a trial in hand. Returns why its state cannot be used, where the trial then begins anew."""
+        """Takes a trial in hand. Returns why its state cannot be used, where the trial then begins anew. Raises Lost
+        where the state's file is not what was written."""
         problem, training = None, self._training if train.goes_on(self._train) else None
         if training is None or training.epoch != train.done:  # otherwise it paused here a moment ago
             self._training = training = None  # Frees the last trial's memory before the next one's is taken.
@@ -176,9 +176,15 @@ class TrialWorker:
         if train.state is None:
             return training, None
         try:
-            return training.restore(*unpack(train.state)), None
+            return training.restore(*unpack(self._bytes_of(train.state))), None
         except (ValueError, KeyError) as error:  # half of the state may have been taken
             return self._fresh(train), f"its state cannot be used: {error}"[:500]
+
+    def _bytes_of(self, state: bytes | State) -> bytes:
+        if isinstance(state, bytes):
+            return state
+        assert self._folder is not None, "a worker without the driver's disk gets bytes"
+        return states.read(self._folder, state)
 
     def _fresh(self, train: Train) -> Training:
         from archsearch.network import build
@@ -220,10 +226,18 @@ class TrialWorker:
         # Not after the last epoch, from which nobody goes on.
         if not pauses and (metrics.epoch >= metrics.epochs or time.monotonic() < self._save_at):
             return EpochTrained(number=number, metrics=measured, no_graph=no_graph)
-        state = pack(*self._training.state())
+        state = self._stored(number, metrics.epoch, pack(*self._training.state()))
         self._save_at = time.monotonic() + self._save_every
         report = RungReached if pauses else EpochTrained
         return report(number=number, metrics=measured, state=state, no_graph=no_graph)
+
+    def _stored(self, number: int, epoch: int, state: bytes) -> bytes | State:
+        """The state in a file; itself where there is no folder for it, or nothing can be written: the driver, which
+        then tries, says why."""
+        if self._folder is not None:
+            with suppress(OSError):
+                return states.write(self._folder, number, epoch, state)
+        return state
 
     def _test(self, test: Test) -> Tested:
         from archsearch.network import build
@@ -293,24 +307,3 @@ def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors, json.loads(bytes(tensors.pop(EXTRA).numpy()))
     except RecursionError as error:
         raise ValueError("values that are nested too deeply") from error
-
-
-def failure_of(error: Exception) -> Failure:
-    """An error in a worker as the ledger keeps it: nan, metric, data, oom, or the exception's name and place."""
-    import torch
-
-    from archsearch.data.own_metrics import MetricFailed
-    from archsearch.training.loop import Diverged
-
-    if isinstance(error, Diverged):
-        return Failure("nan", str(error))
-    if isinstance(error, MetricFailed):
-        return Failure("metric", error.problems[0].message)
-    if isinstance(error, InputError):
-        return Failure("data", str(error).splitlines()[0])
-    if isinstance(error, torch.cuda.OutOfMemoryError | MemoryError) or any(
-        text in str(error) for text in OUT_OF_MEMORY
-    ):
-        return Failure("oom", "the trial ran out of memory")
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return Failure(type(error).__name__, f"{error} ({frame.name}, line {frame.lineno})")
