@@ -103,7 +103,7 @@ def analyze(
     depth saves, by `draws` rounds of training steps on batches of so many `images`: the network's own, or that whose
     last block is kept with probability `survival`).
     `source` is an experiment, whose best network is taken with its own images (in `root`, if they were moved), or a
-    network as `archsearch.train` takes it, with a file of its `weights` (depth needs none) and its `data`. `images` are
+    network as `archsearch.train` takes it, with its trained `weights` (depth needs none) and its `data`. `images` are
     as many of the `split`, `draws` random sets of blocks, or paths, of each size. Blocks can go where that costs at
     most `max_loss` points of error, or percent of a loss. `output` is a page (.html) to write, beside which lesion
     writes the network without them. `beside` are folders of `archsearch.train`, whose networks' landscapes are drawn at
@@ -120,8 +120,7 @@ def analyze(
         given = data_source(data)
         settings = read_train_settings(given.options(overrides), [])
         settings = settings.model_copy(update={"data": given.kept_in(Path("analysis") / "arrays", settings.data)})
-        file = None if weights is None else Path(weights)
-        subject = of_network(source, settings, file, split, audience.tell, fresh=kind in FRESH)
+        subject = of_network(source, settings, weights, split, audience.tell, fresh=kind in FRESH)
     page = None if output is None else Path(output)
     result = analysis(
         kind, subject, images=images, draws=draws, seed=seed, max_loss=max_loss, points=points, survival=survival,

@@ -68,8 +68,8 @@ def shrink(
     limits without training, on at most so many validation `images`, then trains the best of each of `finalists` ranges
     of cost, with the trained network as teacher.
 
-    `architecture` and `data` are what `archsearch.train` takes, `weights` is a file of the network's; `flops` and
-    `params` are the most that a smaller one may have (30_000_000 or "30M"), `time` ("1h", or seconds) bounds all.
+    `architecture`, its trained `weights` and `data` are what `archsearch.train` takes; `flops` and `params` are the
+    most that a smaller one may have (30_000_000 or "30M"), `time` ("1h", or seconds) bounds all.
     `overrides` are `training={"epochs": 10}` and the like. `folder` None: the first free of shrunk/NETWORK-DATA. After
     KeyboardInterrupt the same call goes on. Raises InputError.
     """
@@ -79,7 +79,7 @@ def shrink(
     settings = fine_tuning(source.options(overrides), [])
     settings = settings.model_copy(update={"data": source.kept_in((location or SHRUNK) / "arrays", settings.data)})
     job = shrinking(
-        architecture, settings, Path(weights), counts_of(flops, params), time=time, candidates=candidates,
+        architecture, settings, weights, counts_of(flops, params), time=time, candidates=candidates,
         finalists=finalists, images=images, seed=seed, folder=location, audience=audience,
     )  # fmt: skip
     return carried_out(job, audience)
@@ -96,7 +96,7 @@ def fine_tuning(options: dict[str, tuple[str, Any]], sets: list[str]) -> TrainSe
 
 
 def shrinking(
-    architecture: Any, settings: TrainSettings, weights: Path, limits: dict[str, int | None], *,
+    architecture: Any, settings: TrainSettings, weights: str | Path, limits: dict[str, int | None], *,
     time: str | float | None, candidates: int, finalists: int, images: int, seed: int, folder: Path | None,
     audience: Audience,
 ) -> Shrinking:  # fmt: skip
@@ -107,7 +107,6 @@ def shrinking(
     from archsearch.shrinking.scoring import Parent
     from archsearch.shrinking.slices import Limits
     from archsearch.space.fitting import suited
-    from archsearch.training.pretrained import read_weights
 
     if not any(limits.values()):
         raise refuse("no limit of the smaller networks", allowed="--flops 30M, --params 100k, or both", file="--flops")
@@ -119,7 +118,8 @@ def shrinking(
         raise refuse(f"{subject.name} is a network of another library", allowed="a network of the grammar", file="ARCH")
     training = suited(subject.settings, describe(subject.images, subject.settings))
     parent = Parent(network=subject.network, images=subject.images, settings=training, most=images, seed=seed)
-    facts = {**subject.facts(), "weights": read_weights(weights).sha256}
+    assert subject.parent is not None, "it has weights"
+    facts = {**subject.facts(), "weights": subject.parent.sha256}
     seconds = None if time is None else parse_duration(time) if isinstance(time, str) else float(time)
     plan = Plan(limits=Limits(**limits), candidates=candidates, finalists=finalists, seconds=seconds)
     return Shrinking(parent, facts, plan, folder or _free(f"{subject.name}-{subject.images.name}"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from archsearch import zoo
 from archsearch.api.networks import network_of
+from archsearch.api.parents import normalised_as, parent_of
 from archsearch.api.training import adapted, sized_as
 from archsearch.experiment import ExperimentFolder, TrainingFolder
 from archsearch.experiment.folder import find
@@ -20,18 +21,18 @@ if TYPE_CHECKING:
     from archsearch.anatomy.lesions import Batches
     from archsearch.data.images import ImageSet, Progress
     from archsearch.guests.building import Module
+    from archsearch.guests.parents import Parent
     from archsearch.network.build import Network
     from archsearch.space.settings import TrainingSettings
     from archsearch.training.losses import Loss
-    from archsearch.training.pretrained import WeightsFile
 
 Split = Literal["validation", "test"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A network, and the images by which it is looked at: `name` is what a page calls it, `weights` the file of its
-    trained ones, None where they are fresh."""
+    """A network, and the images by which it is looked at: `name` is what a page calls it, `weights` where its trained
+    ones are from, None where they are fresh; `parent` is the trained network as it was given, None of an experiment."""
 
     name: str
     network: Module
@@ -40,6 +41,7 @@ class Subject:
     settings: TrainingSettings
     split: Split = "validation"
     folder: ExperimentFolder | None = None
+    parent: Parent | None = None
 
     def page(self, kind: str) -> Path:
         """Where the page of an analysis lies unless a person says it: in the experiment's folder, or here."""
@@ -126,12 +128,17 @@ def of_experiment(source: str | Path | ExperimentFolder, root: Path | None, spli
 
 
 def of_network(
-    source: Any, settings: TrainSettings, weights: Path | None, split: Split, tell: Progress, *, fresh: bool = False
+    source: Any,
+    settings: TrainSettings,
+    weights: str | Path | None,
+    split: Split,
+    tell: Progress,
+    *,
+    fresh: bool = False,
 ) -> Subject:
-    """A network with a file of its weights, on images. Raises InputError for a network without weights, unless it may
-    have `fresh` ones, or with those of another number of classes."""
+    """A network with its trained weights (see `parent_of`), on images. Raises InputError for a network without weights,
+    unless it may have `fresh` ones, or with those of another number of classes."""
     from archsearch.data.datasets import load_images
-    from archsearch.training.pretrained import read_weights
 
     if weights is None and not fresh:
         raise refuse(
@@ -141,46 +148,51 @@ def of_network(
             file="--weights",
         )
     network = network_of(source)
-    file = None if weights is None else read_weights(weights)  # before the images, which take longer
-    images = load_images(sized_as(network, settings.data, tell), progress=tell, measured=False)
-    return _on_images(network, weights, file, images, settings.training, split, tell)
+    parent = None if weights is None else parent_of(weights, network, tell=tell)  # before the images, which take longer
+    data = sized_as(network, settings.data, tell)
+    images = normalised_as(load_images(data, progress=tell, measured=False), data, parent, tell)
+    return _on_images(network, parent, images, settings.training, split, tell)
 
 
 def of_folder(folder: Path, subject: Subject, tell: Progress) -> Subject:
     """The network that `archsearch train` has left in a folder, on a subject's images. Raises InputError."""
-    from archsearch.training.pretrained import read_weights
-
     trained = TrainingFolder(folder)
     if not (trained.model_yaml.is_file() and trained.weights.is_file()):
         raise refuse(f"{folder} has no trained network", allowed="a folder that `archsearch train` wrote",
                      file="--beside")  # fmt: skip
-    file, network = read_weights(trained.weights), network_of(trained.model_yaml)
-    other = _on_images(network, trained.weights, file, subject.images, subject.settings, subject.split, tell)
+    network = network_of(trained.model_yaml)
+    parent = parent_of(trained.weights, network, tell=tell)
+    other = _on_images(network, parent, subject.images, subject.settings, subject.split, tell)
     return replace(other, name=folder.name)
 
 
 def _on_images(
-    source: Described, weights: Path | None, file: WeightsFile | None, images: ImageSet, settings: TrainingSettings,
-    split: Split, tell: Progress,
+    source: Described, parent: Parent | None, images: ImageSet, settings: TrainingSettings, split: Split,
+    tell: Progress,
 ) -> Subject:  # fmt: skip
-    """A network with the weights of a file that was read, or with fresh ones, on images."""
-    from archsearch.training.pretrained import start_from
+    """A network with its trained weights, or with fresh ones, on images."""
+    from archsearch.training.pretrained import begin
 
     architecture = adapted(source, images, tell)
     network = build(architecture)
-    if file is not None and start_from(file, network)["replaced"]:
-        allowed = f"weights with the {architecture.classes} classes of {images.name}"
-        raise refuse("the weights have a different number of classes", allowed=allowed, file=str(weights))
+    if parent is not None:
+        started = begin(parent, network, seed=0)
+        if started["replaced"]:
+            allowed = f"weights with the {architecture.classes} classes of {images.name}"
+            raise refuse("the weights have a different number of classes", allowed=allowed, file=parent.source)
+        if started["changed"]:
+            tell(started["changed"])
     return Subject(
         name=architecture.name or digest(architecture), network=network.eval(),
-        weights=None if weights is None else str(weights), images=images, settings=settings, split=split,
+        weights=None if parent is None else parent.source, images=images, settings=settings, split=split,
+        parent=parent,
     )  # fmt: skip
 
 
 def subject_of(
     source: str,
     settings: TrainSettings | None,
-    weights: Path | None,
+    weights: str | Path | None,
     root: Path | None,
     split: Split,
     tell: Progress,

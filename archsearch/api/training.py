@@ -13,6 +13,7 @@ from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
 from archsearch.api.networks import network_of
+from archsearch.api.parents import normalised_as, parent_of
 from archsearch.api.spaces import plain
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder
@@ -113,9 +114,11 @@ def train(
 
     `architecture` is one, a name of the zoo, `torchvision:NAME`, `timm:NAME` or a YAML file; it gets the data's image
     and classes. `data` is what `archsearch.search` takes; `overrides` are `training={"optimizer": "adamw"}` and the
-    like. `weights` is a file to start from, of which `freeze` ("trunk" or "bn") holds a part as it is. `allow_sources`
-    and `metrics` are those of `archsearch.search`. `folder` None: the first free of trained/NETWORK-DATA. After
-    KeyboardInterrupt the same call, with the same folder, goes on from its last checkpoint.
+    like. `weights` are those to start from, of which `freeze` ("trunk" or "bn") holds a part as it is: a file, a folder
+    of a trained network, a bundle, an experiment, or `torchvision:ResNet18_Weights.IMAGENET1K_V1` and
+    `timm:resnet18.a1_in1k`, which are fetched once. `allow_sources` and `metrics` are those of `archsearch.search`.
+    `folder` None: the first free of trained/NETWORK-DATA. After KeyboardInterrupt the same call, with the same folder,
+    goes on from its last checkpoint.
 
     Raises InputError, and RuntimeError for a training that diverged.
     """
@@ -135,13 +138,12 @@ def train(
         raise refuse(f"seed is {seed!r:.40}", allowed="a whole number from 0 to 4294967295", file="seed")
     location = folder_for(network, settings, None if folder is None else Path(folder))
     settings = settings.model_copy(update={"data": source.kept_in(location / "arrays", settings.data)})
-    start = None if weights is None else Path(weights)
     from archsearch.data.own_metrics import checked
     from archsearch.training.run import TrainingRun
 
     run = TrainingRun(settings=settings.training, seed=seed, freeze=freeze, compiled=compiled)
     return Trained(
-        location, train_shown(network, settings, run, location, audience, weights=start, metrics=checked(metrics))
+        location, train_shown(network, settings, run, location, audience, weights=weights, metrics=checked(metrics))
     )
 
 
@@ -152,7 +154,7 @@ def train_shown(
     folder: Path,
     audience: Audience,
     *,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     metrics: Mapping[str, OwnMetric] | None = None,
 ) -> dict[str, Any]:
     """Trains the network, adapted to the data, in a folder that `folder_for` gave, and shows it; returns what
@@ -164,8 +166,9 @@ def train_shown(
     from archsearch.space.plausibility import implausible_training
     from archsearch.training.fit import train_architecture
 
+    parent = None if weights is None else parent_of(weights, network, tell=audience.tell)
     data = sized_as(network, settings.data, audience.tell)
-    images = load_images(data, progress=audience.tell)
+    images = normalised_as(load_images(data, progress=audience.tell), data, parent, audience.tell)
     images = images.with_metrics(metrics or {})
     run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
@@ -175,7 +178,7 @@ def train_shown(
         audience.tell(guest)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
     if audience.progress is False:
-        return train_architecture(network, images, run, folder, weights=weights, data=data)
+        return train_architecture(network, images, run, folder, weights=parent, data=data)
     try:
         with epochs_shown(run.settings.epochs) as view:
             return train_architecture(
@@ -183,7 +186,7 @@ def train_shown(
                 images,
                 run,
                 folder,
-                weights=weights,
+                weights=parent,
                 data=data,
                 on_begin=view.begin,
                 on_epoch=view.epoch,

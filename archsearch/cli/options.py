@@ -28,6 +28,10 @@ Network = Annotated[
         help="A network: a name from `archsearch zoo`, torchvision:NAME, timm:NAME, or a YAML file.",
     ),
 ]
+WEIGHTS = (
+    "a file (.safetensors from `train`, .pth from torchvision or timm), a folder of `train`, a bundle, an experiment, "
+    "torchvision:ResNet18_Weights.IMAGENET1K_V1 or timm:resnet18.a1_in1k"
+)
 Set = Annotated[
     list[str] | None,
     typer.Option(

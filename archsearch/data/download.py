@@ -11,6 +11,8 @@ import socket
 import tempfile
 import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,17 +80,26 @@ def fetch(url: str, target: Path, sha256: str) -> None:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
-        before = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(30)  # torchvision's downloader has no time-out of its own
         try:
-            download_url(url, folder, filename=target.name)
+            with timed():
+                download_url(url, folder, filename=target.name)
         except RuntimeError as error:
             raise OSError(str(error)) from error
-        finally:
-            socket.setdefaulttimeout(before)
         arrived = Path(folder) / target.name
         with arrived.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != sha256:
             raise OSError(f"{url} has SHA-256 {digest}, expected {sha256}")
         arrived.replace(target)
+
+
+@contextmanager
+def timed() -> Iterator[None]:
+    """Within it a connection that says nothing for 30 seconds fails: torch's and torchvision's downloaders have no
+    time-out of their own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(30)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -103,6 +103,11 @@ class ImageSet:
         others = tuple(other.centred() for other in self.others)
         return replace(self, std=(1.0,) * len(self.std), others=others)
 
+    def normalised(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
+        """The same images with this mean and deviation of each channel, on a scale of 0 to 1, in place of theirs."""
+        others = tuple(other.normalised(mean, std) for other in self.others)
+        return replace(self, mean=mean, std=std, others=others)
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from archsearch.guests.guest import Guest
 from archsearch.guests.libraries import library_of
 from archsearch.network.pretrained import Start, classifier_of
-from archsearch.network.published import check
+from archsearch.network.published import check, modern
 from archsearch.reading.errors import InputError, refuse
 
 Module = nn.Module  # for rooms that do not name torch
@@ -102,7 +102,7 @@ def load_guest(module: nn.Module, guest: Guest, state: Mapping[str, Tensor]) -> 
     the numbers of classes differ. Raises InputError for weights of another network."""
     path, classifier = classifier_of(module)
     expected = module.state_dict()
-    weights = {key: value for key, value in state.items() if not key.startswith(AUXILIARY)}
+    weights = clean(state)
     anew = {f"{path}.{key}": value for key, value in classifier.state_dict().items()}
     replaced = any(key in weights and weights[key].shape[:1] != value.shape[:1] for key, value in anew.items())
     if replaced:
@@ -113,3 +113,24 @@ def load_guest(module: nn.Module, guest: Guest, state: Mapping[str, Tensor]) -> 
     module.load_state_dict(weights)
     kept = tuple(anew) if replaced else ()
     return Start(source=guest.library, loaded=len(weights) - len(kept), replaced=kept)
+
+
+def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A library's weights without auxiliary heads, by the names that its modules have today."""
+    return {modern(name): value for name, value in state.items() if not name.startswith(AUXILIARY)}
+
+
+def named(state: Mapping[str, Tensor], guest: Guest) -> tuple[Guest, dict[str, Tensor], str]:
+    """The guest with the channels and classes that these weights of it have, all its tensors by its library's names,
+    and the library. Raises InputError for weights of another network."""
+    weights, module = clean(state), build_guest(guest)
+    head = weights.get(f"{classifier_of(module)[0]}.weight")
+    first = next((path, m) for path, m in module.named_modules() if isinstance(m, nn.Conv2d))
+    filters, (channels, *sides) = weights.get(f"{first[0]}.weight"), guest.input
+    if filters is not None and filters.ndim == 4:
+        channels = filters.shape[1] * first[1].groups
+    classes = guest.classes if head is None or not head.ndim else head.shape[0]
+    in_file = guest.model_copy(update={"input": (channels, *sides), "classes": classes})
+    network = build_guest(in_file)
+    load_guest(network, in_file, weights)
+    return in_file, network.state_dict(), guest.library

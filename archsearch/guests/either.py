@@ -112,6 +112,18 @@ def load(module: nn.Module, state: Mapping[str, Tensor]) -> Start:
     return load_pretrained(module, state)
 
 
+def named(state: Mapping[str, Tensor], network: Described) -> tuple[Described, dict[str, Tensor], str]:
+    """A network with the channels and classes that weights of it have, all its tensors by the names of its module, and
+    whose names the weights had. Raises InputError for weights of another network."""
+    if isinstance(network, Guest):
+        from archsearch.guests.building import named as named_of_guest
+
+        return named_of_guest(state, network)
+    from archsearch.network.pretrained import named as named_of_grammar
+
+    return named_of_grammar(state, network)
+
+
 def unnamed(network: Described) -> Described:
     """The network without a label of a person's; a guest's name is no label."""
     return network if isinstance(network, Guest) else network.model_copy(update={"name": None})

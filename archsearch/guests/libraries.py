@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from archsearch.guests.guest import LIBRARIES, Guest
+from archsearch.network.pretrained import recoloured
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
 
@@ -129,17 +130,13 @@ def change(guest: Guest) -> str:
 
 @torch.no_grad()
 def _take_channels(module: nn.Module, channels: int) -> None:
-    """Replaces the first convolution, of 3 channels, by one of `channels`, with its weights: of one channel their sum,
-    so that the network computes what it would of the image in all three; of more they are repeated and scaled."""
+    """Replaces the first convolution, of 3 channels, by one of `channels`, with its weights `recoloured`."""
     path, first = next((path, m) for path, m in module.named_modules() if isinstance(m, nn.Conv2d))
     replacement = nn.Conv2d(
         channels, first.out_channels, first.kernel_size, stride=first.stride, padding=first.padding,  # type: ignore[arg-type]
         dilation=first.dilation, bias=first.bias is not None,  # type: ignore[arg-type]
     )  # fmt: skip
-    count = max(3, channels)
-    weight = torch.zeros_like(replacement.weight)
-    weight.index_add_(1, torch.arange(count) % channels, first.weight[:, torch.arange(count) % 3])
-    replacement.weight.copy_(weight * 3 / count)
+    replacement.weight.copy_(recoloured(first.weight, channels))
     if first.bias is not None and replacement.bias is not None:
         replacement.bias.copy_(first.bias)
     parent, _, name = path.rpartition(".")

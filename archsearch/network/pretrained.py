@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from archsearch.architecture.canonical import digest
@@ -36,28 +37,37 @@ def load_pretrained(network: Network, state: Mapping[str, Tensor]) -> Start:
     known that both compute the same. Raises InputError for weights of another network.
     """
     architecture = network.architecture
-    state = {key.removeprefix("module."): value for key, value in state.items()}
     path, classifier = classifier_of(network)
-    layout = _recognised(state, architecture)
-    names = dict(published_names(architecture, layout)) if layout else {}
-    stem = f"{next(iter(names.values()))}.weight" if names else OWN_STEM
-    channels = state[stem].shape[1] if stem in state and state[stem].ndim == 4 else None
-    if channels not in (None, architecture.input[0]):
+    in_file, weights, source = named(state, architecture)
+    if in_file.input[0] != architecture.input[0]:
         raise refuse(
-            f"{stem} takes images of {channels} channels, but the data has {architecture.input[0]}",
+            f"the first convolution takes images of {in_file.input[0]} channels, but the data has "
+            f"{architecture.input[0]}",
             allowed="weights of a network with the same number of input channels",
         )
-    weight = state.get(f"{names.get(path, path)}.weight")
-    classes = weight.shape[0] if weight is not None and weight.ndim else architecture.classes
-    in_file = architecture.model_copy(update={"classes": classes})
-    weights = converted(state, in_file, layout) if layout else _checked(state, in_file)
     replaced: tuple[str, ...] = ()
-    if classes != architecture.classes:
+    if in_file.classes != architecture.classes:
         anew = {f"{path}.{key}": value for key, value in classifier.state_dict().items()}
         weights, replaced = {**weights, **anew}, tuple(anew)
     network.load_state_dict(weights)
-    source = _libraries(layout, architecture) if layout else "archsearch"
     return Start(source=source, loaded=len(weights) - len(replaced), replaced=replaced)
+
+
+def named(state: Mapping[str, Tensor], architecture: Architecture) -> tuple[Architecture, dict[str, Tensor], str]:
+    """The network with the channels and classes that these weights of it have, all its tensors by our names, and whose
+    names they had. Raises InputError as `load_pretrained`."""
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    layout = _recognised(state, architecture)
+    names = dict(published_names(architecture, layout)) if layout else {}
+    stem = f"{next(iter(names.values()))}.weight" if names else OWN_STEM
+    path, _ = classifier_of(skeleton(architecture))
+    weight, (channels, *sides) = state.get(f"{names.get(path, path)}.weight"), architecture.input
+    if stem in state and state[stem].ndim == 4:
+        channels = state[stem].shape[1]
+    classes = weight.shape[0] if weight is not None and weight.ndim else architecture.classes
+    in_file = architecture.model_copy(update={"input": (channels, *sides), "classes": classes})
+    weights = converted(state, in_file, layout) if layout else _checked(state, in_file)
+    return in_file, weights, _libraries(layout, architecture) if layout else "archsearch"
 
 
 def classifier_of(network: nn.Module) -> tuple[str, nn.Module]:
@@ -68,6 +78,18 @@ def classifier_of(network: nn.Module) -> tuple[str, nn.Module]:
         if next(module.parameters(recurse=False), None) is not None
     ]
     return with_parameters[-1]
+
+
+def recoloured(filters: Tensor, channels: int) -> Tensor:
+    """Filters (N, C, h, w) for images of other channels: of one channel their sums over C, so that a grey image gives
+    what it would in all C; of more they are repeated in turn and scaled by C over their number, of fewer those in
+    excess are added in turn. For 1 channel and for more than 3 of 3 this is what timm does (`adapt_input_conv`)."""
+    given = filters.shape[1]
+    count = max(given, channels)
+    target = torch.zeros(len(filters), channels, *filters.shape[2:], dtype=filters.dtype, device=filters.device)
+    turns = torch.arange(count, device=filters.device)
+    target.index_add_(1, turns % channels, filters[:, turns % given])
+    return target * given / count
 
 
 def _recognised(state: Mapping[str, Tensor], architecture: Architecture) -> Layout | None:

@@ -57,7 +57,7 @@ def converted(state: Mapping[str, Tensor], architecture: Architecture, layout: L
         module, _, tensor = key.rpartition(".")
         return f"{modules[module]}.{tensor}"
 
-    leftover = _joined({_modern(key): value for key, value in state.items()})
+    leftover = _joined({modern(key): value for key, value in state.items()})
     weights, expected = {}, skeleton(architecture).state_dict()
     for key, tensor in expected.items():
         if renamed(key) in leftover:
@@ -133,7 +133,7 @@ def _slot(sections: list[str]) -> str:
             return sections[-1]
 
 
-def _modern(key: str) -> str:
+def modern(key: str) -> str:
     """torchvision's DenseNet files are of 2017, when a dense layer's names still had a dot: norm.1, conv.2. Networks
     that were trained on several GPUs have `module.` before each name."""
     return re.sub(r"(\.denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key.removeprefix("module."))

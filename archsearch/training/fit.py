@@ -16,6 +16,7 @@ from archsearch.data.streaming import StreamedImages
 from archsearch.experiment import TrainingFolder, write_atomically
 from archsearch.guests.either import Described, build, digest, read
 from archsearch.guests.guest import Guest
+from archsearch.guests.parents import Parent
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
 from archsearch.space.settings import DataSettings
@@ -28,7 +29,7 @@ from archsearch.training.checkpoint import (
 from archsearch.training.loop import EpochMetrics, OnStep, Training
 from archsearch.training.losses import ends_linearly
 from archsearch.training.measuring.precision import choose_precision
-from archsearch.training.pretrained import read_weights, start_from
+from archsearch.training.pretrained import begin, parent_of_file
 from archsearch.training.recording import evaluated
 from archsearch.training.run import TrainingRun
 
@@ -41,7 +42,7 @@ def train_architecture(
     run: TrainingRun,
     folder: Path,
     *,
-    weights: Path | None = None,
+    weights: Path | Parent | None = None,
     test: bool = True,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
@@ -54,7 +55,7 @@ def train_architecture(
 
     The folder gets model.yaml, weights.safetensors and result.json. Where an earlier call with the same
     architecture, images, settings and seed was interrupted in this folder, it goes on from its checkpoint.
-    `weights` is a file to start from (see pretrained.py), of which `run.freeze` holds a part as it is.
+    `weights` are a file or a parent to start from (see pretrained.py), of which `run.freeze` holds a part as it is.
     `on_begin` is called before the first epoch with how many the earlier call has done, `on_epoch` after each.
     `measure` is called with the training before the first epoch and after each, and must leave it as it was: the JSON
     values that it returns become the result's `initially`, and join the epoch's in the history.
@@ -67,12 +68,12 @@ def train_architecture(
     settings = run.settings
     if run.freeze != "none" and weights is None:
         raise refuse(f"{run.freeze} without initial weights", allowed="none, or initial weights", file="--freeze")
-    pretrained = read_weights(weights) if weights is not None else None
+    parent = parent_of_file(weights, architecture) if isinstance(weights, Path) else weights
     model = build(architecture, seed=run.seed)
     if isinstance(architecture, Guest) and images.task == "regression" and not ends_linearly(model, images.shape):
         problem = f"the outputs of {architecture.name} are not those of a linear layer, as a regression needs"
         raise refuse(problem, allowed="another network", file=architecture.name)
-    start = start_from(pretrained, model) if pretrained is not None else None
+    start = begin(parent, model, seed=run.seed) if parent is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = TrainingFolder(folder)
     if run.precision is None and settings.precision == "auto":

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from archsearch.experiment.folder import refuse_links_around
 from archsearch.experiment.machine import free_memory
-from archsearch.guests.either import load
+from archsearch.guests.either import Described, described, digest, load, named
+from archsearch.guests.parents import Parent, suited
 from archsearch.reading.errors import InputError, refuse
-from archsearch.reading.files import read_regular
+from archsearch.reading.files import read_json, read_regular
 from archsearch.reading.pickles import Refused
 from archsearch.training.checkpoint import CheckpointDamaged, weights_from_bytes
 from archsearch.training.saved import checked
@@ -67,6 +68,58 @@ def start_from(file: WeightsFile, module: nn.Module) -> dict[str, Any]:
         "loaded": start.loaded,
         "replaced": list(start.replaced),
     }
+
+
+def parent_of_file(path: Path, network: Described, source: str | None = None) -> Parent:
+    """The network with the weights of a file, its channels and classes those of the weights. Where `archsearch train`
+    has left them, the normalization and where they began are those of its result.json. `source` is what a person
+    wrote. Raises InputError, under the file's name, for weights of another network."""
+    file = read_weights(path)
+    try:
+        network, weights, names = named(file.tensors, network)
+    except InputError as error:
+        raise InputError(*(replace(problem, file=str(path)) for problem in error.problems)) from error
+    data, start = _trained_beside(file)
+    mean, std = data.get("mean"), data.get("std")
+    began = f", which began with {start['origin']}" if start.get("origin") else ""
+    return Parent(
+        source=source or str(path), network=network, weights=weights, sha256=file.sha256, names=names,
+        origin=f"{path.name} (SHA-256 {file.sha256[:16]}){began}", licence=start.get("licence"),
+        normalization=(tuple(mean), tuple(std)) if mean and std and len(mean) == network.input[0] else None,
+    )  # fmt: skip
+
+
+def begin(parent: Parent, module: nn.Module, *, seed: int) -> dict[str, Any]:
+    """Loads the parent's weights into the module of the same network, for its images and classes (see `suited`); the
+    JSON fields of what was loaded and what started anew. Raises InputError for another network."""
+    network = described(module)
+    fitted = suited(parent, network.input, network.classes, seed=seed)
+    if digest(fitted.network) != digest(network):
+        name = network.name or digest(network)
+        raise refuse(f"these are not the weights of {name}", allowed=f"the network {name}", file=parent.source)
+    module.load_state_dict(fitted.weights)
+    return {
+        "file": parent.source,
+        "sha256": parent.sha256,
+        "source": parent.names,
+        "loaded": len(fitted.weights) - len(fitted.replaced),
+        "replaced": list(fitted.replaced),
+        "changed": fitted.note,
+        "origin": parent.origin,
+        "licence": parent.licence,
+    }
+
+
+def _trained_beside(file: WeightsFile) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the result.json beside a file says of its data and of where the training began; nothing where it is of other
+    weights."""
+    try:
+        result = read_json(file.path.with_name("result.json"))
+        if result["weights"]["sha256"] == file.sha256:
+            return dict(result["data"]), dict(result["start"] or {})
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return {}, {}
 
 
 def _safetensors(path: Path, data: bytes) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from archsearch.api.showing.printing import print_json, stdout_to_stderr, tell
-from archsearch.cli.options import AllowSource, Json, Set, TrackingUri
+from archsearch.cli.options import WEIGHTS, AllowSource, Json, Set, TrackingUri
 
 if TYPE_CHECKING:
     from archsearch.api.analyzing import Analysis
@@ -52,10 +52,7 @@ def analyze(
     ] = None,
     *,
     weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The network's weights: .safetensors from `train`, or .pth from torchvision or timm."
-        ),
+        str | None, typer.Option(metavar="WEIGHTS", help=f"The network's trained weights: {WEIGHTS}.")
     ] = None,
     data: Annotated[
         str | None,

@@ -10,18 +10,13 @@ import typer
 
 from archsearch.api.showing.printing import percent, print_json, scored, short, stdout_to_stderr, table
 from archsearch.cli.dispatch import Failure
-from archsearch.cli.options import AllowSource, Json, Network, Set
+from archsearch.cli.options import WEIGHTS, AllowSource, Json, Network, Set
 
 
 def shrink(
     arch: Network,
     *,
-    weights: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE", help="The network's weights: .safetensors from `train`, or .pth from torchvision or timm."
-        ),
-    ],
+    weights: Annotated[str, typer.Option(metavar="WEIGHTS", help=f"The network's trained weights: {WEIGHTS}.")],
     data: Annotated[str, typer.Option(help="Data set: digits, cifar10, folder (with --root) and so on.")],
     root: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the data.")] = None,
     flops: Annotated[str | None, typer.Option(metavar="N", help="Most FLOPs of a smaller network: 30M.")] = None,

@@ -9,7 +9,7 @@ import typer
 
 from archsearch.api.showing.printing import print_json, scored, stdout_to_stderr
 from archsearch.cli.dispatch import Failure
-from archsearch.cli.options import AllowSource, Compiled, Json, Network, Set
+from archsearch.cli.options import WEIGHTS, AllowSource, Compiled, Json, Network, Set
 
 
 def train(
@@ -36,11 +36,10 @@ def train(
         ),
     ] = 0,
     weights: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help="Initial weights: .safetensors from `train`, or .pth from torchvision or timm. A "
-            "classifier with another number of classes is initialised at random.",
+            metavar="WEIGHTS",
+            help=f"Initial weights: {WEIGHTS}. A classifier with another number of classes is initialised at random.",
         ),
     ] = None,
     freeze: Annotated[
@@ -93,6 +92,7 @@ def train(
           f"{scored(result['test'])} on test, {result['params']:,} parameters")  # fmt: skip
     if start := result["start"]:
         anew = f"; initialised anew: {', '.join(start['replaced'])}" if start["replaced"] else ""
+        anew += f"; {start['changed']}" if start["changed"] else ""
         print(f"started from {start['file']} ({start['source']}): {start['loaded']} tensors loaded{anew}; "
               f"{result['frozen']['parameters']:,} parameters frozen")  # fmt: skip
     print(f"written to {folder}: model.yaml, weights.safetensors, result.json")
