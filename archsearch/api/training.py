@@ -160,6 +160,7 @@ def train_shown(
     """Trains the network, adapted to the data, in a folder that `folder_for` gave, and shows it; returns what
     result.json holds. Raises as `archsearch.training.fit.train_architecture`."""
     from archsearch.api.showing.bars import epochs_shown
+    from archsearch.api.showing.printing import without_graphs
     from archsearch.data.datasets import load_images
     from archsearch.data.describing import describe
     from archsearch.space.fitting import suited
@@ -181,7 +182,7 @@ def train_shown(
         return train_architecture(network, images, run, folder, weights=parent, data=data)
     try:
         with epochs_shown(run.settings.epochs) as view:
-            return train_architecture(
+            result = train_architecture(
                 network,
                 images,
                 run,
@@ -195,6 +196,9 @@ def train_shown(
     except KeyboardInterrupt:
         audience.tell("archsearch: the same command continues from the last checkpoint")
         raise
+    if note := without_graphs(result):
+        audience.tell(note)
+    return result
 
 
 def folder_for(network: Described, settings: TrainSettings, output: Path | None) -> Path:

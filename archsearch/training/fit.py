@@ -60,6 +60,7 @@ def train_architecture(
     `measure` is called with the training before the first epoch and after each, and must leave it as it was: the JSON
     values that it returns become the result's `initially`, and join the epoch's in the history.
     `data` are the settings by which the images were read: result.json keeps them, with absolute paths, for `export`.
+    Where a GPU's kernels are launched one by one because CUDA graphs cannot be used, `no_graph` is the reason in it.
     A precision that neither the run nor its settings fix is chosen by a short measurement.
     Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
@@ -118,6 +119,7 @@ def train_architecture(
         "training": settings.model_dump(mode="json"),
         "device": str(training.device),
         "precision": training.precision,
+        **({"no_graph": reason} if (reason := training.graph and training.graph.problem) else {}),
         "seconds": sum(epoch["seconds"] for epoch in history),
         "validation": {name.removeprefix("validation_"): value for name, value in history[-1].items()
                        if name.startswith("validation_")},

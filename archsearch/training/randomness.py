@@ -11,7 +11,11 @@ import torch
 
 from archsearch.space.settings import TrainingSettings
 
-BENCHMARKED = 1000  # steps: about as long as the timing of the kernels takes
+# Steps beyond which cuDNN times its kernels: a guess. A network has some 10 to 50 shapes of convolutions, each timed
+# forward and twice backward, in all 0.3 to 3 s; a step of a small network takes 1 to 3 ms, of which the fastest kernels
+# may save a tenth. That pays from a thousand steps on, give or take a factor of three. benchmarks/gpu_proof.py measures
+# what tuning takes and saves, in six networks.
+BENCHMARKED = 1000
 
 
 def generator_of(seed: int, purpose: str, epoch: int) -> torch.Generator:

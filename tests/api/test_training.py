@@ -11,6 +11,7 @@ import archsearch
 from archsearch import InputError, zoo
 from archsearch.api.training import sized_as
 from archsearch.space.settings import DataSettings
+from archsearch.training.epoch import graph
 
 LABELS = np.arange(90) % 3
 IMAGES = (80 * LABELS[:, None, None] + np.random.default_rng(0).integers(0, 40, (90, 8, 8))).astype(np.uint8)
@@ -33,6 +34,15 @@ def test_a_network_is_trained_on_arrays_and_is_ready(tmp_path: Path, capsys) -> 
     assert "resnet20_cifar" in repr(trained)
     with pytest.raises(InputError, match="already holds a trained network"):
         archsearch.train("resnet20_cifar", data=data, folder=tmp_path / "t")
+
+
+def test_why_steps_are_not_replayed_is_told_and_recorded(tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(graph, "replayable", lambda step: True)
+    monkeypatch.setattr(graph, "FEWEST", 0)  # there is no graph on a CPU
+    settings = {"training": {"recipe": "none", "precision": "float32"}, "folder": tmp_path / "t"}
+    trained = archsearch.train("resnet8_cifar", data={"train": (IMAGES, LABELS)}, epochs=1, batch_size=16, **settings)
+    assert trained.result["no_graph"] == "no CUDA graph on cpu"
+    assert "kernels were launched one by one, without CUDA graphs: no CUDA graph on cpu\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -276,11 +276,14 @@ def test_a_confirmations_bars_are_of_all_trainings_and_of_each_that_runs(capsys,
     bars.ended(Outcome(run=runs[0], result={"validation": {"accuracy": 0.75}}))  # whose epochs were not told
     assert [(task.completed, task.visible) for task in bars._progress.tasks] == [(21, True), (4, False), (1, True)]
     bars.close()
-    bars.ended(Outcome(run=runs[2], result={"validation": {"accuracy": 0.5}}))  # with no bars any more
+    result = {"validation": {"accuracy": 0.5}, "no_graph": "it cannot be captured"}
+    bars.ended(Outcome(run=runs[2], result=result))  # with no bars any more
     said = capsys.readouterr().err
     assert "4 trainings of 1 networks; 1 are done already" in said
     assert "a network seed 2: crashed: it is gone; 2 of 4" in said
     assert "a network seed 1: validation 75.00 %; 3 of 4" in said
+    assert said.count("launched one by one") == 1
+    assert "a network seed 3: kernels were launched one by one, without CUDA graphs: it cannot be captured" in said
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+import archsearch
 from archsearch import Architecture
 from archsearch.architecture.spec import Stage, Stem
 from archsearch.reading.errors import InputError
+from archsearch.training.measuring import timing
 from archsearch.training.measuring.latency import (
     MOST_RUNS,
     ROUND_SECONDS,
@@ -18,7 +20,8 @@ from archsearch.training.measuring.latency import (
     timed,
     unsettled,
 )
-from archsearch.training.measuring.timing import Clock
+from archsearch.training.measuring.timing import Clock, GpuRuns
+from tests.training.capturing import Recorded
 
 TINY = Architecture(input=(1, 8, 8), stem=Stem(width=4), stages=(Stage(depth=1, width=4),))
 QUICK = {"seconds": 0.05, "warmup": 1, "repeats": 3}
@@ -148,3 +151,50 @@ def test_a_wide_spread_is_told() -> None:
         noisy = Latency.from_dict({**calm.to_dict(), **other})
         assert noisy.noisy
         assert "busy" in str(noisy)
+
+
+class Event:
+    """Stands for a CUDA event: the time of a clock that each run moves by 2 ms."""
+
+    now = 0.0
+
+    def __init__(self, enable_timing: bool) -> None:
+        assert enable_timing
+
+    def record(self) -> None:
+        self.time = Event.now
+
+    def synchronize(self) -> None:
+        pass
+
+    def elapsed_time(self, end: "Event") -> float:
+        return end.time - self.time
+
+
+@pytest.mark.parametrize("kind", ["graph", "events"])
+def test_a_gpu_is_timed_by_its_own_clock_and_by_replays_where_it_can_be_captured(kind, monkeypatch) -> None:
+    def capture(run, device):
+        if kind == "events":
+            raise RuntimeError("CUDA error: operation not permitted when stream is capturing")
+        return lambda: ran("replay")
+
+    def ran(how: str) -> None:
+        taken.append(how)
+        Event.now += 2.0
+
+    taken: list[str] = []
+    monkeypatch.setattr(timing, "captured", capture)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    gpu = GpuRuns(lambda: ran("eager"), torch.device("cpu"))
+    rounds, _ = timed(gpu, warmup=1, repeats=3, seconds=0.05, clock=gpu.clock)
+    assert gpu.kind == kind and set(taken[1:]) == {"replay" if kind == "graph" else "eager"}
+    assert np.allclose(np.concatenate(rounds), 0.002)
+    assert len(taken) == 1 + GpuRuns.TIMES * (1 + 1 + sum(map(len, rounds)))
+
+
+@pytest.mark.parametrize("name", ["resnet8_cifar", "densenet40_12_cifar"])
+def test_a_forward_pass_reads_nothing_of_the_host(name: str) -> None:
+    network = archsearch.build(name).eval()
+    with Recorded() as mode, torch.inference_mode():
+        network(torch.zeros(1, 3, 32, 32))
+    assert mode.reads == [] and mode.kernels > 10

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from archsearch.api.showing.bars import progress_bars
 from archsearch.api.showing.board import Board
 from archsearch.api.showing.live import watching
-from archsearch.api.showing.printing import paints, score, tell, tell_progress
+from archsearch.api.showing.printing import paints, score, tell, tell_progress, without_graphs
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.reading.escaping import printable
@@ -76,6 +76,8 @@ class Lines:
         value = None if result is None else self._objective.of_result(result["validation"])
         text = outcome.failed if value is None else f"validation {self._objective.named(value)}"
         self.phase(f"{_title(outcome.run)}: {text}; {self._ended} of {self._planned}")
+        if result is not None and (note := without_graphs(result)):
+            self.phase(f"{_title(outcome.run)}: {note}")
 
 
 class Bars(Lines):

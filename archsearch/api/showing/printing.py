@@ -44,6 +44,12 @@ def tell_progress(seconds: float, text: str) -> None:
     tell(f"{clock(seconds):>7}  {text}")
 
 
+def without_graphs(result: Mapping[str, Any]) -> str | None:
+    """Why a training's steps were not replayed as CUDA graphs, from its result.json; None where nothing kept them."""
+    reason = result.get("no_graph")
+    return None if reason is None else f"kernels were launched one by one, without CUDA graphs: {reason}"
+
+
 def paints() -> bool:
     """Whether stderr is a terminal that can redraw."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"

@@ -257,12 +257,15 @@ class TrialWorker:
 
 
 def release_memory() -> None:
-    """Lets go of a backward pass that failed, and gives back what torch keeps of a GPU's memory, which other trials
-    share. What torch had still to do of the pass stays in the thread's queue, with the tensors that it needs, until the
-    next one begins (pytorch/pytorch issue 82218): and that may not fit beside them."""
+    """Lets go of a backward pass that failed, and gives back what torch keeps of a GPU's memory, graphs' pool included:
+    other trials share it. What torch had still to do of the pass stays in the thread's queue, with the tensors that it
+    needs, until the next one begins (pytorch/pytorch issue 82218): and that may not fit beside them."""
     import torch
 
+    from archsearch.training.epoch.capture import forget_lanes
+
     torch.autograd.backward(torch.zeros((), requires_grad=True))
+    forget_lanes()
     torch.cuda.empty_cache()
 
 

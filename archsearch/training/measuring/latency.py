@@ -3,7 +3,8 @@
 A measurement is of the network in eval mode, without gradients, channels_last, its norms not folded. Runs are timed one
 by one, the device waited for at both ends, and taken in short rounds: the figure is the median of the rounds' medians,
 so that another process that takes the cores for some of them does not move it. A CPU's single thread is timed by its
-own clock (timing.py), which stands while another process has the core.
+own clock, which stands while another process has the core; a GPU by its own too, as replays of a CUDA graph where it
+can be captured (timing.py).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -19,8 +21,9 @@ import torch
 from archsearch.guests.either import Described, build
 from archsearch.space.settings import Precision
 from archsearch.training.devices import device_name, resolve_device
-from archsearch.training.measuring.timing import Clock, torch_threads
+from archsearch.training.measuring.timing import Clock, GpuRuns, torch_threads
 
+ClockKind = Literal["thread", "wall", "graph", "events"]
 ROUND_SECONDS = 0.02  # long beside the clock's grain, short beside what other processes do
 FEWEST_ROUNDS, FEWEST_RUNS, MOST_RUNS = 10, 3, 10_000
 STEADY = 0.01  # the median's own interquartile range, as a share of it, at which a measurement ends
@@ -31,8 +34,9 @@ NOISY = 0.2  # the runs' interquartile range, as a share of the median, that is 
 class Latency:
     """Milliseconds for one batch: the median, and the quartiles (25 %, 75 %) of all timed runs.
 
-    `device_name` is the processor's own name; `clock`, thread or wall, is what was read; `steady` says that the median
-    had settled before the time was up.
+    `device_name` is the processor's own name; `clock` is what was read: thread or wall; on a GPU its own events, around
+    replays of a CUDA graph (graph), or around kernels launched one by one (events). `steady` says that the median had
+    settled before the time was up.
     """
 
     median_ms: float
@@ -42,7 +46,7 @@ class Latency:
     device_name: str
     dtype: Precision
     threads: int
-    clock: Literal["thread", "wall"]
+    clock: ClockKind
     warmup: int
     repeats: int
     steady: bool
@@ -102,8 +106,16 @@ def measure(
     images = torch.randn(batch, *architecture.input, generator=draws).to(target, dtype)
     images = images.contiguous(memory_format=torch.channels_last)
     with torch_threads(threads) as used, torch.inference_mode():
-        clock = Clock(target, used)
-        rounds, steady = timed(lambda: network(images), warmup=warmup, repeats=repeats, seconds=seconds, clock=clock)
+        run: Callable[[], object] = partial(network, images)
+        clock: Callable[[], float]
+        kind: ClockKind
+        if target.type == "cuda":
+            gpu = GpuRuns(run, target)
+            run, clock, kind = gpu, gpu.clock, gpu.kind
+        else:
+            clock = Clock(target, used)
+            kind = clock.kind
+        rounds, steady = timed(run, warmup=warmup, repeats=repeats, seconds=seconds, clock=clock)
     runs = np.concatenate(rounds) * 1e3
     low, high = np.quantile(runs, (0.25, 0.75))
     return Latency(
@@ -114,7 +126,7 @@ def measure(
         device_name=device_name(target),
         dtype=precision,
         threads=used,
-        clock=clock.kind,
+        clock=kind,
         warmup=warmup,
         repeats=len(runs),
         steady=steady,
