@@ -24,7 +24,7 @@ from archsearch.training.epoch.counts import counted_at_once
 from archsearch.training.epoch.depth import Depth
 from archsearch.training.epoch.graph import graph_of
 from archsearch.training.epoch.plan import Plan, batched
-from archsearch.training.feeds.batches import evaluated_at_once
+from archsearch.training.feeds.batches import evaluation_batch
 from archsearch.training.feeds.feed import Feed, feed_of
 from archsearch.training.freezing import Frozen
 from archsearch.training.losses import Loss
@@ -246,9 +246,9 @@ class Training:
         loss, right = torch.zeros((), device=self.device), torch.zeros((), device=self.device, dtype=torch.int64)
         parts: list[Tensor] = []
         self.model.eval()
-        count = 0
+        count, at_once = 0, evaluation_batch(self.model, self.images.shape, self.step.sizes(self.batch_size))
         with self.step.evaluated(), torch.inference_mode():
-            for images, labels in self.feed.evaluation(split, evaluated_at_once(self.images.shape, self.batch_size)):
+            for images, labels in self.feed.evaluation(split, at_once):
                 with self.step.autocast():
                     scores = self.model(images)
                 loss += self.loss(scores, labels) * len(labels)

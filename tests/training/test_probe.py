@@ -4,12 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from archsearch import zoo
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
+from archsearch.network import build
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import TrainingSettings
+from archsearch.training import loop
 from archsearch.training.feeds.batches import evaluated_at_once
+from archsearch.training.loop import Training
 from archsearch.training.measuring.line import LatencyModel
 from archsearch.training.measuring.probe import Timings, depth, probe, spread, synthetic
 
@@ -63,6 +67,36 @@ def test_synthetic_images_have_the_shape_and_every_batch_is_as_training_takes_it
     assert images.train.images.std() > 60, "pixels of all values"
     assert evaluated_at_once((1, 8, 8), 64) == 256
     assert evaluated_at_once((3, 1024, 1024), 64) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "usual", "images"),
+    [("resnet20_cifar", 128, 512, 512), ("resnet110_cifar", 128, 512, 2048), ("resnet50", 64, 20, 276),
+     ("resnet50", 1, 4, 4)],
+)  # fmt: skip
+def test_on_a_gpu_as_many_images_are_evaluated_as_half_a_steps_memory_holds(
+    name: str, batch: int, usual: int, images: int
+) -> None:
+    network = zoo.get(name)
+    assert evaluated_at_once(network.input, batch) == usual
+    assert evaluated_at_once(network.input, batch, network) == images
+    counted = cost(network)
+    step = batch * (counted.saved + counted.largest)
+    assert images <= usual or images * (3 * counted.largest + counted.image) <= step / 2
+
+
+def test_metrics_do_not_depend_on_how_many_images_are_evaluated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the last digits: of a sum of means, and of kernels that round otherwise."""
+    images = synthetic((1, 8, 8), 10, train=16, validation=50)
+    training = Training(build(network(1, 8), seed=0), images, TrainingSettings(batch_size=4), seed=0, device="cpu")
+    outputs: dict[int, list[torch.Tensor]] = {}
+    results = []
+    for at_once in (16, 50):
+        monkeypatch.setattr(loop, "evaluation_batch", lambda *_, at_once=at_once: at_once)
+        results.append(training.evaluate("validation", outputs.setdefault(at_once, [])))
+    assert [len(batches) for batches in outputs.values()] == [4, 1]
+    assert results[0].accuracy == results[1].accuracy and results[0].loss == pytest.approx(results[1].loss, rel=1e-6)
+    torch.testing.assert_close(*(torch.cat(batches) for batches in outputs.values()))
 
 
 def test_a_line_needs_two_networks_and_a_device_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from archsearch.architecture.cost import cost
+from archsearch.architecture.spec import Architecture
 from archsearch.data.images import ImageSet, SplitName
+from archsearch.network.build import Network
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.feeds.augmentation import Draws, Normaliser, Store, Windows
 
@@ -18,6 +21,8 @@ Batch = tuple[Tensor, Tensor]
 
 EVALUATED = 4  # an evaluated batch holds so many training batches' images,
 PIXELS_AT_ONCE = 2**20  # but no more pixels than these: 1,024 images of 32x32
+MOST_EVALUATED = 2048  # images on a GPU: a larger batch hardly saves a launch
+SIDE_BY_SIDE = 3  # tensors of the largest size: what a layer reads, what it writes, and a shortcut
 
 
 def parts(count: int, size: int) -> Iterator[slice]:
@@ -25,9 +30,27 @@ def parts(count: int, size: int) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def evaluated_at_once(shape: tuple[int, int, int], batch: int) -> int:
-    """Images of an evaluated batch: they are of this (channels, height, width), a training step has `batch`."""
-    return max(1, min(EVALUATED * batch, PIXELS_AT_ONCE // (shape[1] * shape[2])))
+def evaluated_at_once(shape: tuple[int, int, int], batch: int, network: Architecture | None = None) -> int:
+    """Images of an evaluated batch: they are of this (channels, height, width), a training step has `batch` at once.
+
+    On a GPU, where launches are what a small batch takes, `network` is what is evaluated: then there are as many more
+    as half the memory of a training step's activations holds, by their predicted sizes.
+    """
+    usual = max(1, min(EVALUATED * batch, PIXELS_AT_ONCE // (shape[1] * shape[2])))
+    if network is None:
+        return usual
+    counted = cost(network)
+    held = SIDE_BY_SIDE * counted.largest + counted.image
+    return max(usual, min(MOST_EVALUATED, batch * (counted.saved + counted.largest) // (2 * held)))
+
+
+def evaluation_batch(model: nn.Module, shape: tuple[int, int, int], sizes: Sequence[int]) -> int:
+    """Images of an evaluated batch of a model, of this (channels, height, width); a training step's forward passes have
+    `sizes`. On a GPU it depends on the network, and so may the last digits of its metrics: kernels for other sizes
+    round otherwise."""
+    if isinstance(model, Network) and next(model.parameters()).device.type == "cuda":
+        return evaluated_at_once(shape, max(sizes), model.architecture)
+    return evaluated_at_once(shape, sum(sizes))
 
 
 def augmented(

@@ -29,7 +29,7 @@ from archsearch.data.images import ImageSet, Split
 from archsearch.network.build import build
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.devices import device_name, resolve_device
-from archsearch.training.feeds.batches import EVALUATED, evaluated_at_once
+from archsearch.training.feeds.batches import evaluated_at_once
 from archsearch.training.loop import Training
 from archsearch.training.measuring.line import LatencyModel
 from archsearch.training.measuring.timing import Clock, torch_threads
@@ -199,8 +199,8 @@ class _Timer:
         self._network, self._clock = network, clock
         self._steps = STEPS[clock.device.type]
         batch = timed_batch(network, settings, clock.device)
-        evaluated = EVALUATED * batch if batch == settings.batch_size else batch
-        self._batch, self._evaluated = batch, min(evaluated, evaluated_at_once(network.input, batch))
+        evaluated = evaluated_at_once(network.input, batch, network if clock.device.type == "cuda" else None)
+        self._batch, self._evaluated = batch, evaluated if batch == settings.batch_size else min(evaluated, batch)
         images = synthetic(
             network.input, network.classes, train=batch * (1 + self._steps), validation=2, test=self._evaluated
         )
