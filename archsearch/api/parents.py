@@ -12,6 +12,7 @@ from archsearch.experiment import ExperimentFolder, TrainingFolder, find
 from archsearch.guests.either import Described, digest, parsed
 from archsearch.guests.guest import Guest, is_guest_name
 from archsearch.reading.errors import InputError, refuse
+from archsearch.space.data_settings import Normalization
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
@@ -43,17 +44,20 @@ def parent_of(source: str | Path, network: Described | None = None, *, tell: Pro
     return parent
 
 
-def normalised_as(images: ImageSet, data: DataSettings, parent: Parent | None, tell: Progress) -> ImageSet:
-    """The images with the normalization that the parent's weights expect, where its source states one and a person's
-    settings do not."""
+def normalised_as(
+    images: ImageSet, data: DataSettings, parent: Parent | None, tell: Progress
+) -> tuple[ImageSet, DataSettings]:
+    """The images, and their settings, with the normalization that the parent's weights expect, where its source states
+    one and a person's settings do not."""
     if parent is None or "normalise" in data.model_fields_set:
-        return images
+        return images, data
     expected = parent.normalization_for(images.shape[0])
     if expected is None or expected == (images.mean, images.std):
-        return images
+        return images, data
     mean, std = ([round(value, 4) for value in values] for values in expected)
     tell(f"normalised as {parent.source} expects: mean {mean}, std {std} (--set data.normalise=standard: by the data)")
-    return images.normalised(*expected)
+    numbers = Normalization(mean=expected[0], std=expected[1])
+    return images.normalised(*expected), data.model_copy(update={"normalise": numbers})
 
 
 def _read(source: str, network: Described | None, tell: Progress) -> Parent:

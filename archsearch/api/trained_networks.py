@@ -150,7 +150,7 @@ def of_network(
     network = network_of(source)
     parent = None if weights is None else parent_of(weights, network, tell=tell)  # before the images, which take longer
     data = sized_as(network, settings.data, tell)
-    images = normalised_as(load_images(data, progress=tell, measured=False), data, parent, tell)
+    images, _ = normalised_as(load_images(data, progress=tell, measured=False), data, parent, tell)
     return _on_images(network, parent, images, settings.training, split, tell)
 
 

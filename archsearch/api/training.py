@@ -169,7 +169,7 @@ def train_shown(
 
     parent = None if weights is None else parent_of(weights, network, tell=audience.tell)
     data = sized_as(network, settings.data, audience.tell)
-    images = normalised_as(load_images(data, progress=audience.tell), data, parent, audience.tell)
+    images, data = normalised_as(load_images(data, progress=audience.tell), data, parent, audience.tell)
     images = images.with_metrics(metrics or {})
     run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):

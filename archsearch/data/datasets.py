@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from archsearch.data.images import ImageSet, Progress
+from archsearch.reading.errors import refuse
+from archsearch.space.data_settings import Normalization
 from archsearch.space.settings import DataSettings
 
 
@@ -17,10 +19,24 @@ def load_images(settings: DataSettings, *, progress: Progress | None = None, mea
 
     metrics = imported(settings.metrics) if measured else {}
     images = _read(settings, progress or (lambda _: None))
-    images = images.centred() if settings.normalise == "mean" else images
+    images = _normalised(images, settings)
     images = images.with_metrics(metrics)
     try_out(images)
     return images
+
+
+def _normalised(images: ImageSet, settings: DataSettings) -> ImageSet:
+    """The images as `data.normalise` wants them. Raises InputError for numbers of other channels than theirs."""
+    match settings.normalise:
+        case "standard":
+            return images
+        case "mean":
+            return images.centred()
+        case Normalization(mean=mean, std=std):
+            if len(mean) != images.shape[0]:
+                problem = f"data.normalise has {len(mean)} channels, the images have {images.shape[0]}"
+                raise refuse(problem, allowed="one mean and one deviation a channel", file=settings.location)
+            return images.normalised(mean, std)
 
 
 def _read(settings: DataSettings, tell: Progress) -> ImageSet:

@@ -50,6 +50,26 @@ class Folds(StrictModel):
     )
 
 
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Normalization(StrictModel):
+    """`normalise: {mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}`: numbers of one's own, ImageNet's here."""
+
+    mean: Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=64)] = Field(
+        description="Mean of each channel, on a scale of 0 to 1."
+    )
+    std: Annotated[tuple[Positive, ...], Field(strict=False, min_length=1, max_length=64)] = Field(
+        description="Standard deviation of each channel, on a scale of 0 to 1."
+    )
+
+    @model_validator(mode="after")
+    def _of_the_same_channels(self) -> Self:
+        if len(self.mean) != len(self.std):
+            raise ValueError(f"{len(self.mean)} means with {len(self.std)} deviations; allowed: one of each a channel")
+        return self
+
+
 Size = Annotated[int | float, Field(gt=0), Allowed("a number of images, or a share below 1")]
 
 FunctionName = Annotated[
@@ -135,10 +155,12 @@ class DataSettings(StrictModel):
         description="Image files with fit: crop: share of the shorter side that is left: a file is resized to size / "
         "crop_ratio before its centre is cropped (ImageNet: 224 of 256 pixels, 0.875; timm's crop_pct).",
     )
-    normalise: Literal["standard", "mean"] = Field(
+    normalise: Literal["standard", "mean"] | Normalization = Field(
         "standard",
         description="What becomes of pixels on a scale of 0 to 1: standard: less the channel's mean in the training "
-        "images, divided by its standard deviation; mean: less the mean alone (He 2015).",
+        "images, divided by its standard deviation; mean: less the mean alone (He 2015); {mean: [...], std: [...]}: by "
+        "these numbers, one of each a channel. Not given, it is what the weights expect from which a training starts, "
+        "where their source states it.",
     )
     channels: Literal["auto"] | Channels = Field(
         "auto",

@@ -84,7 +84,7 @@ def parent_of_file(path: Path, network: Described, source: str | None = None) ->
     began = f", which began with {start['origin']}" if start.get("origin") else ""
     return Parent(
         source=source or str(path), network=network, weights=weights, sha256=file.sha256, names=names,
-        origin=f"{path.name} (SHA-256 {file.sha256[:16]}){began}", licence=start.get("licence"),
+        origin=f"{path.parent.name}/{path.name} (SHA-256 {file.sha256[:16]}){began}", licence=start.get("licence"),
         normalization=(tuple(mean), tuple(std)) if mean and std and len(mean) == network.input[0] else None,
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import json
 import threading
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from archsearch.cli import main
 from archsearch.data.datasets import load_images
 from archsearch.guests.either import build
 from archsearch.guests.guest import Guest
-from archsearch.guests.parents import suited
+from archsearch.guests.parents import Parent, suited
 from archsearch.network.pretrained import recoloured
 from archsearch.reading.errors import InputError
+from archsearch.space.data_settings import Normalization
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.fit import train_architecture
@@ -194,3 +196,35 @@ def test_files_and_folders_are_parents_with_their_normalization(tmp_path, monkey
         parent_of("alone.pth", tell=lambda _: None)
     with pytest.raises(InputError, match="no experiment 'nothing'; allowed: a file of weights"):
         parent_of("nothing", tell=lambda _: None)
+
+
+def test_a_training_normalises_as_its_weights_expect_unless_told_otherwise(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.yaml").write_text(SMALL.to_yaml())
+    numbers = {"mean": [0.5], "std": [0.25]}
+
+    def trained(name: str, *options: str) -> dict:
+        command = ["train", "small.yaml", "--data", "digits", "--epochs", "1", "--set", "data.limit=200", "--json"]
+        assert main([*command, "--output", name, *options]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    first = trained("first", "--set", f"data.normalise={numbers}")
+    second = trained("second", "--weights", "first", "--freeze", "trunk")
+    for result in (first, second):
+        assert {name: result["data"][name] for name in numbers} == numbers
+        assert result["data"]["settings"]["normalise"] == numbers
+    assert second["start"]["file"] == "first" and second["start"]["source"] == "archsearch"
+    third = trained("third", "--weights", "second", "--freeze", "trunk", "--set", "data.normalise=standard")
+    assert third["data"]["mean"] == pytest.approx(load_images(DataSettings(limit=200)).mean)
+    assert "which began with first/weights.safetensors" in parent_of("second", tell=lambda _: None).origin
+    with pytest.raises(InputError, match=r"data\.normalise has 3 channels, the images have 1"):
+        load_images(DataSettings(normalise=Normalization(mean=IMAGENET[0], std=IMAGENET[1])))
+
+
+def test_a_parents_normalization_for_other_channels() -> None:
+    parent = Parent(
+        source="x", network=SMALL, weights={}, sha256="", names="archsearch", origin="x", normalization=IMAGENET
+    )
+    assert parent.normalization_for(3) == IMAGENET
+    assert parent.normalization_for(1) == ((pytest.approx(0.449),), (pytest.approx(0.226),))
+    assert parent.normalization_for(4) == ((*IMAGENET[0], 0.485), (*IMAGENET[1], 0.229))
