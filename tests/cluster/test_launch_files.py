@@ -17,6 +17,8 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.cluster.test_dockerfile import instructions, is_sent
+
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / "launch"
 FILES = sorted(path for path in LAUNCH.rglob("*") if path.is_file() and path.suffix != ".md")
@@ -100,9 +102,34 @@ def test_the_jobs_ray_and_archsearch_are_the_tested_ones() -> None:
     _, job = _documents()
     pinned = re.search(r"^ray==([\d.]+) ", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
     assert pinned is not None and job["spec"]["rayClusterSpec"]["rayVersion"] == pinned[1]
-    assert f"rayproject/ray:{pinned[1]}-" in (LAUNCH / "kuberay" / "search.yaml").read_text()
     for pod in _pods(job):
         assert pod["containers"][0]["image"].endswith(f":{archsearch.__version__}")
+
+
+def test_the_head_is_never_on_a_spot_node_and_workers_are_there_first() -> None:
+    head, worker = _pods(_documents()[1])
+    affinity = [pod["affinity"]["nodeAffinity"] for pod in (head, worker)]
+    (never,) = affinity[0]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    first = [each["preference"] for each in affinity[1]["preferredDuringSchedulingIgnoredDuringExecution"]]
+    spot = [(rule["key"], rule["values"]) for rule in never["matchExpressions"]]
+    assert [(rule["key"], rule["values"]) for term in first for rule in term["matchExpressions"]] == spot
+    assert {rule["operator"] for rule in never["matchExpressions"]} == {"NotIn"}
+    assert {rule["operator"] for term in first for rule in term["matchExpressions"]} == {"In"}
+    tainted = {(each["key"], each["value"]) for each in worker["tolerations"] if "value" in each}
+    assert tainted < {(key, value) for key, (value,) in spot} and "tolerations" not in head
+
+
+def test_the_pods_image_is_made_of_rays_and_of_what_docker_is_sent() -> None:
+    text = (LAUNCH / "kuberay" / "Dockerfile").read_text()
+    words = instructions(text)
+    pinned = re.search(r"^ray==([\d.]+) ", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    assert pinned is not None and ("FROM", f"rayproject/ray:{pinned[1]}-py311-gpu") in words
+    assert f'ray.__version__ == "{pinned[1]}"' in text
+    copied = [path for word, rest in words if word == "COPY" for path in rest.split()[1:-1]]
+    assert {"requirements.txt", "archsearch", "search_spaces"} < {*copied}
+    assert all((ROOT / path).exists() and is_sent(path) for path in copied)
+    (image,) = {pod["containers"][0]["image"] for pod in _pods(_documents()[1])}
+    assert f"-t {image} " in text
 
 
 def test_kuberays_schema_is_one_that_can_fail() -> None:
