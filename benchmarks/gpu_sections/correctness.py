@@ -116,6 +116,7 @@ def all_cases(setting: Setting) -> dict[str, Case]:
         return Training(model, images, settings, seed=0, device=setting.device, feed=feed)
 
     def case(**given: Any) -> Case:
+        given.pop("precision", None)  # each case is trained in both
         return lambda graph, precision: training(graph, precision, **given)
 
     def restored(graph: str, precision: str) -> Training:
@@ -136,5 +137,5 @@ def all_cases(setting: Setting) -> dict[str, Case]:
     cases["depth per sample"] = case(depth={**DEPTH, "per": "sample", "rescale": "train"}, micro_batch=3)
     cases["images on the host"] = case(host=True, crop_padding=2, flip=True, mixup=0.2)
     cases["depth per batch"] = case(depth=DEPTH)
-    cases["depth per batch, hard"] = case(depth={**DEPTH, "rescale": "train"}, micro_batch=3, **HARD)
+    cases["depth per batch, hard"] = case(depth={**DEPTH, "rescale": "train"}, **HARD)
     return cases | {"restored": restored, "moved end": ended}

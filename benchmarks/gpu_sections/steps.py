@@ -8,7 +8,6 @@ times the forward multiply-adds, or three times the activations' bytes, take at 
 from __future__ import annotations
 
 import gc
-import os
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -94,26 +93,23 @@ def counted(row: Row, subjects: Sequence[Subject], setting: Setting) -> None:
             row.leave_out("kernels", str(error)[:200])
 
 
-def kernels(setting: Setting, networks: list[str]) -> Iterator[dict[str, float]]:
-    """Yields each network's kernels a step, eagerly and replayed. Runs in a worker."""
-    os.environ |= {"DISABLE_CUPTI_LAZY_REINIT": "1", "TEARDOWN_CUPTI": "0"}  # graphs and the profiler, as torch has it
+def kernels(setting: Setting, networks: list[str]) -> Iterator[dict[str, float | None]]:
+    """Yields each network's kernels a step, eagerly and replayed; None where the profiler saw none. Runs in a worker.
+
+    All is captured before anything is profiled: after a profile, captured kernels may not be seen.
+    """
     assert setting.gpu is not None
-    for subject in SUBJECTS:
-        if subject.network in networks:
-            numbers = {}
-            for name, graph in (("eager", "off"), ("graph", "auto")):
-                with fewest(0), replayable_here(setting):
-                    training = on_noise(
-                        subject.architecture(setting),
-                        setting,
-                        batch=8,
-                        steps=4,
-                        precision=subject.precision,
-                        graph=graph,
-                    )
+    trainings: dict[str, dict[str, Training]] = {}
+    with fewest(0), replayable_here(setting):
+        for subject in SUBJECTS:
+            if subject.network in networks:
+                network, trainings[subject.network] = subject.architecture(setting), {}
+                for name, graph in (("eager", "off"), ("graph", "auto")):
+                    training = on_noise(network, setting, batch=8, steps=4, precision=subject.precision, graph=graph)
                     training.train_epoch()
-                    numbers[name] = setting.gpu.kernels(training.train_epoch) / 4
-            yield numbers
+                    trainings[subject.network][name] = training
+        for ways in trainings.values():
+            yield {name: setting.gpu.kernels(of.train_epoch) / 4 or None for name, of in ways.items()}
 
 
 def measured(row: Row, subject: Subject, setting: Setting, rates: dict[str, float]) -> dict[str, Any]:

@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from benchmarks import gpu_proof
-from benchmarks.gpu_sections import SECTIONS, TOTAL, ceilings
+from benchmarks.gpu_sections import SECTIONS, TOTAL, ceilings, correctness, ways
 from benchmarks.gpu_sections.row import Row
 from benchmarks.gpu_sections.setting import Gpu, Setting
+from tests.training.recipes import RECIPES
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,29 @@ def test_the_gpu_half_is_rehearsed_and_its_figures_count_for_nothing() -> None:
     assert row.state == "passed"
     row.rehearsed = False
     assert row.state == "failed"
+
+
+def wrong_replay(step: Any, device: torch.device) -> Any:
+    """Stands for a graph whose steps have another rate."""
+
+    def replay() -> None:
+        step.tables["rate"] *= 1.5
+        step()
+
+    return replay
+
+
+def test_a_case_of_each_recipe_is_trained_and_a_replay_that_differs_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = Setting(device=torch.device("cpu"), gpu=None)
+    cases = correctness.all_cases(setting)
+    assert {*RECIPES, "depth per sample", "depth per batch", "restored", "moved end"} < {*cases}
+    trainings = {name: case("auto", "float32") for name, case in cases.items() if name != "restored"}
+    assert {training.precision for training in trainings.values()} == {"float32"}
+    monkeypatch.setattr(ways, "taped", wrong_replay)
+    wrong: dict[str, list[str]] = {kind: [] for kind in ("float32", "bfloat16", "eager", "fall-backs")}
+    with ways.replayable_here(setting):
+        correctness.compared(Row("correctness", time.time() + 60), "plain", cases["plain"], wrong, setting)
+    assert [name.split(" (")[0] for name in wrong["fall-backs"]] == ["plain", "plain"]
 
 
 @pytest.mark.slow
