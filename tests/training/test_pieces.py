@@ -18,6 +18,7 @@ from archsearch.training.epoch import graph
 from archsearch.training.epoch.pieces import PieceStep, rows_of
 from archsearch.training.loop import Training
 from tests.training.capturing import Tape
+from tests.training.pooling import Pool, pooled
 from tests.training.test_static_step import IMAGES, RECIPES, check_equal, outcome, training
 
 DROPPING = {"schedule": "uniform", "last": 0.5}
@@ -125,6 +126,36 @@ def test_so_are_those_of_a_recipe(recipe: str, captured: Captured) -> None:
     gain, average = recipe == "lamb", "ema" in RECIPES[recipe]
     compared(lambda: network({"dropout": 0.2, "learned_gain": gain}, schedule="linear"), **RECIPES[recipe])
     check_pieces(captured, settles=gain or average)
+
+
+@pytest.mark.parametrize("block", ["dual_path", "scaled"])
+def test_what_one_piece_frees_another_may_overwrite(
+    block: str, captured: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pieces share one pool of memory, and each step takes others of them. What is free when a piece is captured is
+    perhaps its memory."""
+    pool = Pool()
+    monkeypatch.setattr(graph, "captured", pooled(pool))
+    zeros, layout = torch.Tensor.new_zeros, torch.channels_last
+    monkeypatch.setattr(torch.Tensor, "new_zeros", lambda *size: zeros(*size).contiguous(memory_format=layout))
+    compared(lambda: network({**BLOCKS[block], "dropout": 0.2}), optimizer="adamw", learning_rate=0.003, ema=0.9)
+    assert len(pool.freed) > len(pool.held) / 2
+
+
+def test_a_pool_overwrites_what_was_freed_when_it_was_captured() -> None:
+    """The pool above is one."""
+    held: list[torch.Tensor] = []
+    x, capture, cpu = torch.ones(3), pooled(Pool()), torch.device("cpu")
+    first = capture(lambda: held.append(x * 2), cpu)
+    second = capture(lambda: held.append(held[0] + 1), cpu)
+    del held[0]
+    third = capture(lambda: held.append(held[0] + 1), cpu)
+    for replay in (first, second):
+        replay()
+    assert held[0].tolist() == [3, 3, 3]
+    third()
+    second()
+    assert held[0].isnan().all(), "it read what the third, captured when it was free, had overwritten"
 
 
 def test_a_step_launches_no_more_kernels_than_its_blocks_and_few_beside(captured: Captured) -> None:
