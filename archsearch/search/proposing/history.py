@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class History:
         """M, how many objectives a score has."""
         return int(self.scores.shape[1])
 
-    @property
+    @cached_property
     def scored(self) -> BoolArray:
         """(n,): whether every objective of a trial is known."""
         return np.asarray(np.isfinite(self.scores).all(axis=1))
@@ -62,10 +63,19 @@ class History:
         return np.asarray(self.scored & (self.epochs >= self.full))
 
     def scores_at(self, epochs: int) -> FloatArray:
-        """(n, M): the scores after so many epochs, nan where they are not known.
+        """(n, M), not to be changed: the scores after so many epochs, nan where they are not known.
 
         At `full` epochs or more: those of finished trials.
         """
+        if epochs not in self._by_epochs:
+            self._by_epochs[epochs] = self._scores_at(epochs)
+        return self._by_epochs[epochs]
+
+    @cached_property
+    def _by_epochs(self) -> dict[int, FloatArray]:
+        return {}
+
+    def _scores_at(self, epochs: int) -> FloatArray:
         newest = np.where((self.epochs == epochs)[:, None] & self.scored[:, None], self.scores, np.nan)
         if epochs >= self.full:
             return np.where(self.finished[:, None], self.scores, np.nan)
@@ -74,5 +84,5 @@ class History:
 
     def levels(self) -> tuple[int, ...]:
         """The epochs after which any trial has a score, rising: rungs, and `full` once a trial has finished."""
-        scored = {int(epochs) for epochs in np.unique(self.epochs[self.scored])} | set(self.rungs)
+        scored = {int(epochs) for epochs in np.flatnonzero(np.bincount(self.epochs[self.scored]))} | set(self.rungs)
         return tuple(sorted({min(epochs, self.full) for epochs in scored if epochs > 0}))

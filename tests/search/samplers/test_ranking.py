@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from archsearch.analysis.ranking import ascending
 from archsearch.search.proposing.history import History
 from archsearch.search.proposing.samplers.finals import finals
 from archsearch.search.proposing.samplers.ranking import comparable, order
@@ -107,3 +108,21 @@ def test_a_rungs_line_is_a_regression_held_to_slope_one() -> None:
     assert found.values[4:] == pytest.approx(above.mean() + slope * (below[4:] - below[:4].mean()))
     residual = (((y - slope * x) ** 2).sum() + 2 * below.var()) / 6
     assert found.variance == pytest.approx([0, 0, 0, 0, residual, residual])
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+@pytest.mark.parametrize("enough", [1, 6, 60, 2000])
+def test_of_many_trials_the_best_few_are_those_that_the_whole_order_begins_with(objectives: int, enough: int) -> None:
+    rng = np.random.default_rng(enough)
+    seen = replace(
+        history([0.0] * 1000, rng.choice([1, 1, 1, 3, 9], 1000).tolist()),
+        scores=rng.integers(0, 40, (1000, objectives)) / 40.0,  # most of them equal to some other
+    )
+    whole, few = order(seen), order(seen, enough=enough)
+    assert few[:enough].tolist() == whole[:enough].tolist()
+    assert enough > 60 or objectives > 1 or len(few) < 300, "and few are sorted"
+
+
+@pytest.mark.parametrize("values", [[], [0.5], [0.3, 0.1, 0.3, 0.3, 0.1, 0.2], [1.0, 0.5, 0.0]])
+def test_equal_scores_stay_in_the_order_of_their_trials(values: list[float]) -> None:
+    assert ascending(np.array(values)).tolist() == np.argsort(np.array(values), kind="stable").tolist()

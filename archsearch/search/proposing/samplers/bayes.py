@@ -167,7 +167,7 @@ def _thinned(scores: Finals, limit: int) -> Finals:
     """At most `limit` of the trials: half of them the best, the other half evenly spread over the ranks below."""
     if len(scores.rows) <= limit:
         return scores
-    ranked = np.argsort(-scores.values, kind="stable")
+    ranked = ranking.ascending(-scores.values)
     lower = ranked[limit // 2 :]
     spread = lower[np.linspace(0, len(lower) - 1, limit - limit // 2).round().astype(int)]
     indices = np.sort(np.concatenate([ranked[: limit // 2], spread]))

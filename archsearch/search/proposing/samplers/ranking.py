@@ -12,7 +12,7 @@ from archsearch.space.many.columns import FloatArray, IntArray
 def order(history: History, last: int | None = None, enough: int | None = None) -> IntArray:
     """Indices of the trials that have a score, the best first; with `last`, of so many latest ones only.
 
-    With `enough`, only the first so many are sure to be in order; with several objectives that saves most of the time.
+    With `enough`, only the first so many are sure to be there: that saves most of the time.
 
     More epochs rank before fewer: a trial gets them for being among the best of its rung, and a score of few
     epochs says little about one of many. Among equal epochs the higher score is better; with several objectives the
@@ -23,13 +23,32 @@ def order(history: History, last: int | None = None, enough: int | None = None) 
         scored = scored[-last:]
     if not len(scored):
         return scored.astype(np.int32)
-    epochs, scores = np.minimum(history.epochs[scored], history.full), history.scores[scored]
+    epochs = np.minimum(history.epochs[scored], history.full)
+    if enough is not None:
+        leading = _leading(epochs, history.scores[scored], enough)
+        scored, epochs = scored[leading], epochs[leading]
+    scores = history.scores[scored]
     merit = scores[:, 0]
     if history.objectives > 1:
         merit = np.zeros(len(scored))
         for level in np.unique(epochs):
             merit[epochs == level] = -fronts(scores[epochs == level], enough)
     return scored[np.lexsort((scored, -merit, -epochs))].astype(np.int32)
+
+
+def _leading(epochs: IntArray, scores: FloatArray, enough: int) -> IntArray:
+    """Indices, rising, among which the best `enough` of (n,) trials are: those of the most epochs, and of the last
+    level of epochs that takes, with one objective, those that score as high as the last one that is looked for."""
+    beyond = np.bincount(epochs)[::-1].cumsum()[::-1]  # by epochs: how many trials have so many, or more
+    if beyond[0] <= enough:
+        return np.arange(len(epochs))
+    level = int(np.flatnonzero(beyond >= enough)[-1])
+    among = epochs >= level
+    if scores.shape[1] == 1:
+        merit = scores[epochs == level, 0]
+        missing = enough - int((epochs > level).sum())
+        among &= (epochs > level) | (scores[:, 0] >= np.partition(merit, len(merit) - missing)[len(merit) - missing])
+    return np.flatnonzero(among)
 
 
 def comparable(history: History, minimum: int) -> tuple[IntArray, FloatArray]:
