@@ -233,3 +233,16 @@ def test_the_rows_of_a_network_are_all_its_layers_in_order() -> None:
     for layer in (layer for row in rows for layer in row):
         x = layer(x)
     assert torch.equal(x, y)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("block", BLOCKS)
+def test_on_a_gpu_pieces_are_the_static_step_bit_for_bit(block: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check before they are used is this comparison; the trainings then agree to rounding with the eager loop."""
+    monkeypatch.setattr(graph, "FEWEST", 0)
+    settings = {"precision": "float32", "device": "cuda", "deterministic": True, "ema": 0.9}
+    replayed, eager = (training(model=network(BLOCKS[block]), graph=way, **settings) for way in ("auto", "off"))
+    first, second = next(replayed), next(eager)
+    assert replayed.graph is not None and replayed.graph.problem is None and eager.graph is None
+    assert first.train_loss == pytest.approx(second.train_loss, rel=1e-3)
