@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 from archsearch.api.networks import network_of
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, find
+from archsearch.experiment.suggested import command
 from archsearch.export.job import FORMS, MAX_LOSS, Job, carry_out
 from archsearch.export.selection import select
 from archsearch.export.trained import data_settings, result_beside, training_folder
@@ -99,6 +99,6 @@ def _refuse_what_a_network_lacks(source: str, trial: str | None, job: Job, *, of
         raise refuse(
             f"{problem}it has no weights",
             allowed=experiment + (", or --weights FILE" if job.form == "bundle" else ""),
-            hint=f"archsearch train {shlex.quote(source)} --data NAME trains it, and writes weights.safetensors",
+            hint=f"{command('train', source, '--data', 'NAME')} trains it, and writes weights.safetensors",
             file=f"--format {job.form}",
         )

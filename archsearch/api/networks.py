@@ -123,7 +123,7 @@ def zoo_table(text: str = "", *, flops: int | None = None, params: int | None = 
         limits = "" if flops is None and params is None else " within these limits"
         raise refuse(
             f"no listed network has {text!r:.80} in its name or family{limits}" if text else f"no network is{limits}",
-            hint=zoo.nearest(text) if text and not limits else "archsearch zoo lists them all",
+            hint=zoo.nearest(text) if text and not limits else "`archsearch zoo` lists them all",
         )
     return [
         {

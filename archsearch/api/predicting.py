@@ -17,6 +17,7 @@ from archsearch.api.arguments import names_its_arguments
 from archsearch.api.driving import Audience
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, find
+from archsearch.experiment.suggested import command, command_of
 from archsearch.export.opened import Bundle, is_bundle
 from archsearch.reading.errors import InputError, refuse
 
@@ -234,7 +235,7 @@ def opened(
             raise refuse(
                 "an experiment has no ONNX file",
                 allowed="torch, or a bundle",
-                hint=f"`archsearch export {folder.argument} -o bundle` writes one",
+                hint=f"`{command_of(folder, 'export', '-o', 'bundle')}` writes one",
                 file=f"--backend {backend}",
             )
         from archsearch.export.kept import winner
@@ -257,5 +258,7 @@ def _experiment(source: str | Path) -> ExperimentFolder:
         if not path.is_dir():
             raise
         allowed = "a folder that `archsearch export` wrote, or an experiment's"
-        hint = f"`archsearch export {source} -o bundle`" if (path / "result.json").is_file() else ""
+        hint = (
+            f"`{command('export', source, '-o', 'bundle')}` writes a bundle" if (path / "result.json").is_file() else ""
+        )
         raise refuse("neither a bundle nor an experiment", allowed=allowed, hint=hint, file=str(path)) from error

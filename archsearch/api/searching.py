@@ -17,6 +17,7 @@ from archsearch.experiment import ExperimentFolder, Ledger, find
 from archsearch.experiment.file_systems import note_of
 from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
+from archsearch.experiment.suggested import command_of
 from archsearch.experiment.summary import summarise
 from archsearch.reading.errors import InputError, refuse
 from archsearch.search.proposing.samplers.registry import sampler_for, takes_experience
@@ -187,7 +188,7 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None, *, new: b
     if name is not None and not new:
         folder = ExperimentFolder(EXPERIMENTS / name)
         if folder.ledger.exists():
-            hint = f"`archsearch resume {name}` continues it; another --name, or --new, starts a new one"
+            hint = f"`{command_of(folder, 'resume')}` continues it; another --name, or --new, starts a new one"
             raise refuse(f"the experiment {name} already exists", hint=hint, file="--name")
         return folder
     last = None
@@ -196,7 +197,7 @@ def _folder(space: SearchSpace, name: str | None, output: Path | None, *, new: b
             break
         last = ExperimentFolder(path)
     if last is not None and not new and _is_interrupted(last):
-        hint = f"`archsearch resume {last.name}` continues it; --new starts another one in {path}"
+        hint = f"`{command_of(last, 'resume')}` continues it; --new starts another one in {path}"
         raise refuse(f"the experiment {last.name} was interrupted", hint=hint, file=str(last.path))
     return ExperimentFolder(path)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.suggested import command_of
 
 PATIENCE = 60.0  # seconds for MLflow
 
@@ -80,7 +80,7 @@ def tell_copy(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable
 
 def tell_backlog(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> None:
     """Tells how many events MLflow has not received, and the command that sends them; nothing where it has all."""
-    from archsearch.tracking import backlog
+    from archsearch.tracking import backlog, without_password
 
     with Ledger.read(folder.ledger) as ledger:
         trials = ledger.total
@@ -88,7 +88,8 @@ def tell_backlog(folder: ExperimentFolder, tracking_uri: str | None, tell: Calla
     with suppress(OSError):  # on a full disk nobody can tell, and something else was said
         behind = backlog(folder, tracking_uri) if trials else 0
     if behind:
-        tell(f"MLflow is {behind:,} events behind; send them with:\n  archsearch sync {shlex.quote(folder.argument)}")
+        uri = ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
+        tell(f"MLflow is {behind:,} events behind; send them with:\n  {command_of(folder, 'sync', *uri)}")
 
 
 def registered(folder: ExperimentFolder, tracking_uri: str | None, tell: Callable[[str], object]) -> str | None:

@@ -17,6 +17,7 @@ import typer
 from archsearch.cli.table import Verb
 from archsearch.experiment import DriverRunning
 from archsearch.experiment.processes import set_waiting
+from archsearch.experiment.suggested import command
 from archsearch.reading.errors import InputError
 from archsearch.reading.escaping import escaped_output
 from archsearch.reading.nearest import did_you_mean
@@ -82,7 +83,7 @@ def _message(verb: Verb, error: BaseException) -> tuple[str, int]:
         case InputError():
             return str(error), BAD_INPUT
         case DriverRunning():
-            hint = f"`archsearch status {error.folder}` shows its progress"
+            hint = f"`{command('status', error.folder)}` shows its progress"
             return f"archsearch: {error}\n  hint: {hint}", DRIVEN
         case ModuleNotFoundError() if (missing := missing_package(error)) is not None:
             return str(missing), BAD_INPUT

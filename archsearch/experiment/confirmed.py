@@ -11,6 +11,7 @@ from typing import Any
 from archsearch.experiment import shapes
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
+from archsearch.experiment.suggested import command_of
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import LARGEST_JSON
 
@@ -117,7 +118,7 @@ def read_confirmation(folder: ExperimentFolder) -> dict[str, Any] | None:
         raise refuse(
             f"the confirmation is damaged: {getattr(error, 'strerror', None) or error}",
             allowed="a file written by archsearch confirm",
-            hint=f"`archsearch confirm {folder.argument}` writes it again",
+            hint=f"`{command_of(folder, 'confirm')}` writes it again",
             file=str(path),
         ) from error
     for row in (*document["rows"], *document["differences"]):

@@ -28,6 +28,7 @@ from archsearch.experiment.layout import (
 )
 from archsearch.experiment.opening import open_inside, refuse_links
 from archsearch.experiment.records import trial_id
+from archsearch.experiment.suggested import command_of
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import LARGEST_JSON
 from archsearch.reading.nearest import did_you_mean
@@ -78,7 +79,10 @@ class ExperimentFolder:
     @property
     def argument(self) -> str:
         """The shortest text that `find` knows it by: what is put for EXPERIMENT on the command line."""
-        return self.name if self.path.parent == EXPERIMENTS else str(self.path)
+        if self.path.absolute().parent == EXPERIMENTS.absolute():
+            return self.name
+        shadowed = ExperimentFolder(EXPERIMENTS / self.path).ledger.is_file()  # that one is found first
+        return str(self.path.absolute() if shadowed else self.path)
 
     @property
     def confirmation(self) -> ConfirmationFolder:
@@ -123,7 +127,7 @@ class ExperimentFolder:
         refuse_object_store(self.path)
         try:
             if self.ledger.exists():
-                hint = f"`archsearch resume {self.path}` continues it; another --output starts a new one"
+                hint = f"`{command_of(self, 'resume')}` continues it; another --output starts a new one"
                 raise self._refusal("already holds an experiment", hint=hint)
             self.refuse_links()
             if self.path.exists() and any(not _is_ours(entry.name) for entry in self.path.iterdir()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from archsearch.data.images import Progress
 from archsearch.experiment import write_atomically
+from archsearch.experiment.suggested import command
 from archsearch.export.selection import Selection, kept_weights
 from archsearch.guests.either import Described, digest
 from archsearch.guests.guest import Guest
@@ -111,7 +111,7 @@ def _bundle(job: Job, tell: Progress) -> dict[str, Any]:
     manifest = write_bundle(origin, job.output, tell, max_loss=job.max_loss)
     tell(f"wrote {job.output}: {len(manifest['files'])} files and manifest.json")
     if origin.images is not None:
-        tell(f"predict new images: archsearch predict {shlex.quote(str(job.output))} IMAGE|FOLDER...")
+        tell(f"predict new images: {command('predict', job.output)} IMAGE|FOLDER...")
     return {
         "digest": manifest["digest"],
         "architecture": origin.architecture.to_dict(),

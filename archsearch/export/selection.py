@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger, Trial, TrialState, number_of
+from archsearch.experiment.suggested import command, command_of
 from archsearch.experiment.winner import Source, winner_of
 from archsearch.reading.errors import InputError, refuse
 
@@ -45,7 +45,7 @@ def select(folder: ExperimentFolder, trial_id: str | None) -> Selection:
         raise refuse(
             f"no trial of {name} has finished",
             allowed="an experiment that has a best network, or --trial ID",
-            hint=f"`archsearch resume {shlex.quote(folder.argument)}` continues it",
+            hint=f"`{command_of(folder, 'resume')}` continues it",
             file="EXPERIMENT",
         )
     network = Architecture.from_dict(dict(trial.architecture)).model_copy(update={"name": f"{name}-{trial.id}"})
@@ -85,7 +85,8 @@ def kept_weights(selection: Selection) -> bytes:
     except OSError as error:
         raise refuse(f"the weights of {trial.id} cannot be read: {error.strerror}", file=str(path)) from error
     except (SafetensorError, InputError) as error:
-        hint = f"`{_command(selection)}` exports the architecture, to be trained again"
+        again = command("export", selection.folder.argument, "--trial", trial.id)
+        hint = f"`{again}` exports the architecture, to be trained again"
         cause = error.problems[0].message if isinstance(error, InputError) else str(error)
         raise refuse(f"the weights of {trial.id} are damaged: {cause}", hint=hint, file=str(path)) from error
     return content
@@ -102,11 +103,8 @@ def _no_weights(selection: Selection) -> InputError:
     return refuse(
         f"the weights of {trial.id} were not saved ({state})",
         allowed=f"{', '.join(ids[:MOST_LISTED])}{unlisted}" if ids else "a trial with saved weights (there is none)",
-        hint=f"weights are saved for the best trial and the Pareto front; `{_command(selection)} -o "
-        f"{trial.id}.yaml` exports the architecture for archsearch train",
+        hint="weights are saved for the best trial and the Pareto front; "
+        f"`{command('export', folder.argument, '--trial', trial.id, '-o', f'{trial.id}.yaml')}` exports the "
+        "architecture for archsearch train",
         file="--trial" if selection.named else "EXPERIMENT",
     )
-
-
-def _command(selection: Selection) -> str:
-    return f"archsearch export {shlex.quote(selection.folder.argument)} --trial {selection.trial.id}"

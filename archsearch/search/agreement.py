@@ -11,6 +11,7 @@ from typing import Any
 
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.objective import Objective
+from archsearch.experiment.suggested import command, command_of, permissions
 from archsearch.reading.document import Loc, shorten
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.reading.yaml import read, write
@@ -48,15 +49,15 @@ def refuse_if_changed(
         return
     problems = [document.problem(loc, text) for loc, text in differences.items()]
     more = f", and {len(problems) - SHOWN} more differences" if len(problems) > SHOWN else ""
-    only_trials = (
-        f"`archsearch resume --trials {trials}` extends the search to that many trials; " if changed == [TRIALS] else ""
-    )
+    only_trials = ""
+    if changed == [TRIALS]:
+        extend = command_of(folder, "resume", "--trials", trials)
+        only_trials = f"`{extend}` extends the search to that many trials; "
     summary = Problem(
         message=f"the search space differs from the one that this search began with{more}",
         allowed="the values that it began with",
-        hint=f"{only_trials}change them back, or start a new search with `archsearch run "
-        "--warm-start`; `archsearch resume --force` continues anyway, and the ledger records "
-        "it",
+        hint=f"{only_trials}change them back, or start a new search with `{_warm_start(folder)}`; "
+        f"`{command_of(folder, 'resume', '--force')}` continues anyway, and the ledger records it",
         file=str(folder.space_yaml),
     )
     raise InputError(*problems[:SHOWN], summary)
@@ -70,9 +71,14 @@ def refuse_another_metric(folder: ExperimentFolder, ledger: Ledger, metric: Obje
         raise refuse(
             f"search.objectives has {metric.name}: {metric.sense}, but the search began with {first.name}",
             allowed=f"{first.name}: {first.sense}",
-            hint="`archsearch run --warm-start` starts a search by another metric from these results",
+            hint=f"`{_warm_start(folder)}` starts a search by another metric from these results",
             file=str(folder.space_yaml),
         )
+
+
+def _warm_start(folder: ExperimentFolder) -> str:
+    """The command that begins another search, of the experiment's changed space.yaml, with the experiment's results."""
+    return command("run", folder.space_yaml, "--warm-start", folder.argument, *permissions(folder, "run"))
 
 
 def set_trials(folder: ExperimentFolder, ledger: Ledger, trials: int) -> None:

@@ -16,6 +16,7 @@ from archsearch.architecture.spec import Architecture
 from archsearch.data.recorded import images_record, refuse_other_images
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point
 from archsearch.experiment.remarks import FLOOR
+from archsearch.experiment.suggested import command_of
 from archsearch.experiment.summary import EXPERIENCE, summarise
 from archsearch.experiment.winner import winner_of
 from archsearch.reading.packages import refuse_without
@@ -164,7 +165,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
     observer.phase(f"loading {space.data.name}")
     images = _images(session, space)
     if ledger.last_session() is not None:
-        hint = "put the images back, or give their folder: --root DIR; `archsearch resume --force` continues anyway"
+        again = command_of(session.folder, "resume", "--force")
+        hint = f"put the images back, or give their folder: --root DIR; `{again}` continues anyway"
         note = refuse_other_images(ledger, images, hint=hint, file=space.data.root, force=session.force)
         if note:
             observer.phase(f"note: {note}")

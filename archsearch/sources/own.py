@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from archsearch.experiment.suggested import ALLOWED_SOURCES as ALLOWED_CLASSES
 from archsearch.reading.errors import InputError, refuse
 from archsearch.sources.source import ANY_SPLIT, SPLITS, Content, Labels, Numbers
 
-ALLOWED_CLASSES = set[str]()  # module:Class, that a person lets be imported
 ALLOWED = (
     "a class that is called with the path of the data, with `labels` (a sequence), `read(number)` (the bytes or the "
     "path of an image file, or an array), and perhaps `splits`, `weights`, `groups`, `classes`, `shape`, `name(number)`"

@@ -9,6 +9,7 @@ from typing import Any
 from archsearch.analysis.drawing import draw
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment.suggested import command_of
 from archsearch.experiment.winner import Winner
 from archsearch.reading.errors import InputError
 
@@ -47,7 +48,7 @@ def description_of(folder: ExperimentFolder, ledger: Ledger, winner: Winner | No
         "",
         "| | |",
         "|---|---|",
-        *(f"| {purpose} | `{command.format(name)}` |" for purpose, command in COMMANDS.items()),
+        *(f"| {purpose} | `{command_of(folder, *command)}` |" for purpose, command in COMMANDS.items()),
     ]
     if folder.report.is_file():
         lines += ["", "The report is among this run's artifacts: `report.html`."]
@@ -56,7 +57,7 @@ def description_of(folder: ExperimentFolder, ledger: Ledger, winner: Winner | No
 
 FIGURES = {"params": "parameters", "flops": "FLOPs", "macs": "MACs"}
 COMMANDS = {
-    "the report": "archsearch report {}",
-    "export it": "archsearch export {} -o bundle",
-    "retrain the best over seeds": "archsearch confirm {}",
+    "the report": ("report",),
+    "export it": ("export", "-o", "bundle"),
+    "retrain the best over seeds": ("confirm",),
 }

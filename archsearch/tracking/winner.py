@@ -23,6 +23,7 @@ from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.experiment.objective import ACCURACY
+from archsearch.experiment.suggested import command_of
 from archsearch.experiment.winner import Winner, winner_of
 from archsearch.tracking.outbox import Outbox
 from archsearch.tracking.process import current_store, quiet_mlflow
@@ -204,6 +205,6 @@ def _described(folder: ExperimentFolder, entry: Registrable) -> str:
     inputs = ", ".join(map(str, entry.architecture.input))
     return (
         f"{sentence}\n\nTakes float32 images (N, {inputs}), normalised as in training "
-        f"(`archsearch export {folder.name} -o bundle` writes preprocessing and labels), and gives "
+        f"(`{command_of(folder, 'export', '-o', 'bundle')}` writes preprocessing and labels), and gives "
         f"{entry.architecture.classes} scores an image.\n\n```json\n{json.dumps(rounded, indent=1)}\n```"
     )

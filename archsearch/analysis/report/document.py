@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
@@ -32,6 +31,7 @@ from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.pareto import undominated
 from archsearch.experiment.records import trial_id
+from archsearch.experiment.suggested import command, command_of
 
 TOP = 5  # networks that are drawn
 
@@ -244,16 +244,15 @@ def _confirmed(reading: Reading) -> Confirmation | None:
 def commands(reading: Reading) -> list[str]:
     """What to do next, to be pasted."""
     folder = reading.folder
-    what = shlex.quote(folder.argument)
     lines = []
     if reading.summary["state"] in ("interrupted", "failed"):
-        lines.append(f"archsearch resume {what}")
+        lines.append(command_of(folder, "resume"))
     if reading.summary["best"] is not None:
         if reading.summary["best"]["of"] != "confirm" and reading.summary["state"] == "finished":
-            lines.append(f"archsearch confirm {what} --top 5 --seeds 3")
-        lines.append(f"archsearch profile {shlex.quote(str(folder.best_yaml))}")
-        lines.append(f"archsearch export {what} -o bundle")
-    return [*lines, f"archsearch ui {what}"]
+            lines.append(command_of(folder, "confirm", "--top", 5, "--seeds", 3))
+        lines.append(command("profile", folder.best_yaml))
+        lines.append(command_of(folder, "export", "-o", "bundle"))
+    return [*lines, command_of(folder, "ui")]
 
 
 # ---- the literature, and failures

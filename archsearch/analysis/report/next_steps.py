@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from archsearch.analysis.report.charts import number
 from archsearch.analysis.report.figures import Document
 from archsearch.analysis.report.html import copied, download, paragraph, section, table
@@ -11,6 +9,7 @@ from archsearch.analysis.report.reading import Reading
 from archsearch.analysis.report.wrong import fault
 from archsearch.analysis.svg import clean
 from archsearch.experiment.records import spell
+from archsearch.experiment.suggested import command, permissions
 
 PURPOSE = {
     "resume": "Go on with the search:",
@@ -55,11 +54,13 @@ def _narrower(reading: Reading, report: Document) -> list[str]:
             text += f"it allows {number(int(size[1]))} combinations in place of {number(int(size[0]))}. "
     else:
         text += "It could not be checked here, since the search's own space cannot be read on this machine; "
-    text += "`archsearch check narrower.yaml` says how many of them fit the budget. "
+    folder = reading.folder
+    check = command("check", "narrower.yaml", *permissions(folder, "check"))
+    text += f"`{check}` says how many of them fit the budget. "
     text += "What the search did not try may be better, and lie outside."
     changes = [(row["word"], row["from"], row["to"]) for row in narrower["changes"]]
     save = download("narrower.yaml", "application/yaml", narrower["yaml"], "Download narrower.yaml")
-    run = f"archsearch run narrower.yaml --warm-start {shlex.quote(reading.folder.argument)}"
+    run = command("run", "narrower.yaml", "--warm-start", folder.argument, *permissions(folder, "run"))
     return [
         "<h3>A narrower space to search</h3>",
         paragraph(text),
@@ -79,7 +80,11 @@ def reproduce(reading: Reading, report: Document) -> str:
         seed = next((row["seed"] for row in report["rows"] if row["trial"] == winner["trial"]), None)
         rows += [("winner's seed", str(seed))] if seed is not None else []
         rows += [("winner's training", spell(winner["training"], digits=4))] if winner["training"] else []
-    again = f"archsearch run {shlex.quote(str(reading.folder.space_yaml))} --name {shlex.quote(report['experiment'])}-2"
+    folder = reading.folder
+    named = ("--name", f"{report['experiment']}-2")
+    if folder.argument != folder.name:  # of an --output of its own, whose name may be none of --name
+        named = ("--output", f"{folder.argument}-2")
+    again = command("run", folder.space_yaml, *named, *permissions(folder, "run"))
     text = "space.yaml in the experiment's folder holds every setting. With these versions and one worker the same "
     text += "trials are made and trained; several workers finish in another order each time."
     return section("facts", "Reproduce", paragraph(text), copied(again), table(("", ""), rows, left=(0, 1), wide=(1,)))

@@ -11,6 +11,7 @@ from typing import Any
 from archsearch.api.showing.board import Board
 from archsearch.api.showing.live import watching
 from archsearch.experiment import Event, ExperimentFolder, Ledger, Trial, TrialState
+from archsearch.experiment.suggested import command
 from archsearch.reading.errors import InputError, refuse
 from archsearch.space.placement import PLACED
 
@@ -124,6 +125,6 @@ def _board(folder: ExperimentFolder, ledger: Ledger) -> Board:
     except InputError:
         raise
     except (AttributeError, ValueError) as error:
-        hint = "archsearch check names each problem"
+        hint = f"`{command('check', folder.space_yaml)}` names each problem"
         raise refuse("it is no search space", hint=hint, file=str(folder.space_yaml)) from error
     return Board.of(folder, ledger, search, resources, epochs=epochs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ from archsearch.api.showing.printing import print_json, short
 from archsearch.experiment import Counts, ExperimentFolder
 from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.records import FEWEST_RANKED, spell
+from archsearch.experiment.suggested import command, command_of, permissions
 from archsearch.experiment.summary import learned, looked_at
 from archsearch.reading.durations import spell_duration
 from archsearch.reading.errors import InputError
 
 LABEL = 11  # letters of a label
+PLAIN = re.compile(r"(?!(true|false|null|yes|no|on|off)$)[a-z_][\w./-]*", re.I)  # a string that YAML reads as one
 CHOSEN = {
     "search": "",
     "finish": ", trained longer after the search",
@@ -125,33 +128,30 @@ def _rung(rung: dict[str, Any]) -> str:
 
 def _next(summary: dict[str, Any]) -> list[str]:
     """Commands for what to do next, as they are typed."""
-    import shlex
-
-    folder = Path(summary["folder"])
-    name = shlex.quote(ExperimentFolder(folder).argument)
-    best = shlex.quote(str(ExperimentFolder(folder).best_yaml))
+    folder = ExperimentFolder(Path(summary["folder"]))
     commands = []
     if summary["state"] in ("interrupted", "failed"):
-        commands.append(f"archsearch resume {name}")
+        commands.append(command_of(folder, "resume"))
     if summary["best"] is not None:
+        data = _data(folder, summary["best"].get("training", {}))
         commands += [
-            f"archsearch train {best} --data {_data(folder, summary['best'].get('training', {}))}",
-            f"archsearch profile {best}",
-            f"archsearch export {name} -o bundle",
+            command("train", folder.best_yaml, "--data", *data, *permissions(folder, "train")),
+            command("profile", folder.best_yaml),
+            command_of(folder, "export", "-o", "bundle"),
         ]
         if members := summary["pareto"]:
             member = members[min(1, len(members) - 1)]["trial"]  # the first is the best, which needs no --trial
-            commands.append(f"archsearch export {name} --trial {member} --format safetensors -o {member}.safetensors")
+            weights = ("--format", "safetensors", "-o", f"{member}.safetensors")
+            commands.append(command("export", folder.argument, "--trial", member, *weights))
         if summary["state"] == "finished" and summary["best"]["of"] != "confirm":
-            commands.append(f"archsearch confirm {name} --top 5 --seeds 3")
-    return [*commands, f"archsearch status {name}", f"archsearch ui {name}"]
+            commands.append(command_of(folder, "confirm", "--top", 5, "--seeds", 3))
+    return [*commands, command_of(folder, "status"), command_of(folder, "ui")]
 
 
-def _data(folder: Path, chosen: dict[str, Any]) -> str:
+def _data(folder: ExperimentFolder, chosen: dict[str, Any]) -> list[str]:
     """The value of --data and the options with which `train` trains as the search did: by space.yaml, and by `chosen`
     for training settings that vary. NAME where space.yaml cannot be read."""
     import json
-    import shlex
 
     from archsearch.reading.validation import validate
     from archsearch.reading.yaml import read
@@ -159,21 +159,22 @@ def _data(folder: Path, chosen: dict[str, Any]) -> str:
     from archsearch.space.trainings import GROUP, read_trainings
 
     try:
-        trainings, _ = read_trainings(read(ExperimentFolder(folder).space_yaml))
+        trainings, _ = read_trainings(read(folder.space_yaml))
         document = trainings.fixed.data
         data, base = validate(DataSettings, document["data"]), validate(TrainingSettings, document["training"])
         choices = {f"{GROUP}.{name}": value for name, value in chosen.items()}
         training = base.with_overrides(trainings.trainings(base).overrides(choices))
     except (InputError, KeyError, TypeError):
-        return "NAME"
+        return ["NAME"]
     root = ["--root", data.root] if data.name != "digits" else []
-    command = [data.name, *root, "--epochs", str(training.epochs)]
+    arguments = [data.name, *root, "--epochs", str(training.epochs)]
     left_out = ("name", "root", "metrics")  # metrics of a person's own would need --allow-source
     overrides = {f"data.{name}": value for name, value in data.to_dict().items() if name not in left_out}
     overrides |= {f"training.{name}": value for name, value in training.to_dict().items() if name != "epochs"}
     for key, value in overrides.items():
-        command += ["--set", f"{key}={json.dumps(value).strip(chr(34))}"]
-    return shlex.join(command)
+        plain = isinstance(value, str) and PLAIN.fullmatch(value)
+        arguments += ["--set", f"{key}={value if plain else json.dumps(value)}"]
+    return arguments
 
 
 def _panel(title: str, lines: list[tuple[str, str]], commands: list[str]) -> None:

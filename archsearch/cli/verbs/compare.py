@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ from archsearch.api.showing.printing import deliver, print_json, short, table
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import AllowSource, Json
 from archsearch.experiment.objective import Objective
+from archsearch.experiment.suggested import command
 
 if TYPE_CHECKING:
     from archsearch.analysis.report.comparing import Comparison
@@ -49,13 +49,13 @@ def compare(
     from archsearch.sources.own import allow as allow_sources
 
     allow_sources(allow_source or ())
-    parts = ["archsearch", "compare", a, b, "--trials", str(trials), "--seed", str(seed)]
+    parts = [a, b, "--trials", str(trials), "--seed", str(seed)]
     parts += ["--epochs", str(epochs)] if epochs is not None else []
     parts += [part for name in allow_source or () for part in ("--allow-source", name)]
     parts += ["-o", str(output)] if output is not None else []
     try:
         with audience_of_a_command() as audience:
-            go_on = shlex.join(parts)
+            go_on = command("compare", *parts)
             comparison = compared((a, b), audience, trials=trials, epochs=epochs, seed=seed, go_on=go_on)
     except KeyboardInterrupt:
         return INTERRUPTED

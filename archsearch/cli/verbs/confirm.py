@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from archsearch.cli.options import AllowSource, Compiled, Experiment, Json, Root
 from archsearch.experiment import ExperimentFolder, find
 from archsearch.experiment.confirmed import FEWEST_SEEDS
 from archsearch.experiment.objective import ACCURACY, Objective
+from archsearch.experiment.suggested import command_of
 
 
 def confirm(
@@ -83,7 +83,7 @@ def confirm(
     except KeyboardInterrupt:
         from archsearch.tracking import without_password
 
-        parts = ["archsearch", "confirm", folder.argument, "--top", str(top), "--seeds", str(seeds)]
+        parts = ["--top", str(top), "--seeds", str(seeds)]
         parts += ["--folds", str(folds)] if folds is not None else []
         for name in baseline or ():
             parts += ["--baseline", name]
@@ -91,7 +91,8 @@ def confirm(
         parts += ["--compile"] if compiled else []
         parts += ["--root", str(root)] if root is not None else []
         parts += ["--tracking-uri", without_password(tracking_uri)] if tracking_uri else []
-        tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {shlex.join(parts)}")
+        again = command_of(folder, "confirm", *parts)
+        tell(f"archsearch: interrupted; what is trained is kept; go on with:\n  {again}")
         return INTERRUPTED
     if as_json:
         print_json(document)
@@ -142,7 +143,7 @@ def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
     path = Path(document["folder"])
     print(f"\nwritten to {path}: confirm.json, best.yaml, weights.safetensors (seed {document['weights_of_seed']})")
     print(f"and {folder.best_yaml}; the search's own best is kept in {folder.best_of_search.name}")
-    print(f"next:\n  archsearch export {shlex.quote(folder.argument)} -o bundle")
+    print(f"next:\n  {command_of(folder, 'export', '-o', 'bundle')}")
 
 
 def _row(row: dict[str, Any], objective: Objective) -> tuple[str, ...]:

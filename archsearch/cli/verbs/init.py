@@ -9,6 +9,7 @@ import typer
 
 from archsearch.api.showing.printing import print_json, tell
 from archsearch.cli.options import Flops, Json, Params, Time
+from archsearch.experiment.suggested import command
 from archsearch.reading.errors import refuse
 
 
@@ -62,4 +63,4 @@ def init(
     print(first.text, end="")
     for problem in survey.broken[:20]:
         tell(f"cannot be read: {problem.file}")
-    print(f"\nwritten to {file}\nnext:\n  archsearch check {file}\n  archsearch run {file}")
+    print(f"\nwritten to {file}\nnext:\n  {command('check', file)}\n  {command('run', file)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Annotated
 
 import typer
@@ -12,6 +11,7 @@ from archsearch.cli.dispatch import DONE
 from archsearch.cli.options import Address, AllowSampler, AllowSource, Experiment, Json, Root, RuntimeEnv, TrackingUri
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import find
+from archsearch.experiment.suggested import command_of
 from archsearch.experiment.summary import summarise
 
 
@@ -60,7 +60,7 @@ def resume(
     summary = summarise(folder)
     tell(
         f"archsearch: {summary['experiment']} is finished; to add trials, for N in total:\n"
-        f"  archsearch resume {shlex.quote(folder.argument)} --trials N"
+        f"  {command_of(folder, 'resume', '--trials', 'N')}"
     )
     show(summary, as_json=as_json)
     return DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ import typer
 from archsearch.api.showing.printing import percent, print_json, scored, short, stdout_to_stderr, table
 from archsearch.cli.dispatch import Failure
 from archsearch.cli.options import WEIGHTS, AllowSource, Json, Network, Set
+from archsearch.experiment.suggested import command
 
 
 def shrink(
@@ -74,9 +74,8 @@ def shrink(
         print_json(result.document)
         return
     print(_page(result.document, result.front))
-    best = shlex.quote(result.front[0]["folder"])
-    print(f"written to {result.folder}; export the largest: archsearch export {best}/model.yaml "
-          f"--weights {best}/weights.safetensors -o bundle")  # fmt: skip
+    largest = command("export", result.front[0]["folder"], "-o", "bundle")
+    print(f"written to {result.folder}; export the largest: {largest}")
 
 
 def _page(document: dict[str, Any], front: list[dict[str, Any]]) -> str:

@@ -21,6 +21,7 @@ from archsearch.data.recorded import refuse_other_images
 from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.predictions import keep_of_run
 from archsearch.experiment.records import spell
+from archsearch.experiment.suggested import command_of
 from archsearch.experiment.summary import EXPERIENCE
 from archsearch.experiment.winner import CONFIRMED, hand_over
 from archsearch.guests.either import change
@@ -92,7 +93,7 @@ def refuse_unfinished(folder: ExperimentFolder) -> None:
             raise refuse(
                 f"no trial of {ledger.meta.get('name', folder.name)} has finished",
                 allowed="an experiment with at least one finished trial",
-                hint=f"`archsearch resume {folder.path}` continues it",
+                hint=f"`{command_of(folder, 'resume')}` continues it",
                 file="EXPERIMENT",
             )
 

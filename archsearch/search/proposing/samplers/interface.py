@@ -10,8 +10,6 @@ import numpy as np
 from archsearch.search.proposing.history import History
 from archsearch.space.many.columns import Column, FloatArray, IntArray
 
-ALLOWED_CLASSES = set[str]()  # samplers of other modules than Optuna's, module:Class, that a person lets be imported
-
 
 class FeasibleSet(Protocol):
     """The candidates that may be proposed: in budget and not yet used (`space.feasible.Feasible`).

@@ -24,10 +24,11 @@ from optuna.samplers import (
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from archsearch.experiment.suggested import ALLOWED_SAMPLERS
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
 from archsearch.search.proposing.history import History
-from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, FeasibleSet
+from archsearch.search.proposing.samplers.interface import FeasibleSet
 from archsearch.search.proposing.samplers.ranking import order
 from archsearch.space.many.columns import Column, FloatArray, IntArray
 
@@ -264,7 +265,7 @@ def _class(name: str) -> type[BaseSampler]:
     kind: Any = None
     if module == OPTUNAS:
         kind = getattr(optuna.samplers, attribute) if attribute in optuna.samplers.__all__ else None
-    elif name not in ALLOWED_CLASSES:
+    elif name not in ALLOWED_SAMPLERS:
         # Without the name: a terminal, or whoever reads this text, is told nothing that the file's author chose.
         raise refuse(
             "the file names a sampler from a module other than Optuna's, and importing it runs its code",

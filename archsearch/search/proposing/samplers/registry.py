@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from archsearch.experiment.suggested import ALLOWED_SAMPLERS
 from archsearch.reading.errors import refuse
 from archsearch.reading.nearest import did_you_mean
 from archsearch.search.proposing.samplers.bayes import Bayes
 from archsearch.search.proposing.samplers.evolution import Evolution
 from archsearch.search.proposing.samplers.experience import Experience
-from archsearch.search.proposing.samplers.interface import ALLOWED_CLASSES, Sampler
+from archsearch.search.proposing.samplers.interface import Sampler
 from archsearch.search.proposing.samplers.local_search import LocalSearch
 from archsearch.search.proposing.samplers.uniform import Uniform
 from archsearch.space.search_settings import SearchSettings
@@ -59,7 +60,7 @@ def sampler_of(name: str | Mapping[str, Any], *, objectives: int) -> Sampler:
 
 def allow(names: Iterable[str]) -> None:
     """From now on these classes, each `module:Class`, may be imported though a file names them: a person says so."""
-    ALLOWED_CLASSES.update(names)
+    ALLOWED_SAMPLERS.update(names)
 
 
 def sampler_for(search: SearchSettings) -> Sampler:
