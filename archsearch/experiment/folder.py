@@ -78,11 +78,9 @@ class ExperimentFolder:
 
     @property
     def argument(self) -> str:
-        """The shortest text that `find` knows it by: what is put for EXPERIMENT on the command line."""
-        if self.path.absolute().parent == EXPERIMENTS.absolute():
-            return self.name
-        shadowed = ExperimentFolder(EXPERIMENTS / self.path).ledger.is_file()  # that one is found first
-        return str(self.path.absolute() if shadowed else self.path)
+        """What is put for EXPERIMENT on the command line: its name, or where it is none that `find` knows its path."""
+        path = self.path.absolute()  # a relative one may be the name of another
+        return path.name if path.parent == EXPERIMENTS.absolute() else str(path)
 
     @property
     def confirmation(self) -> ConfirmationFolder:
@@ -131,8 +129,7 @@ class ExperimentFolder:
                 raise self._refusal("already holds an experiment", hint=hint)
             self.refuse_links()
             if self.path.exists() and any(not _is_ours(entry.name) for entry in self.path.iterdir()):
-                allowed = "a new or an empty folder"
-                raise self._refusal("holds other files", allowed=allowed, hint="choose another --output")
+                raise self._refusal("holds other files", allowed="a new or an empty folder", hint="another --output")
             existing = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
             if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
                 raise self._unwritable(f"no write permission for {existing}")
@@ -308,12 +305,8 @@ def find(name_or_path: str | Path, root: Path = EXPERIMENTS) -> ExperimentFolder
             return folder
     names = [folder.name for folder in list_experiments(root)]
     listed = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    raise refuse(
-        f"no experiment {name!r}",
-        allowed=listed or f"a folder with a ledger (there are no experiments in {root})",
-        hint=did_you_mean(name, names),
-        file="EXPERIMENT",
-    )
+    allowed = listed or f"a folder with a ledger (there are no experiments in {root})"
+    raise refuse(f"no experiment {name!r}", allowed=allowed, hint=did_you_mean(name, names), file="EXPERIMENT")
 
 
 def refuse_links_around(path: Path) -> None:

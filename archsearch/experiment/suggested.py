@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from archsearch.reading.errors import InputError
-
-if TYPE_CHECKING:
-    from archsearch.experiment.folder import ExperimentFolder
 
 ALLOWED_SOURCES = set[str]()  # module:Class and module:function that --allow-source has named in this process
 ALLOWED_SAMPLERS = set[str]()  # module:Class that --allow-sampler has named
@@ -17,17 +15,29 @@ IMPORTING_METRICS = ("check", "run", "resume", "confirm")
 IMPORTING_SAMPLERS = ("run", "resume")
 
 
+class Folder(Protocol):
+    """An experiment's folder."""
+
+    @property
+    def argument(self) -> str:
+        """What is put for EXPERIMENT on the command line."""
+
+    @property
+    def space_yaml(self) -> Path:
+        """The file of its search space."""
+
+
 def command(verb: str, *arguments: object) -> str:
     """`archsearch VERB ARGUMENTS`."""
     return shlex.join(["archsearch", verb, *map(str, arguments)])
 
 
-def command_of(folder: ExperimentFolder, verb: str, *options: object) -> str:
+def command_of(folder: Folder, verb: str, *options: object) -> str:
     """`archsearch VERB EXPERIMENT OPTIONS` of the experiment in a folder, with its `permissions`."""
     return command(verb, folder.argument, *options, *permissions(folder, verb))
 
 
-def permissions(folder: ExperimentFolder, verb: str) -> list[str]:
+def permissions(folder: Folder, verb: str) -> list[str]:
     """--allow-source and --allow-sampler of the modules that an experiment's space.yaml names and the verb imports.
 
     Only of those that a person has allowed in this process: no text of a file becomes a permission."""

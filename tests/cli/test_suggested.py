@@ -185,4 +185,4 @@ def test_an_experiment_is_called_by_what_finds_it(tmp_path: Path, monkeypatch) -
     assert ExperimentFolder(Path("experiments/one")).argument == "one"
     assert ExperimentFolder(tmp_path / "experiments" / "one").argument == "one"
     assert ExperimentFolder(Path("one")).argument == str(tmp_path / "one"), "the other one is found first"
-    assert ExperimentFolder(Path("two")).argument == "two"
+    assert ExperimentFolder(Path("two")).argument == str(tmp_path / "two")
