@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from archsearch.data.images import ImageSet, OwnMetric, Progress
     from archsearch.guests.building import Module
-    from archsearch.training.freezing import Freeze
+    from archsearch.space.optimization_settings import Freeze
     from archsearch.training.run import TrainingRun
 
 TRAINED = Path("trained")
@@ -101,7 +101,7 @@ def train(
     learning_rate: float | None = None,
     seed: int = 0,
     weights: str | Path | None = None,
-    freeze: Freeze = "none",
+    freeze: Freeze | None = None,
     compiled: bool = False,
     allow_sources: Sequence[str] = (),
     metrics: Mapping[str, OwnMetric] | None = None,
@@ -125,7 +125,7 @@ def train(
     set_waiting()
     sources.allow(allow_sources)
     source, audience = data_source(data), Audience(progress=progress)
-    values = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    values = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "freeze": freeze}
     settings = read_train_settings(
         {
             **source.options(overrides),
@@ -141,7 +141,7 @@ def train(
     from archsearch.data.own_metrics import checked
     from archsearch.training.run import TrainingRun
 
-    run = TrainingRun(settings=settings.training, seed=seed, freeze=freeze, compiled=compiled)
+    run = TrainingRun(settings=settings.training, seed=seed, compiled=compiled)
     return Trained(
         location, train_shown(network, settings, run, location, audience, weights=weights, metrics=checked(metrics))
     )
@@ -167,6 +167,8 @@ def train_shown(
     from archsearch.space.plausibility import implausible_training
     from archsearch.training.fit import train_architecture
 
+    if weights is None and (held := settings.training.freeze) != "none":
+        raise refuse(f"{held} without initial weights", allowed="none, or initial weights", file="--freeze")
     parent = None if weights is None else parent_of(weights, network, tell=audience.tell)
     data = sized_as(network, settings.data, audience.tell)
     images, data = normalised_as(load_images(data, progress=audience.tell), data, parent, audience.tell)

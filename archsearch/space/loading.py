@@ -31,7 +31,7 @@ from archsearch.space.settings import NAME, DataSettings, ResourceSettings, Trai
 from archsearch.space.shipped import space_path
 from archsearch.space.space import FORMAT, SearchSpace
 from archsearch.space.tasks import METRICS, default_metric, metrics_of
-from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes
+from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes, refuse_frozen
 
 SHARE = 0.15
 PROBES, MOST_PROBES = 8, 2_000
@@ -88,7 +88,7 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
     if file is None or problems:
         raise InputError(*ordered(problems))
     space = _resolve(file, parameters, trainings.trainings(file.training), document, data)
-    if clashes := refuse_clashes(document, space.trainings):
+    if clashes := refuse_frozen(document, space.trainings) or refuse_clashes(document, space.trainings):
         raise InputError(*clashes)
     reasons = [_never_trains(network) for network in _drawn(space)]
     if reasons[0] and all(reasons):

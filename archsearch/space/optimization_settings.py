@@ -41,6 +41,9 @@ def _absolute(folder: str) -> str:
 Folder = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_absolute), Allowed("a folder")]
 
 
+Freeze = Literal["none", "trunk", "bn"]
+
+
 class OptimizationSettings(StrictModel):
     """The settings of a training but for augmentation and the device, which `TrainingSettings` adds."""
 
@@ -60,6 +63,19 @@ class OptimizationSettings(StrictModel):
         "each tensor's step in proportion to its norm (You 2019, arXiv:1904.00962).",
     )
     learning_rate: float = Field(0.1, gt=0, le=100, description="Highest learning rate of the schedule.")
+    layer_decay: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Learning rates by layer, of a training that begins with weights: a parameter's rate is multiplied "
+        "by layer_decay for each layer above its own, of stem, blocks and head (BEiT, Bao 2021, arXiv:2106.08254). 1: "
+        "one rate.",
+    )
+    freeze: Freeze = Field(
+        "none",
+        description="What does not train of a network that begins with weights. trunk: all but the classifier; bn: "
+        "scales, shifts and statistics of the norms.",
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD's momentum, or beta 1 of AdamW and LAMB.")
     nesterov: bool = Field(True, description="Whether SGD uses Nesterov momentum.")
     weight_decay: float = Field(

@@ -26,7 +26,8 @@ GROUP = "training"
 # What a training takes for itself. The other settings are one for the whole search: how long trials train (their scores
 # are compared at the rungs), on which device, in which precision, and how the images are held and augmented.
 SEARCHABLE = (
-    "batch_size", "optimizer", "learning_rate", "momentum", "nesterov", "weight_decay", "decay_norms_and_biases",
+    "batch_size", "optimizer", "learning_rate", "layer_decay", "freeze", "momentum", "nesterov", "weight_decay",
+    "decay_norms_and_biases",
     "clip_norm", "ema", "schedule", "step_factor", "patience", "warmup", "label_smoothing", "loss", "focal_gamma",
     "teacher_share", "teacher_temperature", "class_weights", "sampling", "repeated_augmentation", "mixup", "cutmix",
 )  # fmt: skip
@@ -145,6 +146,16 @@ def read_trainings(document: Document) -> tuple[TrainingsRead, list[Problem]]:
         fixed=replace(document, data={**document.data, GROUP: fixed}), parameters=parameters, loose=loose
     )
     return read, problems
+
+
+def refuse_frozen(document: Document, trainings: Trainings) -> list[Problem]:
+    """A part that is held as it is, in a space whose networks begin with initial values."""
+    varied = trainings.varied.get("freeze")
+    values = [trainings.base.freeze] if varied is None else varied.probes()
+    if document.data.get("start") or all(value == "none" for value in values):
+        return []
+    allowed = "none; or start, with weights that networks begin with"
+    return [document.problem((GROUP, "freeze"), "training.freeze of networks with initial values", allowed=allowed)]
 
 
 def refuse_clashes(document: Document, trainings: Trainings) -> list[Problem]:

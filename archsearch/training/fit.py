@@ -55,7 +55,8 @@ def train_architecture(
 
     The folder gets model.yaml, weights.safetensors and result.json. Where an earlier call with the same
     architecture, images, settings and seed was interrupted in this folder, it goes on from its checkpoint.
-    `weights` are a file or a parent to start from (see pretrained.py), of which `run.freeze` holds a part as it is.
+    `weights` are a file or a parent to start from (see pretrained.py), of which the setting `freeze` holds a part as it
+    is; without them the network trains whole.
     `on_begin` is called before the first epoch with how many the earlier call has done, `on_epoch` after each.
     `measure` is called with the training before the first epoch and after each, and must leave it as it was: the JSON
     values that it returns become the result's `initially`, and join the epoch's in the history.
@@ -66,9 +67,9 @@ def train_architecture(
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
     """
     _fits(architecture, images)
+    if weights is None:  # initial values are not held as they are
+        run = replace(run, settings=run.settings.with_overrides({"freeze": "none"}))
     settings = run.settings
-    if run.freeze != "none" and weights is None:
-        raise refuse(f"{run.freeze} without initial weights", allowed="none, or initial weights", file="--freeze")
     parent = parent_of_file(weights, architecture) if isinstance(weights, Path) else weights
     model = build(architecture, seed=run.seed)
     if isinstance(architecture, Guest) and images.task == "regression" and not ends_linearly(model, images.shape):

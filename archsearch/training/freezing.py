@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from archsearch.network.pretrained import classifier_of
-
-Freeze = Literal["none", "trunk", "bn"]
+from archsearch.space.optimization_settings import Freeze
 
 
 class Frozen:

@@ -129,7 +129,7 @@ class Training:
         self.model = model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(model, PointwiseMultiplied) and self.device.type == "cpu" and not run.compiled:
             model.multiply_pointwise()
-        self.frozen = Frozen(self.model, run.freeze)
+        self.frozen = Frozen(self.model, run.settings.freeze)
         self.loss = Loss.of(images, self.device)
         loss = Loss.of(images, self.device, run.settings)
         self.step = Step(

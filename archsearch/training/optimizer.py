@@ -6,7 +6,7 @@ hundred megabytes in every worker.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from torch.optim.sgd import sgd
 
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.lamb import lamb
+from archsearch.training.layers import rate_factors
 
 BETA2, EPSILON = 0.999, 1e-8
 
@@ -22,7 +23,8 @@ BETA2, EPSILON = 0.999, 1e-8
 class Optimizer:
     """Steps the parameters that need gradients. Those of one dimension (norms, biases) or none do not decay, unless
     `settings.decay_norms_and_biases`; gradients are clipped, all as one vector, to `settings.clip_norm` (Pascanu 2013,
-    algorithm 1). Nothing waits for the device.
+    algorithm 1). A parameter's rate, by which its decay is multiplied too, is the step's times its factor by
+    `settings.layer_decay` (see `rate_factors`). Nothing waits for the device.
 
     A parameter without a gradient, as in a block that stochastic depth drops, is left alone in that step.
     """
@@ -35,7 +37,13 @@ class Optimizer:
         dimensions = 0 if settings.decay_norms_and_biases else 2
         decays = {name: p.ndim >= dimensions for name, p in self.parameters.items()}
         self.weight_decay = settings.weight_decay
-        self._groups = {group: [name for name in decays if decays[name] == group] for group in (True, False)}
+        factors = rate_factors(model, settings.layer_decay) if settings.layer_decay < 1 else {}
+        self.factors = tuple(sorted({factors.get(name, 1.0) for name in decays} or {1.0}, reverse=True))
+        self._groups: dict[tuple[bool, int], list[str]] = {
+            (decay, index): [name for name in decays if decays[name] == decay and factors.get(name, 1.0) == factor]
+            for decay in (True, False)
+            for index, factor in enumerate(self.factors)
+        }
         self.buffers: dict[str, dict[str, Tensor]] = {}
         for name, parameter in self.parameters.items():
             match self.kind:
@@ -53,14 +61,17 @@ class Optimizer:
     def step(self, rate: float | Tensor) -> None:
         """One step at this learning rate, after which there are no gradients.
 
-        A rate that is a tensor has no dimensions, and is float64 on a CPU, float32 on a GPU: as torch's fused steps
-        take it.
+        A rate that is a tensor is float64 on a CPU, float32 on a GPU: as torch's fused steps take it. It has no
+        dimensions, or where there are other `factors` than 1 one: the rate times each of them.
         """
+        rates: Sequence[float | Tensor] = [rate]
+        if self.factors != (1.0,):
+            rates = rate.unbind() if isinstance(rate, Tensor) else [rate * factor for factor in self.factors]
         if self.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters.values(), self.clip_norm)
-        for decays, names in self._groups.items():
+        for (decays, index), names in self._groups.items():
             if stepped := [name for name in names if self.parameters[name].grad is not None]:
-                self._step(stepped, rate, decays=decays)
+                self._step(stepped, rates[index], decays=decays)
         for parameter in self.parameters.values():
             parameter.grad = None
 

@@ -8,7 +8,6 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from archsearch.space.settings import Precision, TrainingSettings
-from archsearch.training.freezing import Freeze
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +16,7 @@ class TrainingRun:
 
     `seed` decides order, augmentation and all other draws. At each of `rungs` (epochs, rising; those beyond the last do
     nothing) the learning rate has fallen to zero and starts anew, weights and momentum going on: a score taken there is
-    that of a whole, shorter training. `freeze` says what does not train.
+    that of a whole, shorter training.
     How it is executed: `device` None is the settings'; `threads` are torch's, for the whole process (None: as they
     are); `precision` None is the settings', where that is auto float32 on a CPU and bfloat16 on a GPU that has it;
     `compiled` sends the forward pass through torch.compile.
@@ -26,7 +25,6 @@ class TrainingRun:
     settings: TrainingSettings
     seed: int
     rungs: tuple[int, ...] = ()
-    freeze: Freeze = "none"
     device: str | torch.device | None = None
     threads: int | None = None
     precision: Precision | None = None

@@ -75,7 +75,7 @@ def test_a_guest_starts_from_its_librarys_weights_with_its_trunk_frozen(images, 
     file = tmp_path / "weights.pth"
     theirs = build(GUEST.model_copy(update={"classes": 1000}), seed=9).state_dict()
     torch.save(theirs, file)
-    run = TrainingRun(settings=RUN.settings.with_overrides({"epochs": 1}), seed=1, freeze="trunk")
+    run = TrainingRun(settings=RUN.settings.with_overrides({"epochs": 1, "freeze": "trunk"}), seed=1)
     result = train_architecture(GUEST, images, run, tmp_path / "out", weights=file, test=False)
     assert result["start"]["source"] == "torchvision"
     assert result["start"]["replaced"] == ["classifier.3.weight", "classifier.3.bias"]

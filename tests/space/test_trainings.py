@@ -27,6 +27,7 @@ training:
   batch_size: {int: [16, 64], step: 16}
   optimizer: {choice: [sgd, adamw, lamb]}
   learning_rate: {float: [0.001, 0.5], log: true}
+  layer_decay: {choice: [0.7, 1.0]}
   momentum: {float: [0, 0.9], step: 0.45}
   nesterov: {choice: [true, false], when: {optimizer: sgd}}
   weight_decay: {choice: [0, 0.0005]}
@@ -56,8 +57,8 @@ def space(folder: Path, training: str) -> SearchSpace:
 
 def test_all_that_may_vary_varies_and_every_drawn_training_is_one(tmp_path: Path) -> None:
     found = space(tmp_path, EVERYTHING)
-    assert tuple(found.trainings.varied) == SEARCHABLE
-    seen: dict[str, set[object]] = {word: set() for word in SEARCHABLE}
+    assert tuple(found.trainings.varied) == tuple(name for name in SEARCHABLE if name != "freeze")
+    seen: dict[str, set[object]] = {word: set() for word in found.trainings.varied}
     for seed in range(400):
         recorder = Recorder(RandomChoices(seed))
         settings = found.trainings.settings(recorder)
@@ -76,6 +77,12 @@ def test_all_that_may_vary_varies_and_every_drawn_training_is_one(tmp_path: Path
         assert found.training.with_overrides(overrides) == settings, "what a worker makes of them"
     assert {len(values) for values in seen.values()} >= {2, 3, 4, 5}
     assert seen["clip_norm"] == {None, 1.0}
+
+
+@pytest.mark.parametrize("freeze", ["trunk", "{choice: [none, bn]}"])
+def test_nothing_is_frozen_in_a_space_whose_networks_begin_with_initial_values(tmp_path: Path, freeze: str) -> None:
+    with pytest.raises(InputError, match=r"training\.freeze of networks with initial values; allowed: none; or start"):
+        space(tmp_path, f"training: {{freeze: {freeze}}}\n")
 
 
 LOOSE = "training: {schedule: {choice: [one_cycle, step]}, recipe: fast}\n"

@@ -16,6 +16,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "sgd": {"nesterov": False, "momentum": 0.0, "clip_norm": 1.0, "decay_norms_and_biases": True},
     "adamw": {"optimizer": "adamw", "learning_rate": 0.003, "ema": 0.9},
     "lamb": {"optimizer": "lamb", "learning_rate": 0.01, "clip_norm": 1.0},
+    "by_layer": {"layer_decay": 0.6, "optimizer": "adamw", "learning_rate": 0.003},
     "ema": {"ema": 0.99, "precision": "bfloat16"},
     "mixup": {"mixup": 0.4, "label_smoothing": 0.1},
     "cutmix": {"cutmix": 1.0, "train_resolution": 0.75, "resized_crop": 0.5},

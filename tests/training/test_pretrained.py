@@ -123,7 +123,7 @@ def test_an_interrupted_tuning_goes_on_and_other_weights_do_not(tmp_path: Path) 
         files.append(folder / "weights.safetensors")
 
     def tune(folder: Path, file: Path, on_epoch=None) -> dict:
-        run = TrainingRun(settings=settings, seed=5, threads=1, freeze="bn")
+        run = TrainingRun(settings=settings.with_overrides({"freeze": "bn"}), seed=5, threads=1)
         return train_architecture(
             SMALL, digits, run, tmp_path / folder, weights=file, on_epoch=on_epoch, checkpoint_seconds=0
         )

@@ -43,9 +43,11 @@ def train(
         ),
     ] = None,
     freeze: Annotated[
-        Literal["none", "trunk", "bn"],
-        typer.Option(help="trunk: train the classifier only; bn: keep scales and statistics of the norms."),
-    ] = "none",
+        Literal["none", "trunk", "bn"] | None,
+        typer.Option(
+            help="trunk: train the classifier only; bn: keep scales and statistics of the norms. Sets training.freeze."
+        ),
+    ] = None,
     compiled: Compiled = False,
     sets: Set = None,
     allow_source: AllowSource = None,
@@ -65,6 +67,7 @@ def train(
         "training.epochs": ("--epochs", epochs),
         "training.batch_size": ("--batch-size", batch_size),
         "training.learning_rate": ("--learning-rate", learning_rate),
+        "training.freeze": ("--freeze", freeze),
     }
     from archsearch.api.driving import Audience
     from archsearch.api.networks import network_of
@@ -80,7 +83,7 @@ def train(
         from archsearch.training.loop import Diverged
         from archsearch.training.run import TrainingRun
 
-        run = TrainingRun(settings=settings.training, seed=seed, freeze=freeze, compiled=compiled)
+        run = TrainingRun(settings=settings.training, seed=seed, compiled=compiled)
         try:
             result = train_shown(network, settings, run, folder, Audience(), weights=weights)
         except Diverged as error:

@@ -43,7 +43,9 @@ class StaticStep:
         """Takes in an epoch, whose first row is next."""
         step, mixer, device = self.step, plan.mixer, self.step.device
         rate_type = torch.float64 if device.type == "cpu" else torch.float32
-        tables = {"rate": torch.tensor(plan.rates, dtype=rate_type)}
+        factors = step.optimizer.factors
+        rates = plan.rates if factors == (1.0,) else [[rate * factor for factor in factors] for rate in plan.rates]
+        tables = {"rate": torch.tensor(rates, dtype=rate_type)}
         if (average := step.average) is not None:
             updates = range(average.updates, average.updates + len(plan.rates))
             tables["weight"] = torch.tensor([average.weight(update) for update in updates])
