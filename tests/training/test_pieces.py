@@ -187,20 +187,23 @@ def test_a_training_by_pieces_goes_on_from_a_state_and_is_freed(captured: Captur
         gc.enable()
 
 
-@pytest.mark.parametrize(
-    ("block", "recipe", "problem"),
-    [
-        ({}, {"micro_batch": 4}, "steps with stochastic depth per batch and training.micro_batch are not replayed"),
-        ({"layer_scale": 0.1}, {"precision": "bfloat16"}, "a block gives torch.float32 where it is kept and torch.bf"),
-    ],
-)
-def test_where_pieces_are_impossible_steps_are_eager_with_a_word(
-    block: dict[str, Any], recipe: dict[str, Any], problem: str, captured: Captured
-) -> None:
-    refused, eager = (training(model=network(block), graph=way, **recipe) for way in ("auto", "off"))
+def test_where_pieces_are_impossible_steps_are_eager_with_a_word(captured: Captured) -> None:
+    refused, eager = (training(model=network(), graph=way, micro_batch=4, epochs=1) for way in ("auto", "off"))
     (metrics, state), (expected, eager_state) = outcome(refused), outcome(eager)
-    assert refused.graph is not None and (refused.graph.note() or "").startswith(problem)
+    problem = "steps with stochastic depth per batch and training.micro_batch are not replayed"
+    assert refused.graph is not None and refused.graph.note() == problem
     assert metrics == expected and all(torch.equal(state[name], eager_state[name]) for name in state)
+
+
+def test_a_dropped_block_gives_the_type_of_a_kept_one(captured: Captured) -> None:
+    """In bfloat16 a layer scale makes float32: what follows a dropped block then rounds less than in the eager loop."""
+    model = lambda: network({"activation": "pre", "layer_scale": 0.1})  # noqa: E731
+    replayed, eager = (training(model=model(), precision="bfloat16", epochs=1, graph=way) for way in ("auto", "off"))
+    assert next(replayed).train_loss == pytest.approx(next(eager).train_loss, rel=1e-3)
+    assert replayed.graph is not None and replayed.graph.problem is None and captured.tapes
+    assert {part.after.values.dtype for kinds in replayed.graph.static._parts[1:-1] for part in kinds.values()} == {
+        torch.float32
+    }
 
 
 def test_a_capture_that_breaks_off_leaves_no_gradient(captured: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,8 @@ class Part:
     def back(self) -> None:
         """Its backward piece."""
         assert self._computed is not None
-        self.backward(self._computed[1], self.after.gradient)
+        output, gradient = self._computed[1], self.after.gradient
+        self.backward(output, None if gradient is None else gradient.to(output.dtype))
 
     def backward(self, output: Tensor, gradient: Tensor | None) -> None:
         """Computes the gradients of the weights and of what it read from that of `output`, which it computed."""
@@ -119,13 +120,11 @@ class Part:
 
     def _written(self, held: Tensor | None, new: Tensor, origin: Tensor | None) -> Tensor:
         """`new` in the memory of `held`, where there is another way to compute it; `origin` is what it was computed of.
-        Raises RuntimeError where the ways give different types: then a dropped block changes how later ones round."""
+        A kept block may give float32 of what is bfloat16: then a dropped one gives that as float32 too."""
         if self._branch is None or held is None:
             shared = origin is not None and _memory(new) == _memory(origin)
             # `data`, not `detach`: what autograd saved of it is not to notice that it is written again.
             return new.data.clone() if shared and self._branch is not None else new.data
-        if held.dtype != new.dtype:
-            raise RuntimeError(f"a block gives {held.dtype} where it is kept and {new.dtype} where it is dropped")
         held.data.copy_(new.data)
         return held
 
