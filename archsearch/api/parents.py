@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +106,7 @@ def _same(first: Described, second: Described) -> bool:
 def _of_bundle(folder: Path) -> Parent:
     from archsearch.experiment.layout import WEIGHTS
     from archsearch.export.opened import MANIFEST, Bundle
+    from archsearch.export.trained import beginnings
     from archsearch.reading.files import read_json
     from archsearch.training.pretrained import parent_of_file
 
@@ -112,11 +114,15 @@ def _of_bundle(folder: Path) -> Parent:
     network, known = bundle.architecture(bundle.read(WEIGHTS)), bundle.preprocessing()
     parent = parent_of_file(folder / WEIGHTS, network, str(folder))
     mean, std = known.get("mean"), known.get("std")
-    began = read_json(folder / MANIFEST).get("began") or {}
-    return replace(
-        parent, normalization=(tuple(mean), tuple(std)) if mean and std else None, licence=began.get("licence"),
-        origin=f"the bundle {folder.name}" + (f", which began with {began['origin']}" if began else ""),
-    )  # fmt: skip
+    parent = _begun(parent, f"the bundle {folder.name}", beginnings(read_json(folder / MANIFEST).get("began") or ()))
+    return replace(parent, normalization=(tuple(mean), tuple(std)) if mean and std else None)
+
+
+def _begun(parent: Parent, origin: str, began: Sequence[Mapping[str, str | None]]) -> Parent:
+    """The parent with an origin of its own, and with the licences and origins of what its training began with."""
+    licences = dict.fromkeys(each["licence"] for each in began if each["licence"] is not None)
+    before = f", which began with {' and '.join(str(each['origin']) for each in began)}" if began else ""
+    return replace(parent, origin=origin + before, licence=", ".join(licences) or None)
 
 
 def _of_experiment(folder: ExperimentFolder, source: str, tell: Progress) -> Parent:
@@ -129,7 +135,5 @@ def _of_experiment(folder: ExperimentFolder, source: str, tell: Progress) -> Par
     parent = parent_of_file(selection.weights, selection.network, source)
     origin = of_trial(selection, weights, history=([], {}), images_required=False, tell=tell)
     images = origin.images
-    return replace(
-        parent, origin=f"the winner of the experiment {folder.name}, {selection.trial.id}",
-        normalization=None if images is None else (images.mean, images.std),
-    )  # fmt: skip
+    parent = _begun(parent, f"{selection.trial.id} of the experiment {folder.name}", origin.began)
+    return replace(parent, normalization=None if images is None else (images.mean, images.std))

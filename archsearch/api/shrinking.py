@@ -117,8 +117,9 @@ def shrinking(
     if not isinstance(subject.network, Network):
         raise refuse(f"{subject.name} is a network of another library", allowed="a network of the grammar", file="ARCH")
     training = suited(subject.settings, describe(subject.images, subject.settings))
-    parent = Parent(network=subject.network, images=subject.images, settings=training, most=images, seed=seed)
     assert subject.parent is not None, "it has weights"
+    parent = Parent(network=subject.network, images=subject.images, settings=training, most=images, seed=seed,
+                    origin=subject.parent.origin, licence=subject.parent.licence)  # fmt: skip
     facts = {**subject.facts(), "weights": subject.parent.sha256}
     seconds = None if time is None else parse_duration(time) if isinstance(time, str) else float(time)
     plan = Plan(limits=Limits(**limits), candidates=candidates, finalists=finalists, seconds=seconds)

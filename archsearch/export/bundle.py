@@ -180,6 +180,7 @@ def _fill(folder: Path, origin: Origin, trial: Trial, tell: Tell, max_loss: floa
         "parity": [compared.to_dict() for compared in parities],
         "calibration": read["calibration"],
         **({"int8": quantized.to_dict()} if quantized is not None else {}),
+        **({"began": [dict(each) for each in origin.began]} if origin.began else {}),
         "files": {path.relative_to(folder).as_posix(): _entry(path) for path in written},
     }
     _write_json(folder / MANIFEST, document)

@@ -176,7 +176,10 @@ def card(
         "## Licence",
         "",
         f"{THEIRS if guest else OURS} archsearch claims no rights in "
-        "the weights: their licence is yours to choose, within the terms of the data.",
+        "the weights: their licence is yours to choose, within the terms of the data"
+        f"{' and of the weights that training began with:' if origin.began else '.'}",
+        *(("",) if origin.began else ()),
+        *(f"- {_code(each['origin'])}, licence: {_licence(each)}" for each in origin.began),
     ]
     return "\n".join(lines) + "\n"
 
@@ -238,6 +241,17 @@ def _data(origin: Origin) -> list[str]:
         return [f"`{data.get('name')}`, digest {data.get('digest')}."]
     sizes = ", ".join(f"{len(images.split(name))} {name}" for name in ("train", "validation", "test"))
     return [f"`{images.name}`, digest {images.digest}: {sizes} images, {len(images.classes)} {OUTPUTS[origin.task]}."]
+
+
+def _licence(began: Mapping[str, str | None]) -> str:
+    """The licence of weights that training began with, as their source has it."""
+    licence = began["licence"]
+    return "not stated" if licence is None else _code(licence)
+
+
+def _code(text: str | None) -> str:
+    """A text of somebody's as Markdown's code, in which nothing has a meaning."""
+    return f"`{''.join(letter for letter in text or '' if letter.isprintable() and letter != '`')[:400]}`"
 
 
 def _plain(name: str) -> str:

@@ -22,7 +22,7 @@ from archsearch.experiment.records import spell
 from archsearch.experiment.summary import looked_at
 from archsearch.experiment.winner import tested, winner_of
 from archsearch.export.selection import Selection
-from archsearch.export.trained import data_settings, result_beside
+from archsearch.export.trained import beginnings, data_settings, result_beside
 from archsearch.guests.either import Described, build, described, load
 from archsearch.network.build import Network
 from archsearch.reading.errors import InputError, refuse
@@ -46,7 +46,8 @@ class Origin:
 
     `history` are sentences on how it was found; `accuracy` what was scored before: split -> text. `images` is None
     where its data is not known here; `described` is then what a training's result.json says of them. `thresholds` are
-    the probabilities from which each of several labels is present, None for other tasks.
+    the probabilities from which each of several labels is present, None for other tasks. `began` are the trained
+    weights that training began with, as `beginnings` has them.
     """
 
     network: nn.Module
@@ -57,6 +58,7 @@ class Origin:
     settings: DataSettings | None = None
     described: Mapping[str, Any] = field(default_factory=dict)
     thresholds: tuple[float, ...] | None = None
+    began: tuple[Mapping[str, str | None], ...] = ()
 
     @property
     def architecture(self) -> Described:
@@ -121,6 +123,7 @@ def of_file(
     return Origin(
         network=network.eval(), history=tuple(history), accuracy=scored, described=described, images=images,
         settings=settings, thresholds=None if thresholds is None else tuple(thresholds),
+        began=beginnings([result.get("start")]),
     )  # fmt: skip
 
 
@@ -148,7 +151,14 @@ def of_trial(
     return Origin(
         network=network, history=tuple(sentences), accuracy=scored, budget=str(space.budget),
         images=images, settings=settings, thresholds=None if thresholds is None else tuple(thresholds.tolist()),
+        began=searched_from(selection.folder),
     )  # fmt: skip
+
+
+def searched_from(folder: ExperimentFolder) -> tuple[dict[str, str | None], ...]:
+    """The trained networks with whose weights the candidates of a search begin, as `beginnings` has them."""
+    with Ledger.read(folder.ledger) as ledger:
+        return beginnings(event.data for event in ledger.events_of("parent"))
 
 
 def searched_history(selection: Selection, space: SearchSpace) -> History:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,17 @@ def result_beside(weights: Path, architecture: Described) -> dict[str, Any]:
         return result if result["digest"] == digest(architecture) else {}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def beginnings(starts: Iterable[Any]) -> tuple[dict[str, str | None], ...]:
+    """What weights began with, each an `origin` in a line and its `licence` (None: not stated): of `start` in a
+    result.json, of a manifest's `began`, or of what an experiment notes of its trained networks. Anything else is left
+    out."""
+    return tuple(
+        {key: start[key] if isinstance(start.get(key), str) else None for key in ("origin", "licence")}
+        for start in starts
+        if isinstance(start, dict) and isinstance(start.get("origin"), str)
+    )
 
 
 def data_settings(result: dict[str, Any], root: Path | None) -> DataSettings | None:

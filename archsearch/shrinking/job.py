@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from archsearch.shrinking.slices import Limits, Slices
 from archsearch.training.checkpoint import weights_to_bytes
 from archsearch.training.fit import evaluate_test, train_architecture
 from archsearch.training.loop import EpochMetrics
+from archsearch.training.pretrained import parent_of_file
 from archsearch.training.run import TrainingRun
 
 OnStep = Callable[[int, int], None]
@@ -203,7 +204,9 @@ class Shrinking:
             if not start.exists():
                 network = self.parent.slice_of(architecture, self.importance)
                 write_atomically(start, weights_to_bytes(network.state_dict()))
-            result = train_architecture(architecture, self.parent.images, run, files.path, weights=start, test=False,
+            began = replace(parent_of_file(start, architecture), licence=self.parent.licence,
+                            origin=f"a slice of {self.parent.origin or self.architecture.name}")  # fmt: skip
+            result = train_architecture(architecture, self.parent.images, run, files.path, weights=began, test=False,
                                         on_epoch=lambda metrics: shown.epoch(name, metrics))  # fmt: skip
         value = result["validation"].get("accuracy", -result["validation"]["loss"])
         self.document["trained"].append({**entry, "value": value, "validation": result["validation"], "test": None,

@@ -29,13 +29,16 @@ TIMED = 4  # steps
 
 @dataclass(frozen=True, kw_only=True)
 class Parent:
-    """A trained network, and the images by which its slices are judged: at most `most` of the validation split."""
+    """A trained network, and the images by which its slices are judged: at most `most` of the validation split. Where
+    its weights come from, and their licence, are what a source states of them."""
 
     network: Network
     images: ImageSet
     settings: TrainingSettings
     most: int
     seed: int
+    origin: str = ""
+    licence: str | None = None
 
     @cached_property
     def _few(self) -> ImageSet:

@@ -10,6 +10,7 @@ from PIL import Image
 
 import archsearch
 from archsearch import Architecture
+from archsearch.api.parents import parent_of
 from archsearch.architecture.spec import Stage, Stem
 from archsearch.cli import main
 from archsearch.export.card import preprocessing
@@ -46,11 +47,14 @@ def exported(capsys, *arguments: str) -> tuple[int, str]:
 
 
 def test_its_bundle_is_calibrated_on_its_images(folder: Path, tmp_path: Path, capsys) -> None:
-    output, source = tmp_path / "bundle", folder / "trained" / "model.yaml"
+    shutil.copytree(folder / "trained", tmp_path / "trained")
+    output, source = tmp_path / "bundle", tmp_path / "trained" / "model.yaml"
+    result = json.loads((folder / "trained" / "result.json").read_text())
+    began = {"origin": "SMALL of lib 1.0, https://weights.example/`small`.pth", "licence": "mit"}
+    (tmp_path / "trained" / "result.json").write_text(json.dumps({**result, "start": {"file": "x", **began}}))
     code, messages = exported(capsys, str(source), "-o", str(output), "--int8", "--max-loss", "100")
     assert code == 0, messages
     manifest = json.loads((output / "manifest.json").read_text())
-    result = json.loads((folder / "trained" / "result.json").read_text())
     read = json.loads((output / "preprocessing.json").read_text())
     assert manifest["int8"]["calibrated_on"] == 35
     assert manifest["calibration"]["images"] == manifest["parity"][0]["images"] == 6
@@ -58,7 +62,12 @@ def test_its_bundle_is_calibrated_on_its_images(folder: Path, tmp_path: Path, ca
         result["data"]["form"], result["data"]["mean"], ["dark", "light"]
     )  # fmt: skip
     assert read["form"]["fit"] == "pad" and read["size"] == {"channels": 1, "height": 10, "width": 16}
-    assert "6 validation" in (output / "MODEL_CARD.md").read_text()
+    card = (output / "MODEL_CARD.md").read_text()
+    assert "6 validation" in card and manifest["began"] == [began]
+    assert "- `SMALL of lib 1.0, https://weights.example/small.pth`, licence: `mit`" in card.partition("## Licence")[2]
+    parent = parent_of(output, tell=lambda _: None)
+    assert (parent.licence, parent.origin) == ("mit", f"the bundle bundle, which began with {began['origin']}")
+    assert parent.normalization == (tuple(result["data"]["mean"]), tuple(result["data"]["std"]))
     weights = (folder / "trained" / "weights.safetensors").read_bytes()
     assert len((output / "weights.safetensors").read_bytes()) == pytest.approx(len(weights), rel=0.1)
 

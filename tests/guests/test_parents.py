@@ -228,3 +228,18 @@ def test_a_parents_normalization_for_other_channels() -> None:
     assert parent.normalization_for(3) == IMAGENET
     assert parent.normalization_for(1) == ((pytest.approx(0.449),), (pytest.approx(0.226),))
     assert parent.normalization_for(4) == ((*IMAGENET[0], 0.485), (*IMAGENET[1], 0.229))
+
+
+def test_a_training_records_the_source_and_the_licence_of_its_weights(tmp_path) -> None:
+    run = TrainingRun(settings=TrainingSettings(epochs=1, device="cpu", precision="float32"), seed=0)
+    parent = Parent(
+        source="lib:small", network=SMALL, weights=build(SMALL).state_dict(), sha256="0", names="lib",
+        origin="SMALL of lib 1.0", licence="mit",
+    )  # fmt: skip
+    digits = load_images(DataSettings(limit=200))
+    start = train_architecture(SMALL, digits, run, tmp_path / "out", weights=parent, test=False)["start"]
+    assert (start["file"], start["source"], start["origin"]) == ("lib:small", "lib", "SMALL of lib 1.0")
+    then = parent_of(tmp_path / "out", tell=lambda _: None)
+    assert then.licence == start["licence"] == "mit"
+    assert then.origin.startswith("out/weights.safetensors (SHA-256 ")
+    assert then.origin.endswith("), which began with SMALL of lib 1.0")
