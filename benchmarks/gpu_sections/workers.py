@@ -108,13 +108,18 @@ def path_with(root: Path) -> str:
 def mps(folder: Path) -> Iterator[dict[str, str]]:
     """Inside, an MPS daemon runs; yields the environment of its clients. Raises OSError where there is none."""
     folder.mkdir(parents=True, exist_ok=True)
-    environment = mps_environment(folder)
+    environment, log = mps_environment(folder), folder / "daemon.log"
     try:
-        subprocess.run([MPS, "-d"], env={**os.environ, **environment}, check=True, capture_output=True, timeout=10)
+        with log.open("wb") as output:  # a file: the daemon keeps it open, where a pipe would be waited for
+            command = subprocess.run(
+                [MPS, "-d"], env={**os.environ, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                timeout=10, check=False,
+            )  # fmt: skip
+        if command.returncode:
+            raise OSError(f"{MPS} ended with {command.returncode}: {log.read_text(errors='replace')[:300]}")
         yield environment
-    except subprocess.SubprocessError as error:
-        output = getattr(error, "stderr", None) or getattr(error, "stdout", None) or b""
-        raise OSError(f"{error} {output.decode(errors='replace')[:300]}") from error
+    except subprocess.TimeoutExpired as error:
+        raise OSError(str(error)) from error
     finally:
         stop_mps(folder)
 

@@ -33,8 +33,8 @@ def filled(name: str, *, rehearse: bool = False, seconds: float = 300.0) -> Row:
 def test_the_cpu_half_of_a_section_passes_and_says_what_it_left_out() -> None:
     row = filled("waits")
     assert (row.state, row.errors) == ("passed", {})
-    assert row.marks["mixed: the static step"]["value"] == "7 steps, alike, reads: none"
-    assert row.marks["depth per batch: the static step"]["value"] == "11 pieces, reads: none"
+    assert [mark["value"] for mark in row.marks.values()] == ["all 3", "all 3"]
+    assert row.figures == {"plain": "7 steps", "mixed": "7 steps", "depth per batch": "11 pieces"}
     assert row.left_out == {"what the host waits for on a GPU": "no GPU here"}
     assert row.device is not None and row.device["kind"] == "cpu"
 
@@ -42,7 +42,7 @@ def test_the_cpu_half_of_a_section_passes_and_says_what_it_left_out() -> None:
 def test_the_gpu_half_is_rehearsed_and_its_figures_count_for_nothing() -> None:
     row = filled("waits", rehearse=True)
     assert (row.state, row.errors, row.left_out) == ("passed", {}, {})
-    assert row.marks["mixed, replayed: an epoch"]["value"] == 2
+    assert row.figures["mixed: waits an epoch"] == {"replayed": 2, "eager": 2} and len(row.marks) == 3
     row.mark("a figure", 1, "2", passed=False)
     assert row.state == "passed"
     row.rehearsed = False
