@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 import archsearch
-from archsearch.search.running.worker import DEVICE_LOST, OUT_OF_MEMORY, failure_of
+from archsearch.search.running.worker import DEVICE_LOST
 from archsearch.training.devices import gpu_problem
+from archsearch.training.diagnosis import OUT_OF_MEMORY, failure_of
 from benchmarks.gpu_sections.row import Row
 from benchmarks.gpu_sections.setting import NO_GPU, Gpu, Setting
 from benchmarks.gpu_sections.ways import on_noise

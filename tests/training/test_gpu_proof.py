@@ -1,11 +1,14 @@
 """The script that a GPU is lent for: its CPU half, its GPU half with stand-ins, and that nothing ends it early."""
 
+import inspect
 import json
+import re
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from functools import partial
+from importlib import import_module
 from typing import Any
 from unittest.mock import create_autospec
 
@@ -153,6 +156,14 @@ def test_what_is_called_of_torchs_gpus_is_there_and_takes_these_arguments(monkey
     assert all(mock.called for mock in mocks.values())
     with pytest.raises(IndexError):
         Gpu(torch.device("cpu")).assert_on_device()
+
+
+def test_each_section_and_what_its_processes_run_is_there() -> None:
+    for name in SECTIONS:
+        module = import_module(f"benchmarks.gpu_sections.{name}")
+        assert callable(module.run)
+        for of, function in re.findall(r'"(\w+):(\w+)", setting', inspect.getsource(module)):
+            assert inspect.isgeneratorfunction(getattr(import_module(f"benchmarks.gpu_sections.{of}"), function))
 
 
 def test_the_usual_sections_fit_into_ten_minutes() -> None:
