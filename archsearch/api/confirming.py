@@ -9,6 +9,7 @@ from typing import Any
 
 from archsearch.api.driving import Audience
 from archsearch.api.networks import network_of
+from archsearch.api.pretrained import parents_within
 from archsearch.api.reporting import report_at_the_end
 from archsearch.api.sending import send_results
 from archsearch.api.showing.confirming import showing_confirmation
@@ -32,6 +33,7 @@ def confirm(
     seeds: int,
     folds: int | None = None,
     baselines: Sequence[str | Path | Described] | None = None,
+    pretrained: str | Path | Sequence[str | Path] | None = None,
     random: bool = True,
     compiled: bool = False,
     root: Path | None = None,
@@ -39,7 +41,8 @@ def confirm(
 ) -> dict[str, Any]:
     """Retrains the `top` trials over new `seeds`, beside random search at equal cost and `baselines` (None: those of
     the zoo that fit the budget), writes confirm/ and the report; returns what confirm.json holds. `folds`: chosen from
-    by a cross-validation of so many (1: none; None: as `data.validation` of the experiment has it).
+    by a cross-validation of so many (1: none; None: as `data.validation` of the experiment has it). Of the `pretrained`
+    networks (see `sources_of`) those within the budget are fine-tuned beside them.
 
     Raises as `archsearch.search.confirming.confirm.confirm`; after Ctrl-C the same call goes on.
     """
@@ -47,13 +50,17 @@ def confirm(
     refuse_unusable_store(tracking_uri)
     space = load_space(folder.space_yaml, root_overrides(root))
     with Ledger.read(folder.ledger) as ledger:
-        named = None if baselines is None else _named(at_best(space, ledger), baselines)
+        at_its_size = at_best(space, ledger)
+        named = None if baselines is None else _named(at_its_size, baselines)
+    parents, beyond = (None, []) if pretrained is None else parents_within(pretrained, at_its_size, audience.tell)
     plan = confirmation.Plan(
         folder=folder,
         top=top,
         seeds=seeds,
         folds=space.data.folds if folds is None else folds if folds > 1 else None,
         named=named,
+        pretrained=parents,
+        beyond=beyond,
         random=random,
         tracking_uri=tracking_uri,
         compiled=compiled,

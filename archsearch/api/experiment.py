@@ -189,6 +189,7 @@ class Experiment:
         seeds: int = 3,
         folds: int | None = None,
         baselines: Sequence[str | Path | Architecture] | None = None,
+        pretrained: str | Path | Sequence[str | Path] | None = None,
         random: bool = True,
         compiled: bool = False,
         root: str | Path | None = None,
@@ -200,6 +201,9 @@ class Experiment:
         """Retrains the `top` trials over so many new `seeds`, beside random search at equal cost (unless `random` is
         False) and `baselines`, such as `timm:NAME` (None: those of the zoo that fit); returns what confirm.json holds.
 
+        Of the `pretrained` networks (a folder of trained ones, or texts such as `timm:resnet18.a1_in1k`) those within
+        the budget are fine-tuned over the same seeds; whether the best of them is better is `pretrained` of the result.
+
         The winner is chosen by the metric on validation before test is evaluated: with `folds`, by its mean over so
         many folds of the training and validation images (1: no cross-validation; None: as `data.validation` of the
         experiment has it), on each of which every network is trained with every seed. `allow_sources` and `metrics` are
@@ -210,17 +214,9 @@ class Experiment:
 
         self._allow(allow_sources, metrics)
         return confirm(
-            self.folder,
-            Audience(progress=progress),
-            top=top,
-            seeds=seeds,
-            folds=folds,
-            baselines=baselines,
-            random=random,
-            compiled=compiled,
-            root=_path(root),
-            tracking_uri=tracking_uri,
-        )
+            self.folder, Audience(progress=progress), top=top, seeds=seeds, folds=folds, baselines=baselines,
+            pretrained=pretrained, random=random, compiled=compiled, root=_path(root), tracking_uri=tracking_uri,
+        )  # fmt: skip
 
     @names_its_arguments()
     def export(

@@ -18,6 +18,7 @@ from archsearch.reading.durations import parse_duration
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import read_json
 from archsearch.space.overrides import TrainSettings, read_train_settings
+from archsearch.space.recipes import FINE_TUNING
 
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 SHRUNK = Path("shrunk")
 CANDIDATES, FINALISTS, IMAGES = 60, 3, 2000
-# Of a training that begins with weights: shorter, at a lower rate, which falls from the first step.
-FINE_TUNING = {"epochs": 30, "learning_rate": 0.02, "schedule": "linear", "warmup": 0.0, "ema": 0.0}
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from archsearch.experiment import shapes
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
-from archsearch.experiment.suggested import command_of
+from archsearch.experiment.suggested import command, command_of
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import LARGEST_JSON
 
@@ -54,7 +54,7 @@ _power = partial(_holds, {
     "more_seeds": partial(shapes.optional, _is_positive),
 })  # fmt: skip
 _row = partial(_holds, {
-    "kind": partial(shapes.matches, "trial|random|baseline"),
+    "kind": partial(shapes.matches, "trial|random|baseline|pretrained"),
     "name": shapes.is_text,
     "winner": shapes.is_bool,
     "trial": partial(shapes.optional, shapes.is_count),
@@ -62,6 +62,7 @@ _row = partial(_holds, {
     **dict.fromkeys(("params", "flops", "macs"), shapes.is_count),
     "note": shapes.is_text,
     "training": partial(shapes.optional, shapes.is_choices),
+    "initial": partial(shapes.optional, partial(_holds, {"source": shapes.is_text, "sha256": shapes.is_sha256})),
     **dict.fromkeys(("validation", "test"), partial(_or_null, _interval)),
 })  # fmt: skip
 
@@ -87,6 +88,7 @@ _DOCUMENT: shapes.Fields = {
     "folds": partial(shapes.optional, _is_positive),
     "random": partial(shapes.optional, shapes.is_object),
     "power": partial(shapes.optional, _power),
+    "pretrained": partial(shapes.optional, shapes.is_verdict),
     "search": shapes.is_object,
 }
 _RESULT: shapes.Fields = {
@@ -133,6 +135,14 @@ def _check_means(document: Mapping[str, Any]) -> None:
     means = [split["mean"] for row in document["rows"] for split in (row["validation"], row["test"]) if split]
     if Objective.of(document).percent and not all(map(_is_share, means)):
         raise ValueError("its rows")
+
+
+def export_of_pretrained(folder: ExperimentFolder, verdict: Mapping[str, Any] | None) -> str | None:
+    """The command that exports the fine-tuned pretrained network, where a confirmation's verdict is that it is better
+    than the search's; None else."""
+    if verdict is None or not verdict["better"] or verdict["run"] is None:
+        return None
+    return command("export", folder.path / verdict["run"], "-o", "bundle")
 
 
 def check_result(document: Any, objective: Objective = BY_ACCURACY) -> None:

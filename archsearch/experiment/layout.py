@@ -62,6 +62,10 @@ class ConfirmationFolder(RetrainedFolder):
 
     document = Inside("confirm.json")  # every figure, and how the winner was chosen
 
+    def pretrained(self, key: str) -> TrainingFolder:
+        """A pretrained network that is fine-tuned, with the weights that its trainings begin with."""
+        return TrainingFolder(self.path / "pretrained" / key)
+
     def fold_run(self, key: str, seed: int, fold: int, folds: int) -> TrainingFolder:
         """The training of one network with one seed that is validated on one fold (from 1) of several."""
         return TrainingFolder(self.path / "runs" / f"{key}-s{seed}-f{fold}of{folds}")

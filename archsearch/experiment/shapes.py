@@ -186,6 +186,13 @@ is_sha256 = partial(matches, "[0-9a-f]{64}")
 _is_state = partial(matches, "finished|interrupted|failed")
 _rung = {"rung": is_count, "bracket": is_count}
 _reason = {"reason": is_text}
+_verdict: Fields = {"sentence": is_text, "better": is_bool, "best": _text_or_none, "run": _text_or_none}
+
+
+def is_verdict(value: Any) -> bool:
+    """What a confirmation writes of fine-tuned pretrained networks."""
+    return is_object(value) and mismatch(value, _verdict) is None
+
 
 EVENTS: Mapping[str, Fields] = {
     "began": {
@@ -223,12 +230,7 @@ EVENTS: Mapping[str, Fields] = {
     "no_graph": _reason,
     "test_failed": _reason,
     "test_interrupted": _reason,
-    "finishing": {
-        "trials": partial(list_of, is_count),
-        "epochs": is_count,
-        "seed": is_count,
-        "seconds": is_number,
-    },
+    "finishing": {"trials": partial(list_of, is_count), "epochs": is_count, "seed": is_count, "seconds": is_number},
     "predictions": {
         "weights": partial(optional, is_sha256),
         "sha256": partial(optional, is_sha256),
@@ -260,6 +262,7 @@ def _fields_of(kind: str, objective: Objective) -> Fields:
                 objective.test: _number_or_none,
                 "seeds": partial(optional, is_count),
                 "folds": partial(optional, is_count),
+                "pretrained": partial(optional, is_verdict),
             }
         case "finished_training":
             return {

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from archsearch.experiment.confirmed import export_of_pretrained
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
 from archsearch.experiment.objective import ACCURACY
@@ -32,11 +33,13 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
     over so many `seeds`, `test_value` is null until it was tested (`test_accuracy` is the same where the metric is
     accuracy, else null), `test_looks` is how often the test split was looked at, for this winner or one before it, and
     `training` is there only where settings of the training vary; `rungs` are those that a trial has reached (see
-    `Rung`); `used_up`: the space held no further network within the budget; `pareto` is null with one objective, else
-    the finished trials that no other beats in every objective, that of the best value first.
+    `Rung`); `pretrained` is a confirmation's verdict on fine-tuned pretrained networks (null where none was asked for):
+    whether the `best` of them is `better` than the winner, the `sentence` that says so, the first of the remarks, and
+    the `command` that exports it; `used_up`: the space held no further network within the budget; `pareto` is null with
+    one objective, else the finished trials that no other beats in every objective, that of the best value first.
     """
     with Ledger.read(folder.ledger) as ledger:
-        counts, best = ledger.counts(), winner_of(folder, ledger)
+        counts, best, pretrained = ledger.counts(), winner_of(folder, ledger), _pretrained(folder, ledger)
         leader = leader_of(ledger.scores(), ledger.objective)
         killed = ledger.state == "running" and not folder.is_driven()
         return {
@@ -52,7 +55,8 @@ def summarise(folder: ExperimentFolder) -> dict[str, Any]:
             "best_so_far": None if leader is None else _so_far(leader),
             "best": None if best is None else _best(best, len(ledger.events_of("tested", FINISH_TESTED, CONFIRMED))),
             "floor": (floor := _floor(ledger)),
-            "remarks": [] if best is None else _remarks(best, ledger, floor),
+            "pretrained": pretrained,
+            "remarks": [] if best is None else [*_compared(pretrained), *_remarks(best, ledger, floor)],
             "pareto": _pareto(ledger),
             "rungs": [asdict(rung) for rung in ledger.rungs()],
             "seconds": round(ledger.driven_seconds(), 1),
@@ -121,6 +125,19 @@ def _remarks(best: Winner, ledger: Ledger, floor: dict[str, Any] | None) -> list
     rungs = sorted({rung.epochs for rung in ledger.rungs()})
     epochs = ledger.epochs(best.trial.number)
     return remarks(best.trial, epochs, floor, rungs, value=best.value, objective=ledger.objective)
+
+
+def _pretrained(folder: ExperimentFolder, ledger: Ledger) -> dict[str, Any] | None:
+    verdicts = ledger.events_of(CONFIRMED)
+    verdict = verdicts[-1].data.get("pretrained") if verdicts else None
+    return None if verdict is None else {**verdict, "command": export_of_pretrained(folder, verdict)}
+
+
+def _compared(pretrained: Mapping[str, Any] | None) -> list[str]:
+    if pretrained is None:
+        return []
+    command = pretrained["command"]
+    return [pretrained["sentence"] + (f" Export it: `{command}`" if command else "")]
 
 
 def _pareto(ledger: Ledger) -> list[dict[str, Any]] | None:

@@ -52,8 +52,9 @@ class OptimizationSettings(StrictModel):
         description="Sets the training settings that the file does not give. auto: from the images "
         "(how many, how large, whether mirrored images keep their class); fast: for a "
         "few epochs; names of papers: their recipes; rsb_a3: the short one of Wightman 2021 (arXiv:2110.00476), for "
-        "224 pixels; none: the default of each setting. Those for ImageNet set data.crop_ratio and data.normalise "
-        "too. The experiment's space.yaml has every setting written out, with recipe: none.",
+        "224 pixels; fine_tuning: for a network with pretrained weights; none: the default of each setting. Those for "
+        "ImageNet set data.crop_ratio and data.normalise too. The experiment's space.yaml has every setting written "
+        "out, with recipe: none.",
     )
     epochs: int = Field(10, ge=1, le=100_000, description="Number of epochs of a full training.")
     batch_size: int = Field(128, ge=1, le=65_536, description="Images per step.")

@@ -16,6 +16,7 @@ RecipeName = Literal[
     "paper_imagenet",
     "paper_resnet_imagenet",
     "rsb_a3",
+    "fine_tuning",
 ]
 
 # What the papers have in common: SGD from 0.1, steps downwards. Their texts do not say what decays; their codes give
@@ -71,7 +72,11 @@ RECIPES: dict[str, dict[str, Any]] = {
                "batch_size": 2048, "loss": "binary_cross_entropy", "label_smoothing": 0.0, "ema": 0.0, "flip": True,
                "resized_crop": 0.08, "crop_from": "file", "train_resolution": 160 / 224, "policy": "rand_augment",
                "policy_operations": 2, "policy_magnitude": 6.0, "policy_spread": 0.5, "mixup": 0.1, "cutmix": 1.0},
+    # Of a training that begins with weights: short, at a low rate, which falls from the first step.
+    "fine_tuning": {"optimizer": "sgd", "learning_rate": 0.02, "momentum": 0.9, "nesterov": True, "schedule": "linear",
+                    "warmup": 0.0, "ema": 0.0, "epochs": 30},
 }  # fmt: skip
+FINE_TUNING = RECIPES["fine_tuning"]
 # What they have to say of `data:`, for image files alone: what evaluation sees of them.
 DATA_OF_RECIPES: dict[str, dict[str, Any]] = {
     "paper_imagenet": {"crop_ratio": 0.875},

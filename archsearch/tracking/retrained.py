@@ -76,7 +76,7 @@ def retrained(folder: ExperimentFolder, ledger: Ledger) -> Iterator[Retrained]:
                 result = folder.read_json(training.result)
                 check_result(result, ledger.objective)
                 trial = _trial_of(trials, result)
-                name = names.get(result["digest"], path.parent.name) if trial is None else trial.id
+                name = names.get(_begun(result), path.parent.name) if trial is None else trial.id
                 yield Retrained(
                     key=f"{purpose}/{result['weights']['sha256']}",
                     name=f"{purpose} {name} seed {result['seed']}{_fold(path.parent.name)}",
@@ -95,16 +95,22 @@ def _fold(folder: str) -> str:
 
 
 def _trial_of(trials: Sequence[Trial], result: Mapping[str, Any]) -> Trial | None:
-    """The trial of this network with this training; trials may differ by settings of the training alone."""
-    same = [trial for trial in trials if trial.digest == result["digest"]]
+    """The trial of this network with this training; trials may differ by settings of the training alone. A network that
+    began with pretrained weights is no trial's."""
+    same = [trial for trial in trials if _begun(result) == (trial.digest, None)]
     settings = result.get("training", {})
     exact = [trial for trial in same if all(settings.get(name) == value for name, value in trial.training.items())]
     return next(iter([*exact, *same]), None)
 
 
-def _names(folder: ExperimentFolder, ledger: Ledger) -> dict[str, str]:
-    """{digest: name} of the networks that the search's were compared with."""
+def _begun(result: Mapping[str, Any]) -> tuple[str, str | None]:
+    """The digest of a training's network, and the SHA-256 of the weights that it began with (None: from scratch)."""
+    return result["digest"], (result.get("start") or {}).get("sha256")
+
+
+def _names(folder: ExperimentFolder, ledger: Ledger) -> dict[tuple[str, str | None], str]:
+    """The names of the networks that the search's were compared with, by what `_begun` gives of their trainings."""
     rows = [row for event in ledger.events_of(FINISHED) for row in event.data.get("beside", [])]
     with suppress(InputError):
         rows += (read_confirmation(folder) or {}).get("rows", [])
-    return {row["digest"]: row["name"] for row in rows}
+    return {(row["digest"], (row.get("initial") or {}).get("sha256")): row["name"] for row in rows}

@@ -31,7 +31,7 @@ SURFACE = {
     },
     "status": {"[EXPERIMENT]", "--watch", "--json"},
     "confirm": {
-        "EXPERIMENT", "--top", "--seeds", "--folds", "--baseline", "--no-random", "--compile", "--root",
+        "EXPERIMENT", "--top", "--seeds", "--folds", "--baseline", "--pretrained", "--no-random", "--compile", "--root",
         "--allow-source", "--tracking-uri", "--json",
     },
     "report": {"EXPERIMENT", "-o", "--output", "--no-images", "--allow-source", "--json"},

@@ -19,7 +19,8 @@ from archsearch.experiment.summary import summarise
 from archsearch.experiment.winner import FINISHED, winner_of
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.contenders import Contender
-from archsearch.search.confirming.verdict import Row, choose, differences, precision
+from archsearch.search.confirming.detection import precision
+from archsearch.search.confirming.verdict import Row, choose, differences
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.proposing.records import Records, TrainedCandidate
 from archsearch.space.search_settings import EarlyStopping

@@ -26,11 +26,12 @@ from archsearch.experiment.winner import winner_of
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.confirm import Plan, confirm
 from archsearch.search.confirming.contenders import FAMILIES, Contender, baseline, baselines, spent, top_of
+from archsearch.search.confirming.detection import power, precision
 from archsearch.search.confirming.random_search import random_best, random_space
 from archsearch.search.confirming.retraining import Retraining
 from archsearch.search.confirming.runs import Outcome, Run, new_seeds
 from archsearch.search.confirming.slots import Slots, slots
-from archsearch.search.confirming.verdict import Row, choose, differences, power, precision, ranked
+from archsearch.search.confirming.verdict import Row, choose, differences, ranked
 from archsearch.search.deciding.messages import Ready, Rest
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker

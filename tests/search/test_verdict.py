@@ -11,7 +11,8 @@ from archsearch.analysis.intervals import detectable
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.search.confirming.contenders import Contender
-from archsearch.search.confirming.verdict import Difference, Row, choose, differences, precision
+from archsearch.search.confirming.detection import precision
+from archsearch.search.confirming.verdict import Difference, Row, choose, differences
 from tests.analysis.test_coverage import within
 
 NETWORK = Architecture.from_dict({"input": [1, 8, 8], "stages": [{"depth": 1}]})

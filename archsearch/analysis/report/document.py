@@ -34,6 +34,7 @@ from archsearch.experiment.records import trial_id
 from archsearch.experiment.suggested import command, command_of
 
 TOP = 5  # networks that are drawn
+TRAINED = ("baseline", "pretrained")  # kinds of networks that confirm trains beside those of the searches
 
 
 def document(reading: Reading) -> Document:
@@ -48,6 +49,7 @@ def document(reading: Reading) -> Document:
         "reason": reading.summary["reason"],
         "trials": reading.summary["trials"],
         "winner": winner,
+        "pretrained": reading.summary["pretrained"],
         "remarks": reading.summary["remarks"],
         "floor": reading.summary["floor"],
         "budget": _budget(reading, winner),
@@ -248,6 +250,7 @@ def commands(reading: Reading) -> list[str]:
     if reading.summary["state"] in ("interrupted", "failed"):
         lines.append(command_of(folder, "resume"))
     if reading.summary["best"] is not None:
+        lines += filter(None, [(reading.summary["pretrained"] or {}).get("command")])
         if reading.summary["best"]["of"] != "confirm" and reading.summary["state"] == "finished":
             lines.append(command_of(folder, "confirm", "--top", 5, "--seeds", 3))
         lines.append(command("profile", folder.best_yaml))
@@ -261,7 +264,7 @@ def commands(reading: Reading) -> list[str]:
 def _baselines(reading: Reading) -> list[Baseline]:
     """The literature's networks: what confirmation trained here; published figures where the images are the same; else
     their costs alone."""
-    confirmed = [row for row in (reading.confirmed or {}).get("rows", ()) if row.get("kind") == "baseline"]
+    confirmed = [row for row in (reading.confirmed or {}).get("rows", ()) if row.get("kind") in TRAINED]
     rows: list[Baseline] = [
         {"name": row["name"], "cost": {"flops": row["flops"], "params": row["params"]}, "kind": "trained",
          "value": row["validation"]["mean"]}

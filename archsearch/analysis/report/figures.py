@@ -1,8 +1,8 @@
 """The report's figures as types: the JSON that `archsearch report --json` prints, and from which the page is drawn.
 
 Keys and their order are a format that scripts rely on. Values are of the search's `metric` in its own unit, accuracies
-and other shares from 0 to 1; costs are by name (`flops`,
-`params`, ...), hours are those of all workers added up, and a trial is named by its id, such as t0001.
+and other shares from 0 to 1; costs are by name (`flops`, `params`, ...), hours are those of all workers added up, and a
+trial is named by its id, such as t0001.
 """
 
 from __future__ import annotations
@@ -274,9 +274,9 @@ class Fact(TypedDict):
 
 class Document(TypedDict):
     """The whole report. `common` is the number of epochs after which trials are compared, `full` a full training's;
-    `remarks` are sentences on a best that is not above simple models, whose accuracies `floor` has, or was not trained
-    well; `front` are the trials that none beats in the metric and FLOPs, `pareto` those of several objectives;
-    `mistakes` are the winner's, image by image, or `residuals`."""
+    `pretrained` is a confirmation's verdict on fine-tuned networks; `remarks` are sentences on the winner, `floor` has
+    the accuracies of simple models; `front` are the trials that none beats in the metric and FLOPs, `pareto` those of
+    several objectives; `mistakes` are the winner's, image by image, or `residuals`."""
 
     experiment: str
     folder: str
@@ -284,6 +284,7 @@ class Document(TypedDict):
     reason: str | None
     trials: Mapping[str, Any]
     winner: Winner | None
+    pretrained: Mapping[str, Any] | None
     remarks: list[str]
     floor: Mapping[str, Any] | None
     budget: list[BoundUse]

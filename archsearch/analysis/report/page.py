@@ -79,6 +79,8 @@ def _headline(report: Document) -> str:
         if trials["total"] and trials["failed"] == trials["total"]:
             return f"All {trials['total']} trials failed" if trials["total"] > 1 else "The only trial failed"
         return "No trial was trained to its end" if trials["total"] else "No trial has begun"
+    if (compared := report["pretrained"]) is not None and compared["better"]:
+        return f"{compared['best']}, pretrained and fine-tuned, is better than the search's {winner['trial']}"
     flops = amount("flops", winner["cost"]["flops"])
     objective = Objective.of(report)
     value = objective.text(winner["value"], 1)

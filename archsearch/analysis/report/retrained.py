@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from archsearch.analysis.report.certainty import spreads
+from archsearch.analysis.report.document import TRAINED
 from archsearch.analysis.report.figures import ConfirmedRow
 from archsearch.analysis.report.html import paragraph, section, table
 from archsearch.analysis.report.reading import Reading
@@ -18,7 +19,7 @@ NOTE = "Retrained by archsearch confirm: means over seeds with half of a 95 % in
 def retrained(reading: Reading) -> list[ConfirmedRow]:
     """The confirmed winner and the networks that it was compared with; none where there is no confirmation."""
     rows = (reading.confirmed or {}).get("rows", ())
-    return [_shown(row) for row in rows if row["winner"] or row["kind"] == "baseline"]
+    return [_shown(row) for row in rows if row["winner"] or row["kind"] in TRAINED]
 
 
 def rows_of(*sides: tuple[Objective, Sequence[ConfirmedRow]]) -> list[tuple[str, ...]]:

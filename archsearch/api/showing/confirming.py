@@ -107,15 +107,15 @@ class Bars(Lines):
             return
         self._progress = progress_bars(transient=True)
         self._progress.start()
-        self._total = self._progress.add_task("all trainings", total=len(runs) * self._epochs)
+        self._total = self._progress.add_task("all trainings", total=sum(map(self._epochs_of, runs)))
 
     def epoch(self, run: Run, epoch: int, value: float | None) -> None:
         """Moves the training's bar, which begins with its first epoch, and the total."""
         if self._progress is None:
             return
         if run not in self._running:
-            self._running[run] = self._progress.add_task(_title(run), total=self._epochs)
-        description = f"{_title(run)}  epoch {epoch}/{self._epochs}  {score(self._objective, value)}"
+            self._running[run] = self._progress.add_task(_title(run), total=self._epochs_of(run))
+        description = f"{_title(run)}  epoch {epoch}/{self._epochs_of(run)}  {score(self._objective, value)}"
         self._progress.update(self._running[run], completed=epoch, description=description)
         self._advance(run, epoch)
 
@@ -123,7 +123,7 @@ class Bars(Lines):
         """Takes the training's bar away and prints what it came to."""
         if self._progress is not None and outcome.run in self._running:
             self._progress.update(self._running[outcome.run], visible=False)
-        self._advance(outcome.run, self._epochs)
+        self._advance(outcome.run, self._epochs_of(outcome.run))
         super().ended(outcome)
 
     def close(self) -> None:
@@ -131,6 +131,10 @@ class Bars(Lines):
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
+
+    def _epochs_of(self, run: Run) -> int:
+        """How many epochs the training has: a pretrained network's is shorter."""
+        return int(run.contender.training.get("epochs", self._epochs))
 
     def _advance(self, run: Run, epoch: int) -> None:
         self._trained[run] = max(epoch, self._trained.get(run, 0))

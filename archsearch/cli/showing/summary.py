@@ -134,6 +134,7 @@ def _next(summary: dict[str, Any]) -> list[str]:
         commands.append(command_of(folder, "resume"))
     if summary["best"] is not None:
         data = _data(folder, summary["best"].get("training", {}))
+        commands += filter(None, [(summary["pretrained"] or {}).get("command")])
         commands += [
             command("train", folder.best_yaml, "--data", *data, *permissions(folder, "train")),
             command("profile", folder.best_yaml),

@@ -11,7 +11,7 @@ from archsearch.api.showing.printing import print_json, short, table, tell
 from archsearch.cli.dispatch import DONE, INTERRUPTED, Failure
 from archsearch.cli.options import AllowSource, Compiled, Experiment, Json, Root, TrackingUri
 from archsearch.experiment import ExperimentFolder, find
-from archsearch.experiment.confirmed import FEWEST_SEEDS
+from archsearch.experiment.confirmed import FEWEST_SEEDS, export_of_pretrained
 from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.suggested import command_of
 
@@ -39,6 +39,15 @@ def confirm(
             "repeatable. Default: up to three of the zoo that fit the budget; none: no baseline.",
         ),
     ] = None,
+    pretrained: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR|LIST",
+            help="Pretrained networks to fine-tune for comparison, those within the budget: a folder of trained "
+            "networks or bundles, or a list with commas between: such folders, files of weights, experiments, "
+            "torchvision:ResNet18_Weights.IMAGENET1K_V1, timm:resnet18.a1_in1k.",
+        ),
+    ] = None,
     no_random: Annotated[
         bool,
         typer.Option(
@@ -54,7 +63,8 @@ def confirm(
     """Retrains a search's best networks over new seeds, against random search at equal cost and known networks.
 
     The winner is chosen by the mean of the search's metric on validation; only then is the test split evaluated, for
-    the winner and the networks that it is compared with. Ctrl-C saves and exits (code 3); the same command continues.
+    the winner and the networks that it is compared with; of pretrained networks, for the best on validation. Ctrl-C
+    saves and exits (code 3); the same command continues.
     """
     from archsearch.api.confirming import confirm as confirmed
     from archsearch.cli.driving import audience_of_a_command
@@ -73,6 +83,7 @@ def confirm(
                 seeds=seeds,
                 folds=folds,
                 baselines=[] if baseline == ["none"] else baseline or None,
+                pretrained=pretrained,
                 random=not no_random,
                 compiled=compiled,
                 root=root,
@@ -87,6 +98,7 @@ def confirm(
         parts += ["--folds", str(folds)] if folds is not None else []
         for name in baseline or ():
             parts += ["--baseline", name]
+        parts += ["--pretrained", pretrained] if pretrained is not None else []
         parts += ["--no-random"] if no_random else []
         parts += ["--compile"] if compiled else []
         parts += ["--root", str(root)] if root is not None else []
@@ -105,6 +117,9 @@ def confirm(
 
 
 def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
+    compared = document["pretrained"]
+    if compared is not None:
+        print(compared["sentence"])
     print(f"{document['experiment']}: {document['winner']} is confirmed as the search's best\n")
     folds = document["folds"]
     repeated = "folds" if folds else "seeds"
@@ -138,12 +153,17 @@ def _show(document: dict[str, Any], folder: ExperimentFolder) -> None:
             f"equal cost: random search had {random['epochs']} epochs in {random['trials']} trials, "
             f"the search {search['epochs']} in {search['trials']}. A search's luck is not in the intervals."
         )
+    for network in compared["beyond"] if compared is not None else ():
+        print(f"not fine-tuned: {network['name']}: {network['reason']}")
     for note in document["notes"]:
         print(f"note: {note}")
     path = Path(document["folder"])
     print(f"\nwritten to {path}: confirm.json, best.yaml, weights.safetensors (seed {document['weights_of_seed']})")
     print(f"and {folder.best_yaml}; the search's own best is kept in {folder.best_of_search.name}")
-    print(f"next:\n  {command_of(folder, 'export', '-o', 'bundle')}")
+    exported = [export_of_pretrained(folder, compared), command_of(folder, "export", "-o", "bundle")]
+    print("next:")
+    for line in filter(None, exported):
+        print(f"  {line}")
 
 
 def _row(row: dict[str, Any], objective: Objective) -> tuple[str, ...]:

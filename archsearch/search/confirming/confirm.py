@@ -22,12 +22,13 @@ from archsearch.experiment import ConfirmationFolder, ExperimentFolder, Ledger, 
 from archsearch.experiment.predictions import keep_of_run
 from archsearch.experiment.records import spell
 from archsearch.experiment.suggested import command_of
-from archsearch.experiment.summary import EXPERIENCE
 from archsearch.experiment.winner import CONFIRMED, hand_over
-from archsearch.guests.either import change
 from archsearch.reading.errors import refuse
 from archsearch.search.confirming import foretold
 from archsearch.search.confirming.contenders import Contender, baselines, spent, top_of, trained_as
+from archsearch.search.confirming.detection import power, precision
+from archsearch.search.confirming.notes import earlier_looks, notes_on
+from archsearch.search.confirming.pretrained import Beyond, admitted, verdict
 from archsearch.search.confirming.random_search import RandomSearchObserver, looks_at_test, random_best, random_document
 from archsearch.search.confirming.retraining import Retraining, RetrainingObserver
 from archsearch.search.confirming.runs import folds_of, new_seeds, runs_of
@@ -40,8 +41,6 @@ from archsearch.search.confirming.verdict import (
     enter,
     failures,
     how_chosen,
-    power,
-    precision,
     ranked,
     row_document,
 )
@@ -52,6 +51,7 @@ from archsearch.version import __version__
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
+    from archsearch.guests.parents import Parent
 
 
 class NothingTrained(RuntimeError):
@@ -66,13 +66,17 @@ class ConfirmationObserver(RetrainingObserver, RandomSearchObserver, Protocol):
 class Plan:
     """What is confirmed and compared: the `top` trials over `seeds` new seeds, chosen from by `folds` folds (None: by
     the validation split), random search where `random` says so, and `named` baselines, already of the experiment's
-    image (None: those of the zoo that fit). `processes` train at once (None: as many as the resources hold). `root`
-    is where the data lies now (None: where space.yaml says)."""
+    image (None: those of the zoo that fit). Of the `pretrained` networks (None: not compared with any) those within the
+    budget are fine-tuned; `beyond` are further ones, known to be too large before their weights were read. `processes`
+    train at once (None: as many as the resources hold). `root` is where the data lies now (None: where space.yaml
+    says)."""
 
     folder: ExperimentFolder
     top: int
     seeds: int
     named: Sequence[Contender] | None = None
+    pretrained: Sequence[Parent] | None = None
+    beyond: Sequence[Beyond] = ()
     random: bool = True
     tracking_uri: str | None = None
     processes: int | None = None
@@ -123,10 +127,12 @@ class _Confirmation:
     ledger: Ledger
     images: ImageSet
     observer: ConfirmationObserver
+    beyond: Sequence[Beyond] = ()
 
     def run(self) -> dict[str, Any]:
         objective = self.ledger.objective
-        rows = [Row(contender=contender, objective=objective) for contender in self._contenders()]
+        contenders, self.beyond = self._contenders()
+        rows = [Row(contender=contender, objective=objective) for contender in contenders]
         seeds = new_seeds(self.ledger, self.plan.seeds)
         with Retraining(self.images, self.space.training, self._slots(), self.observer, objective) as retraining:
             winner, trained = None, rows
@@ -152,12 +158,17 @@ class _Confirmation:
         self._keep(winner, document)
         return document
 
-    def _contenders(self) -> list[Contender]:
+    def _contenders(self) -> tuple[list[Contender], list[Beyond]]:
         plan, contenders = self.plan, top_of(self.ledger, self.space, self.plan.top)
         first = contenders[0]
+        space = self.space.at(first.architecture.input)
         named = plan.named
         if named is None:
-            named = baselines(self.space.at(first.architecture.input), first.cost["flops"])
+            named = baselines(space, first.cost["flops"])
+        tuned, beyond = admitted(plan.pretrained or (), space, plan.folder)
+        beyond = [*plan.beyond, *beyond]
+        for network in beyond:
+            self.observer.phase(str(network))
         networks = {"trials of the search": len(contenders), "of random search": int(plan.random),
                     "to compare with": len(named)}  # fmt: skip
         self.observer.phase(
@@ -169,6 +180,9 @@ class _Confirmation:
                 epochs=self.space.training.epochs,
                 random_epochs=spent(self.ledger.trials()) if plan.random else 0,
                 at_once=self._slots().count,
+                fine_tuned=[
+                    (network.training["epochs"], network.cost["flops"] / first.cost["flops"]) for network in tuned
+                ],
             )
         )
         if plan.random:
@@ -176,7 +190,8 @@ class _Confirmation:
                 plan.folder, self.ledger, self.images, self.observer, tracking_uri=plan.tracking_uri, root=plan.root
             )
             contenders += [best] if best is not None else []
-        return [*contenders, *(trained_as(network, contenders[0], self.space) for network in named)]
+        adapted = (trained_as(network, first, self.space) for network in named)
+        return [*contenders, *adapted, *tuned], beyond
 
     def _slots(self) -> Slots:
         plan, machine = self.plan, slots_of(self.space, self.ledger)
@@ -184,7 +199,7 @@ class _Confirmation:
 
     def _document(self, rows: Sequence[Row], winner: Row, seeds: Sequence[int], *, state: str) -> dict[str, Any]:
         trials = self.ledger.trials()
-        order, looks = ranked(rows), 1 + _earlier_looks(self.ledger, len(seeds), self.plan.folds)
+        order, looks = ranked(rows), 1 + earlier_looks(self.ledger, len(seeds), self.plan.folds)
         leads = differences(rows, winner, looks=looks)
         detects = power(leads, rows, looks=looks)
         return {
@@ -199,12 +214,14 @@ class _Confirmation:
             "chosen_among": sum(row.contender.kind == "trial" for row in rows),
             "differences": [lead.to_dict() for lead in leads],
             "power": detects,
+            "pretrained": None if self.plan.pretrained is None
+            else verdict(rows, winner, leads, self.beyond, self.plan.folder),
             "confidence": CONFIDENCE,
             "top": self.plan.top,
             "seeds": list(seeds),
             "folds": self.plan.folds,
             "notes": [*precision(detects, len(seeds), self.plan.folds, winner.objective),
-                      *_notes(self, rows, order, winner)],
+                      *self._notes(rows, order, winner)],
             "search": {
                 "trials": len(trials),
                 "finished": sum(trial.state is TrialState.FINISHED for trial in trials),
@@ -221,6 +238,13 @@ class _Confirmation:
                          **{name: version(name) for name in ("torch", "numpy")}},
             "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         }  # fmt: skip
+
+    def _notes(self, rows: Sequence[Row], order: Sequence[Row], winner: Row) -> list[str]:
+        plan = self.plan
+        return notes_on(
+            rows, order, winner, space=self.space, ledger=self.ledger, top=plan.top, folds=plan.folds,
+            random=plan.random, named=plan.named is not None,
+        )  # fmt: skip
 
     def _write(self, document: Mapping[str, Any]) -> None:
         self.plan.folder.write(self.plan.files.document, json.dumps(document, indent=1))
@@ -254,6 +278,7 @@ class _Confirmation:
             winner.objective.test: None if test is None else test.mean,
             "test_half_width": None if test is None else test.half,
             "differences": document["differences"],
+            **({"pretrained": document["pretrained"]} if document["pretrained"] else {}),
             "file": "confirm/confirm.json",
         }
         before = [event.data for event in self.ledger.events() if event.kind == CONFIRMED]
@@ -266,54 +291,3 @@ def _chosen(rows: Sequence[Row]) -> Row:
     if winner is None:
         raise NothingTrained("no trial could be retrained: " + "; ".join(failures(rows)))
     return winner
-
-
-def _earlier_looks(ledger: Ledger, seeds: int, folds: int | None) -> int:
-    """How many other numbers of seeds and folds the search was confirmed with before: each was a chance to see a
-    difference."""
-    before = {(event.data.get("seeds"), event.data.get("folds")) for event in ledger.events_of(CONFIRMED)}
-    return len(before - {(seeds, folds)})
-
-
-def _notes(work: _Confirmation, rows: Sequence[Row], order: Sequence[Row], winner: Row) -> list[str]:
-    """Sentences that a reader of the figures has to know."""
-    plan, notes = work.plan, []
-    metric, better = winner.objective.label, "higher" if winner.objective.sense == "max" else "lower"
-    if work.ledger.state != "finished":
-        notes.append("the search has not finished, so networks that it may still find are not included")
-    learnt = any(note.data.get("sources") for note in work.ledger.events_of(EXPERIENCE))
-    if plan.random and (learnt or work.ledger.events_of("warm_start")):
-        notes.append("the search started from the results of an earlier one; random search did not")
-    top = [row for row in rows if row.contender.kind == "trial"]
-    if len(top) < plan.top:
-        notes.append(f"trials of the search that reached a rung: {len(top)}, not {plan.top}")
-    stopped = [row.contender.name for row in top if row.contender.state != TrialState.FINISHED.value]
-    if stopped:
-        notes.append(f"fewer than {plan.top} trials finished: the search trained {', '.join(stopped)} to a rung only")
-    if work.space.trainings.parameters and any(row.contender.kind == "baseline" for row in rows):
-        notes.append(
-            f"networks other than trials are trained with the settings of {top[0].contender.name}, the search's best"
-        )
-    if len(work.space.search.objectives) > 1:
-        notes.append(f"of the search's objectives, only {metric} is compared here")
-    for row in order[: order.index(winner)]:
-        if row.contender.kind != "trial":
-            notes.append(f"{row.contender.name} has a {better} mean validation {metric} than the winner")
-    if plan.random and not any(row.contender.kind == "random" for row in rows):
-        notes.append("no trial of random search reached a rung: there is nothing to compare with")
-    if plan.named is None and not any(row.contender.kind == "baseline" for row in rows):
-        notes.append(f"no network of the zoo fits the budget ({work.space.budget}): choose one with --baseline NAME")
-    notes += [f"{row.contender.name}: {text}" for row in rows if (text := change(row.contender.architecture))]
-    notes += failures(rows)
-    if plan.folds is not None:
-        bias = "upwards" if winner.objective.sense == "max" else "downwards"
-        notes.append(
-            "the search chose its trials by the validation split, whose images are in the folds too: "
-            f"their {winner.objective.plural} over the folds are biased {bias}, those of other networks are not"
-        )
-    looks = [f"trial t{look['trial']:04d} once, at the search's end" for look in looks_at_test(work.ledger)]
-    earlier = {event.data["winner"] for event in work.ledger.events() if event.kind == CONFIRMED}
-    looks += [f"{name} by an earlier confirmation" for name in sorted(earlier - {winner.contender.name})]
-    if looks:
-        notes.append(f"test {metric} was also measured for {'; '.join(looks)}")
-    return notes

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from archsearch import zoo
 from archsearch.architecture.spec import Architecture
+from archsearch.data.images import Moments
 from archsearch.experiment import Ledger, Trial, TrialState
 from archsearch.experiment.objective import BY_ACCURACY
 from archsearch.guests.either import Described, cost, digest, release, unnamed
@@ -16,7 +18,7 @@ from archsearch.reading.errors import InputError, refuse
 from archsearch.space.space import SearchSpace
 from archsearch.zoo.reference import reference
 
-Kind = Literal["trial", "random", "baseline"]
+Kind = Literal["trial", "random", "baseline", "pretrained"]
 BASELINES = 3
 # Families that their papers recommend; what they were compared with (plain networks, other placements) is none.
 FAMILIES = ("resnet_v1", "resnet_v1.5", "resnet_v2", "wide_resnet", "resnext", "densenet", "se", "dual_path")
@@ -31,13 +33,31 @@ LARGE = 85  # pixels: beyond, an image is nearer to ImageNet's 224 than to CIFAR
 
 
 @dataclass(frozen=True, kw_only=True)
+class InitialWeights:
+    """What the trainings of a contender begin with: a `file` of weights, its `sha256`, and the `source` as a person
+    wrote it; `origin`, where they come from, and `licence`, as a `Parent` has them. `normalization`: mean and deviation
+    of each channel, as the weights expect them (None: the images')."""
+
+    file: Path
+    sha256: str
+    source: str
+    origin: str
+    licence: str | None = None
+    normalization: Moments | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {name: getattr(self, name) for name in ("source", "sha256", "origin", "licence")}
+
+
+@dataclass(frozen=True, kw_only=True)
 class Contender:
     """A network to be retrained, and its result in its search.
 
     `score` is the value of `metric` (`validation_accuracy`) that the search saw after `epochs` epochs; `state` is that
     of its trial.
     `training` holds its overrides of the space's training settings; `key` tells it from others: the network's digest,
-    or one of network and training where training settings vary.
+    or one of network and training where training settings vary, or of `initial` weights.
     """
 
     kind: Kind
@@ -54,6 +74,12 @@ class Contender:
     note: str = ""
     trial: int | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
+    initial: InitialWeights | None = None
+
+    @property
+    def starts_from(self) -> str | None:
+        """The SHA-256 of the initial weights; None where trainings begin from scratch."""
+        return None if self.initial is None else self.initial.sha256
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -69,6 +95,7 @@ class Contender:
             else {self.metric: self.score, "epochs": self.epochs, "state": self.state},
             "note": self.note,
             **({"training": dict(self.training)} if self.training else {}),
+            **({"initial": self.initial.to_dict()} if self.initial else {}),
             "architecture": self.architecture.to_dict(),
         }
 

@@ -24,7 +24,7 @@ from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.processes import keep_freed_memory, starting_processes
 from archsearch.guests.either import unnamed
 from archsearch.reading.errors import InputError
-from archsearch.search.confirming.runs import Outcome, Run, images_of
+from archsearch.search.confirming.runs import Outcome, Run, images_of, parent_of
 from archsearch.search.confirming.slots import Slots
 from archsearch.search.deciding.messages import Report, Test, Tested, TrialFailed
 from archsearch.space.settings import TrainingSettings
@@ -263,6 +263,7 @@ def _work(task: Task, run: Run) -> Outcome:
             images,
             training,
             run.folder,
+            weights=parent_of(run),
             test=False,
             on_epoch=lambda metrics: worker.progress.put((run, metrics.epoch, metrics.to_dict().get(worker.metric))),
             on_step=partial(_stop_if_told, worker.stop),

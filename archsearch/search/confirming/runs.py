@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count, islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from archsearch.space.settings import TrainingSettings
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
     from archsearch.data.splitting import Fold
+    from archsearch.guests.parents import Parent
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +40,14 @@ class Run:
         try:
             document: dict[str, Any] = read_json(files.result)
             sha256 = hashlib.sha256(files.weights.read_bytes()).hexdigest()
-            recorded = (document["digest"], document["seed"], document["data"]["digest"], _recipe(document["training"]))
+            recorded = (document["digest"], document["seed"], document["data"]["digest"], _recipe(document["training"]),
+                        (document.get("start") or {}).get("sha256"))  # fmt: skip
             intact = document["weights"]["sha256"] == sha256
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         recipe = settings.with_overrides(self.contender.training)
-        expected = (self.contender.digest, self.seed, images_digest, _recipe(recipe.model_dump(mode="json")))
+        contender, settled = self.contender, _recipe(recipe.model_dump(mode="json"))
+        expected = (contender.digest, self.seed, images_digest, settled, contender.starts_from)
         if not intact or recorded != expected:
             return None
         try:
@@ -56,11 +59,27 @@ class Run:
 
 
 def images_of(images: ImageSet, run: Run) -> ImageSet:
-    """The data set as the run trains on it: at its network's input size, split as its fold has it (None: as it is)."""
+    """The data set as the run trains on it: at its network's input size, split as its fold has it (None: as it is),
+    normalised as its initial weights expect."""
     from archsearch.data.splitting import fold_of
 
-    images = images.at(run.contender.architecture.input)
-    return images if run.fold is None else fold_of(images, run.fold)
+    images, initial = images.at(run.contender.architecture.input), run.contender.initial
+    images = images if run.fold is None else fold_of(images, run.fold)
+    if initial is None or initial.normalization is None:
+        return images
+    return images.normalised(*initial.normalization)
+
+
+def parent_of(run: Run) -> Parent | None:
+    """The pretrained network that the run begins with, from the confirmation's folder; None where it begins from
+    scratch. Raises InputError for a file that is not that network's any more."""
+    from archsearch.training.pretrained import parent_of_file
+
+    initial = run.contender.initial
+    if initial is None:
+        return None
+    parent = parent_of_file(initial.file, run.contender.architecture, initial.source)
+    return replace(parent, origin=initial.origin, licence=initial.licence)
 
 
 def _recipe(settings: dict[str, Any]) -> dict[str, Any]:

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import fmean
 from typing import Any, Literal
 
 from archsearch.analysis.intervals import (
-    POWER,
     SIGNIFICANT,
-    FoldInterval,
     Interval,
-    detectable,
-    enough,
     holm,
     over_folds,
     over_seeds,
     paired_difference,
 )
-from archsearch.experiment.confirmed import FEWEST_SEEDS
 from archsearch.experiment.objective import BY_ACCURACY, Objective
-from archsearch.search.confirming.contenders import Contender
+from archsearch.search.confirming.contenders import Contender, Kind
 from archsearch.search.confirming.runs import Outcome
 
 Split = Literal["validation", "test"]
-NEAR = 4  # times the seeds: with no more than so many a lead is near enough to be detected
 
 
 @dataclass(kw_only=True)
@@ -130,14 +123,14 @@ def how_chosen(rows: Sequence[Row], trials: int, seeds: Sequence[int], winner: R
     ) + (f" As the {highest} of {top}, that mean and its interval are biased {bias}." if top > 1 else "")
 
 
-def choose(rows: Sequence[Row]) -> Row | None:
+def choose(rows: Sequence[Row], kind: Kind = "trial") -> Row | None:
     """The search's winner: of its own trials the one with the best mean on validation over the seeds, or the folds of a
-    cross-validation.
+    cross-validation. Or the best of the networks of another `kind`, by the same rule.
 
     Trials of which a seed failed come behind all others; of equals the cheaper, then the earlier one is taken. The test
-    split has no part in it. None where no trial was trained.
+    split has no part in it. None where no network of that kind was trained.
     """
-    able = [row for row in rows if row.contender.kind == "trial" and row.interval("validation") is not None]
+    able = [row for row in rows if row.contender.kind == kind and row.interval("validation") is not None]
     return min(able, key=_order, default=None)
 
 
@@ -193,20 +186,24 @@ def first_of(rows: Sequence[Row]) -> Row:
 
 
 def compared(row: Row, winner: Row, rows: Sequence[Row]) -> bool:
-    """Whether the test split is looked at for a row: the winner and what it is compared with, and the search's first
-    beside random search's."""
+    """Whether the test split is looked at for a row: the winner and what it is compared with, the best alone of the
+    pretrained networks, and the search's first beside random search's."""
     against_random = any(row.contender.kind == "random" for row in rows)
-    return row is winner or row.contender.kind != "trial" or (row is first_of(rows) and against_random)
+    compared_with = row.contender.kind in ("baseline", "random") or row is choose(rows, "pretrained")
+    return row is winner or compared_with or (row is first_of(rows) and against_random)
 
 
 def differences(rows: Sequence[Row], winner: Row, *, looks: int = 1) -> list[Difference]:
-    """The winner's leads over the baselines; and over random search's first trial the lead of the search's first: that
-    was chosen by the same rule, while the winner is the best of several after retraining.
+    """The winner's leads over the baselines and the best pretrained network; and over random search's first trial the
+    lead of the search's first: that was chosen by the same rule, while the winner is the best of several after
+    retraining.
 
     The p-values are adjusted by Holm for all of these, for the other trials that the winner was chosen among, and for
     `looks` at fewer seeds or as many.
     """
-    leads = [_difference(winner, row) for row in rows if row.contender.kind == "baseline"]
+    pretrained = choose(rows, "pretrained")
+    rivals = [row for row in rows if row.contender.kind == "baseline" or row is pretrained]
+    leads = [_difference(winner, row) for row in rivals]
     leads += [_difference(first_of(rows), row) for row in rows if row.contender.kind == "random"]
     tested = [(lead, lead.decisive.p) for lead in leads if lead.decisive is not None and lead.decisive.p is not None]
     extra = comparisons(rows) - len(tested)
@@ -218,51 +215,6 @@ def differences(rows: Sequence[Row], winner: Row, *, looks: int = 1) -> list[Dif
 def comparisons(rows: Sequence[Row]) -> int:
     """How many comparisons with a chosen winner there are: with every other network."""
     return len(rows) - 1
-
-
-def power(leads: Sequence[Difference], rows: Sequence[Row], *, looks: int = 1) -> dict[str, Any] | None:
-    """What the seeds can tell, as plain JSON values: the `lead` (in the metric's unit, of accuracies from 0 to 1) that
-    so many `seeds` detect with a `probability` of 80 %, given the number of `comparisons` and the spread of the leads
-    that were measured (`deviation`); and with how many (`more_seeds`) a lead that is not significant yet would be. None
-    without spread."""
-    measured = [
-        (lead, lead.decisive) for lead in leads
-        if lead.decisive is not None and lead.decisive.deviation and not isinstance(lead.decisive, FoldInterval)
-    ]  # fmt: skip
-    if not measured:
-        return None
-    n, count = min(interval.n for _, interval in measured), comparisons(rows) * looks
-    deviation = math.sqrt(sum((interval.deviation or 0.0) ** 2 for _, interval in measured) / len(measured))
-    level = SIGNIFICANT / count
-    sought = [enough(interval.mean / deviation, level, NEAR * n) for lead, interval in measured if not lead.told_apart]
-    more = min((max(seeds, n + 2) for seeds in sought if seeds is not None), default=None)
-    return {"seeds": n, "comparisons": count, "probability": POWER, "deviation": deviation,
-            "lead": detectable(n, level) * deviation, "more_seeds": more}  # fmt: skip
-
-
-def precision(
-    detects: Mapping[str, Any] | None, seeds: int, folds: int | None = None, objective: Objective = BY_ACCURACY
-) -> list[str]:
-    """A sentence on which leads so many seeds detect (`power`), and whether more of them would pay; none where nothing
-    was compared."""
-    if seeds < FEWEST_SEEDS:
-        where = " on test" if folds else ""
-        return [
-            f"with fewer than {FEWEST_SEEDS} seeds there are no intervals{where}, and no lead is significant; "
-            f"--seeds {FEWEST_SEEDS} or more continues from these trainings"
-        ]
-    if detects is None:
-        return []
-    count, more, lead = detects["comparisons"], detects["more_seeds"], objective.points(detects["lead"])
-    sentence = (
-        f"{detects['seeds']} seeds detect a lead of {lead} in {detects['probability']:.0%} "
-        f"of cases, at the spread measured here and with {count} comparison{'s' if count != 1 else ''}"
-    )
-    if more is not None:
-        sentence += (
-            f"; --seeds {more} would detect a lead as large as one measured here, and continues from these trainings"
-        )
-    return [sentence]
 
 
 def _difference(row: Row, reference: Row) -> Difference:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from archsearch.analysis.outline import short
 from archsearch.architecture.cost import cost
 from archsearch.architecture.quantities import Cost
 from archsearch.data.surveying import FolderSurvey
+from archsearch.experiment.suggested import command
 from archsearch.reading.errors import InputError
 from archsearch.space.pretraining import Case, objection
 from archsearch.space.space import SearchSpace
@@ -97,7 +97,7 @@ def _command(space: SearchSpace, fitting: list[Fitting]) -> str | None:
     quick = [network for network in fitting if network.cost.params <= QUICK] or fitting[:1]
     largest = sorted(quick, key=lambda network: -network.cost.flops)[:NAMED]
     names = ",".join(network.source for network in largest)
-    return shlex.join(["archsearch", "confirm", space.name, "--pretrained", names]) if names else None
+    return command("confirm", space.name, "--pretrained", names) if names else None
 
 
 def _least(space: SearchSpace) -> str:
