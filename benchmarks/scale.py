@@ -7,7 +7,8 @@ scaled so that a full training of 9 epochs takes 60 s on average ("full"), or so
 takes 60 s on average ("mean"). Messages come in the order of virtual time. For each, the driver's thread is
 charged what it took for real: its CPU time and the time it was blocked by the disk, not the time it waited for a core
 (/proc/thread-self/schedstat), and `--ray-ms` more for Ray's part (scale_ray.py measures that). One message is handled
-at a time; a worker idles from its report to its instruction, and where the search tells it to wait.
+at a time; a worker idles from its report to its instruction, and where the search tells it to wait. What the search
+prepares for later trials comes after the instruction was sent, and before the next message is heard.
 
 A run ends when the last trial begins (`--whole`: when the search does). Figures, for each number of workers, from when
 each has begun two trials: the share of the workers' time in training, the driver's load, messages and trials a second,
@@ -194,11 +195,17 @@ def simulate(search: Search, curves: Curves, workers: int, ray: float, *, trials
     while resting < workers and len(tally.starts) < trials and time.monotonic() < until:
         at, _, lane, reports = heapq.heappop(events)
         began = charged()
+        search.lanes = workers
         told = hear(search, reports)
+        answered = max(0.0, charged() - began) + ray
+        if isinstance(told, Train):
+            search.prepare_next()
         service = max(0.0, charged() - began) + ray
         start = max(at, free)
         tally.end = free = start + service
+        sent = start + answered
         tally.service.append(service)
+        tally.answers[type(told).__name__].append(answered)
         tally.ends.append(free)
         tally.by_kind[f"{KINDS[type(reports[-1])]} -> {type(told).__name__}"].append(service)
         tally.queued += start - at
@@ -209,11 +216,11 @@ def simulate(search: Search, curves: Curves, workers: int, ray: float, *, trials
             continue
         seconds, following, training = crew[lane].carry_out(told, least)
         if training:
-            tally.work.append((free, free + training))
+            tally.work.append((sent, sent + training))
         else:
             tally.waited += seconds
         serial += 1
-        heapq.heappush(events, (free + seconds, serial, lane, following))
+        heapq.heappush(events, (sent + seconds, serial, lane, following))
     return tally
 
 

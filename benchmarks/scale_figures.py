@@ -19,6 +19,7 @@ class Tally:
 
     service: list[float] = field(default_factory=list)
     by_kind: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    answers: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # by instruction: until sent
     ends: list[float] = field(default_factory=list)  # of the service of each message
     queued: float = 0.0
     starts: list[float] = field(default_factory=list)  # of new trials
@@ -60,6 +61,7 @@ def figures(tally: Tally, workers: int, *, cpu: float, whole: bool) -> dict[str,
         "virtual_seconds": tally.end,
         "driver_cpu_seconds": cpu,
         "by_kind": kinds,
+        "ms_until_train_is_sent": 1000 * float(np.mean(tally.answers["Train"])),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import MISSING, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.composites import Sequence
@@ -21,11 +22,17 @@ def canonical(op: Op) -> list[Any]:
     if isinstance(op, Sequence):
         return ["Sequence", *(canonical(step) for _, step in op.steps)]
     changed = []
-    for field in fields(op):
-        value = getattr(op, field.name)
-        if field.default is MISSING or value != field.default:
-            changed.append([field.name, canonical(value) if isinstance(value, Op) else value])
+    for name, default in _fields(type(op)):  # type: ignore[arg-type]  # mypy takes __hash__ for an instance's
+        value = getattr(op, name)
+        if default is MISSING or value != default:
+            changed.append([name, canonical(value) if isinstance(value, Op) else value])
     return [type(op).__name__, *changed]
+
+
+@cache
+def _fields(kind: type) -> list[tuple[str, Any]]:
+    """The names of the fields of ops of this kind, and their defaults."""
+    return [(field.name, field.default) for field in fields(kind)]
 
 
 def digest(architecture: Architecture) -> str:

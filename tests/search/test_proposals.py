@@ -1,6 +1,7 @@
 """Proposals: within the budget, new, and the same again from the same ledger."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from archsearch.architecture.cost import cost
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.search.deciding.messages import Ready, Rest, Wait
 from archsearch.search.deciding.search import Search
-from archsearch.search.proposing.proposals import Candidate, Proposals
+from archsearch.search.proposing.proposals import LANES, Candidate, Proposals
 from archsearch.search.proposing.samplers.bayes import Bayes
 from archsearch.search.proposing.warm_start import carried_results, carry_over
 from archsearch.space.loading import load_space
@@ -169,3 +170,76 @@ def test_what_the_first_proposals_look_at_is_counted_before_a_worker_asks(tmp_pa
         counted = feasible.share()
         assert len(feasible.draw(Bayes().uniform, np.random.default_rng(0))) == Bayes().uniform
         assert feasible.share() == counted
+
+
+def scored(proposals: Proposals, ledger: Ledger, number: int, candidate: Candidate) -> None:
+    """The candidate is trial `number`, which finishes with a made-up accuracy."""
+    proposals.begins(number, candidate)
+    ledger.propose(choices=candidate.choices, architecture=candidate.architecture.to_dict(), digest=candidate.digest,
+                   cost=candidate.price.to_dict(), seed=number)  # fmt: skip
+    ledger.start(number)
+    score = 0.5 + number % 7 / 20
+    ledger.epoch(number, 3, {"validation_accuracy": score})
+    ledger.finish(number, score)
+    proposals.learn(ledger.trial(number), ledger.epochs(number))
+
+
+@pytest.mark.parametrize("lanes", [1, 2 * LANES - 1, 3 * LANES])
+def test_for_many_lanes_several_are_chosen_at_once_and_for_few_each_from_all_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lanes: int
+) -> None:
+    space, folder = tiny(tmp_path, "search.sampler=bayes")
+    asked, chosen = list[int](), Bayes.several
+
+    def several(self: Bayes, *arguments: Any) -> list[Any]:
+        asked.append(arguments[-1])
+        return chosen(self, *arguments)
+
+    with Ledger.open(folder.ledger) as ledger:
+        proposals, plain = Proposals(space), Proposals(space)
+        for number in range(1, 11):
+            candidate = proposals.propose(number)
+            assert candidate is not None and candidate == plain.propose(number)
+            plain.begins(number, candidate)
+            scored(proposals, ledger, number, candidate)
+            plain.learn(ledger.trial(number), ledger.epochs(number))
+        monkeypatch.setattr(Bayes, "several", several)
+        digests = set[str]()
+        for number in range(11, 17):
+            proposals.prepare_next(number, lanes=lanes)
+            candidate = proposals.propose(number, lanes=lanes)
+            assert candidate is not None and candidate == proposals.candidate(proposals._row(candidate.choices))
+            digests.add(candidate.digest)
+            if lanes < 2 * LANES or number == 11:
+                assert candidate == plain.propose(number), "of several the first is the one that is chosen alone"
+                plain.begins(number, candidate)
+            if number < 13:  # fewer results than were chosen at once leave what was chosen
+                scored(proposals, ledger, number, candidate)
+                plain.learn(ledger.trial(number), ledger.epochs(number))
+            else:
+                proposals.begins(number, candidate)
+        assert len(digests) == 6
+    if lanes < 2 * LANES:
+        assert set(asked) == {1}
+    else:
+        assert 2 <= asked.count(3) <= 3, "six trials, three at once, and more where two of them are one network"
+
+
+def test_what_many_lanes_have_found_out_since_is_not_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space, folder = tiny(tmp_path, "search.sampler=bayes")
+    with Ledger.open(folder.ledger) as ledger:
+        proposals = Proposals(space)
+        for number in range(1, 11):
+            candidate = proposals.propose(number)
+            assert candidate is not None
+            scored(proposals, ledger, number, candidate)
+        proposals.prepare_next(11, lanes=2 * LANES)
+        before = list(proposals._ahead)
+        assert len(before) == 2
+        for _ in range(3):
+            proposals.learn(ledger.trial(10), ledger.epochs(10))
+        assert not proposals._is_recent(2)
+        proposals.prepare_next(11, lanes=2 * LANES)
+        assert proposals._is_recent(2) and proposals._ahead is not before

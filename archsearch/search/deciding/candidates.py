@@ -47,12 +47,12 @@ class Candidates:
         """The measurement of a candidate over which a worker died; None where there is none."""
         return self._gate.measure(self._gate.again.pop(0)) if self._gate.again else None
 
-    def propose(self, number: int) -> Candidate | Measure | None:
-        """The candidate that becomes trial `number`, or the measurement that decides whether it does; None where the
-        space is used up."""
+    def propose(self, number: int, *, lanes: int = 1) -> Candidate | Measure | None:
+        """The candidate that becomes trial `number` of a search on so many lanes, or the measurement that decides
+        whether it does; None where the space is used up."""
         if self._exhausted:
             return None
-        candidate = self._proposals.propose(number)
+        candidate = self._proposals.propose(number, lanes=lanes)
         if candidate is None:
             self._exhausted = True
             self._ledger.note("exhausted", {"trials": number - 1})
@@ -60,6 +60,11 @@ class Candidates:
             return None
         candidate = self._gate.priced(candidate)
         return self._gate.ask(candidate) or candidate
+
+    def prepare_next(self, number: int, *, lanes: int) -> None:
+        """Chooses candidates for the next trials of a search on many lanes, while none of them waits."""
+        if not self._exhausted:
+            self._proposals.prepare_next(number, lanes=lanes)
 
     def measured(self, report: LatencyMeasured | LatencyFailed) -> Candidate | None:
         """The measured candidate, if its latency keeps the budget; otherwise its network is not proposed again."""

@@ -29,8 +29,9 @@ from archsearch.study.storage import study_over
 @dataclass(kw_only=True)
 class Search:
     """One search in progress; `observer` is told of every change of a trial. Where workers share the driver's disk
-    (`shares_disk`) they write and read states themselves. Without `test` nobody looks at the test split; nor where
-    `goes_on`, asked at the end, says that its best are trained further first: then it `hands_on`."""
+    (`shares_disk`) they write and read states themselves; `lanes` is how many report now. Without `test` nobody looks
+    at the test split; nor where `goes_on`, asked at the end, says that its best are trained further first: then it
+    `hands_on`."""
 
     space: SearchSpace
     folder: ExperimentFolder
@@ -39,6 +40,7 @@ class Search:
     clock: Callable[[], float] = steady
     test: bool = True
     shares_disk: bool = False
+    lanes: int = 1
     goes_on: Callable[[], bool] = lambda: False
     hands_on: bool | None = None
     gave_up: str = ""
@@ -87,6 +89,12 @@ class Search:
             case messages.TrialFailed(number=number, failure=failure):
                 self._failed(number, failure)
         return self._next()
+
+    def prepare_next(self) -> None:
+        """What can be done for the next trials before a lane waits for one: to be called once an answer is sent."""
+        pending = self._candidates.pending
+        if self.lanes > 1 and self._criteria.admits(None, pending=pending):
+            self._candidates.prepare_next(self.ledger.total + pending + 1, lanes=self.lanes)
 
     def lost(self, instruction: messages.Instruction | None, failure: Failure) -> None:
         """The worker that carried this out is gone: crashed, hung or preempted. None: it had not reported yet."""
@@ -290,7 +298,7 @@ class Search:
         pending = self._candidates.pending
         if not self._criteria.admits(None, pending=pending):
             return None
-        match self._candidates.propose(self.ledger.total + pending + 1):
+        match self._candidates.propose(self.ledger.total + pending + 1, lanes=self.lanes):
             case Candidate() as candidate:
                 return self._begin(candidate)
             case measurement:

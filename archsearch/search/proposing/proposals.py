@@ -31,6 +31,7 @@ from archsearch.space.many.feasible import Feasible
 from archsearch.space.space import SearchSpace
 
 ATTEMPTS = 5_000  # candidates in a row whose networks were proposed already, before the space counts as used up
+LANES = 32  # for each so many one more trial is chosen at once, two at least
 REPEATED = 3  # of a warm start's best networks that are trained again
 
 
@@ -90,6 +91,9 @@ class Proposals:
             rungs=space.search.early_stopping.rungs(space.training.epochs),
             full=space.training.epochs,
         )
+        self._ahead = list[IntArray]()  # rows, made when so many results were known:
+        self._ahead_of = self._results = 0
+        self._counted: tuple[bytes, Candidate] | None = None  # the first of them
         self._identities = {self._identity(trial.digest, trial.choices) for trial in trials}
         self._refused = set[str]()
         carried = [(row, trained) for trained in prior if (row := self._row(trained.choices)) is not None]
@@ -107,23 +111,21 @@ class Proposals:
         for trial in trials:
             self.learn(trial, curves.get(trial.number, []))
 
-    def propose(self, number: int) -> Candidate | None:
-        """The candidate of trial `number`, or None where the space holds no new one within the budget."""
-        # A candidate that its latency ruled out leaves its number to the next one, which draws anew.
-        rng = np.random.default_rng(derived_seed(self._space.search.seed, number, len(self._identities)))
+    def propose(self, number: int, *, lanes: int = 1) -> Candidate | None:
+        """The candidate of trial `number`, or None where the space holds no new one within the budget. For many
+        `lanes` several are chosen at once, see `prepare_next`."""
+        rng = self._generator(number)
         proposal: Candidate | None = None
         repetitions: list[IntArray] = []
         for attempt in range(ATTEMPTS):
             if attempt == 0 and number <= len(self._repeated):
                 row: IntArray | None = self._repeated[number - 1]
             else:
-                # The trials have the cores: several threads of linear algebra would wait for one another.
-                with self._threads.limit(limits=1):
-                    row = self.sampler.propose(self._records.history(), self.feasible, rng)
+                row = self._next_row(rng, lanes // LANES)
             if row is None:
                 break
             self.feasible.use(row)
-            candidate = self.candidate(row)
+            candidate = self._candidate(row)
             # Otherwise other choices for a network that was proposed, or a network that its latency ruled out.
             if candidate.identity not in self._identities and candidate.digest not in self._refused:
                 self._identities.add(candidate.identity)
@@ -135,6 +137,52 @@ class Proposals:
         for row in repetitions:
             self.feasible.release(row)
         return proposal
+
+    def prepare_next(self, number: int, *, lanes: int) -> None:
+        """For many lanes, while none of them waits: chooses what trial `number` and the next ones are to be, one for
+        every `LANES` lanes, and counts the first. While they wait as many results may come as trials were chosen.
+        For fewer lanes than twice `LANES` nothing is chosen beforehand: each choice follows from all results."""
+        several = lanes // LANES
+        if several < 2 or not isinstance(self.sampler, Bayes) or number <= len(self._repeated):
+            return
+        if not self._is_recent(several):
+            self._ahead = self._choose(self._generator(number), several)
+        if self._ahead:
+            row = self._ahead[0]
+            self._counted = row.tobytes(), self.candidate(row)
+
+    def _generator(self, number: int) -> np.random.Generator:
+        # A candidate that its latency ruled out leaves its number to the next one, which draws anew.
+        return np.random.default_rng(derived_seed(self._space.search.seed, number, len(self._identities)))
+
+    def _is_recent(self, several: int) -> bool:
+        """Whether there are rows that were chosen beforehand, and not many results came since."""
+        return several > 1 and bool(self._ahead) and self._results - self._ahead_of <= several
+
+    def _next_row(self, rng: np.random.Generator, several: int) -> IntArray | None:
+        """The sampler's next row, one that was chosen beforehand where there is one; None: there is none."""
+        while self._is_recent(several):
+            if not self.feasible.is_used(row := self._ahead.pop(0)):
+                return row
+        rows = self._choose(rng, several)
+        self._ahead = rows[1:]
+        return rows[0] if rows else None
+
+    def _choose(self, rng: np.random.Generator, several: int) -> list[IntArray]:
+        """Rows that the sampler proposes: one, or of `Bayes` as many as `several` says."""
+        self._ahead_of = self._results
+        # The trials have the cores: several threads of linear algebra would wait for one another.
+        with self._threads.limit(limits=1):
+            history = self._records.history()
+            if isinstance(self.sampler, Bayes):
+                return self.sampler.several(history, self.feasible, rng, max(1, several))
+            row = self.sampler.propose(history, self.feasible, rng)
+            return [] if row is None else [row]
+
+    def _candidate(self, row: IntArray) -> Candidate:
+        """As `candidate`, where it was not counted beforehand."""
+        counted, self._counted = self._counted, None
+        return counted[1] if counted is not None and counted[0] == row.tobytes() else self.candidate(row)
 
     def prepare(self) -> None:
         """Counts the candidates that the first proposals choose from, while the workers still start."""
@@ -162,6 +210,7 @@ class Proposals:
         scores = {e.epoch: e.metrics.get(self._objective.validation) for e in epochs if e.epoch <= last}
         curve = {epoch: score for epoch, score in scores.items() if score is not None}
         trained = TrainedCandidate(choices=trial.choices, costs=trial.cost, curve=curve, ended=trial.ended or 0.0)
+        self._results += 1
         self._records.learn(row, trained, number=trial.number, ended=trial.state.ended or bool(curve))
 
     def candidate(self, row: IntArray) -> Candidate:

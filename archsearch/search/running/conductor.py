@@ -67,6 +67,7 @@ class Conductor:
         if not self.up:
             self.up = True
             self.workers_are_up()
+        self.search.lanes = len(self.instructions.keys() | {lane})
         instruction = hear(self.search, reports)
         self.instructions[lane], self.since[lane] = instruction, time.monotonic()
         self.rested = self.rested or isinstance(instruction, Rest)

@@ -27,7 +27,7 @@ from ray.tune.stopper import Stopper
 from archsearch.data.laid_out import laid_out
 from archsearch.experiment import ExperimentFolder, crash
 from archsearch.experiment.processes import keep_freed_memory
-from archsearch.search.deciding.messages import Instruction, Report, ReportIn, Rest, Wait
+from archsearch.search.deciding.messages import Instruction, Report, ReportIn, Rest, Train, Wait
 from archsearch.search.running.conductor import Conductor
 from archsearch.search.running.environment import RayFailed
 from archsearch.search.running.lanes import Lanes, NodePool
@@ -199,6 +199,8 @@ class Schedule(FIFOScheduler):
         actor = trial.temporary_state.ray_actor
         if actor is not None:  # otherwise it is gone, and Tune is about to say so
             actor.tell.remote(instruction)
+        if isinstance(instruction, Train):
+            self._conductor.search.prepare_next()
         return TrialScheduler.CONTINUE
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:

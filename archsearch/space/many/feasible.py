@@ -141,6 +141,10 @@ class Feasible:
         if key in self._indices:
             self._unused[self._indices[key]] = False
 
+    def is_used(self, row: Sequence[int] | IntArray) -> bool:
+        """Whether the candidate is not to be handed out again."""
+        return np.asarray(row, np.int32).tobytes() in self._used
+
     def release(self, row: Sequence[int] | IntArray) -> None:
         """The candidate may be handed out after all."""
         key = np.asarray(row, np.int32).tobytes()

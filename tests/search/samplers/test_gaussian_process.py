@@ -67,6 +67,24 @@ def test_the_posterior_is_that_of_the_book() -> None:
     assert model.fitted == pytest.approx(model.predict(inputs)[0])
 
 
+def test_an_input_that_is_believed_leaves_as_much_doubt_as_one_measured_at_its_mean() -> None:
+    _, inputs = random_inputs(30)
+    _, others = random_inputs(20, seed=1)
+    values = np.random.default_rng(2).normal(size=30)
+    settings = Settings((0.5, 1.0, 0.1, 0.3), 0.25, 0.1)
+    model = GaussianProcess(inputs, values, np.zeros(30), settings)
+    mean, _ = model.predict(others)
+    believe = model.believing(others)
+    for indices in ([4], [4, 11]):
+        spread = believe(indices[-1])
+        points = Inputs(np.concatenate([inputs.points, others.points[indices]]), inputs.owners)
+        again = GaussianProcess(points, np.concatenate([values, mean[indices]]), np.zeros(30 + len(indices)), settings)
+        expected, deviation = again.predict(others)
+        ratio = deviation / np.sqrt(again._variance)
+        np.testing.assert_allclose(spread / np.sqrt(model._variance), ratio, rtol=1e-6)
+        assert expected.shape == spread.shape and spread[4] < deviation.max()
+
+
 def test_a_value_of_which_less_is_known_counts_less() -> None:
     _, inputs = random_inputs(12, seed=3)
     values = np.zeros(12)

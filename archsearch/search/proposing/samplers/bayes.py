@@ -48,27 +48,32 @@ class Bayes:
 
     def propose(self, history: History, feasible: FeasibleSet, rng: np.random.Generator) -> IntArray | None:
         """The most promising of some hundreds of candidates, uniform ones and neighbours of the best trials."""
+        return next(iter(self.several(history, feasible, rng, 1)), None)
+
+    def several(self, history: History, feasible: FeasibleSet, rng: np.random.Generator, count: int) -> list[IntArray]:
+        """The `count` most promising candidates, distinct, the first being what `propose` returns; each further one is
+        chosen as if those before it ran. Fewer where there is no model yet, or more than one objective, or are few
+        candidates left."""
         ranked = order(history, enough=max(self.startup, self.parents))
         if len(ranked) < self.startup:
             if history.objectives == 1:
                 match self.first(len(history)):
                     case "expected":
-                        return self._expected(history, feasible, rng)
+                        return _listed(self._expected(history, feasible, rng))
                     case "large":
-                        return self._anchor(history, feasible, rng)
-            return random_candidate(feasible, rng)
+                        return _listed(self._anchor(history, feasible, rng))
+            return _listed(random_candidate(feasible, rng))
         best = history.codes[ranked[: self.parents]]
         candidates = pool(best, feasible, rng, uniform=self.uniform, neighbours=self.neighbours)
         if not len(candidates):
-            return None
+            return []
         inputs = self._inputs(candidates, feasible)
         models = [self._model(history, objective, feasible) for objective in range(history.objectives)]
         if len(models) == 1:
-            merit = _improvement(*models[0].predict(inputs), float(models[0].fitted.max()))
-        else:
-            bounds = [mean + self.confidence * spread for mean, spread in (model.predict(inputs) for model in models)]
-            merit = _scalarised(np.stack(bounds, axis=1), rng.dirichlet(np.ones(len(models))))
-        return candidates[int(np.argmax(merit))]
+            return [candidates[index] for index in _promising(models[0], inputs, candidates, count)]
+        bounds = [mean + self.confidence * spread for mean, spread in (model.predict(inputs) for model in models)]
+        merit = _scalarised(np.stack(bounds, axis=1), rng.dirichlet(np.ones(len(models))))
+        return [candidates[int(np.argmax(merit))]]
 
     def first(self, before: int) -> Literal["expected", "large", "random"]:
         """How the trial after `before` others is chosen while there is no model: with experience by that and by size
@@ -140,6 +145,27 @@ class Bayes:
                 self._learnt.pop(next(iter(self._learnt)))
             self._learnt[key] = learn(self._inputs(codes, feasible), _ranked(lessons)[0])
         return self._learnt[key]
+
+
+def _listed(row: IntArray | None) -> list[IntArray]:
+    return [] if row is None else [row]
+
+
+def _promising(model: GaussianProcess, inputs: Inputs, candidates: IntArray, count: int) -> list[int]:
+    """Indices of at most `count` different candidates, each that of the highest expected improvement, where those
+    before it are believed to be as good as the model says."""
+    mean, spread = model.predict(inputs)
+    best, chosen = float(model.fitted.max()), list[int]()
+    possible = np.ones(len(candidates), bool)
+    believe = model.believing(inputs) if count > 1 else None
+    while possible.any():
+        merit = _improvement(mean, spread, best)
+        chosen.append(int(np.argmax(np.where(possible, merit, -np.inf))))
+        if believe is None or len(chosen) == count:
+            break
+        possible &= (candidates != candidates[chosen[-1]]).any(axis=1)
+        spread = believe(chosen[-1])
+    return chosen
 
 
 def _apart(drawn: IntArray, merit: FloatArray | IntArray, history: History) -> IntArray:

@@ -5,7 +5,7 @@ Two candidates are similar as far as their choices agree and their costs are nea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -125,6 +125,7 @@ class GaussianProcess:
         self._centre = inputs.points.mean(axis=0)
         self._points = (inputs.points - self._centre) * self._scales
         self._mean = float(values.mean())
+        self._noise = settings.noise
         similarity = self._similarity(self._points)
         matrix = similarity.copy()
         matrix[np.diag_indices(len(values))] += settings.noise + extra
@@ -137,11 +138,29 @@ class GaussianProcess:
 
     def predict(self, inputs: Inputs) -> tuple[FloatArray, FloatArray]:
         """Mean and standard deviation of the function, (m,) each, without the noise of a measurement."""
-        cross = self._similarity((inputs.points - self._centre) * self._scales)
+        cross = self._similarity(self._scaled(inputs))
         explained = ((cross @ self._inverse.T) ** 2).sum(axis=1)
         return cross @ self._coefficients + self._mean, np.sqrt(self._variance * np.maximum(1 - explained, 1e-9))
 
-    def _similarity(self, points: FloatArray) -> FloatArray:
-        """(m, n): the covariance of points and inputs, as a share of the signal's variance."""
-        lengths = (points**2).sum(axis=1)[:, None] + (self._points**2).sum(axis=1)
-        return matern(lengths - 2 * points @ self._points.T)
+    def believing(self, inputs: Inputs) -> Callable[[int], FloatArray]:
+        """What takes the input of an index for measured at its mean, as one more each time, and returns the standard
+        deviations, (m,), that remain. The means stay as `predict` says."""
+        points = self._scaled(inputs)
+        white = self._similarity(points) @ self._inverse.T
+
+        def believe(index: int) -> FloatArray:
+            nonlocal white
+            shared = self._similarity(points, points[index : index + 1])[:, 0] - white @ white[index]
+            white = np.column_stack([white, shared / np.sqrt(max(float(shared[index]), 0.0) + self._noise)])
+            return np.sqrt(self._variance * np.maximum(1 - (white**2).sum(axis=1), 1e-9))
+
+        return believe
+
+    def _scaled(self, inputs: Inputs) -> FloatArray:
+        return (inputs.points - self._centre) * self._scales
+
+    def _similarity(self, points: FloatArray, others: FloatArray | None = None) -> FloatArray:
+        """(m, n): the covariance of points and others (None: the inputs), as a share of the signal's variance."""
+        others = self._points if others is None else others
+        lengths = (points**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
+        return matern(lengths - 2 * points @ others.T)
