@@ -126,7 +126,8 @@ def degradation_of(settings: TrainSettings, question: Question, page: Path, audi
     for warning in implausible_training(training, len(images.train.labels), min(images.shape[1:])):
         audience.tell(f"warning: {warning}")
     device = resolve_device(training.device)
-    run = TrainingRun(settings=training, seed=0, device=device, precision=usual_precision(training, device))
+    precision, threads = usual_precision(training, device), settings.resources.threads
+    run = TrainingRun(settings=training, seed=0, device=device, precision=precision, threads=threads)
     sample = Sample.of(images, training, device, question.images)
     networks = [replace(each, architecture=_adapted(each.architecture, images)) for each in networks]
     trained = _trained(networks, images, run, sample, question.seeds, page.with_suffix(".trainings"), audience)

@@ -281,6 +281,6 @@ def _text(
         "# Epochs, batch size and augmentation are set from the images (recipe: auto).",
         "training: {recipe: auto}",
         "",
-        "resources: {cpus_per_trial: 1}",
+        "resources: {cpus_per_trial: auto}",
     ]
     return "\n".join(lines) + "\n"

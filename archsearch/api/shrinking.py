@@ -118,7 +118,8 @@ def shrinking(
     training = suited(subject.settings, describe(subject.images, subject.settings))
     assert subject.parent is not None, "it has weights"
     parent = Parent(network=subject.network, images=subject.images, settings=training, most=images, seed=seed,
-                    origin=subject.parent.origin, licence=subject.parent.licence)  # fmt: skip
+                    origin=subject.parent.origin, licence=subject.parent.licence,
+                    threads=settings.resources.threads)  # fmt: skip
     facts = {**subject.facts(), "weights": subject.parent.sha256}
     seconds = None if time is None else parse_duration(time) if isinstance(time, str) else float(time)
     plan = Plan(limits=Limits(**limits), candidates=candidates, finalists=finalists, seconds=seconds)

@@ -173,7 +173,8 @@ def train_shown(
     data = sized_as(network, settings.data, audience.tell)
     images, data = normalised_as(load_images(data, progress=audience.tell), data, parent, audience.tell)
     images = images.with_metrics(metrics or {})
-    run = replace(run, settings=suited(run.settings, describe(images, run.settings)))
+    threads = settings.resources.threads
+    run = replace(run, settings=suited(run.settings, describe(images, run.settings)), threads=threads)
     for warning in implausible_training(run.settings, len(images.train.labels), min(images.shape[1:])):
         audience.tell(f"warning: {warning}")
     network = adapted(network, images, audience.tell)

@@ -227,6 +227,7 @@ EVENTS: Mapping[str, Fields] = {
     "precision": {"precision": is_text, "text": _text_or_none},
     "left_out": {"site": is_text, "reason": is_text, "trials": partial(list_of, is_count)},
     "placed": {"device": is_text, "gpus_per_trial": is_number, "text": is_text},
+    "threads": {"device": is_text, "threads": lambda value: is_count(value) and value > 0, "text": is_text},
     "no_graph": _reason,
     "test_failed": _reason,
     "test_interrupted": _reason,

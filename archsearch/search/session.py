@@ -182,6 +182,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
             return
         observer.phase("starting Ray")
         prepare(session.address)
+        from archsearch.data.streaming import some_files
         from archsearch.search.running.allotment import settle
         from archsearch.search.running.cluster import cluster
         from archsearch.search.running.nodes import lanes_on
@@ -192,9 +193,8 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
             stack.enter_context(_terminable())
             pool = _node_pool(session, images, observer)
             stack.callback(pool.stop)
-            resources = settle(
-                space, images.nbytes, pool.admitted(), ledger, owned=session.address is None, tell=observer.phase
-            )
+            resources = settle(space, images.nbytes, pool.admitted(), ledger, owned=session.address is None,
+                               tell=observer.phase, reads_files=bool(some_files(images)))  # fmt: skip
             observer.phase("starting the workers")
             if session.address is None:
                 warm_up(resources, lanes_on(pool.admitted(), resources, space.search.trials))

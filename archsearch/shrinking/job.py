@@ -189,7 +189,8 @@ class Shrinking:
                 shown.tell(f"{epochs} epochs for each of {len(each)} networks: about {minutes} minutes")
             self.document["epochs"] = epochs
             self._save()
-        return TrainingRun(settings=settings.with_overrides({"epochs": self.document["epochs"]}), seed=self.parent.seed)
+        settings = settings.with_overrides({"epochs": self.document["epochs"]})
+        return TrainingRun(settings=settings, seed=self.parent.seed, threads=self.parent.threads)
 
     def _train(self, entry: dict[str, Any], run: TrainingRun, shown: Shown) -> None:
         architecture = Architecture.from_dict(entry["architecture"])

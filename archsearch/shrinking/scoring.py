@@ -19,6 +19,8 @@ from archsearch.network.inheriting import Importance, inherit
 from archsearch.space.settings import TrainingSettings
 from archsearch.training.loop import TestMetrics, Training
 from archsearch.training.losses import Loss
+from archsearch.training.measuring.threads import completed
+from archsearch.training.measuring.timing import torch_threads
 from archsearch.training.recalibration import recalibrate
 from archsearch.training.run import TrainingRun
 
@@ -39,6 +41,7 @@ class Parent:
     seed: int
     origin: str = ""
     licence: str | None = None
+    threads: int | None = None  # of torch, in trainings; None: as a measurement chooses
 
     @cached_property
     def _few(self) -> ImageSet:
@@ -86,11 +89,13 @@ class Parent:
         training = own or Training(network, self._few, untaught(self.settings), seed=self.seed, feed=feed)
         return training.evaluate("validation")
 
+    @torch_threads(None)  # afterwards torch has as many as before
     def epoch_seconds(self, architecture: Architecture, settings: TrainingSettings) -> float:
         """About how long an epoch of this training takes, by the second of two short ones."""
         count = min(len(self.images.train), TIMED * settings.batch_size)
         part = subset(self.images.train, np.arange(count))
-        training = Training(build(architecture), replace(self._few, train=part), TrainingRun(settings=settings, seed=0))
+        run, _ = completed(architecture, TrainingRun(settings=settings, seed=0, threads=self.threads))
+        training = Training(build(architecture), replace(self._few, train=part), run)
         training.train_epoch()
         began = time.perf_counter()
         training.train_epoch()

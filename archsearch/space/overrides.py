@@ -15,7 +15,7 @@ from archsearch.reading.errors import InputError, refuse
 from archsearch.reading.model import StrictModel
 from archsearch.reading.validation import validate
 from archsearch.reading.yaml import read
-from archsearch.space.settings import DataSettings, TrainingSettings, data_for
+from archsearch.space.settings import Cpus, DataSettings, TrainingSettings, data_for
 from archsearch.space.space import SearchSpace
 
 _KEY = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*")
@@ -49,11 +49,23 @@ def root_overrides(root: Path | None) -> tuple[str, ...]:
     return () if root is None else (f"data.root={json.dumps(str(root.expanduser().absolute()))}",)
 
 
+class TrainResources(StrictModel):
+    """What one training gets of the machine."""
+
+    cpus_per_trial: Cpus = "auto"
+
+    @property
+    def threads(self) -> int | None:
+        """torch's threads; None where a measurement is to choose them."""
+        return None if self.cpus_per_trial == "auto" else self.cpus_per_trial
+
+
 class TrainSettings(StrictModel):
     """The settings that `archsearch train` takes with --set."""
 
     data: DataSettings
     training: TrainingSettings
+    resources: TrainResources = TrainResources()
 
 
 def read_train_settings(options: dict[str, tuple[str, Any]], sets: list[str]) -> TrainSettings:

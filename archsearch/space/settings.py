@@ -237,11 +237,17 @@ GpuShare = Annotated[
 ]
 
 
+Cpus = Annotated[Annotated[int, Field(ge=1, le=1024)] | Literal["auto"], Allowed("auto, or an integer from 1 to 1024")]
+
+
 class ResourceSettings(StrictModel):
     """What one trial gets of the machine."""
 
-    cpus_per_trial: int = Field(
-        1, ge=1, le=1024, description="CPU cores per trial, which is also its number of torch threads."
+    cpus_per_trial: Cpus = Field(
+        "auto",
+        description="CPU cores per trial, which is also its number of torch threads. auto: 1 where as many trials as "
+        "cores run at once; where fewer do, as many as a short measurement finds worth it; on a GPU several, where "
+        "images are read from disk.",
     )
     gpus_per_trial: GpuShare = Field(
         "auto",
@@ -252,6 +258,11 @@ class ResourceSettings(StrictModel):
     max_concurrent: int | None = Field(
         None, ge=1, description="Most trials at once. Default: as many as the resources allow."
     )
+
+    @property
+    def threads(self) -> int:
+        """The cores and threads of a trial as a number: of auto, before it is settled, one."""
+        return 1 if self.cpus_per_trial == "auto" else self.cpus_per_trial
 
     @property
     def gpu_share(self) -> float:
@@ -268,12 +279,12 @@ class ResourceSettings(StrictModel):
         cores than there are."""
         changes = {} if gpus else {"gpus_per_trial": 0.0}
         cores = max(1, int(cpus))
-        return self.model_copy(update=changes | ({"cpus_per_trial": cores} if self.cpus_per_trial > cores else {}))
+        return self.model_copy(update=changes | ({"cpus_per_trial": cores} if self.threads > cores else {}))
 
     def held(self, *, cpus: float | None, gpus: float) -> int:
         """How many trials a machine with so many cores (None: enough) and GPUs has room for; 0 where not even one fits.
         A trial's share of a GPU lies on one GPU."""
-        on_cores = None if cpus is None else int(cpus // self.cpus_per_trial)
+        on_cores = None if cpus is None else int(cpus // self.threads)
         on_gpus = int(gpus * self.trials_a_gpu + 1e-9) if self.gpu_share else None
         return min(room for room in (on_cores, on_gpus) if room is not None)
 

@@ -30,7 +30,9 @@ _STATUS = {
 PARENT_STATUS = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}
 _OVER = frozenset({"FINISHED", "KILLED", "FAILED"})
 # A run begins when its trial does; rejections are counted at the end; the rest concerns archsearch alone.
-_SILENT = frozenset({"proposed", "rejected", "saved", "precision", "placed", "left_out", "finishing", "predictions"})
+_SILENT = frozenset(
+    {"proposed", "rejected", "saved", "precision", "threads", "placed", "left_out", "finishing", "predictions"}
+)
 _COUNTERS = frozenset({"epoch", "epochs", "images", "learnt", "seed", "top"})  # no results: no metrics either
 
 

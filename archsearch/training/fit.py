@@ -11,6 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from archsearch.data.images import ImageSet
 from archsearch.data.streaming import StreamedImages
 from archsearch.experiment import TrainingFolder, write_atomically
@@ -28,7 +31,8 @@ from archsearch.training.checkpoint import (
 )
 from archsearch.training.loop import EpochMetrics, OnStep, Training
 from archsearch.training.losses import ends_linearly
-from archsearch.training.measuring.precision import choose_precision
+from archsearch.training.measuring.threads import completed
+from archsearch.training.measuring.timing import torch_threads
 from archsearch.training.pretrained import begin, parent_of_file
 from archsearch.training.recording import evaluated
 from archsearch.training.run import TrainingRun
@@ -36,6 +40,7 @@ from archsearch.training.run import TrainingRun
 CHECKPOINT_SECONDS = 30.0  # at most so much is trained again after a fault
 
 
+@torch_threads(None)  # afterwards torch has as many as before
 def train_architecture(
     architecture: Described,
     images: ImageSet,
@@ -50,6 +55,7 @@ def train_architecture(
     on_begin: Callable[[int], object] | None = None,
     measure: Callable[[Training], Mapping[str, Any]] | None = None,
     data: DataSettings | None = None,
+    most_threads: int | None = None,
 ) -> dict[str, Any]:
     """Trains all epochs, evaluates the test split once, writes the folder; returns what result.json holds.
 
@@ -62,7 +68,8 @@ def train_architecture(
     values that it returns become the result's `initially`, and join the epoch's in the history.
     `data` are the settings by which the images were read: result.json keeps them, with absolute paths, for `export`.
     Where a GPU's kernels are launched one by one because CUDA graphs cannot be used, `no_graph` is the reason in it.
-    A precision that neither the run nor its settings fix is chosen by a short measurement.
+    Threads (at most `most_threads`) and a precision that neither the run nor its settings fix are chosen by a short
+    measurement, once: a training that goes on keeps those with which it began.
     Without `test` the test split stays unseen, and `test` is null in the result: see `evaluate_test`.
     Raises InputError where the images are not the architecture's or the weights cannot be used, Diverged, OSError.
     """
@@ -78,18 +85,23 @@ def train_architecture(
     start = begin(parent, model, seed=run.seed) if parent is not None else None
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     files = TrainingFolder(folder)
-    if run.precision is None and settings.precision == "auto":
-        chosen = choose_precision(architecture, settings, threads=run.threads)
-        if chosen.reason is not None:
-            warnings.warn(f"training in {chosen}", stacklevel=2)
-        run = replace(run, precision=chosen.precision)
+    identity = _identity(architecture, images, run, start)
+    state = _state_of(identity, files.checkpoint)
+    if state is None:
+        run, problem = completed(architecture, run, most=most_threads)
+        if problem:
+            warnings.warn(f"training in {problem}", stacklevel=2)
+    else:
+        run = _as_it_began(run, state[1])
     training = Training(model, images, run, on_step=on_step)
     if start is not None and not start["replaced"]:
         training.loss.standardise(model)
-    identity = _identity(architecture, images, training, start)
     measured = measure or (lambda _: {})
     initially = measured(training)
-    history = _restored(training, files.checkpoint, identity)
+    history: list[dict[str, Any]] = []
+    if state is not None:
+        training.restore(*state)
+        history = list(state[1]["history"])
     write_atomically(files.model_yaml, architecture.to_yaml())
     if on_begin is not None:
         on_begin(len(history))
@@ -98,7 +110,9 @@ def train_architecture(
         history.append({**metrics.to_dict(), **measured(training)})
         if time.monotonic() - saved >= checkpoint_seconds:
             tensors, extra = training.state()
-            save_checkpoint(files.checkpoint, tensors, {**extra, "identity": identity, "history": history})
+            execution = {"threads": run.threads, "precision": training.precision}
+            extra = {**extra, **execution, "identity": identity, "history": history}
+            save_checkpoint(files.checkpoint, tensors, extra)
             saved = time.monotonic()
         if on_epoch is not None:
             on_epoch(metrics)
@@ -121,6 +135,7 @@ def train_architecture(
         "device": str(training.device),
         "precision": training.precision,
         **({"no_graph": reason} if (reason := training.graph and training.graph.problem) else {}),
+        "threads": torch.get_num_threads(),
         "seconds": sum(epoch["seconds"] for epoch in history),
         "validation": {name.removeprefix("validation_"): value for name, value in history[-1].items()
                        if name.startswith("validation_")},
@@ -186,17 +201,23 @@ def _fits(architecture: Described, images: ImageSet) -> None:
         )
 
 
-def _identity(architecture: Described, images: ImageSet, training: Training, start: dict[str, Any] | None) -> str:
+def _identity(architecture: Described, images: ImageSet, run: TrainingRun, start: dict[str, Any] | None) -> str:
     """Equal for two trainings that go through the same states: same network, images, settings, seed and start."""
-    values = [architecture.to_dict(), images.digest, training.settings.to_dict(), training.run.seed]
-    values += [start["sha256"] if start else "", training.frozen.freeze]
+    values = [architecture.to_dict(), images.digest, run.settings.to_dict(), run.seed]
+    values += [start["sha256"] if start else "", run.settings.freeze]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
-def _restored(training: Training, checkpoint: Path, identity: str) -> list[dict[str, Any]]:
-    """Restores this very training from its checkpoint; the metrics of its epochs so far, none where there is none."""
+def _state_of(identity: str, checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The state in which this very training was interrupted; None where there is none."""
     state = load_latest(checkpoint)
-    if state is None or state[1].get("identity") != identity:
-        return []
-    training.restore(*state)
-    return list(state[1]["history"])
+    return None if state is None or state[1].get("identity") != identity else state
+
+
+def _as_it_began(run: TrainingRun, extra: Mapping[str, Any]) -> TrainingRun:
+    """The run with the threads and the precision of its checkpoint, where it fixes none itself."""
+    return replace(
+        run,
+        threads=run.threads or extra.get("threads"),
+        precision=run.precision or extra.get("precision"),
+    )

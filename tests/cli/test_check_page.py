@@ -88,6 +88,7 @@ def foretold(tmp_path: Path, probe: dict[str, object] | None = None, **forecast:
     file.write_text(SPACE)
     document = {
         "trials": 40, "epochs": 9, "search_flops_at_most": None, "not_foretold": None, "placement": None,
+        "execution": None,
         "forecast": {**FORECAST, **forecast}, "probe": {**PROBE, **(probe or {})},
     }  # fmt: skip
     return "\n".join(_foretold(load_space(file), document))

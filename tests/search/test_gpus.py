@@ -288,7 +288,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         def options(self, scheduling_strategy: Any) -> "Task":
             return Task(scheduling_strategy.node_id[0])
 
-        def remote(self) -> str:
+        def remote(self, *arguments: Any) -> str:
             return self._node
 
     def get(node: str, timeout: float) -> Any:
@@ -358,3 +358,39 @@ def test_doctor_names_gpus_and_what_they_require(monkeypatch, gpus, problem: str
     finding = readiness._gpus()
     assert finding.level == level and finding.found.startswith(start)
     assert ("NVIDIA's driver 580 or newer and compute capability 7.5" in finding.advice) == (level == "warn")
+
+
+# ---- the threads of a trial
+
+
+def test_threads_are_measured_where_cores_are_left_over_and_are_those_of_later_sessions(tmp_path, answers) -> None:
+    space, folder = tiny(tmp_path, "resources.max_concurrent=2", "training.precision=auto")
+    told: list[str] = []
+    answers["a"] = {"threads": 4, "precision": "bfloat16", "text": "4 threads per training: 4 are 1.5 times as fast"}
+    with Ledger.open(folder.ledger) as ledger:
+        assert settle(space, 0, [node("a", 0)], ledger, owned=True, tell=told.append).cpus_per_trial == 4
+        assert told == [answers["a"]["text"]]
+        (threads,), (precision,) = ledger.events_of("threads"), ledger.events_of("precision")
+        assert threads.data == {"device": "cpu", "threads": 4, "text": told[0]}
+        assert precision.data["precision"] == "bfloat16"
+        answers["a"] = TimeoutError()
+        assert settle(space, 0, [node("a", 0)], ledger, owned=True, tell=told.append).cpus_per_trial == 4
+        assert len(ledger.events_of("threads")) == 1
+
+
+def test_without_a_measurement_a_trial_has_one_thread(tmp_path: Path, answers) -> None:
+    space, folder = tiny(tmp_path, "resources.max_concurrent=2", "training.precision=auto")
+    answers["a"] = TimeoutError()
+    with Ledger.open(folder.ledger) as ledger:
+        assert settle(space, 0, [node("a", 0)], ledger, owned=True, tell=lambda _: None).cpus_per_trial == 1
+        assert "could not be measured: TimeoutError" in ledger.events_of("threads")[-1].data["text"]
+        assert not ledger.events_of("precision")
+
+
+def test_a_gpu_s_trial_has_several_cores_where_it_reads_files_alone(tmp_path: Path, answers) -> None:
+    space, _ = tiny(tmp_path, "resources.gpus_per_trial=0.5")
+    for reads, threads in ((True, 4), (False, 1)):
+        with Ledger.create(tmp_path / f"{reads}.sqlite", {"name": "x", "trials": 1}) as ledger:
+            nodes = [node("a", 2), node("b", 0)]
+            settled = settle(space, 0, nodes, ledger, owned=True, tell=lambda _: None, reads_files=reads)
+            assert settled.cpus_per_trial == threads and settled.held(cpus=16, gpus=2) == 4

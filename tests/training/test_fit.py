@@ -12,10 +12,10 @@ from archsearch.data.datasets import load_images
 from archsearch.network import build
 from archsearch.reading.errors import InputError
 from archsearch.space.settings import DataSettings, TrainingSettings
-from archsearch.training import fit
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.fit import train_architecture
 from archsearch.training.loop import Training
+from archsearch.training.measuring import threads as measuring
 from archsearch.training.measuring.precision import Chosen
 from archsearch.training.run import TrainingRun
 
@@ -94,11 +94,11 @@ def test_a_checkpoint_of_another_training_is_not_used(images, tmp_path):
 def test_a_precision_is_measured_where_neither_the_run_nor_its_settings_fix_it(images, tmp_path, monkeypatch):
     measured = []
 
-    def choose(architecture, settings, *, threads):
+    def choose(architecture, settings, *, device, threads):
         measured.append((architecture, threads))
         return Chosen(precision="bfloat16", float32_ms=2.0, bfloat16_ms=1.0, device_name="a CPU", threads=threads)
 
-    monkeypatch.setattr(fit, "choose_precision", choose)
+    monkeypatch.setattr(measuring, "choose_precision", choose)
     cases = [("float32", None), ("auto", "float32"), ("float32", "bfloat16"), ("auto", None)]
     trained = []
     for number, (word, precision) in enumerate(cases):

@@ -9,6 +9,7 @@ from archsearch.analysis.report.figures import Fact
 from archsearch.analysis.report.reading import Reading
 from archsearch.experiment.summary import learned
 from archsearch.space.placement import PLACED
+from archsearch.space.threads import THREADS
 
 
 def facts(reading: Reading) -> list[Fact]:
@@ -29,6 +30,7 @@ def facts(reading: Reading) -> list[Fact]:
         "precision": next((str(e.data.get("text", e.data.get("precision"))) for e in reversed(reading.notes)
                            if e.kind == "precision"), None),
         "device": next((e.data["text"] for e in reversed(reading.notes) if e.kind == PLACED), None),
+        "threads": next((e.data["text"] for e in reversed(reading.notes) if e.kind == THREADS), None),
         "resources per trial": _spelled(reading.resolved.get("resources")),
         "confirmed on": _machine((reading.confirmed or {}).get("machine")),
     }  # fmt: skip

@@ -24,6 +24,7 @@ from archsearch.space.loading import load_space
 from archsearch.space.placement import PLACED, share_in
 from archsearch.space.settings import ResourceSettings
 from archsearch.space.space import SearchSpace
+from archsearch.space.threads import THREADS
 
 
 class AnalysisPage(TypedDict):
@@ -240,6 +241,7 @@ _NOTES = (
     "confirmed",
     "latency",
     PLACED,
+    THREADS,
 )
 
 

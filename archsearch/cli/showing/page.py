@@ -184,6 +184,8 @@ def _foretold(space: SearchSpace, document: dict[str, Any]) -> Iterator[str]:
         yield _row("", "concurrent trials share memory and caches: it takes longer if they slow one another down")
     if document["placement"] is not None:
         yield _row("device", document["placement"]["text"])
+    if document["execution"] is not None:
+        yield _row("settled", document["execution"]["text"])
     threads = f"{probe['threads']} thread{'s' if probe['threads'] > 1 else ''}"
     yield _row(
         "measured",

@@ -108,7 +108,9 @@ class Retraining:
         networks = {run.contender.key for run in runs}
         self._observer.planned(todo, done=len(runs) - len(todo), networks=len(networks))
         yield from (Outcome(run=run, result=result) for run, result in results if result is not None)
-        for outcome in self._carry_out("train", todo, limit):
+        at_once = min(self._worker.slots.count, len(runs))
+        most = self._worker.slots.shared_cores // max(1, at_once)
+        for outcome in self._carry_out("train", todo, limit, most=most):
             self._observer.ended(outcome)
             yield outcome
 
@@ -147,11 +149,14 @@ class Retraining:
             self._digests[key] = images_of(self._worker.images, run).digest
         return self._digests[key]
 
-    def _carry_out(self, task: Task, runs: Sequence[Run], limit: float = math.inf) -> Iterator[Outcome]:
+    def _carry_out(
+        self, task: Task, runs: Sequence[Run], limit: float = math.inf, *, most: int = 1
+    ) -> Iterator[Outcome]:
+        """The outcomes as they come; where each may have several threads, at most `most`, each measures how many."""
         if not runs:
             return
         pool, until = self._processes(), time.monotonic() + limit
-        waiting: dict[Future[Outcome], Run] = {pool.submit(_work, task, run): run for run in runs}
+        waiting: dict[Future[Outcome], Run] = {pool.submit(_work, task, run, most): run for run in runs}
         while waiting:
             if time.monotonic() > until:
                 self._stop(waiting)
@@ -242,7 +247,7 @@ def _end_with_the_parent() -> None:
         os._exit(1)
 
 
-def _work(task: Task, run: Run) -> Outcome:
+def _work(task: Task, run: Run, most: int) -> Outcome:
     from archsearch.training.diagnosis import failure_of
     from archsearch.training.fit import evaluate_test, train_architecture
     from archsearch.training.run import TrainingRun
@@ -252,7 +257,7 @@ def _work(task: Task, run: Run) -> Outcome:
     training = TrainingRun(
         settings=worker.settings.with_overrides(run.contender.training),
         seed=run.seed,
-        threads=worker.slots.threads,
+        threads=None if most > 1 else worker.slots.threads,
         compiled=task == "train" and worker.slots.compiled,
     )
     if task == "test":
@@ -265,6 +270,7 @@ def _work(task: Task, run: Run) -> Outcome:
             run.folder,
             weights=parent_of(run),
             test=False,
+            most_threads=most,
             on_epoch=lambda metrics: worker.progress.put((run, metrics.epoch, metrics.to_dict().get(worker.metric))),
             on_step=partial(_stop_if_told, worker.stop),
         )

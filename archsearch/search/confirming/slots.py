@@ -14,11 +14,12 @@ from archsearch.space.space import SearchSpace
 @dataclass(frozen=True, kw_only=True)
 class Slots:
     """How many trainings run at once, with how many torch threads each, on which device; `compiled`: by
-    torch.compile."""
+    torch.compile. `shared_cores` are those that trainings share where the file leaves their threads open, else 0."""
 
     count: int
     threads: int
     device: str
+    shared_cores: int = 0
     compiled: bool = False
 
 
@@ -39,7 +40,8 @@ def slots(
         resources = resources.model_copy(update={"gpus_per_trial": share})
     settled = placed(device, resources, gpus=(gpus or _gpus)()).applied(resources).settled(cpus=available, gpus=1)
     room = settled.held(cpus=available, gpus=1)
-    return Slots(count=settled.at_once(room, room), threads=settled.cpus_per_trial, device=settled.device)
+    shared = available if settled.cpus_per_trial == "auto" and settled.device == "cpu" else 0
+    return Slots(count=settled.at_once(room, room), threads=settled.threads, device=settled.device, shared_cores=shared)
 
 
 def slots_of(space: SearchSpace, ledger: Ledger) -> Slots:

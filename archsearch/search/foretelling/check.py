@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,10 +23,12 @@ from archsearch.search.foretelling.data_sheets import Cluster
 from archsearch.search.foretelling.forecast import Setting, forecast, setting
 from archsearch.space.datasets import facts, split_sizes
 from archsearch.space.fitting import expected, warnings
-from archsearch.space.many.draws import draws
+from archsearch.space.many.draws import draws, typical
 from archsearch.space.many.survey import survey
 from archsearch.space.reach import largest, smallest
+from archsearch.space.settings import ResourceSettings, TrainingSettings
 from archsearch.space.space import SearchSpace
+from archsearch.space.threads import most_threads
 
 if TYPE_CHECKING:
     from archsearch.training.measuring.probe import Timings
@@ -114,6 +117,7 @@ def _foretold(
     cluster's, from the (train, validation) images of an epoch; `not_foretold`: why there is none."""
     nothing: dict[str, Any] = {
         "placement": None,
+        "execution": None,
         "probe": None,
         "forecast": None,
         "cluster": None,
@@ -129,12 +133,13 @@ def _foretold(
     if probes:
         try:
             here = setting(space, images=sum(sizes) * math.prod(space.input))
-            timings = _probed(space, networks, here, tell)
+            settled, training, execution = _settled(space, here, tell)
+            timings = _probed(networks, training, settled.resources, tell)
         except InputError as error:  # the file requires a GPU, and there is none, or the networks do not fit
             document["not_foretold"] = error.problems[0].message
         else:
             figures = forecast(
-                replace(space, resources=here.resources),
+                settled,
                 timings,
                 networks,
                 train=train,
@@ -143,6 +148,7 @@ def _foretold(
             )
             document |= {
                 "placement": here.placement.to_dict() if here.placement.notable else None,
+                "execution": execution,
                 "probe": timings.to_dict(),
                 "forecast": figures.to_dict(),
                 "not_foretold": None,
@@ -153,14 +159,42 @@ def _foretold(
     return document
 
 
-def _probed(space: SearchSpace, networks: Sequence[Architecture], here: Setting, tell: Progress) -> Timings:
+def _settled(
+    space: SearchSpace, here: Setting, tell: Progress
+) -> tuple[SearchSpace, TrainingSettings, dict[str, Any] | None]:
+    """The space with the resources that a search on this machine would settle, its training with the precision, and on
+    a CPU the threads and the precision that the file leaves open, with a text; None where none is."""
+    resources, training = here.resources, space.training
+    open_threads, open_precision = resources.cpus_per_trial == "auto", training.precision == "auto"
+    network = typical(space) if resources.device == "cpu" and (open_threads or open_precision) else None
+    if network is None:
+        return replace(space, resources=resources), training, None
+    tell("measuring threads and precision")
+    from archsearch.training.measuring.precision import choose_precision
+    from archsearch.training.measuring.threads import Execution, choose_execution
+
+    if open_threads:
+        cores = os.cpu_count() or 1
+        most = most_threads([cores], resources.at_once(cores, space.search.trials))
+        execution = choose_execution(network, training, most=most)
+    else:
+        chosen = choose_precision(network, training, device="cpu", threads=resources.threads)
+        execution = Execution(threads=resources.threads, precision=chosen.precision, text=str(chosen))
+    resources = resources.model_copy(update={"cpus_per_trial": execution.threads})
+    training = training.model_copy(update={"precision": execution.precision})
+    return replace(space, resources=resources), training, execution.to_dict()
+
+
+def _probed(
+    networks: Sequence[Architecture], training: TrainingSettings, resources: ResourceSettings, tell: Progress
+) -> Timings:
     tell(f"timing {min(PROBED, len(networks))} of its networks")
     from archsearch.training.measuring.probe import probe, spread
 
     return probe(
         spread(networks, PROBED),
-        space.training,
-        device=here.resources.device,
-        threads=here.resources.cpus_per_trial,
+        training,
+        device=resources.device,
+        threads=resources.threads,
         seconds=PROBE_SECONDS,
     )

@@ -101,7 +101,7 @@ def forecast_on(
         source=source,
         lanes=lanes,
         lanes_per_device=lanes / cluster.count,
-        cores=lanes * space.resources.cpus_per_trial,
+        cores=lanes * space.resources.threads,
         precision=_precision(cluster, space, timings),
         hours=hours,
         gpu_hours=None if device is None else paid,

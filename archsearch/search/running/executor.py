@@ -62,13 +62,13 @@ def run_trials(
     parameters = {
         "images": laid_out(images, padding=space.training.crop_padding),
         "space": space,
-        "threads": resources.cpus_per_trial,
+        "threads": resources.threads,
         "device": resources.device,
         "seconds": seconds,
         "lanes": lanes,
         "folder": ExperimentFolder(search.folder.path.absolute()) if search.shares_disk else None,
     }
-    need = {"CPU": resources.cpus_per_trial, "GPU": resources.gpu_share}
+    need = {"CPU": resources.threads, "GPU": resources.gpu_share}
     lane = tune.with_resources(tune.with_parameters(Lane, **parameters), lambda config: placed(need, config["node"]))
     # That lanes died is nothing that Tune need say once more at the end.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)

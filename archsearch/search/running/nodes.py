@@ -73,7 +73,7 @@ def bundles_of(resources: ResourceSettings, trials: int) -> list[dict[str, float
     """The bundles that an autoscaler is asked for, one for each lane that the search could use."""
     lanes = min(resources.at_once(-(-trials // ROUNDS), trials), MOST_ASKED)
     gpus = {"GPU": resources.gpu_share} if resources.gpu_share else {}
-    return [{"CPU": float(resources.cpus_per_trial), **gpus}] * lanes
+    return [{"CPU": float(resources.threads), **gpus}] * lanes
 
 
 def alive() -> list[Node]:
@@ -86,7 +86,7 @@ def gpus_of(nodes: Sequence[Node]) -> tuple[list[Gpus], str]:
     slice (MIG), and needs no nvidia-smi. The process that asks it ends: no lane may begin where all were seen."""
     task, with_gpus = ray.remote(num_cpus=0, max_calls=1)(_gpus_here), [node for node in nodes if node.gpus]
     usable, problems = list[Gpus](), list[str]()
-    for node, answer in [(node, _on(node, task).remote()) for node in with_gpus]:
+    for node, answer in [(node, on_node(node, task).remote()) for node in with_gpus]:
         try:
             sizes, problem = ray.get(answer, timeout=ANSWER_WITHIN)
         except Exception as error:
@@ -105,7 +105,7 @@ def _gpus_here() -> tuple[list[int], str]:
     return [gpu.bytes for gpu in gpus()], gpus_problem()
 
 
-def _on(node: Node, task: Any) -> Any:
+def on_node(node: Node, task: Any) -> Any:
     """The remote function, to run on this node and on no other."""
     return task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False))
 
@@ -251,7 +251,7 @@ class ClusterNodes:
         """Asks the nodes that are new, and reads what others have answered."""
         for node in nodes:
             if node.id not in self._problems and node.id not in self._pending:
-                self._pending[node.id] = node, _on(node, self._task).remote(self._files), time.monotonic()
+                self._pending[node.id] = node, on_node(node, self._task).remote(self._files), time.monotonic()
         living = {node.id for node in nodes}
         self._hear(living)
         self._notes += [f"node {node.name} is gone" for node in self._admitted if node.id not in living]

@@ -15,7 +15,7 @@ def warm_up(resources: ResourceSettings, lanes: int) -> None:
 
     The lanes then start in these processes. Nobody waits for it, and where it fails nothing is lost but time.
     """
-    need = {"num_cpus": resources.cpus_per_trial, "num_gpus": resources.gpu_share}
+    need = {"num_cpus": resources.threads, "num_gpus": resources.gpu_share}
     # Without max_calls=0 Ray ends the process of a task with a GPU after one call.
     task = ray.remote(**need, max_retries=0, max_calls=0)(_import)
     for _ in range(lanes):

@@ -25,6 +25,13 @@ def draws(space: SearchSpace, *, seed: int) -> Iterator[Architecture]:
     return (space.architecture(RecordedChoices(feasible.grid.choices(row))) for row in feasible)
 
 
+def typical(space: SearchSpace) -> Architecture | None:
+    """A network of median FLOPs within the budget, always the same; None where there is none."""
+    feasible = Feasible(space, seed=0)
+    row = feasible.typical()
+    return None if row is None else space.architecture(RecordedChoices(feasible.grid.choices(row)))
+
+
 def distinct(space: SearchSpace, number: int, *, seed: int) -> Iterator[tuple[str, Architecture, Price]]:
     """(digest, network, price) of `number` networks that differ; fewer where the space is used up."""
     digests, misses = set[str](), 0

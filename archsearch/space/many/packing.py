@@ -64,7 +64,7 @@ def packed(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[floa
     """(gpus_per_trial, a text that says so) for a space with `gpus_per_trial: auto` and so many bytes of images, on
     these nodes, one at least. Raises InputError where the largest network does not fit."""
     network = largest_training(space)
-    trials = pack(network=network, images=images, nodes=nodes, threads=space.resources.cpus_per_trial)
+    trials = pack(network=network, images=images, nodes=nodes, threads=space.resources.threads)
     smallest, gib = min(node.bytes for node in nodes), 2**30
     if not trials:
         raise refuse(

@@ -8,9 +8,12 @@ stage, is timed both ways, in turns; bfloat16 has to be at least a tenth faster.
 from __future__ import annotations
 
 import json
+import math
 import os
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,7 @@ ROUNDS, STEPS = 3, 2
 MOST_IMAGES = 128  # of a timed step,
 MOST_MACS = 10**9  # and of its forward pass on a CPU: a quarter of a second there, with what follows it
 PRECISIONS: tuple[Precision, ...] = ("float32", "bfloat16")
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,14 @@ class Chosen:
         return f"{self.precision}: on this device a step in bfloat16 is {ratio:.2f} times as fast as in float32"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A way to carry out a training."""
+
+    threads: int
+    precision: Precision
+
+
 def choose_precision(
     network: Described,
     settings: TrainingSettings,
@@ -74,62 +86,93 @@ def choose_precision(
     Raises InputError for a device that is not there. A file that cannot be read or written is done without.
     """
     target = resolve_device(device or settings.device)
-    short = _one_block_a_stage(network)
-    batch = min(settings.batch_size, MOST_IMAGES)
-    if target.type == "cpu":
-        batch = max(2, min(batch, MOST_MACS // max(1, cost(short).macs)))
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    file = cache if cache is not None else caches / "archsearch" / "precision.json"
+    short, batch = shortened(network, settings, target)
+    file = cache or cache_file()
     with torch_threads(threads) as used:
-        key = f"{device_name(target)} | torch {torch.__version__} | {digest(short)} | batch {batch} | threads {used}"
+        key = key_of(short, target, batch, str(used))
         with suppress(OSError, ValueError, KeyError, TypeError):
             return Chosen(**read_json(file)[key])
-        run = TrainingRun(settings=endless(settings, batch), seed=0, device=target, threads=used)
         if not has_bfloat16(target):
-            return _float32(run, f"{device_name(target)} has no bfloat16")
+            return _float32(target, used, f"{device_name(target)} has no bfloat16")
+        ways = {precision: Way(threads=used, precision=precision) for precision in PRECISIONS}
         try:
-            result = _measured(short, run)
+            seconds = measured_in_turns(short, settings, batch, list(ways.values()), device=target)
         except (RuntimeError, MemoryError, Diverged) as error:
             lines = str(error).splitlines() or [type(error).__name__]
-            return _float32(run, f"the faster precision could not be measured: {lines[0][:200]}")
-    with suppress(OSError):
-        _store(file, key, result)
-    return result
-
-
-def _float32(run: TrainingRun, reason: str) -> Chosen:
-    assert isinstance(run.device, torch.device) and run.threads is not None
-    name = device_name(run.device)
-    return Chosen(
-        precision="float32", float32_ms=0.0, bfloat16_ms=0.0, device_name=name, threads=run.threads, reason=reason
-    )
-
-
-def _measured(network: Described, run: TrainingRun) -> Chosen:
-    """Times steps on noise in both precisions, in turns; `run.precision` is replaced."""
-    assert isinstance(run.device, torch.device) and run.threads is not None
-    clock = Clock(run.device, run.threads)
-    images = synthetic(network.input, network.classes, train=STEPS * run.settings.batch_size, validation=2, test=2)
-    seconds: dict[Precision, list[float]] = {precision: [] for precision in PRECISIONS}
-    trainings = {
-        precision: Training(build(network, seed=0), images, replace(run, precision=precision))
-        for precision in PRECISIONS
-    }
-    for training in trainings.values():
-        next(training)  # kernels are chosen and memory is taken
-    for _ in range(ROUNDS):
-        for precision, training in trainings.items():
-            start = clock()
-            training.train_epoch()
-            seconds[precision].append((clock() - start) / STEPS)
-    plain_ms, half_ms = (1e3 * float(np.median(seconds[precision])) for precision in PRECISIONS)
-    return Chosen(
+            return _float32(target, used, f"the faster precision could not be measured: {lines[0][:200]}")
+    plain_ms, half_ms = (1e3 * seconds[way] for way in ways.values())
+    result = Chosen(
         precision="bfloat16" if plain_ms >= WORTH_IT * half_ms else "float32",
         float32_ms=round(plain_ms, 3),
         bfloat16_ms=round(half_ms, 3),
-        device_name=device_name(run.device),
-        threads=run.threads,
+        device_name=device_name(target),
+        threads=used,
     )
+    with suppress(OSError):
+        store(file, key, result.to_dict())
+    return result
+
+
+def shortened(network: Described, settings: TrainingSettings, device: torch.device) -> tuple[Described, int]:
+    """What stands for the network where steps are timed, and the images of such a step."""
+    short = _one_block_a_stage(network)
+    batch = min(settings.batch_size, MOST_IMAGES)
+    return short, max(2, min(batch, MOST_MACS // max(1, cost(short).macs))) if device.type == "cpu" else batch
+
+
+def cache_file() -> Path:
+    """The file of the user's cache folder that keeps what was measured."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "archsearch" / "precision.json"
+
+
+def key_of(network: Described, device: torch.device, batch: int, threads: str) -> str:
+    """What a measurement is kept under: another device, torch, network, batch or number of threads is measured anew."""
+    name, version = device_name(device), torch.__version__
+    return f"{name} | torch {version} | {digest(network)} | batch {batch} | threads {threads}"
+
+
+def _float32(device: torch.device, threads: int, reason: str) -> Chosen:
+    return Chosen(
+        precision="float32",
+        float32_ms=0.0,
+        bfloat16_ms=0.0,
+        device_name=device_name(device),
+        threads=threads,
+        reason=reason,
+    )
+
+
+def measured_in_turns(
+    network: Described,
+    settings: TrainingSettings,
+    batch: int,
+    ways: Sequence[Way],
+    *,
+    device: torch.device = CPU,
+    wall: bool = False,
+    seconds: float = math.inf,
+) -> dict[Way, float]:
+    """The median seconds of a training step on `batch` images of noise in each of these ways, taken in turns, by the
+    thread's own clock or, with several threads or `wall`, by the clock on the wall. Once so many `seconds` are over no
+    further round of turns begins. torch is left with the threads of the last."""
+    images = synthetic(network.input, network.classes, train=STEPS * batch, validation=2, test=2)
+    run = TrainingRun(settings=endless(settings, batch), seed=0, device=device)
+    times: dict[Way, list[float]] = {way: [] for way in ways}
+    trainings = {way: Training(build(network, seed=0), images, run, **asdict(way)) for way in ways}
+    clock = Clock(device, 2 if wall else max(way.threads for way in ways))
+    for way, training in trainings.items():
+        torch.set_num_threads(way.threads)
+        next(training)  # kernels are chosen and memory is taken
+    end = time.perf_counter() + seconds
+    for number in range(ROUNDS):
+        if number and time.perf_counter() > end:
+            break
+        for way, training in trainings.items():
+            torch.set_num_threads(way.threads)
+            start = clock()
+            training.train_epoch()
+            times[way].append((clock() - start) / STEPS)
+    return {way: float(np.median(measured)) for way, measured in times.items()}
 
 
 def _one_block_a_stage(network: Described) -> Described:
@@ -141,9 +184,10 @@ def _one_block_a_stage(network: Described) -> Described:
     return network.model_copy(update={"name": "one block a stage", "stages": stages})
 
 
-def _store(file: Path, key: str, result: Chosen) -> None:
+def store(file: Path, key: str, result: Mapping[str, Any]) -> None:
+    """Adds a measurement to the file. Raises OSError."""
     results: dict[str, Any] = {}
     with suppress(OSError, ValueError, TypeError):
         results = dict(read_json(file))
     file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, json.dumps({**results, key: result.to_dict()}, indent=1))
+    write_atomically(file, json.dumps({**results, key: dict(result)}, indent=1))

@@ -153,6 +153,8 @@ def foretold(place: Path) -> Iterator[str]:
             document = {
                 "trials": 40, "epochs": 9, "search_flops_at_most": 1.5e12, "not_foretold": None, "cluster": cluster,
                 "placement": placement.to_dict() if GPU in words else None,
+                "execution": None if GPU in words else {"text": "1 thread per training: as many trainings as cores run "
+                                                                "at once; float32"},
                 "forecast": {**FORECAST, **changed}, "probe": {**PROBE, **probe},
             }  # fmt: skip
             yield "---\n" + "\n".join([*page._foretold(space, document), *page._elsewhere(document)])
