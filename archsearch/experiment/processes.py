@@ -29,7 +29,7 @@ class ProcessSettings:
 
 
 USUAL = ProcessSettings(passive=True, jemalloc=True)
-"""The choice for every process that trains; benchmarks/results/cpu.md has the measurements."""
+"""The choice for every process that trains; benchmarks/cpu.py measures the alternatives."""
 
 
 def set_waiting(settings: ProcessSettings = USUAL) -> None:
