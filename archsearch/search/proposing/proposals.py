@@ -91,6 +91,7 @@ class Proposals:
             rungs=space.search.early_stopping.rungs(space.training.epochs),
             full=space.training.epochs,
         )
+        self._rows: dict[int, IntArray] = {}  # by the number of a trial that began since
         self._ahead = list[IntArray]()  # rows, made when so many results were known:
         self._ahead_of = self._results = 0
         self._counted: tuple[bytes, Candidate] | None = None  # the first of them
@@ -147,9 +148,8 @@ class Proposals:
             return
         if not self._is_recent(several):
             self._ahead = self._choose(self._generator(number), several)
-        if self._ahead:
-            row = self._ahead[0]
-            self._counted = row.tobytes(), self.candidate(row)
+        if self._ahead and (self._counted is None or self._counted[0] != self._ahead[0].tobytes()):
+            self._counted = self._ahead[0].tobytes(), self.candidate(self._ahead[0])
 
     def _generator(self, number: int) -> np.random.Generator:
         # A candidate that its latency ruled out leaves its number to the next one, which draws anew.
@@ -195,15 +195,17 @@ class Proposals:
     def begins(self, number: int, candidate: Candidate) -> None:
         """The candidate runs as trial `number`; samplers see it as one without a score."""
         if (row := self._row(candidate.choices)) is not None:
+            self._rows[number] = row
             self._records.begin(number, row)
 
     def learn(self, trial: Trial, epochs: Iterable[Epoch]) -> None:
         """Takes a trial's newest state in: it was proposed, it paused at a rung, or it ended."""
-        row = self._row(trial.choices)
+        row = self._rows.get(trial.number)
         if row is None:
-            return
-        self.feasible.use(row)
-        self._identities.add(self._identity(trial.digest, trial.choices))
+            if (row := self._row(trial.choices)) is None:
+                return
+            self.feasible.use(row)
+            self._identities.add(self._identity(trial.digest, trial.choices))
         # Of one that goes on above its rung no more is known than it scored there; of one that failed, nothing.
         running = trial.state in (TrialState.WAITING, TrialState.RUNNING)
         last = trial.rung if running else 0 if trial.state is TrialState.FAILED else trial.epochs
