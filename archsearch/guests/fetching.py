@@ -109,6 +109,8 @@ def _of_torchvision(source: str, name: str) -> Published:
                 file=source,
             )  # fmt: skip
         entry = known[model][tag]
+    if not entry.meta["categories"]:
+        raise refuse(f"{entry} has no classifier", allowed="weights of a classifier", file=source)
     transforms, side = entry.transforms(), entry.transforms().crop_size[0]
     mean, std = tuple(map(float, transforms.mean)), tuple(map(float, transforms.std))
     file = cached_by_torch(entry.url)

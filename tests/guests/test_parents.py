@@ -164,6 +164,21 @@ def test_a_network_without_words_is_a_guest(hub, tmp_path, monkeypatch) -> None:
         torch.testing.assert_close(module(grey), theirs(grey.expand(-1, 3, -1, -1)), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("torchvision:VGG16_Weights.IMAGENET1K_FEATURES", "has no classifier"),
+        ("timm:vit_small_patch16_224.dino", "has no classifier"),
+        ("torchvision:ResNet18_Weights.V9", "torchvision has no weights 'ResNet18_Weights.V9'"),
+        ("timm:resnet18.nope", "allowed: timm:resnet18.a1_in1k"),
+        ("timm:nope", "timm has no network 'nope'"),
+    ],
+)
+def test_weights_that_a_library_does_not_have(text: str, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        parent_of(text, tell=lambda _: None)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 4, 7])
 def test_filters_for_other_channels_are_those_that_timm_gives(channels: int) -> None:
     from timm.models import adapt_input_conv
