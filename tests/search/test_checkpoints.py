@@ -218,3 +218,23 @@ def test_the_least_promising_of_the_paused_lose_their_states_first(tmp_path: Pat
         assert [event.trial for event in ledger.events_of(DROPPED)] == [2, 1, 5]
         assert [number for number in scores if folder.states(number)] == [3, 4]
         assert again.latest(ledger.trial(5)) == (0, None)
+
+
+def test_of_a_paused_trial_the_state_before_the_last_goes_first(tmp_path: Path) -> None:
+    folder = ExperimentFolder(tmp_path / "x")
+    with fill.new(folder) as ledger:
+        rungs = Rungs(grace=1, reduction=2, epochs=4)
+        states = States(folder, ledger, 450)
+        for number, last in ((1, 2), (2, 1), (3, 2)):
+            fill.propose(ledger, number)
+            ledger.start(number)
+            with ledger.transaction():
+                for epoch in range(1, last + 1):
+                    ledger.epoch(number, epoch, {"validation_accuracy": 0.5})
+                    ledger.state_kept(number, epoch, states.take(number, epoch, bytes(100)))
+                ledger.pause(number, 0.1 * number, rung=last)
+                rungs.record(number, last, 0.1 * number)
+                states.keep_within_limit(rungs.least_promising)
+        assert [(event.trial, event.data) for event in ledger.events_of(DROPPED)] == [(1, {"epoch": 1, "bytes": 100})]
+        assert [path.name for path in folder.states(1)] == ["state-2.safetensors"]
+        assert len(folder.states(2)) == 1 and len(folder.states(3)) == 2

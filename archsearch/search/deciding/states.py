@@ -104,18 +104,24 @@ class States:
         self._remove(number, self._folder.state(number, epoch))
 
     def keep_within_limit(self, least_promising: Callable[[Iterable[int]], list[int]]) -> None:
-        """Where states take more bytes than they may, those of paused trials are deleted, of the least promising first,
-        once the ledger has noted it."""
+        """Where states take more bytes than they may, those of paused trials are deleted once the ledger has noted it:
+        first each one's state before the last, then, of the least promising first, the last as well."""
         if self._limit is None or self._limit == "auto" or self._bytes <= self._limit:
             return
-        for number in least_promising(self._sizes):
-            if self._bytes <= ROOM * self._limit:
-                break
-            size = sum(self._sizes.pop(number).values())
-            self._bytes -= size
-            for state in self._ledger.states(number):
-                self._ledger.note(DROPPED, {"epoch": state.epoch, "bytes": size}, trial=number)
-            self._ledger.afterwards(partial(self.drop, number))
+        waiting = least_promising(self._sizes)
+        for numbers, last in ([n for n in waiting if len(self._sizes[n]) > 1], False), (waiting, True):
+            for number in numbers:
+                if self._bytes <= ROOM * self._limit:
+                    return
+                for state in self._ledger.states(number)[0 if last else 1 :]:
+                    self._give_up(state)
+
+    def _give_up(self, state: State) -> None:
+        path = self._folder.state(state.trial, state.epoch)
+        if (size := self._sizes.get(state.trial, {}).get(path)) is not None:
+            self._ledger.note(DROPPED, {"epoch": state.epoch, "bytes": size}, trial=state.trial)
+            self._count(state.trial, path, 0)
+            self._ledger.afterwards(partial(self._remove, state.trial, path))
 
     def tidy(self, number: int) -> None:
         """Removes the trial's states that the ledger no longer names."""
@@ -133,9 +139,9 @@ class States:
                 self._remove(number, path)
 
     def _remove(self, number: int, path: Path) -> None:
+        self._count(number, path, 0)
         with suppress(OSError):
             path.unlink()
-        self._count(number, path, 0)
 
     def _count(self, number: int, path: Path, size: int) -> None:
         """Notes that a file has so many bytes, 0 once it is gone."""
