@@ -45,6 +45,14 @@ def parent_of(source: str | Path, network: Described | None = None, *, tell: Pro
     return parent
 
 
+def trained_on(network: Described, parent: Parent | None) -> Described:
+    """Of a network and the weights that it begins with, that which has the images' size: the weights' own network where
+    archsearch trained it. A library's is for images of any size."""
+    if parent is None or parent.names != "archsearch" or parent.network.input[1:] == network.input[1:]:
+        return network
+    return parent.network
+
+
 def normalised_as(
     images: ImageSet, data: DataSettings, parent: Parent | None, tell: Progress
 ) -> tuple[ImageSet, DataSettings]:

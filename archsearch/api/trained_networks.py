@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from archsearch import zoo
 from archsearch.api.networks import network_of
-from archsearch.api.parents import normalised_as, parent_of
+from archsearch.api.parents import normalised_as, parent_of, trained_on
 from archsearch.api.training import adapted, sized_as
 from archsearch.experiment import ExperimentFolder, TrainingFolder
 from archsearch.experiment.folder import find
@@ -149,7 +149,7 @@ def of_network(
         )
     network = network_of(source)
     parent = None if weights is None else parent_of(weights, network, tell=tell)  # before the images, which take longer
-    data = sized_as(network, settings.data, tell)
+    data = sized_as(trained_on(network, parent), settings.data, tell)
     images, _ = normalised_as(load_images(data, progress=tell, measured=False), data, parent, tell)
     return _on_images(network, parent, images, settings.training, split, tell)
 

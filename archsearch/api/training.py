@@ -13,7 +13,7 @@ from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
 from archsearch.api.networks import network_of
-from archsearch.api.parents import normalised_as, parent_of
+from archsearch.api.parents import normalised_as, parent_of, trained_on
 from archsearch.api.spaces import plain
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder
@@ -170,7 +170,7 @@ def train_shown(
     if weights is None and (held := settings.training.freeze) != "none":
         raise refuse(f"{held} without initial weights", allowed="none, or initial weights", file="--freeze")
     parent = None if weights is None else parent_of(weights, network, tell=audience.tell)
-    data = sized_as(network, settings.data, audience.tell)
+    data = sized_as(trained_on(network, parent), settings.data, audience.tell)
     images, data = normalised_as(load_images(data, progress=audience.tell), data, parent, audience.tell)
     images = images.with_metrics(metrics or {})
     threads = settings.resources.threads

@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from archsearch.api.parents import parent_of
+from archsearch.api.parents import parent_of, trained_on
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
 from archsearch.data.datasets import load_images
@@ -258,3 +258,13 @@ def test_a_training_records_the_source_and_the_licence_of_its_weights(tmp_path) 
     assert then.licence == start["licence"] == "mit"
     assert then.origin.startswith("out/weights.safetensors (SHA-256 ")
     assert then.origin.endswith("), which began with SMALL of lib 1.0")
+
+
+def test_images_get_the_size_that_archsearch_trained_the_weights_on() -> None:
+    words = {"weights": {}, "sha256": "", "origin": "x", "source": "x"}
+    small = Parent(network=SMALL.model_copy(update={"input": (3, 48, 40)}), names="archsearch", **words)
+    assert trained_on(get("resnet18"), small) is small.network
+    grey = get("resnet18").model_copy(update={"input": (1, 224, 224)})  # of a file of weights alone
+    assert trained_on(get("resnet18"), Parent(network=grey, names="archsearch", **words)) == get("resnet18")
+    theirs = Parent(network=get("resnet18").model_copy(update={"input": (3, 176, 176)}), names="timm", **words)
+    assert trained_on(get("resnet18"), theirs) == get("resnet18") == trained_on(get("resnet18"), None)
