@@ -1,7 +1,9 @@
-"""The environment of processes that train on a CPU: how threads wait for one another, and which malloc they use.
+"""The environment of processes that train: how threads wait for one another, which malloc they use, and how torch takes
+a GPU's memory.
 
-OpenMP's settings are read when torch is imported, the malloc when a process starts: both are set before that, and
-processes started later inherit them. What the user has set is kept. benchmarks/cpu.py compares the alternatives.
+OpenMP's settings and torch's are read when torch is imported, the malloc when a process starts: they are set before
+that, and processes started later inherit them. What the user has set is kept. benchmarks/cpu.py compares the
+alternatives.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from pathlib import Path
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4  # glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_MAX
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "KMP_LIBRARY")  # how a user settles it
+
+GPU_ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF")  # the user's, too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +40,13 @@ def set_waiting(settings: ProcessSettings = USUAL) -> None:
     """Sets how OpenMP's threads wait, in this process's environment. Before the first `import torch`."""
     if settings.passive and not any(name in os.environ for name in WAITING):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+
+
+def set_gpu_allocator() -> None:
+    """Lets torch grow a GPU's segments of memory, in this process's environment, where networks of many sizes follow
+    one another: fixed ones are left in fragments. Before the first `import torch`."""
+    if sys.platform == "linux" and not any(name in os.environ for name in GPU_ALLOCATOR):
+        os.environ[GPU_ALLOCATOR[0]] = "expandable_segments:True"
 
 
 def malloc_variables(settings: ProcessSettings = USUAL) -> Mapping[str, str]:

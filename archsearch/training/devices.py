@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from archsearch.reading.errors import refuse
+from archsearch.space.many.packing import memory_fraction
 from archsearch.space.settings import Precision, TrainingSettings
 
 BFLOAT16 = (8, 0)  # the compute capability from which on NVIDIA's GPUs have it (Ampere)
@@ -87,6 +88,14 @@ def gpu_problem() -> str | None:
         return f"{seen[0].name} computes wrong sums"
     except RuntimeError as error:  # it fell off the bus, it is out of memory, the driver is too old, ...
         return f"{seen[0].name}: {str(error).splitlines()[0][:200]}"
+
+
+def limit_memory(share: float) -> None:
+    """Lets torch take no more of this process's GPU, the first that it sees, than its share of the memory; a training
+    that needs more then runs out of memory (torch.cuda.OutOfMemoryError), and its neighbours do not. A whole GPU has no
+    limit."""
+    if share < 1:
+        torch.cuda.set_per_process_memory_fraction(memory_fraction(share, visible_gpus()[0].bytes), 0)
 
 
 def tested_with() -> str:

@@ -215,3 +215,50 @@ def test_up_says_what_is_missing_before_it_makes_anything(tmp_path: Path) -> Non
             done = subprocess.run([up, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 2 and said in done.stderr and not done.stdout
     assert not (tmp_path / "new").exists()
+
+
+# ---- MPS: the script, with stand-ins for NVIDIA's commands
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """A folder of commands: the GPU's, and a control program that notes what it is asked and answers once it runs."""
+    commands = {
+        "nvidia-smi": "echo 'NVIDIA A100'",
+        "nvidia-cuda-mps-control": """
+            if [ "${1:-}" = -d ]; then touch "$HERE/runs"; exit; fi
+            read -r word; echo "$word" >> "$HERE/asked"
+            [ -e "$HERE/runs" ] || exit 1
+            [ "$word" != quit ] || rm "$HERE/runs"
+        """,
+    }
+    for name, text in commands.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    for name in ("bash", "id", "touch", "rm", "env"):
+        (tmp_path / name).symlink_to(shutil.which(name) or name)
+    return tmp_path
+
+
+def mps(node: Path, *arguments: str) -> tuple[int, str]:
+    env = {"PATH": str(node), "HERE": str(node)}
+    done = subprocess.run(["bash", LAUNCH / "mps", *arguments], capture_output=True, text=True, env=env, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_mps_is_started_once_and_stopped(node: Path) -> None:
+    assert mps(node, "stop")[0] == 1
+    assert mps(node, "start") == (0, "MPS runs; launch/mps stop ends it\n")
+    assert mps(node, "start") == (1, "launch/mps: MPS runs already\n")
+    assert mps(node, "stop") == (0, "MPS has stopped\n") and not (node / "runs").exists()
+    assert (node / "asked").read_text().splitlines()[-1] == "quit"
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"), [("nvidia-smi", "no NVIDIA GPU here"), ("nvidia-cuda-mps-control", "no nvidia-cuda-mps")]
+)
+def test_mps_is_refused_where_it_cannot_be(node: Path, missing: str, message: str) -> None:
+    (node / missing).unlink()
+    code, said = mps(node, "start")
+    assert code == 1 and message in said and not (node / "runs").exists()
+    assert mps(node)[0] == 2 and mps(node, "begin")[0] == 2

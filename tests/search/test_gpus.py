@@ -1,5 +1,6 @@
 """What lanes do with GPUs: their device, GPUs that cannot be used, GPUs that fall off. No GPU, and no Ray."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from archsearch.data.datasets import load_images
 from archsearch.experiment import Failure, Ledger, TrialState
+from archsearch.experiment.processes import GPU_ALLOCATOR
 from archsearch.search.deciding.failures import LEFT_OUT
 from archsearch.search.deciding.messages import (
     Choose,
@@ -24,7 +26,7 @@ from archsearch.search.deciding.messages import (
     Weights,
 )
 from archsearch.search.deciding.search import Search
-from archsearch.search.running import prestart, readiness
+from archsearch.search.running import executor, prestart, readiness
 from archsearch.search.running.allotment import settle
 from archsearch.search.running.conductor import Conductor
 from archsearch.search.running.environment import RayFailed
@@ -32,8 +34,11 @@ from archsearch.search.running.executor import Lane
 from archsearch.search.running.lanes import Lanes
 from archsearch.search.running.nodes import Node
 from archsearch.search.running.sites import DEADLY, Site, Sites
+from archsearch.search.running.worker import load_trainer
+from archsearch.space.many.packing import CONTEXT
 from archsearch.space.placement import PLACED
 from archsearch.space.settings import ResourceSettings
+from archsearch.training import devices
 from archsearch.training.devices import Gpu
 from archsearch.training.diagnosis import failure_of
 from tests.search.local import tiny
@@ -394,3 +399,42 @@ def test_a_gpu_s_trial_has_several_cores_where_it_reads_files_alone(tmp_path: Pa
             nodes = [node("a", 2), node("b", 0)]
             settled = settle(space, 0, nodes, ledger, owned=True, tell=lambda _: None, reads_files=reads)
             assert settled.cpus_per_trial == threads and settled.held(cpus=16, gpus=2) == 4
+
+
+# ---- the memory of a lane
+
+
+def test_a_lane_may_take_its_share_of_the_gpu_s_memory_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[tuple[float, int]] = []
+    monkeypatch.setattr(devices, "visible_gpus", lambda: [A100])
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda *given: limits.append(given))
+    devices.limit_memory(1.0)
+    assert limits == [], "a whole GPU has no limit"
+    devices.limit_memory(0.25)
+    assert limits == [(0.25 - CONTEXT / A100.bytes, 0)]
+
+
+@pytest.mark.parametrize(("problem", "limits"), [(None, [0.5]), ("it fell off", [])])
+def test_a_lane_limits_its_memory_where_it_can_use_its_gpu(tmp_path, monkeypatch, problem, limits) -> None:
+    given: list[float] = []
+    space, _ = tiny(tmp_path)
+    monkeypatch.setattr(executor, "device_problem", lambda: (problem, True))
+    monkeypatch.setattr(executor.ray, "get_gpu_ids", lambda: [3])
+    monkeypatch.setattr(devices, "limit_memory", given.append)
+    lane, images = object.__new__(Lane), load_images(space.data)
+    lane.setup({}, images, space, threads=1, device="cuda", seconds=0.0, lanes=2, share=0.5)
+    assert given == limits
+    lane.setup({}, images, space, threads=1, device="cpu", seconds=0.0, lanes=2, share=0.0)
+    assert given == limits
+
+
+def test_segments_grow_where_the_user_has_not_settled_torch_s_allocator(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in GPU_ALLOCATOR:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    load_trainer()
+    assert os.environ["PYTORCH_CUDA_ALLOC_CONF"] == "expandable_segments:True"
+    monkeypatch.delenv("PYTORCH_CUDA_ALLOC_CONF")
+    monkeypatch.setenv("PYTORCH_ALLOC_CONF", "max_split_size_mb:64")
+    load_trainer()
+    assert "PYTORCH_CUDA_ALLOC_CONF" not in os.environ

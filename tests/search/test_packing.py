@@ -6,7 +6,16 @@ import pytest
 
 from archsearch.reading.errors import InputError
 from archsearch.space.loading import load_space
-from archsearch.space.many.packing import CONTEXT, Gpus, largest_training, pack, packed, share_of
+from archsearch.space.many.packing import (
+    CONTEXT,
+    GRAPHED,
+    Gpus,
+    largest_training,
+    memory_fraction,
+    pack,
+    packed,
+    share_of,
+)
 from archsearch.space.settings import ResourceSettings
 from tests.search.local import SPACE
 
@@ -56,6 +65,28 @@ def test_auto_is_settled_by_the_largest_network_of_the_budget(tmp_path: Path) ->
     assert packed(small, 0, [gpus(80)])[0] == share_of(8)
     with pytest.raises(InputError, match="training the largest network takes"):
         packed(small, 0, [Gpus(count=1, bytes=CONTEXT, cpus=8)])
+
+
+def test_the_pools_of_graphs_count_where_steps_are_graphs(tmp_path: Path) -> None:
+    with_graphs, without = space(tmp_path, "training.graph=auto"), space(tmp_path, "training.graph=off")
+    network = largest_training(without)
+    total = int(4.4 * (network + CONTEXT))  # a GPU for three as they are, with a tenth to spare
+    assert packed(without, 0, [Gpus(count=1, bytes=total, cpus=8)])[0] == share_of(3)
+    tight = [Gpus(count=1, bytes=int((CONTEXT + network * (1 + GRAPHED) / 2) / 0.9), cpus=8)]
+    assert packed(without, 0, tight)[0] == 1.0
+    with pytest.raises(InputError, match="training the largest network takes"):
+        packed(with_graphs, 0, tight)
+
+
+@pytest.mark.parametrize("gib", [2, 8, 24, 80, 141])
+@pytest.mark.parametrize("network", [0.05, 0.4, 3.0])
+def test_what_is_predicted_fits_into_the_memory_that_a_lane_may_take(gib: float, network: float) -> None:
+    given = gpus(gib)
+    trials = pack(network=int(network * GIB), images=0, nodes=[given], threads=1)
+    if trials:
+        allowed = memory_fraction(share_of(trials), given.bytes) * given.bytes
+        assert allowed >= network * GIB and trials * (allowed + CONTEXT) <= given.bytes * 1.0001
+    assert memory_fraction(0.125, GIB) == 0.0125, "a context takes more than the share"
 
 
 def _kept(loaded, place: Path) -> Path:

@@ -89,10 +89,10 @@ def test_a_gpu_without_bfloat16_is_not_measured(seen, monkeypatch: pytest.Monkey
 
 
 def test_a_measurement_that_fails_leaves_float32_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def fails(network: object, run: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore of it")
 
-    monkeypatch.setattr(precision, "_measured", fails)
+    monkeypatch.setattr(precision, "measured_in_turns", fails)
     chosen = choose_precision(NETWORK, TrainingSettings(), device="cpu", threads=1, cache=tmp_path / "p.json")
     assert chosen.precision == "float32" and chosen.to_dict()["reason"] == (
         "the faster precision could not be measured: CUDA out of memory. Tried to allocate 2.00 GiB."

@@ -64,6 +64,7 @@ def run_trials(
         "space": space,
         "threads": resources.threads,
         "device": resources.device,
+        "share": resources.gpu_share,
         "seconds": seconds,
         "lanes": lanes,
         "folder": ExperimentFolder(search.folder.path.absolute()) if search.shares_disk else None,
@@ -108,9 +109,10 @@ class Lane(tune.Trainable):
         seconds: float,
         lanes: int,
         folder: ExperimentFolder | None = None,
+        share: float = 1.0,
     ) -> None:
         """Prepares this process, one of `lanes`. A step takes no more than `seconds` unless one epoch does; states are
-        written to the experiment's `folder`, where the driver has it on the same disk."""
+        written to the experiment's `folder`, where the driver has it on the same disk. `share` is that of a GPU."""
         os.environ.pop(crash.VARIABLE, None)  # that is the driver's
         load_trainer()
         keep_freed_memory()
@@ -123,6 +125,10 @@ class Lane(tune.Trainable):
         # What Ray gave it, and why that cannot be used: then the lane stays, for another would begin there.
         self._gpu = ",".join(map(str, ray.get_gpu_ids())) if device == "cuda" else ""
         self._problem, self._bfloat16 = device_problem() if device == "cuda" else (None, True)
+        if device == "cuda" and self._problem is None:
+            from archsearch.training.devices import limit_memory
+
+            limit_memory(share)
 
     def tell(self, instruction: Instruction) -> None:
         """The driver's instruction for the next step; it arrives before Tune's own call of that step."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Failure, State
-from archsearch.experiment.processes import set_waiting
+from archsearch.experiment.processes import set_gpu_allocator, set_waiting
 from archsearch.search.deciding import states
 from archsearch.search.deciding.messages import (
     Choose,
@@ -280,6 +280,7 @@ def load_trainer() -> None:
     """Imports what training takes, torch above all, before a trial waits for it. A worker of somebody's Ray has the
     environment of that, so how its threads wait is set here too."""
     set_waiting()
+    set_gpu_allocator()
     import safetensors.torch  # noqa: F401
 
     import archsearch.network

@@ -1,8 +1,10 @@
 """How many trials share a GPU, where `resources.gpus_per_trial` is auto: as many as fit by predicted memory.
 
 The largest network that the budget admits decides, since any lane may get it. What torch itself takes in each process,
-and the images where they go to the GPU, are added; a tenth of the GPU is left for what nobody foretold (cuDNN's
-workspaces, fragments). The decision is arithmetic; how well it fits was not yet seen on a GPU.
+the pools of CUDA graphs, and the images where they go to the GPU, are added; a tenth of the GPU is left for what nobody
+foretold (cuDNN's workspaces, fragments). A lane may take no more than its share (`memory_fraction`), so that one that
+runs out of memory is the one that took too much. The decision is arithmetic; how well it fits was not yet seen on a
+GPU.
 """
 
 from __future__ import annotations
@@ -17,6 +19,9 @@ from archsearch.space.many.feasible import Feasible
 from archsearch.space.space import SearchSpace
 
 CONTEXT = 600 * 2**20  # bytes: CUDA's context and torch's kernels in each process, as commonly seen (not measured here)
+GRAPHED = (
+    1.5  # times as much with graphs: a step's memory is their pool's, and evaluation's is taken beside it (estimate)
+)
 SPARED = 0.1  # of the GPU's memory
 MOST = 8  # trials: beyond, they wait for one another's kernels, whatever the memory
 SAMPLED = 2000  # networks within the budget of which the largest is taken
@@ -49,6 +54,12 @@ def share_of(trials: int) -> float:
     return int(10_000 / trials) / 10_000
 
 
+def memory_fraction(share: float, total: int) -> float:
+    """The share of a GPU of `total` bytes that torch may take in a process that holds this `share` of it: what a CUDA
+    context takes, which torch does not count, is left out. At least a tenth of its share."""
+    return max(share - CONTEXT / total, share / 10)
+
+
 def largest_training(space: SearchSpace, *, samples: int = SAMPLED) -> int:
     """Bytes that training takes of the largest network within the budget: of `samples` uniform ones, and a tenth more
     for the one that was not among them; at most the budget's own bound, where it has one. The same each time."""
@@ -63,7 +74,7 @@ def largest_training(space: SearchSpace, *, samples: int = SAMPLED) -> int:
 def packed(space: SearchSpace, images: int, nodes: Sequence[Gpus]) -> tuple[float, str]:
     """(gpus_per_trial, a text that says so) for a space with `gpus_per_trial: auto` and so many bytes of images, on
     these nodes, one at least. Raises InputError where the largest network does not fit."""
-    network = largest_training(space)
+    network = int(largest_training(space) * (GRAPHED if space.training.graph == "auto" else 1))
     trials = pack(network=network, images=images, nodes=nodes, threads=space.resources.threads)
     smallest, gib = min(node.bytes for node in nodes), 2**30
     if not trials:
