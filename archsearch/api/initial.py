@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from archsearch.api.spaces import plain
+from archsearch.api.spaces import plain, with_parts
 from archsearch.api.subjects import ANOTHER, Subject, data_of, image_side, subject_of
 from archsearch.architecture.cost import Cost, cost
 from archsearch.architecture.spec import Architecture
@@ -156,7 +156,7 @@ def space_for(
         made = initial(source, overrides, time=time, **counts_of(flops, params), tell=tell)
         return space_of(apply(read(made.text), overrides))
     limits = [f"{key}={json.dumps(value)}" for key, value in limits_of(time, flops, params).items()]
-    return load_space(source, [*limits, *overrides])
+    return load_space(source, [*limits, *overrides], completed=lambda document: with_parts(document, tell))
 
 
 def limits_of(time: str | None, flops: int | str | None, params: int | str | None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.api.driving import Audience, drive_shown
 from archsearch.api.reporting import report_at_the_end
 from archsearch.api.sending import tell_backlog
+from archsearch.api.starting import normalised, starting_parents
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, Ledger, find
 from archsearch.experiment.file_systems import note_of
@@ -87,9 +88,12 @@ def begin(
     settled = fitted(space, describe(images, space.training))
     for note in settled.notes[len(space.notes) :]:
         tell(f"note: {note}")
+    if settled.start is not None:
+        settled, images = normalised(settled, images, tell)
     space, carried = settled, _carried_over(settled, warm_start, tell, images=images)
     learnt = _learnt(space, learn_from, tell, alone=output is not None)
-    create(space, folder, name=name or folder.name, carried=carried, learnt=learnt)
+    parents = () if space.start is None else starting_parents(space, images, tell)
+    create(space, folder, name=name or folder.name, carried=carried, learnt=learnt, parents=parents)
     tell(f"experiment {folder.name} in {folder.path}")
     session = Session(
         folder=folder,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SpaceSource = str | Path | Mapping[str, Any] | SearchSpace
 
-GROUPS = ("data", "space", "budget", "search", "training", "resources")
+GROUPS = ("data", "space", "start", "budget", "search", "training", "resources")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,17 @@ def load_space(
             document = document.with_value(tuple(key.split(".")), plain(value), f"{key}={value!r:.60}")
     else:
         document = apply(document, overrides)
-    return _as_space(space_of(document, data=data))
+    return _as_space(space_of(with_parts(document), data=data))
+
+
+def with_parts(document: Document, tell: Progress | None = None) -> Document:
+    """The document, with the space of a trained network's parts where it has `start` and no `space`. Raises
+    InputError."""
+    if not isinstance(document.data, dict) or "start" not in document.data or "space" in document.data:
+        return document
+    from archsearch.api.starting import with_space
+
+    return with_space(document, tell or (lambda _: None))
 
 
 def _as_space(space: SearchSpace) -> Space:

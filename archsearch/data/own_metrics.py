@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from archsearch.data.images import ImageSet, OwnMetric
-from archsearch.experiment.shapes import LARGEST
+from archsearch.experiment.checks import LARGEST
 from archsearch.reading.errors import InputError, Problem, refuse
 from archsearch.sources import own
 from archsearch.space.search_settings import COSTS

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from archsearch.experiment import shapes
+from archsearch.experiment import checks, shapes
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
 from archsearch.experiment.suggested import command, command_of
@@ -18,90 +18,90 @@ from archsearch.reading.files import LARGEST_JSON
 FEWEST_SEEDS = 3  # that an interval is shown of: that of two is thirteen deviations wide to each side
 
 
-def _or_null(test: shapes.Test, value: Any) -> bool:
+def _or_null(test: checks.Test, value: Any) -> bool:
     return value is None or test(value)
 
 
 def _is_share(value: Any) -> bool:
-    return shapes.is_number(value) and 0 <= value <= 1
+    return checks.is_number(value) and 0 <= value <= 1
 
 
 def _is_positive(value: Any) -> bool:
-    return shapes.is_count(value) and value > 0
+    return checks.is_count(value) and value > 0
 
 
 def _holds(fields: shapes.Fields, value: Any) -> bool:
-    return shapes.is_object(value) and shapes.mismatch(value, fields) is None
+    return checks.is_object(value) and shapes.mismatch(value, fields) is None
 
 
 _DIFFERENCE: shapes.Fields = {
-    "mean": shapes.is_number,
-    **dict.fromkeys(("low", "high", "half", "deviation"), partial(_or_null, shapes.is_number)),
+    "mean": checks.is_number,
+    **dict.fromkeys(("low", "high", "half", "deviation"), partial(_or_null, checks.is_number)),
     "n": _is_positive,
-    "values": partial(shapes.optional, partial(shapes.list_of, shapes.is_number)),
+    "values": partial(checks.optional, partial(checks.list_of, checks.is_number)),
 }
 _interval = partial(_holds, _DIFFERENCE)
 _difference = partial(_holds, {
-    "of": shapes.is_text,
-    "over": shapes.is_text,
+    "of": checks.is_text,
+    "over": checks.is_text,
     **dict.fromkeys(("validation", "test"), partial(_or_null, partial(_holds, _DIFFERENCE))),
-    "told_apart": shapes.is_bool,
-    "p": partial(shapes.optional, _is_share),
+    "told_apart": checks.is_bool,
+    "p": partial(checks.optional, _is_share),
 })  # fmt: skip
 _power = partial(_holds, {
     **dict.fromkeys(("seeds", "comparisons"), _is_positive),
-    **dict.fromkeys(("probability", "lead", "deviation"), shapes.is_number),
-    "more_seeds": partial(shapes.optional, _is_positive),
+    **dict.fromkeys(("probability", "lead", "deviation"), checks.is_number),
+    "more_seeds": partial(checks.optional, _is_positive),
 })  # fmt: skip
 _row = partial(_holds, {
-    "kind": partial(shapes.matches, "trial|random|baseline|pretrained"),
-    "name": shapes.is_text,
-    "winner": shapes.is_bool,
-    "trial": partial(shapes.optional, shapes.is_count),
-    "digest": shapes.is_digest,
-    **dict.fromkeys(("params", "flops", "macs"), shapes.is_count),
-    "note": shapes.is_text,
-    "training": partial(shapes.optional, shapes.is_choices),
-    "initial": partial(shapes.optional, partial(_holds, {"source": shapes.is_text, "sha256": shapes.is_sha256})),
+    "kind": partial(checks.matches, "trial|random|baseline|pretrained"),
+    "name": checks.is_text,
+    "winner": checks.is_bool,
+    "trial": partial(checks.optional, checks.is_count),
+    "digest": checks.is_digest,
+    **dict.fromkeys(("params", "flops", "macs"), checks.is_count),
+    "note": checks.is_text,
+    "training": partial(checks.optional, checks.is_choices),
+    "initial": partial(checks.optional, partial(_holds, {"source": checks.is_text, "sha256": checks.is_sha256})),
     **dict.fromkeys(("validation", "test"), partial(_or_null, _interval)),
 })  # fmt: skip
 
 
 def _are_rows(value: Any) -> bool:
     """Rows of which one is the winner's, with its interval on validation."""
-    return shapes.list_of(_row, value) and [row.get("validation") is not None for row in value if row["winner"]] == [
+    return checks.list_of(_row, value) and [row.get("validation") is not None for row in value if row["winner"]] == [
         True
     ]
 
 
 _DOCUMENT: shapes.Fields = {
-    "state": partial(shapes.matches, "chosen|confirmed"),
-    "metric": partial(shapes.optional, shapes.is_metric),
-    "winner": shapes.is_text,
-    "weights_of_seed": partial(shapes.optional, shapes.is_count),
-    "chosen": shapes.is_text,
+    "state": partial(checks.matches, "chosen|confirmed"),
+    "metric": partial(checks.optional, shapes.is_metric),
+    "winner": checks.is_text,
+    "weights_of_seed": partial(checks.optional, checks.is_count),
+    "chosen": checks.is_text,
     "rows": _are_rows,
-    "differences": partial(shapes.list_of, _difference),
+    "differences": partial(checks.list_of, _difference),
     "confidence": _is_share,
-    "notes": partial(shapes.list_of, shapes.is_text),
-    "seeds": partial(shapes.list_of, shapes.is_count),
-    "folds": partial(shapes.optional, _is_positive),
-    "random": partial(shapes.optional, shapes.is_object),
-    "power": partial(shapes.optional, _power),
-    "pretrained": partial(shapes.optional, shapes.is_verdict),
-    "search": shapes.is_object,
+    "notes": partial(checks.list_of, checks.is_text),
+    "seeds": partial(checks.list_of, checks.is_count),
+    "folds": partial(checks.optional, _is_positive),
+    "random": partial(checks.optional, checks.is_object),
+    "power": partial(checks.optional, _power),
+    "pretrained": partial(checks.optional, shapes.is_verdict),
+    "search": checks.is_object,
 }
 _RESULT: shapes.Fields = {
-    "digest": shapes.is_digest,
-    "seed": shapes.is_count,
-    "epochs": shapes.is_count,
-    "folder": shapes.is_text,
-    "device": shapes.is_text,
-    "precision": partial(shapes.matches, "float32|bfloat16"),
-    "seconds": shapes.is_number,
-    "validation": shapes.is_object,
-    "test": partial(_or_null, shapes.is_object),
-    "weights": partial(_holds, {"sha256": shapes.is_sha256}),
+    "digest": checks.is_digest,
+    "seed": checks.is_count,
+    "epochs": checks.is_count,
+    "folder": checks.is_text,
+    "device": checks.is_text,
+    "precision": partial(checks.matches, "float32|bfloat16"),
+    "seconds": checks.is_number,
+    "validation": checks.is_object,
+    "test": partial(_or_null, checks.is_object),
+    "weights": partial(_holds, {"sha256": checks.is_sha256}),
 }
 
 
@@ -155,7 +155,7 @@ def check_result(document: Any, objective: Objective = BY_ACCURACY) -> None:
             value = None if unknown else objective.of_result(document[split])
         except (KeyError, TypeError, ValueError):
             value = math.nan
-        if value is not None and not (_is_share if objective.percent else shapes.is_number)(value):
+        if value is not None and not (_is_share if objective.percent else checks.is_number)(value):
             raise ValueError(f"its {split}")
 
 
@@ -165,6 +165,6 @@ def _undefined(split: str, measured: Mapping[str, Any], objective: Objective) ->
 
 
 def _check(document: Any, fields: shapes.Fields) -> None:
-    field = shapes.mismatch(document, fields) if shapes.is_object(document) else "data is not a mapping"
+    field = shapes.mismatch(document, fields) if checks.is_object(document) else "data is not a mapping"
     if field is not None:
         raise ValueError(f"its {field}")

@@ -40,7 +40,7 @@ _LONGEST_TEXT = 2**26  # bytes
 _MOST = 2**36  # bytes: of weights
 _LEVELS = 5  # folders, at most, from a file in an experiment's folder up to that
 _PATIENCE = 0.2  # seconds: `is_driven` holds the lock for microseconds, and must not look like a driver
-_OURS = frozenset({"space.yaml", "driver.lock", "trials", "tracking.log", "arrays"})
+_OURS = frozenset({"space.yaml", "driver.lock", "trials", "tracking.log", "arrays", "parents"})
 
 
 class DriverRunning(RuntimeError):

@@ -44,6 +44,13 @@ class TrainingFolder:
 
 
 @dataclass(frozen=True)
+class ParentFolder(TrainingFolder):
+    """parents/0 in an experiment's folder: a trained network whose weights candidates begin with."""
+
+    document = Inside("parent.json")  # where it comes from, and what the search knows of it; the ledger has the same
+
+
+@dataclass(frozen=True)
 class RetrainedFolder:
     """finish/ in an experiment's folder: networks of a search that were trained anew, and the one that was chosen."""
 

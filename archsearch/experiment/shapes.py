@@ -1,25 +1,37 @@
 """What each kind of a ledger's events holds, and its `meta`: so that no reader meets a value of a type that it does not
-expect, whoever wrote the file.
-
-A test of a field is given its value, or ABSENT.
-"""
+expect, whoever wrote the file."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import Any
 
+from archsearch.experiment.checks import (
+    ABSENT,
+    LARGEST,
+    LONGEST_TIME,
+    Test,
+    is_bool,
+    is_choices,
+    is_count,
+    is_digest,
+    is_metrics,
+    is_number,
+    is_object,
+    is_row,
+    is_sha256,
+    is_text,
+    list_of,
+    matches,
+    optional,
+)
 from archsearch.experiment.objective import BY_ACCURACY, Objective
 from archsearch.experiment.records import TrialState
 
-Test = Callable[[Any], bool]
 Fields = Mapping[str, Test]
-ABSENT = object()
-LARGEST = 2.0**63  # of any number: more overflows somewhere
-_LONGEST_TIME = 1e11  # seconds: the year 5138
 _COSTS = ("params", "flops", "macs", "activations")
 
 
@@ -68,70 +80,12 @@ def mismatch(data: Mapping[Any, Any], fields: Fields) -> str | None:
     return next((field for field, test in fields.items() if not test(data.get(field, ABSENT))), None)
 
 
-# ---- tests of one value
-
-
-def is_count(value: Any) -> bool:
-    """A whole number from 0 on, not out of range."""
-    return type(value) is int and 0 <= value < 2**53
-
-
-def is_number(value: Any) -> bool:
-    """A finite number, not out of range."""
-    return type(value) in (int, float) and -LARGEST <= value < LARGEST
-
-
-def is_time(value: Any) -> bool:
-    """Unix seconds, as SQLite's REAL."""
-    return type(value) is float and 0 <= value < _LONGEST_TIME
-
-
-def is_text(value: Any) -> bool:
-    """A text."""
-    return type(value) is str
-
-
-def is_metrics(value: Any) -> bool:
-    """Metrics by name: numbers, or None for what was no number."""
-    return type(value) is dict and all(v is None or is_number(v) for v in value.values())
-
-
-def matches(pattern: str, value: Any) -> bool:
-    """A text that the whole pattern matches."""
-    return type(value) is str and re.fullmatch(pattern, value) is not None
-
-
-def is_bool(value: Any) -> bool:
-    """True or False."""
-    return type(value) is bool
-
-
-def is_choices(value: Any) -> bool:
-    """Choices by their parameters' names."""
-    return type(value) is dict and all(v is None or type(v) in (str, bool) or is_number(v) for v in value.values())
-
-
 def _is_costs(value: Any) -> bool:
     return type(value) is dict and all(is_number(v) and v >= 0 for v in value.values())
 
 
 def _is_cost(value: Any) -> bool:
     return _is_costs(value) and all(name in value for name in _COSTS)
-
-
-def is_object(value: Any) -> bool:
-    """A mapping."""
-    return type(value) is dict
-
-
-def list_of(test: Test, value: Any) -> bool:
-    """A list, each of whose values passes the test."""
-    return type(value) is list and all(map(test, value))
-
-
-def optional(test: Test, value: Any) -> bool:
-    """Nothing, null, or what passes the test."""
-    return value is None or value is ABSENT or test(value)
 
 
 def _is_reference(metric: str, value: Any) -> bool:
@@ -181,8 +135,6 @@ def _is_weights(value: Any) -> bool:
 
 _text_or_none = partial(optional, is_text)
 _number_or_none = partial(optional, is_number)
-is_digest = partial(matches, "[0-9a-f]{16}")
-is_sha256 = partial(matches, "[0-9a-f]{64}")
 _is_state = partial(matches, "finished|interrupted|failed")
 _rung = {"rung": is_count, "bracket": is_count}
 _reason = {"reason": is_text}
@@ -222,6 +174,7 @@ EVENTS: Mapping[str, Fields] = {
     "finished": {"value": is_number, "reason": _text_or_none, "weights": partial(optional, is_sha256)},
     "stopped": {"value": is_number, "reason": is_text},
     "failed": _reason,
+    "untrained": {"metrics": is_metrics},
     # notes
     "space_changed": {"trials": is_count, "space_yaml": is_text, "differences": partial(list_of, is_text)},
     "precision": {"precision": is_text, "text": _text_or_none},
@@ -239,6 +192,15 @@ EVENTS: Mapping[str, Fields] = {
     },
     "warm_start": {"known": partial(list_of, _is_carried)},
     "experience": {"sources": partial(list_of, _is_source), "weights": _is_weights},
+    "parent": {
+        **dict.fromkeys(("source", "origin"), is_text),
+        "licence": _text_or_none,
+        "sha256": is_sha256,
+        "architecture": is_object,
+        "free": partial(list_of, partial(is_row, (is_text, is_count))),
+        "importance": partial(optional, partial(list_of, partial(is_row, (is_count, is_count, is_number)))),
+        "scored": is_bool,
+    },
     "latency": {
         "digest": is_digest,
         "choices": is_choices,
@@ -315,6 +277,6 @@ def check_meta(texts: Mapping[Any, Any]) -> dict[str, Any]:
         raise ValueError("a key of its meta")
     if (field := mismatch(meta, _META)) is not None:
         raise ValueError(f"{field} of its meta")
-    if not 0 <= meta["created"] < _LONGEST_TIME:
+    if not 0 <= meta["created"] < LONGEST_TIME:
         raise ValueError("created of its meta")
     return meta

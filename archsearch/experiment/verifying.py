@@ -12,8 +12,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from archsearch.experiment.checks import is_time
 from archsearch.experiment.objective import Objective
-from archsearch.experiment.shapes import Damaged, check_event, check_meta, decoded, is_time
+from archsearch.experiment.shapes import Damaged, check_event, check_meta, decoded
 
 _LEGAL = {
     "started": ("waiting",),

@@ -26,8 +26,10 @@ from archsearch.search.deciding.states import States
 from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.running.environment import circumstances, prepare
 from archsearch.search.running.interrupts import interruptible
+from archsearch.shrinking.kept import KeptParent, keep, kept_parents
 from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
+from archsearch.space.optimization_settings import PARENT
 from archsearch.space.overrides import kept_text, root_overrides
 from archsearch.space.space import SearchSpace
 from archsearch.tracking import Standing, drain, resolve_tracking_uri, start_follower
@@ -96,10 +98,10 @@ def create(
     carried: Carried | None = None,
     learnt: Learnt | None = None,
     label: str | None = None,
+    parents: tuple[KeptParent, ...] = (),
 ) -> None:
-    """The experiment's folder with the space as resolved and an empty ledger, but for what a warm start carries
-    over and what was learnt from other experiments. MLflow's names of its trials begin with the `label`, where it has
-    one. Raises InputError, also where the packages of the search are not installed."""
+    """The experiment's folder with the space as resolved, and a ledger with the parents, what a warm start carries over
+    and what was learnt; MLflow prefixes trials with the `label`. Raises InputError, also for missing packages."""
     refuse_without("ray", "optuna", "mlflow", "scipy", "sklearn", "threadpoolctl")
     folder.create()
     text = kept_text(space)
@@ -121,6 +123,7 @@ def create(
             ledger.note("warm_start", carried.to_data())
         if learnt is not None:
             ledger.note(EXPERIENCE, learnt.to_data())
+        keep(parents, folder, ledger)
 
 
 def drive(session: Session, observer: Observer) -> dict[str, Any]:
@@ -150,7 +153,7 @@ def _images(session: Session, space: SearchSpace) -> ImageSet:
     from archsearch.data.datasets import load_images
 
     images = session.images or load_images(space.data)
-    if space.training.teacher is not None:
+    if space.training.teacher not in (None, PARENT):
         from archsearch.training.teaching import trained
 
         trained(space.training.teacher, images)
@@ -208,6 +211,7 @@ def _search(session: Session, space: SearchSpace, ledger: Ledger, observer: Obse
                 observer=observer,
                 test=session.test,
                 shares_disk=session.address is None,
+                parents=kept_parents(session.folder, ledger),
                 goes_on=lambda: finishing is not None and finishing.pays(space, ledger),
             )
             try:

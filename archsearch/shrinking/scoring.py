@@ -17,6 +17,7 @@ from archsearch.data.splitting import stratified, subset
 from archsearch.network.build import Network, build
 from archsearch.network.inheriting import Importance, inherit
 from archsearch.space.settings import TrainingSettings
+from archsearch.training.feeds.feed import Feed
 from archsearch.training.loop import TestMetrics, Training
 from archsearch.training.losses import Loss
 from archsearch.training.measuring.threads import completed
@@ -76,10 +77,7 @@ class Parent:
         network.load_state_dict(inherit(self.network, architecture, importance))
         training = self._training
         network = network.to(training.device)
-        draws = torch.Generator().manual_seed(self.seed)
-        size = training.batch_size
-        order = torch.randperm(training.feed.count, generator=draws)[: BATCHES * size]
-        recalibrate(network, (images for images, _ in training.feed.training(order, draws, size) if len(images) > 1))
+        recalibrated(network, training.feed, training.batch_size, seed=self.seed)
         return network
 
     def evaluated(self, network: Network) -> TestMetrics:
@@ -103,6 +101,13 @@ class Parent:
         training.evaluate("validation")
         images = len(self.images.validation) / len(self._few.validation)
         return (trained - began) * len(self.images.train) / count + (time.perf_counter() - trained) * images
+
+
+def recalibrated(network: Network, feed: Feed, batch_size: int, *, seed: int) -> None:
+    """Measures the norms of a network on the feed's device anew, on some training images that the seed gives."""
+    draws = torch.Generator().manual_seed(seed)
+    order = torch.randperm(feed.count, generator=draws)[: BATCHES * batch_size]
+    recalibrate(network, (images for images, _ in feed.training(order, draws, batch_size) if len(images) > 1))
 
 
 def untaught(settings: TrainingSettings) -> TrainingSettings:

@@ -39,7 +39,7 @@ class Slices:
 
     def __init__(self, parent: Architecture, possible: Callable[[Architecture], object]) -> None:
         self.parent, self.possible = parent, possible
-        self.groups = _groups(parent)
+        self.groups = groups_of(parent)
         whole: Sizes = {("depth", index): stage.depth for index, stage in enumerate(parent.stages)}
         whole |= {("width", group): WHOLE for group in sorted(set(self.groups))}
         whole |= {("inner", i): WHOLE for i, s in enumerate(parent.stages) if s.block.kind == "bottleneck"}
@@ -60,14 +60,14 @@ class Slices:
         """The network of these sizes."""
         stages = tuple(self._stage(index, stage, sizes) for index, stage in enumerate(self.parent.stages))
         stem = self.parent.stem
-        stem = stem.model_copy(update={"width": _part(stem.width, sizes["width", self.groups[0]])})
+        stem = stem.model_copy(update={"width": part_of(stem.width, sizes["width", self.groups[0]])})
         return self.parent.model_copy(update={"name": None, "stem": stem, "stages": stages})
 
     def _stage(self, index: int, stage: Stage, sizes: Sizes) -> Stage:
         block, inner = stage.block, sizes.get(("inner", index), WHOLE)
-        growth = _part(block.growth_rate, sizes.get(("growth", index), WHOLE)) if block.growth_rate else 0
+        growth = part_of(block.growth_rate, sizes.get(("growth", index), WHOLE)) if block.growth_rate else 0
         block_update = {"bottleneck_ratio": block.bottleneck_ratio * inner / WHOLE, "growth_rate": growth}
-        width = _part(stage.width, sizes["width", self.groups[index + 1]])
+        width = part_of(stage.width, sizes["width", self.groups[index + 1]])
         update = {"depth": sizes["depth", index], "width": width, "block": block.model_copy(update=block_update)}
         return stage.model_copy(update=update)
 
@@ -103,12 +103,12 @@ class Slices:
                 return architecture
 
 
-def _part(count: int, eighths: int) -> int:
+def part_of(count: int, eighths: int) -> int:
     """So many eighths of a number of channels, at least 1."""
     return max(1, round(count * eighths / WHOLE))
 
 
-def _groups(parent: Architecture) -> list[int]:
+def groups_of(parent: Architecture) -> list[int]:
     """Of the stem and each stage the group that it has its width in common with: stages whose blocks' shortcuts carry
     the same channels."""
     groups, width = [0], parent.stem.width

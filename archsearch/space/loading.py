@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from archsearch.space.budget import Budget
 from archsearch.space.choices import RandomChoices
 from archsearch.space.conditions import connect
 from archsearch.space.datasets import DataFacts, facts
+from archsearch.space.optimization_settings import PARENT
 from archsearch.space.overrides import apply
 from archsearch.space.parameters import Parameter, network_terms, read_parameter, read_parameters
 from archsearch.space.reach import refuse_if_unreachable
@@ -30,6 +31,7 @@ from archsearch.space.search_settings import SearchSettings, seeking
 from archsearch.space.settings import NAME, DataSettings, ResourceSettings, TrainingSettings, data_for
 from archsearch.space.shipped import space_path
 from archsearch.space.space import FORMAT, SearchSpace
+from archsearch.space.start_settings import StartSettings
 from archsearch.space.tasks import METRICS, default_metric, metrics_of
 from archsearch.space.trainings import Trainings, read_trainings, refuse_clashes, refuse_frozen
 
@@ -46,6 +48,9 @@ class SpaceFile(StrictModel):
         default_factory=lambda: DataSettings.model_validate({}), description="The images and their splits."
     )
     space: dict[str, Any] = Field(description="Parameters of the architectures, each fixed or varied.")
+    start: StartSettings | None = Field(
+        None, description="Trained networks whose weights candidates begin with. Default: none, initial values."
+    )
     budget: Budget = Field(
         default_factory=lambda: Budget.model_validate({}), description="Limits on what a network may cost."
     )
@@ -62,16 +67,22 @@ class SpaceFile(StrictModel):
     )
 
 
-def load_space(path: str | Path, overrides: Sequence[str] = (), *, data: DataFacts | None = None) -> SearchSpace:
-    """The space of a file, or the shipped one of that name, with `key=value` overrides set first. With `data`, what is
-    known of its images, these need not be there.
+def load_space(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    data: DataFacts | None = None,
+    completed: Callable[[Document], Document] = lambda document: document,
+) -> SearchSpace:
+    """The space of a file, or the shipped one of that name, with `key=value` overrides set first, and what `completed`
+    adds to it then. With `data`, what is known of its images, these need not be there.
 
     Raises InputError with all problems at once: whatever is no YAML, no known word or out of range, data that
     is missing, and a budget that no network of the space can keep.
     """
     file = space_path(path)
     refuse_links_around(Path(file))
-    return space_of(apply(read(file), overrides), data=data)
+    return space_of(completed(apply(read(file), overrides)), data=data)
 
 
 def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpace:
@@ -88,6 +99,9 @@ def space_of(document: Document, *, data: DataFacts | None = None) -> SearchSpac
     if file is None or problems:
         raise InputError(*ordered(problems))
     space = _resolve(file, parameters, trainings.trainings(file.training), document, data)
+    if space.training.teacher == PARENT and space.start is None:
+        text, allowed = "training.teacher is parent, without start", "start: {weights: [...]}, or a trained folder"
+        raise InputError(document.problem(("training", "teacher"), text, allowed=allowed))
     if clashes := refuse_frozen(document, space.trainings) or refuse_clashes(document, space.trainings):
         raise InputError(*clashes)
     reasons = [_never_trains(network) for network in _drawn(space)]
@@ -210,6 +224,7 @@ def _resolve(
         search=search,
         trainings=trainings,
         resources=file.resources,
+        start=file.start,
         file=document.file,
         notes=notes,
         document=document,

@@ -34,7 +34,12 @@ ClassWeights = Annotated[
 ]
 
 
+PARENT = "parent"  # of the teacher: the first of start.weights
+
+
 def _absolute(folder: str) -> str:
+    if folder == PARENT:
+        return folder
     return os.path.abspath(os.path.expanduser(folder))  # noqa: PTH100, PTH111 (workers run in other folders)
 
 
@@ -153,7 +158,8 @@ class OptimizationSettings(StrictModel):
         None,
         description="Folder of a trained network (model.yaml and weights.safetensors, as `archsearch train` writes "
         "them), of images of the same size, normalisation and classes: its outputs are learned beside the labels "
-        "(distillation, Hinton 2015, arXiv:1503.02531). Not for a regression.",
+        "(distillation, Hinton 2015, arXiv:1503.02531); parent: the first network of `start.weights`. Not for a "
+        "regression.",
     )
     teacher_share: float = Field(
         0.5, ge=0, le=1, description="Share of the teacher's outputs in the loss; the labels have the rest."

@@ -25,6 +25,8 @@ def json_schema() -> dict[str, Any]:
         t.field: _schema_of_term(t) for t in training_vocabulary().values()
     }
     schema["properties"]["data"]["properties"]["size"] = _schema_of_term(network_terms()[SIZE])
+    schema["required"] = [name for name in schema["required"] if name != "space"]
+    schema["anyOf"] = [{"required": ["space"]}, {"required": ["start"]}]  # without space, it follows from start
     return {
         "$schema": DIALECT,
         "title": "archsearch search space",

@@ -21,6 +21,7 @@ from archsearch.space.search_settings import SearchSettings
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.size import Size, measure
 from archsearch.space.stage_domains import PerStage
+from archsearch.space.start_settings import StartSettings
 from archsearch.space.trainings import Trainings
 
 FORMAT = 1
@@ -44,6 +45,7 @@ class SearchSpace:
     search: SearchSettings
     trainings: Trainings
     resources: ResourceSettings
+    start: StartSettings | None = None
     file: str = field(default="", compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     document: Document = field(default_factory=lambda: Document(data={}, file=""), compare=False, repr=False)
@@ -133,6 +135,7 @@ class SearchSpace:
             "name": self.name,
             "data": self.data.model_dump(mode="json"),
             "space": space,
+            **({} if self.start is None else {"start": self.start.model_dump(mode="json")}),
             "budget": self.budget.to_data(),
             "search": self.search.model_dump(mode="json"),
             "training": self.trainings.to_data(),

@@ -169,3 +169,27 @@ def _write_synced(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+EXTRA = "extra.json"  # among a state's tensors: its plain values
+
+
+def pack(tensors: dict[str, Tensor], extra: dict[str, Any]) -> bytes:
+    """A training's state as one safetensors file, the plain values as JSON among its tensors."""
+    import torch
+
+    from archsearch.training.checkpoint import weights_to_bytes
+
+    values = torch.frombuffer(bytearray(json.dumps(extra).encode()), dtype=torch.uint8)
+    return weights_to_bytes({**tensors, EXTRA: values})
+
+
+def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The inverse of `pack`. Raises ValueError (CheckpointDamaged) or KeyError for what is no state."""
+    from archsearch.training.checkpoint import weights_from_bytes
+
+    tensors = weights_from_bytes(data)
+    try:
+        return tensors, json.loads(bytes(tensors.pop(EXTRA).numpy()))
+    except RecursionError as error:
+        raise ValueError("values that are nested too deeply") from error

@@ -38,6 +38,11 @@ class Teacher:
         architecture, weights = trained(settings.teacher, images)
         model = build(architecture)
         start_from(read_weights(weights), model)
+        return cls.made(model, settings, images, device)
+
+    @classmethod
+    def made(cls, model: nn.Module, settings: TrainingSettings, images: ImageSet, device: torch.device) -> Self:
+        """A trained model as the teacher of a training with these settings, on the device."""
         model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(model, task=images.task, share=settings.teacher_share, temperature=settings.teacher_temperature)
 

@@ -17,6 +17,7 @@ from archsearch.space.parameters import Term, allowed_for, groups, vocabulary
 from archsearch.space.search_settings import EarlyStopping, SearchSettings
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.space.stage_domains import PerStage, SameAs, StageChoices
+from archsearch.space.start_settings import StartSettings
 from archsearch.space.trainings import SEARCHABLE
 
 _INTRODUCTION = """\
@@ -83,6 +84,15 @@ rectangle is written HEIGHTxWIDTH. Image files alone can have several sizes, at 
 """
 
 
+_START = """\
+    start: {weights: [runs/resnet20], may: [drop_blocks, slice_width]}
+
+Each network of such a search is a part of the trained one: it begins with the weights of the blocks and channels that
+matter most, and is first scored without any training. With `space` too, networks of it that are such parts begin with
+the weights, and all others with initial values. See how-to/start-from-weights.md.
+"""
+
+
 def page() -> str:
     """The reference, for docs/search-space.md."""
     parts = [_INTRODUCTION, "## The file\n", _table(fields_of(step_into(SpaceFile, ())))]
@@ -99,6 +109,7 @@ def page() -> str:
     parts += ["## budget\n", f"{_first_line(Budget)}\n", _table(fields_of(step_into(Budget, ())))]
     parts += ["Each of these has the keys\n", _table(fields_of(step_into(Bound, ())))]
     for name, model in (
+        ("start", StartSettings),
         ("data", DataSettings),
         ("search", SearchSettings),
         ("search.early_stopping", EarlyStopping),
@@ -106,7 +117,7 @@ def page() -> str:
         ("resources", ResourceSettings),
     ):
         parts += [f"## {name}\n", f"{_first_line(model)}\n", _table(fields_of(step_into(model, ())))]
-        parts += {TrainingSettings: [_VARIED], DataSettings: [_SIZES]}.get(model, [])
+        parts += {TrainingSettings: [_VARIED], DataSettings: [_SIZES], StartSettings: [_START]}.get(model, [])
     return "\n".join(parts)
 
 

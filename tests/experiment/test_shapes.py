@@ -2,7 +2,8 @@
 
 import pytest
 
-from archsearch.experiment.shapes import decoded, is_number, is_time
+from archsearch.experiment.checks import is_number, is_time
+from archsearch.experiment.shapes import decoded
 
 
 def test_a_number_in_a_text_reaches_to_two_to_the_63rd() -> None:

@@ -13,6 +13,7 @@ from archsearch.search.deciding.observer import Observer
 from archsearch.search.deciding.search import Search
 from archsearch.search.running.worker import TrialWorker
 from archsearch.search.session import create
+from archsearch.shrinking.kept import kept_parents
 from archsearch.space.loading import load_space
 from archsearch.space.space import SearchSpace
 
@@ -70,16 +71,19 @@ def drive_locally(
     """
     images, waiting, sent = load_images(space.data), Ready(), 0
     place = folder if shared else None
-    lanes = {
-        n: TrialWorker(images, space.training, threads=1, save_every=save_every, folder=place) for n in range(workers)
-    }
     with Ledger.open(folder.ledger) as ledger:
+        parents = kept_parents(folder, ledger)
+        lanes = {
+            n: TrialWorker(images, space.training, threads=1, save_every=save_every, folder=place, parents=parents)
+            for n in range(workers)
+        }
         search = Search(
             space=space,
             folder=folder,
             ledger=ledger,
             observer=observer or Silent(),
             shares_disk=shared,
+            parents=parents,
             goes_on=lambda: goes_on(space, ledger),
         )
         orders: dict[int, Instruction] = {lane: search.respond(waiting) for lane in lanes}

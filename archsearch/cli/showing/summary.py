@@ -156,6 +156,7 @@ def _data(folder: ExperimentFolder, chosen: dict[str, Any]) -> list[str]:
 
     from archsearch.reading.validation import validate
     from archsearch.reading.yaml import read
+    from archsearch.space.optimization_settings import PARENT
     from archsearch.space.settings import DataSettings, TrainingSettings
     from archsearch.space.trainings import GROUP, read_trainings
 
@@ -165,6 +166,8 @@ def _data(folder: ExperimentFolder, chosen: dict[str, Any]) -> list[str]:
         data, base = validate(DataSettings, document["data"]), validate(TrainingSettings, document["training"])
         choices = {f"{GROUP}.{name}": value for name, value in chosen.items()}
         training = base.with_overrides(trainings.trainings(base).overrides(choices))
+        if training.teacher == PARENT:
+            training = training.with_overrides({"teacher": str(folder.path / "parents" / "0")})
     except (InputError, KeyError, TypeError):
         return ["NAME"]
     root = ["--root", data.root] if data.name != "digits" else []

@@ -44,6 +44,7 @@ from archsearch.search.confirming.verdict import (
     ranked,
     row_document,
 )
+from archsearch.shrinking.kept import kept_parents
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
@@ -134,7 +135,8 @@ class _Confirmation:
         contenders, self.beyond = self._contenders()
         rows = [Row(contender=contender, objective=objective) for contender in contenders]
         seeds = new_seeds(self.ledger, self.plan.seeds)
-        with Retraining(self.images, self.space.training, self._slots(), self.observer, objective) as retraining:
+        settings, parents = self.space.training, kept_parents(self.plan.folder, self.ledger)
+        with Retraining(self.images, settings, self._slots(), self.observer, objective, parents) as retraining:
             winner, trained = None, rows
             if self.plan.folds is not None:
                 drawn = folds_of(self.plan.folds, self.space.data.split_seed)

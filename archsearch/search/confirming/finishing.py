@@ -26,6 +26,7 @@ from archsearch.search.confirming.slots import slots_of
 from archsearch.search.deciding.messages import Tested, TrialFailed
 from archsearch.search.deciding.precision import KIND as PRECISION
 from archsearch.search.deciding.testing import FinalTest
+from archsearch.shrinking.kept import kept_parents
 from archsearch.space.settings import TrainingSettings
 from archsearch.space.space import SearchSpace
 
@@ -181,10 +182,10 @@ class _Work:
         chosen = last is not None and last.id > self.ledger.events_of(PLANNED)[-1].id
         machine = slots_of(self.space, self.ledger)
         phases = _Phases(self.observer, self.plan, self.ledger.objective)
-        with Retraining(self.images, self._settings(), machine, phases, self.ledger.objective) as retraining:
+        objective, parents = self.ledger.objective, kept_parents(self.folder, self.ledger)
+        with Retraining(self.images, self._settings(), machine, phases, objective, parents) as retraining:
             if not chosen:
                 self._choose(self._train(retraining, runs))
-            objective = self.ledger.objective
             self.observer.phase(f"measuring test {objective.label}")
             verdict = self.ledger.events_of(FINISHED)[-1]
             if verdict.data["of"] == "finish":

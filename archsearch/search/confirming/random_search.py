@@ -10,6 +10,7 @@ from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.reading.errors import InputError
 from archsearch.reading.yaml import read
 from archsearch.search.confirming.contenders import Contender, spent, top_of
+from archsearch.shrinking.kept import kept_parents
 from archsearch.space.loading import load_space
 from archsearch.space.overrides import root_overrides
 from archsearch.space.space import SearchSpace
@@ -71,7 +72,8 @@ def random_best(
     space, folder = random_space(experiment, epochs, root), experiment.random_search
     changed = False
     if not folder.ledger.exists():
-        create(space, folder, name=f"{ledger.meta.get('name', experiment.name)}-random", label="random")
+        name, parents = f"{ledger.meta.get('name', experiment.name)}-random", kept_parents(experiment, ledger)
+        create(space, folder, name=name, label="random", parents=parents)
     elif changed := not is_space_of(folder, space):  # the experiment went on since
         folder.write(folder.space_yaml, kept_text(space))
     with Ledger.read(folder.ledger) as sub:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from archsearch.experiment.objective import BY_ACCURACY, Objective
@@ -27,6 +28,7 @@ from archsearch.reading.errors import InputError
 from archsearch.search.confirming.runs import Outcome, Run, images_of, parent_of
 from archsearch.search.confirming.slots import Slots
 from archsearch.search.deciding.messages import Report, Test, Tested, TrialFailed
+from archsearch.shrinking.kept import KeptParent, taught
 from archsearch.space.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from archsearch.data.images import ImageSet
     from archsearch.data.splitting import Fold
+    from archsearch.training.run import TrainingRun
 
 Task = Literal["train", "test"]
 PATIENCE = 0.2  # seconds between looks at Ctrl-C
@@ -70,15 +73,17 @@ class Retraining:
         slots: Slots,
         observer: RetrainingObserver,
         objective: Objective = BY_ACCURACY,
+        parents: Sequence[KeptParent] = (),
     ) -> None:
         self._context, self._observer, self._objective = get_context("spawn"), observer, objective
         self._worker = _Worker(
             images=images,
             metric=objective.validation,
-            settings=settings.model_copy(update={"device": slots.device}),
+            settings=taught(settings, parents).model_copy(update={"device": slots.device}),
             slots=slots,
             stop=self._context.Event(),
             progress=self._context.SimpleQueue(),
+            parents=parents,
         )
         self._digests: dict[tuple[tuple[int, ...], Fold | None], str] = {}
         self._pool: ProcessPoolExecutor | None = None
@@ -220,7 +225,7 @@ class _Stopped(Exception):
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
     """What a process receives when it starts: `stop` is set where it has to end, `progress` is a queue of (run, epoch,
-    value of the `metric`)."""
+    value of the `metric`). Trials that are slices of one of the `parents` begin with its weights."""
 
     images: ImageSet
     metric: str
@@ -228,6 +233,7 @@ class _Worker:
     slots: Slots
     stop: Event
     progress: Any
+    parents: Sequence[KeptParent]
 
 
 _worker: list[_Worker] = []  # one entry, in a process that trains
@@ -268,7 +274,7 @@ def _work(task: Task, run: Run, most: int) -> Outcome:
             images,
             training,
             run.folder,
-            weights=parent_of(run),
+            weights=parent_of(run) or _start_of(run, images, training),
             test=False,
             most_threads=most,
             on_epoch=lambda metrics: worker.progress.put((run, metrics.epoch, metrics.to_dict().get(worker.metric))),
@@ -281,6 +287,16 @@ def _work(task: Task, run: Run, most: int) -> Outcome:
     if worker.metric.removeprefix("validation_") not in result["validation"]:
         return Outcome(run=run, failed=f"nan: the validation images do not define {worker.metric}")
     return Outcome(run=run, result=result)
+
+
+def _start_of(run: Run, images: ImageSet, training: TrainingRun) -> Path | None:
+    """The file of the weights that a trial inherits of the experiment's parents, made where it is missing; None for
+    initial values, with which all baselines begin."""
+    if not (parents := _worker[0].parents) or run.contender.kind not in ("trial", "random"):
+        return None
+    from archsearch.shrinking.beginning import Parents
+
+    return Parents(parents).start_of(unnamed(run.contender.architecture), images, training, run.folder)
 
 
 def _examine(test: Test) -> Report:

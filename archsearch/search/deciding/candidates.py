@@ -5,6 +5,7 @@ from __future__ import annotations
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import Failure, Ledger, Trial
 from archsearch.search.deciding.gate import Gate
+from archsearch.search.deciding.inheritance import untrained
 from archsearch.search.deciding.messages import LatencyFailed, LatencyMeasured, Measure
 from archsearch.search.deciding.observer import Observer
 from archsearch.search.proposing.experience import weights_of
@@ -23,7 +24,7 @@ class Candidates:
         self._proposals = Proposals(
             space,
             ledger.trials_as_known(),
-            ledger.epochs(),
+            [*untrained(ledger), *ledger.epochs()],
             prior=carried_results(ledger),
             objective=ledger.objective,
             weights=weights_of(ledger),
@@ -85,7 +86,7 @@ class Candidates:
 
     def learn(self, trial: Trial) -> None:
         """The sampler learns what is known of a trial that has paused or ended."""
-        self._proposals.learn(trial, self._ledger.epochs(trial.number))
+        self._proposals.learn(trial, [*untrained(self._ledger, trial.number), *self._ledger.epochs(trial.number)])
 
     def typical(self) -> Architecture | None:
         """An architecture of middling FLOPs, always the same; None where nothing can be proposed."""

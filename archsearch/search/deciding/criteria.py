@@ -155,7 +155,8 @@ class Criteria:
 
     def _next_stop(self, number: int, rung: int) -> int:
         """The rung above this one of the trial's, or its last epoch."""
-        return self._rungs.above(number, rung) or self._full
+        above = self._rungs.above(number, rung)
+        return self._full if above is None else above
 
     def _best(self) -> Trial | None:
         return self._ledger.best(state=TrialState.PAUSED)

@@ -20,8 +20,9 @@ class Train:
     bytes, or as what the ledger knows of its file, where the worker shares the driver's disk.
 
     The schedule is annealed for each of `rungs` (epochs). At the rung `pause` the trial pauses: its state comes
-    with the report. The training ends after `epochs`, and takes `micro_batch` images at once (None: as the settings
-    say). `overrides` are the trial's training settings that differ from the worker's.
+    with the report; at 0 it is scored before its first epoch. It begins with weights of the `parent` of that index
+    (None: with initial values). The training ends after `epochs`, and takes `micro_batch` images at once (None: as the
+    settings say). `overrides` are the trial's training settings that differ from the worker's.
     """
 
     number: int
@@ -30,6 +31,7 @@ class Train:
     seed: int
     rungs: tuple[int, ...] = ()
     pause: int | None = None
+    parent: int | None = None
     state: bytes | State | None = None
     done: int = 0
     epochs: int | None = None
@@ -150,6 +152,14 @@ class StateLost:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Untrained:
+    """The metrics of a trial that begins with inherited weights, before its first epoch: it pauses at the rung 0."""
+
+    number: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """The trained weights of a trial, as one safetensors file."""
 
@@ -209,6 +219,7 @@ Report = (
     | EpochTrained
     | RungReached
     | StateLost
+    | Untrained
     | Weights
     | Tested
     | TrialFailed

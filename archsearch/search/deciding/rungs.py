@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -64,23 +64,45 @@ class Rungs:
     Hyperband's numbers of trials (Li et al. 2018, arXiv:1603.06560, algorithm 1): of b brackets, one with k rungs
     has ceil(b / (k + 1) * reduction^k), so most trials go to the one that stops soonest. There are no more brackets
     than leave one without rungs, whose trials are trained in full.
+
+    Trials that are `scored_untrained` (asked by number) have a rung at 0 epochs below those of their bracket.
     """
 
-    def __init__(self, *, grace: int, reduction: int, epochs: int, brackets: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        grace: int,
+        reduction: int,
+        epochs: int,
+        brackets: int = 1,
+        scored_untrained: Callable[[int], bool] | None = None,
+    ) -> None:
         levels = rung_epochs(grace, reduction, epochs)
         count = min(brackets, len(levels) + 1)
         self.epochs, self.reduction = epochs, reduction
-        self.brackets = tuple(levels[s:] for s in range(count))
+        self._scored_untrained = scored_untrained
+        first = () if scored_untrained is None else (0,)
+        self.brackets = tuple((*first, *levels[s:]) for s in range(count))
         self._ladders = [{level: _Rung() for level in (*bracket, epochs)} for bracket in self.brackets]
-        self._weights = [math.ceil(count / (len(b) + 1) * reduction ** len(b)) for b in self.brackets]
+        rungs = [len(levels) - s for s in range(count)]
+        self._weights = [math.ceil(count / (number + 1) * reduction**number) for number in rungs]
         self._dealt: list[int] = []
         self._counts = [0] * count
 
     @classmethod
-    def of(cls, stopping: EarlyStopping, epochs: int, ledger: Ledger) -> Rungs:
+    def of(
+        cls,
+        stopping: EarlyStopping,
+        epochs: int,
+        ledger: Ledger,
+        scored_untrained: Callable[[int], bool] | None = None,
+    ) -> Rungs:
         """The rungs as the ledger's pauses, promotions and ends left them."""
-        grace = stopping.grace_epochs if stopping.kind == "asha" else epochs
-        rungs = cls(grace=grace, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
+        asha = stopping.kind == "asha"
+        rungs = cls(
+            grace=stopping.grace_epochs if asha else epochs, reduction=stopping.reduction, epochs=epochs,
+            brackets=stopping.brackets, scored_untrained=scored_untrained if asha else None,
+        )  # fmt: skip
         for event in ledger.events_of("paused", "promoted", "finished", "stopped"):
             trial = event.trial or 0
             rung = event.data.get("rung", epochs)
@@ -110,7 +132,12 @@ class Rungs:
         return self.brackets[self.bracket(trial)]
 
     def above(self, trial: int, rung: int) -> int | None:
-        """The next rung above `rung` (0: the lowest) of a trial; None where it trains to the end."""
+        """The next rung above `rung` (0: the lowest) of a trial; None where it trains to the end. It is 0 for a trial
+        that has still to be scored untrained."""
+        if not rung and self._scored_untrained is not None and self._scored_untrained(trial):
+            ladder = self._ladders[self.bracket(trial)]
+            if trial not in ladder[0].scores:
+                return 0
         return next((level for level in self.levels(trial) if level > rung), None)
 
     def record(self, trial: int, rung: int, score: float) -> list[Correlation]:
@@ -121,7 +148,8 @@ class Rungs:
         """
         bracket = self.bracket(trial)
         self._ladders[bracket][rung].record(trial, score)
-        levels = [level for level in (self.below(trial, rung), rung) if level in self.brackets[bracket]]
+        below = self.below(trial, rung)
+        levels = [level for level in (below, rung) if level is not None and level in self.brackets[bracket]]
         return [correlation for level in levels if (correlation := self._look(bracket, level)) is not None]
 
     def _look(self, bracket: int, rung: int) -> Correlation | None:

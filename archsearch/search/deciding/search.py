@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from archsearch.experiment import ExperimentFolder, Failure, Ledger, State, Trial, TrialState
+from archsearch.experiment import ExperimentFolder, Failure, Ledger, Trial, TrialState
 from archsearch.experiment.steady import steady
 from archsearch.search.deciding import messages
 from archsearch.search.deciding.candidates import Candidates
 from archsearch.search.deciding.criteria import Criteria
 from archsearch.search.deciding.failures import Failures
+from archsearch.search.deciding.inheritance import Inheritance, note_untrained
 from archsearch.search.deciding.observer import AfterCommit, Observer
 from archsearch.search.deciding.precision import PrecisionChoice
 from archsearch.search.deciding.rungs import Promotion, Rungs
@@ -22,6 +23,7 @@ from archsearch.search.deciding.testing import FinalTest
 from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.proposing.proposals import Candidate, derived_seed
 from archsearch.search.proposing.samplers.faces import with_face
+from archsearch.shrinking.kept import KeptParent
 from archsearch.space.space import SearchSpace
 from archsearch.study.storage import study_over
 
@@ -31,7 +33,7 @@ class Search:
     """One search in progress; `observer` is told of every change of a trial. Where workers share the driver's disk
     (`shares_disk`) they write and read states themselves; `lanes` is how many report now. Without `test` nobody looks
     at the test split; nor where `goes_on`, asked at the end, says that its best are trained further first: then it
-    `hands_on`."""
+    `hands_on`. Candidates that are slices of one of the `parents` begin with its weights."""
 
     space: SearchSpace
     folder: ExperimentFolder
@@ -42,6 +44,7 @@ class Search:
     shares_disk: bool = False
     lanes: int = 1
     goes_on: Callable[[], bool] = lambda: False
+    parents: tuple[KeptParent, ...] = ()
     hands_on: bool | None = None
     gave_up: str = ""
     _phase_told: bool = False
@@ -51,11 +54,12 @@ class Search:
         self._objective = self.ledger.objective
         self.interrupted("the driver was restarted")
         self._candidates = Candidates(self.space, self.ledger, self.observer)
-        sampler = with_face(self._candidates.sampler, self.space)
-        self.study = study_over(self.folder, self.space, sampler)
+        self.study = study_over(self.folder, self.space, with_face(self._candidates.sampler, self.space))
         """The trials as Optuna's, a reading of the ledger as every other; with the sampler that proposes, if ours."""
         self._weights = KeptWeights(self.space, self.folder, self.ledger)
-        self._rungs = Rungs.of(self.space.search.early_stopping, self.space.training.epochs, self.ledger)
+        self._inheritance = Inheritance(self.parents, self.ledger)
+        stopping, epochs = self.space.search.early_stopping, self.space.training.epochs
+        self._rungs = Rungs.of(stopping, epochs, self.ledger, self._inheritance.scored_untrained)
         self._states = States(self.folder, self.ledger, self.space.search.states, files=self.shares_disk)
         self._final_test = FinalTest(self.folder, self.ledger, enabled=self.test, tell=self.observer.phase)
         self._failures = Failures(self.space, self.ledger)
@@ -73,7 +77,9 @@ class Search:
             case messages.EpochTrained():
                 return self._after_epoch(report) or self._next()
             case messages.RungReached():
-                self._pause(report)
+                self._pause(*self._note_epoch(report))
+            case messages.Untrained(number=number, metrics=metrics):
+                self._pause(number, 0, note_untrained(self.ledger, number, metrics))
             case messages.Weights():
                 self._keep(report)
             case messages.StateLost(number=number, epoch=epoch):
@@ -121,7 +127,6 @@ class Search:
     def _after_epoch(self, report: messages.EpochTrained) -> messages.Instruction | None:
         """Writes the epoch down and decides; None where the trial has ended."""
         number, epoch, metrics = self._note_epoch(report)
-        self._write_epoch(number, epoch, metrics, report.state)
         self._states.keep_within_limit(self._rungs.least_promising)
         self.observer.trial(self.ledger.trial(number), metrics)
         ends = epoch >= self._criteria.end(number)
@@ -138,34 +143,29 @@ class Search:
         return messages.GoOn(number=number, epochs=None if report.more else self._criteria.moved(number, epoch))
 
     def _note_epoch(self, report: messages.EpochTrained | messages.RungReached) -> tuple[int, int, dict[str, float]]:
-        """(trial, epoch, metrics) of an epoch, whose time is counted; a fresh start and a missing graph are noted."""
-        number, metrics = report.number, dict(report.metrics)
+        """Writes an epoch, whose time is counted, and the state after it where one came, which is on disk before; the
+        state before the last is deleted then. Returns (trial, epoch, metrics)."""
+        number, epoch, metrics = report.number, int(report.metrics["epoch"]), dict(report.metrics)
         self._criteria.deadline.saw(number, metrics.get("seconds"))
         for kind, reason in (("state_lost", report.began_anew), ("no_graph", report.no_graph)):
             if reason is not None:
                 self.ledger.note(kind, {"reason": reason}, trial=number)
-        return number, int(metrics["epoch"]), metrics
-
-    def _write_epoch(self, number: int, epoch: int, metrics: dict[str, float], state: bytes | State | None) -> None:
-        """Writes the epoch, and the training's state after it where one came: that is on disk before the ledger knows
-        of it, and the trial's state before the last is deleted after that."""
-        digest = None if state is None else self._states.take(number, epoch, state)
+        digest = None if report.state is None else self._states.take(number, epoch, report.state)
         self.ledger.epoch(number, epoch, metrics)
         if digest is not None:
             self.ledger.state_kept(number, epoch, digest)
             self.ledger.afterwards(lambda: self._states.tidy(number))
+        return number, epoch, metrics
 
-    def _pause(self, report: messages.RungReached) -> None:
-        """The trial waits at its rung, with its state on disk; what can no longer be promoted loses its own."""
-        number, epoch, metrics = self._note_epoch(report)
-        self._write_epoch(number, epoch, metrics, report.state)
+    def _pause(self, number: int, rung: int, metrics: dict[str, float]) -> None:
+        """The trial waits at its rung, with its state on disk (none at rung 0); who cannot go on loses theirs."""
         if (failure := self._failures.unmeasured(metrics)) is not None:
             self._failed(number, failure)
             return
         score = metrics[self._objective.validation]
-        self.ledger.pause(number, score, rung=epoch, bracket=self._rungs.bracket(number))
-        self._score(number, epoch, score)
-        if (behind := self._rungs.pushed_out(number, epoch, self.space.search.trials)) is not None:
+        self.ledger.pause(number, score, rung=rung, bracket=self._rungs.bracket(number))
+        self._score(number, rung, score)
+        if (behind := self._rungs.pushed_out(number, rung, self.space.search.trials)) is not None:
             self.ledger.afterwards(lambda: self._states.drop(behind))
         self._states.keep_within_limit(self._rungs.least_promising)
         trial = self.ledger.trial(number)
@@ -273,8 +273,9 @@ class Search:
             attempt=trial.attempts,
             architecture=trial.architecture,
             seed=trial.seed,
-            rungs=tuple(level for level in self._rungs.levels(number) if pause is not None or level <= trial.rung),
+            rungs=tuple(r for r in self._rungs.levels(number) if r and (pause is not None or r <= trial.rung)),
             pause=pause,
+            parent=self._inheritance.parent(number),
             state=state,
             done=done,
             precision=self.precision.value,

@@ -85,4 +85,4 @@ class History:
     def levels(self) -> tuple[int, ...]:
         """The epochs after which any trial has a score, rising: rungs, and `full` once a trial has finished."""
         scored = {int(epochs) for epochs in np.flatnonzero(np.bincount(self.epochs[self.scored]))} | set(self.rungs)
-        return tuple(sorted({min(epochs, self.full) for epochs in scored if epochs > 0}))
+        return tuple(sorted({min(epochs, self.full) for epochs in scored}))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from archsearch.search.running.worker import TrialWorker, device_problem, load_t
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
     from archsearch.search.deciding.search import Search
+    from archsearch.shrinking.kept import KeptParent
     from archsearch.space.settings import ResourceSettings
     from archsearch.space.space import SearchSpace
 
@@ -68,6 +69,7 @@ def run_trials(
         "seconds": seconds,
         "lanes": lanes,
         "folder": ExperimentFolder(search.folder.path.absolute()) if search.shares_disk else None,
+        "parents": search.parents,
     }
     need = {"CPU": resources.threads, "GPU": resources.gpu_share}
     lane = tune.with_resources(tune.with_parameters(Lane, **parameters), lambda config: placed(need, config["node"]))
@@ -108,6 +110,7 @@ class Lane(tune.Trainable):
         device: str,
         seconds: float,
         lanes: int,
+        parents: Sequence[KeptParent],
         folder: ExperimentFolder | None = None,
         share: float = 1.0,
     ) -> None:
@@ -118,7 +121,9 @@ class Lane(tune.Trainable):
         keep_freed_memory()
         search = space.search
         settings = space.training.model_copy(update={"device": device})
-        self._worker = TrialWorker(images, settings, threads=threads, save_every=search.checkpoint_every, folder=folder)
+        self._worker = TrialWorker(
+            images, settings, threads=threads, save_every=search.checkpoint_every, folder=folder, parents=parents
+        )
         self._seconds, self._limit = seconds, seconds + search.epoch_limit
         self._instruction: Instruction = ReportIn()
         self._waits, self._lanes = 0, lanes

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import ExperimentFolder, Failure, State
@@ -35,6 +36,7 @@ from archsearch.search.deciding.messages import (
     Train,
     TrialFailed,
     TrialInstruction,
+    Untrained,
     Wait,
     Weights,
 )
@@ -42,14 +44,13 @@ from archsearch.space.settings import TrainingSettings
 from archsearch.training.diagnosis import failure_of
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from archsearch.data.images import ImageSet
+    from archsearch.shrinking.beginning import Parents
+    from archsearch.shrinking.kept import KeptParent
     from archsearch.training.feeds.feed import Feed
     from archsearch.training.loop import Training
 
 DEVICE_LOST = "CUDA error"  # whatever else it says: nothing runs in this process any more
-EXTRA = "extra.json"  # among a state's tensors: its plain values
 
 
 class TrialWorker:
@@ -67,8 +68,10 @@ class TrialWorker:
         threads: int,
         save_every: float = math.inf,
         folder: ExperimentFolder | None = None,
+        parents: Sequence[KeptParent] = (),
     ) -> None:
-        self._folder, self._images, self._settings, self._threads = folder, images, settings, threads
+        self._folder, self._images, self._settings = folder, images, settings
+        self._threads, self._kept = threads, parents
         self._save_every, self._save_at = save_every, math.inf
         self._feeds: dict[tuple[int, int, int], Feed] = {}  # by the images' shape
         self._train: Train | None = None
@@ -115,6 +118,8 @@ class TrialWorker:
                     began_anew = self._begin(instruction)
                 except states.Lost:
                     return StateLost(number=instruction.number, epoch=instruction.done)
+                if instruction.pause == 0:
+                    return Untrained(number=instruction.number, metrics=self._parents.untrained(self._training))
                 return replace(self._next_epoch(), began_anew=began_anew)
             case Test():
                 return self._test(instruction)
@@ -176,6 +181,8 @@ class TrialWorker:
         if train.state is None:
             return training, None
         try:
+            from archsearch.training.checkpoint import unpack
+
             return training.restore(*unpack(self._bytes_of(train.state))), None
         except (ValueError, KeyError) as error:  # half of the state may have been taken
             return self._fresh(train), f"its state cannot be used: {error}"[:500]
@@ -200,7 +207,16 @@ class TrialWorker:
         )
         architecture = Architecture.from_dict(dict(train.architecture))
         images = self._images.at(architecture.input)
-        return Training(build(architecture, seed=train.seed), images, run, feed=self._feed_of(images))
+        feed, network = self._feed_of(images), build(architecture, seed=train.seed)
+        if not self._kept:
+            return Training(network, images, run, feed=feed)
+        return self._parents.training(train.parent, network, images, run, feed)
+
+    @cached_property
+    def _parents(self) -> Parents:
+        from archsearch.shrinking.beginning import Parents
+
+        return Parents(self._kept)
 
     def _settings_of(self, train: Train) -> TrainingSettings:
         settings = self._settings.with_overrides(train.overrides)
@@ -226,6 +242,8 @@ class TrialWorker:
         # Not after the last epoch, from which nobody goes on.
         if not pauses and (metrics.epoch >= metrics.epochs or time.monotonic() < self._save_at):
             return EpochTrained(number=number, metrics=measured, no_graph=no_graph)
+        from archsearch.training.checkpoint import pack
+
         state = self._stored(number, metrics.epoch, pack(*self._training.state()))
         self._save_at = time.monotonic() + self._save_every
         report = RungReached if pauses else EpochTrained
@@ -290,24 +308,3 @@ def load_trainer() -> None:
 
 def _weights(number: int, training: Training) -> Weights:
     return Weights(number=number, weights=training.packed_weights())
-
-
-def pack(tensors: dict[str, Tensor], extra: dict[str, Any]) -> bytes:
-    """A training's state as one safetensors file, the plain values as JSON among its tensors."""
-    import torch
-
-    from archsearch.training.checkpoint import weights_to_bytes
-
-    values = torch.frombuffer(bytearray(json.dumps(extra).encode()), dtype=torch.uint8)
-    return weights_to_bytes({**tensors, EXTRA: values})
-
-
-def unpack(data: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The inverse of `pack`. Raises ValueError (CheckpointDamaged) or KeyError for what is no state."""
-    from archsearch.training.checkpoint import weights_from_bytes
-
-    tensors = weights_from_bytes(data)
-    try:
-        return tensors, json.loads(bytes(tensors.pop(EXTRA).numpy()))
-    except RecursionError as error:
-        raise ValueError("values that are nested too deeply") from error
