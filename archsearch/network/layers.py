@@ -45,16 +45,16 @@ class PointwiseConv(nn.Conv2d):
 
 
 class StridedPointwiseConv(nn.Conv2d):
-    """A 1x1 convolution with a stride, of fewer than NARROW channels, that trains on several threads of a CPU.
+    """A 1x1 convolution with a stride, of fewer than NARROW channels, that trains on a CPU.
 
     There it reads a slice of its input: with the stride, oneDNN 3.13's gradient of the weights writes beyond its memory
-    where the threads do not divide the batch, and the process dies (oneDNN issue 6035). Elsewhere, and so in every
-    exported format, it is nn.Conv2d, bit for bit.
+    where the threads do not divide the batch (oneDNN issue 6035), and from images of 56x56 on with a single thread too:
+    the process dies. Elsewhere, and so in every exported format, it is nn.Conv2d, bit for bit.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, out, ceil(H / stride), ceil(W / stride))."""
-        if x.device.type != "cpu" or torch.get_num_threads() == 1 or torch.compiler.is_exporting():
+        if x.device.type != "cpu" or torch.compiler.is_exporting():
             return super().forward(x)
         if not (torch.is_grad_enabled() and self.weight.requires_grad):
             return super().forward(x)

@@ -128,6 +128,28 @@ def test_strided_ones_with_few_channels_train_on_several_threads() -> None:
     assert (process.returncode, process.stdout) == (0, "all right\n"), process.stderr[-2000:]
 
 
+ONE_THREAD = """
+import torch
+from archsearch.architecture.cost import Shape
+from archsearch.architecture.ops import Conv
+from archsearch.network.calls import call
+
+torch.set_num_threads(1)
+conv = call(Conv(out=12, stride=2), Shape(6, 64, 64)).module().to(memory_format=torch.channels_last)
+x = torch.randn(32, 6, 64, 64).contiguous(memory_format=torch.channels_last).requires_grad_()
+for _ in range(5):
+    conv(x).sum().backward()
+print("all right")
+"""
+
+
+def test_strided_ones_with_few_channels_train_large_images_on_one_thread() -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", ONE_THREAD], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert (process.returncode, process.stdout) == (0, "all right\n"), process.stderr[-2000:]
+
+
 def test_strided_ones_are_the_convolution_where_nothing_can_overflow(products: list[int]) -> None:
     conv, x = StridedPointwiseConv(8, 16, 1, stride=2, bias=False), images(4, 8, 16, 16)
     threads = torch.get_num_threads()
