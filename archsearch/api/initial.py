@@ -39,7 +39,7 @@ TIME = "30m"
 FINAL_SHARE = 0.5  # of the time is what the largest network's full training takes
 BOUNDS = tuple(int(digit * 10**power) for power in (6, 7, 8, 9) for digit in (1, 1.5, 2, 3, 5, 7))  # FLOPs, rising
 LOWEST_SHARE = 5  # of the bound networks take a fifth at least: less is no use of the budget
-ON_CPU, ON_GPU = 64, 128  # pixels a side, at most
+SIZES_FROM = 3600.0  # seconds of a search from which the resolution is a choice: a larger space needs more trials
 TRIALS = 300  # at most: the time ends the search
 PROBE_SECONDS = 3.0
 USED = 0.5  # share of a bound that the reference network uses, as long as there are larger ones
@@ -126,8 +126,21 @@ def space_of_data(
 
 
 def _designed(subject: Subject, time: str, flops: int | None, params: int | None, tell: Progress) -> str:
-    facts = ImageFacts(train=max(1, subject.train), shape=subject.shape, mirrored=1.0)
-    bound = flops or affordable_flops(facts, subject.classes, float(parse_duration(time)), tell=tell)
+    """The file's text. The resolution is a choice where images are larger than networks see, the time is long, and a
+    residual network for the largest size is within the bound, of which the time is estimated at that size."""
+    seconds = float(parse_duration(time))
+    if subject.sizes and seconds >= SIZES_FROM:
+        searched = subject.at_sizes()
+        bound = flops or _affordable(searched, seconds, tell)
+        large, network = (
+            within(images.shape, images.classes, flops=bound, params=params) for images in (searched, subject)
+        )
+        if large is not None and network is not None:
+            return _text(searched, network, bound, params, time, flops_set=flops is not None)
+    if subject.sizes:
+        sizes = f"`size: {{choice: {list(subject.sizes)}}}` searches the resolution too, which takes longer"
+        subject = replace(subject, comments=(*subject.comments, f"# They are larger than networks see; {sizes}."))
+    bound = flops or _affordable(subject, seconds, tell)
     network = within(subject.shape, subject.classes, flops=bound, params=params)
     if network is None:
         smallest = _smallest(subject.shape, subject.classes)
@@ -188,6 +201,11 @@ def _option(name: str, parse: Callable[[str], Number], text: str) -> Number:
         raise InputError(*(replace(problem, file=f"--{name}") for problem in error.problems)) from None
 
 
+def _affordable(subject: Subject, seconds: float, tell: Progress) -> int:
+    facts = ImageFacts(train=max(1, subject.train), shape=subject.shape, mirrored=1.0)
+    return affordable_flops(facts, subject.classes, seconds, tell=tell)
+
+
 def affordable_flops(facts: ImageFacts, classes: int, seconds: float, *, tell: Progress) -> int:
     """The highest of BOUNDS for which a full training of the reference network takes half of the time, or less, by a
     measurement on this machine; the lowest where none does. No bound is higher than twice what the largest reference
@@ -243,7 +261,7 @@ def _text(
     *,
     flops_set: bool,
 ) -> str:
-    side = min(subject.shape[1:])
+    side = min(network.input[1:])
     plan, width, depth = outline(side), network.stem.width, network.stages[0].depth
     widths = sorted({max(4, round(width * factor / 4) * 4) for factor in (0.5, 1, 1.5, 2, 3, 4, 6, 8)})
     stem = [f"kernel: {plan.kernel}", f"width: {{choice: {sorted({max(4, width // 2), width, 2 * width})}}}"]

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ ABOUT_DATA = ("data.columns", "data.task")  # keys that are needed to read a tab
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """The images that a space is for: their (channels, height, width), how many classes they have and how many train,
-    the YAML of the file's `data:`, a name for the file, and what its first lines say."""
+    the YAML of the file's `data:`, a name for the file, and what its first lines say. `sizes` are sides that they could
+    be searched at, where they are larger than networks see (else none)."""
 
     shape: tuple[int, int, int]
     classes: int
@@ -37,6 +38,19 @@ class Subject:
     data: str
     name: str
     comments: tuple[str, ...]
+    sizes: tuple[int, ...] = ()
+
+    def at_sizes(self) -> Subject:
+        """The images with their resolution as a choice of `sizes`: their shape is that of the largest."""
+        before, size, after = self.data.rpartition(f"size: {self.shape[1]}")
+        choice = f"size: {{choice: {list(self.sizes)}}}" if size else ""
+        comment = "# They are larger than that, and there is time: the resolution is searched too (one size: faster)."
+        return replace(
+            self,
+            shape=(self.shape[0], max(self.sizes), max(self.sizes)),
+            data=before + choice + after,
+            comments=(*self.comments, comment),
+        )
 
 
 def data_of(path: Path, overrides: Sequence[str]) -> DataSettings:
@@ -97,11 +111,9 @@ def subject_of(survey: FolderSurvey, data: DataSettings, side: int) -> Subject:
             f"# The longer side is {survey.ratio:.2g} times the shorter: images are center-cropped to a square; "
             "fit: pad or squash keeps all of them."
         )
+    sizes: tuple[int, ...] = ()
     if not survey.shape and height == width and middle >= LARGER * side:
-        sizes = ", ".join(str(max(8, round(side * factor / 8) * 8)) for factor in (0.75, 1, 1.5))
-        comments.append(
-            f"# They are larger than networks see; `size: {{choice: [{sizes}]}}` searches the resolution too."
-        )
+        sizes = tuple(sorted({max(8, round(side * factor / 8) * 8) for factor in (0.75, 1, 1.5)}))
     if survey.copies:
         comments.append(f"# {survey.copies:,} duplicate files, {survey.across:,} of them across splits.")
     if survey.broken:
@@ -123,4 +135,5 @@ def subject_of(survey: FolderSurvey, data: DataSettings, side: int) -> Subject:
         data=f"{{{', '.join(f'{key}: {value}' for key, value in values.items())}}}",
         name=re.sub(r"[^A-Za-z0-9_-]+", "-", name.stem if data.file else name.name).strip("-")[:60] or "images",
         comments=tuple(comments),
+        sizes=sizes,
     )

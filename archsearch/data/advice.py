@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
+from typing import Literal
 
 import numpy as np
 
 from archsearch.data.decoding import form_of, header, problems_of
 from archsearch.data.form import WIDE, ImageForm
-from archsearch.sources.source import Numbers, Source
+from archsearch.sources.source import Content, Numbers, Source
 from archsearch.space.settings import DataSettings
 
 LOOKED_AT = 200  # images whose headers are read, at most
+WIDE_FROM = 0.5  # share of images of more than 8 bits, above which bits: auto keeps 16
 MUCH = 0.2  # share of an image, above which the center crop is told of
 
 Header = tuple[tuple[int, int], str]  # (width, height), Pillow's mode or an array's type
@@ -32,23 +34,51 @@ def advice(headers: Sequence[Header], settings: DataSettings) -> tuple[str, ...]
     if settings.channels == "auto" and form.channels == 3 and grey_share(headers) == 1:
         messages.append("all images are grey, read as RGB: data.channels: 1 takes a third of the memory")
     wide = wide_share(headers)
-    if settings.bits == 8 and wide:
+    if wide and bits_of(headers, settings) == 8:
         messages.append(f"{wide:.0%} of the images have more than 8 bits, scaled to 8: data.bits: 16 keeps 16")
+    elif wide and settings.bits == "auto":
+        messages.append(
+            f"{wide:.0%} of the images have more than 8 bits, so all are read with 16: data.bits: 8 takes half of the "
+            "memory"
+        )
     return tuple(messages)
 
 
-def sampled_advice(source: Source, numbers: Numbers, settings: DataSettings) -> tuple[str, ...]:
-    """`advice` by the headers of some of these images; those that cannot be read, or are arrays, are passed over."""
+def bits_of(headers: Sequence[Header], settings: DataSettings) -> Literal[8, 16]:
+    """The bits of a value: those of the settings; of auto 16 where more than half of the images have more than 8."""
+    if settings.bits != "auto":
+        return settings.bits
+    return 16 if wide_share(headers) > WIDE_FROM else 8
+
+
+def sampled_headers(source: Source, numbers: Numbers) -> list[Header]:
+    """The headers of some of these images, always the same, in their order; those that cannot be read are passed
+    over, and arrays whose shape the source does not state."""
     chosen = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), LOOKED_AT)).round().astype(int)].tolist()
-    headers: list[Header] = []
+    headers: dict[int, Header] = {}
 
     def note(index: int) -> None:
         content = source.read(chosen[index])
-        if not isinstance(content, np.ndarray):
-            headers.append(header(content, source.name(chosen[index])))
+        if source.shape is not None or not isinstance(content, np.ndarray):
+            headers[index] = header_of(source, chosen[index], content)
 
     problems_of(note, len(chosen))
-    return advice(headers, settings)
+    return [headers[index] for index in sorted(headers)]
+
+
+def header_of(source: Source, number: int, content: Content) -> Header:
+    """((width, height), mode) of an image; the mode of an array is that of a picture with as many channels."""
+    if not isinstance(content, np.ndarray):
+        return header(content, source.name(number))
+    channels, height, width = source.shape or (1, *content.shape[:2])
+    return (width, height), content.dtype.name if content.dtype.itemsize > 1 else "L" if channels == 1 else "RGB"
+
+
+def as_seen(source: Source, settings: DataSettings) -> DataSettings:
+    """The settings as a source's images have them: arrays keep their size and their channels."""
+    if source.shape is None:
+        return settings
+    return settings.model_copy(update={"channels": source.shape[0], "size": source.shape[1:]})
 
 
 def median_lost(headers: Sequence[Header], settings: DataSettings) -> float:

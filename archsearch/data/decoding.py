@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -44,14 +44,14 @@ TIFF_HINT = (
 _SKIP = "--set data.broken=skip"
 
 
-def form_of(settings: DataSettings) -> ImageForm:
-    """The form that image files get by these settings."""
+def form_of(settings: DataSettings, auto_bits: Literal[8, 16] = 8) -> ImageForm:
+    """The form that image files get by these settings; `auto_bits` are those of a value where they are auto."""
     channels, height, width = file_shape(settings)
     return ImageForm(
         channels=channels,
         height=height,
         width=width,
-        bits=settings.bits,
+        bits=auto_bits if settings.bits == "auto" else settings.bits,
         fit=settings.fit,
         crop_ratio=settings.crop_ratio,
         pages=settings.channels != "auto",

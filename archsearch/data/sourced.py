@@ -6,12 +6,12 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.data.advice import sampled_advice
+from archsearch.data.advice import advice, as_seen, bits_of, sampled_headers
 from archsearch.data.decoding import NAMED, attempted, broken, form_of, unreadable
 from archsearch.data.form import ImageForm
 from archsearch.data.images import ImageSet, Progress, Split
@@ -125,9 +125,11 @@ def image_set(
     Raises InputError for unreadable images unless they are skipped (of streamed ones those are found only when they
     are read), and, must it be held, more than half of the free memory.
     """
-    forms = forms_for(parts["train"].source, settings)
+    source = parts["train"].source
+    headers = sampled_headers(source, parts["train"].numbers)
+    forms = forms_for(source, settings, bits_of(headers, settings))
     held = _in_memory(sum(map(len, parts.values())), forms, settings, tell)
-    for message in sampled_advice(parts["train"].source, parts["train"].numbers, settings):
+    for message in advice(headers, as_seen(source, settings)):
         tell(message)
     described: dict[str, Any] = {"name": settings.name, "classes": classes, "task": task}
     if not held:
@@ -153,9 +155,10 @@ def image_set(
     return replace(sets[0], others=tuple(sets[1:]))
 
 
-def forms_for(source: Source, settings: DataSettings) -> list[ImageForm]:
-    """The forms that the source's images get, one a size, the largest first: arrays keep their shape."""
-    form = form_of(settings)
+def forms_for(source: Source, settings: DataSettings, auto_bits: Literal[8, 16]) -> list[ImageForm]:
+    """The forms that the source's images get, one a size, the largest first: arrays keep their shape. `auto_bits` are
+    the bits of a value where the settings leave them to the images."""
+    form = form_of(settings, auto_bits)
     if source.shape is not None:
         channels, height, width = source.shape
         return [replace(form, channels=channels, height=height, width=width)]

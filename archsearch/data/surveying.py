@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from archsearch.data.advice import Header, advice, grey_share, median_lost, wide_share
-from archsearch.data.decoding import form_of, header, problems_of
+from archsearch.data.advice import Header, advice, as_seen, grey_share, header_of, median_lost, wide_share
+from archsearch.data.decoding import form_of, problems_of
 from archsearch.data.folder import parts_in
 from archsearch.data.images import Progress
 from archsearch.data.sourced import Part, opened
@@ -101,15 +101,17 @@ def survey_folder(settings: DataSettings, tell: Progress) -> FolderSurvey:
     chosen = numbers[np.linspace(0, len(numbers) - 1, min(len(numbers), HEADERS)).round().astype(int)].tolist()
     tell(f"reading the headers of {len(chosen):,} images in {settings.location}")
     headers: dict[int, Header] = {}
-    broken = problems_of(lambda index: headers.__setitem__(index, _header(source, chosen[index])), len(chosen))
+
+    def note(index: int) -> None:
+        headers[index] = header_of(source, chosen[index], source.read(chosen[index]))
+
+    broken = problems_of(note, len(chosen))
     read = list(headers.values())
     shorter = sorted(min(size) for size, _ in read) or [0]
     ratios = sorted(max(size) / min(size) for size, _ in read) or [1.0]
     copies, across = _copies(splits)
     grey = grey_share(read)
-    seen = settings  # arrays keep their size and their channels
-    if source.shape is not None:
-        seen = settings.model_copy(update={"channels": source.shape[0], "size": source.shape[1:]})
+    seen = as_seen(source, settings)
     return FolderSurvey(
         root=Path(settings.location),
         task=task,
@@ -155,15 +157,6 @@ def _counts(labels: npt.NDArray[Any], classes: int) -> tuple[int, ...]:
         return ()
     counts = np.bincount(labels, minlength=classes) if labels.ndim == 1 else labels.sum(0, dtype=np.int64)
     return tuple(counts.tolist())
-
-
-def _header(source: Source, number: int) -> Header:
-    """((width, height), mode) of an image; the mode of an array is that of a picture with as many channels."""
-    content = source.read(number)
-    if not isinstance(content, np.ndarray):
-        return header(content, source.name(number))
-    channels, height, width = source.shape or (1, *content.shape[:2])
-    return (width, height), content.dtype.name if content.dtype.itemsize > 1 else "L" if channels == 1 else "RGB"
 
 
 def _copies(splits: dict[str, Part]) -> tuple[int, int]:

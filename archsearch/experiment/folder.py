@@ -129,7 +129,8 @@ class ExperimentFolder:
                 raise self._refusal("already holds an experiment", hint=hint)
             self.refuse_links()
             if self.path.exists() and any(not _is_ours(entry.name) for entry in self.path.iterdir()):
-                raise self._refusal("holds other files", allowed="a new or an empty folder", hint="another --output")
+                allowed = "a new or an empty folder"
+                raise self._refusal("holds other files", allowed=allowed, hint="choose another --output")
             existing = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
             if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
                 raise self._unwritable(f"no write permission for {existing}")

@@ -167,10 +167,11 @@ class DataSettings(StrictModel):
         description="Channels of an image file. auto: 3 (RGB), or those of the files where all are .npy; 1: grey; "
         "3: RGB; 4: RGBA. A number also makes the pages of a TIFF channels.",
     )
-    bits: Literal[8, 16] = Field(
-        8,
-        description="Bits of a value. 8: image files of more are scaled to 8; 16: they keep 16, and those of 8 are "
-        "scaled to 16, in twice the memory.",
+    bits: Literal["auto", 8, 16] = Field(
+        "auto",
+        description="Bits of a value. auto: 16 where more than half of the image files have more than 8, by their "
+        "headers, else 8. 8: image files of more are scaled to 8; 16: they keep 16, and those of 8 are scaled to 16, "
+        "in twice the memory.",
     )
     range: ValueRange | None = Field(
         None,

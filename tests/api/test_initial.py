@@ -114,6 +114,26 @@ def test_hints_of_init_are_what_init_accepts(tmp_path: Path, capsys) -> None:
     assert capsys.readouterr().err.endswith("hint: choose another folder of images\n")
 
 
+def test_the_resolution_is_a_choice_where_images_are_large_and_time_is_long(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("archsearch.training.devices.gpus", lambda: [])
+    affordable = "archsearch.api.initial.affordable_flops"
+    monkeypatch.setattr(affordable, lambda facts, *_, **__: measured.append(facts.shape) or 20_000_000)
+    measured: list[tuple[int, int, int]] = []
+    for name in ("a", "b"):
+        for seed in range(6):
+            picture(tmp_path / "size: 64" / name / f"{seed}.png", seed, size=(150, 150))
+    long = initial(tmp_path / "size: 64", time="1h", tell=silent)
+    sizes = {(3, side, side) for side in (48, 64, 96)}
+    assert long.space.inputs == sizes and measured == [(3, 96, 96)], "the time is that of the largest"
+    assert "size: {choice: [48, 64, 96]}" in long.text and "the resolution is searched too" in long.text
+    networks = [long.space.architecture(RandomChoices(seed)) for seed in range(200)]
+    admitted = [each.input for each in networks if long.space.budget.admits(long.space.price(cost(each)))]
+    assert set(admitted) == sizes, "each has networks within the budget"
+    short = initial(tmp_path / "size: 64", time="30m", tell=silent)
+    assert short.space.inputs == {(3, 64, 64)} and measured[-1] == (3, 64, 64)
+    assert "`size: {choice: [48, 64, 96]}` searches the resolution too" in short.text
+
+
 def test_a_time_in_whole_seconds(shapes: Path) -> None:
     assert initial(shapes, time="90", flops=3_000_000, tell=silent).space.search.wall_time == 90
 

@@ -103,8 +103,26 @@ def test_init_reads_grey_images_as_grey(tmp_path):
 
 def test_bits_that_are_dropped_are_told(tmp_path):
     root = folder(tmp_path / "deep", lambda path, rng: picture(path, rng, (20, 20), np.uint16), ".png")
-    assert "100% of the images have more than 8 bits, scaled to 8: data.bits: 16 keeps 16" in told(root)
+    assert "100% of the images have more than 8 bits, scaled to 8: data.bits: 16 keeps 16" in told(root, bits=8)
     assert told(root, bits=16, channels=1) == []
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_images_keep_their_bits_where_nothing_else_is_said(tmp_path, in_memory):
+    deep = folder(tmp_path / "deep", lambda path, rng: picture(path, rng, (20, 20), np.uint16), ".png")
+    images = load_images(settings(deep, in_memory=in_memory))
+    assert images.white == 65535 and images.form.bits == 16, "what is exported reads them so"
+    assert images.digest == load_images(settings(deep, in_memory=in_memory, bits=16)).digest
+    assert any("so all are read with 16: data.bits: 8 takes half" in message for message in told(deep))
+    flat = folder(tmp_path / "flat", lambda path, rng: picture(path, rng, (20, 20, 3)), ".png")
+    for number in range(EACH):  # half of the images
+        picture(flat / "a" / f"{number}.png", np.random.default_rng(number), (20, 20), np.uint16)
+    images = load_images(settings(flat, in_memory=in_memory))
+    assert images.white == 255 and images.digest == load_images(settings(flat, in_memory=in_memory, bits=8)).digest
+    assert any("scaled to 8: data.bits: 16 keeps 16" in message for message in told(flat))
+    assert survey_folder(settings(deep), lambda _: None).advice[-1].startswith("100% of the images have more than 8")
+    stack = folder(tmp_path / "stack", lambda path, rng: array(path, rng, (20, 20, 5), np.uint16), ".npy")
+    assert load_images(settings(stack, in_memory=in_memory)).white == 65535
 
 
 @pytest.mark.parametrize("shape", [(20, 18, 5), (5, 20, 18)], ids=["channels last", "channels first"])

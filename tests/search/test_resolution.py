@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,10 @@ def test_a_search_of_sizes_from_its_first_trial_to_a_prediction(file: Path, root
         best = ledger.best()
     assert best is not None
     assert [row["architecture"]["input"] for row in rows if row["kind"] == "baseline"] == [best.architecture["input"]]
+    (train,) = (line for line in _run(tmp_path, "status", "sizes").splitlines() if "archsearch train" in line)
+    trained = tmp_path / "trained"
+    _run(tmp_path, *shlex.split(train)[1:], "--set", "training.epochs=1", "--output", str(trained))
+    assert json.loads((trained / "result.json").read_text())["data"]["form"]["height"] == best.architecture["input"][1]
     winner = archsearch.open(folder)
     assert winner.space.inputs == load_space(file).inputs
     assert winner.images().at(winner.architecture.input).shape == winner.architecture.input

@@ -163,6 +163,8 @@ def _data(folder: ExperimentFolder, chosen: dict[str, Any]) -> list[str]:
     try:
         trainings, _ = read_trainings(read(folder.space_yaml))
         document = trainings.fixed.data
+        if isinstance(document["data"].get("size"), dict):  # searched: `train` takes that of the network
+            document = {**document, "data": {key: value for key, value in document["data"].items() if key != "size"}}
         data, base = validate(DataSettings, document["data"]), validate(TrainingSettings, document["training"])
         choices = {f"{GROUP}.{name}": value for name, value in chosen.items()}
         training = base.with_overrides(trainings.trainings(base).overrides(choices))
@@ -172,7 +174,8 @@ def _data(folder: ExperimentFolder, chosen: dict[str, Any]) -> list[str]:
         return ["NAME"]
     root = ["--root", data.root] if data.name != "digits" else []
     arguments = [data.name, *root, "--epochs", str(training.epochs)]
-    left_out = ("name", "root", "metrics")  # metrics of a person's own would need --allow-source
+    left_out = ["name", "root", "metrics"]  # metrics of a person's own would need --allow-source
+    left_out += [] if "size" in document["data"] else ["size"]
     overrides = {f"data.{name}": value for name, value in data.to_dict().items() if name not in left_out}
     overrides |= {f"training.{name}": value for name, value in training.to_dict().items() if name != "epochs"}
     for key, value in overrides.items():
