@@ -18,6 +18,7 @@ from archsearch.api.parents import parent_of, trained_on
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
 from archsearch.data.datasets import load_images
+from archsearch.experiment import Ledger
 from archsearch.guests.either import build
 from archsearch.guests.guest import Guest
 from archsearch.guests.parents import Parent, suited
@@ -30,6 +31,7 @@ from archsearch.training.fit import train_architecture
 from archsearch.training.run import TrainingRun
 from archsearch.zoo import get
 from tests.network.published import published
+from tests.search.local import drive_locally, tiny
 
 RESNET = "torchvision:ResNet18_Weights.IMAGENET1K_V1"
 MOBILE = "torchvision:MobileNet_V3_Small_Weights.IMAGENET1K_V1"
@@ -268,3 +270,21 @@ def test_images_get_the_size_that_archsearch_trained_the_weights_on() -> None:
     assert trained_on(get("resnet18"), Parent(network=grey, names="archsearch", **words)) == get("resnet18")
     theirs = Parent(network=get("resnet18").model_copy(update={"input": (3, 176, 176)}), names="timm", **words)
     assert trained_on(get("resnet18"), theirs) == get("resnet18") == trained_on(get("resnet18"), None)
+
+
+def test_an_experiments_winner_is_a_parent_with_what_its_search_began_with(tmp_path) -> None:
+    space, folder = tiny(tmp_path, "search.trials=1", "training.epochs=1", "data.limit=200")
+    drive_locally(space, folder)
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.note("parent", {"source": "x", "origin": "SMALL of lib 1.0", "licence": "mit"})
+    parent = parent_of(folder.path, tell=lambda _: None)
+    with Ledger.read(folder.ledger) as ledger:
+        assert parent.network.to_dict()["stages"] == ledger.trial(1).architecture["stages"]
+    images = load_images(space.data)
+    assert parent.normalization == (images.mean, images.std)
+    assert parent.origin == "t0001 of the experiment experiment, which began with SMALL of lib 1.0"
+    assert parent.licence == "mit"
+    fitted = suited(parent, (3, 16, 16), 4)
+    module = build(fitted.network)
+    module.load_state_dict(fitted.weights)
+    assert "repeated for 3" in fitted.note and all(name.startswith("head.") for name in fitted.replaced)
