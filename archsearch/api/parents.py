@@ -94,11 +94,12 @@ def _read(source: str, network: Described | None, tell: Progress) -> Parent:
     if folder.model_yaml.is_file() and folder.weights.is_file():
         return parent_of_file(folder.weights, network_of(folder.model_yaml), source)
     try:
-        return _of_experiment(find(source), source, tell)
+        experiment = find(source)
     except InputError as error:
         if path.exists() or "/" not in source:
             raise InputError(*(replace(problem, allowed=WAYS) for problem in error.problems)) from error
         raise refuse("there is no such file or folder", allowed=WAYS, file=source) from error
+    return _of_experiment(experiment, source, tell)
 
 
 def _same(first: Described, second: Described) -> bool:

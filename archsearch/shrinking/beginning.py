@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,13 +57,15 @@ class Parents:
             recalibrated(network, feed, batch_size, seed=SEED)
 
     def training(self, index: int | None, network: Network, images: ImageSet, run: TrainingRun, feed: Feed) -> Training:
-        """A training of the network that begins with the weights of a parent (None: as it is), with the first parent as
-        its teacher where the settings say so. Raises as `begin`."""
+        """A training of the network that begins with the weights of a parent (None: as it is, and nothing of it is
+        frozen), with the first parent as its teacher where the settings say so. Raises as `begin`."""
         device = resolve_device(run.device or run.settings.device)
         if run.threads is not None:
             torch.set_num_threads(run.threads)
         if index is not None:
             self.begin(index, network, feed, min(run.settings.batch_size, feed.count), device)
+        else:
+            run = replace(run, settings=run.settings.model_copy(update={"freeze": "none"}))
         training = Training(network, images, run, feed=feed)
         if index is not None and self.kept[index].scored:
             training.loss.standardise(network)

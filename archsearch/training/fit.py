@@ -75,7 +75,7 @@ def train_architecture(
     """
     _fits(architecture, images)
     if weights is None:  # initial values are not held as they are
-        run = replace(run, settings=run.settings.with_overrides({"freeze": "none"}))
+        run = replace(run, settings=run.settings.model_copy(update={"freeze": "none"}))
     settings = run.settings
     parent = parent_of_file(weights, architecture) if isinstance(weights, Path) else weights
     model = build(architecture, seed=run.seed)

@@ -24,9 +24,12 @@ from archsearch.guests.guest import Guest
 from archsearch.guests.parents import Parent, suited
 from archsearch.network.pretrained import recoloured
 from archsearch.reading.errors import InputError
+from archsearch.shrinking.beginning import Parents
+from archsearch.shrinking.kept import KeptParent
 from archsearch.space.data_settings import Normalization
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.checkpoint import weights_from_bytes
+from archsearch.training.feeds.feed import feed_of
 from archsearch.training.fit import train_architecture
 from archsearch.training.run import TrainingRun
 from archsearch.zoo import get
@@ -276,7 +279,8 @@ def test_an_experiments_winner_is_a_parent_with_what_its_search_began_with(tmp_p
     space, folder = tiny(tmp_path, "search.trials=1", "training.epochs=1", "data.limit=200")
     drive_locally(space, folder)
     with Ledger.open(folder.ledger) as ledger:
-        ledger.note("parent", {"source": "x", "origin": "SMALL of lib 1.0", "licence": "mit"})
+        kept = KeptParent(source="x", architecture=SMALL, weights=b"", origin="SMALL of lib 1.0", licence="mit")
+        ledger.note("parent", kept.to_dict())
     parent = parent_of(folder.path, tell=lambda _: None)
     with Ledger.read(folder.ledger) as ledger:
         assert parent.network.to_dict()["stages"] == ledger.trial(1).architecture["stages"]
@@ -288,3 +292,13 @@ def test_an_experiments_winner_is_a_parent_with_what_its_search_began_with(tmp_p
     module = build(fitted.network)
     module.load_state_dict(fitted.weights)
     assert "repeated for 3" in fitted.note and all(name.startswith("head.") for name in fitted.replaced)
+
+
+def test_nothing_of_a_network_with_initial_values_is_frozen(tmp_path) -> None:
+    digits = load_images(DataSettings(limit=200))
+    settings = TrainingSettings(epochs=1, device="cpu", precision="float32", freeze="trunk")
+    run = TrainingRun(settings=settings, seed=0)
+    assert train_architecture(SMALL, digits, run, tmp_path / "out", test=False)["frozen"]["parameters"] == 0
+    feed = feed_of(digits, settings, torch.device("cpu"))
+    training = Parents(()).training(None, build(SMALL), digits, run, feed)  # a candidate that is no slice of a parent
+    assert training.frozen.parameters == 0
