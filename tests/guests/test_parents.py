@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from archsearch.api.parents import parent_of, trained_on
+from archsearch.api.trained_networks import of_network
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
 from archsearch.data.datasets import load_images
@@ -27,6 +28,7 @@ from archsearch.reading.errors import InputError
 from archsearch.shrinking.beginning import Parents
 from archsearch.shrinking.kept import KeptParent
 from archsearch.space.data_settings import Normalization
+from archsearch.space.overrides import read_train_settings
 from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.training.checkpoint import weights_from_bytes
 from archsearch.training.feeds.feed import feed_of
@@ -234,6 +236,9 @@ def test_a_training_normalises_as_its_weights_expect_unless_told_otherwise(tmp_p
         assert {name: result["data"][name] for name in numbers} == numbers
         assert result["data"]["settings"]["normalise"] == numbers
     assert second["start"]["file"] == "first" and second["start"]["source"] == "archsearch"
+    settings = read_train_settings({"data.name": ("--data", "digits")}, ["data.limit=200"])
+    looked_at = of_network("small.yaml", settings, "second", "validation", lambda _: None)  # by analyze and shrink
+    assert (looked_at.images.mean, looked_at.images.std) == ((0.5,), (0.25,))
     third = trained("third", "--weights", "second", "--freeze", "trunk", "--set", "data.normalise=standard")
     assert third["data"]["mean"] == pytest.approx(load_images(DataSettings(limit=200)).mean)
     assert "which began with first/weights.safetensors" in parent_of("second", tell=lambda _: None).origin
