@@ -192,6 +192,7 @@ def test_a_real_search_from_weights_goes_on_without_its_source_and_is_exported(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONBREAKPOINT", "")  # Ray sets it, in this process
     (tmp_path / "space.yaml").write_text(
         f"archsearch: 1\nname: real\ndata: {{name: digits}}\nstart: {{weights: [{trained}], may: [drop_blocks]}}\n"
         "search: {trials: 3, finish: none}\ntraining: {epochs: 2, teacher: parent}\nresources: {max_concurrent: 1}\n"

@@ -12,6 +12,7 @@ from archsearch.search.proposing.experience import weights_of
 from archsearch.search.proposing.proposals import Candidate, Proposals
 from archsearch.search.proposing.samplers import Sampler
 from archsearch.search.proposing.warm_start import carried_results
+from archsearch.shrinking.kept import KIND as PARENT
 from archsearch.space.space import SearchSpace
 
 
@@ -20,6 +21,7 @@ class Candidates:
 
     def __init__(self, space: SearchSpace, ledger: Ledger, observer: Observer) -> None:
         self._ledger, self._observer = ledger, observer
+        self._inherits = bool(ledger.events_of(PARENT))
         self._gate = Gate(space, ledger)
         self._proposals = Proposals(
             space,
@@ -86,7 +88,8 @@ class Candidates:
 
     def learn(self, trial: Trial) -> None:
         """The sampler learns what is known of a trial that has paused or ended."""
-        self._proposals.learn(trial, [*untrained(self._ledger, trial.number), *self._ledger.epochs(trial.number)])
+        first = untrained(self._ledger, trial.number) if self._inherits else []
+        self._proposals.learn(trial, [*first, *self._ledger.epochs(trial.number)])
 
     def typical(self) -> Architecture | None:
         """An architecture of middling FLOPs, always the same; None where nothing can be proposed."""
