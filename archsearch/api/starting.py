@@ -85,6 +85,20 @@ def starting_parents(space: SearchSpace, images: ImageSet, tell: Progress) -> tu
     return tuple(parents)
 
 
+def tell_inheriting(space: SearchSpace, tell: Progress) -> None:
+    """Tells how many candidates begin with trained weights, before any image is read. Raises InputError."""
+    from archsearch.shrinking.kept import KeptParent
+
+    assert space.start is not None
+    parents = []
+    for source in space.start.weights:
+        slices = _slices(parent_of(source, tell=tell))
+        network = slices.parent.model_copy(update={"input": space.input, "classes": space.classes})
+        free = free_sizes(slices, space.start.may)
+        parents.append(KeptParent(source=source, architecture=network, weights=b"", free=free))
+    tell(f"start: {inheriting(space, tuple(parents))}")
+
+
 def inheriting(space: SearchSpace, parents: tuple[KeptParent, ...]) -> str:
     """How many candidates begin with the weights of a parent, counted among some of the space, as a text."""
     candidates = list(islice(draws(space, seed=space.search.seed), COUNTED))

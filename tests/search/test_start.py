@@ -8,7 +8,7 @@ import torch
 
 from archsearch.api.parents import parent_of
 from archsearch.api.spaces import load_space
-from archsearch.api.starting import inheriting, starting_parents
+from archsearch.api.starting import inheriting, starting_parents, tell_inheriting
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
 from archsearch.data.datasets import load_images
@@ -139,6 +139,8 @@ def test_with_a_space_of_its_own_what_is_a_slice_inherits_and_others_begin_anew(
     space = space_of(trained, space=words, budget={}, search={"trials": 9, "sampler": "random", "seed": 1})
     parents = starting_parents(space, load_images(space.data), lambda _: None)
     assert inheriting(space, parents).startswith("4 of 18 candidates begin with weights of ")
+    tell_inheriting(space, (told := list[str]()).append)
+    assert told == [f"start: {inheriting(space, parents)}"]
     folder = begun(space, tmp_path / "mixed")
     drive_locally(space, folder)
     with Ledger.read(folder.ledger) as ledger:
