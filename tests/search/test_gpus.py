@@ -52,7 +52,7 @@ NAMED = "A100 80 GiB (compute capability 8.0); "
 
 def lane_of(space, device: str) -> Lane:
     lane = object.__new__(Lane)
-    lane.setup({}, load_images(space.data), space, threads=1, device=device, seconds=0.0, lanes=1)
+    lane.setup({}, load_images(space.data), space, threads=1, device=device, seconds=0.0, lanes=1, parents=())
     return lane
 
 
@@ -422,9 +422,9 @@ def test_a_lane_limits_its_memory_where_it_can_use_its_gpu(tmp_path, monkeypatch
     monkeypatch.setattr(executor.ray, "get_gpu_ids", lambda: [3])
     monkeypatch.setattr(devices, "limit_memory", given.append)
     lane, images = object.__new__(Lane), load_images(space.data)
-    lane.setup({}, images, space, threads=1, device="cuda", seconds=0.0, lanes=2, share=0.5)
+    lane.setup({}, images, space, threads=1, device="cuda", seconds=0.0, lanes=2, parents=(), share=0.5)
     assert given == limits
-    lane.setup({}, images, space, threads=1, device="cpu", seconds=0.0, lanes=2, share=0.0)
+    lane.setup({}, images, space, threads=1, device="cpu", seconds=0.0, lanes=2, parents=(), share=0.0)
     assert given == limits
 
 
