@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 COUNTED = 200  # candidates, of which is counted how many begin with trained weights
 OTHERS = (
-    "`archsearch confirm --pretrained` trains pretrained networks beside a search's winner, `archsearch shrink` makes "
-    "smaller ones of any"
+    "`archsearch confirm EXPERIMENT --pretrained FILE` trains pretrained networks beside its winner, "
+    "`archsearch shrink` makes smaller ones of any"
 )
 
 

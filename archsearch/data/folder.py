@@ -99,14 +99,19 @@ def _files(
 
 
 def _images(folder: Path, endings: frozenset[str], passed_over: Counter[str]) -> Iterator[Path]:
-    """The images below a class's folder, at any depth, but not in hidden folders or those of thumbnails."""
-    for parent, below, names in os.walk(folder):
-        below[:] = [name for name in below if not is_hidden(name)]
-        for name in names:
-            path = Path(parent, name)
-            if name.startswith(".") or name.lower() in SYSTEM_FILES or not path.is_file():
-                continue
+    """The images below a class's folder, at any depth, but not in hidden folders or those of thumbnails. What is a file
+    is known from the folder's own list: network file systems are not asked about each. Raises InputError."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise refused(folder, f"it cannot be read: {error.strerror}") from error
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            if not is_hidden(entry.name):
+                yield from _images(Path(entry.path), endings, passed_over)
+        elif not entry.name.startswith(".") and entry.name.lower() not in SYSTEM_FILES and entry.is_file():
+            path = Path(entry.path)
             if path.suffix.lower() in endings:
                 yield path
             else:
-                passed_over[path.suffix.lower() or name] += 1
+                passed_over[path.suffix.lower() or entry.name] += 1

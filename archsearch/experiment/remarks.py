@@ -12,6 +12,7 @@ from typing import Any
 from archsearch.experiment.objective import ACCURACY, BY_ACCURACY, Objective
 from archsearch.experiment.records import Epoch, Trial
 
+NONE_BEGAN = "no trial began: the time (search.wall_time) was over before. Search again with more of it: --time"
 FLOOR = "floor"  # of the ledger's notes: accuracies of simple models, on so many validation images
 SIMPLE = {
     "random_forest": "a random forest on the pixels",

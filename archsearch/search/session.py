@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from archsearch.architecture.spec import Architecture
 from archsearch.data.recorded import images_record, refuse_other_images
-from archsearch.experiment import ExperimentFolder, Ledger, TrialState, crash_point
+from archsearch.experiment import ExperimentFolder, Ledger, crash_point
 from archsearch.experiment.remarks import FLOOR
 from archsearch.experiment.suggested import command_of
 from archsearch.experiment.summary import EXPERIENCE, summarise
 from archsearch.experiment.winner import winner_of
 from archsearch.reading.packages import refuse_without
 from archsearch.search.agreement import KEY, refuse_another_metric, refuse_if_changed, set_trials
-from archsearch.search.deciding.failures import commonest
+from archsearch.search.deciding.failures import no_winner
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.weights import KeptWeights
 from archsearch.search.running.environment import circumstances, prepare
@@ -247,9 +247,7 @@ def _end(ledger: Ledger, gave_up: str) -> None:
     if ledger.best():
         ledger.end("finished")
         return
-    failed = ledger.trials(TrialState.FAILED)
-    reason = gave_up or (commonest(failed) if failed else "no trial finished")
-    ledger.end("failed", {"reason": reason})
+    ledger.end("failed", {"reason": gave_up or no_winner(ledger)})
 
 
 def _follow(session: Session) -> None:

@@ -17,9 +17,10 @@ from archsearch.cli.dispatch import command_of as typer_command
 from archsearch.cli.table import find as find_verb
 from archsearch.experiment import ExperimentFolder, Ledger, suggested
 from archsearch.experiment.winner import winner_of
-from archsearch.search.session import Session
+from archsearch.search.session import Session, _end
 from archsearch.tracking.files import description_of
 from tests.cli.test_export import searched
+from tests.search.local import tiny
 
 PACKAGE = Path(archsearch.__file__).parent
 QUOTED = re.compile(r"`(archsearch [a-z][^`]*)`")
@@ -186,3 +187,19 @@ def test_an_experiment_is_called_by_what_finds_it(tmp_path: Path, monkeypatch) -
     assert ExperimentFolder(tmp_path / "experiments" / "one").argument == "one"
     assert ExperimentFolder(Path("one")).argument == str(tmp_path / "one"), "the other one is found first"
     assert ExperimentFolder(Path("two")).argument == str(tmp_path / "two")
+
+
+def test_a_search_whose_time_was_over_first_is_not_resumed(tmp_path: Path, capsys) -> None:
+    _, folder = tiny(tmp_path, "search.wall_time=60s")
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.begin()
+        _end(ledger, "")
+    capsys.readouterr()
+    assert main(["status", str(folder.path)]) == 0
+    text = capsys.readouterr().out
+    assert "no trial began: the time (search.wall_time) was over before" in text and "archsearch resume" not in text
+    assert not any("resume" in line for line in commands(read_experiment(folder)))
+    with Ledger.open(folder.ledger) as ledger:
+        ledger.begin()
+        _end(ledger, "the first 5 trials failed")
+    assert any("resume" in line for line in shown(capsys, "status", str(folder.path)))

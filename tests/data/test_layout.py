@@ -12,6 +12,7 @@ from PIL import Image
 
 from archsearch.data import sourced
 from archsearch.data.datasets import load_images
+from archsearch.data.folder import parts_in
 from archsearch.data.images import ImageSet
 from archsearch.data.streaming import StreamedImages
 from archsearch.reading.errors import InputError
@@ -245,3 +246,35 @@ def test_a_validation_split_of_broken_images_alone_is_refused_where_they_are_lef
     for in_memory in (True, False):
         with pytest.raises(InputError, match=rf"{tmp_path}: data\.root: no readable validation image"):
             load(tmp_path, broken="skip", in_memory=in_memory)
+
+
+def test_listing_a_folder_asks_the_file_system_about_no_single_file(tmp_path: Path, monkeypatch) -> None:
+    fill(tmp_path, 20)
+    (tmp_path / "cats" / "link.png").symlink_to(min((tmp_path / "cats").iterdir()))
+    (tmp_path / "cats" / "nowhere.png").symlink_to(tmp_path / "gone")
+    asked: list[str] = []
+    stat = os.stat
+
+    def counted(path, *args, **kwargs):
+        asked.append(str(path))
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", counted)
+    _, parts = parts_in(DataSettings(name="folder", root=str(tmp_path)), lambda _: None)
+    names = {Path(part.source.name(number)).name for part in parts.values() for number in part.numbers.tolist()}
+    assert sum(map(len, parts.values())) == 41 and "link.png" in names and "nowhere.png" not in names
+    assert len([path for path in asked if path.endswith(".png")]) <= 6, "to see what the folder holds, not for each"
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch) -> None:
+    fill(tmp_path, 3)
+    scandir = os.scandir
+
+    def refused(path):
+        if Path(path).name == "cats":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr("archsearch.data.folder.os.scandir", refused)
+    with pytest.raises(InputError, match="it cannot be read: Permission denied"):
+        parts_in(DataSettings(name="folder", root=str(tmp_path)), lambda _: None)

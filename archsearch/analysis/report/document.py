@@ -31,6 +31,7 @@ from archsearch.experiment import Trial, TrialState
 from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.pareto import undominated
 from archsearch.experiment.records import trial_id
+from archsearch.experiment.remarks import NONE_BEGAN
 from archsearch.experiment.suggested import command, command_of
 
 TOP = 5  # networks that are drawn
@@ -247,7 +248,7 @@ def commands(reading: Reading) -> list[str]:
     """What to do next, to be pasted."""
     folder = reading.folder
     lines = []
-    if reading.summary["state"] in ("interrupted", "failed"):
+    if reading.summary["state"] in ("interrupted", "failed") and reading.summary["reason"] != NONE_BEGAN:
         lines.append(command_of(folder, "resume"))
     if reading.summary["best"] is not None:
         lines += filter(None, [(reading.summary["pretrained"] or {}).get("command")])

@@ -53,7 +53,7 @@ def _images(folder: dict[str, Any] | None) -> Iterator[str]:
     yield from folder["advice"]
     if folder["broken"]:
         shown = ", ".join(folder["broken"][:5]) + (", ..." if len(folder["broken"]) > 5 else "")
-        yield (f"{len(folder['broken']):,} cannot be read (skip them with --set data.broken=skip): {shown}")
+        yield (f"{len(folder['broken']):,} cannot be read (data.broken: skip leaves them out): {shown}")
     if folder["copies"]:
         yield (f"{folder['copies']:,} duplicate files, {folder['copies_across_splits']:,} of them across splits")
 

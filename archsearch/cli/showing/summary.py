@@ -11,6 +11,7 @@ from archsearch.api.showing.printing import print_json, short
 from archsearch.experiment import Counts, ExperimentFolder
 from archsearch.experiment.objective import ACCURACY, Objective
 from archsearch.experiment.records import FEWEST_RANKED, spell
+from archsearch.experiment.remarks import NONE_BEGAN
 from archsearch.experiment.suggested import command, command_of, permissions
 from archsearch.experiment.summary import learned, looked_at
 from archsearch.reading.durations import spell_duration
@@ -130,7 +131,7 @@ def _next(summary: dict[str, Any]) -> list[str]:
     """Commands for what to do next, as they are typed."""
     folder = ExperimentFolder(Path(summary["folder"]))
     commands = []
-    if summary["state"] in ("interrupted", "failed"):
+    if summary["state"] in ("interrupted", "failed") and summary["reason"] != NONE_BEGAN:
         commands.append(command_of(folder, "resume"))
     if summary["best"] is not None:
         data = _data(folder, summary["best"].get("training", {}))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archsearch.experiment import Event, Failure, Ledger, Trial, TrialState
+from archsearch.experiment.remarks import NONE_BEGAN
 from archsearch.space.tasks import METRICS
 
 if TYPE_CHECKING:
@@ -97,6 +98,12 @@ class Failures:
 def times(events: Sequence[Event], kind: str) -> int:
     """How many of the events have a failure of this kind as their reason."""
     return sum(Failure.parse(event.data["reason"]).kind == kind for event in events)
+
+
+def no_winner(ledger: Ledger) -> str:
+    """Why a search has ended without a trained network."""
+    failed = ledger.trials(TrialState.FAILED)
+    return commonest(failed) if failed else "no trial finished" if ledger.total else NONE_BEGAN
 
 
 def commonest(trials: Sequence[Trial]) -> str:
