@@ -38,10 +38,10 @@ def compare(
     files = {side: path for side, path in paths.items() if path.suffix in FILES and not path.is_dir()}
     folders = {side: find(side) for side in sides if side not in files}
     if files:
-        from archsearch.search.confirming.random_sample import sample_of, short_epochs
-        from archsearch.space.loading import load_space
+        from archsearch.search.confirming.random_sample import sample_of, short_epochs, space_alone
 
-        epochs = epochs or short_epochs(*map(load_space, files.values()))
+        spaces = [space_alone(file) for file in files.values()]
+        epochs = epochs or short_epochs(*spaces)
         samples = {side: sample_of(file, trials=trials, epochs=epochs, seed=seed) for side, file in files.items()}
         folders |= {side: _trained(sample, audience, go_on) for side, sample in samples.items()}
     experiments = [folders[side] for side in sides]

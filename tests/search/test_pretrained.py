@@ -90,6 +90,7 @@ def test_those_within_the_budget_are_fine_tuned_and_the_winner_of_both_is_named(
     assert (result["training"]["learning_rate"], result["training"]["schedule"]) == (0.02, "linear")
     assert result["training"]["epochs"] == 2, "no more epochs than the search's"
     assert (tuple(result["data"]["mean"]), tuple(result["data"]["std"])) == NORMALIZATION, "as the weights expect"
+    assert result["data"]["settings"]["name"] == images.name, "so that an export is compared on the images"
     assert (result["start"]["sha256"], result["start"]["licence"]) == (small["initial"]["sha256"], "mit")
     copy = next((searched.path / "confirm" / "pretrained").iterdir())
     assert {path.name for path in copy.iterdir()} == {"model.yaml", "weights.safetensors", "parent.json"}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.api.comparing import compare
+from archsearch.api.driving import Audience
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.random_sample import experiment_of, sample_of, short_epochs
 from archsearch.space.loading import load_space
@@ -48,6 +50,12 @@ def test_the_same_sample_is_found_again_and_another_lies_beside_it(files: list[P
     other = experiment_of(sample_of(files[0], trials=8, epochs=3, seed=0))
     assert other.path == Path("experiments/narrow-sample-2")
     assert experiment_of(sample_of(files[0], trials=8, epochs=3, seed=0)) == other
+
+
+def test_a_space_whose_networks_begin_with_trained_weights_is_not_sampled(files: list[Path]) -> None:
+    files[1].write_text("archsearch: 1\nname: sliced\ndata: {name: digits}\nstart: {weights: [trained]}\n")
+    with pytest.raises(InputError, match="wide.yaml:4:8: start in a space that is sampled"):
+        compare([str(file) for file in files], Audience(), trials=2, go_on="")
 
 
 def test_what_cannot_be_compared_is_refused_before_anything_is_trained(files: list[Path]) -> None:

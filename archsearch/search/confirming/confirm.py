@@ -136,7 +136,8 @@ class _Confirmation:
         rows = [Row(contender=contender, objective=objective) for contender in contenders]
         seeds = new_seeds(self.ledger, self.plan.seeds)
         settings, parents = self.space.training, kept_parents(self.plan.folder, self.ledger)
-        with Retraining(self.images, settings, self._slots(), self.observer, objective, parents) as retraining:
+        slots, data = self._slots(), self.space.data
+        with Retraining(self.images, settings, slots, self.observer, objective, parents, data) as retraining:
             winner, trained = None, rows
             if self.plan.folds is not None:
                 drawn = folds_of(self.plan.folds, self.space.data.split_seed)

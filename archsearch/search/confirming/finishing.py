@@ -181,9 +181,9 @@ class _Work:
         last = verdicts[-1] if verdicts else None
         chosen = last is not None and last.id > self.ledger.events_of(PLANNED)[-1].id
         machine = slots_of(self.space, self.ledger)
-        phases = _Phases(self.observer, self.plan, self.ledger.objective)
         objective, parents = self.ledger.objective, kept_parents(self.folder, self.ledger)
-        with Retraining(self.images, self._settings(), machine, phases, objective, parents) as retraining:
+        phases, settings = _Phases(self.observer, self.plan, objective), self._settings()
+        with Retraining(self.images, settings, machine, phases, objective, parents, self.space.data) as retraining:
             if not chosen:
                 self._choose(self._train(retraining, runs))
             self.observer.phase(f"measuring test {objective.label}")

@@ -11,6 +11,8 @@ from pathlib import Path
 from archsearch.experiment import ExperimentFolder
 from archsearch.experiment.files import numbered
 from archsearch.experiment.folder import EXPERIMENTS
+from archsearch.reading.document import Document
+from archsearch.reading.errors import InputError
 from archsearch.search.confirming.random_search import is_space_of, random_overrides
 from archsearch.search.session import create
 from archsearch.space.fitting import expected
@@ -29,7 +31,21 @@ def sample_of(file: Path, *, trials: int, epochs: int, seed: int) -> SearchSpace
     """The file's space as a search that only draws: every network within the budget as likely as any other, each
     trained for the same epochs, nothing stopped early. Raises InputError."""
     fixed = ["search.early_stopping.kind=none", f"training.epochs={epochs}"]
-    return load_space(file, [*random_overrides(load_space(file), trials=trials, seed=seed), *fixed])
+    return load_space(file, [*random_overrides(space_alone(file), trials=trials, seed=seed), *fixed])
+
+
+def space_alone(file: Path) -> SearchSpace:
+    """The file's space. Raises InputError, also for one whose networks begin with trained weights: what such networks
+    reach says little of the space."""
+    return load_space(file, completed=_without_start)
+
+
+def _without_start(document: Document) -> Document:
+    if isinstance(document.data, dict) and "start" in document.data:
+        problem, allowed = "start in a space that is sampled", "spaces whose networks begin with initial values"
+        hint = "`archsearch run` both files, then compare the experiments"
+        raise InputError(document.problem(("start",), problem, allowed=allowed, hint=hint))
+    return document
 
 
 def experiment_of(sample: SearchSpace) -> ExperimentFolder:

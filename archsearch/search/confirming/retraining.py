@@ -29,7 +29,7 @@ from archsearch.search.confirming.runs import Outcome, Run, images_of, parent_of
 from archsearch.search.confirming.slots import Slots
 from archsearch.search.deciding.messages import Report, Test, Tested, TrialFailed
 from archsearch.shrinking.kept import KeptParent, taught
-from archsearch.space.settings import TrainingSettings
+from archsearch.space.settings import DataSettings, TrainingSettings
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Event
@@ -74,6 +74,7 @@ class Retraining:
         observer: RetrainingObserver,
         objective: Objective = BY_ACCURACY,
         parents: Sequence[KeptParent] = (),
+        data: DataSettings | None = None,
     ) -> None:
         self._context, self._observer, self._objective = get_context("spawn"), observer, objective
         self._worker = _Worker(
@@ -84,6 +85,7 @@ class Retraining:
             stop=self._context.Event(),
             progress=self._context.SimpleQueue(),
             parents=parents,
+            data=data,
         )
         self._digests: dict[tuple[tuple[int, ...], Fold | None], str] = {}
         self._pool: ProcessPoolExecutor | None = None
@@ -225,7 +227,8 @@ class _Stopped(Exception):
 @dataclass(frozen=True, kw_only=True)
 class _Worker:
     """What a process receives when it starts: `stop` is set where it has to end, `progress` is a queue of (run, epoch,
-    value of the `metric`). Trials that are slices of one of the `parents` begin with its weights."""
+    value of the `metric`). Trials that are slices of one of the `parents` begin with its weights. result.json keeps the
+    `data` settings of the images, for an export of the run."""
 
     images: ImageSet
     metric: str
@@ -234,6 +237,7 @@ class _Worker:
     stop: Event
     progress: Any
     parents: Sequence[KeptParent]
+    data: DataSettings | None
 
 
 _worker: list[_Worker] = []  # one entry, in a process that trains
@@ -277,6 +281,7 @@ def _work(task: Task, run: Run, most: int) -> Outcome:
             weights=parent_of(run) or _start_of(run, images, training),
             test=False,
             most_threads=most,
+            data=worker.data and worker.data.at(run.contender.architecture.input),
             on_epoch=lambda metrics: worker.progress.put((run, metrics.epoch, metrics.to_dict().get(worker.metric))),
             on_step=partial(_stop_if_told, worker.stop),
         )
