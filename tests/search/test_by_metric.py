@@ -149,7 +149,7 @@ def test_a_trial_whose_images_do_not_define_the_metric_has_failed(kind, tmp_path
         if kind is EpochTrained:
             search._after_epoch(EpochTrained(number=1, metrics=metrics))
         else:
-            search._pause(RungReached(number=1, metrics=metrics, state=b"state"))
+            search._pause(*search._note_epoch(RungReached(number=1, metrics=metrics, state=b"state")))
         assert ledger.trial(1).state is TrialState.FAILED
         assert ledger.trial(1).reason == "nan: the validation images do not define its mean average precision"
 
