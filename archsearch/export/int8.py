@@ -4,6 +4,8 @@ The weights of convolutions and linear layers are int8 with a scale for each out
 16-bit sums of products do not overflow on processors without VNNI: the accuracy measured here holds there too.
 Activations are uint8, each tensor's range taken from training images. Norms are folded into the convolution before
 them, as in the float ONNX; those that have none before them (preactivation, dense and dual-path blocks) stay float.
+Concatenated tensors are not quantised again as one: the norm behind them, which stays float, would enlarge the rounding
+errors of channels with small values (DenseNet-100 with initial weights: 54 % of the scores' deviation, 9 % without).
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ NAME = "model.int8.onnx"
 CALIBRATED_ON = 256  # training images: four times as many change nothing (LOG.md)
 AT_ONCE = 16  # images whose activations are in memory together
 OPS = (
-    "Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Sigmoid", "Concat", "MaxPool", "AveragePool", "GlobalAveragePool",
+    "Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Sigmoid", "MaxPool", "AveragePool", "GlobalAveragePool",
     "Slice", "Pad", "Reshape", "Flatten", "Unsqueeze", "Clip",
 )  # fmt: skip
 

@@ -212,7 +212,7 @@ def assert_converts(architecture: Architecture, folder: Path) -> None:
 
 def assert_is_quantised(file: Path) -> None:
     """Each convolution and linear layer reads int8 weights with a scale for each output channel, and uint8
-    activations."""
+    activations; norms read concatenated channels as they are."""
     graph = onnx.load(file).graph
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     made_by = {name: node for node in graph.node for name in node.output}
@@ -225,6 +225,10 @@ def assert_is_quantised(file: Path) -> None:
         assert values.dtype == np.int8 and 50 < np.abs(values.astype(int)).max() <= 64, "seven bits"
         assert scale.shape == ((values.shape[0],) if node.op_type != "MatMul" else (values.shape[1],))
         assert made_by[activations.input[0]].op_type != "Conv" and constants[activations.input[2]].dtype == np.uint8
+    for node in (node for node in graph.node if node.op_type == "BatchNormalization"):
+        source = made_by[node.input[0]]
+        if source.op_type == "DequantizeLinear":
+            assert made_by[made_by[source.input[0]].input[0]].op_type != "Concat", "one scale for all of its channels"
 
 
 def assert_norms_are_folded(float_file: Path) -> None:
