@@ -8,7 +8,7 @@ from typing import Any
 
 from archsearch.reading.errors import refuse
 from archsearch.reading.files import open_regular, read_json
-from archsearch.sources.layout import array_header, first_array, layout, refused
+from archsearch.sources.layout import ARRAY, array_header, first_array, layout, refused
 from archsearch.space.settings import DataSettings
 from archsearch.space.tasks import TASKS, TaskName
 
@@ -60,12 +60,25 @@ def facts(data: DataSettings) -> DataFacts:
 
 def file_shape(data: DataSettings) -> tuple[int, int, int]:
     """(channels, height, width) that image files get by these settings, the largest of several sizes. Raises InputError
-    for a folder of .npy files of which the first does not show how many channels it has."""
+    for a folder or a table of .npy files of which the first does not show how many channels it has."""
     height, width = data.sizes[0]
     if data.channels != "auto":
         return data.channels, height, width
-    array = first_array(Path(data.root)) if data.name == "folder" else None
+    array = _first_array(data)
     return 3 if array is None else _channels_of(array), height, width
+
+
+def _first_array(data: DataSettings) -> Path | None:
+    """The first .npy file of a folder or a table; None where the images are others."""
+    if data.name == "folder":
+        return first_array(Path(data.root))
+    if data.name == "table":
+        from archsearch.sources.table import TableSource
+        from archsearch.space.sourcing import open_source
+
+        source = open_source(data)  # bytes in Parquet would have to be unpacked first
+        return source.file(0) if isinstance(source, TableSource) and source.file(0).suffix.lower() == ARRAY else None
+    return None
 
 
 def _channels_of(file: Path) -> int:

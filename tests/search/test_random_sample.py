@@ -54,7 +54,7 @@ def test_the_same_sample_is_found_again_and_another_lies_beside_it(files: list[P
 
 def test_a_space_whose_networks_begin_with_trained_weights_is_not_sampled(files: list[Path]) -> None:
     files[1].write_text("archsearch: 1\nname: sliced\ndata: {name: digits}\nstart: {weights: [trained]}\n")
-    with pytest.raises(InputError, match="wide.yaml:4:8: start in a space that is sampled"):
+    with pytest.raises(InputError, match=r"wide\.yaml:4:8: start in a space that is sampled"):
         compare([str(file) for file in files], Audience(), trials=2, go_on="")
 
 

@@ -83,6 +83,17 @@ def test_paths_are_relative_to_the_table_and_the_table_to_the_root_where_that_is
     assert load(name="table", file=str(absolute))[0].digest in digests
 
 
+def test_npy_files_of_a_table_have_the_channels_of_the_first(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(40):
+        np.save(tmp_path / f"{number}.npy", rng.integers(0, 256, (9, 9, 5), np.uint8))
+    table = write_table(
+        tmp_path / "bands.csv", ["path", "label"], [(f"{number}.npy", number % 2) for number in range(40)]
+    )
+    given = {"name": "table", "file": str(table), "size": 9}
+    assert facts(DataSettings.model_validate(given)).input == (5, 9, 9) == load(**given)[0].shape
+
+
 def test_classes_that_are_numbers_are_in_numeric_order_and_others_in_that_of_their_names(folder: Path) -> None:
     numbers = [(path, 1 + 37 * label) for path, label in rows_of(folder)]
     images, _ = load(name="table", file=str(write_table(folder / "numbers.csv", ["path", "label"], numbers)))
