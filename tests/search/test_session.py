@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from archsearch.search.running import prestart, worker
 from archsearch.search.running.environment import LONGEST_TMPDIR
 from archsearch.search.running.private import end_processes, private_folder
 from archsearch.search.session import _terminable
@@ -126,3 +127,16 @@ def test_what_is_left_of_a_killed_drivers_ray_is_killed_and_no_other_process(mon
         assert foreign.poll() is None, "its driver lives"
         foreign.kill()
     shutil.rmtree(base)
+
+
+def test_a_worker_without_memory_to_warm_up_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lane that starts in its place says what is missing."""
+
+    def load_trainer() -> None:
+        raise MemoryError
+
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    monkeypatch.setattr(worker, "load_trainer", load_trainer)
+    prestart._import()
+    assert codes == [1]

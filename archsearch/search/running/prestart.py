@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import ray
@@ -23,7 +24,10 @@ def warm_up(resources: ResourceSettings, lanes: int) -> None:
 
 
 def _import() -> None:
-    import archsearch.search.running.executor  # noqa: F401
-    from archsearch.search.running.worker import load_trainer
+    try:
+        import archsearch.search.running.executor  # noqa: F401
+        from archsearch.search.running.worker import load_trainer
 
-    load_trainer()
+        load_trainer()
+    except MemoryError:  # Ray needs memory to report it, and prints a traceback; the lane that starts says it in words
+        os._exit(1)
