@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from archsearch import zoo
 from archsearch.cli import main
+from archsearch.search.running.interrupts import interruptible
 
 
 def test_sigterm_is_an_interruption_and_the_handler_before_is_back(
@@ -103,6 +105,15 @@ def test_ctrl_c_soon_after_the_start_leaves_without_a_traceback(seconds: float, 
         _, said = process.communicate(timeout=300)
     assert process.returncode in (130, 3), said
     assert said.splitlines()[-1] == "archsearch: interrupted" and "Traceback" not in said
+
+
+@pytest.mark.parametrize("came", [True, False])
+def test_an_error_in_the_place_of_an_interrupt_is_the_interrupt(came: bool) -> None:
+    """As CPython's `expected a message argument` is, where the interrupt comes while an import fails."""
+    with pytest.raises(KeyboardInterrupt if came else TypeError), interruptible(signal.SIGINT):
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT if came else signal.SIGCHLD)
+        raise TypeError("expected a message argument")
 
 
 def test_ctrl_c_where_python_carries_out_a_text_has_the_same_exit_code(tmp_path: Path) -> None:

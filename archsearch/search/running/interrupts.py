@@ -35,6 +35,11 @@ def interruptible(
     previous = [(number, signal.signal(number, interrupt)) for number in signals]
     try:
         yield
+    except (ImportError, SystemError, TypeError) as error:
+        # CPython may raise one of these in the interrupt's place, where that comes while an import fails.
+        if interrupted:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in previous:
             signal.signal(number, handler)
