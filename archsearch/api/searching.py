@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.api.driving import Audience, drive_shown
 from archsearch.api.reporting import report_at_the_end
 from archsearch.api.sending import tell_backlog
-from archsearch.api.starting import normalised, starting_parents
+from archsearch.api.starting import starting_parents, with_sources
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, Ledger, find
 from archsearch.experiment.file_systems import note_of
@@ -88,11 +88,10 @@ def begin(
     settled = fitted(space, describe(images, space.training))
     for note in settled.notes[len(space.notes) :]:
         tell(f"note: {note}")
-    if settled.start is not None:
-        settled, images = normalised(settled, images, tell)
-    space, carried = settled, _carried_over(settled, warm_start, tell, images=images)
+    space, images, sources = with_sources(settled, images, tell)
+    carried = _carried_over(space, warm_start, tell, images=images)
     learnt = _learnt(space, learn_from, tell, alone=output is not None)
-    parents = () if space.start is None else starting_parents(space, images, tell)
+    parents = starting_parents(space, sources, images, tell)
     create(space, folder, name=name or folder.name, carried=carried, learnt=learnt, parents=parents)
     tell(f"experiment {folder.name} in {folder.path}")
     session = Session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -60,29 +61,34 @@ def with_space(document: Document, tell: Progress) -> Document:
     return document
 
 
-def normalised(space: SearchSpace, images: ImageSet, tell: Progress) -> tuple[SearchSpace, ImageSet]:
-    """The space and its images with the normalization that the first trained network's weights expect, where that is
-    stated and the file sets none."""
-    assert space.start is not None
-    parent = parent_of(space.start.weights[0], tell=tell)
-    images, data = normalised_as(images, space.data, parent, tell)
-    return replace(space, data=data), images
+def with_sources(
+    space: SearchSpace, images: ImageSet, tell: Progress
+) -> tuple[SearchSpace, ImageSet, tuple[Parent, ...]]:
+    """The trained networks that a space names, each read once, none where it has no `start`; and the space with its
+    images, normalised as the weights of the first expect. Raises InputError."""
+    sources = []
+    for source in () if space.start is None else space.start.weights:
+        tell(f"start: reading {source}")
+        sources.append(parent_of(source, tell=tell))
+    images, data = normalised_as(images, space.data, next(iter(sources), None), tell)
+    return replace(space, data=data), images, tuple(sources)
 
 
-def starting_parents(space: SearchSpace, images: ImageSet, tell: Progress) -> tuple[KeptParent, ...]:
+def starting_parents(
+    space: SearchSpace, sources: Sequence[Parent], images: ImageSet, tell: Progress
+) -> tuple[KeptParent, ...]:
     """The trained networks with which candidates of a space begin, for these images, as its experiment keeps them; a
     person is told how many candidates that are. Raises InputError."""
-    assert space.start is not None
     from archsearch.shrinking.beginning import kept
 
-    parents = []
-    for source in space.start.weights:
-        tell(f"start: reading {source}")
-        parent = parent_of(source, tell=tell)
-        free = free_sizes(_slices(parent), space.start.may)
-        parents.append(kept(parent, images, space.training, free, seed=space.search.seed))
-    tell(f"start: {inheriting(space, tuple(parents))}")
-    return tuple(parents)
+    may = () if space.start is None else space.start.may
+    parents = tuple(
+        kept(source, images, space.training, free_sizes(_slices(source), may), seed=space.search.seed)
+        for source in sources
+    )
+    if parents:
+        tell(f"start: {inheriting(space, parents)}")
+    return parents
 
 
 def tell_inheriting(space: SearchSpace, tell: Progress) -> None:

@@ -8,10 +8,11 @@ import torch
 
 from archsearch.api.parents import parent_of
 from archsearch.api.spaces import load_space
-from archsearch.api.starting import inheriting, starting_parents, tell_inheriting
+from archsearch.api.starting import inheriting, starting_parents, tell_inheriting, with_sources
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
 from archsearch.data.datasets import load_images
+from archsearch.data.images import ImageSet
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.network.build import build
 from archsearch.reading.errors import InputError
@@ -56,9 +57,14 @@ def space_of(weights: Path, **more: object) -> SearchSpace:
     return load_space({**START, "start": {**START["start"], "weights": [str(weights)]}, **more})  # type: ignore[dict-item]
 
 
+def parents_of(space: SearchSpace, images: ImageSet | None = None) -> tuple[KeptParent, ...]:
+    space, images, sources = with_sources(space, images or load_images(space.data), print)
+    return starting_parents(space, sources, images, print)
+
+
 def begun(space: SearchSpace, folder: Path) -> ExperimentFolder:
     experiment = ExperimentFolder(folder)
-    create(space, experiment, name="slices", parents=starting_parents(space, load_images(space.data), lambda _: None))
+    create(space, experiment, name="slices", parents=parents_of(space))
     return experiment
 
 
@@ -103,7 +109,7 @@ def test_the_same_seed_gives_the_same_search_and_a_killed_one_ends_like_it(
 def test_the_network_itself_begins_as_it_was_trained(trained: Path) -> None:
     space, parent = space_of(trained), parent_of(trained, tell=lambda _: None)
     images = load_images(space.data)
-    parents = starting_parents(space, images, lambda _: None)
+    parents = parents_of(space, images)
     assert set(parents[0].importance or ()) == {(1, 1), (1, 2), (2, 1), (2, 2)}
     run = TrainingRun(settings=space.training, seed=1)
     feed = feed_of(images, space.training, torch.device("cpu"))
@@ -137,7 +143,7 @@ def test_with_a_space_of_its_own_what_is_a_slice_inherits_and_others_begin_anew(
         "width": {"each": "stage", "choices": [[8], [16, 24]]},
     }  # fmt: skip
     space = space_of(trained, space=words, budget={}, search={"trials": 9, "sampler": "random", "seed": 1})
-    parents = starting_parents(space, load_images(space.data), lambda _: None)
+    parents = parents_of(space)
     assert inheriting(space, parents).startswith("4 of 18 candidates begin with weights of ")
     tell_inheriting(space, (told := list[str]()).append)
     assert told == [f"start: {inheriting(space, parents)}"]
@@ -155,7 +161,7 @@ def test_a_classifier_of_other_classes_begins_anew_and_is_not_scored_untrained(t
     space = space_of(trained)
     images = load_images(space.data)
     images = replace(images, classes=(*images.classes, "another"))
-    (parent,) = starting_parents(replace(space, classes=11), images, lambda _: None)
+    (parent,) = parents_of(replace(space, classes=11), images)
     assert not parent.scored and parent.importance is None and parent.architecture.classes == 11
 
 
