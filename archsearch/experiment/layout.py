@@ -45,9 +45,10 @@ class TrainingFolder:
 
 @dataclass(frozen=True)
 class ParentFolder(TrainingFolder):
-    """parents/0 in an experiment's folder: a trained network whose weights candidates begin with."""
+    """parents/0 and confirm/pretrained/KEY in an experiment's folder: a trained network whose weights others begin
+    with."""
 
-    document = Inside("parent.json")  # where it comes from, and what the search knows of it; the ledger has the same
+    document = Inside("parent.json")  # where it comes from, and what the search or the confirmation knows of it
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,9 @@ class ConfirmationFolder(RetrainedFolder):
 
     document = Inside("confirm.json")  # every figure, and how the winner was chosen
 
-    def pretrained(self, key: str) -> TrainingFolder:
+    def pretrained(self, key: str) -> ParentFolder:
         """A pretrained network that is fine-tuned, with the weights that its trainings begin with."""
-        return TrainingFolder(self.path / "pretrained" / key)
+        return ParentFolder(self.path / "pretrained" / key)
 
     def fold_run(self, key: str, seed: int, fold: int, folds: int) -> TrainingFolder:
         """The training of one network with one seed that is validated on one fold (from 1) of several."""

@@ -20,6 +20,7 @@ from archsearch.shrinking.slices import groups_of
 from archsearch.space.optimization_settings import PARENT
 
 if TYPE_CHECKING:
+    from archsearch.guests.either import Described
     from archsearch.space.settings import TrainingSettings
 
 KIND = "parent"  # of the ledger's notes, one a parent, in their order
@@ -79,12 +80,20 @@ def files_of(folder: ExperimentFolder, index: int) -> ParentFolder:
 def keep(parents: tuple[KeptParent, ...], folder: ExperimentFolder, ledger: Ledger) -> None:
     """Copies parents into the experiment's folder, then notes each in its ledger."""
     for index, parent in enumerate(parents):
-        files, document = files_of(folder, index), parent.to_dict()
-        files.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.write(files.model_yaml, parent.architecture.to_yaml())
-        folder.write(files.weights, parent.weights)
-        folder.write(files.document, json.dumps(document, indent=1))
+        document = parent.to_dict()
+        copy_parent(folder, files_of(folder, index), parent.architecture, parent.weights, document)
         ledger.note(KIND, document)
+
+
+def copy_parent(
+    folder: ExperimentFolder, files: ParentFolder, network: Described, weights: bytes, document: Mapping[str, Any]
+) -> None:
+    """Writes a trained network into an experiment's folder: its model.yaml, its safetensors file, what is known of it.
+    Raises InputError for a link on the way, and OSError."""
+    files.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.write(files.model_yaml, network.to_yaml())
+    folder.write(files.weights, weights)
+    folder.write(files.document, json.dumps(document, indent=1))
 
 
 def kept_parents(folder: ExperimentFolder, ledger: Ledger) -> tuple[KeptParent, ...]:

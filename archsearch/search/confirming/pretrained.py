@@ -16,6 +16,7 @@ from archsearch.guests.either import Described, cost, digest, release, unnamed
 from archsearch.reading.errors import InputError
 from archsearch.search.confirming.contenders import Contender, InitialWeights, fits
 from archsearch.search.confirming.verdict import Difference, Row, choose
+from archsearch.shrinking.kept import copy_parent
 from archsearch.space.recipes import FINE_TUNING
 from archsearch.space.space import SearchSpace
 
@@ -97,7 +98,6 @@ def _copied(parent: Parent, network: Described, space: SearchSpace, folder: Expe
     identity = json.dumps([sha256, sorted(training.items())])
     key = f"{digest(network)}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     files = folder.confirmation.pretrained(key)
-    files.path.mkdir(mode=0o700, parents=True, exist_ok=True)
     initial = InitialWeights(
         file=files.weights,
         sha256=sha256,
@@ -106,9 +106,7 @@ def _copied(parent: Parent, network: Described, space: SearchSpace, folder: Expe
         licence=parent.licence,
         normalization=parent.normalization_for(network.input[0]),
     )
-    folder.write(files.weights, content)
-    folder.write(files.model_yaml, parent.network.to_yaml())
-    folder.write(files.path / "parent.json", json.dumps(initial.to_dict(), indent=1))
+    copy_parent(folder, files, parent.network, content, initial.to_dict())
     return Contender(
         kind="pretrained",
         name=name,
