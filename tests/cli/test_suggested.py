@@ -118,6 +118,13 @@ def allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suggested, "ALLOWED_SAMPLERS", {"mine:Sampler"})
 
 
+@pytest.fixture
+def none_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever tests before allowed in this process, as `archsearch.search` does for good."""
+    monkeypatch.setattr(suggested, "ALLOWED_SOURCES", set())
+    monkeypatch.setattr(suggested, "ALLOWED_SAMPLERS", set())
+
+
 def shown(capsys, *arguments: str) -> list[str]:
     capsys.readouterr()
     assert main([*arguments]) == 0
@@ -140,7 +147,7 @@ def test_what_was_allowed_is_repeated_where_it_is_imported(experiment, allowed, 
     assert "b@" not in resume["tracking_uri"], "a password is not printed"
 
 
-def test_nothing_that_a_file_names_becomes_a_permission(experiment, capsys) -> None:
+def test_nothing_that_a_file_names_becomes_a_permission(experiment, none_allowed, capsys) -> None:
     assert not any("--allow" in line for line in shown(capsys, "status", str(experiment.path)))
     assert suggested.permissions(experiment, "resume") == []
 
