@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archsearch.api.networks import network_of
+from archsearch.architecture.spec import Architecture
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, TrainingFolder, find
 from archsearch.guests.either import Described, digest, parsed
@@ -18,15 +19,20 @@ from archsearch.space.data_settings import Normalization
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
     from archsearch.guests.parents import Parent
+    from archsearch.shrinking.slices import Slices
     from archsearch.space.settings import DataSettings
 
 WAYS = (
     "a file of weights (.safetensors, .pth), ARCH=FILE, a folder of `archsearch train` or `archsearch shrink`, "
     "a bundle, an experiment, torchvision:WEIGHTS or timm:NAME.TAG"
 )
+OTHERS = (
+    "`archsearch confirm EXPERIMENT --pretrained FILE` trains pretrained networks beside its winner, "
+    "`archsearch shrink` makes smaller ones of any"
+)
 
 
-def parent_of(source: str | Path, network: Described | None = None, *, tell: Progress) -> Parent:
+def parent_of(source: str | Path, network: Described | None = None, *, tell: Progress, slices: bool = False) -> Parent:
     """The trained network that a text names:
 
     - `torchvision:ResNet18_Weights.IMAGENET1K_V1`, `timm:resnet18.a1_in1k` (or a network's name, for its default
@@ -35,11 +41,11 @@ def parent_of(source: str | Path, network: Described | None = None, *, tell: Pro
     - ARCH=FILE: a file of weights of a network, by its name or the YAML file of it
     - a folder that `archsearch train` or `archsearch shrink` wrote, a bundle, an experiment's name or folder
 
-    With `network` it is that one, whose images and classes may be others. Raises InputError for a text that names
-    nothing, and for weights of another network.
+    With `network` it is that one, whose images and classes may be others; with `slices`, one that it is a slice of too.
+    Raises InputError for a text that names nothing, and for weights of another network.
     """
     parent = _read(str(source), network, tell)
-    if network is not None and not _same(parent.network, network):
+    if network is not None and not is_same(parent.network, network) and not (slices and _is_part(parent, network)):
         name, other = network.name or digest(network), parent.network.name or digest(parent.network)
         raise refuse(f"these are not the weights of {name}, but of {other}", allowed=f"{name}", file=str(source))
     return parent
@@ -49,6 +55,8 @@ def trained_on(network: Described, parent: Parent | None) -> Described:
     """Of a network and the weights that it begins with, that which has the images' size: the weights' own network where
     archsearch trained it. A library's is for images of any size."""
     if parent is None or parent.names != "archsearch" or parent.network.input[1:] == network.input[1:]:
+        return network
+    if not is_same(parent.network, network):  # a slice of it
         return network
     return parent.network
 
@@ -102,7 +110,33 @@ def _read(source: str, network: Described | None, tell: Progress) -> Parent:
     return _of_experiment(experiment, source, tell)
 
 
-def _same(first: Described, second: Described) -> bool:
+def slices_of(parent: Parent) -> Slices:
+    """The slices of a parent. Raises InputError for a network of another library."""
+    from archsearch.network.build import build
+    from archsearch.network.inheriting import inherit
+    from archsearch.shrinking.slices import Slices
+
+    if not isinstance(parent.network, Architecture):
+        allowed = "a network of the grammar (`archsearch zoo` lists some)"
+        raise refuse("a network of another library has no candidates", allowed=allowed, hint=OTHERS, file=parent.source)
+    network = build(parent.network)
+    network.load_state_dict(dict(parent.weights))
+    return Slices(parent.network, lambda child: inherit(network, child))
+
+
+def _is_part(parent: Parent, network: Described) -> bool:
+    """Whether the network is a slice of the parent's, but for their images and classes."""
+    from archsearch.shrinking.slice_space import is_slice
+
+    whole = parent.network
+    if not isinstance(whole, Architecture) or not isinstance(network, Architecture):
+        return False
+    slices = slices_of(parent)
+    network = network.model_copy(update={"input": whole.input, "classes": whole.classes})
+    return is_slice(whole, network, slices.free, slices.groups)
+
+
+def is_same(first: Described, second: Described) -> bool:
     """Whether two networks are one, but for their images and classes."""
     try:
         return digest(parsed({**first.to_dict(), "input": [*second.input], "classes": second.classes})) == digest(

@@ -21,6 +21,7 @@ from archsearch.space.space import SearchSpace
 
 if TYPE_CHECKING:
     from archsearch.architecture.spec import Architecture
+    from archsearch.shrinking.kept import KeptParent
 
 SpaceSource = str | Path | Mapping[str, Any] | SearchSpace
 
@@ -57,6 +58,11 @@ class Space(SearchSpace):
         from archsearch.search.foretelling.data_sheets import Cluster
 
         target = None if cluster is None else Cluster.of(cluster)
+        parents: tuple[KeptParent, ...] = ()
+        if self.start is not None:
+            from archsearch.api.starting import expected_parents
+
+            parents = expected_parents(self, tell or (lambda _: None))
         return check_space(
             self,
             Path(self.file),
@@ -64,6 +70,7 @@ class Space(SearchSpace):
             cluster=target,
             probes=probe,
             tell=tell or (lambda _: None),
+            parents=parents,
         )
 
 

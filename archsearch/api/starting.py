@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
 from typing import TYPE_CHECKING
 
-from archsearch.api.parents import normalised_as, parent_of
-from archsearch.architecture.spec import Architecture
+from archsearch.api.parents import OTHERS, normalised_as, parent_of, slices_of
 from archsearch.data.images import ImageSet, Progress
 from archsearch.reading.document import Document
-from archsearch.reading.errors import InputError, refuse
+from archsearch.reading.errors import InputError
 from archsearch.reading.validation import try_validate
 from archsearch.shrinking.slice_space import free_sizes, slice_space
-from archsearch.shrinking.slices import Slices
-from archsearch.space.many.draws import draws
 from archsearch.space.recipes import FINE_TUNING
 from archsearch.space.space import SearchSpace
 from archsearch.space.start_settings import StartSettings
@@ -23,12 +19,6 @@ from archsearch.space.start_settings import StartSettings
 if TYPE_CHECKING:
     from archsearch.guests.parents import Parent
     from archsearch.shrinking.kept import KeptParent
-
-COUNTED = 200  # candidates, of which is counted how many begin with trained weights
-OTHERS = (
-    "`archsearch confirm EXPERIMENT --pretrained FILE` trains pretrained networks beside its winner, "
-    "`archsearch shrink` makes smaller ones of any"
-)
 
 
 def with_space(document: Document, tell: Progress) -> Document:
@@ -45,7 +35,7 @@ def with_space(document: Document, tell: Progress) -> Document:
         text = f"{len(start.weights)} trained networks without a space"
         raise InputError(document.problem(("start", "weights"), text, allowed="one, or a space too", hint=OTHERS))
     try:
-        slices = _slices(parent_of(start.weights[0], tell=tell))
+        slices = slices_of(parent_of(start.weights[0], tell=tell))
         words = slice_space(slices, free_sizes(slices, start.may))
     except InputError as error:
         loc = ("start", "weights", 0)
@@ -83,44 +73,31 @@ def starting_parents(
 
     may = () if space.start is None else space.start.may
     parents = tuple(
-        kept(source, images, space.training, free_sizes(_slices(source), may), seed=space.search.seed)
+        kept(source, images, space.training, free_sizes(slices_of(source), may), seed=space.search.seed)
         for source in sources
     )
     if parents:
-        tell(f"start: {inheriting(space, parents)}")
+        from archsearch.shrinking.kept import Inheriting
+
+        tell(f"start: {Inheriting.of(parents, space)}")
     return parents
 
 
-def tell_inheriting(space: SearchSpace, tell: Progress) -> None:
-    """Tells how many candidates begin with trained weights, before any image is read. Raises InputError."""
+def expected_parents(space: SearchSpace, tell: Progress) -> tuple[KeptParent, ...]:
+    """The trained networks of a space as a search would keep them, without their weights, before any image is read;
+    none where it has no `start`. Raises InputError."""
+    from archsearch.guests.parents import suited
     from archsearch.shrinking.kept import KeptParent
 
-    assert space.start is not None
     parents = []
-    for source in space.start.weights:
-        slices = _slices(parent_of(source, tell=tell))
+    for source in () if space.start is None else space.start.weights:
+        tell(f"start: reading {source}")
+        read = parent_of(source, tell=tell)
+        slices = slices_of(read)
+        fitted = suited(read, space.input, space.classes)
         network = slices.parent.model_copy(update={"input": space.input, "classes": space.classes})
-        free = free_sizes(slices, space.start.may)
-        parents.append(KeptParent(source=source, architecture=network, weights=b"", free=free))
-    tell(f"start: {inheriting(space, tuple(parents))}")
-
-
-def inheriting(space: SearchSpace, parents: tuple[KeptParent, ...]) -> str:
-    """How many candidates begin with the weights of a parent, counted among some of the space, as a text."""
-    candidates = list(islice(draws(space, seed=space.search.seed), COUNTED))
-    count = sum(any(parent.is_parent_of(candidate) for parent in parents) for candidate in candidates)
-    share = "all" if count == len(candidates) else f"{count} of {len(candidates)}"
-    return f"{share} candidates begin with weights of {', '.join(parent.source for parent in parents)}"
-
-
-def _slices(parent: Parent) -> Slices:
-    """The slices of a parent. Raises InputError for a network of another library."""
-    from archsearch.network.build import build
-    from archsearch.network.inheriting import inherit
-
-    if not isinstance(parent.network, Architecture):
-        allowed = "a network of the grammar (`archsearch zoo` lists some)"
-        raise refuse("a network of another library has no candidates", allowed=allowed, hint=OTHERS, file=parent.source)
-    network = build(parent.network)
-    network.load_state_dict(dict(parent.weights))
-    return Slices(parent.network, lambda child: inherit(network, child))
+        free = free_sizes(slices, space.start.may if space.start else ())
+        parents.append(
+            KeptParent(source=source, architecture=network, weights=b"", free=free, scored=not fitted.replaced)
+        )
+    return tuple(parents)

@@ -13,7 +13,7 @@ from archsearch.api.arguments import names_its_arguments
 from archsearch.api.data import data_source
 from archsearch.api.driving import Audience
 from archsearch.api.networks import network_of
-from archsearch.api.parents import normalised_as, parent_of, trained_on
+from archsearch.api.parents import is_same, normalised_as, parent_of, slices_of, trained_on
 from archsearch.api.spaces import plain
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import TrainingFolder
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from archsearch.data.images import ImageSet, OwnMetric, Progress
     from archsearch.guests.building import Module
+    from archsearch.guests.parents import Parent
     from archsearch.space.optimization_settings import Freeze
     from archsearch.training.run import TrainingRun
 
@@ -114,7 +115,8 @@ def train(
 
     `architecture` is one, a name of the zoo, `torchvision:NAME`, `timm:NAME` or a YAML file; it gets the data's image
     and classes. `data` is what `archsearch.search` takes; `overrides` are `training={"optimizer": "adamw"}` and the
-    like. `weights` are those to start from, of which `freeze` ("trunk" or "bn") holds a part as it is: a file, a folder
+    like. `weights` are those to start from, of this network or of one that it is a slice of; `freeze` ("trunk" or "bn")
+    holds a part of them as it is: a file, a folder
     of a trained network, a bundle, an experiment, or `torchvision:ResNet18_Weights.IMAGENET1K_V1` and
     `timm:resnet18.a1_in1k`, which are fetched once. `allow_sources` and `metrics` are those of `archsearch.search`.
     `folder` None: the first free of trained/NETWORK-DATA. After KeyboardInterrupt the same call, with the same folder,
@@ -169,7 +171,7 @@ def train_shown(
 
     if weights is None and (held := settings.training.freeze) != "none":
         raise refuse(f"{held} without initial weights", allowed="none, or initial weights", file="--freeze")
-    parent = None if weights is None else parent_of(weights, network, tell=audience.tell)
+    parent = None if weights is None else parent_of(weights, network, tell=audience.tell, slices=True)
     data = sized_as(trained_on(network, parent), settings.data, audience.tell)
     images, data = normalised_as(load_images(data, progress=audience.tell), data, parent, audience.tell)
     images = images.with_metrics(metrics or {})
@@ -180,6 +182,8 @@ def train_shown(
     network = adapted(network, images, audience.tell)
     if guest := origin(network):
         audience.tell(guest)
+    if parent is not None and not is_same(parent.network, network):
+        parent = _slice_of(parent, network, images, run, folder, audience.tell)
     audience.tell(f"training {network.name or digest(network)} in {folder}")
     if audience.progress is False:
         return train_architecture(network, images, run, folder, weights=parent, data=data)
@@ -202,6 +206,19 @@ def train_shown(
     if note := without_graphs(result):
         audience.tell(note)
     return result
+
+
+def _slice_of(
+    whole: Parent, network: Described, images: ImageSet, run: TrainingRun, folder: Path, tell: Progress
+) -> Parent:
+    """A slice of a trained network with the weights that it inherits, as a candidate of a search begins with them."""
+    from archsearch.shrinking.beginning import Parents, kept
+
+    tell(f"{network.name or digest(network)} begins with a slice of {whole.source}")
+    parent = kept(whole, images, run.settings, frozenset(slices_of(whole).free), seed=run.seed)
+    part = Parents([parent]).start_of(network, images, run, folder)
+    assert part is not None, "its weights were taken for those of a network that this is a slice of"
+    return part
 
 
 def folder_for(network: Described, settings: TrainSettings, output: Path | None) -> Path:

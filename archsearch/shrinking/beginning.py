@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ import torch
 from archsearch.architecture.spec import Architecture
 from archsearch.experiment import write_atomically
 from archsearch.guests.either import Described
+from archsearch.guests.parents import Parent as Source
+from archsearch.guests.parents import suited
 from archsearch.network.build import Network, build
 from archsearch.network.inheriting import inherit
 from archsearch.shrinking.kept import KeptParent, parent_of
@@ -24,12 +27,12 @@ from archsearch.training.checkpoint import weights_from_bytes, weights_to_bytes
 from archsearch.training.devices import resolve_device
 from archsearch.training.feeds.feed import Feed, feed_of
 from archsearch.training.loop import Training
+from archsearch.training.losses import classifier_of
 from archsearch.training.run import TrainingRun
 from archsearch.training.teaching import Teacher
 
 if TYPE_CHECKING:
     from archsearch.data.images import ImageSet
-    from archsearch.guests.parents import Parent as Source
 
 SEED = 0  # of the images by which norms are measured: the same for all candidates, whose scores are compared
 MOST = 2000  # validation images, at most, by which blocks are weighed
@@ -73,19 +76,27 @@ class Parents:
             training.step.teacher = Teacher.made(self._network(0), run.settings, images, device)
         return training
 
-    def start_of(self, architecture: Described, images: ImageSet, run: TrainingRun, folder: Path) -> Path | None:
-        """The file in the folder of the weights with which a training of this network begins, made where it is missing;
-        None for initial values."""
+    def start_of(self, architecture: Described, images: ImageSet, run: TrainingRun, folder: Path) -> Source | None:
+        """The weights with which a training of this network begins, without those that have initial values: of a file
+        in the folder, made where it is missing. None for initial values alone."""
         if not isinstance(architecture, Architecture) or (index := parent_of(self.kept, architecture)) is None:
             return None
-        file = folder / "start.safetensors"
+        parent, file = self.kept[index], folder / "start.safetensors"
         if not file.exists():
             network, device = build(architecture, seed=run.seed), resolve_device(run.device or run.settings.device)
             feed = feed_of(images, run.settings, device)
             self.begin(index, network, feed, min(run.settings.batch_size, feed.count), device)
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_atomically(file, weights_to_bytes(network.state_dict()))
-        return file
+        content = file.read_bytes()
+        tensors = weights_from_bytes(content)
+        if not parent.scored:
+            classifier = classifier_of(self.network(index))
+            tensors = {name: tensor for name, tensor in tensors.items() if name.rpartition(".")[0] != classifier}
+        return Source(
+            source=parent.source, network=architecture, weights=tensors, names="archsearch", origin=parent.origin,
+            licence=parent.licence, sha256=hashlib.sha256(content).hexdigest(),
+        )  # fmt: skip
 
     @staticmethod
     def untrained(training: Training | None) -> dict[str, float]:
@@ -103,8 +114,6 @@ def kept(
 ) -> KeptParent:
     """A parent for these images, as an experiment keeps it: blocks are weighed where some may be dropped and the whole
     network was trained for these classes."""
-    from archsearch.guests.parents import suited
-
     fitted = suited(source, images.shape, len(images.classes), seed=seed)
     assert isinstance(fitted.network, Architecture), "other libraries' networks have no slices"
     network = build(fitted.network)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,16 @@ from archsearch.experiment.layout import ParentFolder
 from archsearch.reading.errors import refuse
 from archsearch.shrinking.slice_space import is_slice
 from archsearch.shrinking.slices import groups_of
+from archsearch.space.many.draws import draws
 from archsearch.space.optimization_settings import PARENT
 
 if TYPE_CHECKING:
     from archsearch.guests.either import Described
     from archsearch.space.settings import TrainingSettings
+    from archsearch.space.space import SearchSpace
 
 KIND = "parent"  # of the ledger's notes, one a parent, in their order
+COUNTED = 200  # candidates, of which is counted how many begin with trained weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,16 +111,31 @@ def kept_parents(folder: ExperimentFolder, ledger: Ledger) -> tuple[KeptParent, 
         except OSError as error:
             hint = "put the file back: the search begins with these weights"
             raise refuse(f"the weights cannot be read: {error.strerror}", hint=hint, file=str(file)) from error
-        importance = data["importance"]
-        parents.append(
-            KeptParent(
-                source=data["source"], architecture=Architecture.from_dict(data["architecture"]), weights=weights,
-                free=frozenset((str(name), int(number)) for name, number in data["free"]),
-                importance=importance and {(int(stage), int(block)): value for stage, block, value in importance},
-                path=file.parent, scored=data["scored"], origin=data["origin"], licence=data["licence"],
-            )
-        )  # fmt: skip
+        parents.append(_noted(data, weights, file.parent))
     return tuple(parents)
+
+
+def start_of(folder: ExperimentFolder, child: Architecture) -> Path | None:
+    """The folder of the trained network with whose weights a network of an experiment began; None for initial
+    values."""
+    if not files_of(folder, 0).path.exists():
+        return None
+    with Ledger.read(folder.ledger) as ledger:
+        notes = enumerate(ledger.events_of(KIND))
+        parents = [_noted(event.data, b"", files_of(folder, index).path) for index, event in notes]
+    index = parent_of(parents, child)
+    return None if index is None else parents[index].path
+
+
+def _noted(data: Mapping[str, Any], weights: bytes, path: Path) -> KeptParent:
+    """A parent of a ledger's note."""
+    importance = data["importance"]
+    return KeptParent(
+        source=data["source"], architecture=Architecture.from_dict(data["architecture"]), weights=weights,
+        free=frozenset((str(name), int(number)) for name, number in data["free"]),
+        importance=importance and {(int(stage), int(block)): value for stage, block, value in importance},
+        path=path, scored=data["scored"], origin=data["origin"], licence=data["licence"],
+    )  # fmt: skip
 
 
 def taught(settings: TrainingSettings, parents: Sequence[KeptParent]) -> TrainingSettings:
@@ -127,3 +146,38 @@ def taught(settings: TrainingSettings, parents: Sequence[KeptParent]) -> Trainin
 def parent_of(parents: Sequence[KeptParent], child: Architecture) -> int | None:
     """The index of the first parent that the child begins with; None for initial values."""
     return next((index for index, parent in enumerate(parents) if parent.is_parent_of(child)), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inheriting:
+    """Of so many `candidates` of a space, how many begin with the weights of one of the networks `sources`, and how
+    many of those have a score before any training."""
+
+    sources: tuple[str, ...]
+    candidates: int
+    begin: int
+    scored: int
+
+    @classmethod
+    def of(cls, parents: Sequence[KeptParent], space: SearchSpace) -> Inheriting:
+        """Counted among some candidates of the space."""
+        candidates = islice(draws(space, seed=space.search.seed), COUNTED)
+        indices = [parent_of(parents, candidate) for candidate in candidates]
+        scored = sum(index is not None and parents[index].scored for index in indices)
+        begin = sum(index is not None for index in indices)
+        sources = tuple(parent.source for parent in parents)
+        return cls(sources=sources, candidates=len(indices), begin=begin, scored=scored)
+
+    @property
+    def share_scored(self) -> float:
+        """The share of candidates with a score before any training; 0 of none."""
+        return self.scored / max(1, self.candidates)
+
+    def __str__(self) -> str:
+        """A sentence for people, without its end."""
+        share = "all" if self.begin == self.candidates else f"{self.begin} of {self.candidates}"
+        return f"{share} candidates begin with weights of {', '.join(self.sources)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {**asdict(self), "sources": list(self.sources), "sentence": str(self)}

@@ -182,6 +182,11 @@ def ends_linearly(model: nn.Module, image: tuple[int, int, int]) -> bool:
     return torch.allclose(lowered, before - LOWER, atol=0.01 * LOWER)
 
 
+def classifier_of(model: nn.Module) -> str:
+    """Name of the module that makes a network's outputs of its features."""
+    return _last_layer(model)[0]
+
+
 def _last_layer(model: nn.Module) -> tuple[str, Any]:
     """Name and module of the classifier, a Linear or a Conv2d of 1x1 with a bias, in whose place a regression has its
     last layer."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ LARGEST = 4 * 2**30  # bytes: the largest published network of the family has 3.
 COPIES = 4  # of a file's bytes that are in memory at once
 # What torch.load raises for bytes that are no checkpoint: it has no error of its own for them.
 UNREADABLE = (RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, OSError, AssertionError)
+
+UNREADABLE_NOTES = (OSError, ValueError, KeyError, TypeError)  # a file beside weights that is absent, or not ours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +114,16 @@ def begin(parent: Parent, module: nn.Module, *, seed: int) -> dict[str, Any]:
 
 
 def _trained_beside(file: WeightsFile) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the result.json beside a file says of its data and of where the training began; nothing where it is of other
-    weights."""
-    try:
+    """What the result.json beside a file says of its data and of where the training began, or the parent.json of an
+    experiment of where the weights come from; nothing where it is of other weights."""
+    with suppress(*UNREADABLE_NOTES):
         result = read_json(file.path.with_name("result.json"))
         if result["weights"]["sha256"] == file.sha256:
             return dict(result["data"]), dict(result["start"] or {})
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
+    with suppress(*UNREADABLE_NOTES):
+        parent = read_json(file.path.with_name("parent.json"))
+        if parent["sha256"] == file.sha256:
+            return {}, {"origin": parent["origin"], "licence": parent["licence"]}
     return {}, {}
 
 

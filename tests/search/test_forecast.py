@@ -58,6 +58,33 @@ def test_a_free_lane_goes_on_with_a_promoted_trial_before_it_begins_another() ->
     assert next_stretch(rungs, 4, 4, epochs=9) == (3, 1, 3), "nothing else is left to do"
 
 
+def test_trials_that_are_scored_before_their_first_epoch_have_a_rung_more() -> None:
+    # 900 scores without training; a third's first epoch; a ninth's to the third; a 27th's to the ninth.
+    words = search(900, grace_epochs=1, reduction=3)
+    found, ideal = trial_epochs(words, 9, 1.0), 300 + 100 * 2 + 33 * 6
+    assert ideal <= found < 1.3 * ideal
+    assert found < trial_epochs(words, 9, 0.5) < trial_epochs(words, 9)
+    assert trial_epochs(search(7, kind="none"), 9, 1.0) == 63, "without rungs none is left out"
+    rungs = Rungs(grace=1, reduction=3, epochs=9, brackets=1, scored_untrained=lambda trial: trial != 2)
+    assert next_stretch(rungs, 0, 3, epochs=9) == (1, 0, 0)
+    assert next_stretch(rungs, 1, 3, epochs=9) == (2, 0, 1)
+    for trial, score in ((1, 0.1), (3, 0.5), (4, 0.2)):
+        rungs.record(trial, 0, score)
+    assert next_stretch(rungs, 4, 4, epochs=9) == (3, 0, 1)
+
+
+def test_the_forecast_of_a_search_with_a_rung_of_no_epochs_counts_its_evaluations() -> None:
+    flat = LatencyModel(names=("macs",), slopes=(0.0,), start=0.001, errors=(0.0,))
+    timings = Timings(networks=(), train=flat, evaluate=flat, device="cpu", device_name="a", precision="float32",
+                      threads=1, clock="wall", busy=False, seconds=0.0)  # fmt: skip
+    given = space("resources={cpus_per_trial: 1, max_concurrent: 1}", "search.trials=90")
+    sizes = {"train": 640, "validation": 192, "gpus": 0}
+    fewer, usual = (forecast(given, timings, [NETWORK] * 3, **sizes, scored=share) for share in (1.0, 0.0))
+    evaluations = 90 * 192 / (3 * 640 + 192)
+    assert fewer.hours == pytest.approx((fewer.trial_epochs + evaluations) * fewer.epoch_seconds / 3600)
+    assert fewer.hours < usual.hours
+
+
 def test_trials_at_once_are_those_that_the_executor_would_place() -> None:
     cores = os.cpu_count() or 1
     assert at_once(ResourceSettings(cpus_per_trial=1), 1000, gpus=0) == cores

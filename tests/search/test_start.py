@@ -6,25 +6,33 @@ from pathlib import Path
 import pytest
 import torch
 
+import archsearch
 from archsearch.api.parents import parent_of
 from archsearch.api.spaces import load_space
-from archsearch.api.starting import inheriting, starting_parents, tell_inheriting, with_sources
+from archsearch.api.starting import expected_parents, starting_parents, with_sources
+from archsearch.architecture.canonical import digest
 from archsearch.architecture.spec import Architecture
 from archsearch.cli import main
+from archsearch.cli.showing.page import page
+from archsearch.cli.showing.summary import show
 from archsearch.data.datasets import load_images
 from archsearch.data.images import ImageSet
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.experiment.summary import summarise
 from archsearch.network.build import build
 from archsearch.reading.errors import InputError
 from archsearch.search.deciding.inheritance import untrained
 from archsearch.search.deciding.rungs import Rungs
 from archsearch.search.session import create
 from archsearch.shrinking.beginning import Parents
-from archsearch.shrinking.kept import KeptParent, kept_parents
+from archsearch.shrinking.kept import Inheriting, KeptParent, kept_parents, start_of
 from archsearch.space.space import SearchSpace
-from archsearch.training.checkpoint import weights_to_bytes
+from archsearch.training.checkpoint import weights_from_bytes, weights_to_bytes
 from archsearch.training.feeds.feed import feed_of
 from archsearch.training.fit import train_architecture
+from archsearch.training.loop import Training
+from archsearch.training.losses import classifier_of
+from archsearch.training.pretrained import begin
 from archsearch.training.run import TrainingRun
 
 from .local import drive_locally
@@ -144,9 +152,13 @@ def test_with_a_space_of_its_own_what_is_a_slice_inherits_and_others_begin_anew(
     }  # fmt: skip
     space = space_of(trained, space=words, budget={}, search={"trials": 9, "sampler": "random", "seed": 1})
     parents = parents_of(space)
-    assert inheriting(space, parents).startswith("4 of 18 candidates begin with weights of ")
-    tell_inheriting(space, (told := list[str]()).append)
-    assert told == [f"start: {inheriting(space, parents)}"]
+    inheriting = Inheriting.of(parents, space)
+    assert (inheriting.begin, inheriting.scored, inheriting.candidates) == (4, 4, 18)
+    assert str(inheriting) == f"4 of 18 candidates begin with weights of {trained}"
+    assert Inheriting.of(expected_parents(space, lambda _: None), space) == inheriting
+    checked = load_space(space).check(samples=18, probe=False)
+    assert checked["start"] == inheriting.to_dict()
+    assert "\nstart         4 of 18 candidates begin with weights of" in page(space, checked)
     folder = begun(space, tmp_path / "mixed")
     drive_locally(space, folder)
     with Ledger.read(folder.ledger) as ledger:
@@ -157,12 +169,53 @@ def test_with_a_space_of_its_own_what_is_a_slice_inherits_and_others_begin_anew(
         assert 0 < len(slices) < 9 and ledger.trials(TrialState.FINISHED)
 
 
-def test_a_classifier_of_other_classes_begins_anew_and_is_not_scored_untrained(trained: Path) -> None:
+def test_a_classifier_of_other_classes_begins_anew_and_is_not_scored_untrained(trained: Path, tmp_path: Path) -> None:
     space = space_of(trained)
     images = load_images(space.data)
     images = replace(images, classes=(*images.classes, "another"))
     (parent,) = parents_of(replace(space, classes=11), images)
     assert not parent.scored and parent.importance is None and parent.architecture.classes == 11
+    run = TrainingRun(settings=space.training, seed=5)
+    start = Parents([parent]).start_of(parent.architecture, images, run, tmp_path / "run")
+    assert start is not None and start.source == str(trained) and start.origin == parent.origin
+    module = build(parent.architecture, seed=5)
+    classifier = classifier_of(module)
+    assert begin(start, module, seed=5)["replaced"] == [f"{classifier}.weight", f"{classifier}.bias"]
+
+
+def test_train_begins_a_slice_with_the_weights_that_the_search_gave_it(
+    whole: ExperimentFolder, trained: Path, tmp_path: Path
+) -> None:
+    with Ledger.read(whole.ledger) as ledger:
+        trial = next(trial for trial in ledger.trials() if trial.digest != digest(PARENT))
+        origin = kept_parents(whole, ledger)[0].origin
+        untrained_score = next(e.metrics["validation_accuracy"] for e in untrained(ledger) if e.trial == trial.number)
+    child = Architecture.from_dict(dict(trial.architecture))
+    (tmp_path / "child.yaml").write_text(child.to_yaml())
+    again = archsearch.train(
+        tmp_path / "child.yaml", data={"name": "digits", "limit": 300, "validation": 0.3},
+        weights=whole.path / "parents" / "0", epochs=1, learning_rate=1e-9, batch_size=32,
+        training={"precision": "float32", "device": "cpu"}, progress=False, folder=tmp_path / "again",
+    )  # fmt: skip
+    started = again.result["start"]
+    assert started["origin"].endswith(f", which began with {origin}") and origin
+    assert started["replaced"] == [] and started["file"] == str(whole.path / "parents" / "0")
+    network = build(child)
+    network.load_state_dict(weights_from_bytes((tmp_path / "again" / "start.safetensors").read_bytes()))
+    space = space_of(trained)
+    begins = Training(network, load_images(space.data), TrainingRun(settings=space.training, seed=0))
+    assert begins.evaluate("validation").accuracy == untrained_score
+    state, parameters = again.weights(), dict(network.named_parameters())
+    assert all(torch.allclose(state[name], parameter, atol=1e-6) for name, parameter in parameters.items())
+    with pytest.raises(InputError, match="these are not the weights of"):
+        archsearch.train("resnet20_cifar", data="digits", weights=trained, progress=False, folder=tmp_path / "other")
+
+
+def test_the_summary_suggests_a_training_from_the_same_weights(whole: ExperimentFolder, capsys) -> None:
+    assert start_of(whole, PARENT) == whole.path / "parents" / "0"
+    assert start_of(whole, PARENT.model_copy(update={"classes": 3})) is None
+    show(summarise(whole), as_json=False)
+    assert f" --weights {whole.path / 'parents' / '0'}" in capsys.readouterr().out
 
 
 def test_a_rung_of_no_epochs_lies_below_those_of_a_trial_that_is_scored_untrained() -> None:

@@ -29,6 +29,7 @@ def page(space: SearchSpace, document: dict[str, Any]) -> str:
         lines += [_row("", f"{space.networks()} networks; training settings that vary too: {', '.join(parameters)}")]
     lines += [_row("budget", _budget(space)), *_fits(document), *_out_of_reach(document)]
     lines += ["", *_costs(document), "", *_pretrained(document["pretrained"])]
+    lines += [_row("start", start["sentence"])] if (start := document["start"]) else []
     lines += ["", *_foretold(space, document), *_elsewhere(document)]
     bounded = [bound["name"] for bound in document["bounds"]]
     for name in dict.fromkeys(("flops", *bounded)):

@@ -134,7 +134,7 @@ def _next(summary: dict[str, Any]) -> list[str]:
     if summary["state"] in ("interrupted", "failed") and summary["reason"] != NONE_BEGAN:
         commands.append(command_of(folder, "resume"))
     if summary["best"] is not None:
-        data = _data(folder, summary["best"].get("training", {}))
+        data = _data(folder, summary["best"])
         commands += filter(None, [(summary["pretrained"] or {}).get("command")])
         commands += [
             command("train", folder.best_yaml, "--data", *data, *permissions(folder, "train")),
@@ -150,13 +150,16 @@ def _next(summary: dict[str, Any]) -> list[str]:
     return [*commands, command_of(folder, "status"), command_of(folder, "ui")]
 
 
-def _data(folder: ExperimentFolder, chosen: dict[str, Any]) -> list[str]:
-    """The value of --data and the options with which `train` trains as the search did: by space.yaml, and by `chosen`
-    for training settings that vary. NAME where space.yaml cannot be read."""
+def _data(folder: ExperimentFolder, best: dict[str, Any]) -> list[str]:
+    """The value of --data and the options with which `train` trains the best as the search did: by space.yaml, by what
+    was chosen for training settings that vary, and from the weights with which it began. NAME where space.yaml cannot
+    be read."""
     import json
 
+    from archsearch.architecture.spec import Architecture
     from archsearch.reading.validation import validate
     from archsearch.reading.yaml import read
+    from archsearch.shrinking.kept import start_of
     from archsearch.space.optimization_settings import PARENT
     from archsearch.space.settings import DataSettings, TrainingSettings
     from archsearch.space.trainings import GROUP, read_trainings
@@ -167,14 +170,18 @@ def _data(folder: ExperimentFolder, chosen: dict[str, Any]) -> list[str]:
         if isinstance(document["data"].get("size"), dict):  # searched: `train` takes that of the network
             document = {**document, "data": {key: value for key, value in document["data"].items() if key != "size"}}
         data, base = validate(DataSettings, document["data"]), validate(TrainingSettings, document["training"])
-        choices = {f"{GROUP}.{name}": value for name, value in chosen.items()}
+        choices = {f"{GROUP}.{name}": value for name, value in best.get("training", {}).items()}
         training = base.with_overrides(trainings.trainings(base).overrides(choices))
         if training.teacher == PARENT:
             training = training.with_overrides({"teacher": str(folder.path / "parents" / "0")})
+        start = start_of(folder, Architecture.from_dict(best["architecture"]))
+        if start is None:
+            training = training.with_overrides({"freeze": "none"})
     except (InputError, KeyError, TypeError):
         return ["NAME"]
     root = ["--root", data.root] if data.name != "digits" else []
     arguments = [data.name, *root, "--epochs", str(training.epochs)]
+    arguments += [] if start is None else ["--weights", str(start)]
     left_out = ["name", "root", "metrics"]  # metrics of a person's own would need --allow-source
     left_out += [] if "size" in document["data"] else ["size"]
     overrides = {f"data.{name}": value for name, value in data.to_dict().items() if name not in left_out}

@@ -40,10 +40,6 @@ def check(
 
     allow_sources(allow_source or ())
     loaded = load_space(space_for(space, sets or (), time=time, flops=flops, params=params, tell=tell))
-    if loaded.start is not None:
-        from archsearch.api.starting import tell_inheriting
-
-        tell_inheriting(loaded, tell)
     document = loaded.check(samples=samples, probe=not no_probe, cluster=cluster, tell=tell)
     if as_json:
         print_json(document)

@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context, parent_process
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from archsearch.experiment.objective import BY_ACCURACY, Objective
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
     from archsearch.data.images import ImageSet
     from archsearch.data.splitting import Fold
+    from archsearch.guests.parents import Parent
     from archsearch.training.run import TrainingRun
 
 Task = Literal["train", "test"]
@@ -294,9 +294,9 @@ def _work(task: Task, run: Run, most: int) -> Outcome:
     return Outcome(run=run, result=result)
 
 
-def _start_of(run: Run, images: ImageSet, training: TrainingRun) -> Path | None:
-    """The file of the weights that a trial inherits of the experiment's parents, made where it is missing; None for
-    initial values, with which all baselines begin."""
+def _start_of(run: Run, images: ImageSet, training: TrainingRun) -> Parent | None:
+    """The weights that a trial inherits of the experiment's parents; None for initial values, with which all baselines
+    begin."""
     if not (parents := _worker[0].parents) or run.contender.kind not in ("trial", "random"):
         return None
     from archsearch.shrinking.beginning import Parents

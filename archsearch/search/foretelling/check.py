@@ -21,6 +21,7 @@ from archsearch.search.foretelling import pretraining
 from archsearch.search.foretelling.cluster_forecast import forecast_on
 from archsearch.search.foretelling.data_sheets import Cluster
 from archsearch.search.foretelling.forecast import Setting, forecast, setting
+from archsearch.shrinking.kept import Inheriting, KeptParent
 from archsearch.space.datasets import facts, split_sizes
 from archsearch.space.fitting import expected, warnings
 from archsearch.space.many.draws import draws, typical
@@ -39,13 +40,21 @@ PROBE_SECONDS = 8.0
 
 
 def check_space(
-    space: SearchSpace, file: Path, *, samples: int, cluster: Cluster | None, probes: bool, tell: Progress
+    space: SearchSpace,
+    file: Path,
+    *,
+    samples: int,
+    cluster: Cluster | None,
+    probes: bool,
+    tell: Progress,
+    parents: Sequence[KeptParent] = (),
 ) -> dict[str, Any]:
     """The document, as plain JSON values.
 
     At most `samples` networks are counted. With `probes` a few are trained for a moment on this machine. `tell` is
-    called with messages on what is done.
+    called with messages on what is done. `parents` are the trained networks with which candidates begin.
     """
+    inheriting = Inheriting.of(parents, space) if parents else None
     survey = survey_folder(space.data, tell) if space.data.is_source else None
     images, sizes = _images(space, survey)
     space = expected(space, sizes[0], () if survey is None else survey.images["train"])
@@ -53,8 +62,10 @@ def check_space(
     document = _counted(space, file, samples, images, sizes[0]) | {
         "folder": None if survey is None else survey.to_dict(),
         "pretrained": pretraining.advice(space, survey, sizes[0]),
+        "start": None if inheriting is None else inheriting.to_dict(),
     }
-    return document | _foretold(space, sizes, cluster, probes=probes, tell=tell)
+    scored = 0.0 if inheriting is None else inheriting.share_scored
+    return document | _foretold(space, sizes, cluster, scored=scored, probes=probes, tell=tell)
 
 
 def _images(space: SearchSpace, survey: FolderSurvey | None) -> tuple[int, tuple[int, int]]:
@@ -111,10 +122,11 @@ def _counted(space: SearchSpace, file: Path, samples: int, images: int, train: i
 
 
 def _foretold(
-    space: SearchSpace, sizes: tuple[int, int], cluster: Cluster | None, *, probes: bool, tell: Progress
+    space: SearchSpace, sizes: tuple[int, int], cluster: Cluster | None, *, scored: float, probes: bool, tell: Progress
 ) -> dict[str, Any]:
     """Where trials train here (None: on a CPU alone, as expected), the probe, the forecast for this machine and the
-    cluster's, from the (train, validation) images of an epoch; `not_foretold`: why there is none."""
+    cluster's, from the (train, validation) images of an epoch, of trials of which a share is `scored` before the first;
+    `not_foretold`: why there is none."""
     nothing: dict[str, Any] = {
         "placement": None,
         "execution": None,
@@ -145,6 +157,7 @@ def _foretold(
                 train=train,
                 validation=validation,
                 gpus=here.gpus,
+                scored=scored,
             )
             document |= {
                 "placement": here.placement.to_dict() if here.placement.notable else None,
@@ -154,7 +167,7 @@ def _foretold(
                 "not_foretold": None,
             }
     if cluster is not None and (timings is not None or cluster.device is not None):
-        elsewhere = forecast_on(cluster, space, networks, timings, train=train, validation=validation)
+        elsewhere = forecast_on(cluster, space, networks, timings, train=train, validation=validation, scored=scored)
         document["cluster"] = elsewhere.to_dict()
     return document
 

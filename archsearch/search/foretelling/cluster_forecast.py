@@ -17,7 +17,7 @@ import numpy as np
 from archsearch.architecture.cost import cost
 from archsearch.architecture.spec import Architecture
 from archsearch.search.foretelling.data_sheets import Cluster, Step, epoch_seconds
-from archsearch.search.foretelling.forecast import MOST_SIMULATED, affordable_trials, simulate
+from archsearch.search.foretelling.forecast import MOST_SIMULATED, affordable_trials, evaluation_share, simulate
 from archsearch.space.many.columns import FloatArray
 from archsearch.space.search_settings import SearchSettings
 
@@ -77,9 +77,11 @@ def forecast_on(
     *,
     train: int,
     validation: int,
+    scored: float = 0.0,
 ) -> ClusterForecast:
     """The forecast of the file's search on a cluster. `architectures` are uniform draws from the networks within the
-    budget; an epoch has `train` images and `validation` ones. `timings` may be None for GPUs.
+    budget; an epoch has `train` images and `validation` ones. A share `scored` of the trials is evaluated before the
+    first epoch. `timings` may be None for GPUs.
 
     Raises ValueError for cores without timings.
     """
@@ -87,7 +89,10 @@ def forecast_on(
     seconds, source, bound = _seconds(cluster, space, architectures, timings, sharing, train, validation)
     rehearsals: list[tuple[float, float]] = []
     for side in (LOW, HIGH):
-        duration, busy = rehearse(space.search, space.training.epochs, seconds[side], lanes, dearest_best=side == HIGH)
+        duration, busy = rehearse(
+            space.search, space.training.epochs, seconds[side], lanes, dearest_best=side == HIGH,
+            scored=scored, evaluation=evaluation_share(train, validation),
+        )  # fmt: skip
         rehearsals.append((duration + START_UP[side], busy * duration / (duration + START_UP[side])))
     limit = space.search.wall_time
     hours = _range([min(duration, limit or duration) / 3600 for duration, _ in rehearsals])
@@ -178,20 +183,29 @@ def _precision(cluster: Cluster, space: SearchSpace, timings: Timings | None) ->
 
 
 def rehearse(
-    search: SearchSettings, epochs: int, seconds: FloatArray, lanes: int, *, dearest_best: bool = False
+    search: SearchSettings,
+    epochs: int,
+    seconds: FloatArray,
+    lanes: int,
+    *,
+    dearest_best: bool = False,
+    scored: float = 0.0,
+    evaluation: float = 0.0,
 ) -> tuple[float, float]:
     """(seconds from the first start to the last end, share of the lanes' time in trials) of a search.
 
     `seconds` of an epoch, (n,), are given to trials in a random order. The order of scores is the same at every
-    rung: a random one, or by `dearest_best` the most expensive trials are promoted. Of a long search a part is gone
-    through, and the remaining trials are taken to be alike.
+    rung: a random one, or by `dearest_best` the most expensive trials are promoted. `scored` and `evaluation` are
+    those of `simulate`. Of a long search a part is gone through, and the remaining trials are taken to be alike.
     """
-    trials = affordable_trials(search, epochs)
+    trials = affordable_trials(search, epochs, scored)
     count = min(trials, max(MOST_SIMULATED, LANES * lanes))
     rng = np.random.default_rng(0)
     epoch_seconds = np.resize(rng.permutation(seconds), count)[rng.permutation(count)]
     scores = epoch_seconds + 1e-9 * rng.random(count) if dearest_best else rng.random(count)
-    clock, worked = simulate(search.early_stopping, epochs, epoch_seconds, scores, lanes=lanes)
+    clock, worked = simulate(
+        search.early_stopping, epochs, epoch_seconds, scores, lanes=lanes, scored=scored, evaluation=evaluation
+    )
     remaining = worked * (trials / count - 1)
     total = clock + remaining / lanes
     return total, (worked + remaining) / (total * lanes)

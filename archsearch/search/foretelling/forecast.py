@@ -64,19 +64,23 @@ def forecast(
     train: int,
     validation: int,
     gpus: int,
+    scored: float = 0.0,
 ) -> Forecast:
     """The forecast of the file's search on this machine, which has so many `gpus`. `architectures` are uniform draws
-    from the networks within the budget; an epoch has `train` images and `validation` ones."""
+    from the networks within the budget; an epoch has `train` images and `validation` ones. A share `scored` of the
+    trials is evaluated before the first epoch, as one rung more."""
     batch = space.training.batch_size
     seconds = np.array(
         [timings.epoch_seconds(a, train=train, validation=validation, batch=batch) for a in architectures]
     )
     mean, (low, middle, high) = float(seconds.mean()), np.quantile(seconds, (0.25, 0.5, 0.75)).tolist()
-    trials, epochs = space.search.trials, trial_epochs(space.search, space.training.epochs)
+    trials, epochs = space.search.trials, trial_epochs(space.search, space.training.epochs, scored)
+    evaluations = scored * affordable_trials(space.search, space.training.epochs, scored)
+    worked = epochs + evaluations * evaluation_share(train, validation)
     lanes = at_once(space.resources, trials, gpus=gpus)
     epochs_at_most = int(min(trials * space.training.epochs, _limit(space.search)))
     # The last trials do not fill all lanes: a search is no shorter than one trial trained to the end.
-    hours = max(epochs / lanes, min(epochs, space.training.epochs)) * mean / 3600
+    hours = max(worked / lanes, min(epochs, space.training.epochs)) * mean / 3600
     gpu = space.resources.gpu_share if timings.device == "cuda" else 0.0
     wall = None if space.search.wall_time is None else space.search.wall_time / 3600
     end = math.inf if wall is None else wall
@@ -91,42 +95,62 @@ def forecast(
         at_once=lanes,
         hours=min(hours, end),
         hours_at_most=min(at_most, end),
-        gpu_hours=min(epochs * mean / 3600, end * lanes) * gpu if gpu else None,
+        gpu_hours=min(worked * mean / 3600, end * lanes) * gpu if gpu else None,
         gpu_hours_at_most=min(epochs_at_most * mean / 3600, end * lanes) * gpu if gpu else None,
         wall_hours=wall,
     )
 
 
-def trial_epochs(search: SearchSettings, epochs: int) -> float:
-    """Epochs of all trials together: those that the rungs let them have, within `search.epochs`."""
-    return min(_unbounded_epochs(search, epochs), _limit(search))
+def trial_epochs(search: SearchSettings, epochs: int, scored: float = 0.0) -> float:
+    """Epochs of all trials together: those that the rungs let them have, within `search.epochs`. A share `scored` of
+    the trials has a rung before the first epoch too."""
+    return min(_unbounded_epochs(search, epochs, scored), _limit(search))
 
 
-def affordable_trials(search: SearchSettings, epochs: int) -> int:
+def affordable_trials(search: SearchSettings, epochs: int, scored: float = 0.0) -> int:
     """How many of the search's trials begin before `search.epochs` are spent, at least one."""
-    return max(1, round(search.trials * min(1.0, _limit(search) / _unbounded_epochs(search, epochs))))
+    return max(1, round(search.trials * min(1.0, _limit(search) / _unbounded_epochs(search, epochs, scored))))
+
+
+def evaluation_share(train: int, validation: int) -> float:
+    """Of the seconds of an epoch, those in which its `validation` images are evaluated: a training step has a backward
+    pass too, which costs about two forward passes."""
+    return validation / (3 * train + validation)
 
 
 def _limit(search: SearchSettings) -> float:
     return math.inf if search.epochs is None else search.epochs
 
 
-def _unbounded_epochs(search: SearchSettings, epochs: int) -> float:
+def _unbounded_epochs(search: SearchSettings, epochs: int, scored: float) -> float:
     """From going through the rungs with one worker and trials whose order is the same at every rung. Where rungs
     correlate less, more trials go on."""
     count = min(search.trials, MOST_SIMULATED)
     scores = np.random.default_rng(0).permutation(count).astype(float)
-    _, trained = simulate(search.early_stopping, epochs, np.ones(count), scores, lanes=1)
+    _, trained = simulate(search.early_stopping, epochs, np.ones(count), scores, lanes=1, scored=scored)
     return trained * search.trials / count
 
 
 def simulate(
-    stopping: EarlyStopping, epochs: int, epoch_seconds: FloatArray, scores: FloatArray, *, lanes: int
+    stopping: EarlyStopping,
+    epochs: int,
+    epoch_seconds: FloatArray,
+    scores: FloatArray,
+    *,
+    lanes: int,
+    scored: float = 0.0,
+    evaluation: float = 0.0,
 ) -> tuple[float, float]:
     """(seconds from the first start to the last end, seconds of all lanes in trials) of n trials on so many lanes, gone
-    through by an event list. An epoch of each takes `epoch_seconds`, (n,); `scores`, (n,), order them at every rung."""
-    grace = stopping.grace_epochs if stopping.kind == "asha" else epochs
-    rungs = Rungs(grace=grace, reduction=stopping.reduction, epochs=epochs, brackets=stopping.brackets)
+    through by an event list. An epoch of each takes `epoch_seconds`, (n,); `scores`, (n,), order them at every rung. A
+    share `scored` of them is evaluated before the first epoch, which takes that share `evaluation` of an epoch."""
+    asha = stopping.kind == "asha"
+    begins_scored = np.random.default_rng(1).random(len(scores)) < (scored if asha else 0.0)
+    rungs = Rungs(
+        grace=stopping.grace_epochs if asha else epochs, reduction=stopping.reduction, epochs=epochs,
+        brackets=stopping.brackets,
+        scored_untrained=(lambda trial: bool(begins_scored[trial - 1])) if begins_scored.any() else None,
+    )  # fmt: skip
     running: list[tuple[float, int, int]] = []  # when a trial comes to its rung: (seconds, trial, rung)
     begun, clock, worked = 0, 0.0, 0.0
     while True:
@@ -135,8 +159,8 @@ def simulate(
             if stretch is None:
                 break
             trial, start, end = stretch
-            begun += start == 0
-            spent = float(epoch_seconds[trial - 1]) * (end - start)
+            begun = max(begun, trial)
+            spent = float(epoch_seconds[trial - 1]) * (end - start if end else evaluation)
             worked += spent
             heapq.heappush(running, (clock + spent, trial, end))
         if not running:
@@ -148,8 +172,9 @@ def simulate(
 def next_stretch(
     rungs: Rungs, begun: int, count: int, *, epochs: int, running: bool = False
 ) -> tuple[int, int, int] | None:
-    """(trial, from epoch, to epoch) of what a free lane trains next: a promoted trial, else the next of `count` trials
-    of which so many have begun; once all have and none is `running`, the best that waits. None: nothing now."""
+    """(trial, from epoch, to epoch) of what a free lane does next: a promoted trial, else the next of `count` trials
+    of which so many have begun; once all have and none is `running`, the best that waits. To epoch 0: the trial is
+    scored before it is trained. None: nothing now."""
     promotion = rungs.promotion() or (None if begun < count or running else rungs.last_promotion())
     if promotion is not None:
         trial, start = promotion.trial, promotion.rung
@@ -158,7 +183,8 @@ def next_stretch(
         trial, start = begun + 1, 0
     else:
         return None
-    return trial, start, rungs.above(trial, start) or epochs
+    above = rungs.above(trial, start)
+    return trial, start, epochs if above is None else above
 
 
 @dataclass(frozen=True, kw_only=True)
