@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from archsearch.cli import main
-from archsearch.experiment import ExperimentFolder, Ledger
-from tests.search.local import drive_locally, tiny
+from archsearch.experiment import ExperimentFolder
+from tests.search.local import finished, tiny
 
 COMMAND = [sys.executable, "-m", "archsearch", "confirm"]
 PATIENCE = 300.0  # seconds: for a busy machine; nothing here is a claim about speed
@@ -20,12 +20,7 @@ PATIENCE = 300.0  # seconds: for a busy machine; nothing here is a claim about s
 
 def searched(folder: Path, *overrides: str) -> ExperimentFolder:
     """A finished search, driven without Ray."""
-    space, experiment = tiny(folder, "search.trials=3", "training.epochs=2", *overrides)
-    drive_locally(space, experiment)
-    with Ledger.open(experiment.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
-    return experiment
+    return finished(folder, "search.trials=3", "training.epochs=2", *overrides)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from archsearch.export.selection import select
 from archsearch.network import build
 from archsearch.space.loading import load_space
 from archsearch.training.checkpoint import weights_to_bytes
-from tests.search.local import drive_locally, tiny
+from tests.search.local import finished, tiny
 
 # With this seed the most accurate of four is not the cheapest, which the front has too.
 TWO_OBJECTIVES = (
@@ -34,26 +34,16 @@ TWO_OBJECTIVES = (
 )
 
 
-def searched(folder: Path, *overrides: str) -> ExperimentFolder:
-    """A finished search, driven without Ray."""
-    space, experiment = tiny(folder, *overrides)
-    drive_locally(space, experiment)
-    with Ledger.open(experiment.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
-    return experiment
-
-
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
     """A finished search for two objectives."""
-    return searched(tmp_path_factory.mktemp("front"), *TWO_OBJECTIVES)
+    return finished(tmp_path_factory.mktemp("front"), *TWO_OBJECTIVES)
 
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
     """A finished search of one trial, and a second one that failed."""
-    experiment = searched(tmp_path_factory.mktemp("single"), "search.trials=1", "training.epochs=1")
+    experiment = finished(tmp_path_factory.mktemp("single"), "search.trials=1", "training.epochs=1")
     with Ledger.open(experiment.ledger) as ledger:
         first = ledger.trial(1)
         words = {"choices": first.choices, "architecture": first.architecture, "cost": first.cost, "seed": 9}
@@ -260,7 +250,7 @@ def test_a_confirmed_winner_is_what_is_exported(broken: ExperimentFolder, tmp_pa
 
 @pytest.mark.parametrize("test", [None, 0.75])
 def test_the_card_of_a_winner_that_was_trained_longer(test: float | None, tmp_path: Path) -> None:
-    experiment = searched(tmp_path, "search.trials=2")
+    experiment = finished(tmp_path, "search.trials=2")
     with Ledger.open(experiment.ledger) as ledger:
         best = ledger.best()
         experiment.finish.path.mkdir()
@@ -316,7 +306,7 @@ def moved(tmp_path: Path, monkeypatch) -> ExperimentFolder:
         Path("imgs", name).mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(f"imgs/{name}/{index}.png")
     data = "data={name: folder, root: imgs, size: 8}"
-    experiment = searched(tmp_path, data, "search.trials=1", "training.epochs=1", "budget={}")
+    experiment = finished(tmp_path, data, "search.trials=1", "training.epochs=1", "budget={}")
     monkeypatch.chdir(tmp_path)
     return experiment
 

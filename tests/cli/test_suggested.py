@@ -19,8 +19,7 @@ from archsearch.experiment import ExperimentFolder, Ledger, suggested
 from archsearch.experiment.winner import winner_of
 from archsearch.search.session import Session, _end
 from archsearch.tracking.files import description_of
-from tests.cli.test_export import searched
-from tests.search.local import tiny
+from tests.search.local import finished, tiny
 
 PACKAGE = Path(archsearch.__file__).parent
 QUOTED = re.compile(r"`(archsearch [a-z][^`]*)`")
@@ -103,7 +102,7 @@ def test_every_suggested_command_is_one_that_the_command_line_takes() -> None:
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
     """A finished search in a folder with a space in its name, whose file names code of a person's own."""
-    folder = searched(tmp_path_factory.mktemp("été à la plage"), "search.trials=1", "training.epochs=1")
+    folder = finished(tmp_path_factory.mktemp("été à la plage"), "search.trials=1", "training.epochs=1")
     text = folder.space_yaml.read_text()
     assert "sampler: " in text and "  metrics: {}\n" in text
     text = text.replace("  metrics: {}\n", "  metrics: {half: 'measures:half'}\n")

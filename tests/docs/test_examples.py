@@ -12,13 +12,13 @@ from PIL import Image
 
 import archsearch
 from archsearch.cli import main
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment import ExperimentFolder
 from archsearch.search.session import create
 from archsearch.space.choices import RecordedChoices
 from archsearch.space.datasets import DataFacts
 from archsearch.space.loading import load_space
 from tests.docs.reading import ROOT, blocks, commands, indented
-from tests.search.local import SPACE, drive_locally
+from tests.search.local import SPACE, drive_locally, end
 
 HOW_TO = ROOT / "docs" / "how-to"
 LIBRARY = next(block for block in indented(ROOT / "README.md") if block.startswith("import archsearch"))
@@ -34,9 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     experiment = ExperimentFolder(place / "experiments" / "digits")
     create(space, experiment, name="digits")
     drive_locally(space, experiment)
-    with Ledger.open(experiment.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
+    end(experiment)
     rng = np.random.default_rng(0)
     for kind in ("cats", "dogs"):
         (place / "my-images" / kind).mkdir(parents=True)

@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment import ExperimentFolder
 from archsearch.search.session import create
 from archsearch.space.loading import load_space
-from tests.search.local import drive_locally
+from tests.search.local import drive_locally, end
 
 SPACE = """
 archsearch: 1
@@ -51,7 +51,5 @@ def searched(folder: Path, space: str = SPACE) -> ExperimentFolder:
     experiment, read = ExperimentFolder(folder / "experiment"), load_space(folder / "space.yaml")
     create(read, experiment, name="shapes")
     drive_locally(read, experiment)
-    with Ledger.open(experiment.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
+    end(experiment)
     return experiment

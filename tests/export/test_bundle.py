@@ -26,17 +26,12 @@ from archsearch.network import build
 from archsearch.space.settings import DataSettings
 from archsearch.training.calibration import calibrate
 from archsearch.training.checkpoint import weights_to_bytes
-from tests.search.local import drive_locally, tiny
+from tests.search.local import finished
 
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
-    space, folder = tiny(tmp_path_factory.mktemp("searched"), "search.trials=2", "training.epochs=2")
-    drive_locally(space, folder)
-    with Ledger.open(folder.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
-    return folder
+    return finished(tmp_path_factory.mktemp("searched"), "search.trials=2", "training.epochs=2")
 
 
 @pytest.fixture(scope="module")

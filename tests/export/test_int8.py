@@ -16,24 +16,19 @@ from archsearch.architecture.block import Block
 from archsearch.architecture.spec import Head, Stage, Stem
 from archsearch.cli import main
 from archsearch.data.datasets import load_images
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.experiment import ExperimentFolder
 from archsearch.export import formats, int8, origin, parity
 from archsearch.export.fresh import fresh
 from archsearch.export.origin import validation
 from archsearch.reading.errors import refuse
 from archsearch.space.loading import load_space
 from archsearch.space.settings import DataSettings
-from tests.search.local import drive_locally, tiny
+from tests.search.local import finished
 
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
-    space, folder = tiny(tmp_path_factory.mktemp("searched"), "search.trials=2", "training.epochs=6")
-    drive_locally(space, folder)
-    with Ledger.open(folder.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
-    return folder
+    return finished(tmp_path_factory.mktemp("searched"), "search.trials=2", "training.epochs=6")
 
 
 def accuracy(file: Path, experiment: ExperimentFolder) -> float:

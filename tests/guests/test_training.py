@@ -20,7 +20,7 @@ from archsearch.space.settings import DataSettings, TrainingSettings
 from archsearch.tracking.retrained import retrained
 from archsearch.training.fit import evaluate_test, train_architecture
 from archsearch.training.run import TrainingRun
-from tests.search.local import drive_locally, tiny
+from tests.search.local import drive_locally, finished, tiny
 
 GUEST = Guest(guest="torchvision:mobilenet_v3_small", input=(1, 8, 8), classes=10)
 RUN = TrainingRun(settings=TrainingSettings(epochs=2, batch_size=50, device="cpu", precision="float32"), seed=1)
@@ -85,11 +85,7 @@ def test_a_guest_starts_from_its_librarys_weights_with_its_trunk_frozen(images, 
 @pytest.fixture(scope="module")
 def confirmed(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
     """A finished search of two trials, confirmed by the command beside a network of the zoo and two guests."""
-    space, folder = tiny(tmp_path_factory.mktemp("confirmed"), "search.trials=2", "training.epochs=2")
-    drive_locally(space, folder)
-    with Ledger.open(folder.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
+    folder = finished(tmp_path_factory.mktemp("confirmed"), "search.trials=2", "training.epochs=2")
     names = ["resnet8_cifar", "torchvision:mobilenet_v3_small", "timm:resnet10t"]
     words = [word for name in names for word in ("--baseline", name)]
     assert main(["confirm", str(folder.path), "--top", "1", "--seeds", "1", "--no-random", *words]) == 0

@@ -53,6 +53,21 @@ def tiny(folder: Path, *overrides: str) -> tuple[SearchSpace, ExperimentFolder]:
     return space, experiment
 
 
+def finished(folder: Path, *overrides: str) -> ExperimentFolder:
+    """The experiment of `tiny`, driven to its end."""
+    space, experiment = tiny(folder, *overrides)
+    drive_locally(space, experiment)
+    end(experiment)
+    return experiment
+
+
+def end(experiment: ExperimentFolder) -> None:
+    """What the driver writes when a search has ended."""
+    with Ledger.open(experiment.ledger) as ledger:
+        ledger.begin()
+        ledger.end("finished")
+
+
 def drive_locally(
     space: SearchSpace,
     folder: ExperimentFolder,

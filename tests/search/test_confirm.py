@@ -40,7 +40,7 @@ from archsearch.space.loading import load_space
 from archsearch.space.placement import PLACED
 from archsearch.space.settings import DataSettings, ResourceSettings, TrainingSettings
 from archsearch.tracking.retrained import retrained
-from tests.search.local import Silent, drive_locally, tiny
+from tests.search.local import Silent, drive_locally, finished, tiny
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 
@@ -78,12 +78,7 @@ class Told(Silent):
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
     """A finished search of 2 trials."""
-    space, folder = tiny(tmp_path_factory.mktemp("searched"), "search.trials=2", "training.epochs=2")
-    drive_locally(space, folder)
-    with Ledger.open(folder.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
-    return folder
+    return finished(tmp_path_factory.mktemp("searched"), "search.trials=2", "training.epochs=2")
 
 
 @pytest.fixture

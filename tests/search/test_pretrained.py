@@ -31,7 +31,7 @@ from archsearch.space.settings import TrainingSettings
 from archsearch.tracking.retrained import retrained
 from archsearch.training.fit import train_architecture
 from archsearch.training.run import TrainingRun
-from tests.search.local import drive_locally, tiny
+from tests.search.local import finished, tiny
 from tests.search.test_confirm import Told, row
 
 NORMALIZATION = ((0.25,), (0.5,))
@@ -61,12 +61,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, images: ImageSet) -> Path:
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> ExperimentFolder:
-    space, folder = tiny(tmp_path_factory.mktemp("searched"), "search.trials=1", "training.epochs=2")
-    drive_locally(space, folder)
-    with Ledger.open(folder.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
-    return folder
+    return finished(tmp_path_factory.mktemp("searched"), "search.trials=1", "training.epochs=2")
 
 
 def test_those_within_the_budget_are_fine_tuned_and_the_winner_of_both_is_named(

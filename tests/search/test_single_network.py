@@ -13,7 +13,7 @@ from archsearch.experiment import ExperimentFolder, Ledger
 from archsearch.search.proposing.samplers.registry import NAMES
 from archsearch.search.session import create
 from archsearch.space.loading import load_space
-from tests.search.local import drive_locally
+from tests.search.local import drive_locally, end
 
 SPACE = """
 archsearch: 1
@@ -32,9 +32,7 @@ def searched(folder: Path, *overrides: str) -> ExperimentFolder:
     space, experiment = load_space(file, overrides), ExperimentFolder(folder / "single")
     create(space, experiment, name="single")
     drive_locally(space, experiment)
-    with Ledger.open(experiment.ledger) as ledger:
-        ledger.begin()
-        ledger.end("finished")
+    end(experiment)
     return experiment
 
 
