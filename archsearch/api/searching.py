@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from archsearch.api.driving import Audience, drive_shown
 from archsearch.api.reporting import report_at_the_end
 from archsearch.api.sending import tell_backlog
-from archsearch.api.starting import starting_parents, with_sources
+from archsearch.api.starting import networks_tried_first, starting_parents, with_sources
 from archsearch.data.images import Progress
 from archsearch.experiment import ExperimentFolder, Ledger, find
 from archsearch.experiment.file_systems import note_of
@@ -92,7 +92,8 @@ def begin(
     carried = _carried_over(space, warm_start, tell, images=images)
     learnt = _learnt(space, learn_from, tell, alone=output is not None)
     parents = starting_parents(space, sources, images, tell)
-    create(space, folder, name=name or folder.name, carried=carried, learnt=learnt, parents=parents)
+    first = networks_tried_first(space, tell)
+    create(space, folder, name=name or folder.name, carried=carried, learnt=learnt, parents=parents, first=first)
     tell(f"experiment {folder.name} in {folder.path}")
     session = Session(
         folder=folder,

@@ -52,7 +52,7 @@ class Space(SearchSpace):
 
         With `probe` a few networks train for some seconds on this machine; `cluster` is a text such as `8xH100`, for
         hours there too; `tell` is called with messages on what is done. Raises InputError for a cluster that is not
-        known.
+        known, and for networks of `search.first` that are none of the space.
         """
         from archsearch.search.foretelling.check import check_space
         from archsearch.search.foretelling.data_sheets import Cluster
@@ -63,6 +63,10 @@ class Space(SearchSpace):
             from archsearch.api.starting import expected_parents
 
             parents = expected_parents(self, tell or (lambda _: None))
+        if self.search.first:
+            from archsearch.api.starting import networks_tried_first
+
+            networks_tried_first(self, tell or (lambda _: None))
         return check_space(
             self,
             Path(self.file),

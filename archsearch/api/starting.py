@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from archsearch.api.networks import network_of
 from archsearch.api.parents import OTHERS, normalised_as, parent_of, slices_of
 from archsearch.data.images import ImageSet, Progress
 from archsearch.reading.document import Document
@@ -18,6 +19,7 @@ from archsearch.space.start_settings import StartSettings
 
 if TYPE_CHECKING:
     from archsearch.guests.parents import Parent
+    from archsearch.search.proposing.first import First
     from archsearch.shrinking.kept import KeptParent
 
 
@@ -101,3 +103,15 @@ def expected_parents(space: SearchSpace, tell: Progress) -> tuple[KeptParent, ..
             KeptParent(source=source, architecture=network, weights=b"", free=free, scored=not fitted.replaced)
         )
     return tuple(parents)
+
+
+def networks_tried_first(space: SearchSpace, tell: Progress) -> tuple[First, ...]:
+    """The networks that `search.first` names, as points of the space. Raises InputError for one that is none."""
+    from archsearch.search.proposing.first import First, first_networks
+
+    networks = []
+    for network in first_networks(space, network_of):
+        if isinstance(network, First):
+            networks.append(network)
+        tell(f"first: {network.name}" if isinstance(network, First) else network)
+    return tuple(networks)

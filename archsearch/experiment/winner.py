@@ -9,11 +9,12 @@ from typing import Any, Literal
 from archsearch.experiment.folder import ExperimentFolder
 from archsearch.experiment.ledger import Ledger
 from archsearch.experiment.objective import BY_ACCURACY, Objective
-from archsearch.experiment.records import Event, Trial
+from archsearch.experiment.records import Event, Trial, TrialState
 
 Source = Literal["search", "finish", "confirm"]
-# Of the ledger's notes: a confirmation's verdict, and that of the longer trainings at a search's end, with its test.
-CONFIRMED, FINISHED, FINISH_TESTED = "confirmed", "finished_training", "finish_tested"
+# Of the ledger's notes: a confirmation's verdict, that of the longer trainings at a search's end, with its test, and a
+# network that was tried before all others.
+CONFIRMED, FINISHED, FINISH_TESTED, FIRST = "confirmed", "finished_training", "finish_tested", "first"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,15 +125,21 @@ def _finished(folder: ExperimentFolder, ledger: Ledger, value: float) -> Winner 
 
 
 def reference_of(ledger: Ledger) -> dict[str, Any] | None:
-    """The plain residual network that was trained beside the longer trainings: its `name`, its value of the objective's
-    metric on validation under that metric's name, `flops`, `params` and `epochs`; None where there was none."""
-    verdict = _last(ledger, FINISHED)
-    row = None if verdict is None else verdict.data.get("reference")
-    if row is None:
-        return None
-    objective = ledger.objective
-    figures = {key: row[key] for key in ("name", "flops", "params", "epochs")}
-    return {objective.name: row[objective.validation], **figures}
+    """The plain residual network that was trained beside the longer trainings, or else in full as the search's first
+    trial: its `name`, its value of the objective's metric on validation under that metric's name, `flops`, `params` and
+    `epochs`; None where there was none."""
+    verdict, objective = _last(ledger, FINISHED), ledger.objective
+    if verdict is not None and (row := verdict.data.get("reference")) is not None:
+        figures = {key: row[key] for key in ("name", "flops", "params", "epochs")}
+        return {objective.name: row[objective.validation], **figures}
+    for event in ledger.events_of(FIRST):
+        if not event.data["name"].startswith("plain "):
+            continue
+        trained = (trial for trial in ledger.trials(TrialState.FINISHED) if trial.digest == event.data["digest"])
+        if (trial := next(trained, None)) is not None:
+            costs = {name: trial.cost[name] for name in ("flops", "params")}
+            return {objective.name: trial.value, "name": event.data["name"], **costs, "epochs": trial.epochs}
+    return None
 
 
 def _last(ledger: Ledger, kind: str) -> Event | None:

@@ -24,6 +24,7 @@ from archsearch.search.agreement import KEY, refuse_another_metric, refuse_if_ch
 from archsearch.search.deciding.failures import no_winner
 from archsearch.search.deciding.states import States
 from archsearch.search.deciding.weights import KeptWeights
+from archsearch.search.proposing.first import First, note_first
 from archsearch.search.running.environment import circumstances, prepare
 from archsearch.search.running.interrupts import interruptible
 from archsearch.shrinking.kept import KeptParent, keep, kept_parents
@@ -99,9 +100,10 @@ def create(
     learnt: Learnt | None = None,
     label: str | None = None,
     parents: tuple[KeptParent, ...] = (),
+    first: tuple[First, ...] = (),
 ) -> None:
-    """The experiment's folder with the space as resolved, and a ledger with the parents, what a warm start carries over
-    and what was learnt; MLflow prefixes trials with the `label`. Raises InputError, also for missing packages."""
+    """The folder with the space as resolved, and a ledger with what came before: parents, a warm start, what was learnt
+    and what comes first. MLflow prefixes trials with the `label`. Raises InputError, also for missing packages."""
     refuse_without("ray", "optuna", "mlflow", "scipy", "sklearn", "threadpoolctl")
     folder.create()
     text = kept_text(space)
@@ -124,6 +126,7 @@ def create(
         if learnt is not None:
             ledger.note(EXPERIENCE, learnt.to_data())
         keep(parents, folder, ledger)
+        note_first(first, ledger)
 
 
 def drive(session: Session, observer: Observer) -> dict[str, Any]:
@@ -306,10 +309,7 @@ def complete(folder: ExperimentFolder) -> None:
 
 def clear_away(space: SearchSpace, folder: ExperimentFolder, ledger: Ledger) -> None:
     """Deletes half-written files, states of trials that have ended or that the ledger does not know, weights of trials
-    that were beaten.
-
-    For a driver that holds the lock, before its search begins.
-    """
+    that were beaten. For a driver that holds the lock, before its search begins."""
     folder.sweep()
     states = States(folder, ledger, limit=None)
     for trial in ledger.trials():

@@ -23,6 +23,7 @@ from archsearch.reading.allowed import Allowed
 from archsearch.reading.durations import DURATION_ALLOWED, DURATION_PATTERN, format_duration, parse_duration
 from archsearch.reading.model import StrictModel
 from archsearch.space.budget import Count
+from archsearch.space.domains import as_tuple
 from archsearch.space.tasks import METRICS, OWN_NAME
 
 StatesLimit = Annotated[
@@ -127,6 +128,9 @@ FinishShare = Annotated[
 ]
 
 
+Networks = Annotated[tuple[str, ...], BeforeValidator(as_tuple), Allowed("a list of up to 64 texts")]
+
+
 def _most_accurate() -> Objectives:
     return {"accuracy": "max"}
 
@@ -176,6 +180,13 @@ class SearchSettings(StrictModel):
         "--learn-from, otherwise the ten newest in experiments/ (none with "
         "--output). It is stored in the experiment, so resuming does not change it. "
         "none: nothing.",
+    )
+    first: Networks = Field(
+        (),
+        max_length=64,
+        description="Networks that are tried before all others, in this order: plain (the largest plain residual "
+        "network of the space within the budget; none where there is none), a name of `archsearch zoo`, or a YAML "
+        "file. Each has to be a network of the space, within the budget.",
     )
     trials: int = Field(24, ge=1, le=1_000_000, description="Number of trials.")
     epochs: int | None = Field(

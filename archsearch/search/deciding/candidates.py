@@ -9,6 +9,7 @@ from archsearch.search.deciding.inheritance import untrained
 from archsearch.search.deciding.messages import LatencyFailed, LatencyMeasured, Measure
 from archsearch.search.deciding.observer import Observer
 from archsearch.search.proposing.experience import weights_of
+from archsearch.search.proposing.first import first_choices
 from archsearch.search.proposing.proposals import Candidate, Proposals
 from archsearch.search.proposing.samplers import Sampler
 from archsearch.search.proposing.warm_start import carried_results
@@ -30,6 +31,7 @@ class Candidates:
             prior=carried_results(ledger),
             objective=ledger.objective,
             weights=weights_of(ledger),
+            first=first_choices(ledger),
             refused=self._gate.refused,
         )
         self._gate.teach(self._proposals.feasible)

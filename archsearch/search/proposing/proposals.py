@@ -61,7 +61,8 @@ class Proposals:
 
     `trials` (in the order in which they were first known) and `epochs` are the ledger's; `prior` are results of other
     experiments on the same data (a warm start), `weights` those of what experiments on any data taught (None: nothing);
-    `refused` are the digests and choices that a measured latency ruled out; `objective` is the metric of epochs and of
+    `refused` are the digests and choices that a measured latency ruled out; `first` are the choices of those that come
+    before all others, within the budget; `objective` is the metric of epochs and of
     results.
     """
 
@@ -74,6 +75,7 @@ class Proposals:
         prior: Sequence[TrainedCandidate] = (),
         weights: Mapping[str, float] | None = None,
         refused: Iterable[tuple[str, Mapping[str, Any]]] = (),
+        first: Iterable[Mapping[str, Any]] = (),
         objective: Objective = BY_ACCURACY,
     ) -> None:
         self._space, self._objective = space, objective
@@ -100,7 +102,8 @@ class Proposals:
         carried = [(row, trained) for trained in prior if (row := self._row(trained.choices)) is not None]
         for row, trained in carried:
             self._records.learn(row, trained)
-        self._repeated = self._to_repeat(carried)
+        known = [row for choices in first if (row := self._row(choices)) is not None]
+        self._beginning = [*known, *self._to_repeat(carried)]
         curves: dict[int, list[Epoch]] = {}
         for epoch in epochs:
             curves.setdefault(epoch.trial, []).append(epoch)
@@ -119,8 +122,8 @@ class Proposals:
         proposal: Candidate | None = None
         repetitions: list[IntArray] = []
         for attempt in range(ATTEMPTS):
-            if attempt == 0 and number <= len(self._repeated):
-                row: IntArray | None = self._repeated[number - 1]
+            if attempt == 0 and number <= len(self._beginning):
+                row: IntArray | None = self._beginning[number - 1]
             else:
                 row = self._next_row(rng, lanes // LANES)
             if row is None:
@@ -144,7 +147,7 @@ class Proposals:
         every `LANES` lanes, and counts the first. While they wait as many results may come as trials were chosen.
         For fewer lanes than twice `LANES` nothing is chosen beforehand: each choice follows from all results."""
         several = lanes // LANES
-        if several < 2 or not isinstance(self.sampler, Bayes) or number <= len(self._repeated):
+        if several < 2 or not isinstance(self.sampler, Bayes) or number <= len(self._beginning):
             return
         if not self._is_recent(several):
             self._ahead = self._choose(self._generator(number), several)
