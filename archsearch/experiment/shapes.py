@@ -191,7 +191,7 @@ EVENTS: Mapping[str, Fields] = {
         "reason": partial(optional, is_text),
     },
     "warm_start": {"known": partial(list_of, _is_carried)},
-    "first": {"name": is_text, "choices": is_choices, "digest": is_digest},
+    "first": {"name": is_text, "plain": is_bool, "choices": is_choices, "digest": is_digest},
     "experience": {"sources": partial(list_of, _is_source), "weights": _is_weights},
     "parent": {
         **dict.fromkeys(("source", "origin"), is_text),

@@ -133,7 +133,7 @@ def reference_of(ledger: Ledger) -> dict[str, Any] | None:
         figures = {key: row[key] for key in ("name", "flops", "params", "epochs")}
         return {objective.name: row[objective.validation], **figures}
     for event in ledger.events_of(FIRST):
-        if not event.data["name"].startswith("plain "):
+        if not event.data["plain"]:
             continue
         trained = (trial for trial in ledger.trials(TrialState.FINISHED) if trial.digest == event.data["digest"])
         if (trial := next(trained, None)) is not None:

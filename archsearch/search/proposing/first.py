@@ -23,11 +23,13 @@ ANSWER = "the recorded choice "  # how the space's refusal of a value begins
 
 @dataclass(frozen=True, kw_only=True)
 class First:
-    """A network that is tried first: what a person is told of it, its choices and its digest."""
+    """A network that is tried first: what a person is told of it, its choices and its digest; whether it is the `plain`
+    residual network of the space."""
 
     name: str
     choices: dict[str, Scalar]
     digest: str
+    plain: bool = False
 
 
 def first_networks(space: SearchSpace, network_of: Callable[[str], Any]) -> Iterator[First | str]:
@@ -65,7 +67,7 @@ def plain_network(space: SearchSpace) -> First | None:
     if network is None:
         return None
     key = digest(network)
-    return First(name=f"plain {network.name}", choices=known[key], digest=key)
+    return First(name=f"plain {network.name}", choices=known[key], digest=key, plain=True)
 
 
 def note_first(networks: Sequence[First], ledger: Ledger) -> None:
