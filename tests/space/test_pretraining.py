@@ -34,23 +34,35 @@ training: {recipe: none}
         (Case(fit=3, channels=3, side=96, per_class=None), None),
         # below what any published network of the family has
         (Case(fit=0, channels=3, side=224, per_class=50), "no pretrained network fits the budget"),
-        # X-rays and scans; spectra of satellites
-        (Case(fit=3, channels=1, side=224, per_class=50), "these images are grey"),
-        (Case(fit=3, channels=13, side=64, per_class=500), "these images have 13 channels"),
+        # X-rays and scans; spectra of satellites: with few images what was learned from photos helps
+        (Case(fit=3, channels=1, side=224, per_class=50), None),
+        (Case(fit=3, channels=1, side=224, per_class=None), "these images are grey"),
+        (Case(fit=3, channels=1, side=224, per_class=500), "with 500 training images of each class a network learns"),
+        (Case(fit=3, channels=13, side=64, per_class=500), "these images have 13 channels; with 500"),
         # digits, Fashion-MNIST, CIFAR-10
-        (Case(fit=3, channels=1, side=8, per_class=100), "these images are grey"),
-        (Case(fit=3, channels=3, side=32, per_class=50), "they were trained at 224 pixels, and these images have 32"),
+        (Case(fit=3, channels=1, side=8, per_class=100), "they were trained at 224 pixels, and these images have 8"),
+        (Case(fit=3, channels=1, side=28, per_class=6_000), "these images are grey; with 6,000"),
+        (Case(fit=3, channels=3, side=32, per_class=50), None),
+        (Case(fit=3, channels=3, side=32, per_class=5_000), "these images have 32; with 5,000"),
         # ImageNet's own number of images, and more
         (Case(fit=3, channels=3, side=224, per_class=6_000), "a network learns as much from nothing"),
         # a parent of a person's own, trained at the images' size
         (Case(fit=1, channels=3, side=32, per_class=50, trained_at=32), None),
         (Case(fit=1, channels=1, side=28, per_class=50, trained_at=28, trained_channels=1), None),
-        (Case(fit=1, channels=3, side=8, per_class=50, trained_at=32), "trained at 32 pixels, and these images have 8"),
+        (Case(fit=1, channels=3, side=8, per_class=1_000, trained_at=32), "these images have 8; with 1,000"),
+        (Case(fit=1, channels=3, side=3, per_class=50, trained_at=32), "trained at 32 pixels, and these images have 3"),
+        # a slice of it
+        (Case(fit=1, channels=3, side=32, per_class=250, trained_at=32, kept=0.15), None),
+        (
+            Case(fit=1, channels=3, side=32, per_class=1_000, trained_at=32, kept=0.15),
+            "of 15% of its FLOPs; with 1,000",
+        ),
+        (Case(fit=1, channels=3, side=32, per_class=1_000, trained_at=32, kept=0.5), None),
     ],
 )
 def test_the_rule_on_a_table_of_sets_sizes_and_budgets(case: Case, reason: str | None) -> None:
     found = objection(case)
-    assert found is None if reason is None else found is not None and found.endswith(reason)
+    assert found is None if reason is None else found is not None and reason in found
 
 
 def test_each_published_network_has_a_name_that_its_library_and_the_zoo_know() -> None:

@@ -88,7 +88,7 @@ def _sentence(space: SearchSpace, fitting: list[Fitting], against: str | None) -
     count = "1 published network fits" if len(fitting) == 1 else f"{len(fitting)} published networks fit"
     counted = f"{count} this budget at {image} (the smallest: {fitting[0]})"
     if against is None:
-        return f"{counted}; on photos one of them is likely to beat a search: fine-tune them too, after it"
+        return f"{counted}; one of them is likely to beat a search: fine-tune them too, after it"
     return f"{counted}, but {against}: search; they can be compared after it"
 
 
