@@ -92,7 +92,7 @@ def test_what_fits_is_counted_at_the_images_size_and_with_their_classes(tmp_path
     assert found["largest"]["name"] == "timm:resnet10t.c3_in1k" and found["largest"]["params"] == 4_927_618
     assert found["sentence"] == (
         "5 published networks fit this budget at 3x64x64 (the smallest: timm:regnetx_002.pycls_in1k, 2.32M parameters "
-        "and 16.6M FLOPs); on photos one of them is likely to beat a search: fine-tune them too, after it"
+        "and 16.6M FLOPs); one of them is likely to beat a search: fine-tune them too, after it"
     )
     assert found["command"].startswith(
         "archsearch confirm photos --pretrained timm:resnet10t.c3_in1k,torchvision:RegNet"
