@@ -81,7 +81,7 @@ def _beside_floor(value: float, floor: Mapping[str, Any], objective: Objective) 
     """The sentence for a best that is not above the best of the simple models by more than chance (5 %, one-sided; both
     accuracies are of as many images, taken as independent, which is cautious). None where it is."""
     simple = floor_of(floor, objective)
-    if reference := floor.get("reference"):
+    if (reference := floor.get("reference")) and not reference.get("stopped"):  # of as many epochs, or more
         simple[f"a {reference['name']} of the same budget"] = reference[objective.name]
     images = floor.get("images")
     if not simple or not isinstance(images, int) or images < 1:

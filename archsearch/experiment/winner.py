@@ -125,20 +125,19 @@ def _finished(folder: ExperimentFolder, ledger: Ledger, value: float) -> Winner 
 
 
 def reference_of(ledger: Ledger) -> dict[str, Any] | None:
-    """The plain residual network that was trained beside the longer trainings, or else in full as the search's first
-    trial: its `name`, its value of the objective's metric on validation under that metric's name, `flops`, `params` and
-    `epochs`; None where there was none."""
+    """The plain residual network that was trained beside the longer trainings, or else as the search's first trial: its
+    `name`, its value of the objective's metric on validation under that metric's name, `flops`, `params`, `epochs`, and
+    whether the search `stopped` it early; None where there was none."""
     verdict, objective = _last(ledger, FINISHED), ledger.objective
     if verdict is not None and (row := verdict.data.get("reference")) is not None:
         figures = {key: row[key] for key in ("name", "flops", "params", "epochs")}
-        return {objective.name: row[objective.validation], **figures}
-    for event in ledger.events_of(FIRST):
-        if not event.data["plain"]:
-            continue
-        trained = (trial for trial in ledger.trials(TrialState.FINISHED) if trial.digest == event.data["digest"])
-        if (trial := next(trained, None)) is not None:
-            costs = {name: trial.cost[name] for name in ("flops", "params")}
-            return {objective.name: trial.value, "name": event.data["name"], **costs, "epochs": trial.epochs}
+        return {objective.name: row[objective.validation], **figures, "stopped": False}
+    plain = {event.data["digest"]: event.data["name"] for event in ledger.events_of(FIRST) if event.data["plain"]}
+    for trial in ledger.trials() if plain else ():
+        stopped = trial.state is TrialState.STOPPED
+        if trial.digest in plain and trial.value is not None and (stopped or trial.state is TrialState.FINISHED):
+            figures = {"flops": trial.cost["flops"], "params": trial.cost["params"], "epochs": trial.epochs}
+            return {objective.name: trial.value, "name": plain[trial.digest], **figures, "stopped": stopped}
     return None
 
 

@@ -8,7 +8,8 @@ from archsearch.api.spaces import load_space
 from archsearch.api.starting import networks_tried_first
 from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
-from archsearch.experiment import ExperimentFolder, Ledger
+from archsearch.cli.showing.summary import show
+from archsearch.experiment import ExperimentFolder, Ledger, TrialState
 from archsearch.experiment.summary import summarise
 from archsearch.experiment.winner import reference_of
 from archsearch.reading.errors import InputError
@@ -67,10 +68,27 @@ def test_trained_in_full_it_stands_beside_the_best(tmp_path: Path) -> None:
     with Ledger.open(folder.ledger) as ledger:
         first = ledger.trial(1)
         expected = {"name": "plain resnet10_w4", "flops": first.cost["flops"], "params": first.cost["params"]}
-        assert reference_of(ledger) == {"accuracy": first.value, **expected, "epochs": 2}
+        assert reference_of(ledger) == {"accuracy": first.value, **expected, "epochs": 2, "stopped": False}
         ledger.note("floor", {"images": 60, "random_forest": 0.1, "logistic_regression": 0.1, "commonest_class": 0.1})
     floor = summarise(folder)["floor"]
     assert floor is not None and floor["reference"]["accuracy"] == first.value
+
+
+def test_stopped_early_it_is_said_to_be_and_is_no_baseline(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sets = ("search.trials=6", "training.epochs=3", "search.seed=1")
+    folder = begun(space_of(tmp_path, "[plain]", *sets), tmp_path / "x")
+    drive_locally(load_space(folder.space_yaml), folder)
+    end(folder)
+    with Ledger.open(folder.ledger) as ledger:
+        first = ledger.trial(1)
+        assert first.state is TrialState.STOPPED and first.value is not None, "of this seed others are better"
+        ledger.note("floor", {"images": 60, "random_forest": 0.1, "logistic_regression": 0.1, "commonest_class": 0.1})
+    summary = summarise(folder)
+    assert summary["floor"]["reference"]["stopped"] and summary["floor"]["reference"]["epochs"] == first.epochs
+    assert not any("plain" in remark for remark in summary["remarks"])
+    show(summary, as_json=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"plain resnet10_w4 {100 * first.value:.2f} % (stopped after 1 epoch)" in shown
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def _floor(floor: Mapping[str, Any], objective: Objective) -> tuple[str, str] | 
     """The best value of simple models on the validation images, and by which model; None where none was measured by
     the search's metric."""
     values = floor_of(floor, objective)
-    if reference := floor.get("reference"):
+    if (reference := floor.get("reference")) and not reference.get("stopped"):
         values[f"{reference['name']}, {epochs(reference['epochs'])}"] = reference[objective.name]
     if not values:
         return None

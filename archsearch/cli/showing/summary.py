@@ -89,8 +89,12 @@ def _label(objective: Objective) -> str:
 
 def _so_far(leader: dict[str, Any], objective: Objective) -> str:
     """A trial that goes on, with the best score so far."""
-    epochs = f"{leader['epochs']} epoch{'s' if leader['epochs'] != 1 else ''}"
-    return f"trial {leader['trial']} so far, {objective.named(leader['value'])} on validation after {epochs}"
+    value = objective.named(leader["value"])
+    return f"trial {leader['trial']} so far, {value} on validation after {_epochs(leader['epochs'])}"
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' if number != 1 else ''}"
 
 
 def _floor(floor: dict[str, Any], objective: Objective) -> str:
@@ -103,7 +107,8 @@ def _floor(floor: dict[str, Any], objective: Objective) -> str:
     if floor.get("metric", ACCURACY) == objective.name:
         models = [f"{label} {objective.text(floor[name])}" for name, label in names.items() if floor[name] is not None]
     if reference := floor["reference"]:
-        models.insert(0, f"{reference['name']} {objective.named(reference[objective.name])}")
+        early = f" (stopped after {_epochs(reference['epochs'])})" if reference["stopped"] else ""
+        models.insert(0, f"{reference['name']} {objective.named(reference[objective.name])}{early}")
     return ", ".join(models) + " on validation" if models else ""
 
 
@@ -118,7 +123,7 @@ def _member(row: dict[str, Any], objective: Objective) -> str:
 def _rung(rung: dict[str, Any]) -> str:
     """How many trials reached the rung and went on, and the rank correlation with the next rung, in a line: the one
     that is corrected for the choice of those that went on, where there is one, and none of few trials."""
-    level = f"{rung['epochs']} epoch{'s' if rung['epochs'] != 1 else ''}"
+    level = _epochs(rung["epochs"])
     level += f" (bracket {rung['bracket'] + 1})" if rung["bracket"] else ""
     text = f"{level}: {rung['promoted']} of {rung['trials']} trials went on"
     agreement = rung["correlation"] if rung["corrected"] is None else rung["corrected"]
