@@ -73,7 +73,7 @@ RECIPES: dict[str, dict[str, Any]] = {
                "resized_crop": 0.08, "crop_from": "file", "train_resolution": 160 / 224, "policy": "rand_augment",
                "policy_operations": 2, "policy_magnitude": 6.0, "policy_spread": 0.5, "mixup": 0.1, "cutmix": 1.0},
     # Of a training that begins with weights: short, at a low rate, which falls from the first step.
-    "fine_tuning": {"optimizer": "sgd", "learning_rate": 0.02, "momentum": 0.9, "nesterov": True, "schedule": "linear",
+    "fine_tuning": {"optimizer": "sgd", "learning_rate": 0.05, "momentum": 0.9, "nesterov": True, "schedule": "linear",
                     "warmup": 0.0, "ema": 0.0, "epochs": 30},
 }  # fmt: skip
 FINE_TUNING = RECIPES["fine_tuning"]

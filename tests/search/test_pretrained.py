@@ -82,7 +82,7 @@ def test_those_within_the_budget_are_fine_tuned_and_the_winner_of_both_is_named(
     assert small["initial"]["source"] == str(trained / "small") and small["note"] == "licence mit"
 
     result = read_json(Path(small["runs"][0]["folder"]) / "result.json")
-    assert (result["training"]["learning_rate"], result["training"]["schedule"]) == (0.02, "linear")
+    assert (result["training"]["learning_rate"], result["training"]["schedule"]) == (0.05, "linear")
     assert result["training"]["epochs"] == 2, "no more epochs than the search's"
     assert (tuple(result["data"]["mean"]), tuple(result["data"]["std"])) == NORMALIZATION, "as the weights expect"
     assert result["data"]["settings"]["name"] == images.name, "so that an export is compared on the images"

@@ -55,9 +55,9 @@ training: {recipe: none}
         (Case(fit=1, channels=3, side=32, per_class=250, trained_at=32, kept=0.15), None),
         (
             Case(fit=1, channels=3, side=32, per_class=1_000, trained_at=32, kept=0.15),
-            "of 15% of its FLOPs; with 1,000",
+            "they are slices of 15% of the FLOPs",
         ),
-        (Case(fit=1, channels=3, side=32, per_class=1_000, trained_at=32, kept=0.5), None),
+        (Case(fit=1, channels=3, side=32, per_class=1_000, trained_at=32, kept=0.5), "slices of 50%"),
     ],
 )
 def test_the_rule_on_a_table_of_sets_sizes_and_budgets(case: Case, reason: str | None) -> None:
