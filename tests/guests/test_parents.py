@@ -272,8 +272,11 @@ def test_a_training_records_the_source_and_the_licence_of_its_weights(tmp_path) 
 
 def test_images_get_the_size_that_archsearch_trained_the_weights_on() -> None:
     words = {"weights": {}, "sha256": "", "origin": "x", "source": "x"}
-    small = Parent(network=SMALL.model_copy(update={"input": (3, 48, 40)}), names="archsearch", **words)
-    assert trained_on(get("resnet18"), small) is small.network
+    smaller = get("resnet18").model_copy(update={"input": (3, 48, 40), "classes": 7})
+    small = Parent(network=smaller, names="archsearch", **words)
+    assert trained_on(get("resnet18"), small) is smaller
+    other = Parent(network=SMALL.model_copy(update={"input": (3, 48, 40)}), names="archsearch", **words)
+    assert trained_on(get("resnet18"), other) == get("resnet18"), "of which it may be a slice: it keeps its images"
     grey = get("resnet18").model_copy(update={"input": (1, 224, 224)})  # of a file of weights alone
     assert trained_on(get("resnet18"), Parent(network=grey, names="archsearch", **words)) == get("resnet18")
     theirs = Parent(network=get("resnet18").model_copy(update={"input": (3, 176, 176)}), names="timm", **words)
