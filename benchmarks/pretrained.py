@@ -13,7 +13,7 @@ that it advises has the higher mean test accuracy over the seeds. About 55 minut
 that trains a ResNet-20 on 500 images of 32x32 a second.
 
     python benchmarks/pretrained.py --data DIR --store FILE.json [--table 1|2] [--cells FIRST-LAST] [--seeds 5]
-                                    [--threads 1|2] [--fashion DIR] [--quick] [--json]
+                                    [--rate R] [--threads 1|2] [--fashion DIR] [--quick] [--json]
 
 DIR has train.parquet and test.parquet, as Hugging Face's hub lays CIFAR-10 out. Each training is written to the store
 when it has ended, and the same command goes on where an interrupted one was; each table has a store of its own. The
@@ -75,6 +75,7 @@ class Bench:
         others = [number for number in range(10) if number not in self.small_classes]
         self.parent_images = self.of_classes(self.all, others, size.parent_images, 5 * size.validation)
         self.rate, self.cells = USUAL * threads, cells(size, table)
+        self.fine_tuning = dict(FINE_TUNING)
         self.chosen: dict[float, tuple[Architecture, Path]] = {}
 
     def of_classes(self, images: ImageSet, classes: Sequence[int], train: int, validation: int) -> ImageSet:
@@ -177,7 +178,9 @@ class Bench:
         (network, weights), images = self.candidate(cell.budget), self.images(cell)
         network, epochs = adapted(network, images), self.size.epochs(cell.images)
         scratch = self.settings(images, epochs=epochs)
-        tuning = self.settings(images, **{**FINE_TUNING, "epochs": min(FINE_TUNING["epochs"], max(1, epochs // 2))})
+        tuning = self.settings(
+            images, **{**self.fine_tuning, "epochs": min(FINE_TUNING["epochs"], max(1, epochs // 2))}
+        )
         sides: dict[str, dict[int, float]] = {"from nothing": {}, "fine-tuned": {}}
         for seed in range(self.size.seeds):
             for side, settings, start in (("from nothing", scratch, None), ("fine-tuned", tuning, weights)):
@@ -228,6 +231,7 @@ def main() -> int:
     parser.add_argument("--table", type=int, choices=(1, 2), default=2)
     parser.add_argument("--cells", metavar="FIRST-LAST", default="1-10", help="of the table's")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--rate", type=float, help="of fine-tuning, in place of the recipe's; in a store of its own")
     parser.add_argument("--fashion", metavar="DIR", default="/usr/share/datasets/fashion-mnist")
     parser.add_argument("--threads", type=int, choices=(1, 2), default=2)
     parser.add_argument("--quick", action="store_true", help="60 and 120 images, two epochs: whether it runs")
@@ -236,6 +240,8 @@ def main() -> int:
     size = QUICK if given.quick else Size(seeds=given.seeds)
     store = Store(given.store, size)
     bench = Bench(store, size, given.data, given.fashion, given.table, given.threads)
+    if given.rate is not None:
+        bench.fine_tuning["learning_rate"] = given.rate
     first, last = map(int, given.cells.split("-"))
     bench.cells = bench.cells[first - 1 : last]
     print(f"about {bench.seconds_left():.0f} seconds", file=sys.stderr, flush=True)

@@ -41,6 +41,7 @@ def main() -> int:
     parser.add_argument("--candidates", type=int, default=60)
     parser.add_argument("--finalists", type=int, default=2)
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--rate", type=float, default=FINE_TUNING["learning_rate"], help="of the slices' training")
     parser.add_argument("--scratch", action="store_true")
     parser.add_argument("--output", default="shrink-results", metavar="DIR", help="an interrupted run goes on there")
     parser.add_argument("--quick", action="store_true", help="1,000 images, one epoch: whether it runs")
@@ -79,7 +80,7 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
             folder / "model.yaml", weights=folder / "weights.safetensors", data=data, seed=seed,
             flops=LIMITS[given.network] + int((flops - macs) * LIMITS[given.network] / macs),
             candidates=given.candidates, finalists=given.finalists, folder=output / f"shrunk-s{seed}",
-            training={**settings, "epochs": given.epochs},
+            training={**settings, "epochs": given.epochs, "learning_rate": given.rate},
         )  # fmt: skip
         correlations.append(correlated(shrunk.document["trained"]))
         for entry in sorted(shrunk.document["trained"], key=lambda entry: -entry["flops"]):

@@ -56,9 +56,7 @@ def trained_on(network: Described, parent: Parent | None) -> Described:
     archsearch trained it. A library's is for images of any size."""
     if parent is None or parent.names != "archsearch" or parent.network.input[1:] == network.input[1:]:
         return network
-    if not is_same(parent.network, network):  # a slice of it
-        return network
-    return parent.network
+    return parent.network if is_same(parent.network, network) else network  # a slice of it keeps its own
 
 
 def normalised_as(

@@ -75,7 +75,7 @@ def forecast(
     )
     mean, (low, middle, high) = float(seconds.mean()), np.quantile(seconds, (0.25, 0.5, 0.75)).tolist()
     trials, epochs = space.search.trials, trial_epochs(space.search, space.training.epochs, scored)
-    evaluations = scored * affordable_trials(space.search, space.training.epochs, scored)
+    evaluations = scored and scored * affordable_trials(space.search, space.training.epochs, scored)
     worked = epochs + evaluations * evaluation_share(train, validation)
     lanes = at_once(space.resources, trials, gpus=gpus)
     epochs_at_most = int(min(trials * space.training.epochs, _limit(space.search)))
