@@ -27,6 +27,7 @@ from archsearch import zoo
 from archsearch.analysis.ranking import spearman
 from archsearch.api.shrinking import FINE_TUNING
 
+PARENT_RATE = 0.02  # of the published weights' fine-tuning on these images
 LIMITS = {"resnet20": 29_600_000, "resnet56": 62_750_000}  # multiply-adds
 
 
@@ -73,7 +74,10 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
     macs, flops = (getattr(archsearch.cost(zoo.get(name)), kind) for kind in ("macs", "flops"))
     for seed in range(given.seeds):
         folder = output / f"parent-s{seed}"
-        fine_tuned = {"epochs": given.parent_epochs, "training": {**settings, **rest_of(FINE_TUNING)}}
+        fine_tuned = {
+            "epochs": given.parent_epochs,
+            "training": {**settings, **rest_of(FINE_TUNING), "learning_rate": PARENT_RATE},
+        }
         parent = trained(name, folder, data=data, weights=given.weights, seed=seed, **fine_tuned)
         rows.append({"network": name, "macs": macs, "seed": seed, "accuracies": [None, *accuracies(parent.result)]})
         shrunk = archsearch.shrink(

@@ -1,5 +1,6 @@
 """Networks that a search tries first: `search.first`."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from archsearch.architecture.canonical import digest
 from archsearch.architecture.cost import cost
 from archsearch.cli.showing.summary import show
 from archsearch.experiment import ExperimentFolder, Ledger, TrialState
+from archsearch.experiment.remarks import remarks
 from archsearch.experiment.summary import summarise
 from archsearch.experiment.winner import reference_of
 from archsearch.reading.errors import InputError
@@ -86,6 +88,13 @@ def test_stopped_early_it_is_said_to_be_and_is_no_baseline(tmp_path: Path, capsy
     summary = summarise(folder)
     assert summary["floor"]["reference"]["stopped"] and summary["floor"]["reference"]["epochs"] == first.epochs
     assert not any("plain" in remark for remark in summary["remarks"])
+    best = replace(first, value=0.5)
+    for stopped in (True, False):
+        beside = {
+            **summary["floor"],
+            "reference": {**summary["floor"]["reference"], "accuracy": 0.9, "stopped": stopped},
+        }
+        assert any("plain resnet" in remark for remark in remarks(best, [], beside, [])) is not stopped
     show(summary, as_json=False)
     shown = " ".join(capsys.readouterr().out.split())
     assert f"plain resnet10_w4 {100 * first.value:.2f} % (stopped after 1 epoch)" in shown
